@@ -1,0 +1,16 @@
+# C11, warnings, sanitizers: for our own targets only.
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+option(CLMAML_WERROR "Treat warnings as errors" OFF)
+
+add_library(clmaml_warnings INTERFACE)
+target_compile_options(clmaml_warnings INTERFACE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla)
+target_compile_definitions(clmaml_warnings INTERFACE _POSIX_C_SOURCE=200809L)
+if(CLMAML_WERROR)
+  target_compile_options(clmaml_warnings INTERFACE -Werror)
+endif()
+if(CLMAML_SANITIZE)
+  add_compile_options(-fsanitize=${CLMAML_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${CLMAML_SANITIZE})
+endif()

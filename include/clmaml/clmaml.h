@@ -1,0 +1,15 @@
+/* clMAML: full, second-order meta-learning on any OpenCL device. This header includes all the others. */
+#ifndef CLMAML_CLMAML_H
+#define CLMAML_CLMAML_H
+
+#include "checkpoint.h"
+#include "data.h"
+#include "device.h"
+#include "graph.h"
+#include "meta.h"
+#include "model.h"
+#include "optim.h"
+#include "program.h"
+#include "status.h"
+
+#endif

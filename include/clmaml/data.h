@@ -1,0 +1,73 @@
+/* Sources of tasks.
+ *
+ * A task is a pure function of (source, split, seed, index): the same four give the same numbers on every machine, so a run resumes
+ * exactly from its counters alone. Images are 1 x size x size, ink = 1, paper = 0.
+ */
+#ifndef CLMAML_DATA_H
+#define CLMAML_DATA_H
+
+#include <stdint.h>
+
+#include "graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum clm_split { CLM_SPLIT_TRAIN, CLM_SPLIT_VALIDATION, CLM_SPLIT_TEST } clm_split;
+
+typedef struct clm_source clm_source;
+
+/* Regression on y = a sin(x - p): amplitude a in [0.1, 5], phase p in [0, pi], x in [-5, 5] (Finn et al. 2017). */
+CLM_API clm_status clm_source_sine(clm_source **out);
+
+/* Endless procedural handwritten-like characters; classes of the three splits never coincide. size: pixels, 28. */
+CLM_API clm_status clm_source_glyphs(clm_source **out, int size);
+
+typedef enum clm_omniglot_split {
+    CLM_OMNIGLOT_ALPHABETS, /* background alphabets train (a seeded part of their characters validates), evaluation alphabets test */
+    CLM_OMNIGLOT_1200       /* all 1623 characters sorted by name, shuffled by split_seed: 1100 train, 100 validate, 423 test */
+} clm_omniglot_split;
+
+typedef struct clm_omniglot_options {
+    int version; /* CLM_OMNIGLOT_OPTIONS_VERSION */
+    int size;    /* pixels a side, by area resampling from 105 */
+    clm_omniglot_split split;
+    uint64_t split_seed;
+    bool rotations;      /* each character rotated by 0, 90, 180, 270 degrees makes four classes: train and validation splits */
+    bool test_rotations; /* the same for the test split */
+} clm_omniglot_options;
+#define CLM_OMNIGLOT_OPTIONS_VERSION 1
+#define CLM_OMNIGLOT_OPTIONS_INIT {CLM_OMNIGLOT_OPTIONS_VERSION, 28, CLM_OMNIGLOT_ALPHABETS, 1623, true, false}
+/* directory: holds images_background.zip and images_evaluation.zip, or the folders of those names. */
+CLM_API clm_status clm_source_omniglot(clm_source **out, const char *directory, const clm_omniglot_options *options);
+
+/* directory/{train,val,test}/CLASS/IMAGE.png, one sub-folder a class; grey, size x size by area resampling; invert: ink is dark. */
+CLM_API clm_status clm_source_folder(clm_source **out, const char *directory, int size, bool invert);
+
+CLM_API void clm_source_free(clm_source *source);
+
+CLM_API const char *clm_source_name(const clm_source *source);
+CLM_API clm_shape clm_source_example_shape(const clm_source *source); /* C H W, or [1] */
+CLM_API bool clm_source_is_regression(const clm_source *source);      /* targets are numbers rather than class labels */
+/* Number of classes of a split; SIZE_MAX when endless, 0 for regression. */
+CLM_API size_t clm_source_classes(const clm_source *source, clm_split split);
+/* One line that says what the source is, its counts, its split and seed. Owned by the source. */
+CLM_API const char *clm_source_description(const clm_source *source);
+
+/* Task `index` of the endless sequence that `seed` starts. Writes ways*shots support and ways*query query examples
+ * (regression: shots and query examples; ways 1), example by example, classes interleaved in a random order; labels are 0..ways-1
+ * as floats (regression: targets). Any of the four may be NULL. Errors: too few classes, or a class with too few images (named). */
+CLM_API clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
+                                     int query, float *support_x, float *support_y, float *query_x, float *query_y);
+
+/* Would every task of this size succeed? The check clm_source_sample makes, made once before training. */
+CLM_API clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query);
+
+/* One example of one class, for looking at: image (size*size floats). */
+CLM_API clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

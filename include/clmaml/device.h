@@ -1,0 +1,65 @@
+/* Devices: where programs run.
+ *
+ * A device is an OpenCL device or `host`, the double-precision reference in plain C. A specification is one of
+ *   gpu | cpu | accelerator | P:D | part of a platform or device name | type:name | host
+ * or several separated by commas, the first that matches winning. Words are compared whole and without regard to case.
+ * NULL stands for the environment variable CLMAML_DEVICE and, when that is unset or empty, for the default: the GPU with the
+ * most compute, else an accelerator, else a CPU, over all platforms; platforms that fail to open are passed over.
+ *
+ * Threading: a device and everything made from it belong to one thread at a time.
+ */
+#ifndef CLMAML_DEVICE_H
+#define CLMAML_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct clm_device clm_device;
+
+typedef enum clm_device_type { CLM_DEVICE_HOST, CLM_DEVICE_CPU, CLM_DEVICE_GPU, CLM_DEVICE_ACCELERATOR } clm_device_type;
+
+typedef struct clm_device_info {
+    clm_device_type type;
+    int platform_index, device_index; /* the P and D of a P:D specification; -1 for host */
+    char platform[128], name[256], vendor[128], driver[128], version[128];
+    unsigned compute_units, clock_mhz;
+    uint64_t global_memory, max_allocation, local_memory; /* bytes */
+    size_t max_work_group_size;
+    unsigned float_vector_width;   /* native width in floats */
+    unsigned base_alignment_bits;  /* CL_DEVICE_MEM_BASE_ADDR_ALIGN */
+    bool fp64, fp16, unified_memory, available;
+    bool chosen; /* set by clm_device_list on the one that NULL would open */
+} clm_device_info;
+
+/* Opens the device that `spec` names (NULL: environment, then default). Errors: CLM_E_DEVICE with a list of what exists. */
+CLM_API clm_status clm_device_open(clm_device **out, const char *spec);
+/* Closes a device; everything made from it must have been freed. NULL is allowed. */
+CLM_API void clm_device_close(clm_device *device);
+
+CLM_API const clm_device_info *clm_device_get_info(const clm_device *device);
+
+/* All devices of all platforms, then the host reference. Free with clm_device_list_free. Works without any OpenCL platform.
+ * `warnings` (may be NULL) receives a text, "" when all went well, that says which platforms failed to open. */
+CLM_API clm_status clm_device_list(clm_device_info **out, size_t *count, char *warnings, size_t warnings_size);
+CLM_API void clm_device_list_free(clm_device_info *list);
+
+/* Waits until all queued work has finished. A failure of earlier work is reported here. */
+CLM_API clm_status clm_device_finish(clm_device *device);
+
+/* Bytes allocated now and at most so far through this device. */
+CLM_API size_t clm_device_allocated(const clm_device *device);
+CLM_API size_t clm_device_peak_allocated(const clm_device *device);
+/* Kernels built from source since the device was opened (0 on host). */
+CLM_API size_t clm_device_kernels_built(const clm_device *device);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,149 @@
+/* Meta-learning: the inner loop, the gradient through it, and the outer update.
+ *
+ * With theta_0 = theta and theta_{k+1} = theta_k - A_k o g_k, g_k the gradient of the support loss at theta_k, the meta-loss is
+ * the mean over tasks of sum_k w_k L_query(theta_k) (only w_K = 1 unless step weights are given). Its exact gradient comes from
+ * lambda_K = w_K grad L_query(theta_K), lambda_k = lambda_{k+1} - H_k (A_k o lambda_{k+1}) + w_k grad L_query(theta_k), one
+ * Hessian-vector product (forward over reverse) per inner step. First order drops the H term.
+ * Finn et al. 2017 (MAML), Li et al. 2017 (Meta-SGD), Raghu et al. 2020 (ANIL), Antoniou et al. 2019 (per-layer per-step rates,
+ * multi-step loss).
+ */
+#ifndef CLMAML_META_H
+#define CLMAML_META_H
+
+#include "model.h"
+#include "optim.h"
+#include "program.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum clm_loss { CLM_LOSS_CROSS_ENTROPY, CLM_LOSS_MSE } clm_loss;
+typedef enum clm_rates {
+    CLM_RATES_FIXED,     /* one number, inner_lr */
+    CLM_RATES_PER_STEP,  /* learned: one per inner step and parameter tensor ("lslr"), shape [steps, tensors] */
+    CLM_RATES_PER_ELEMENT /* learned: one per element of every adapted tensor ("metasgd") */
+} clm_rates;
+typedef enum clm_checkpointing { CLM_CHECKPOINT_AUTO, CLM_CHECKPOINT_STORE, CLM_CHECKPOINT_RECOMPUTE } clm_checkpointing;
+
+typedef struct clm_meta_options {
+    int version;         /* CLM_META_OPTIONS_VERSION */
+    int tasks;           /* tasks of a meta-batch */
+    int support, query;  /* examples of a task: ways*shots, ways*query-per-class */
+    int steps;           /* inner steps K >= 1 */
+    double inner_lr;
+    bool first_order;
+    clm_rates rates;
+    const double *step_weights; /* K weights w_1 .. w_K of the multi-step loss, copied; NULL: only the last */
+    const char *const *adapt;   /* prefixes of the names of adapted parameters (ANIL); NULL: all */
+    size_t n_adapt;
+    clm_loss loss;
+    clm_reduction reduction;    /* over the examples of a task */
+    clm_checkpointing checkpointing;
+    size_t memory_limit;        /* bytes of device memory; 0: what the device has */
+    int task_chunk;             /* tasks per launch; 0: chosen */
+    bool keep_adapted;          /* keep every task's adapted parameters for clm_meta_read */
+    clm_optim_options optim;
+} clm_meta_options;
+#define CLM_META_OPTIONS_VERSION 1
+#define CLM_META_OPTIONS_INIT                                                                                          \
+    {CLM_META_OPTIONS_VERSION, 32, 5, 5, 1, 0.4, false, CLM_RATES_FIXED, NULL, NULL, 0, CLM_LOSS_CROSS_ENTROPY,        \
+     CLM_REDUCE_MEAN, CLM_CHECKPOINT_AUTO, 0, 0, false, CLM_OPTIM_OPTIONS_INIT}
+
+/* One meta-batch, C order, in outside layout: x [tasks, n, in_shape..]; y [tasks, n] labels, or [tasks, n, out_shape..] targets. */
+typedef struct clm_batch {
+    const float *support_x, *support_y, *query_x, *query_y;
+} clm_batch;
+
+typedef struct clm_meta clm_meta;
+
+/* Plans everything and predicts the memory; allocates and builds on the first use or on clm_meta_prepare. The model must outlive
+ * it. Errors: CLM_E_LIMIT when even one task at a time does not fit (says what would). Parameters start from
+ * clm_model_init_param(seed 0) and rates from inner_lr. */
+CLM_API clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options);
+CLM_API void clm_meta_free(clm_meta *meta);
+CLM_API clm_status clm_meta_prepare(clm_meta *meta);
+
+typedef struct clm_meta_plan {
+    size_t bytes;                    /* device memory in all, exactly what will be allocated */
+    clm_checkpointing checkpointing; /* the one chosen */
+    int task_chunk;
+    size_t launches, kernels;        /* of a meta-gradient */
+    double flops;                    /* of a meta-gradient */
+} clm_meta_plan;
+CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
+
+/* Parameters and rates, outside layout. For CLM_RATES_PER_STEP index 0 holds all; for CLM_RATES_PER_ELEMENT index i is parameter
+ * i's rates (CLM_E_ARG for one that is not adapted). */
+CLM_API clm_status clm_meta_set_param(clm_meta *meta, size_t i, const double *data);
+CLM_API clm_status clm_meta_get_param(clm_meta *meta, size_t i, double *data);
+CLM_API clm_status clm_meta_set_rate(clm_meta *meta, size_t i, const double *data);
+CLM_API clm_status clm_meta_get_rate(clm_meta *meta, size_t i, double *data);
+CLM_API size_t clm_meta_rate_size(const clm_meta *meta, size_t i); /* 0: no such rates */
+CLM_API bool clm_meta_is_adapted(const clm_meta *meta, size_t i);
+
+/* Computes the meta-gradient; changes nothing else. */
+CLM_API clm_status clm_meta_gradient(clm_meta *meta, const clm_batch *batch);
+
+/* Results of the last clm_meta_gradient or clm_meta_step, as doubles in outside layout. */
+typedef enum clm_quantity {
+    CLM_Q_SUPPORT_LOSS, /* [tasks, steps] before each inner step */
+    CLM_Q_QUERY_LOSS,   /* [tasks], weighted over the steps with step_weights */
+    CLM_Q_QUERY_LOGITS, /* [tasks, query, out..] after the last step */
+    CLM_Q_SUPPORT_ACCURACY, /* [tasks], before the first step (0 for MSE) */
+    CLM_Q_QUERY_ACCURACY,   /* [tasks], after the last step (0 for MSE) */
+    CLM_Q_ADAPTED,      /* parameter `index`: [tasks, shape..]; needs keep_adapted */
+    CLM_Q_GRAD,         /* parameter `index`: of the mean over tasks */
+    CLM_Q_RATE_GRAD     /* rates `index` */
+} clm_quantity;
+CLM_API size_t clm_meta_quantity_size(const clm_meta *meta, clm_quantity what, size_t index);
+CLM_API clm_status clm_meta_read(clm_meta *meta, clm_quantity what, size_t index, double *out);
+
+typedef struct clm_meta_report {
+    double support_loss, query_loss, support_accuracy, query_accuracy; /* means over tasks; see clm_quantity */
+    double grad_norm, lr;
+} clm_meta_report;
+/* Meta-gradient and outer update. CLM_E_NUMERIC, with nothing updated, when the loss or the gradient is not finite. */
+CLM_API clm_status clm_meta_step(clm_meta *meta, const clm_batch *batch, clm_meta_report *report);
+
+/* Everything that a continued run needs (parameters, rates, optimiser state, step counter) to and from an archive. */
+CLM_API clm_status clm_meta_save(clm_meta *meta, struct clm_archive *archive);
+CLM_API clm_status clm_meta_restore(clm_meta *meta, const struct clm_archive *archive);
+CLM_API uint64_t clm_meta_iteration(const clm_meta *meta); /* outer updates made */
+
+/* ---- a learner: the inner loop alone, to adapt and to evaluate ---- */
+typedef struct clm_learner_options {
+    int version;
+    int tasks, support, query;
+    double inner_lr;
+    clm_rates rates;
+    int rate_steps;             /* rows of CLM_RATES_PER_STEP; later steps use the last row */
+    const char *const *adapt;
+    size_t n_adapt;
+    clm_loss loss;
+    clm_reduction reduction;
+    clm_bn_mode bn_mode;
+} clm_learner_options;
+#define CLM_LEARNER_OPTIONS_VERSION 1
+#define CLM_LEARNER_OPTIONS_INIT                                                                                       \
+    {CLM_LEARNER_OPTIONS_VERSION, 1, 5, 5, 0.4, CLM_RATES_FIXED, 1, NULL, 0, CLM_LOSS_CROSS_ENTROPY, CLM_REDUCE_MEAN,  \
+     CLM_BN_TRANSDUCTIVE}
+
+typedef struct clm_learner clm_learner;
+CLM_API clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options);
+CLM_API void clm_learner_free(clm_learner *learner);
+CLM_API clm_status clm_learner_set_param(clm_learner *learner, size_t i, const double *data); /* outside layout */
+CLM_API clm_status clm_learner_set_rate(clm_learner *learner, size_t i, const double *data);
+/* Back to the initial parameters, with new support sets [tasks, support, ..]. */
+CLM_API clm_status clm_learner_begin(clm_learner *learner, const float *support_x, const float *support_y);
+/* One inner step; support_loss [tasks] before it (may be NULL: then nothing is waited for). */
+CLM_API clm_status clm_learner_step(clm_learner *learner, double *support_loss);
+/* Outputs [tasks, query, out..] for query_x [tasks, query, ..] at the current parameters. */
+CLM_API clm_status clm_learner_predict(clm_learner *learner, const float *query_x, double *out);
+/* Adapted parameter i, [tasks, shape..], outside layout. */
+CLM_API clm_status clm_learner_get_adapted(clm_learner *learner, size_t i, double *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,91 @@
+/* Models: named parameters and a function from parameters and input to output, as values of a graph.
+ *
+ * A model comes from a list of layers (JSON), from the zoo, or from a function of the user's own. Parameters are named and laid
+ * out as PyTorch would (convolution O I H W, linear [out, in]) wherever they cross the library's boundary; inside they are
+ * channels-last. The same holds for inputs: C H W outside, H W C inside.
+ */
+#ifndef CLMAML_MODEL_H
+#define CLMAML_MODEL_H
+
+#include "graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct clm_model clm_model;
+
+/* How an outside array becomes an inside one. */
+typedef enum clm_layout { CLM_LAYOUT_SAME, CLM_LAYOUT_OIHW /* -> HWIO */, CLM_LAYOUT_CHW /* -> HWC */ } clm_layout;
+
+typedef enum clm_init { CLM_INIT_NORMAL /* scale x standard normal */, CLM_INIT_CONSTANT /* scale */ } clm_init;
+
+typedef struct clm_param {
+    char name[64];
+    clm_shape shape;       /* outside (PyTorch) shape */
+    clm_shape inner_shape; /* inside shape */
+    clm_layout layout;
+    clm_init init;
+    double init_scale;
+} clm_param;
+
+/* Where batch-norm takes its statistics from (named in every report):
+ * transductive: from the batch at hand, query batches included; support-stats: from the support batch, at the same parameters. */
+typedef enum clm_bn_mode { CLM_BN_TRANSDUCTIVE, CLM_BN_SUPPORT_STATS } clm_bn_mode;
+CLM_API const char *clm_bn_mode_name(clm_bn_mode mode); /* "transductive", "support-stats" */
+
+/* Statistics recorded by one application and used by another. Zero-initialise, then record, then use. */
+typedef struct clm_bn_stats {
+    bool use; /* false: record */
+    size_t count, next;
+    clm_value mean[64], var[64];
+} clm_bn_stats;
+
+/* From a JSON text: a list of layers, or an object {"layers": [..], "in_shape": [..], "ways": n, ..} as in a reference file's
+ * "case". in_shape NULL: taken from the object. Layers: linear{out,bias} conv2d{out,kernel,stride,pad,dilation,groups,bias}
+ * batchnorm{eps} layernorm{eps} groupnorm{groups,eps} relu tanh sigmoid gelu silu softplus elu leaky_relu
+ * maxpool/avgpool{kernel,stride,pad} globalavgpool flatten residual{body} attention meantokens.
+ * Parameter names are the layer's index, nested with dots: "0.weight", "4.0.bias". */
+CLM_API clm_status clm_model_parse(clm_model **out, const char *json, const clm_shape *in_shape);
+CLM_API clm_status clm_model_load(clm_model **out, const char *path, const clm_shape *in_shape);
+
+typedef struct clm_conv4_options {
+    int filters, ways, channels, size; /* 64, 5, 1, 28 */
+    bool strided;                      /* stride-2 convolutions and a spatial mean instead of max-pooling */
+} clm_conv4_options;
+#define CLM_CONV4_INIT {64, 5, 1, 28, false}
+CLM_API clm_status clm_model_conv4(clm_model **out, const clm_conv4_options *options);
+/* Multi-layer perceptron with relu: in -> hidden[0] -> .. -> out */
+CLM_API clm_status clm_model_mlp(clm_model **out, int in, const int *hidden, size_t n_hidden, int n_out);
+
+/* A model of the user's own: `apply` builds the output from the parameters (inside shapes, in order) and the input. It returns
+ * CLM_INVALID on failure. `user` must outlive the model. stats is never NULL; models without batch-norm ignore it. */
+typedef clm_value (*clm_model_apply_fn)(void *user, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats);
+CLM_API clm_status clm_model_custom(clm_model **out, const clm_shape *in_shape, const clm_param *params, size_t n_params,
+                                    clm_model_apply_fn apply, void *user);
+
+CLM_API void clm_model_free(clm_model *model);
+
+CLM_API size_t clm_model_param_count(const clm_model *model);   /* tensors */
+CLM_API size_t clm_model_param_elements(const clm_model *model); /* numbers */
+CLM_API const clm_param *clm_model_param(const clm_model *model, size_t i);
+CLM_API clm_shape clm_model_in_shape(const clm_model *model);       /* one example, outside (C H W) */
+CLM_API clm_shape clm_model_inner_in_shape(const clm_model *model); /* one example, inside (H W C) */
+CLM_API clm_shape clm_model_out_shape(const clm_model *model);      /* one example */
+/* The JSON that makes the model again; NULL for a custom one. Owned by the model. */
+CLM_API const char *clm_model_json(const clm_model *model);
+
+/* Output values for inputs x [n, inner_in_shape..]. stats may be NULL (transductive). */
+CLM_API clm_value clm_model_apply(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats);
+
+/* Initial parameter i in outside layout from a seed: deterministic, the same on every machine. */
+CLM_API void clm_model_init_param(const clm_model *model, size_t i, uint64_t seed, double *out);
+
+/* Converts `count` arrays of one parameter's (one example's) size between outside and inside layout. */
+CLM_API void clm_layout_to_inner(clm_layout layout, const clm_shape *outer, size_t count, const double *from, double *to);
+CLM_API void clm_layout_to_outer(clm_layout layout, const clm_shape *outer, size_t count, const double *from, double *to);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,81 @@
+/* The device layer: what a back end provides. Two exist: opencl/ (floats) and host/ (the double-precision reference).
+ *
+ * Memory is counted in elements (float or double, as the back end keeps them). A launch is described once, bound to its memory by
+ * `make`, and then queued any number of times by `enqueue`, which allocates nothing. Queues are in order.
+ */
+#ifndef CLM_DEVICE_BACKEND_H
+#define CLM_DEVICE_BACKEND_H
+
+#include "base/error.h"
+#include "clmaml/device.h"
+
+typedef struct clm_mem clm_mem;       /* back end's own */
+typedef struct clm_kernel clm_kernel; /* back end's own: a launch bound to memory */
+
+#define CLM_MAX_ARGS 24
+
+typedef enum clm_arg_kind {
+    CLM_ARG_MEM,  /* becomes three kernel arguments: __global float *, uint offset, uint task_stride (elements) */
+    CLM_ARG_INT,  /* int */
+    CLM_ARG_FLOAT /* float */
+} clm_arg_kind;
+
+typedef struct clm_arg {
+    clm_arg_kind kind;
+    clm_mem *mem;
+    size_t offset, task_stride;
+    int i;
+    double f;
+} clm_arg;
+
+typedef struct clm_launch {
+    char label[96];        /* the operation, for errors and profiles */
+    /* OpenCL */
+    const char *file;      /* "conv2d.cl", or NULL when `source` is given; "common.cl" is always put before it */
+    const char *source;    /* generated source */
+    const char *entry;     /* kernel name */
+    const char *defines;   /* "-DKH=3 -DKW=3", may be "" */
+    size_t global[3], local[3]; /* local[0] 0: the driver's choice. global is a multiple of local. */
+    /* host: runs the launch; the arguments' memory is reached with clm_host_data */
+    void (*host)(const struct clm_launch *launch);
+    const void *context;   /* for host; must stay valid */
+    clm_arg args[CLM_MAX_ARGS];
+    int n_args;
+    double flops, bytes;   /* for reports; 0: not counted */
+} clm_launch;
+
+typedef struct clm_backend {
+    size_t element_size; /* 4 or 8 */
+    void (*close)(clm_device *d);
+    /* Zeroed memory, touched so that a lack of it shows here (CLM_E_MEMORY). At most info.max_allocation bytes. */
+    clm_status (*alloc)(clm_device *d, size_t elements, clm_mem **out);
+    void (*free)(clm_device *d, clm_mem *mem);
+    /* Blocking transfers; exactly one of f32, f64 is not NULL. */
+    clm_status (*write)(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64);
+    clm_status (*read)(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64);
+    clm_status (*copy)(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count); /* queued */
+    clm_status (*fill)(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value);                       /* queued */
+    clm_status (*make)(clm_device *d, const clm_launch *launch, clm_kernel **out);
+    void (*release)(clm_device *d, clm_kernel *kernel);
+    clm_status (*enqueue)(clm_device *d, clm_kernel *kernel);
+    clm_status (*finish)(clm_device *d);
+    /* Runs one launch alone and times it, waiting: for doctor and profiles. Seconds. */
+    clm_status (*time)(clm_device *d, clm_kernel *kernel, double *seconds);
+} clm_backend;
+
+struct clm_device {
+    const clm_backend *backend;
+    clm_device_info info;
+    size_t allocated, peak_allocated; /* bytes; kept by the back ends */
+    size_t kernels_built;
+};
+
+/* The memory of a host-device argument. */
+double *clm_host_data(const clm_mem *mem);
+
+clm_status clm_host_open(clm_device **out);
+clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index);
+/* All OpenCL devices; *out is allocated with malloc. No platform at all gives count 0 and CLM_OK. */
+clm_status clm_opencl_list(clm_device_info **out, size_t *count, char *warnings, size_t warnings_size);
+
+#endif

@@ -1,0 +1,28 @@
+/* Lowering: what an operation's `lower` function uses to turn a node into launches. */
+#ifndef CLM_PROGRAM_LOWER_H
+#define CLM_PROGRAM_LOWER_H
+
+#include "base/error.h"
+#include "device/backend.h"
+#include "graph/internal.h"
+
+typedef struct clm_lower clm_lower;
+
+/* A launch being described. Strings are copied. */
+typedef struct clm_launch_spec {
+    const char *file, *entry;
+    char defines[1024];
+    size_t global[3], local[3]; /* local[0] 0: let the library choose; global is then padded as needed, kernels check their bounds */
+    double flops, bytes;        /* per task axis as a whole */
+} clm_launch_spec;
+
+const clm_graph *clm_lower_graph(const clm_lower *l);
+const clm_device_info *clm_lower_device(const clm_lower *l);
+int clm_lower_tasks(const clm_lower *l, clm_value v); /* 1 for a shared value, the number of tasks otherwise */
+/* " -DNAME=value" appended to spec->defines */
+void clm_spec_define(clm_launch_spec *spec, const char *name, long value);
+/* Adds a launch; `values` are its memory arguments in kernel order, then `ints`. */
+clm_status clm_lower_launch(clm_lower *l, clm_value node, const clm_launch_spec *spec, const clm_value *values, int n_values,
+                            const int *ints, int n_ints);
+
+#endif
