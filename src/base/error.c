@@ -1,0 +1,46 @@
+/* The last error: one message per thread, and the names of the status codes. */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MESSAGE_SIZE 4096
+
+static _Thread_local char last_message[MESSAGE_SIZE];
+
+const char *clm_last_error(void) { return last_message; }
+
+clm_status clm_fail(clm_status status, const char *format, ...) {
+    char text[MESSAGE_SIZE]; /* apart, because the arguments may point into the last message */
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    memcpy(last_message, text, sizeof text);
+    return status;
+}
+
+clm_status clm_fail_in(clm_status status, const char *format, ...) {
+    char text[MESSAGE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length >= 0 && (size_t)length < sizeof text) {
+        snprintf(text + length, sizeof text - (size_t)length, ": %s", last_message);
+    }
+    memcpy(last_message, text, sizeof text);
+    return status;
+}
+
+const char *clm_status_name(clm_status status) {
+    static const char *const names[] = {
+#define STATUS_NAME(name, text) "CLM_" #name,
+        CLM_STATUS_LIST(STATUS_NAME)
+#undef STATUS_NAME
+    };
+    return (size_t)status < sizeof names / sizeof *names ? names[status] : "CLM_UNKNOWN";
+}
+
+const char *clm_version(void) { return CLMAML_VERSION; }

@@ -1,0 +1,43 @@
+/* Files, directories and the clock: everything the library asks of POSIX. Paths are as given by the user; errors name them. */
+#ifndef CLM_BASE_FILES_H
+#define CLM_BASE_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* "directory/name"; NULL with CLM_E_MEMORY recorded. Free with free(). */
+char *clm_path_join(const char *directory, const char *name);
+
+bool clm_path_exists(const char *path);
+bool clm_path_is_directory(const char *path);
+
+/* The whole of a regular file, with a 0 byte after it that `size` (may be NULL) does not count. Free with free(). */
+clm_status clm_file_read(const char *path, char **out, size_t *size);
+
+/* Replaces or creates a file in one piece: written under a temporary name in the same directory, synced, renamed, the directory
+ * synced. After a failure the old file is untouched and nothing is left behind. */
+clm_status clm_file_write(const char *path, const void *data, size_t size);
+
+/* Removes a file; one that does not exist is no error. */
+clm_status clm_file_remove(const char *path);
+
+/* Makes a directory and the missing ones above it; one that exists is no error. */
+clm_status clm_directory_make(const char *path);
+
+/* The names in a directory but "." and "..", sorted bytewise. Free with clm_names_free. */
+clm_status clm_directory_list(const char *path, char ***out, size_t *count);
+void clm_names_free(char **names, size_t count);
+
+/* Where caches go: CLMAML_CACHE_DIR, else XDG_CACHE_HOME/clmaml, else HOME/.cache/clmaml. Not made. Free with free(). */
+clm_status clm_cache_directory(char **out);
+
+/* Seconds from some fixed point in the past; never goes backwards. */
+double clm_clock(void);
+
+/* Bytes of physical memory; 0 when the system does not say. */
+uint64_t clm_physical_memory(void);
+
+#endif

@@ -1,0 +1,17 @@
+/* FNV-1a over bytes, then an avalanche (the finaliser of MurmurHash3), so that low bits depend on all input. A result may be the
+ * seed of the next call. */
+#include "base/hash.h"
+
+#include <string.h>
+
+uint64_t clm_hash(uint64_t seed, const void *data, size_t size) {
+    const unsigned char *bytes = data;
+    uint64_t h = seed;
+    for (size_t i = 0; i < size; i++) h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
+    h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+    h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return h ^ (h >> 33);
+}
+
+/* The terminating zero is hashed too: "a", "bc" and "ab", "c" differ. */
+uint64_t clm_hash_text(uint64_t seed, const char *text) { return clm_hash(seed, text, strlen(text) + 1); }
