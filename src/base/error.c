@@ -25,11 +25,12 @@ clm_status clm_fail_in(clm_status status, const char *format, ...) {
     char text[MESSAGE_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (length >= 0 && (size_t)length < sizeof text) {
-        snprintf(text + length, sizeof text - (size_t)length, ": %s", last_message);
-    }
+    size_t room = sizeof text - 1 - strlen(text);
+    strncat(text, ": ", room);
+    room = sizeof text - 1 - strlen(text);
+    strncat(text, last_message, room);
     memcpy(last_message, text, sizeof text);
     return status;
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -160,11 +161,12 @@ clm_status clm_directory_make(const char *path) {
         if (*p && *p != '/') continue;
         char kept = *p;
         *p = 0;
-        if (mkdir(part, 0777) != 0 && !(errno == EEXIST && clm_path_is_directory(part))) {
-            int error = errno;
-            if (error != EEXIST && clm_path_is_directory(part)) error = 0; /* EROFS and the like for one that exists */
-            errno = error;
-            if (error) status = fail_io("make directory", part);
+        if (mkdir(part, 0777) != 0) {
+            int error = errno; /* not only EEXIST: an existing directory of a read-only file system may give EROFS */
+            if (!clm_path_is_directory(part)) {
+                errno = error;
+                status = fail_io("make directory", part);
+            }
         }
         *p = kept;
         if (!kept) break;
