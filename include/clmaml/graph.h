@@ -121,6 +121,8 @@ CLM_API clm_value clm_mean(clm_graph *g, clm_value x, unsigned axes, bool keep);
 CLM_API clm_value clm_reduce_max(clm_graph *g, clm_value x, unsigned axes, bool keep); /* derivative shared among ties */
 CLM_API clm_value clm_sum_all(clm_graph *g, clm_value x);
 CLM_API clm_value clm_mean_all(clm_graph *g, clm_value x);
+/* x as a per-task value: every task sees the same numbers, but derivatives with respect to the result are each task's own. Free. */
+CLM_API clm_value clm_per_task(clm_graph *g, clm_value x);
 /* Sum over the task axis, in task order; a shared value. On a shared operand: the number of tasks times it.
  * `initial` (CLM_INVALID: none) is a shared value the sum starts from. */
 CLM_API clm_value clm_sum_tasks(clm_graph *g, clm_value x, clm_value initial);

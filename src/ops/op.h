@@ -13,7 +13,8 @@ enum {
     CLM_OPF_MULTILINEAR = 4,  /* linear in each of its first two inputs: jvp is derived by the product rule */
     CLM_OPF_CONSTANT = 8,     /* derivative zero everywhere */
     CLM_OPF_LEAF = 16,        /* input or constant */
-    CLM_OPF_TASKS = 32        /* reads the whole task axis and gives a shared value */
+    CLM_OPF_TASKS = 32,       /* reads the whole task axis and gives a shared value */
+    CLM_OPF_VIEW = 64         /* the same memory seen otherwise: no launch */
 };
 
 /* Host reference: computes one task's output in double precision. in[i], out: contiguous arrays of the nodes' shapes. For
@@ -37,7 +38,9 @@ typedef struct clm_op {
     clm_value (*vjp)(clm_graph *g, clm_value y, clm_value gy, int which);
     /* Tangent of node y; t[i] is CLM_INVALID for zero, at least one is valid. NULL for LINEAR, MULTILINEAR and CONSTANT. */
     clm_value (*jvp)(clm_graph *g, clm_value y, const clm_value *t);
-    void (*eval)(const clm_eval *e);
+    /* Elementwise of one operand: the derivative at node y's operand; vjp and jvp are then derived. */
+    clm_value (*derivative)(clm_graph *g, clm_value y);
+    void (*eval)(const clm_eval *e); /* NULL for elementwise operations: `scalar` serves */
     /* Emits OpenCL launches for node y. NULL for elementwise operations, which are generated. */
     clm_status (*lower)(struct clm_lower *l, clm_value y);
     /* Elementwise only. OpenCL expression: `a`, `b` are the operands (any float vector type F), `$0`, `$1` stand for attr.f[0], attr.f[1]
@@ -47,9 +50,15 @@ typedef struct clm_op {
     int cost; /* rough multiples of an addition; expensive values are not recomputed by fusion */
 } clm_op;
 
-extern const clm_op clm_ops[CLM_OP_COUNT];
+/* Each family's file defines its rows, `const clm_op clm_row_conv2d = {.name = "conv2d", ..};`; the list in opcodes.h declares them
+ * here and puts them in the table. */
+#define CLM_OP_ROW(NAME, name) extern const clm_op clm_row_##name;
+CLM_OP_LIST(CLM_OP_ROW)
+#undef CLM_OP_ROW
+
+extern const clm_op *const clm_ops[CLM_OP_COUNT];
 
 /* Shorthands for operation files. */
-static inline const clm_op *clm_op_of(const clm_node *n) { return &clm_ops[n->op]; }
+static inline const clm_op *clm_op_of(const clm_node *n) { return clm_ops[n->op]; }
 
 #endif

@@ -1,8 +1,8 @@
-/* The closed set of operations, one line each; the order is of no importance. The table in table.c has the same list. */
+/* The closed set of operations, one line each; the order is of no importance. table.c has a row for each. */
 #ifndef CLM_OPS_OPCODES_H
 #define CLM_OPS_OPCODES_H
 
-/* elementwise: X(NAME, name) */
+/* X(NAME, name) */
 #define CLM_OP_LIST(X)                                                                                                 \
     X(INPUT, input)                                                                                                    \
     X(FILL, fill)                                                                                                      \
@@ -11,6 +11,7 @@
     X(MUL, mul)                                                                                                        \
     X(DIV, div)                                                                                                        \
     X(POW, pow)                                                                                                        \
+    X(MAXIMUM, maximum)                                                                                                \
     X(GREATER, greater)                                                                                                \
     X(EQUAL, equal)                                                                                                    \
     X(AFFINE, affine)                                                                                                  \
@@ -41,6 +42,7 @@
     X(SUM, sum)                                                                                                        \
     X(REDUCE_MAX, reduce_max)                                                                                          \
     X(ARGMAX, argmax)                                                                                                  \
+    X(PER_TASK, per_task)                                                                                              \
     X(SUM_TASKS, sum_tasks)                                                                                            \
     X(MATMUL, matmul)                                                                                                  \
     X(CONV2D, conv2d)                                                                                                  \

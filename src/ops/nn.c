@@ -1,0 +1,130 @@
+/* Layers and losses composed from operations: their derivatives need nothing of their own. */
+#include <math.h>
+
+#include "ops/op.h"
+
+static unsigned axes_but_last(const clm_shape *s) { return (1u << (s->rank - 1)) - 1; }
+
+static bool need_rank(clm_graph *g, const char *what, clm_value x, int least) {
+    char text[80];
+    if (!clm_graph_valid(g, &x, 1)) return false;
+    if (g->nodes[x].shape.rank >= least) return true;
+    clm_graph_error(g, CLM_E_SHAPE, "%s: needs at least %d axes, not shape %s", what, least,
+                    clm_shape_text(&g->nodes[x].shape, text, sizeof text));
+    return false;
+}
+
+clm_value clm_global_avg_pool(clm_graph *g, clm_value x) {
+    if (!need_rank(g, "global average pool", x, 4)) return CLM_INVALID;
+    return clm_mean(g, x, 2u | 4u, false);
+}
+
+/* ---- normalisation ---- */
+
+static clm_value scale_shift(clm_graph *g, clm_value x, clm_value scale, clm_value shift) {
+    if (scale != CLM_INVALID) x = clm_mul(g, x, scale);
+    if (shift != CLM_INVALID) x = clm_add(g, x, shift);
+    return x;
+}
+
+/* (x - mean) / sqrt(var + eps) with the statistics over `axes`; two passes, so that a large mean costs no digits */
+static clm_value standardize(clm_graph *g, clm_value x, unsigned axes, double eps, clm_value *mean_out, clm_value *var_out) {
+    clm_value mean = clm_mean(g, x, axes, true);
+    clm_value centred = clm_sub(g, x, mean);
+    clm_value var = clm_mean(g, clm_mul(g, centred, centred), axes, true);
+    if (mean_out) *mean_out = mean;
+    if (var_out) *var_out = var;
+    return clm_mul(g, centred, clm_rsqrt(g, clm_affine(g, var, 1, eps)));
+}
+
+clm_value clm_batch_norm(clm_graph *g, clm_value x, clm_value scale, clm_value shift, double eps, clm_value *mean_out,
+                         clm_value *var_out) {
+    if (!need_rank(g, "batch-norm", x, 2)) return CLM_INVALID;
+    return scale_shift(g, standardize(g, x, axes_but_last(&g->nodes[x].shape), eps, mean_out, var_out), scale, shift);
+}
+
+clm_value clm_normalize(clm_graph *g, clm_value x, clm_value mean, clm_value var, clm_value scale, clm_value shift, double eps) {
+    clm_value centred = clm_sub(g, x, mean);
+    return scale_shift(g, clm_mul(g, centred, clm_rsqrt(g, clm_affine(g, var, 1, eps))), scale, shift);
+}
+
+clm_value clm_layer_norm(clm_graph *g, clm_value x, clm_value scale, clm_value shift, double eps) {
+    if (!need_rank(g, "layer-norm", x, 2)) return CLM_INVALID;
+    unsigned axes = ((1u << g->nodes[x].shape.rank) - 1) & ~1u;
+    return scale_shift(g, standardize(g, x, axes, eps, NULL, NULL), scale, shift);
+}
+
+clm_value clm_group_norm(clm_graph *g, clm_value x, int groups, clm_value scale, clm_value shift, double eps) {
+    char text[80];
+    if (!need_rank(g, "group-norm", x, 2)) return CLM_INVALID;
+    clm_shape s = g->nodes[x].shape;
+    int channels = s.dim[s.rank - 1];
+    if (groups < 1 || channels % groups)
+        return clm_graph_error(g, CLM_E_SHAPE, "group-norm: %d groups do not divide the %d channels of shape %s", groups, channels,
+                               clm_shape_text(&s, text, sizeof text));
+    size_t between = clm_shape_size(&s) / (size_t)s.dim[0] / (size_t)channels;
+    clm_shape split = clm_shape_of(4, s.dim[0], (int)between, groups, channels / groups);
+    clm_value y = standardize(g, clm_reshape(g, x, split), 2u | 8u, eps, NULL, NULL);
+    return scale_shift(g, clm_reshape(g, y, s), scale, shift);
+}
+
+/* ---- losses ---- */
+
+/* x minus its maximum over the last axis. Both functions below are invariant to the shift, so leaving it out of the derivative is
+ * exact. */
+static clm_value shifted(clm_graph *g, clm_value x, unsigned *axis) {
+    *axis = 1u << (g->nodes[x].shape.rank - 1);
+    return clm_sub(g, x, clm_stop_gradient(g, clm_reduce_max(g, x, *axis, true)));
+}
+
+clm_value clm_softmax(clm_graph *g, clm_value x) {
+    unsigned axis;
+    if (!need_rank(g, "softmax", x, 1)) return CLM_INVALID;
+    clm_value e = clm_exp(g, shifted(g, x, &axis));
+    return clm_div(g, e, clm_sum(g, e, axis, true));
+}
+
+clm_value clm_log_softmax(clm_graph *g, clm_value x) {
+    unsigned axis;
+    if (!need_rank(g, "log-softmax", x, 1)) return CLM_INVALID;
+    clm_value z = shifted(g, x, &axis);
+    return clm_sub(g, z, clm_log(g, clm_sum(g, clm_exp(g, z), axis, true)));
+}
+
+static bool check_labels(clm_graph *g, const char *what, clm_value logits, clm_value labels) {
+    char a[80], b[80];
+    clm_value in[2] = {logits, labels};
+    if (!clm_graph_valid(g, in, 2)) return false;
+    clm_shape x = g->nodes[logits].shape, y = g->nodes[labels].shape;
+    if (x.rank == 2 && y.rank == 1 && x.dim[0] == y.dim[0]) return true;
+    clm_graph_error(g, CLM_E_SHAPE, "%s: logits must be [n, classes] and labels [n], not %s and %s", what,
+                    clm_shape_text(&x, a, sizeof a), clm_shape_text(&y, b, sizeof b));
+    return false;
+}
+
+clm_value clm_cross_entropy(clm_graph *g, clm_value logits, clm_value labels, clm_reduction reduction) {
+    if (!check_labels(g, "cross-entropy", logits, labels)) return CLM_INVALID;
+    clm_shape s = g->nodes[logits].shape;
+    clm_value picked = clm_mul(g, clm_log_softmax(g, logits), clm_one_hot(g, labels, s.dim[1]));
+    double scale = reduction == CLM_REDUCE_MEAN ? -1.0 / s.dim[0] : -1.0;
+    return clm_scale(g, clm_sum_all(g, picked), scale);
+}
+
+clm_value clm_argmax(clm_graph *g, clm_value x);
+
+clm_value clm_accuracy(clm_graph *g, clm_value logits, clm_value labels) {
+    if (!check_labels(g, "accuracy", logits, labels)) return CLM_INVALID;
+    return clm_mean_all(g, clm_equal(g, clm_argmax(g, logits), labels));
+}
+
+clm_value clm_mse(clm_graph *g, clm_value x, clm_value target, clm_reduction reduction) {
+    char a[80], b[80];
+    clm_value in[2] = {x, target};
+    if (!clm_graph_valid(g, in, 2)) return CLM_INVALID;
+    clm_shape sx = g->nodes[x].shape, st = g->nodes[target].shape;
+    if (!clm_shape_equal(&sx, &st))
+        return clm_graph_error(g, CLM_E_SHAPE, "mean squared error: output %s and target %s differ", clm_shape_text(&sx, a, sizeof a),
+                               clm_shape_text(&st, b, sizeof b));
+    clm_value d = clm_sub(g, x, target), squares = clm_mul(g, d, d);
+    return reduction == CLM_REDUCE_MEAN ? clm_mean_all(g, squares) : clm_sum_all(g, squares);
+}
