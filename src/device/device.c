@@ -1,0 +1,107 @@
+/* Devices: the list of all back ends' devices, the choice among them, and the public functions that pass on to a back end. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "device/backend.h"
+#include "device/host/host.h"
+#include "device/spec.h"
+
+/* What NULL stands for: the environment's choice, or NULL still for the default. */
+static const char *effective_spec(const char *spec) {
+    if (!spec) spec = getenv("CLMAML_DEVICE");
+    return spec && *spec ? spec : NULL;
+}
+
+/* OpenCL's devices, then the host reference; `chosen` is left unset. */
+static clm_status list_all(clm_device_info **out, size_t *count, char *warnings, size_t warnings_size) {
+    clm_device_info *list = NULL;
+    size_t n = 0;
+    *out = NULL;
+    *count = 0;
+    CLM_TRY(clm_opencl_list(&list, &n, warnings, warnings_size));
+    size_t capacity = n;
+    clm_status status = clm_grow(&list, &capacity, n + 1, sizeof *list);
+    if (status != CLM_OK) {
+        free(list);
+        return status;
+    }
+    clm_host_describe(&list[n]);
+    *out = list;
+    *count = n + 1;
+    return CLM_OK;
+}
+
+clm_status clm_device_list(clm_device_info **out, size_t *count, char *warnings, size_t warnings_size) {
+    CLM_TRY(list_all(out, count, warnings, warnings_size));
+    size_t found = 0, *order = clm_calloc(*count, sizeof *order);
+    if (!order) {
+        clm_device_list_free(*out);
+        *out = NULL;
+        *count = 0;
+        return CLM_E_MEMORY;
+    }
+    /* That nothing matches is no failure of listing. */
+    if (clm_device_spec_match(effective_spec(NULL), *out, *count, order, &found) == CLM_OK) (*out)[order[0]].chosen = true;
+    free(order);
+    return CLM_OK;
+}
+
+void clm_device_list_free(clm_device_info *list) { free(list); }
+
+static clm_status open_one(clm_device **out, const clm_device_info *info) {
+    if (info->type == CLM_DEVICE_HOST) return clm_host_open(out);
+    return clm_opencl_open(out, info->platform_index, info->device_index);
+}
+
+clm_status clm_device_open(clm_device **out, const char *spec) {
+    char warnings[512];
+    clm_device_info *list = NULL;
+    size_t count = 0, found = 0, *order = NULL;
+    clm_status status = CLM_OK;
+    *out = NULL;
+    const char *wanted = effective_spec(spec);
+    CLM_GOTO(list_all(&list, &count, warnings, sizeof warnings));
+    if (!(order = clm_calloc(count, sizeof *order))) CLM_GOTO(CLM_E_MEMORY);
+    status = clm_device_spec_match(wanted, list, count, order, &found);
+    if (status != CLM_OK) {
+        if (warnings[0]) clm_fail(status, "%s (%s)", clm_last_error(), warnings);
+        if (!spec && wanted) clm_fail_in(status, "CLMAML_DEVICE");
+        goto out;
+    }
+    /* One that does not open is passed over; if none does, the first one's error is what the user has to know. */
+    char first_error[1024] = "";
+    for (size_t i = 0; i < found; i++) {
+        clm_status opened = open_one(out, &list[order[i]]);
+        if (opened == CLM_OK) goto out;
+        if (i == 0) {
+            status = opened;
+            snprintf(first_error, sizeof first_error, "%s", clm_last_error());
+        }
+    }
+    status = clm_fail(status, "%s", first_error);
+out:
+    if (*out) {
+        (*out)->info.chosen = true;
+        status = CLM_OK;
+    }
+    free(order);
+    clm_device_list_free(list);
+    return status;
+}
+
+void clm_device_close(clm_device *device) {
+    if (device) device->backend->close(device);
+}
+
+const clm_device_info *clm_device_get_info(const clm_device *device) { return &device->info; }
+
+clm_status clm_device_finish(clm_device *device) { return device->backend->finish(device); }
+
+size_t clm_device_allocated(const clm_device *device) { return device->allocated; }
+
+size_t clm_device_peak_allocated(const clm_device *device) { return device->peak_allocated; }
+
+size_t clm_device_kernels_built(const clm_device *device) { return device->kernels_built; }

@@ -1,0 +1,64 @@
+/* Opening and closing an OpenCL device, and the table that makes it a back end. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "device/opencl/opencl.h"
+
+static void opencl_close(clm_device *device) {
+    clm_cl_device *d = clm_cl(device);
+    if (d->queue) clFinish(d->queue);
+    clm_cl_programs_free(d);
+    if (d->timing_queue) clReleaseCommandQueue(d->timing_queue);
+    if (d->queue) clReleaseCommandQueue(d->queue);
+    if (d->context) clReleaseContext(d->context);
+    free(d->cache_directory);
+    free(d);
+}
+
+static const clm_backend opencl_backend = {.element_size = sizeof(cl_float),
+                                           .close = opencl_close,
+                                           .alloc = clm_cl_alloc,
+                                           .free = clm_cl_free,
+                                           .write = clm_cl_write,
+                                           .read = clm_cl_read,
+                                           .copy = clm_cl_copy,
+                                           .fill = clm_cl_fill,
+                                           .make = clm_cl_make,
+                                           .release = clm_cl_release,
+                                           .enqueue = clm_cl_enqueue,
+                                           .finish = clm_cl_finish,
+                                           .time = clm_cl_time};
+
+/* The limit of each of the first three dimensions. */
+static void get_max_local(clm_cl_device *d) {
+    size_t sizes[16] = {0}, need = 0;
+    cl_int code = clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, 0, NULL, &need);
+    if (code == CL_SUCCESS && need <= sizeof sizes) clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, need, sizes, NULL);
+    for (int i = 0; i < 3; i++) d->max_local[i] = sizes[i] ? sizes[i] : 1;
+}
+
+clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index) {
+    *out = NULL;
+    clm_cl_device *d = clm_calloc(1, sizeof *d);
+    if (!d) return CLM_E_MEMORY;
+    clm_device *base = &d->base;
+    clm_status status = CLM_OK;
+    cl_int code = CL_SUCCESS;
+    base->backend = &opencl_backend;
+    CLM_GOTO(clm_cl_find(platform_index, device_index, &d->platform, &d->id));
+    clm_cl_describe(d->platform, d->id, &base->info);
+    base->info.platform_index = platform_index;
+    base->info.device_index = device_index;
+    get_max_local(d);
+    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->platform, 0};
+    d->context = clCreateContext(properties, 1, &d->id, NULL, NULL, &code);
+    CLM_GOTO(clm_cl_check(base, code, "creating a context"));
+    d->queue = clCreateCommandQueue(d->context, d->id, 0, &code);
+    CLM_GOTO(clm_cl_check(base, code, "creating a command queue"));
+    clm_cl_cache_open(d);
+    *out = base;
+    return CLM_OK;
+out:
+    opencl_close(base);
+    return status;
+}

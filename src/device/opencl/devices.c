@@ -1,0 +1,214 @@
+/* What OpenCL devices exist. No driver at all, a platform without a device and a platform that fails to open are all ordinary. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "device/opencl/opencl.h"
+
+/* Without any driver the loader says this rather than a count of zero. */
+#define PLATFORM_NOT_FOUND_KHR (-1001)
+
+static cl_int list_platforms(cl_platform_id **out, cl_uint *count) {
+    *out = NULL;
+    *count = 0;
+    cl_int code = clGetPlatformIDs(0, NULL, count);
+    if (code == PLATFORM_NOT_FOUND_KHR || (code == CL_SUCCESS && *count == 0)) {
+        *count = 0;
+        return CL_SUCCESS;
+    }
+    if (code != CL_SUCCESS) return code;
+    *out = clm_calloc(*count, sizeof **out);
+    if (!*out) return CL_OUT_OF_HOST_MEMORY;
+    return clGetPlatformIDs(*count, *out, NULL);
+}
+
+static cl_int list_devices(cl_platform_id platform, cl_device_id **out, cl_uint *count) {
+    *out = NULL;
+    *count = 0;
+    cl_int code = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, count);
+    if (code == CL_DEVICE_NOT_FOUND || (code == CL_SUCCESS && *count == 0)) {
+        *count = 0;
+        return CL_SUCCESS;
+    }
+    if (code != CL_SUCCESS) return code;
+    *out = clm_calloc(*count, sizeof **out);
+    if (!*out) return CL_OUT_OF_HOST_MEMORY;
+    return clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, *count, *out, NULL);
+}
+
+/* ---- describing ---- */
+
+/* A text of the device, without the white space that some drivers put around it; cut where it does not fit. */
+static void get_text(cl_device_id id, cl_device_info what, char *out, size_t size) {
+    size_t need = 0;
+    out[0] = 0;
+    if (clGetDeviceInfo(id, what, 0, NULL, &need) != CL_SUCCESS || need == 0) return;
+    char *text = clm_calloc(need + 1, 1);
+    if (text && clGetDeviceInfo(id, what, need, text, NULL) == CL_SUCCESS) {
+        const char *start = text + strspn(text, " \t");
+        snprintf(out, size, "%s", start);
+        for (size_t n = strlen(out); n && (out[n - 1] == ' ' || out[n - 1] == '\n'); n--) out[n - 1] = 0;
+    }
+    free(text);
+}
+
+static void get_platform_name(cl_platform_id platform, char *out, size_t size) {
+    size_t need = 0;
+    out[0] = 0;
+    if (clGetPlatformInfo(platform, CL_PLATFORM_NAME, 0, NULL, &need) != CL_SUCCESS || need == 0) return;
+    char *text = clm_calloc(need + 1, 1);
+    if (text && clGetPlatformInfo(platform, CL_PLATFORM_NAME, need, text, NULL) == CL_SUCCESS) snprintf(out, size, "%s", text);
+    free(text);
+}
+
+/* Is `word` one of the words of the list of extensions? As a whole: cl_khr_fp16 is part of other names. */
+static bool has_extension(cl_device_id id, const char *word) {
+    size_t need = 0, length = strlen(word);
+    bool has = false;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &need) != CL_SUCCESS || need == 0) return false;
+    char *text = clm_calloc(need + 1, 1);
+    if (text && clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, need, text, NULL) == CL_SUCCESS) {
+        for (const char *at = text; *at && !has; at += strspn(at, " ")) {
+            size_t n = strcspn(at, " ");
+            has = n == length && !strncmp(at, word, n);
+            at += n;
+        }
+    }
+    free(text);
+    return has;
+}
+
+/* A device may be of several types at once (simulators are of all): what runs on the processor counts as a CPU. */
+static clm_device_type type_of(cl_device_type type) {
+    if (type & CL_DEVICE_TYPE_CPU) return CLM_DEVICE_CPU;
+    if (type & CL_DEVICE_TYPE_GPU) return CLM_DEVICE_GPU;
+    return CLM_DEVICE_ACCELERATOR;
+}
+
+#define GET(id, what, variable) clGetDeviceInfo(id, what, sizeof(variable), &(variable), NULL)
+
+static bool usable(cl_device_id id, const char *version) {
+    cl_bool available = CL_FALSE, compiler = CL_FALSE, little = CL_FALSE;
+    int major = 0, minor = 0;
+    GET(id, CL_DEVICE_AVAILABLE, available);
+    GET(id, CL_DEVICE_COMPILER_AVAILABLE, compiler);
+    GET(id, CL_DEVICE_ENDIAN_LITTLE, little);
+    bool recent = sscanf(version, "OpenCL %d.%d", &major, &minor) == 2 && (major > 1 || minor >= 2);
+    return available && compiler && little && recent;
+}
+
+void clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info) {
+    cl_device_type type = 0;
+    cl_uint units = 0, clock = 0, width = 0, alignment = 0;
+    cl_ulong global = 0, allocation = 0, local = 0;
+    cl_bool unified = CL_FALSE;
+    size_t group = 0;
+    GET(id, CL_DEVICE_TYPE, type);
+    GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
+    GET(id, CL_DEVICE_MAX_CLOCK_FREQUENCY, clock);
+    GET(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, width);
+    GET(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, alignment);
+    GET(id, CL_DEVICE_GLOBAL_MEM_SIZE, global);
+    GET(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, allocation);
+    GET(id, CL_DEVICE_LOCAL_MEM_SIZE, local);
+    GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
+    GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, group);
+    *info = (clm_device_info){.type = type_of(type),
+                              .compute_units = units,
+                              .clock_mhz = clock,
+                              .global_memory = global,
+                              .max_allocation = allocation,
+                              .local_memory = local,
+                              .max_work_group_size = group ? group : 1,
+                              .float_vector_width = width ? width : 1,
+                              .base_alignment_bits = alignment,
+                              .fp64 = has_extension(id, "cl_khr_fp64"),
+                              .fp16 = has_extension(id, "cl_khr_fp16"),
+                              .unified_memory = unified == CL_TRUE};
+    get_platform_name(platform, info->platform, sizeof info->platform);
+    get_text(id, CL_DEVICE_NAME, info->name, sizeof info->name);
+    get_text(id, CL_DEVICE_VENDOR, info->vendor, sizeof info->vendor);
+    get_text(id, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
+    get_text(id, CL_DEVICE_VERSION, info->version, sizeof info->version);
+    info->available = usable(id, info->version);
+}
+
+/* ---- listing ---- */
+
+typedef struct device_list {
+    clm_device_info *items;
+    size_t count, capacity;
+    clm_text warnings;
+} device_list;
+
+static void warn(device_list *list, const char *platform, int index, const char *what) {
+    clm_text_add(&list->warnings, "%splatform %d \"%s\": %s", list->warnings.length ? "; " : "", index, platform, what);
+}
+
+static clm_status add_platform(device_list *list, cl_platform_id platform, int index) {
+    char name[128];
+    cl_device_id *ids = NULL;
+    cl_uint n = 0;
+    clm_status status = CLM_OK;
+    get_platform_name(platform, name, sizeof name);
+    cl_int code = list_devices(platform, &ids, &n);
+    if (code != CL_SUCCESS) {
+        warn(list, name, index, clm_cl_error_name(code));
+        goto out;
+    }
+    for (cl_uint i = 0; i < n; i++) {
+        CLM_GOTO(clm_grow(&list->items, &list->capacity, list->count + 1, sizeof *list->items));
+        clm_device_info *info = &list->items[list->count++];
+        clm_cl_describe(platform, ids[i], info);
+        info->platform_index = index;
+        info->device_index = (int)i;
+        if (!info->available) warn(list, name, index, "a device is not available, has no compiler, or is older than OpenCL 1.2");
+    }
+out:
+    free(ids);
+    return status;
+}
+
+clm_status clm_opencl_list(clm_device_info **out, size_t *count, char *warnings, size_t warnings_size) {
+    device_list list = {0};
+    cl_platform_id *platforms = NULL;
+    cl_uint n = 0;
+    clm_status status = CLM_OK;
+    *out = NULL;
+    *count = 0;
+    cl_int code = list_platforms(&platforms, &n);
+    if (code != CL_SUCCESS) {
+        clm_text_add(&list.warnings, "the OpenCL loader does not list platforms: %s", clm_cl_error_name(code));
+        n = 0;
+    }
+    for (cl_uint i = 0; i < n; i++) CLM_GOTO(add_platform(&list, platforms[i], (int)i));
+    if (warnings && warnings_size) snprintf(warnings, warnings_size, "%s", list.warnings.data ? list.warnings.data : "");
+    *out = list.items;
+    *count = list.count;
+    list.items = NULL;
+out:
+    clm_text_free(&list.warnings);
+    free(list.items);
+    free(platforms);
+    return status;
+}
+
+clm_status clm_cl_find(int platform_index, int device_index, cl_platform_id *platform, cl_device_id *id) {
+    cl_platform_id *platforms = NULL;
+    cl_device_id *ids = NULL;
+    cl_uint n_platforms = 0, n = 0;
+    cl_int code = list_platforms(&platforms, &n_platforms);
+    bool found = false;
+    if (code == CL_SUCCESS && platform_index >= 0 && (cl_uint)platform_index < n_platforms) {
+        *platform = platforms[platform_index];
+        code = list_devices(*platform, &ids, &n);
+        found = code == CL_SUCCESS && device_index >= 0 && (cl_uint)device_index < n;
+        if (found) *id = ids[device_index];
+    }
+    free(ids);
+    free(platforms);
+    if (found) return CLM_OK;
+    if (code != CL_SUCCESS) return clm_fail(CLM_E_DEVICE, "OpenCL does not list its devices: %s", clm_cl_error_name(code));
+    return clm_fail(CLM_E_DEVICE, "there is no OpenCL device %d:%d", platform_index, device_index);
+}

@@ -1,0 +1,165 @@
+/* Kernels: a launch bound to its memory, queued any number of times.
+ *
+ * Each has a cl_kernel of its own with all arguments set once, so that queueing sets nothing and two launches of one kernel do
+ * not disturb each other. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "device/opencl/local.h"
+#include "device/opencl/opencl.h"
+
+enum { FLUSH_EVERY = 64 };
+
+/* ---- making ---- */
+
+typedef struct binding {
+    clm_device *device;
+    const clm_launch *launch;
+    cl_kernel kernel;
+    cl_uint next;
+} binding;
+
+static clm_status set_arg(binding *b, size_t size, const void *value) {
+    cl_int code = clSetKernelArg(b->kernel, b->next, size, value);
+    clm_status status =
+        clm_cl_check(b->device, code, "%s: setting argument %u of kernel %s", b->launch->label, b->next, b->launch->entry);
+    b->next++;
+    return status;
+}
+
+static clm_status set_mem(binding *b, const clm_arg *arg) {
+    if (arg->offset > UINT32_MAX || arg->task_stride > UINT32_MAX) {
+        return clm_fail(CLM_E_LIMIT, "%s: a value begins %zu elements into its buffer, kernel %s can address %lu",
+                        b->launch->label, arg->offset, b->launch->entry, (unsigned long)UINT32_MAX);
+    }
+    cl_uint offset = (cl_uint)arg->offset, stride = (cl_uint)arg->task_stride;
+    CLM_TRY(set_arg(b, sizeof arg->mem->buffer, &arg->mem->buffer));
+    CLM_TRY(set_arg(b, sizeof offset, &offset));
+    return set_arg(b, sizeof stride, &stride);
+}
+
+static clm_status set_args(binding *b) {
+    const clm_launch *l = b->launch;
+    cl_uint expected = 0, given = 0;
+    for (int i = 0; i < l->n_args; i++) given += l->args[i].kind == CLM_ARG_MEM ? 3 : 1;
+    cl_int code = clGetKernelInfo(b->kernel, CL_KERNEL_NUM_ARGS, sizeof expected, &expected, NULL);
+    CLM_TRY(clm_cl_check(b->device, code, "%s: counting the arguments of kernel %s", l->label, l->entry));
+    if (expected != given) {
+        return clm_fail(CLM_E_ARG, "%s: kernel %s takes %u arguments, the launch has %u", l->label, l->entry, expected, given);
+    }
+    for (int i = 0; i < l->n_args; i++) {
+        const clm_arg *arg = &l->args[i];
+        cl_int whole = arg->i;
+        cl_float real = (cl_float)arg->f;
+        if (arg->kind == CLM_ARG_MEM)
+            CLM_TRY(set_mem(b, arg));
+        else if (arg->kind == CLM_ARG_INT)
+            CLM_TRY(set_arg(b, sizeof whole, &whole));
+        else
+            CLM_TRY(set_arg(b, sizeof real, &real));
+    }
+    return CLM_OK;
+}
+
+static clm_status choose_sizes(clm_device *d, const clm_launch *launch, clm_kernel *k) {
+    clm_cl_device *cl = clm_cl(d);
+    clm_local_limits limits = {.type = d->info.type};
+    size_t most = 0, multiple = 0;
+    cl_int code = clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
+    CLM_TRY(clm_cl_check(d, code, "%s: asking for the work-group size of kernel %s", launch->label, launch->entry));
+    clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof multiple, &multiple, NULL);
+    clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof limits.required, limits.required, NULL);
+    limits.group = most ? most : 1;
+    limits.multiple = multiple ? multiple : 1;
+    memcpy(limits.item, cl->max_local, sizeof limits.item);
+    memcpy(k->global, launch->global, sizeof k->global);
+    memcpy(k->local, launch->local, sizeof k->local);
+    return clm_local_choose(&limits, k->global, k->local) == CLM_OK
+               ? CLM_OK
+               : clm_fail_in(CLM_E_LIMIT, "%s: kernel %s on %s", launch->label, launch->entry, d->info.name);
+}
+
+clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out) {
+    *out = NULL;
+    cl_program program = NULL;
+    CLM_TRY(clm_cl_program_get(clm_cl(d), launch, &program));
+    clm_kernel *k = clm_calloc(1, sizeof *k);
+    if (!k) return CLM_E_MEMORY;
+    clm_status status = CLM_OK;
+    cl_int code = CL_SUCCESS;
+    snprintf(k->label, sizeof k->label, "%s", launch->label);
+    snprintf(k->entry, sizeof k->entry, "%s", launch->entry);
+    k->kernel = clCreateKernel(program, launch->entry, &code);
+    CLM_GOTO(clm_cl_check(d, code, "%s: creating kernel %s of %s", launch->label, launch->entry,
+                          launch->file ? launch->file : "generated source"));
+    CLM_GOTO(set_args(&(binding){.device = d, .launch = launch, .kernel = k->kernel}));
+    CLM_GOTO(choose_sizes(d, launch, k));
+    *out = k;
+    return CLM_OK;
+out:
+    clm_cl_release(d, k);
+    return status;
+}
+
+void clm_cl_release(clm_device *d, clm_kernel *kernel) {
+    (void)d;
+    if (!kernel) return;
+    if (kernel->kernel) clReleaseKernel(kernel->kernel);
+    free(kernel);
+}
+
+/* ---- running ---- */
+
+void clm_cl_queued(clm_cl_device *d) {
+    if (++d->unflushed < FLUSH_EVERY) return;
+    d->unflushed = 0;
+    clFlush(d->queue); /* a failure shows at the next command */
+}
+
+static clm_status enqueue_on(clm_device *d, cl_command_queue queue, const clm_kernel *k, cl_event *event) {
+    cl_int code = clEnqueueNDRangeKernel(queue, k->kernel, 3, NULL, k->global, k->local, 0, NULL, event);
+    return clm_cl_check(d, code, "%s: launching kernel %s with global size %zu x %zu x %zu, local size %zu x %zu x %zu", k->label,
+                        k->entry, k->global[0], k->global[1], k->global[2], k->local[0], k->local[1], k->local[2]);
+}
+
+clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel) {
+    CLM_TRY(enqueue_on(d, clm_cl(d)->queue, kernel, NULL));
+    clm_cl_queued(clm_cl(d));
+    return CLM_OK;
+}
+
+clm_status clm_cl_finish(clm_device *d) {
+    clm_cl(d)->unflushed = 0;
+    return clm_cl_check(d, clFinish(clm_cl(d)->queue), "waiting for queued work");
+}
+
+/* Device time of the finished command behind `event`; 0 where the driver does not say. */
+static double event_seconds(cl_event event) {
+    cl_ulong start = 0, end = 0;
+    if (clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) != CL_SUCCESS) return 0.0;
+    if (clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) != CL_SUCCESS) return 0.0;
+    return end > start ? 1e-9 * (double)(end - start) : 0.0;
+}
+
+clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds) {
+    clm_cl_device *cl = clm_cl(d);
+    cl_int code = CL_SUCCESS;
+    if (!cl->timing_queue) {
+        cl->timing_queue = clCreateCommandQueue(cl->context, cl->id, CL_QUEUE_PROFILING_ENABLE, &code);
+        CLM_TRY(clm_cl_check(d, code, "creating a command queue with profiling"));
+    }
+    CLM_TRY(clm_cl_finish(d)); /* the two queues know nothing of each other */
+    cl_event event = NULL;
+    double start = clm_clock();
+    CLM_TRY(enqueue_on(d, cl->timing_queue, kernel, &event));
+    code = clFinish(cl->timing_queue);
+    double waited = clm_clock() - start;
+    double measured = code == CL_SUCCESS ? event_seconds(event) : 0.0;
+    clReleaseEvent(event);
+    *seconds = measured > 0.0 ? measured : waited;
+    return clm_cl_check(d, code, "%s: waiting for kernel %s", kernel->label, kernel->entry);
+}

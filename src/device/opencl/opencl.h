@@ -1,0 +1,96 @@
+/* The OpenCL back end's own types. Only files of this directory see OpenCL.
+ *
+ * One context, one in-order queue without profiling and one set of programs belong to each opened device. */
+#ifndef CLM_OPENCL_OPENCL_H
+#define CLM_OPENCL_OPENCL_H
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 120
+#endif
+#if defined(__APPLE__)
+#include <OpenCL/opencl.h>
+#else
+#include <CL/cl.h>
+#endif
+
+#include "device/backend.h"
+
+/* A text that programs are built from: "common.cl" and a kernel file. */
+typedef struct clm_cl_source {
+    char *file, *text;
+} clm_cl_source;
+
+/* A built program, found again by its text and defines. */
+typedef struct clm_cl_program {
+    uint64_t hash;
+    char *text, *defines;
+    cl_program program;
+} clm_cl_program;
+
+typedef struct clm_cl_device {
+    clm_device base; /* first: a clm_device * is a clm_cl_device * */
+    cl_platform_id platform;
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue;
+    cl_command_queue timing_queue; /* with profiling; made when first needed */
+    size_t max_local[3];           /* CL_DEVICE_MAX_WORK_ITEM_SIZES */
+    unsigned unflushed;
+    clm_cl_source *sources;
+    size_t source_count, source_capacity;
+    clm_cl_program *programs;
+    size_t program_count, program_capacity;
+    char *cache_directory; /* of program binaries; NULL: none */
+} clm_cl_device;
+
+struct clm_mem {
+    cl_mem buffer;
+    size_t elements;
+};
+
+struct clm_kernel {
+    cl_kernel kernel;
+    size_t global[3], local[3];
+    char label[96], entry[64];
+};
+
+static inline clm_cl_device *clm_cl(clm_device *d) { return (clm_cl_device *)d; }
+
+/* errors.c */
+const char *clm_cl_error_name(cl_int code);
+clm_status clm_cl_status(cl_int code); /* CLM_E_MEMORY for want of memory, otherwise CLM_E_DEVICE */
+/* "WHAT on DEVICE: CL_NAME". CLM_OK when code is CL_SUCCESS. */
+clm_status clm_cl_check(clm_device *d, cl_int code, const char *what, ...) CLM_PRINTF(3, 4);
+
+/* devices.c */
+clm_status clm_cl_find(int platform_index, int device_index, cl_platform_id *platform, cl_device_id *id);
+void clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info);
+
+/* memory.c */
+clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out);
+void clm_cl_free(clm_device *d, clm_mem *mem);
+clm_status clm_cl_write(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64);
+clm_status clm_cl_read(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64);
+clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count);
+clm_status clm_cl_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value);
+
+/* kernels.c */
+clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out);
+void clm_cl_release(clm_device *d, clm_kernel *kernel);
+clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel);
+clm_status clm_cl_finish(clm_device *d);
+clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds);
+/* After each queued command: flushes now and then, so that the device starts early and watchdogs see short batches. */
+void clm_cl_queued(clm_cl_device *d);
+
+/* programs.c: the program a launch needs, built at most once per device and text. Owned by the device. */
+clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, cl_program *out);
+void clm_cl_programs_free(clm_cl_device *d);
+
+/* binaries.c: program binaries on disk. */
+void clm_cl_cache_open(clm_cl_device *d);
+/* A built program, or NULL: no entry, or one that is of no use. */
+cl_program clm_cl_cache_load(clm_cl_device *d, const char *text, const char *options);
+void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options, cl_program program);
+
+#endif

@@ -1,0 +1,169 @@
+/* Programs: source text is found (generated, in the directory CLMAML_KERNEL_DIR, or embedded), built once per text and defines,
+ * and kept until the device is closed. Binaries of earlier processes are taken from disk where there are any. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "device/opencl/embedded.h"
+#include "device/opencl/opencl.h"
+
+/* Most of a build log that goes into a message. */
+enum { LOG_HEAD = 1600 };
+
+/* ---- source ---- */
+
+/* One kernel file; free with free(). */
+static clm_status load_file(const char *name, char **out) {
+    *out = NULL;
+    const char *directory = getenv("CLMAML_KERNEL_DIR");
+    if (directory && *directory) {
+        char *path = clm_path_join(directory, name);
+        if (!path) return CLM_E_MEMORY;
+        clm_status status = clm_file_read(path, out, NULL);
+        free(path);
+        return status == CLM_OK ? CLM_OK : clm_fail_in(status, "CLMAML_KERNEL_DIR");
+    }
+    for (const clm_embedded_kernel *k = clm_embedded_kernels; k->name; k++) {
+        if (!strcmp(k->name, name)) return (*out = clm_strdup(k->source)) ? CLM_OK : CLM_E_MEMORY;
+    }
+    return clm_fail(CLM_E_ARG, "there is no kernel file %s", name);
+}
+
+/* common.cl, then `body`; the line numbers of build logs are those of the body's own file. */
+static clm_status compose(const char *body, const char *name, char **out) {
+    char *common = NULL;
+    *out = NULL;
+    CLM_TRY(load_file("common.cl", &common));
+    *out = clm_format("%s\n#line 1 \"%s\"\n%s", common, name, body);
+    free(common);
+    return *out ? CLM_OK : CLM_E_MEMORY;
+}
+
+/* The whole text of a kernel file, read once per device. */
+static clm_status file_text(clm_cl_device *d, const char *file, const char **out) {
+    for (size_t i = 0; i < d->source_count; i++) {
+        if (!strcmp(d->sources[i].file, file)) {
+            *out = d->sources[i].text;
+            return CLM_OK;
+        }
+    }
+    char *body = NULL, *text = NULL, *name = NULL;
+    clm_status status = CLM_OK;
+    CLM_GOTO(load_file(file, &body));
+    CLM_GOTO(compose(body, file, &text));
+    if (!(name = clm_strdup(file))) CLM_GOTO(CLM_E_MEMORY);
+    CLM_GOTO(clm_grow(&d->sources, &d->source_capacity, d->source_count + 1, sizeof *d->sources));
+    d->sources[d->source_count++] = (clm_cl_source){.file = name, .text = text};
+    *out = text;
+    name = text = NULL;
+out:
+    free(body);
+    free(text);
+    free(name);
+    return status;
+}
+
+/* ---- building ---- */
+
+static clm_status fail_build(clm_cl_device *d, const clm_launch *launch, cl_program program, cl_int code) {
+    size_t size = 0;
+    char *log = NULL;
+    if (program && clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS && size) {
+        log = clm_calloc(size + 1, 1);
+        if (log) clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
+    }
+    if (log && size > LOG_HEAD) strcpy(log + LOG_HEAD - 4, "...");
+    clm_status status =
+        clm_fail(CLM_E_BUILD, "%s: kernel %s of %s does not build on %s: %s (%d); options \"%s\"; the compiler says:\n%s",
+                 launch->label, launch->entry, launch->file ? launch->file : "generated source", d->base.info.name,
+                 clm_cl_error_name(code), (int)code, launch->defines ? launch->defines : "", log && *log ? log : "(nothing)");
+    free(log);
+    return status;
+}
+
+static clm_status build(clm_cl_device *d, const clm_launch *launch, const char *text, const char *options, cl_program *out) {
+    cl_int code = CL_SUCCESS;
+    cl_program program = clCreateProgramWithSource(d->context, 1, &text, NULL, &code);
+    if (code == CL_SUCCESS) code = clBuildProgram(program, 1, &d->id, options, NULL, NULL);
+    if (code != CL_SUCCESS) {
+        clm_status status = fail_build(d, launch, program, code);
+        if (program) clReleaseProgram(program);
+        return status;
+    }
+    d->base.kernels_built++;
+    clm_cl_cache_store(d, text, options, program);
+    *out = program;
+    return CLM_OK;
+}
+
+/* From disk or from source. */
+static clm_status obtain(clm_cl_device *d, const clm_launch *launch, const char *text, cl_program *out) {
+    char *options = clm_format("-cl-mad-enable %s", launch->defines ? launch->defines : "");
+    if (!options) return CLM_E_MEMORY;
+    clm_status status = CLM_OK;
+    *out = clm_cl_cache_load(d, text, options);
+    if (!*out) status = build(d, launch, text, options, out);
+    free(options);
+    return status;
+}
+
+static const clm_cl_program *find(const clm_cl_device *d, uint64_t hash, const char *text, const char *defines) {
+    for (size_t i = 0; i < d->program_count; i++) {
+        const clm_cl_program *p = &d->programs[i];
+        if (p->hash == hash && !strcmp(p->defines, defines) && !strcmp(p->text, text)) return p;
+    }
+    return NULL;
+}
+
+static clm_status add(clm_cl_device *d, const clm_launch *launch, uint64_t hash, const char *text, const char *defines,
+                      cl_program *out) {
+    clm_cl_program entry = {.hash = hash};
+    clm_status status = CLM_OK;
+    CLM_GOTO(clm_grow(&d->programs, &d->program_capacity, d->program_count + 1, sizeof *d->programs));
+    if (!(entry.text = clm_strdup(text)) || !(entry.defines = clm_strdup(defines))) CLM_GOTO(CLM_E_MEMORY);
+    CLM_GOTO(obtain(d, launch, text, &entry.program));
+    d->programs[d->program_count++] = entry;
+    *out = entry.program;
+    return CLM_OK;
+out:
+    free(entry.text);
+    free(entry.defines);
+    return status;
+}
+
+clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, cl_program *out) {
+    const char *text = NULL, *defines = launch->defines ? launch->defines : "";
+    char *generated = NULL;
+    clm_status status = CLM_OK;
+    if (launch->file) {
+        CLM_GOTO(file_text(d, launch->file, &text));
+    } else {
+        CLM_GOTO(compose(launch->source, "generated", &generated));
+        text = generated;
+    }
+    uint64_t hash = clm_hash_text(clm_hash_text(CLM_HASH_SEED, text), defines);
+    const clm_cl_program *known = find(d, hash, text, defines);
+    if (known)
+        *out = known->program;
+    else
+        CLM_GOTO(add(d, launch, hash, text, defines, out));
+out:
+    free(generated);
+    return status;
+}
+
+void clm_cl_programs_free(clm_cl_device *d) {
+    for (size_t i = 0; i < d->program_count; i++) {
+        clReleaseProgram(d->programs[i].program);
+        free(d->programs[i].text);
+        free(d->programs[i].defines);
+    }
+    for (size_t i = 0; i < d->source_count; i++) {
+        free(d->sources[i].file);
+        free(d->sources[i].text);
+    }
+    free(d->programs);
+    free(d->sources);
+}
