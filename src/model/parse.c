@@ -1,0 +1,215 @@
+/* Models from JSON: a list of layers, or an object that has one under "layers".
+ *
+ * Everything is checked here, shapes included, so that a model that parses can be built. An error names the layer by its path
+ * ("4.0" is layer 0 of the body of layer 4), its operation and what is wrong. */
+#include "model/internal.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+
+enum { MAX_NESTING = 16 };
+
+typedef enum key_type { COUNT, WHOLE, BOOL, POSITIVE, REAL, LAYERS } key_type;
+
+static const struct {
+    const char *name;
+    key_type type;
+} keys[] = {
+#define KEY_ROW(KEY, name, type) {name, type},
+    CLM_LAYER_KEYS(KEY_ROW)
+#undef KEY_ROW
+};
+
+static clm_status read_whole(const json_t *json, int least, double *out) {
+    if (!json_is_integer(json) || json_integer_value(json) < least || json_integer_value(json) > INT_MAX)
+        return clm_fail(CLM_E_FORMAT, "must be a whole number from %d to %d", least, INT_MAX);
+    *out = (double)json_integer_value(json);
+    return CLM_OK;
+}
+
+static clm_status read_value(const json_t *json, key_type type, double *out) {
+    switch (type) {
+    case COUNT: return read_whole(json, 1, out);
+    case WHOLE: return read_whole(json, 0, out);
+    case BOOL:
+        if (!json_is_boolean(json)) return clm_fail(CLM_E_FORMAT, "must be true or false");
+        *out = json_is_true(json);
+        return CLM_OK;
+    case POSITIVE:
+    case REAL:
+        if (!json_is_number(json)) return clm_fail(CLM_E_FORMAT, "must be a number");
+        *out = json_number_value(json);
+        if (type == POSITIVE && *out <= 0) return clm_fail(CLM_E_FORMAT, "must be greater than 0");
+        return CLM_OK;
+    case LAYERS: break;
+    }
+    return json_is_array(json) ? CLM_OK : clm_fail(CLM_E_FORMAT, "must be a list of layers");
+}
+
+static clm_status read_key(clm_layer *l, const char *name, const json_t *value) {
+    unsigned allowed = l->kind->required | l->kind->optional;
+    for (int key = 0; key < CLM_KEY_COUNT; key++) {
+        if (strcmp(keys[key].name, name) != 0 || !(allowed & (1u << key))) continue;
+        l->given |= 1u << key;
+        clm_status status = read_value(value, keys[key].type, &l->value[key]);
+        return status == CLM_OK ? CLM_OK : clm_fail_in(status, "\"%s\"", name);
+    }
+    clm_text known = {0};
+    for (int key = 0; key < CLM_KEY_COUNT; key++)
+        if (allowed & (1u << key)) clm_text_add(&known, ", \"%s\"", keys[key].name);
+    clm_status status = clm_fail(CLM_E_FORMAT, "unknown key \"%.40s\"; known: \"op\"%s", name, known.data ? known.data : "");
+    clm_text_free(&known);
+    return status;
+}
+
+static clm_status read_keys(clm_layer *l, json_t *object) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value) {
+        if (strcmp(name, "op") != 0) CLM_TRY(read_key(l, name, value));
+    }
+    for (int key = 0; key < CLM_KEY_COUNT; key++)
+        if (l->kind->required & ~l->given & (1u << key)) return clm_fail(CLM_E_FORMAT, "\"%s\" is missing", keys[key].name);
+    return CLM_OK;
+}
+
+static clm_status find_kind(clm_layer *l, json_t *object) {
+    char known[400];
+    if (!json_is_object(object)) return clm_fail(CLM_E_FORMAT, "must be an object such as {\"op\": \"relu\"}");
+    const char *op = json_string_value(json_object_get(object, "op"));
+    if (!op) return clm_fail(CLM_E_FORMAT, "has no \"op\", the name of its operation");
+    l->kind = clm_layer_kind_find(op);
+    if (!l->kind)
+        return clm_fail(CLM_E_FORMAT, "unknown operation \"%.40s\"; known: %s", op, clm_layer_kind_names(known, sizeof(known)));
+    return CLM_OK;
+}
+
+static clm_status parse_list(clm_model *model, json_t *list, const char *prefix, int depth, clm_shape in, clm_layer **out,
+                             size_t *count);
+
+/* The layer's own errors get its path and operation in front; those of its body already have theirs. */
+static clm_status parse_layer(clm_model *model, json_t *object, int depth, clm_layer *l) {
+    clm_status status = find_kind(l, object);
+    if (status != CLM_OK) return clm_fail_in(status, "layer %s", l->path);
+    CLM_GOTO(read_keys(l, object));
+    if (l->given & (1u << CLM_KEY_BODY)) {
+        char prefix[sizeof(l->path) + 1];
+        snprintf(prefix, sizeof(prefix), "%s.", l->path);
+        CLM_TRY(parse_list(model, json_object_get(object, "body"), prefix, depth + 1, l->in, &l->body, &l->n_body));
+    }
+    l->first_param = model->n_params;
+    l->out = l->in;
+    if (l->kind->infer) CLM_GOTO(l->kind->infer(model, l));
+    CLM_GOTO(clm_model_check_example(&l->out));
+out:
+    return status == CLM_OK ? CLM_OK : clm_fail_in(status, "layer %s (%s)", l->path, l->kind->op);
+}
+
+static clm_status parse_list(clm_model *model, json_t *list, const char *prefix, int depth, clm_shape in, clm_layer **out,
+                             size_t *count) {
+    size_t n = json_array_size(list);
+    if (n == 0) return CLM_OK;
+    if (depth > MAX_NESTING)
+        return clm_fail(CLM_E_LIMIT, "layer %s0: residual layers are nested more than %d deep", prefix, MAX_NESTING);
+    *out = clm_calloc(n, sizeof(**out));
+    if (!*out) return CLM_E_MEMORY;
+    *count = n;
+    for (size_t i = 0; i < n; i++) {
+        clm_layer *l = &(*out)[i];
+        int length = snprintf(l->path, sizeof(l->path), "%s%zu", prefix, i);
+        if (length < 0 || (size_t)length >= sizeof(l->path))
+            return clm_fail(CLM_E_LIMIT, "layer %s%zu: nested too deeply", prefix, i);
+        l->in = in;
+        CLM_TRY(parse_layer(model, json_array_get(list, i), depth, l));
+        in = l->out;
+    }
+    return CLM_OK;
+}
+
+static clm_status read_in_shape(const json_t *json, clm_shape *out) {
+    if (!json)
+        return clm_fail(CLM_E_FORMAT, "the input shape is not known: add \"in_shape\", [C, H, W] or [n], beside \"layers\"");
+    if (!json_is_array(json) || json_array_size(json) < 1 || json_array_size(json) > 3)
+        return clm_fail(CLM_E_FORMAT, "\"in_shape\" must be a list of 1 to 3 whole numbers");
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < json_array_size(json); i++) {
+        double dim;
+        clm_status status = read_whole(json_array_get(json, i), 1, &dim);
+        if (status != CLM_OK) return clm_fail_in(status, "\"in_shape\", entry %zu", i);
+        out->dim[out->rank++] = (int32_t)dim;
+    }
+    return CLM_OK;
+}
+
+/* What clm_model_json gives: shape and layers, nothing else of the object that was read. */
+static clm_status write_json(clm_model *model, json_t *layers) {
+    clm_status status = CLM_OK;
+    json_t *shape = json_array(), *object = NULL;
+    for (int i = 0; i < model->in.rank; i++) json_array_append_new(shape, json_integer(model->in.dim[i]));
+    object = json_pack("{s:o, s:O}", "in_shape", shape, "layers", layers);
+    if (object) model->json = json_dumps(object, JSON_COMPACT);
+    if (!model->json) status = clm_fail(CLM_E_MEMORY, "out of memory for a model's JSON");
+    json_decref(object);
+    return status;
+}
+
+static clm_status build(clm_model *model, json_t *root, const clm_shape *in_shape) {
+    json_t *layers = json_is_object(root) ? json_object_get(root, "layers") : root;
+    if (!json_is_array(layers))
+        return clm_fail(CLM_E_FORMAT, "a model is a list of layers, or an object with such a list under \"layers\"");
+    if (json_array_size(layers) == 0) return clm_fail(CLM_E_FORMAT, "the list of layers is empty");
+    if (in_shape)
+        model->in = *in_shape;
+    else
+        CLM_TRY(read_in_shape(json_object_get(root, "in_shape"), &model->in));
+    clm_status status = clm_model_check_example(&model->in);
+    if (status != CLM_OK) return clm_fail_in(status, "input shape");
+    model->inner_in = clm_layout_inner_shape(clm_layout_of_example(&model->in), &model->in);
+    CLM_TRY(parse_list(model, layers, "", 0, model->in, &model->layers, &model->n_layers));
+    model->out = model->layers[model->n_layers - 1].out;
+    return write_json(model, layers);
+}
+
+static clm_status parse(clm_model **out, const char *text, size_t size, const clm_shape *in_shape) {
+    clm_status status = CLM_OK;
+    json_error_t error;
+    clm_model *model = NULL;
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    if (!root) return clm_fail(CLM_E_FORMAT, "line %d, column %d: %s", error.line, error.column, error.text);
+    model = clm_calloc(1, sizeof(*model));
+    if (!model)
+        status = CLM_E_MEMORY;
+    else
+        status = build(model, root, in_shape);
+    json_decref(root);
+    if (status != CLM_OK) {
+        clm_model_free(model);
+        return status;
+    }
+    *out = model;
+    return CLM_OK;
+}
+
+clm_status clm_model_parse(clm_model **out, const char *json, const clm_shape *in_shape) {
+    *out = NULL;
+    if (!json) return clm_fail(CLM_E_ARG, "clm_model_parse: json must not be NULL");
+    clm_status status = parse(out, json, strlen(json), in_shape);
+    return status == CLM_OK ? CLM_OK : clm_fail_in(status, "model");
+}
+
+clm_status clm_model_load(clm_model **out, const char *path, const clm_shape *in_shape) {
+    char *data = NULL;
+    size_t size = 0;
+    *out = NULL;
+    if (!path) return clm_fail(CLM_E_ARG, "clm_model_load: path must not be NULL");
+    CLM_TRY(clm_file_read(path, &data, &size));
+    clm_status status = parse(out, data, size, in_shape);
+    free(data);
+    return status == CLM_OK ? CLM_OK : clm_fail_in(status, "%s", path);
+}
