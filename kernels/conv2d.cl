@@ -1,0 +1,91 @@
+/* Correlation y = x * w of images [n, h, w, ci] with a filter [kh, kw, ci/groups, co]; see src/ops/conv.h for the formula.
+ *
+ * A work-item keeps a tile of accumulators in registers: TILE_N images and TILE_X neighbouring pixels at one place, by NV vectors of V
+ * output channels (NV V divides co/groups). Images of a tile meet the border together, so with TILE_X = 1 whole filter positions drop
+ * out there and nothing is multiplied by padding. It makes RUN such tiles along a row. No barriers, no local memory. */
+#define PASTE(a, b) a##b
+#define OF_WIDTH(name, width) PASTE(name, width)
+#if V == 1
+#define VEC float
+#define LOAD(p) (*(p))
+#define STORE(v, p) (*(p) = (v))
+#else
+#define VEC OF_WIDTH(float, V)
+#define LOAD(p) OF_WIDTH(vload, V)(0, p)
+#define STORE(v, p) OF_WIDTH(vstore, V)(v, 0, p)
+#endif
+
+#define CIG (CI / GROUPS)
+#define COG (CO / GROUPS)
+#define TILE (TILE_N * TILE_X)
+#define ROW_TILES ((OW + TILE_X - 1) / TILE_X)
+#define RUNS ((ROW_TILES + RUN - 1) / RUN)
+
+__kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
+    const int co = (int)get_global_id(0) * NV * V;
+    const int run = (int)get_global_id(1) % RUNS, oy = (int)get_global_id(1) / RUNS % OH;
+    const int n0 = (int)get_global_id(1) / RUNS / OH * TILE_N, task = (int)get_global_id(2);
+    if (co >= CO || n0 >= N || task >= tasks) return;
+    __global const float *xs = PTR(x, task) + co / COG * CIG;
+    __global const float *ws = PTR(w, task) + co;
+    __global float *ys = PTR(y, task) + co;
+
+    uint image[TILE_N]; /* a tile past the last image repeats that one and does not store it */
+#pragma unroll
+    for (int i = 0; i < TILE_N; i++) image[i] = (uint)(N % TILE_N == 0 ? n0 + i : min(n0 + i, N - 1));
+
+    for (int tile = run * RUN; tile < min(run * RUN + RUN, ROW_TILES); tile++) {
+        const int ox = tile * TILE_X;
+        VEC sum[TILE][NV];
+#pragma unroll
+        for (int t = 0; t < TILE; t++)
+#pragma unroll
+            for (int v = 0; v < NV; v++) sum[t][v] = (VEC)(0.0f);
+
+        for (int ky = 0; ky < KH; ky++) {
+            const int sy = oy * SH - PH + ky * DH;
+            if (sy < 0 || sy >= H * UH || sy % UH != 0) continue;
+            for (int kx = 0; kx < KW; kx++) {
+                __global const float *wp = ws + (size_t)(ky * KW + kx) * CIG * CO;
+                __global const float *xp[TILE];
+#if TILE_X == 1
+                const int sx = ox * SW - PW + kx * DW;
+                if (sx < 0 || sx >= W * UW || sx % UW != 0) continue;
+#pragma unroll
+                for (int t = 0; t < TILE; t++) xp[t] = xs + ((size_t)(image[t] * H + sy / UH) * W + sx / UW) * CI;
+#define X(t) xp[t][c]
+#else
+                int inside[TILE_X]; /* all bits, or none */
+#pragma unroll
+                for (int j = 0; j < TILE_X; j++) {
+                    const int sx = (ox + j) * SW - PW + kx * DW;
+                    const int in = sx >= 0 && sx < W * UW && sx % UW == 0;
+                    inside[j] = -in;
+#pragma unroll
+                    for (int i = 0; i < TILE_N; i++)
+                        xp[i * TILE_X + j] = xs + ((size_t)(image[i] * H + sy / UH) * W + (in ? sx / UW : 0)) * CI;
+                }
+#define X(t) as_float(as_int(xp[t][c]) & inside[(t) % TILE_X])
+#endif
+                for (int c = 0; c < CIG; c++) {
+                    VEC wv[NV];
+#pragma unroll
+                    for (int v = 0; v < NV; v++) wv[v] = LOAD(wp + (size_t)c * CO + v * V);
+#pragma unroll
+                    for (int t = 0; t < TILE; t++) {
+                        const VEC xv = (VEC)(X(t));
+#pragma unroll
+                        for (int v = 0; v < NV; v++) sum[t][v] = mad(xv, wv[v], sum[t][v]);
+                    }
+                }
+            }
+        }
+#pragma unroll
+        for (int t = 0; t < TILE; t++) {
+            if (n0 + t / TILE_X >= N || ox + t % TILE_X >= OW) continue;
+            __global float *yp = ys + ((size_t)(image[t / TILE_X] * OH + oy) * OW + ox + t % TILE_X) * CO;
+#pragma unroll
+            for (int v = 0; v < NV; v++) STORE(sum[t][v], yp + v * V);
+        }
+    }
+}

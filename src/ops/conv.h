@@ -1,0 +1,39 @@
+/* Two-dimensional convolution: the functions of the table's rows, and the geometry that reference and kernels share. */
+#ifndef CLM_OPS_CONV_H
+#define CLM_OPS_CONV_H
+
+#include "ops/op.h"
+
+struct clm_lower;
+
+/* Per group, turned by half a turn with its two channel axes swapped: w [kh, kw, ci/g, co] -> [kh, kw, co/g, ci]. Its own
+ * inverse. */
+clm_value clm_flip_filter(clm_graph *g, clm_value w, int groups);
+
+/* A correlation y = x * w in the form that serves the convolution and both of its adjoints:
+ *   y[n, oy, ox, co] = sum over ky, kx, c of x[n, (oy sh - ph + ky dh) / uh, .., group(co) ci/groups + c] w[ky, kx, c, co]
+ * where terms whose quotient is not whole or lies outside x are absent. u > 1 stretches x (the adjoint of a stride); one of s and
+ * u is 1. The padding may be negative. For the filter's adjoint, x and y are given and w is sought. */
+typedef struct clm_conv_geometry {
+    int n, h, w, ci, oh, ow, co, kh, kw, groups;
+    int sh, sw, ph, pw, dh, dw, uh, uw;
+} clm_conv_geometry;
+/* Of a conv2d, conv2d_bwd_data or conv2d_bwd_filter node with operands a and b. */
+clm_conv_geometry clm_conv_geometry_of(const clm_node *node, const clm_node *a, const clm_node *b);
+/* Multiplications and additions of one task, counted as if nothing were padded. */
+double clm_conv_flops(const clm_conv_geometry *c);
+
+clm_value clm_conv2d_vjp(clm_graph *g, clm_value y, clm_value gy, int which);
+clm_value clm_conv2d_bwd_data_vjp(clm_graph *g, clm_value y, clm_value gy, int which);
+clm_value clm_conv2d_bwd_filter_vjp(clm_graph *g, clm_value y, clm_value gy, int which);
+clm_value clm_flip_filter_vjp(clm_graph *g, clm_value y, clm_value gy, int which);
+
+void clm_conv2d_eval(const clm_eval *e); /* serves conv2d_bwd_data as well */
+void clm_conv2d_bwd_filter_eval(const clm_eval *e);
+void clm_flip_filter_eval(const clm_eval *e);
+
+clm_status clm_conv2d_lower(struct clm_lower *l, clm_value y); /* serves conv2d_bwd_data as well */
+clm_status clm_conv2d_bwd_filter_lower(struct clm_lower *l, clm_value y);
+clm_status clm_flip_filter_lower(struct clm_lower *l, clm_value y);
+
+#endif
