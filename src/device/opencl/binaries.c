@@ -119,9 +119,13 @@ void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options,
     size_t size = 0;
     char *path = NULL, *data = NULL;
     make_key(d, text, options, key);
-    if ((path = entry_path(d, key)) && (data = make_entry(program, key, &size))) {
-        if (clm_directory_make(d->cache_directory) == CLM_OK) (void)clm_file_write(path, data, size);
+    if (!(path = entry_path(d, key)) || clm_directory_make(d->cache_directory) != CLM_OK) goto out;
+    if (d->base.info.type == CLM_DEVICE_CPU && !clm_path_exists(path)) {
+        (void)clm_file_write(path, "", 0);
+    } else if ((data = make_entry(program, key, &size))) {
+        (void)clm_file_write(path, data, size);
     }
+out:
     free(data);
     free(path);
 }
