@@ -74,6 +74,8 @@ struct clm_device {
 double *clm_host_data(const clm_mem *mem);
 
 clm_status clm_host_open(clm_device **out);
+/* What clm_device_list says of the host reference. */
+void clm_host_describe(clm_device_info *info);
 clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index);
 /* All OpenCL devices; *out is allocated with malloc. No platform at all gives count 0 and CLM_OK. */
 clm_status clm_opencl_list(clm_device_info **out, size_t *count, char *warnings, size_t warnings_size);

@@ -3,10 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/files.h"
 #include "base/memory.h"
 #include "device/backend.h"
-#include "device/host/host.h"
 #include "device/spec.h"
 
 /* What NULL stands for: the environment's choice, or NULL still for the default. */

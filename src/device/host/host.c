@@ -1,6 +1,5 @@
 /* The host reference: memory is arrays of double, a launch is a C function. Plain on purpose: what OpenCL computes is compared
  * with what runs here. Everything runs at once when it is queued. */
-#include "device/host/host.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "device/backend.h"
 
 struct clm_mem {
     double *data;
