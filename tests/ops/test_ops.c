@@ -1,0 +1,347 @@
+/* Every operation, by mathematical property rather than by stored numbers; see support/op_cases.h for how to add one.
+ *
+ * In double precision on the host reference: tangents equal central differences, <c, J t> = <J^T c, t>, forward-over-reverse
+ * equals reverse-over-reverse, <u, H v> = <v, H u>, Hessian-vector products equal differences of the gradient. On the OpenCL
+ * device: value and derivatives equal the reference, fused and not, with memory shared (and poisoned) and not, T tasks in one
+ * launch equal T runs of one task. Inputs are shared by the tasks or per task in several combinations.
+ *
+ * Environment: CLMAML_TEST_SEED, CLMAML_TEST_TINY (small shapes, one combination), CLMAML_TEST_SHARD=I/N (rows I, I+N, ..),
+ * CLMAML_TEST_ROW (rows whose name starts so).
+ */
+#include <check.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/internal.h"
+#include "ops/op.h"
+#include "support/numbers.h"
+#include "support/op_instance.h"
+#include "support/report.h"
+#include "support/run.h"
+
+static const double tolerance_exact = 1e-10;     /* two ways to the same number in double precision */
+static const double tolerance_difference = 1e-7; /* central differences with step 1e-5 */
+static const double tolerance_device = 1e-5;     /* single precision against double */
+
+static int task_count(void) { return clm_test_tiny() ? 2 : 3; }
+
+static bool row_chosen(size_t i) {
+    const clm_op_case *row = clm_test_case(i);
+    unsigned shard = 0, shards = 1;
+    const char *text = getenv("CLMAML_TEST_SHARD"), *only = getenv("CLMAML_TEST_ROW");
+    if (text && text[0]) ck_assert_msg(sscanf(text, "%u/%u", &shard, &shards) == 2 && shard < shards, "CLMAML_TEST_SHARD is I/N");
+    if (only && strncmp(row->name, only, strlen(only))) return false;
+    return i % shards == shard && !(clm_test_tiny() && (row->flags & CLM_TEST_LARGE));
+}
+
+/* Calls `property` for every chosen row and combination of shared and per-task inputs. */
+typedef void (*property_fn)(clm_op_instance *instance, clm_device *device, clm_test_report *report);
+
+static void for_every_instance(property_fn property, clm_device *device) {
+    clm_test_report report = {0};
+    for (size_t i = 0; i < clm_test_case_count(); i++) {
+        if (!row_chosen(i)) continue;
+        unsigned masks[4];
+        size_t variants = clm_op_variants(clm_test_case(i), masks);
+        for (size_t k = 0; k < variants; k++) {
+            clm_op_instance o;
+            clm_status status = clm_op_instance_make(&o, clm_test_case(i), masks[k], task_count());
+            if (status == CLM_OK) status = clm_op_instance_draw(&o, clm_test_seed());
+            report.where = o.name;
+            if (clm_test_expect_ok(&report, status, "building the graph")) property(&o, device, &report);
+            clm_op_instance_free(&o);
+        }
+    }
+    clm_device_close(device);
+    clm_test_report_finish(&report);
+}
+
+/* ---- sums over all inputs of a row ---- */
+
+/* <outputs of a kind, leaves>: the leaves are t or u. */
+static double dot_leaves(const clm_op_instance *o, const clm_op_results *r, clm_test_kind kind, const int *leaf) {
+    double sum = 0;
+    for (int k = 0; k < o->n_outputs; k++)
+        if (o->output[k].kind == kind) sum += clm_test_dot(r->at[k], o->data[leaf[o->output[k].which]], o->output[k].size);
+    return sum;
+}
+
+static double norm_of_kind(const clm_op_instance *o, const clm_op_results *r, clm_test_kind kind) {
+    double sum = 0;
+    for (int k = 0; k < o->n_outputs; k++)
+        if (o->output[k].kind == kind) sum += clm_test_dot(r->at[k], r->at[k], o->output[k].size);
+    return sqrt(sum);
+}
+
+static double norm_of_leaves(const clm_op_instance *o, const int *leaf) {
+    double sum = 0;
+    for (int i = 0; i < o->row->n_in; i++)
+        if (leaf[i] >= 0) sum += clm_test_dot(o->data[leaf[i]], o->data[leaf[i]], o->size[leaf[i]]);
+    return sqrt(sum);
+}
+
+static int find_output(const clm_op_instance *o, clm_test_kind kind, int which) {
+    for (int k = 0; k < o->n_outputs; k++)
+        if (o->output[k].kind == kind && o->output[k].which == which) return k;
+    return -1;
+}
+
+static void expect_close(clm_test_report *report, const char *what, double difference, double scale, double tolerance) {
+    /* The negation makes a NaN fail. */
+    clm_test_expect(report, difference <= tolerance * scale, "%s: off by %.2e of %.2e (allowed: %.0e of it)", what, difference,
+                    scale, tolerance);
+}
+
+/* ||a - b|| */
+static double distance(const double *a, const double *b, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (a[i] - b[i]) * (a[i] - b[i]);
+    return sqrt(sum);
+}
+
+/* ---- properties in double precision ---- */
+
+/* A derivative that is silently zero would pass the other checks. */
+static void check_zeros(const clm_op_instance *o, const clm_op_results *r, clm_test_report *report) {
+    bool flat = (o->row->flags & CLM_TEST_FLAT) != 0;
+    for (int k = 0; k < o->n_outputs; k++) {
+        char name[48];
+        double norm = clm_test_norm(r->at[k], o->output[k].size);
+        bool zero = flat && o->output[k].kind != CLM_TEST_VALUE;
+        clm_test_expect(report, zero ? norm == 0 : norm > 0 && isfinite(norm), "%s has norm %g, expected %s",
+                        clm_op_output_name(&o->output[k], name), norm, zero ? "zero" : "a finite number that is not zero");
+    }
+}
+
+static void check_identities(const clm_op_instance *o, const clm_op_results *r, clm_test_report *report) {
+    const double *jt = r->at[find_output(o, CLM_TEST_JVP, -1)], *c = o->data[o->c_leaf];
+    size_t n = o->size[o->c_leaf];
+    expect_close(report, "<c, J t> = <J^T c, t>", fabs(clm_test_dot(c, jt, n) - dot_leaves(o, r, CLM_TEST_VJP, o->t_leaf)),
+                 clm_test_norm(c, n) * clm_test_norm(jt, n), tolerance_exact);
+    double curvature = norm_of_kind(o, r, CLM_TEST_HVP);
+    expect_close(report, "<u, H t> = <t, H u>",
+                 fabs(dot_leaves(o, r, CLM_TEST_HVP, o->u_leaf) - dot_leaves(o, r, CLM_TEST_HVP_U, o->t_leaf)),
+                 curvature * norm_of_leaves(o, o->u_leaf), tolerance_exact);
+    for (int i = 0; i < o->row->n_in; i++) {
+        if (o->t_leaf[i] < 0) continue;
+        int forward = find_output(o, CLM_TEST_HVP, i), reverse = find_output(o, CLM_TEST_REVERSE, i);
+        expect_close(report, "forward-over-reverse = reverse-over-reverse",
+                     distance(r->at[forward], r->at[reverse], o->output[forward].size), curvature, tolerance_exact);
+    }
+}
+
+/* Compares `derivative` (JVP or HVP) with the central difference of `function` (VALUE or GRAD) along t. */
+static void check_differences(const clm_op_instance *o, const clm_op_results *r, const clm_op_results *plus,
+                              const clm_op_results *minus, double h, clm_test_kind function, clm_test_kind derivative,
+                              clm_test_report *report) {
+    /* Rounding of the function's value also counts, hence the second term. */
+    double scale = norm_of_kind(o, r, derivative) + 1e-3 * norm_of_kind(o, r, function);
+    for (int k = 0; k < o->n_outputs; k++) {
+        if (o->output[k].kind != derivative) continue;
+        int f = find_output(o, function, o->output[k].which);
+        double sum = 0;
+        for (size_t e = 0; e < o->output[k].size; e++) {
+            double difference = (plus->at[f][e] - minus->at[f][e]) / (2 * h) - r->at[k][e];
+            sum += difference * difference;
+        }
+        char name[48], text[96];
+        snprintf(text, sizeof text, "%s = central difference", clm_op_output_name(&o->output[k], name));
+        expect_close(report, text, sqrt(sum), scale, tolerance_difference);
+    }
+}
+
+static void host_properties(clm_op_instance *o, clm_device *host, clm_test_report *report) {
+    const double h = 1e-5;
+    const unsigned functions = CLM_TEST_KIND(CLM_TEST_VALUE) | CLM_TEST_KIND(CLM_TEST_GRAD);
+    clm_op_results r = {0}, plus = {0}, minus = {0};
+    clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
+    options.tasks = o->tasks;
+    if (!clm_test_expect_ok(report, clm_op_instance_compute(o, host, &options, CLM_TEST_ALL_KINDS, &r), "host reference"))
+        goto out;
+    check_zeros(o, &r, report);
+    if (o->c_leaf < 0) goto out;
+    check_identities(o, &r, report);
+    if (o->row->flags & CLM_TEST_NO_DIFF) goto out;
+    clm_op_instance_shift(o, h);
+    if (!clm_test_expect_ok(report, clm_op_instance_compute(o, host, &options, functions, &plus), "host reference at x + h t"))
+        goto out;
+    clm_op_instance_shift(o, -2 * h);
+    if (!clm_test_expect_ok(report, clm_op_instance_compute(o, host, &options, functions, &minus), "host reference at x - h t"))
+        goto out;
+    check_differences(o, &r, &plus, &minus, h, CLM_TEST_VALUE, CLM_TEST_JVP, report);
+    check_differences(o, &r, &plus, &minus, h, CLM_TEST_GRAD, CLM_TEST_HVP, report);
+out:
+    clm_op_results_free(&r);
+    clm_op_results_free(&plus);
+    clm_op_results_free(&minus);
+}
+
+START_TEST(properties_on_host) { for_every_instance(host_properties, clm_test_open_host()); }
+END_TEST
+
+/* ---- device against reference ---- */
+
+static void expect_same(const clm_op_instance *o, const clm_op_results *a, const clm_op_results *b, double tolerance,
+                        const char *what, clm_test_report *report) {
+    for (int k = 0; k < o->n_outputs; k++) {
+        if (!a->at[k] || !b->at[k]) continue;
+        char name[48];
+        double difference = clm_test_difference(a->at[k], b->at[k], o->output[k].size);
+        clm_test_expect(report, difference <= tolerance, "%s: %s: relative difference %.2e, allowed %.0e",
+                        clm_op_output_name(&o->output[k], name), what, difference, tolerance);
+    }
+}
+
+/* Each task alone, with a program of one task: per-task results must have the same bits, shared ones add up. */
+static void check_tasks(const clm_op_instance *o, clm_device *device, const clm_op_results *together, clm_test_report *report) {
+    clm_program *program = NULL;
+    clm_op_results one = {0}, sum = {0};
+    clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
+    clm_status status = clm_op_instance_program(o, device, &options, CLM_TEST_DEVICE_KINDS, &program);
+    bool split = clm_value_per_task(o->graph, o->y);
+    for (int task = 0; status == CLM_OK && task < o->tasks; task++) {
+        status = clm_op_instance_run(o, program, task, CLM_TEST_DEVICE_KINDS, &one);
+        for (int k = 0; status == CLM_OK && k < o->n_outputs; k++) {
+            const clm_op_output *out = &o->output[k];
+            if (!one.at[k]) continue;
+            size_t part = clm_test_elements(o->graph, out->like, 1);
+            if (!sum.at[k] && !(sum.at[k] = clm_calloc(out->size + 1, sizeof(double)))) status = CLM_E_MEMORY;
+            if (status != CLM_OK) break;
+            bool adds = split && !clm_value_per_task(o->graph, out->like);
+            double *to = sum.at[k] + (adds || out->size == part ? 0 : (size_t)task * part);
+            for (size_t e = 0; e < part; e++) to[e] = adds ? to[e] + one.at[k][e] : one.at[k][e];
+        }
+    }
+    if (clm_test_expect_ok(report, status, "one task at a time"))
+        for (int k = 0; k < o->n_outputs; k++) {
+            if (!sum.at[k]) continue;
+            const clm_op_output *out = &o->output[k];
+            bool adds = split && !clm_value_per_task(o->graph, out->like);
+            char name[48];
+            double difference = clm_test_difference(sum.at[k], together->at[k], out->size);
+            clm_test_expect(report, difference <= (adds ? tolerance_device : 0.0),
+                            "%s: tasks one by one differ from all at once by %.2e", clm_op_output_name(out, name), difference);
+        }
+    clm_program_free(program);
+    clm_op_results_free(&one);
+    clm_op_results_free(&sum);
+}
+
+static void device_properties(clm_op_instance *o, clm_device *device, clm_test_report *report) {
+    static clm_device *host;
+    clm_op_results truth = {0}, planned = {0}, other = {0};
+    clm_program *program = NULL;
+    clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
+    options.tasks = o->tasks;
+    if (!host) host = clm_test_open_host();
+    if (!clm_test_expect_ok(report, clm_op_instance_compute(o, host, &options, CLM_TEST_DEVICE_KINDS, &truth), "host reference"))
+        goto out;
+    options.poison = true;
+    clm_status status = clm_op_instance_program(o, device, &options, CLM_TEST_DEVICE_KINDS, &program);
+    if (status == CLM_OK) status = clm_op_instance_run(o, program, -1, CLM_TEST_DEVICE_KINDS, &planned);
+    if (!clm_test_expect_ok(report, status, "OpenCL device")) goto out;
+    expect_same(o, &planned, &truth, tolerance_device, "device against reference", report);
+    status = clm_op_instance_run(o, program, -1, CLM_TEST_DEVICE_KINDS, &other);
+    if (clm_test_expect_ok(report, status, "second run"))
+        expect_same(o, &other, &planned, 0.0, "second run against first", report);
+    options.no_plan = true;
+    status = clm_op_instance_compute(o, device, &options, CLM_TEST_DEVICE_KINDS, &other);
+    if (clm_test_expect_ok(report, status, "no memory plan"))
+        expect_same(o, &other, &planned, 0.0, "without a memory plan", report);
+    if (o->mask == (1u << o->row->n_in) - 1u && !clm_test_tiny()) {
+        options.no_fusion = true;
+        status = clm_op_instance_compute(o, device, &options, CLM_TEST_DEVICE_KINDS, &other);
+        if (clm_test_expect_ok(report, status, "no fusion"))
+            expect_same(o, &other, &truth, tolerance_device, "unfused device against reference", report);
+    }
+    if (!(o->row->flags & CLM_TEST_TASKS)) check_tasks(o, device, &planned, report);
+out:
+    clm_program_free(program);
+    clm_op_results_free(&truth);
+    clm_op_results_free(&planned);
+    clm_op_results_free(&other);
+}
+
+START_TEST(device_equals_reference) { for_every_instance(device_properties, clm_test_open_opencl()); }
+END_TEST
+
+/* ---- nothing left out ---- */
+
+static void mark_reached(const clm_op_instance *o, bool *reached) {
+    size_t n = clm_graph_size(o->graph);
+    bool *needed = calloc(n, sizeof *needed);
+    ck_assert_ptr_nonnull(needed);
+    for (int k = 0; k < o->n_outputs; k++)
+        if (CLM_TEST_DEVICE_KINDS & CLM_TEST_KIND(o->output[k].kind)) needed[o->output[k].v] = true;
+    for (clm_value v = (clm_value)n - 1; v >= 0; v--) {
+        const clm_node *node = clm_node_at(o->graph, v);
+        if (!needed[v]) continue;
+        reached[node->op] = true;
+        for (int i = 0; i < node->n_in; i++)
+            if (node->in[i] != CLM_INVALID) needed[node->in[i]] = true;
+    }
+    free(needed);
+}
+
+/* Also with the tiny set, which is what the slow checking implementations see. */
+START_TEST(every_operation_has_a_row) {
+    bool reached[CLM_OP_COUNT] = {false};
+    for (size_t i = 0; i < clm_test_case_count(); i++) {
+        const clm_op_case *row = clm_test_case(i);
+        if (row->flags & CLM_TEST_LARGE) continue;
+        clm_op_instance o;
+        CLM_TEST_OK(clm_op_instance_make(&o, row, 1u, 2));
+        mark_reached(&o, reached);
+        clm_op_instance_free(&o);
+    }
+    for (int op = 0; op < CLM_OP_COUNT; op++)
+        ck_assert_msg(reached[op], "no row of tests/support/op_cases_*.c reaches operation '%s'", clm_ops[op]->name);
+}
+END_TEST
+
+static bool builder_has_row(const char *name, size_t length) {
+    for (size_t i = 0; i < clm_test_case_count(); i++) {
+        const char *row = clm_test_case(i)->name;
+        if (!strncmp(row, name, length) && (row[length] == 0 || row[length] == '/')) return true;
+    }
+    return false;
+}
+
+START_TEST(every_builder_has_a_row) {
+    const char *root = getenv("CLMAML_SOURCE_DIR");
+    ck_assert_msg(root && root[0], "set CLMAML_SOURCE_DIR to the top of the source tree");
+    char path[2048], line[2048], name[128];
+    snprintf(path, sizeof path, "%s/include/clmaml/graph.h", root);
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "cannot open %s", path);
+    int builders = 0;
+    while (fgets(line, sizeof line, file)) {
+        if (sscanf(line, "CLM_API clm_value clm_%127[a-z0-9_]", name) != 1) continue;
+        if (!strcmp(name, "input")) continue; /* every row has some */
+        builders++;
+        ck_assert_msg(builder_has_row(name, strlen(name)), "no row of tests/support/op_cases_*.c tries clm_%s", name);
+    }
+    fclose(file);
+    ck_assert_int_gt(builders, 60);
+}
+END_TEST
+
+int main(void) {
+    clm_test_seed();
+    Suite *suite = suite_create("ops");
+    TCase *tc = tcase_create("ops");
+    tcase_set_timeout(tc, 0); /* the test driver has its own */
+    tcase_add_test(tc, every_operation_has_a_row);
+    tcase_add_test(tc, every_builder_has_a_row);
+    tcase_add_test(tc, properties_on_host);
+    tcase_add_test(tc, device_equals_reference);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

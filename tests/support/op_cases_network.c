@@ -1,0 +1,90 @@
+/* Rows of normalisations, losses and small networks: composed operations. */
+#include "support/op_cases.h"
+
+#include <stddef.h>
+
+static const double eps = 1e-3;
+
+static clm_value build_batch_norm(clm_graph *g, const clm_value *x) {
+    return clm_batch_norm(g, x[0], x[1], x[2], eps, NULL, NULL);
+}
+static clm_value build_batch_norm_plain(clm_graph *g, const clm_value *x) {
+    return clm_batch_norm(g, x[0], CLM_INVALID, CLM_INVALID, eps, NULL, NULL);
+}
+/* The statistics matter too: they normalise another batch. */
+static clm_value build_batch_norm_statistics(clm_graph *g, const clm_value *x) {
+    clm_value mean, variance;
+    clm_value support = clm_batch_norm(g, x[0], CLM_INVALID, CLM_INVALID, eps, &mean, &variance);
+    clm_value query = clm_normalize(g, x[1], mean, variance, CLM_INVALID, CLM_INVALID, eps);
+    return clm_concat(g, (const clm_value[]){support, query}, 2, 0);
+}
+static clm_value build_normalize(clm_graph *g, const clm_value *x) { return clm_normalize(g, x[0], x[1], x[2], x[3], x[4], eps); }
+static clm_value build_layer_norm(clm_graph *g, const clm_value *x) { return clm_layer_norm(g, x[0], x[1], x[2], eps); }
+static clm_value build_layer_norm_plain(clm_graph *g, const clm_value *x) {
+    return clm_layer_norm(g, x[0], CLM_INVALID, CLM_INVALID, eps);
+}
+static clm_value build_group_norm(clm_graph *g, const clm_value *x) { return clm_group_norm(g, x[0], 2, x[1], x[2], eps); }
+static clm_value build_softmax(clm_graph *g, const clm_value *x) { return clm_softmax(g, x[0]); }
+static clm_value build_log_softmax(clm_graph *g, const clm_value *x) { return clm_log_softmax(g, x[0]); }
+static clm_value build_cross_entropy_mean(clm_graph *g, const clm_value *x) {
+    return clm_cross_entropy(g, x[0], x[1], CLM_REDUCE_MEAN);
+}
+static clm_value build_cross_entropy_sum(clm_graph *g, const clm_value *x) {
+    return clm_cross_entropy(g, x[0], x[1], CLM_REDUCE_SUM);
+}
+static clm_value build_accuracy(clm_graph *g, const clm_value *x) { return clm_accuracy(g, x[0], x[1]); }
+static clm_value build_mse_mean(clm_graph *g, const clm_value *x) { return clm_mse(g, x[0], x[1], CLM_REDUCE_MEAN); }
+static clm_value build_mse_sum(clm_graph *g, const clm_value *x) { return clm_mse(g, x[0], x[1], CLM_REDUCE_SUM); }
+
+/* One block of Conv-4: convolution, batch-norm, activation (smooth: no kinks for the differences to step over), pooling. A bias
+ * before batch-norm has no effect, so there is none to test. */
+static clm_value build_block(clm_graph *g, const clm_value *x) {
+    static const clm_conv_options same = {{1, 1}, {1, 1}, {1, 1}, 1};
+    static const clm_pool_options half = {{2, 2}, {2, 2}, {0, 0}};
+    clm_value y = clm_batch_norm(g, clm_conv2d(g, x[0], x[1], &same), x[2], x[3], eps, NULL, NULL);
+    return clm_avg_pool(g, clm_tanh(g, y), &half);
+}
+
+/* Scaled dot-product attention. */
+static clm_value build_attention(clm_graph *g, const clm_value *x) {
+    clm_value scores = clm_scale(g, clm_matmul(g, x[0], x[1], false, true), 0.5);
+    return clm_matmul(g, clm_softmax(g, scores), x[2], false, false);
+}
+
+#define N CLM_TEST_NORMAL
+#define P CLM_TEST_POSITIVE
+
+static const clm_op_case rows[] = {
+    {"batch_norm", 0, build_batch_norm, 3, {{S4(3, 3, 2, 5), N, 0}, {S1(5), N, 0}, {S1(5), N, 0}}},
+    {"batch_norm/plain", 0, build_batch_norm_plain, 1, {{S2(7, 3), N, 0}}},
+    {"batch_norm/statistics", 0, build_batch_norm_statistics, 2, {{S2(7, 3), N, 0}, {S2(5, 3), N, 0}}},
+    {"batch_norm/large", CLM_TEST_LARGE, build_batch_norm, 3, {{S4(5, 7, 7, 16), N, 0}, {S1(16), N, 0}, {S1(16), N, 0}}},
+    {"normalize",
+     0,
+     build_normalize,
+     5,
+     {{S3(3, 4, 5), N, 0}, {S3(1, 1, 5), N, 0}, {S3(1, 1, 5), P, 0}, {S1(5), N, 0}, {S1(5), N, 0}}},
+    {"layer_norm", 0, build_layer_norm, 3, {{S3(3, 4, 5), N, 0}, {S2(4, 5), N, 0}, {S2(4, 5), N, 0}}},
+    {"layer_norm/plain", 0, build_layer_norm_plain, 1, {{S2(4, 7), N, 0}}},
+    {"group_norm", 0, build_group_norm, 3, {{S4(2, 3, 2, 6), N, 0}, {S1(6), N, 0}, {S1(6), N, 0}}},
+    {"softmax", 0, build_softmax, 1, {{S3(2, 3, 5), N, 0}}},
+    {"softmax/wide", 0, build_softmax, 1, {{S2(5, 7), CLM_TEST_WIDE, 0}}},
+    {"log_softmax", 0, build_log_softmax, 1, {{S2(5, 7), N, 0}}},
+    {"log_softmax/wide", 0, build_log_softmax, 1, {{S2(5, 7), CLM_TEST_WIDE, 0}}},
+    {"cross_entropy/mean", 0, build_cross_entropy_mean, 2, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}}},
+    {"cross_entropy/sum", 0, build_cross_entropy_sum, 2, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}}},
+    {"cross_entropy/wide", 0, build_cross_entropy_mean, 2, {{S2(7, 5), CLM_TEST_WIDE, 0}, {S1(7), CLM_TEST_INDEX, 5}}},
+    {"accuracy", CLM_TEST_FLAT, build_accuracy, 2, {{S2(11, 3), CLM_TEST_DISTINCT, 0}, {S1(11), CLM_TEST_INDEX, 3}}},
+    {"accuracy/ties", CLM_TEST_FLAT, build_accuracy, 2, {{S2(11, 3), CLM_TEST_INDEX, 2}, {S1(11), CLM_TEST_INDEX, 3}}},
+    {"mse/mean", 0, build_mse_mean, 2, {{S2(7, 3), N, 0}, {S2(7, 3), N, 0}}},
+    {"mse/sum", 0, build_mse_sum, 2, {{S2(7, 3), N, 0}, {S2(7, 3), N, 0}}},
+    {"block", 0, build_block, 4, {{S4(3, 4, 5, 2), N, 0}, {S4(3, 3, 2, 3), N, 0}, {S1(3), N, 0}, {S1(3), N, 0}}},
+    {"block/large",
+     CLM_TEST_LARGE,
+     build_block,
+     4,
+     {{S4(5, 14, 14, 8), N, 0}, {S4(3, 3, 8, 16), N, 0}, {S1(16), N, 0}, {S1(16), N, 0}}},
+    {"attention", 0, build_attention, 3, {{S3(2, 5, 4), N, 0}, {S3(2, 3, 4), N, 0}, {S3(2, 3, 7), N, 0}}},
+};
+
+const clm_op_family clm_test_network_cases = {rows, sizeof rows / sizeof rows[0]};
