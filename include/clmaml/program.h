@@ -58,8 +58,9 @@ typedef struct clm_program_options {
 
 typedef struct clm_program clm_program;
 
-/* `outputs` are the values to be kept; everything they do not need is dropped. The graph must outlive the creation only. */
-CLM_API clm_status clm_program_create(clm_program **out, clm_device *device, const clm_graph *graph, const clm_value *outputs,
+/* `outputs` are the values to be kept; everything they do not need is dropped. The graph must outlive the
+ * creation only; it gains a copy of every output that is an input or a view. */
+CLM_API clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *graph, const clm_value *outputs,
                                       size_t n_outputs, const clm_program_options *options);
 CLM_API void clm_program_free(clm_program *program);
 /* Reads the input, or writes the output, in `tensor` (not owned; same shape and tasks). An output may share its tensor with an

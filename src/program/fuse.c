@@ -1,0 +1,239 @@
+/* Which values get memory, and which are computed inside the kernels that use them.
+ *
+ * An elementwise value is computed in place of its uses when that costs little: it reads few full-size arrays and its arithmetic is
+ * cheap, or it has one use. Recomputing y = relu(scale x^ + shift) from x in the adjoint reads one array instead of another and
+ * saves writing both, so batch-norm and activations of a layer end up as one reduction and one map for each sweep.
+ *
+ * Afterwards units over the same index space are merged into the earliest one before which all their operands exist: reductions of
+ * the same arrays then share their reads.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "ops/op.h"
+#include "program/internal.h"
+
+enum { MOST_FULL_LEAVES = 4, MOST_COST = 40, MOST_LEAVES = 10, MOST_NODES = 100 };
+
+/* What an elementwise value would read and cost if computed in place. */
+typedef struct expression {
+    clm_value leaf[MOST_LEAVES];
+    int n_leaf, cost, nodes;
+} expression;
+
+static bool is_elementwise(const clm_node *n) { return clm_op_of(n)->flags & CLM_OPF_ELEMENTWISE; }
+static bool is_view(const clm_node *n) { return clm_op_of(n)->flags & CLM_OPF_VIEW; }
+static bool is_reduction(const clm_node *n) { return n->op == CLM_OP_SUM || n->op == CLM_OP_REDUCE_MAX; }
+
+static void mark_live(clm_program *p, const clm_value *outputs, size_t n_outputs) {
+    for (size_t i = 0; i < n_outputs; i++) p->homes[outputs[i]].live = true;
+    for (size_t v = p->count; v-- > 0;) {
+        clm_home *h = &p->homes[v];
+        if (!h->live) continue;
+        for (int i = 0; i < p->nodes[v].n_in; i++) p->homes[p->nodes[v].in[i]].live = true;
+    }
+    for (size_t v = 0; v < p->count; v++) {
+        clm_home *h = &p->homes[v];
+        h->root = is_view(&p->nodes[v]) ? p->homes[p->nodes[v].in[0]].root : (clm_value)v;
+        h->tensor = h->first = h->last = -1;
+    }
+}
+
+/* Values that must be in memory whatever the cost: operands and results of whole operations, roots of views, outputs. */
+static void mark_forced(clm_program *p, const clm_value *outputs, size_t n_outputs) {
+    bool generated = p->device->info.type != CLM_DEVICE_HOST && !p->no_fusion;
+    for (size_t v = 0; v < p->count; v++) {
+        const clm_node *n = &p->nodes[v];
+        if (!p->homes[v].live) continue;
+        if (n->op == CLM_OP_INPUT || !is_elementwise(n) || !generated) p->homes[v].materialized = true;
+        if (is_elementwise(n) || (is_reduction(n) && generated)) continue;
+        for (int i = 0; i < n->n_in; i++) p->homes[n->in[i]].materialized = true;
+    }
+    for (size_t i = 0; i < n_outputs; i++) p->homes[outputs[i]].materialized = true;
+    for (size_t v = p->count; v-- > 0;)
+        if (p->homes[v].live && is_view(&p->nodes[v])) p->homes[p->homes[v].root].materialized = true;
+}
+
+static bool add_leaf(expression *e, clm_value leaf) {
+    for (int i = 0; i < e->n_leaf; i++)
+        if (e->leaf[i] == leaf) return true;
+    if (e->n_leaf == MOST_LEAVES) return false;
+    e->leaf[e->n_leaf++] = leaf;
+    return true;
+}
+
+/* The expression of v from those of its operands; false when it grows too large. */
+static bool build_expression(const clm_program *p, const expression *all, clm_value v, expression *e) {
+    const clm_node *n = &p->nodes[v];
+    memset(e, 0, sizeof *e);
+    e->cost = clm_op_of(n)->cost;
+    e->nodes = 1;
+    for (int i = 0; i < n->n_in; i++) {
+        clm_value x = n->in[i];
+        if (p->homes[x].materialized) {
+            if (!add_leaf(e, x)) return false;
+            continue;
+        }
+        e->cost += all[x].cost;
+        e->nodes += all[x].nodes;
+        for (int k = 0; k < all[x].n_leaf; k++)
+            if (!add_leaf(e, all[x].leaf[k])) return false;
+    }
+    return e->nodes <= MOST_NODES;
+}
+
+static int full_leaves(const clm_program *p, const expression *e, clm_value v) {
+    size_t size = clm_shape_size(&p->nodes[v].shape);
+    int full = 0;
+    for (int i = 0; i < e->n_leaf; i++) full += clm_shape_size(&p->nodes[e->leaf[i]].shape) * 2 > size;
+    return full;
+}
+
+/* uses[v]: live elementwise or reducing consumers; expanded[v]: some consumer repeats v */
+static void count_uses(const clm_program *p, int *uses, bool *expanded) {
+    for (size_t v = 0; v < p->count; v++) {
+        const clm_node *n = &p->nodes[v];
+        if (!p->homes[v].live) continue;
+        for (int i = 0; i < n->n_in; i++) {
+            clm_value x = n->in[i];
+            uses[x]++;
+            bool more = clm_shape_size(&n->shape) > clm_shape_size(&p->nodes[x].shape) || (n->per_task && !p->nodes[x].per_task);
+            if (is_elementwise(n) && more) expanded[x] = true;
+        }
+    }
+}
+
+static bool worth_storing(const clm_program *p, const expression *e, clm_value v, const int *uses, const bool *expanded) {
+    const clm_node *n = &p->nodes[v];
+    if (n->op == CLM_OP_FILL) return false;
+    if (n->op == CLM_OP_BROADCAST) return false; /* reading it is reading its operand */
+    if (expanded[v]) return true;                /* computed once instead of once per repetition */
+    if (uses[v] <= 1) return false;
+    return full_leaves(p, e, v) > MOST_FULL_LEAVES || e->cost > MOST_COST;
+}
+
+static clm_status choose(clm_program *p) {
+    expression *all = clm_calloc(p->count + 1, sizeof *all);
+    int *uses = clm_calloc(p->count + 1, sizeof *uses);
+    bool *expanded = clm_calloc(p->count + 1, sizeof *expanded);
+    clm_status status = CLM_OK;
+    if (!all || !uses || !expanded) {
+        status = CLM_E_MEMORY;
+        goto out;
+    }
+    count_uses(p, uses, expanded);
+    for (size_t v = 0; v < p->count; v++) {
+        const clm_node *n = &p->nodes[v];
+        if (!p->homes[v].live || !is_elementwise(n)) continue;
+        while (!build_expression(p, all, (clm_value)v, &all[v])) { /* too large: store the larger operand */
+            clm_value largest = CLM_INVALID;
+            for (int i = 0; i < n->n_in; i++)
+                if (!p->homes[n->in[i]].materialized && (largest < 0 || all[n->in[i]].nodes > all[largest].nodes)) largest = n->in[i];
+            if (largest < 0) break;
+            p->homes[largest].materialized = true;
+        }
+        if (worth_storing(p, &all[v], (clm_value)v, uses, expanded)) p->homes[v].materialized = true;
+    }
+out:
+    free(all);
+    free(uses);
+    free(expanded);
+    return status;
+}
+
+/* ---- units ---- */
+
+static bool collect_leaves(const clm_program *p, clm_unit *u, clm_value v, bool root) {
+    const clm_node *n = &p->nodes[v];
+    if (!root && p->homes[v].materialized) {
+        for (int i = 0; i < u->n_leaf; i++)
+            if (u->leaf[i] == v) return true;
+        if (u->n_leaf == CLM_UNIT_LEAVES) return false;
+        u->leaf[u->n_leaf++] = v;
+        return true;
+    }
+    for (int i = 0; i < n->n_in; i++)
+        if (!collect_leaves(p, u, n->in[i], false)) return false;
+    return true;
+}
+
+static clm_status add_units(clm_program *p) {
+    bool host = p->device->info.type == CLM_DEVICE_HOST;
+    for (size_t v = 0; v < p->count; v++) {
+        const clm_node *n = &p->nodes[v];
+        if (!p->homes[v].live || !p->homes[v].materialized || n->op == CLM_OP_INPUT || is_view(n)) continue;
+        CLM_TRY(clm_grow(&p->units, &p->units_capacity, p->n_units + 1, sizeof *p->units));
+        clm_unit *u = &p->units[p->n_units++];
+        memset(u, 0, sizeof *u);
+        u->out[0] = (clm_value)v;
+        u->n_out = 1;
+        u->fused = !host && (is_elementwise(n) || is_reduction(n));
+        if (!u->fused) continue;
+        u->space = is_reduction(n) ? p->nodes[n->in[0]].shape : n->shape;
+        u->axes = is_reduction(n) ? (unsigned)n->attr.i[0] : 0;
+        u->per_task = n->per_task;
+        if (!collect_leaves(p, u, (clm_value)v, true))
+            return clm_fail(CLM_E_LIMIT, "fusion: operation %s reads more than %d arrays", clm_op_of(n)->name, CLM_UNIT_LEAVES);
+    }
+    return CLM_OK;
+}
+
+static bool same_space(const clm_unit *a, const clm_unit *b) {
+    return a->fused && b->fused && a->per_task == b->per_task && a->axes == b->axes && clm_shape_equal(&a->space, &b->space);
+}
+
+/* The unit that writes a leaf; -1 for inputs. */
+static int writer(const clm_program *p, const int *unit_of, clm_value leaf) { return unit_of[p->homes[leaf].root]; }
+
+static bool can_merge(const clm_program *p, const int *unit_of, const clm_unit *a, int at, const clm_unit *b) {
+    if (!same_space(a, b) || a->n_out + b->n_out > CLM_UNIT_OUTPUTS) return false;
+    int leaves = a->n_leaf, common = 0;
+    for (int i = 0; i < b->n_leaf; i++) {
+        bool found = false;
+        if (writer(p, unit_of, b->leaf[i]) >= at) return false;
+        for (int k = 0; k < a->n_leaf; k++) found |= a->leaf[k] == b->leaf[i];
+        leaves += !found;
+        common += found;
+    }
+    bool small = clm_shape_size(&a->space) <= 4096; /* then the launch costs more than the reading */
+    return leaves <= CLM_UNIT_LEAVES && (common || small);
+}
+
+static clm_status merge_units(clm_program *p) {
+    int *unit_of = malloc((p->count + 1) * sizeof *unit_of);
+    size_t kept = 0;
+    enum { LOOK_BACK = 400 };
+    if (!unit_of) return clm_fail(CLM_E_MEMORY, "fusion: out of memory");
+    for (size_t v = 0; v < p->count; v++) unit_of[v] = -1;
+    for (size_t i = 0; i < p->n_units; i++) {
+        clm_unit *b = &p->units[i];
+        size_t host = kept;
+        for (size_t k = kept; b->fused && !p->no_fusion && k-- > 0 && k + LOOK_BACK > kept;)
+            if (can_merge(p, unit_of, &p->units[k], (int)k, b)) host = k;
+        if (host < kept) {
+            clm_unit *a = &p->units[host];
+            for (int o = 0; o < b->n_out; o++) a->out[a->n_out++] = b->out[o];
+            for (int j = 0; j < b->n_leaf; j++) {
+                bool found = false;
+                for (int k = 0; k < a->n_leaf; k++) found |= a->leaf[k] == b->leaf[j];
+                if (!found) a->leaf[a->n_leaf++] = b->leaf[j];
+            }
+            unit_of[b->out[0]] = (int)host;
+        } else {
+            unit_of[b->out[0]] = (int)kept;
+            p->units[kept++] = *b;
+        }
+    }
+    p->n_units = kept;
+    free(unit_of);
+    return CLM_OK;
+}
+
+clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_outputs) {
+    mark_live(p, outputs, n_outputs);
+    mark_forced(p, outputs, n_outputs);
+    if (p->device->info.type != CLM_DEVICE_HOST && !p->no_fusion) CLM_TRY(choose(p));
+    CLM_TRY(add_units(p));
+    return merge_units(p);
+}

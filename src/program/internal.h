@@ -1,0 +1,136 @@
+/* Inside a program.
+ *
+ * graph -> units (fuse.c) -> launches (lower.c, codegen.c) -> offsets (memory_plan.c) -> kernels (program.c).
+ *
+ * A value is *materialised* when its numbers are in memory. The others are elementwise values that are computed inside the kernels
+ * that use them. A view (reshape, per_task) has the memory of its root. A unit is one step of the schedule: one operation, or a group
+ * of elementwise values and reductions over the same index space that become one generated kernel.
+ */
+#ifndef CLM_PROGRAM_INTERNAL_H
+#define CLM_PROGRAM_INTERNAL_H
+
+#include "clmaml/program.h"
+#include "program/lower.h"
+
+#define CLM_UNIT_OUTPUTS 6
+#define CLM_UNIT_LEAVES 14
+#define CLM_UNIT_NODES 160
+#define CLM_STEP_INTS 72
+
+struct clm_tensor {
+    clm_device *device;
+    clm_tensor *root; /* itself, or the tensor a view is part of: only roots have memory */
+    clm_mem *mem;     /* NULL until committed */
+    size_t offset;    /* elements */
+    clm_shape shape;
+    int tasks; /* 0: shared */
+};
+
+typedef struct clm_unit {
+    bool fused;
+    clm_value out[CLM_UNIT_OUTPUTS]; /* an operation has one */
+    int n_out;
+    /* fused only */
+    clm_shape space; /* index space */
+    bool per_task;
+    unsigned axes; /* reduced axes; 0: a map */
+    clm_value leaf[CLM_UNIT_LEAVES];
+    int n_leaf;
+} clm_unit;
+
+/* Where a materialised root lives. */
+typedef enum clm_place { CLM_PLACE_NONE, CLM_PLACE_WORKSPACE, CLM_PLACE_TENSOR } clm_place;
+
+typedef struct clm_home {
+    clm_value root; /* of a view; itself otherwise */
+    bool live, materialized;
+    clm_place place;
+    int buffer;          /* of the workspace */
+    size_t offset, size; /* elements; size with the task axis */
+    int first, last;     /* units that write and last read it; -1 */
+    int tensor;          /* index into program->io, or -1 */
+} clm_home;
+
+/* A program's input or output. */
+typedef struct clm_io {
+    clm_value value;
+    bool output;
+    clm_tensor *tensor;
+    bool owned;
+    clm_tensor *shadow; /* written instead of `tensor` when that is an input as well; copied at the end */
+} clm_io;
+
+/* An output that is an input or a view: `to` is the copy that stands for it. */
+typedef struct clm_io_alias {
+    clm_value from, to; /* to 0: none */
+} clm_io_alias;
+
+/* A launch whose memory is not known yet. */
+typedef struct clm_stage {
+    int unit;
+    clm_value node;
+    clm_launch_spec spec;
+    char *source; /* generated, or NULL */
+    clm_value values[CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES];
+    int n_values;
+    int ints[CLM_STEP_INTS];
+    int n_ints;
+    struct clm_host_context *host;
+    clm_kernel *kernel;
+} clm_stage;
+
+struct clm_program {
+    clm_device *device;
+    clm_workspace *workspace;
+    bool owns_workspace, prepared, poison, no_fusion, no_plan;
+    int tasks;
+    clm_node *nodes; /* a copy of the graph's */
+    size_t count;
+    clm_home *homes;
+    clm_unit *units;
+    size_t n_units, units_capacity;
+    clm_stage *steps;
+    size_t n_steps, steps_capacity;
+    clm_io *io;
+    size_t n_io, io_capacity;
+    clm_io_alias *aliases;
+    size_t n_aliases;
+    size_t *buffer_need; /* elements per workspace buffer */
+    size_t n_buffers;
+    double flops;
+};
+
+struct clm_workspace {
+    clm_device *device;
+    size_t *need;      /* elements per buffer */
+    clm_mem **mem;
+    size_t count;
+    bool allocated;
+};
+
+struct clm_lower {
+    const clm_graph *graph;
+    clm_program *program;
+    int unit;
+};
+
+/* A tensor that has no memory until it is committed: so that what a plan will take is known before it takes it. */
+clm_status clm_tensor_reserve(clm_tensor **out, clm_device *device, clm_shape shape, int tasks);
+clm_status clm_tensor_commit(clm_tensor *tensor);
+clm_status clm_tensor_fill(clm_tensor *tensor, double value); /* queued */
+size_t clm_tensor_bytes(const clm_tensor *tensor);
+
+/* elements of a value, task axis included */
+size_t clm_program_elements(const clm_program *p, clm_value v);
+
+clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_outputs);
+clm_status clm_program_lower(clm_program *p, const clm_graph *graph);
+clm_status clm_codegen(clm_lower *l, const clm_unit *unit);
+/* Adds a step; takes `source` (may be NULL) over, also on failure. */
+clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *spec, char *source, const clm_value *values,
+                          int n_values, const int *ints, int n_ints);
+/* Runs a step of the host reference; its context is a clm_host_context. */
+extern void (*const clm_host_run)(const clm_launch *launch);
+clm_status clm_program_plan_memory(clm_program *p);
+
+#endif

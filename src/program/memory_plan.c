@@ -1,0 +1,109 @@
+/* Memory plan: an offset in the workspace for every materialised value that is neither input nor output.
+ *
+ * Values whose lifetimes (first write to last read, in units) overlap never share memory. Largest first, each at the lowest offset
+ * that is free over its whole lifetime; a new workspace buffer is opened where the device's largest allocation is reached.
+ */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "ops/op.h"
+#include "program/internal.h"
+
+enum { ALIGN = 32, MOST_BUFFERS = 64 }; /* elements: 128 bytes of floats, a cache line or two */
+
+static void touch(clm_program *p, clm_value v, int unit, bool write) {
+    clm_home *h = &p->homes[p->homes[v].root];
+    if (write && h->first < 0) h->first = unit;
+    if (unit > h->last) h->last = unit;
+}
+
+static void find_lifetimes(clm_program *p) {
+    for (size_t i = 0; i < p->n_units; i++) {
+        const clm_unit *u = &p->units[i];
+        for (int k = 0; k < u->n_out; k++) touch(p, u->out[k], (int)i, true);
+        if (u->fused) {
+            for (int k = 0; k < u->n_leaf; k++) touch(p, u->leaf[k], (int)i, false);
+        } else {
+            const clm_node *n = &p->nodes[u->out[0]];
+            for (int k = 0; k < n->n_in; k++) touch(p, n->in[k], (int)i, false);
+        }
+    }
+}
+
+typedef struct item {
+    clm_value value;
+    size_t size;
+} item;
+
+static int by_size(const void *a, const void *b) {
+    const item *x = a, *y = b;
+    if (x->size != y->size) return x->size < y->size ? 1 : -1;
+    return x->value < y->value ? -1 : x->value > y->value;
+}
+
+static int by_offset(const void *a, const void *b) {
+    const clm_home *const *x = a, *const *y = b;
+    return (*x)->offset < (*y)->offset ? -1 : (*x)->offset > (*y)->offset;
+}
+
+/* Lowest free offset in `buffer` for h among what is placed already. `clash` is room for all of them. */
+static size_t lowest_gap(const clm_program *p, const item *items, size_t placed, const clm_home *h, int buffer, const clm_home **clash) {
+    size_t n = 0, at = 0;
+    for (size_t i = 0; i < placed; i++) {
+        const clm_home *o = &p->homes[items[i].value];
+        if (o->buffer == buffer && (p->no_plan || (o->first <= h->last && h->first <= o->last))) clash[n++] = o;
+    }
+    qsort(clash, n, sizeof *clash, by_offset);
+    for (size_t i = 0; i < n; i++) {
+        if (at + h->size <= clash[i]->offset) break;
+        if (clash[i]->offset + clash[i]->size > at) at = clash[i]->offset + clash[i]->size;
+    }
+    return at;
+}
+
+clm_status clm_program_plan_memory(clm_program *p) {
+    size_t n = 0, most = p->device->info.max_allocation / p->device->backend->element_size;
+    item *items = clm_calloc(p->count + 1, sizeof *items);
+    const clm_home **clash = clm_calloc(p->count + 1, sizeof *clash);
+    clm_status status = CLM_OK;
+    if (most > INT32_MAX || most == 0) most = INT32_MAX; /* kernels count elements in 32 bits */
+    p->buffer_need = clm_calloc(MOST_BUFFERS, sizeof *p->buffer_need);
+    if (!items || !clash || !p->buffer_need) {
+        status = CLM_E_MEMORY;
+        goto out;
+    }
+    find_lifetimes(p);
+    for (size_t v = 0; v < p->count; v++) {
+        clm_home *h = &p->homes[v];
+        if (!h->live || !h->materialized || h->root != (clm_value)v || h->tensor >= 0 || h->first < 0) continue;
+        h->place = CLM_PLACE_WORKSPACE;
+        h->size = (clm_program_elements(p, (clm_value)v) + ALIGN - 1) / ALIGN * ALIGN;
+        items[n++] = (item){(clm_value)v, h->size};
+    }
+    qsort(items, n, sizeof *items, by_size);
+    for (size_t i = 0; i < n; i++) {
+        clm_home *h = &p->homes[items[i].value];
+        int buffer = 0;
+        size_t at = 0;
+        for (; buffer < MOST_BUFFERS; buffer++) {
+            at = lowest_gap(p, items, i, h, buffer, clash);
+            if (at + h->size <= most) break;
+        }
+        if (buffer == MOST_BUFFERS) {
+            status = clm_fail(CLM_E_LIMIT,
+                              "%s: a value of %zu MiB is larger than the largest allocation of the device (%zu MiB); use fewer tasks "
+                              "at a time or a smaller model",
+                              clm_op_of(&p->nodes[items[i].value])->name, h->size * p->device->backend->element_size >> 20,
+                              (size_t)(p->device->info.max_allocation >> 20));
+            goto out;
+        }
+        h->buffer = buffer;
+        h->offset = at;
+        if (at + h->size > p->buffer_need[buffer]) p->buffer_need[buffer] = at + h->size;
+        if ((size_t)buffer + 1 > p->n_buffers) p->n_buffers = (size_t)buffer + 1;
+    }
+out:
+    free(items);
+    free(clash);
+    return status;
+}

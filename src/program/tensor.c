@@ -1,0 +1,113 @@
+/* Tensors: a piece of device memory with a shape. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "program/internal.h"
+
+static clm_status check_count(const clm_tensor *t, const char *what, size_t count) {
+    if (count == clm_tensor_size(t)) return CLM_OK;
+    char text[80];
+    return clm_fail(CLM_E_SHAPE, "%s: %zu numbers for a tensor of shape %s%s, which has %zu", what, count,
+                    clm_shape_text(&t->shape, text, sizeof text), t->tasks ? " per task" : "", clm_tensor_size(t));
+}
+
+clm_status clm_tensor_reserve(clm_tensor **out, clm_device *device, clm_shape shape, int tasks) {
+    clm_tensor *t = *out = clm_calloc(1, sizeof *t);
+    if (!t) return CLM_E_MEMORY;
+    *t = (clm_tensor){.device = device, .root = t, .shape = shape, .tasks = tasks};
+    return CLM_OK;
+}
+
+clm_status clm_tensor_commit(clm_tensor *t) {
+    if (t->root->mem) return CLM_OK;
+    return t->device->backend->alloc(t->device, clm_tensor_size(t->root), &t->root->mem);
+}
+
+clm_status clm_tensor_create(clm_tensor **out, clm_device *device, clm_shape shape, int tasks) {
+    CLM_TRY(clm_tensor_reserve(out, device, shape, tasks));
+    clm_status status = clm_tensor_commit(*out);
+    if (status != CLM_OK) {
+        clm_tensor_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+clm_status clm_tensor_view(clm_tensor **out, clm_tensor *parent, size_t offset, clm_shape shape, int tasks) {
+    *out = NULL;
+    clm_tensor *t = clm_calloc(1, sizeof *t);
+    if (!t) return CLM_E_MEMORY;
+    *t = (clm_tensor){.device = parent->device, .root = parent->root, .offset = parent->offset + offset, .shape = shape, .tasks = tasks};
+    if (offset + clm_tensor_size(t) > clm_tensor_size(parent)) {
+        size_t end = offset + clm_tensor_size(t);
+        free(t);
+        return clm_fail(CLM_E_SHAPE, "tensor view: elements %zu to %zu of a tensor of %zu", offset, end, clm_tensor_size(parent));
+    }
+    *out = t;
+    return CLM_OK;
+}
+
+void clm_tensor_free(clm_tensor *t) {
+    if (!t) return;
+    if (t->mem) t->device->backend->free(t->device, t->mem);
+    free(t);
+}
+
+clm_status clm_tensor_fill(clm_tensor *t, double value) {
+    return t->device->backend->fill(t->device, t->root->mem, t->offset, clm_tensor_size(t), value);
+}
+
+size_t clm_tensor_bytes(const clm_tensor *t) { return clm_tensor_size(t) * t->device->backend->element_size; }
+
+size_t clm_tensor_size(const clm_tensor *t) { return clm_shape_size(&t->shape) * (size_t)(t->tasks > 0 ? t->tasks : 1); }
+clm_shape clm_tensor_shape(const clm_tensor *t) { return t->shape; }
+int clm_tensor_tasks(const clm_tensor *t) { return t->tasks; }
+
+clm_status clm_tensor_write(clm_tensor *t, const float *data, size_t count) {
+    CLM_TRY(check_count(t, "tensor write", count));
+    return t->device->backend->write(t->device, t->root->mem, t->offset, count, data, NULL);
+}
+
+clm_status clm_tensor_write_f64(clm_tensor *t, const double *data, size_t count) {
+    CLM_TRY(check_count(t, "tensor write", count));
+    return t->device->backend->write(t->device, t->root->mem, t->offset, count, NULL, data);
+}
+
+clm_status clm_tensor_read(clm_tensor *t, float *data, size_t count) {
+    CLM_TRY(check_count(t, "tensor read", count));
+    return t->device->backend->read(t->device, t->root->mem, t->offset, count, data, NULL);
+}
+
+clm_status clm_tensor_read_f64(clm_tensor *t, double *data, size_t count) {
+    CLM_TRY(check_count(t, "tensor read", count));
+    return t->device->backend->read(t->device, t->root->mem, t->offset, count, NULL, data);
+}
+
+clm_status clm_tensor_copy(clm_tensor *to, const clm_tensor *from) {
+    CLM_TRY(check_count(from, "tensor copy", clm_tensor_size(to)));
+    return to->device->backend->copy(to->device, from->root->mem, from->offset, to->root->mem, to->offset, clm_tensor_size(to));
+}
+
+/* ---- workspace ---- */
+
+clm_status clm_workspace_create(clm_workspace **out, clm_device *device) {
+    *out = clm_calloc(1, sizeof **out);
+    if (!*out) return CLM_E_MEMORY;
+    (*out)->device = device;
+    return CLM_OK;
+}
+
+void clm_workspace_free(clm_workspace *w) {
+    if (!w) return;
+    for (size_t i = 0; i < w->count; i++)
+        if (w->mem && w->mem[i]) w->device->backend->free(w->device, w->mem[i]);
+    free(w->mem);
+    free(w->need);
+    free(w);
+}
+
+size_t clm_workspace_bytes(const clm_workspace *w) {
+    size_t sum = 0;
+    for (size_t i = 0; i < w->count; i++) sum += w->need[i];
+    return sum * w->device->backend->element_size;
+}
