@@ -149,7 +149,7 @@ static clm_status header_length(const unsigned char *file, size_t size, size_t *
 }
 
 static clm_status read_file(clm_archive *archive, const unsigned char *file, size_t size) {
-    size_t length;
+    size_t length = 0;
     json_error_t error;
     CLM_TRY(header_length(file, size, &length));
     json_t *header = json_loadb((const char *)file + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &error);
