@@ -1,0 +1,127 @@
+/* Matrix products Y[M, N] = A[M, K] B[K, N], where A is stored [K, M] when TA, and B is stored [N, K] in matmul_nt.
+ *
+ * An item computes, of one matrix of the batch, STRIP tiles of TILE_M x TILE_N side by side, each in registers. matmul has vectors of
+ * VEC = TILE_N elements along N, matmul_nt (which needs TA = 0) along K. Sums of more than BLOCK terms are made of sums of BLOCK. */
+#if VEC == 1
+typedef float vec;
+#define LOAD(p) (*(p))
+#define STORE(v, p) (*(p) = (v))
+#else
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+typedef JOIN(float, VEC) vec;
+#define LOAD(p) JOIN(vload, VEC)(0, p)
+#define STORE(v, p) JOIN(vstore, VEC)(v, 0, p)
+#endif
+
+#define BLOCK 256
+#define TILES_N ((N + TILE_N - 1) / TILE_N)
+#define STRIPS ((TILES_N + STRIP - 1) / STRIP)
+#define TILES_M ((M + TILE_M - 1) / TILE_M)
+
+#if TA
+#define A_AT(i, k) ((k) * M + (i))
+#else
+#define A_AT(i, k) ((i) * K + (k))
+#endif
+
+#define FOR_TILES                                                                                                      \
+    const int item = get_global_id(0), task = get_global_id(2);                                                        \
+    if (item >= ITEMS) return;                                                                                         \
+    const int batch = item / (STRIPS * TILES_M), i0 = item / STRIPS % TILES_M * TILE_M, strip = item % STRIPS * STRIP; \
+    __global const float *const a = PTR(a_in, task) + (size_t)batch * A_BATCH;                                         \
+    __global const float *const b = PTR(b_in, task) + (size_t)batch * B_BATCH;                                         \
+    __global float *const y = PTR(y_out, task) + (size_t)batch * (M * N);                                              \
+    for (int tile = strip, until = min(strip + STRIP, TILES_N); tile < until; tile++)
+
+__kernel void matmul(IN(a_in), IN(b_in), OUT(y_out)) {
+    FOR_TILES {
+        const int j = tile * TILE_N;
+        if (N % VEC != 0 && j + VEC > N) { /* what is left at the right */
+            for (int i = i0; i < min(i0 + TILE_M, M); i++)
+                for (int jj = j; jj < N; jj++) {
+                    float total = 0;
+                    for (int k0 = 0; k0 < K; k0 += BLOCK) {
+                        float sum = 0;
+                        for (int k = k0; k < min(k0 + BLOCK, K); k++) sum += a[A_AT(i, k)] * b[k * N + jj];
+                        total += sum;
+                    }
+                    y[i * N + jj] = total;
+                }
+            continue;
+        }
+        vec total[TILE_M];
+#pragma unroll
+        for (int i = 0; i < TILE_M; i++) total[i] = 0;
+        for (int k0 = 0; k0 < K; k0 += BLOCK) {
+            vec sum[TILE_M];
+#pragma unroll
+            for (int i = 0; i < TILE_M; i++) sum[i] = 0;
+            for (int k = k0; k < min(k0 + BLOCK, K); k++) {
+                const vec row = LOAD(b + k * N + j);
+#pragma unroll
+                for (int i = 0; i < TILE_M; i++) sum[i] += a[A_AT(min(i0 + i, M - 1), k)] * row;
+            }
+#pragma unroll
+            for (int i = 0; i < TILE_M; i++) total[i] += sum[i];
+        }
+#pragma unroll
+        for (int i = 0; i < TILE_M; i++)
+            if (M % TILE_M == 0 || i0 + i < M) STORE(total[i], y + (i0 + i) * N + j);
+    }
+}
+
+#if !TA
+/* Sum of the elements, halves first. */
+static float across(const vec v) {
+#if VEC == 1
+    return v;
+#elif VEC == 2
+    return v.lo + v.hi;
+#elif VEC == 4
+    const float2 h = v.lo + v.hi;
+    return h.lo + h.hi;
+#elif VEC == 8
+    const float4 q = v.lo + v.hi;
+    const float2 h = q.lo + q.hi;
+    return h.lo + h.hi;
+#else
+    const float8 e = v.lo + v.hi;
+    const float4 q = e.lo + e.hi;
+    const float2 h = q.lo + q.hi;
+    return h.lo + h.hi;
+#endif
+}
+
+#define FOR_TILE                                                                                                       \
+    _Pragma("unroll") for (int i = 0; i < TILE_M; i++) _Pragma("unroll") for (int j = 0; j < TILE_N; j++)
+
+__kernel void matmul_nt(IN(a_in), IN(b_in), OUT(y_out)) {
+    FOR_TILES {
+        const int j0 = tile * TILE_N, whole = K / VEC * VEC;
+        float total[TILE_M][TILE_N];
+        FOR_TILE total[i][j] = 0;
+        for (int k0 = 0; k0 < whole; k0 += BLOCK * VEC) {
+            vec sum[TILE_M][TILE_N];
+            FOR_TILE sum[i][j] = 0;
+            for (int k = k0; k < min(k0 + BLOCK * VEC, whole); k += VEC) {
+                vec column[TILE_N];
+#pragma unroll
+                for (int j = 0; j < TILE_N; j++) column[j] = LOAD(b + min(j0 + j, N - 1) * K + k);
+#pragma unroll
+                for (int i = 0; i < TILE_M; i++) {
+                    const vec row = LOAD(a + min(i0 + i, M - 1) * K + k);
+#pragma unroll
+                    for (int j = 0; j < TILE_N; j++) sum[i][j] += row * column[j];
+                }
+            }
+            FOR_TILE total[i][j] += across(sum[i][j]);
+        }
+        for (int k = whole; k < K; k++)
+            FOR_TILE total[i][j] += a[min(i0 + i, M - 1) * K + k] * b[min(j0 + j, N - 1) * K + k];
+        FOR_TILE {
+            if ((M % TILE_M == 0 || i0 + i < M) && (N % TILE_N == 0 || j0 + j < N)) y[(i0 + i) * N + j0 + j] = total[i][j];
+        }
+    }
+}
+#endif

@@ -1,0 +1,103 @@
+/* Moving numbers: move (transpose, slice, pad), gather, scatter_add, one_hot, argmax.
+ *
+ * An item takes ROWS rows of the output and of each COLS elements, VEC at a time. VEC divides the row. */
+#if VEC == 1
+typedef float vec;
+#define LOAD(p) (*(p))
+#define STORE(v, p) (*(p) = (v))
+#else
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+typedef JOIN(float, VEC) vec;
+#define LOAD(p) JOIN(vload, VEC)(0, p)
+#define STORE(v, p) JOIN(vstore, VEC)(v, 0, p)
+#endif
+
+/* Columns first .. last - 1 of rows row .. until - 1 are this item's; a row of the output has `width` elements. */
+#define FOR_ROWS(width, rows)                                                                                          \
+    const int item = get_global_id(0), parts = ((width) + COLS - 1) / COLS;                                            \
+    if (item >= ITEMS) return;                                                                                         \
+    const int first = item % parts * COLS, last = min(first + COLS, width);                                            \
+    for (int row = item / parts * ROWS, until = min(row + ROWS, rows); row < until; row++)
+
+/* Label or index as a whole number; -1 when it points nowhere. */
+static int whole(const float v, const int n) { return v >= 0 && v < n ? (int)v : -1; }
+
+#ifdef BASE
+/* y[i0..i5] = x[BASE + i0 S0 + .. + i5 S5] inside of LO..HI, else 0; D0..D5 is the shape of y. */
+__kernel void move(IN(x), OUT(y)) {
+    const int task = get_global_id(2);
+    __global const float *const from = PTR(x, task);
+    FOR_ROWS(D5, D0 * D1 * D2 * D3 * D4) {
+        const int i4 = row % D4, i3 = row / D4 % D3, i2 = row / (D4 * D3) % D2, i1 = row / (D4 * D3 * D2) % D1,
+                  i0 = row / (D4 * D3 * D2 * D1);
+        const bool inside = i0 >= LO0 && i0 < HI0 && i1 >= LO1 && i1 < HI1 && i2 >= LO2 && i2 < HI2 && i3 >= LO3 && i3 < HI3 &&
+                            i4 >= LO4 && i4 < HI4;
+        const int at = BASE + i0 * S0 + i1 * S1 + i2 * S2 + i3 * S3 + i4 * S4;
+        __global float *const to = PTR(y, task) + row * D5;
+        for (int i = first; i < last; i += VEC) {
+            vec v = 0;
+            if (inside && i >= LO5 && i < HI5) v = LOAD(from + (at + i * S5));
+            STORE(v, to + i);
+        }
+    }
+}
+#endif
+
+#ifdef X_ENTRIES
+__kernel void gather(IN(x), IN(index), OUT(y)) {
+    const int task = get_global_id(2);
+    FOR_ROWS(INNER, OUTER * Y_ENTRIES) {
+        const int entry = whole(PTR(index, task)[row % Y_ENTRIES], X_ENTRIES);
+        __global const float *const from = PTR(x, task) + (row / Y_ENTRIES * X_ENTRIES + max(entry, 0)) * INNER;
+        __global float *const to = PTR(y, task) + row * INNER;
+        for (int i = first; i < last; i += VEC) {
+            vec v = 0;
+            if (entry >= 0) v = LOAD(from + i);
+            STORE(v, to + i);
+        }
+    }
+}
+
+/* Each output looks for what is added to it, in order, so that no two items write to one place. */
+__kernel void scatter_add(IN(x), IN(index), OUT(y)) {
+    const int task = get_global_id(2);
+    FOR_ROWS(INNER, OUTER * Y_ENTRIES) {
+        const int entry = row % Y_ENTRIES;
+        __global const float *const from = PTR(x, task) + row / Y_ENTRIES * X_ENTRIES * INNER;
+        __global float *const to = PTR(y, task) + row * INNER;
+        for (int i = first; i < last; i += VEC) {
+            vec sum = 0;
+            for (int j = 0; j < X_ENTRIES; j++)
+                if (whole(PTR(index, task)[j], Y_ENTRIES) == entry) sum += LOAD(from + j * INNER + i);
+            STORE(sum, to + i);
+        }
+    }
+}
+#endif
+
+#if !defined(BASE) && !defined(X_ENTRIES)
+__kernel void one_hot(IN(labels), OUT(y)) {
+    const int task = get_global_id(2);
+    FOR_ROWS(INNER, OUTER) {
+        const int label = whole(PTR(labels, task)[row], INNER);
+        for (int i = first; i < last; i++) PTR(y, task)[row * INNER + i] = i == label ? 1.0f : 0.0f;
+    }
+}
+
+/* NaN counts as the greatest value. */
+__kernel void argmax(IN(x), OUT(y)) {
+    const int task = get_global_id(2);
+    FOR_ROWS(INNER, OUTER) {
+        __global const float *const from = PTR(x, task) + row * INNER;
+        int at = first;
+        float best = from[first];
+        for (int i = first + 1; i < last; i++)
+            if (!(from[i] <= best) && best == best) {
+                best = from[i];
+                at = i;
+            }
+        PTR(y, task)[row] = at;
+    }
+}
+#endif
