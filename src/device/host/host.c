@@ -1,6 +1,5 @@
 /* The host reference: memory is arrays of double, a launch is a C function. Plain on purpose: what OpenCL computes is compared
  * with what runs here. Everything runs at once when it is queued. */
-
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
