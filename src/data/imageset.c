@@ -1,0 +1,146 @@
+/* Loading and serving of labelled pictures. */
+#include "data/imageset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data/image.h"
+
+static const clm_image_set *set_of(const clm_source *source) { return (const clm_image_set *)source; }
+
+static const clm_image_class *class_of(const clm_source *source, clm_split split, uint64_t class_index) {
+    const clm_image_split *s = &set_of(source)->splits[split];
+    return &set_of(source)->classes[s->classes[class_index / (uint64_t)s->turns]];
+}
+
+static size_t classes(const clm_source *source, clm_split split) {
+    const clm_image_split *s = &set_of(source)->splits[split];
+    return s->count * (size_t)s->turns;
+}
+
+static size_t examples(const clm_source *source, clm_split split, uint64_t class_index) {
+    return class_of(source, split, class_index)->count;
+}
+
+static void smallest(const clm_source *source, clm_split split, uint64_t *class_index) {
+    const clm_image_split *s = &set_of(source)->splits[split];
+    *class_index = (uint64_t)s->smallest * (uint64_t)s->turns;
+}
+
+static void image(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out) {
+    const clm_image_set *set = set_of(source);
+    size_t index = class_of(source, split, class_index)->first + (size_t)example, area = (size_t)set->size * (size_t)set->size;
+    clm_image_turn(set->pixels + index * area, set->size, (int)(class_index % (uint64_t)set->splits[split].turns), out);
+}
+
+static char *class_name(const clm_source *source, clm_split split, uint64_t class_index) {
+    return clm_strdup(class_of(source, split, class_index)->name);
+}
+
+static const char *split_origin(const clm_source *source, clm_split split) {
+    (void)split;
+    return set_of(source)->origin;
+}
+
+static void destroy(clm_source *source) {
+    clm_image_set *set = (clm_image_set *)source;
+    for (size_t i = 0; i < set->count; i++) free(set->classes[i].name);
+    for (int i = 0; i < CLM_SPLITS; i++) free(set->splits[i].classes);
+    free(set->classes);
+    free(set->pixels);
+    free(set->origin);
+    free(set);
+}
+
+static const clm_source_ops image_set_ops = {.classes = classes,
+                                             .examples = examples,
+                                             .smallest = smallest,
+                                             .image = image,
+                                             .class_name = class_name,
+                                             .split_origin = split_origin,
+                                             .destroy = destroy};
+
+clm_status clm_image_set_create(clm_image_set **out, const char *name, int size) {
+    *out = NULL;
+    CLM_TRY(clm_source_check_size(size));
+    clm_image_set *set = clm_calloc(1, sizeof *set);
+    if (!set) return CLM_E_MEMORY;
+    set->base = (clm_source){.ops = &image_set_ops, .name = name, .shape = clm_shape_of(3, 1, size, size)};
+    set->size = size;
+    for (int i = 0; i < CLM_SPLITS; i++) set->splits[i].turns = 1;
+    *out = set;
+    return CLM_OK;
+}
+
+/* ---- loading ---- */
+
+/* The folder that holds an entry; its last `depth` parts, or all of it for 0. NULL when it has fewer. */
+static const char *class_part(const char *entry, int depth, size_t *length) {
+    const char *end = strrchr(entry, '/');
+    if (!end) return NULL;
+    const char *begin = depth ? end : entry;
+    for (int parts = 0; parts < depth; parts++) {
+        if (begin == entry) return NULL;
+        if (parts) begin--; /* over the slash */
+        while (begin > entry && begin[-1] != '/') begin--;
+    }
+    *length = (size_t)(end - begin);
+    return begin;
+}
+
+/* Entries are sorted, so a folder's follow each other and a class begins where the folder changes. */
+static bool same_folder(const char *entry, const char *previous) {
+    size_t length = (size_t)(strrchr(entry, '/') - entry) + 1;
+    return previous && strncmp(entry, previous, length) == 0 && !strchr(previous + length, '/');
+}
+
+static clm_status add_class(clm_image_set *set, const char *name, size_t length) {
+    CLM_TRY(clm_grow(&set->classes, &set->classes_capacity, set->count + 1, sizeof *set->classes));
+    clm_image_class *fresh = &set->classes[set->count];
+    *fresh = (clm_image_class){.name = clm_format("%.*s", (int)length, name), .first = set->images};
+    if (!fresh->name) return CLM_E_MEMORY;
+    set->count++;
+    return CLM_OK;
+}
+
+clm_status clm_image_set_load(clm_image_set *set, clm_filetree *tree, int depth, bool invert) {
+    size_t area = (size_t)set->size * (size_t)set->size, entries = clm_filetree_count(tree);
+    const char *previous = NULL;
+    clm_image picture = {0};
+    clm_resample scratch = {0};
+    clm_status status = CLM_OK;
+    CLM_GOTO(clm_grow(&set->pixels, &set->pixels_capacity, (set->images + entries) * area, 1));
+    for (size_t i = 0; i < entries; i++) {
+        const char *entry = clm_filetree_entry(tree, i);
+        size_t length = 0, size = 0;
+        const char *name = class_part(entry, depth, &length);
+        if (!name) continue;
+        if (!same_folder(entry, previous)) CLM_GOTO(add_class(set, name, length));
+        previous = entry;
+        const uint8_t *data = NULL;
+        CLM_GOTO(clm_filetree_read(tree, i, &data, &size));
+        status = clm_image_decode(&picture, data, size, invert ? 255 : 0);
+        if (status != CLM_OK) CLM_GOTO(clm_fail_in(status, "%s/%s", clm_filetree_path(tree), entry));
+        CLM_GOTO(clm_image_resample(&scratch, &picture, set->size, invert, set->pixels + set->images * area));
+        set->images++;
+        set->classes[set->count - 1].count++;
+    }
+out:
+    clm_image_free(&picture);
+    clm_resample_free(&scratch);
+    return status;
+}
+
+clm_status clm_image_set_split(clm_image_set *set, clm_split split, const uint32_t *chosen, size_t count, int turns) {
+    clm_image_split *s = &set->splits[split];
+    s->turns = turns;
+    if (!count) return CLM_OK;
+    s->classes = clm_calloc(count, sizeof *s->classes);
+    if (!s->classes) return CLM_E_MEMORY;
+    memcpy(s->classes, chosen, count * sizeof *s->classes);
+    s->count = count;
+    for (size_t i = 1; i < count; i++)
+        if (set->classes[s->classes[i]].count < set->classes[s->classes[s->smallest]].count) s->smallest = (uint32_t)i;
+    return CLM_OK;
+}

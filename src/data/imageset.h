@@ -1,0 +1,46 @@
+/* Labelled pictures in memory, one byte a pixel, all decoded when a source is opened: what Omniglot and folders of pictures
+ * share.
+ *
+ * A split is a list of classes of the set, each of which stands for `turns` classes of the source when rotations count as
+ * classes: class c of a split is the picture class c / turns turned by c % turns quarter turns. */
+#ifndef CLM_DATA_IMAGESET_H
+#define CLM_DATA_IMAGESET_H
+
+#include "data/filetree.h"
+#include "data/source.h"
+
+typedef struct clm_image_class {
+    char *name;
+    size_t first, count; /* its images */
+} clm_image_class;
+
+typedef struct clm_image_split {
+    uint32_t *classes;
+    size_t count;
+    int turns;         /* 1 or 4 */
+    uint32_t smallest; /* position in `classes` of the class with fewest images */
+} clm_image_split;
+
+/* A clm_source; the sources made of it differ in how they fill it. */
+typedef struct clm_image_set {
+    clm_source base;
+    int size;
+    uint8_t *pixels; /* [images][size][size], 255 is ink */
+    size_t images, pixels_capacity;
+    clm_image_class *classes;
+    size_t count, classes_capacity;
+    clm_image_split splits[CLM_SPLITS];
+    char *origin; /* for messages */
+} clm_image_set;
+
+/* Empty; free with clm_source_free(&set->base). name: a literal. */
+clm_status clm_image_set_create(clm_image_set **out, const char *name, int size);
+
+/* Adds the pictures of a tree. A class is a folder that holds pictures, named by the last `depth` parts of its path (0: by
+ * all of it); pictures less deep are left out. `invert`: ink is dark in the files. */
+clm_status clm_image_set_load(clm_image_set *set, clm_filetree *tree, int depth, bool invert);
+
+/* Makes `count` classes of the set (which is copied) a split. */
+clm_status clm_image_set_split(clm_image_set *set, clm_split split, const uint32_t *classes, size_t count, int turns);
+
+#endif

@@ -1,0 +1,197 @@
+/* The episode sampler: draws tasks from whatever a clm_source_ops supplies.
+ *
+ * Every choice comes from a random stream named by what it decides: the classes from (seed, split, index), the examples of a
+ * class from that and its label, the order of the support set and that of the query set from one each. So the support set does
+ * not depend on how many query examples are asked for, and tasks evaluated with 1, 5 and 15 queries are the same tasks. */
+#include "data/source.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "data/image.h"
+
+static const char *const split_names[CLM_SPLITS] = {"train", "validation", "test"};
+
+const char *clm_split_name(clm_split split) { return split_names[split]; }
+
+clm_status clm_source_check_size(int size) {
+    if (size >= 4 && size <= CLM_IMAGE_LARGEST) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "pictures of %dx%d pixels: the size must be 4 to %d", size, size, CLM_IMAGE_LARGEST);
+}
+
+void clm_source_free(clm_source *source) {
+    if (!source) return;
+    free(source->description);
+    source->ops->destroy(source);
+}
+
+const char *clm_source_name(const clm_source *source) { return source->name; }
+clm_shape clm_source_example_shape(const clm_source *source) { return source->shape; }
+bool clm_source_is_regression(const clm_source *source) { return source->ops->regress != NULL; }
+const char *clm_source_description(const clm_source *source) { return source->description; }
+
+size_t clm_source_classes(const clm_source *source, clm_split split) {
+    return source->ops->classes ? source->ops->classes(source, split) : 0;
+}
+
+/* ---- what a task may ask for ---- */
+
+static clm_status check_split(const clm_source *source, clm_split split) {
+    if ((unsigned)split < CLM_SPLITS) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "%s: no split %d", source->name, (int)split);
+}
+
+static clm_status check_counts(const clm_source *source, int ways, int shots, int query) {
+    enum { MOST = 1 << 20 };
+    const char *name = source->name;
+    if (ways < 1 || shots < 1 || query < 0)
+        return clm_fail(CLM_E_ARG, "%s: a task of %d ways, %d shots and %d queries: at least 1, 1 and 0 are needed", name, ways,
+                        shots, query);
+    if (shots > MOST || query > MOST || (int64_t)ways * ((int64_t)shots + query) > MOST)
+        return clm_fail(CLM_E_LIMIT, "%s: a task of %d ways, %d shots and %d queries has more than %d examples", name, ways,
+                        shots, query, MOST);
+    if (source->ops->regress && ways != 1)
+        return clm_fail(CLM_E_ARG, "%s is a regression problem: a task has 1 way, not %d", name, ways);
+    return CLM_OK;
+}
+
+static clm_status check_ways(const clm_source *source, clm_split split, int ways, size_t classes) {
+    if ((size_t)ways <= classes) return CLM_OK;
+    const char *origin = source->ops->split_origin ? source->ops->split_origin(source, split) : NULL;
+    return clm_fail(CLM_E_ARG, "%s: %d ways, but the %s split has %zu classes%s%s; ask for fewer ways or add classes",
+                    source->name, ways, split_names[split], classes, origin ? " in " : "", origin ? origin : "");
+}
+
+static clm_status check_examples(const clm_source *source, clm_split split, int shots, int query) {
+    uint64_t smallest = 0;
+    source->ops->smallest(source, split, &smallest);
+    size_t count = source->ops->examples(source, split, smallest);
+    if ((size_t)shots + (size_t)query <= count) return CLM_OK;
+    char *class_name = source->ops->class_name(source, split, smallest);
+    if (!class_name) return CLM_E_MEMORY;
+    clm_status status = clm_fail(
+        CLM_E_ARG, "%s: %d shots and %d queries need %lld images a class, but class %s has %zu; ask for fewer or add images",
+        source->name, shots, query, (long long)shots + query, class_name, count);
+    free(class_name);
+    return status;
+}
+
+clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query) {
+    CLM_TRY(check_split(source, split));
+    CLM_TRY(check_counts(source, ways, shots, query));
+    if (source->ops->regress) return CLM_OK;
+    size_t classes = source->ops->classes(source, split);
+    CLM_TRY(check_ways(source, split, ways, classes));
+    return classes == SIZE_MAX ? CLM_OK : check_examples(source, split, shots, query);
+}
+
+/* ---- drawing ---- */
+
+enum { DRAW_CLASSES, DRAW_EXAMPLES, DRAW_SUPPORT_ORDER, DRAW_QUERY_ORDER, DRAW_FUNCTION, DRAW_SUPPORT_POINTS, DRAW_QUERY_POINTS };
+
+/* `which`: one of the above, and among streams of one kind a number. Each name is hashed, for neighbouring seeds, splits and
+ * kinds must not meet: Philox keys may be any numbers as long as they differ. */
+static clm_random stream(clm_split split, uint64_t seed, uint64_t index, int which, int number) {
+    uint8_t name[18];
+    for (int i = 0; i < 8; i++) name[i] = (uint8_t)(seed >> (8 * i));
+    for (int i = 0; i < 8; i++) name[8 + i] = (uint8_t)((uint64_t)number >> (8 * i));
+    name[16] = (uint8_t)split;
+    name[17] = (uint8_t)which;
+    return clm_random_make(clm_hash(CLM_HASH_SEED, name, sizeof name), index);
+}
+
+/* `count` different numbers of 0 .. n-1 (SIZE_MAX: of all 64-bit numbers), by drawing again what has been drawn: the first few
+ * are the same however many are asked for. */
+static void draw_distinct(clm_random *r, size_t n, size_t count, uint64_t *out) {
+    for (size_t i = 0; i < count;) {
+        uint64_t candidate = n == SIZE_MAX ? clm_random_u64(r) : clm_random_below(r, (uint32_t)n);
+        size_t seen = 0;
+        while (seen < i && out[seen] != candidate) seen++;
+        if (seen == i) out[i++] = candidate;
+    }
+}
+
+typedef struct episode {
+    const clm_source *source;
+    clm_split split;
+    int ways, per_class;
+    const uint64_t *classes;  /* [ways]; the position is the label */
+    const uint64_t *examples; /* [ways][per_class] */
+    uint32_t *order;          /* working memory for the larger of the two sets */
+} episode;
+
+/* Examples first .. first+count-1 of every class, all shuffled together. */
+static void draw_set(const episode *e, clm_random order, int first, int count, float *x, float *y) {
+    uint32_t n = (uint32_t)e->ways * (uint32_t)count;
+    for (uint32_t i = 0; i < n; i++) e->order[i] = i;
+    clm_random_shuffle(&order, e->order, n);
+    size_t size = clm_shape_size(&e->source->shape);
+    for (uint32_t i = 0; i < n; i++) {
+        size_t label = e->order[i] / (uint32_t)count, j = (size_t)first + e->order[i] % (uint32_t)count;
+        if (y) y[i] = (float)label;
+        if (x)
+            e->source->ops->image(e->source, e->split, e->classes[label], e->examples[label * (size_t)e->per_class + j],
+                                  x + i * size);
+    }
+}
+
+static clm_status sample_classes(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
+                                 int query, float *support_x, float *support_y, float *query_x, float *query_y) {
+    clm_status status = CLM_OK;
+    int per_class = shots + query;
+    uint64_t *classes = clm_calloc((size_t)ways, sizeof *classes);
+    uint64_t *examples = clm_calloc((size_t)ways * (size_t)per_class, sizeof *examples);
+    uint32_t *order = clm_calloc((size_t)ways * (size_t)(shots > query ? shots : query), sizeof *order);
+    if (!classes || !examples || !order) CLM_GOTO(CLM_E_MEMORY);
+    clm_random r = stream(split, seed, index, DRAW_CLASSES, 0);
+    draw_distinct(&r, source->ops->classes(source, split), (size_t)ways, classes);
+    for (int k = 0; k < ways; k++) {
+        r = stream(split, seed, index, DRAW_EXAMPLES, k);
+        draw_distinct(&r, source->ops->examples(source, split, classes[k]), (size_t)per_class,
+                      examples + (size_t)k * (size_t)per_class);
+    }
+    episode e = {source, split, ways, per_class, classes, examples, order};
+    draw_set(&e, stream(split, seed, index, DRAW_SUPPORT_ORDER, 0), 0, shots, support_x, support_y);
+    draw_set(&e, stream(split, seed, index, DRAW_QUERY_ORDER, 0), shots, query, query_x, query_y);
+out:
+    free(classes);
+    free(examples);
+    free(order);
+    return status;
+}
+
+static void sample_function(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int shots, int query,
+                            float *support_x, float *support_y, float *query_x, float *query_y) {
+    clm_random task = stream(split, seed, index, DRAW_FUNCTION, 0);
+    clm_random points = stream(split, seed, index, DRAW_SUPPORT_POINTS, 0);
+    source->ops->regress(source, task, &points, shots, support_x, support_y);
+    points = stream(split, seed, index, DRAW_QUERY_POINTS, 0);
+    source->ops->regress(source, task, &points, query, query_x, query_y);
+}
+
+clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
+                             int query, float *support_x, float *support_y, float *query_x, float *query_y) {
+    CLM_TRY(clm_source_check(source, split, ways, shots, query));
+    if (!source->ops->regress)
+        return sample_classes(source, split, seed, index, ways, shots, query, support_x, support_y, query_x, query_y);
+    sample_function(source, split, seed, index, shots, query, support_x, support_y, query_x, query_y);
+    return CLM_OK;
+}
+
+clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out) {
+    CLM_TRY(check_split(source, split));
+    if (source->ops->regress) return clm_fail(CLM_E_ARG, "%s is a regression problem and has no images", source->name);
+    size_t classes = source->ops->classes(source, split);
+    if (classes != SIZE_MAX && class_index >= classes)
+        return clm_fail(CLM_E_ARG, "%s: no class %zu: the %s split has %zu", source->name, class_index, split_names[split],
+                        classes);
+    size_t examples = source->ops->examples(source, split, class_index);
+    if (examples != SIZE_MAX && example >= examples)
+        return clm_fail(CLM_E_ARG, "%s: no example %zu: class %zu of the %s split has %zu", source->name, example, class_index,
+                        split_names[split], examples);
+    source->ops->image(source, split, class_index, example, out);
+    return CLM_OK;
+}

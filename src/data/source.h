@@ -1,0 +1,45 @@
+/* What a source of tasks has to supply; src/data/source.c draws the tasks and does everything else.
+ *
+ * To add a source: one file with a clm_source_ops and a function clm_source_NAME, declared in include/clmaml/data.h, that fills
+ * in a clm_source. A source does not change once made, so any number of threads may draw from it. */
+#ifndef CLM_DATA_SOURCE_H
+#define CLM_DATA_SOURCE_H
+
+#include "base/error.h"
+#include "base/random.h"
+#include "clmaml/data.h"
+
+#define CLM_SPLITS 3 /* values of clm_split */
+
+typedef struct clm_source_ops {
+    /* Sources of classes; an endless one answers SIZE_MAX and takes any 64-bit class and example. */
+    size_t (*classes)(const clm_source *source, clm_split split);
+    size_t (*examples)(const clm_source *source, clm_split split, uint64_t class_index);
+    /* The class with fewest examples of a split that has classes, in `class_index`; NULL where the source is endless. */
+    void (*smallest)(const clm_source *source, clm_split split, uint64_t *class_index);
+    void (*image)(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out);
+    /* The class's name in words, for messages; NULL where classes have none. Free with free(). */
+    char *(*class_name)(const clm_source *source, clm_split split, uint64_t class_index);
+    /* Where the split comes from and how to have more of it, for messages; may be NULL. */
+    const char *(*split_origin)(const clm_source *source, clm_split split);
+
+    /* Sources of functions: `count` points of the function that `task` draws; points come from `points`. NULL otherwise. */
+    void (*regress)(const clm_source *source, clm_random task, clm_random *points, int count, float *x, float *y);
+
+    void (*destroy)(clm_source *source); /* what the source has allocated, `source` itself included */
+} clm_source_ops;
+
+/* The first member of every source's own struct. */
+struct clm_source {
+    const clm_source_ops *ops;
+    const char *name; /* "omniglot": a literal */
+    clm_shape shape;
+    char *description; /* allocated; freed by clm_source_free */
+};
+
+const char *clm_split_name(clm_split split);
+
+/* Of pictures: 4 to CLM_IMAGE_LARGEST, or an error. */
+clm_status clm_source_check_size(int size);
+
+#endif
