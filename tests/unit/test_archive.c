@@ -402,9 +402,10 @@ END_TEST
 
 /* ---- reference files ---- */
 
-static const char *const golden[] = {"attention_2step",   "conv4_c8_1step",   "conv4_c8_5step",   "conv4_c8_anil",
-                                     "conv4_c8_lslr_msl", "conv4_c8_metasgd", "mlp_sine_1step",   "mlp_sine_5step",
-                                     "mlp_sine_metasgd",  "smooth_mix_2step", "strided_gap_3step"};
+static const char *const golden[] = {"attention_2step",   "conv4_c8_1step",   "conv4_c8_5step",    "conv4_c8_anil",
+                                     "conv4_c8_lslr_msl", "conv4_c8_metasgd", "mlp_sine_1step",    "mlp_sine_5step",
+                                     "mlp_sine_metasgd",  "smooth_mix_2step", "strided_gap_3step", "image_layers_2step",
+                                     "token_layers_2step"};
 enum { GOLDEN = sizeof(golden) / sizeof(golden[0]) };
 
 /* The parameters that a file's layer list gives are those in the file, in the same order. */
