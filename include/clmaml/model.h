@@ -43,9 +43,10 @@ typedef struct clm_bn_stats {
 
 /* From a JSON text: a list of layers, or an object {"layers": [..], "in_shape": [..], "ways": n, ..} as in a reference file's
  * "case". in_shape NULL: taken from the object. Layers: linear{out,bias} conv2d{out,kernel,stride,pad,dilation,groups,bias}
- * batchnorm{eps} layernorm{eps} groupnorm{groups,eps} relu tanh sigmoid gelu silu softplus elu leaky_relu
+ * batchnorm{eps} layernorm{eps} groupnorm{groups,eps} relu tanh sigmoid gelu silu softplus elu{alpha} leaky_relu{slope}
  * maxpool/avgpool{kernel,stride,pad} globalavgpool flatten residual{body} attention meantokens.
- * Parameter names are the layer's index, nested with dots: "0.weight", "4.0.bias". */
+ * Defaults as in PyTorch, but kernel 3, pad kernel/2 for conv2d, and stride = kernel for pooling. Parameter names are the layer's
+ * index, nested with dots: "0.weight", "4.0.bias". Errors name the layer, or line and column of what is not JSON. */
 CLM_API clm_status clm_model_parse(clm_model **out, const char *json, const clm_shape *in_shape);
 CLM_API clm_status clm_model_load(clm_model **out, const char *path, const clm_shape *in_shape);
 
@@ -59,7 +60,9 @@ CLM_API clm_status clm_model_conv4(clm_model **out, const clm_conv4_options *opt
 CLM_API clm_status clm_model_mlp(clm_model **out, int in, const int *hidden, size_t n_hidden, int n_out);
 
 /* A model of the user's own: `apply` builds the output from the parameters (inside shapes, in order) and the input. It returns
- * CLM_INVALID on failure. `user` must outlive the model. stats is never NULL; models without batch-norm ignore it. */
+ * CLM_INVALID on failure. It is called once here, to learn the output's shape. Only name, shape, layout, init and init_scale of
+ * `params` are read; inner_shape follows from them. `user` must outlive the model. stats is never NULL; models without batch-norm
+ * ignore it. */
 typedef clm_value (*clm_model_apply_fn)(void *user, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats);
 CLM_API clm_status clm_model_custom(clm_model **out, const clm_shape *in_shape, const clm_param *params, size_t n_params,
                                     clm_model_apply_fn apply, void *user);
@@ -75,7 +78,8 @@ CLM_API clm_shape clm_model_out_shape(const clm_model *model);      /* one examp
 /* The JSON that makes the model again; NULL for a custom one. Owned by the model. */
 CLM_API const char *clm_model_json(const clm_model *model);
 
-/* Output values for inputs x [n, inner_in_shape..]. stats may be NULL (transductive). */
+/* Output values [n, out_shape..] for inputs x [n, inner_in_shape..]; an image comes out in outside order (C H W), what a custom
+ * model gives comes out as it is. stats may be NULL (transductive). */
 CLM_API clm_value clm_model_apply(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats);
 
 /* Initial parameter i in outside layout from a seed: deterministic, the same on every machine. */

@@ -37,6 +37,7 @@ static const layer layers[] = {
      false,
      false},
     {"src/model/", {"base/", "graph/", "model/"}, {"status.h", "graph.h", "model.h"}, false, false},
+    {"src/checkpoint/", {"base/", "checkpoint/"}, {"status.h", "graph.h", "checkpoint.h"}, false, false},
     {"src/data/", {"base/", "data/"}, {"status.h", "graph.h", "data.h", "checkpoint.h"}, false, false},
     {"src/meta/", {"base/", "graph/", "autodiff/", "program/", "model/", "device/backend.h", "meta/"}, {"*"}, false, false},
     {"src/cli/", {"cli/"}, {"*"}, false, true},
