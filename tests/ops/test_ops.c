@@ -292,7 +292,7 @@ START_TEST(every_operation_has_a_row) {
     for (size_t i = 0; i < clm_test_case_count(); i++) {
         const clm_op_case *row = clm_test_case(i);
         if (row->flags & CLM_TEST_LARGE) continue;
-        clm_op_instance o;
+        clm_op_instance o; /* as in the tiny set */
         CLM_TEST_OK(clm_op_instance_make(&o, row, 1u, 2));
         mark_reached(&o, reached);
         clm_op_instance_free(&o);
@@ -332,13 +332,19 @@ END_TEST
 int main(void) {
     clm_test_seed();
     Suite *suite = suite_create("ops");
-    TCase *tc = tcase_create("ops");
-    tcase_set_timeout(tc, 0); /* the test driver has its own */
-    tcase_add_test(tc, every_operation_has_a_row);
-    tcase_add_test(tc, every_builder_has_a_row);
-    tcase_add_test(tc, properties_on_host);
-    tcase_add_test(tc, device_equals_reference);
-    suite_add_tcase(suite, tc);
+    static const struct {
+        const char *name;
+        const TTest *test;
+    } cases[] = {{"rows", every_operation_has_a_row},
+                 {"builders", every_builder_has_a_row},
+                 {"host", properties_on_host},
+                 {"device", device_equals_reference}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        TCase *tc = tcase_create(cases[i].name); /* a case each, so that CK_RUN_CASE can choose */
+        tcase_set_timeout(tc, 0);                /* ctest has one */
+        tcase_add_test(tc, cases[i].test);
+        suite_add_tcase(suite, tc);
+    }
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

@@ -16,6 +16,7 @@ REDUCE(max_two, reduce_max, 3u, false)
 
 static clm_value build_sum_all(clm_graph *g, const clm_value *x) { return clm_sum_all(g, x[0]); }
 static clm_value build_mean_all(clm_graph *g, const clm_value *x) { return clm_mean_all(g, x[0]); }
+static clm_value build_per_task(clm_graph *g, const clm_value *x) { return clm_mul(g, x[0], clm_per_task(g, x[1])); }
 static clm_value build_sum_tasks(clm_graph *g, const clm_value *x) { return clm_sum_tasks(g, x[0], CLM_INVALID); }
 /* The sum is shared: it is what a mean over tasks minus each task's own value is made of. */
 static clm_value build_sum_tasks_back(clm_graph *g, const clm_value *x) {
@@ -91,6 +92,7 @@ static const clm_op_case rows[] = {
     {"reduce_max/two", 0, build_max_two, 1, X3(D)},
     {"sum_all", 0, build_sum_all, 1, {{S2(5, 7), N, 0}}},
     {"mean_all", 0, build_mean_all, 1, {{S2(5, 7), N, 0}}},
+    {"per_task", 0, build_per_task, 2, {{S2(5, 7), N, 0}, {S1(7), N, 0}}},
     {"sum_tasks", CLM_TEST_TASKS, build_sum_tasks, 1, {{S2(5, 7), N, 0}}},
     {"sum_tasks/back", CLM_TEST_TASKS, build_sum_tasks_back, 1, {{S2(5, 7), N, 0}}},
     {"sum_tasks/initial", CLM_TEST_TASKS, build_sum_tasks_initial, 2, {{S2(5, 7), N, 0}, {S2(5, 7), N, 0}}},

@@ -66,13 +66,16 @@ static clm_status add_derivatives(clm_op_instance *o, const differentiable *d) {
     add_output(o, CLM_TEST_JVP, -1, materialise(g, tangent, o->y));
     CLM_TRY(clm_vjp(g, &o->y, &c, 1, d->x, n, v));
     add_outputs(o, d, CLM_TEST_VJP, v);
-    clm_value scalar = clm_sum_all(g, clm_mul(g, c, clm_mul(g, o->y, o->y)));
+    clm_value scalar = clm_sum_all(g, clm_mul(g, c, clm_mul(g, clm_square(g, o->y), clm_affine(g, o->y, 0.5, 1.0))));
     CLM_TRY(clm_grad(g, scalar, d->x, n, gradient));
     add_outputs(o, d, CLM_TEST_GRAD, gradient);
     CLM_TRY(clm_hvp(g, scalar, d->x, d->t, n, v));
     add_outputs(o, d, CLM_TEST_HVP, v);
     CLM_TRY(clm_hvp(g, scalar, d->x, d->u, n, v));
     add_outputs(o, d, CLM_TEST_HVP_U, v);
+    /* A gradient that happens to be the same for all tasks is kept once; here it must count once for every task. */
+    for (size_t k = 0; k < n; k++)
+        if (clm_value_per_task(g, d->x[k])) gradient[k] = clm_per_task(g, gradient[k]);
     CLM_TRY(clm_vjp(g, gradient, d->t, n, d->x, n, v));
     add_outputs(o, d, CLM_TEST_REVERSE, v);
     return CLM_OK;

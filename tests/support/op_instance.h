@@ -1,5 +1,6 @@
 /* One row of op_cases.h made into a graph with numbers: the operation y = f(x), its derivatives, and random x, tangents t and u,
- * cotangent c. The scalar whose second derivatives are tried is s = sum(c o y o y): curved even where f is linear.
+ * cotangent c. The scalar whose second derivatives are tried is s = sum(c o y^2 o (1 + y/2)): curved for f linear and for
+ * f a square root.
  *
  *     VALUE    y                       VJP      J^T c                  HVP      H t, forward over reverse
  *     JVP      J t                     GRAD     grad s                 HVP_U    H u, forward over reverse

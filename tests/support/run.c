@@ -33,7 +33,7 @@ clm_status clm_test_fetch(clm_program *program, clm_value v, double *data) {
     return clm_tensor_read_f64(tensor, data, clm_tensor_size(tensor));
 }
 
-clm_status clm_test_run(clm_device *device, const clm_graph *graph, int tasks, const clm_value *inputs, const double *const *data,
+clm_status clm_test_run(clm_device *device, clm_graph *graph, int tasks, const clm_value *inputs, const double *const *data,
                         size_t n_inputs, const clm_value *outputs, double *const *results, size_t n_outputs) {
     clm_status status = CLM_OK;
     clm_program *program = NULL;

@@ -27,7 +27,7 @@ clm_status clm_test_feed(clm_program *program, clm_value v, const double *data);
 clm_status clm_test_fetch(clm_program *program, clm_value v, double *data);
 
 /* All in one, for small graphs: creates, feeds, runs, reads, frees. */
-clm_status clm_test_run(clm_device *device, const clm_graph *graph, int tasks, const clm_value *inputs, const double *const *data,
+clm_status clm_test_run(clm_device *device, clm_graph *graph, int tasks, const clm_value *inputs, const double *const *data,
                         size_t n_inputs, const clm_value *outputs, double *const *results, size_t n_outputs);
 
 #endif
