@@ -332,7 +332,7 @@ END_TEST
 int main(void) {
     clm_test_seed();
     Suite *suite = suite_create("ops");
-    static const struct {
+    const struct {
         const char *name;
         const TTest *test;
     } cases[] = {{"rows", every_operation_has_a_row},
