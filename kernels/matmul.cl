@@ -1,7 +1,7 @@
-/* Matrix products Y[M, N] = A[M, K] B[K, N], where A is stored [K, M] when TA, and B is stored [N, K] in matmul_nt.
+/* Matrix products Y[M, N] = A[M, K] B[K, N], where A is stored [K, M] when TA and B is stored [N, K] when TB, which is never both.
  *
  * An item computes, of one matrix of the batch, STRIP tiles of TILE_M x TILE_N side by side, each in registers. matmul has vectors of
- * VEC = TILE_N elements along N, matmul_nt (which needs TA = 0) along K. Sums of more than BLOCK terms are made of sums of BLOCK. */
+ * VEC = TILE_N elements along N, matmul_nt, for TB, along K. Sums of more than BLOCK terms are made of sums of BLOCK. */
 #if VEC == 1
 typedef float vec;
 #define LOAD(p) (*(p))
@@ -33,6 +33,8 @@ typedef JOIN(float, VEC) vec;
     __global const float *const b = PTR(b_in, task) + (size_t)batch * B_BATCH;                                         \
     __global float *const y = PTR(y_out, task) + (size_t)batch * (M * N);                                              \
     for (int tile = strip, until = min(strip + STRIP, TILES_N); tile < until; tile++)
+
+#if !TB
 
 __kernel void matmul(IN(a_in), IN(b_in), OUT(y_out)) {
     FOR_TILES {
@@ -67,11 +69,12 @@ __kernel void matmul(IN(a_in), IN(b_in), OUT(y_out)) {
         }
 #pragma unroll
         for (int i = 0; i < TILE_M; i++)
-            if (M % TILE_M == 0 || i0 + i < M) STORE(total[i], y + (i0 + i) * N + j);
+            if (i0 + i < M) STORE(total[i], y + (i0 + i) * N + j);
     }
 }
 
-#if !TA
+#else
+
 /* Sum of the elements, halves first. */
 static float across(const vec v) {
 #if VEC == 1
@@ -119,9 +122,7 @@ __kernel void matmul_nt(IN(a_in), IN(b_in), OUT(y_out)) {
         }
         for (int k = whole; k < K; k++)
             FOR_TILE total[i][j] += a[min(i0 + i, M - 1) * K + k] * b[min(j0 + j, N - 1) * K + k];
-        FOR_TILE {
-            if ((M % TILE_M == 0 || i0 + i < M) && (N % TILE_N == 0 || j0 + j < N)) y[(i0 + i) * N + j0 + j] = total[i][j];
-        }
+        FOR_TILE if (i0 + i < M && j0 + j < N) y[(i0 + i) * N + j0 + j] = total[i][j];
     }
 }
 #endif

@@ -171,6 +171,7 @@ static clm_status matmul_lower(struct clm_lower *l, clm_value y) {
     clm_spec_define(&spec, "A_BATCH", s.a_batch);
     clm_spec_define(&spec, "B_BATCH", s.b_batch);
     clm_spec_define(&spec, "TA", s.ta);
+    clm_spec_define(&spec, "TB", s.tb);
     clm_spec_define(&spec, "VEC", vec);
     clm_spec_define(&spec, "TILE_M", tile_m);
     clm_spec_define(&spec, "TILE_N", tile_n);
