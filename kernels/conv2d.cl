@@ -30,9 +30,9 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
     __global const float *ws = PTR(w, task) + co;
     __global float *ys = PTR(y, task) + co;
 
-    uint image[TILE_N]; /* a tile past the last image repeats that one and does not store it */
+    int image[TILE_N]; /* from the tile's first; past the last one, that is repeated and not stored */
 #pragma unroll
-    for (int i = 0; i < TILE_N; i++) image[i] = (uint)(N % TILE_N == 0 ? n0 + i : min(n0 + i, N - 1));
+    for (int i = 0; i < TILE_N; i++) image[i] = N % TILE_N == 0 ? i : min(i, N - 1 - n0);
 
     for (int tile = run * RUN; tile < min(run * RUN + RUN, ROW_TILES); tile++) {
         const int ox = tile * TILE_X;
@@ -47,30 +47,26 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
             if (sy < 0 || sy >= H * UH || sy % UH != 0) continue;
             for (int kx = 0; kx < KW; kx++) {
                 __global const float *wp = ws + (size_t)(ky * KW + kx) * CIG * CO;
-                __global const float *xp[TILE];
 #if TILE_X == 1
                 const int sx = ox * SW - PW + kx * DW;
                 if (sx < 0 || sx >= W * UW || sx % UW != 0) continue;
-#pragma unroll
-                for (int t = 0; t < TILE; t++) xp[t] = xs + ((size_t)(image[t] * H + sy / UH) * W + sx / UW) * CI;
-#define X(t) xp[t][c]
+                __global const float *xp = xs + ((size_t)(n0 * H + sy / UH) * W + sx / UW) * CI;
+#define X(t) xp[image[t] * (H * W * CI)]
 #else
-                int inside[TILE_X]; /* all bits, or none */
+                __global const float *xp = xs + (size_t)(n0 * H + sy / UH) * W * CI;
+                int at[TILE_X], inside[TILE_X]; /* inside: all bits, or none */
 #pragma unroll
                 for (int j = 0; j < TILE_X; j++) {
                     const int sx = (ox + j) * SW - PW + kx * DW;
-                    const int in = sx >= 0 && sx < W * UW && sx % UW == 0;
-                    inside[j] = -in;
-#pragma unroll
-                    for (int i = 0; i < TILE_N; i++)
-                        xp[i * TILE_X + j] = xs + ((size_t)(image[i] * H + sy / UH) * W + (in ? sx / UW : 0)) * CI;
+                    inside[j] = -(sx >= 0 && sx < W * UW && sx % UW == 0);
+                    at[j] = (sx / UW * CI) & inside[j];
                 }
-#define X(t) as_float(as_int(xp[t][c]) & inside[(t) % TILE_X])
+#define X(t) as_float(as_int(xp[image[(t) / TILE_X] * (H * W * CI) + at[(t) % TILE_X]]) & inside[(t) % TILE_X])
 #endif
-                for (int c = 0; c < CIG; c++) {
+                for (int c = 0; c < CIG; c++, xp++, wp += CO) {
                     VEC wv[NV];
 #pragma unroll
-                    for (int v = 0; v < NV; v++) wv[v] = LOAD(wp + (size_t)c * CO + v * V);
+                    for (int v = 0; v < NV; v++) wv[v] = LOAD(wp + v * V);
 #pragma unroll
                     for (int t = 0; t < TILE; t++) {
                         const VEC xv = (VEC)(X(t));
@@ -83,7 +79,7 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
 #pragma unroll
         for (int t = 0; t < TILE; t++) {
             if (n0 + t / TILE_X >= N || ox + t % TILE_X >= OW) continue;
-            __global float *yp = ys + ((size_t)(image[t / TILE_X] * OH + oy) * OW + ox + t % TILE_X) * CO;
+            __global float *yp = ys + ((size_t)((n0 + image[t / TILE_X]) * OH + oy) * OW + ox + t % TILE_X) * CO;
 #pragma unroll
             for (int v = 0; v < NV; v++) STORE(sum[t][v], yp + v * V);
         }

@@ -221,7 +221,7 @@ clm_conv_geometry clm_conv_geometry_of(const clm_node *node, const clm_node *a, 
 }
 
 double clm_conv_flops(const clm_conv_geometry *c) {
-    return 2.0 * c->n * c->oh * c->ow * c->co * c->kh * c->kw * (c->ci / c->groups);
+    return 2.0 * c->n * c->oh * c->ow * c->co * c->kh * c->kw * (c->ci / c->groups) / (c->uh * c->uw);
 }
 
 /* The entry of x that output position `o` and filter position `k` meet on an axis of `size`; -1: none. */

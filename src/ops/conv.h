@@ -20,7 +20,7 @@ typedef struct clm_conv_geometry {
 } clm_conv_geometry;
 /* Of a conv2d, conv2d_bwd_data or conv2d_bwd_filter node with operands a and b. */
 clm_conv_geometry clm_conv_geometry_of(const clm_node *node, const clm_node *a, const clm_node *b);
-/* Multiplications and additions of one task, counted as if nothing were padded. */
+/* Multiplications and additions of one task, border included. */
 double clm_conv_flops(const clm_conv_geometry *c);
 
 clm_value clm_conv2d_vjp(clm_graph *g, clm_value y, clm_value gy, int which);

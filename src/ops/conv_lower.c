@@ -10,11 +10,12 @@
 #include "program/lower.h"
 
 enum {
-    CPU_LATENCY = 8, /* multiply-adds in flight that hide their latency */
-    CPU_CHUNK = 64,  /* pixels between additions to the totals */
-    GPU_WIDTH = 4,   /* channels of a lane */
-    GPU_ACCUMULATORS = 8,
-    GPU_ITEMS = 1 << 14 /* work-items that keep a device busy */
+    CPU_LATENCY = 8,  /* multiply-adds in flight that hide their latency */
+    CPU_ITEMS = 32,   /* work-items for every compute unit that even out the load */
+    THIN_LINE = 4096, /* floats of private memory */
+    CHUNK = 64,       /* pixels between additions to the totals */
+    GPU_WIDTH = 4,    /* channels of a lane */
+    GPU_ACCUMULATORS = 8
 };
 
 typedef struct tile {
@@ -41,24 +42,23 @@ static int accumulators_for(const clm_lower *l) {
     return clm_lower_device(l)->float_vector_width >= 16 ? 28 : 12;
 }
 
-/* Time of a step of the inner loop per useful accumulator: `rows` scalars times `nv` vectors, of which the part used / padded
- * counts. */
-static double step_cost(int rows, int nv, int used, int padded) {
-    double arithmetic = rows * nv, loads = rows + nv;
-    double time = arithmetic > loads ? arithmetic : loads;
-    if (time < CPU_LATENCY) time = CPU_LATENCY;
-    /* Few rows read the other operand's vectors again and again from the farther cache. */
-    time += 1.5 * nv;
-    return time * padded / (arithmetic * used);
+/* Time of a step of the inner loop, `rows` scalars by `nv` vectors, over the accumulators in it. Vectors come from a farther
+ * cache than scalars do, and every row is a stream of its own. */
+static double step_cost(int rows, int nv) {
+    double time = most(most(rows * nv, rows + nv), CPU_LATENCY);
+    return (time + 1.5 * nv + 0.5 * rows) / (rows * nv);
 }
 
-static tile tile_for(const clm_lower *l, int channels, int rows, int rows_most) {
-    tile best = {.v = width_for(l, channels), .nv = 1, .rows = 1, .rows_x = 1};
+/* The tile for `channels` output channels of a group and `rows` images or input channels, of which at least `rows_least` are
+ * taken. */
+static tile tile_for(const clm_lower *l, int channels, int rows, int rows_least) {
+    tile best = {.v = width_for(l, channels), .nv = 1, .rows = rows_least, .rows_x = 1};
     const int vectors = channels / best.v, room = accumulators_for(l);
     double best_cost = 1e30;
-    for (int nv = 1; nv <= (is_cpu(l) ? least(vectors, 8) : 1); nv++)
-        for (int r = 1; r <= least(rows, rows_most) && vectors % nv == 0 && r * nv <= room; r++) {
-            double cost = step_cost(r, nv, rows, over(rows, r) * r);
+    for (int nv = 1; nv <= (is_cpu(l) ? vectors : 1); nv++)
+        for (int r = rows_least; r <= rows && vectors % nv == 0 && r * nv <= room; r++) {
+            /* A tile that sticks out wastes work, and its rows are no longer at constant distances. */
+            double cost = step_cost(r, nv) * (over(rows, r) * r) / rows * (rows % r == 0 ? 1.0 : 1.3);
             if (cost < best_cost) {
                 best_cost = cost;
                 best.nv = nv;
@@ -104,16 +104,25 @@ static clm_status launch(clm_lower *l, clm_value y, clm_launch_spec *spec) {
     return clm_lower_launch(l, y, spec, values, node->n_in + 1, &tasks, 1);
 }
 
+/* Few images: neighbouring pixels fill the tile. Their number divides the row. */
+static int pixels_for(const clm_lower *l, int row, int each) {
+    int pixels = 1;
+    for (int p = 2; p <= 8 && p * each <= accumulators_for(l); p++)
+        if (row % p == 0) pixels = p;
+    return pixels;
+}
+
 clm_status clm_conv2d_lower(clm_lower *l, clm_value y) {
     const clm_conv_geometry c = geometry_at(l, y);
     const int tasks = clm_lower_tasks(l, y), compute_units = most(1, (int)clm_lower_device(l)->compute_units);
-    tile t = tile_for(l, c.co / c.groups, c.n, is_cpu(l) ? 28 : GPU_ACCUMULATORS);
-    const int columns = c.co / (t.v * t.nv), lines = over(c.n, t.rows) * c.oh;
+    tile t = tile_for(l, c.co / c.groups, c.n, 1);
+    if (is_cpu(l) && t.rows * t.nv < 5) t.rows_x = pixels_for(l, c.ow, t.rows * t.nv);
+    const int columns = c.co / (t.v * t.nv), lines = over(c.n, t.rows) * c.oh, row_tiles = over(c.ow, t.rows_x);
     int run = 1;
     if (is_cpu(l)) {
         /* A run along the row, as long as some dozens of work-items are left for every compute unit. */
-        run = c.ow;
-        while (run > 1 && columns * lines * over(c.ow, run) * tasks < 32 * compute_units) run = over(run, 2);
+        run = row_tiles;
+        while (run > 1 && (double)columns * lines * over(row_tiles, run) * tasks < CPU_ITEMS * compute_units) run = over(run, 2);
     }
     clm_launch_spec spec = {.file = "conv2d.cl", .entry = "conv2d", .flops = clm_conv_flops(&c) * tasks};
     define_geometry(&spec, &c);
@@ -122,29 +131,40 @@ clm_status clm_conv2d_lower(clm_lower *l, clm_value y) {
     clm_spec_define(&spec, "TILE_N", t.rows);
     clm_spec_define(&spec, "TILE_X", t.rows_x);
     clm_spec_define(&spec, "RUN", run);
-    set_sizes(l, &spec, columns, lines * over(over(c.ow, t.rows_x), run), tasks);
+    set_sizes(l, &spec, columns, lines * over(row_tiles, run), tasks);
     return launch(l, y, &spec);
+}
+
+/* Few input channels: a whole row of the filter makes the tile. */
+static bool is_thin(const clm_lower *l, const clm_conv_geometry *c) {
+    const int cig = c->ci / c->groups, line = ((c->ow - 1) * c->sw + (c->kw - 1) * c->dw + 1) * cig;
+    return is_cpu(l) && cig <= 4 && c->kw > 1 && c->kw * cig <= accumulators_for(l) && line <= THIN_LINE;
 }
 
 clm_status clm_conv2d_bwd_filter_lower(clm_lower *l, clm_value y) {
     const clm_conv_geometry c = geometry_at(l, y);
     const int tasks = clm_lower_tasks(l, y), compute_units = most(1, (int)clm_lower_device(l)->compute_units);
     const int cig = c.ci / c.groups;
-    tile t = tile_for(l, c.co / c.groups, cig, is_cpu(l) ? 28 : GPU_ACCUMULATORS);
+    const bool thin = is_thin(l, &c);
+    tile t = thin ? tile_for(l, c.co / c.groups, c.kw * cig, c.kw * cig) : tile_for(l, c.co / c.groups, cig, 1);
     const int columns = c.co / (t.v * t.nv);
-    int tiles = 1, chunk_y = least(c.oh, most(1, CPU_CHUNK / c.ow)), chunk_n = least(c.n, most(1, CPU_CHUNK / (c.ow * c.oh)));
-    if (is_cpu(l)) {
-        tiles = over(cig, t.rows);
-        while (tiles > 1 && columns * c.kh * c.kw * over(cig, tiles * t.rows) * tasks < 8 * compute_units) tiles = over(tiles, 2);
-    }
     clm_launch_spec spec = {.file = "conv2d_bwd_filter.cl", .entry = "conv2d_bwd_filter", .flops = clm_conv_flops(&c) * tasks};
     define_geometry(&spec, &c);
     clm_spec_define(&spec, "V", t.v);
     clm_spec_define(&spec, "NV", t.nv);
+    clm_spec_define(&spec, "CHUNK_Y", least(c.oh, most(1, CHUNK / c.ow)));
+    if (thin) {
+        spec.file = "conv2d_bwd_filter_thin.cl";
+        spec.entry = "conv2d_bwd_filter_thin";
+        set_sizes(l, &spec, columns, c.kh, tasks);
+        return launch(l, y, &spec);
+    }
+    int tiles = is_cpu(l) ? over(cig, t.rows) : 1;
+    while (tiles > 1 && (double)columns * c.kh * c.kw * over(cig, tiles * t.rows) * tasks < CPU_ITEMS / 4 * compute_units)
+        tiles = over(tiles, 2);
     clm_spec_define(&spec, "TILE_M", t.rows);
     clm_spec_define(&spec, "TILES", tiles);
-    clm_spec_define(&spec, "CHUNK_N", chunk_n);
-    clm_spec_define(&spec, "CHUNK_Y", chunk_y);
+    clm_spec_define(&spec, "CHUNK_N", least(c.n, most(1, CHUNK / (c.ow * c.oh))));
     set_sizes(l, &spec, columns, c.kh * c.kw * over(cig, tiles * t.rows), tasks);
     return launch(l, y, &spec);
 }
