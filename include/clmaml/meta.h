@@ -10,6 +10,7 @@
 #ifndef CLMAML_META_H
 #define CLMAML_META_H
 
+#include "checkpoint.h"
 #include "model.h"
 #include "optim.h"
 #include "program.h"
@@ -107,8 +108,8 @@ typedef struct clm_meta_report {
 CLM_API clm_status clm_meta_step(clm_meta *meta, const clm_batch *batch, clm_meta_report *report);
 
 /* Everything that a continued run needs (parameters, rates, optimiser state, step counter) to and from an archive. */
-CLM_API clm_status clm_meta_save(clm_meta *meta, struct clm_archive *archive);
-CLM_API clm_status clm_meta_restore(clm_meta *meta, const struct clm_archive *archive);
+CLM_API clm_status clm_meta_save(clm_meta *meta, clm_archive *archive);
+CLM_API clm_status clm_meta_restore(clm_meta *meta, const clm_archive *archive);
 CLM_API uint64_t clm_meta_iteration(const clm_meta *meta); /* outer updates made */
 
 /* ---- a learner: the inner loop alone, to adapt and to evaluate ---- */

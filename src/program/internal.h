@@ -120,6 +120,9 @@ clm_status clm_tensor_commit(clm_tensor *tensor);
 clm_status clm_tensor_fill(clm_tensor *tensor, double value); /* queued */
 size_t clm_tensor_bytes(const clm_tensor *tensor);
 
+/* Is v an input that the program reads, or an output? */
+bool clm_program_has(const clm_program *p, clm_value v);
+
 /* elements of a value, task axis included */
 size_t clm_program_elements(const clm_program *p, clm_value v);
 

@@ -168,6 +168,13 @@ static clm_value resolve_output(const clm_program *p, clm_value v, bool *is_alia
     return v;
 }
 
+bool clm_program_has(const clm_program *p, clm_value v) {
+    bool alias;
+    for (size_t i = 0; i < p->n_io; i++)
+        if (p->io[i].value == (p->io[i].output ? resolve_output(p, v, &alias) : v)) return true;
+    return false;
+}
+
 clm_status clm_program_bind(clm_program *p, clm_value value, clm_tensor *tensor) {
     char a[80], b[80];
     bool alias;

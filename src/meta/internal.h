@@ -1,0 +1,92 @@
+/* Inside a meta-learner.
+ *
+ * All meta-parameters (parameters, then learned rates) are one flat vector on the device, in inside layout; the gradient is another.
+ * Tensors are views of them. The gradient is accumulated over chunks of tasks in task order, so its bits do not depend on the chunk.
+ */
+#ifndef CLM_META_INTERNAL_H
+#define CLM_META_INTERNAL_H
+
+#include "meta/inner.h"
+#include "program/internal.h"
+
+typedef struct clm_bind {
+    clm_value value;
+    clm_tensor *tensor;
+} clm_bind;
+
+/* Something a program leaves in a tensor for the host: `count` numbers for each task. */
+typedef struct clm_readout {
+    clm_quantity what;
+    size_t index; /* step or parameter */
+    size_t program;
+    clm_value value;
+    clm_tensor *tensor; /* instead of program and value */
+    size_t count;
+    double *host; /* [tasks, count] */
+} clm_readout;
+
+/* The update of the flat vector. */
+typedef struct clm_outer {
+    clm_optim_options options;
+    clm_tensor *params, *grad, *first, *second, *scalars, *norm;
+    clm_tensor *scalar[4]; /* views: rate, 1 / tasks, bias corrections */
+    clm_program *measure, *update;
+    uint64_t t; /* updates made */
+} clm_outer;
+
+struct clm_meta {
+    clm_device *device;
+    clm_meta_options options;
+    double *weights; /* step_weights, or NULL */
+    clm_inner inner;
+    size_t n_rates;                     /* tensors */
+    size_t param_at[CLM_MAX_PARAMS + 1]; /* offsets in the flat vector */
+    size_t rates_at, elements;
+    clm_tensor *params, *grad; /* flat */
+    clm_tensor *param[CLM_MAX_PARAMS], *param_grad[CLM_MAX_PARAMS];
+    clm_tensor **rate, **rate_grad; /* [n_rates] views; NULL where a parameter has none */
+    clm_outer outer;
+    bool prepared;
+    /* the gradient, as planned (gradient.c) */
+    clm_workspace *workspace;
+    clm_program **programs; /* replayed in this order for every chunk */
+    size_t n_programs, programs_capacity;
+    clm_tensor **tensors; /* reserved with the plan */
+    size_t n_tensors, tensors_capacity;
+    clm_tensor *batch[4]; /* support x, y, query x, y of one chunk */
+    clm_readout *readouts;
+    size_t n_readouts, readouts_capacity;
+    float *staging; /* for inputs that change layout */
+    clm_meta_plan plan;
+};
+
+/* Plans the meta-gradient for a way of checkpointing and a number of tasks per launch, replacing an earlier plan. */
+clm_status clm_gradient_plan(clm_meta *m, clm_checkpointing checkpointing, int chunk);
+void clm_gradient_free(clm_meta *m);
+clm_status clm_gradient_prepare(clm_meta *m);
+clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch);
+size_t clm_gradient_bytes(const clm_meta *m);
+const clm_readout *clm_gradient_readout(const clm_meta *m, clm_quantity what, size_t index);
+
+/* Index of a rate tensor: per step k and parameter i, or per parameter. */
+size_t clm_meta_rate_slot(const clm_meta *m, size_t k, size_t i);
+
+clm_status clm_outer_init(clm_outer *o, clm_device *device, clm_workspace *workspace, clm_tensor *params, clm_tensor *grad,
+                          const clm_optim_options *options);
+void clm_outer_free(clm_outer *o);
+clm_status clm_outer_prepare(clm_outer *o);
+size_t clm_outer_bytes(const clm_outer *o);
+/* L2 norm of the gradient / tasks; waits. */
+clm_status clm_outer_measure(clm_outer *o, int tasks, double *norm);
+clm_status clm_outer_update(clm_outer *o, int tasks);
+
+/* Binds those of the pairs that the program has. */
+clm_status clm_bind_all(clm_program *p, const clm_bind *binds, size_t n);
+/* [tasks, n, C, H, W] floats to channels last where the layout differs; returns data itself where it does not. */
+const float *clm_inner_input(const clm_model *model, const float *data, size_t examples, float *staging);
+bool clm_inner_input_differs(const clm_model *model);
+/* Writes/reads arrays of parameter i in outside layout. */
+clm_status clm_param_write(const clm_model *model, size_t i, clm_tensor *to, const double *data);
+clm_status clm_param_read(const clm_model *model, size_t i, clm_tensor *from, size_t count, double scale, double *data);
+
+#endif

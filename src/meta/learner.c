@@ -1,0 +1,306 @@
+/* The learner: the inner loop alone, step by step, without anything that is needed for a meta-gradient.
+ *
+ * Parameters of all tasks live in two sets; a step reads one and writes the other. Four programs over one workspace: start (shared
+ * parameters to every task), step from either set, predict from either set.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "meta/internal.h"
+
+struct clm_learner {
+    clm_device *device;
+    clm_learner_options options;
+    clm_inner inner;
+    clm_tensor *shared[CLM_MAX_PARAMS];
+    clm_tensor *state[2][CLM_MAX_PARAMS]; /* adapted ones */
+    clm_tensor *rate[CLM_MAX_PARAMS];     /* of the next step */
+    double *rates;                        /* CLM_RATES_PER_STEP: [rate_steps, n] */
+    clm_tensor *support_x, *support_y, *query_x;
+    clm_tensor *loss[2], *out[2];
+    clm_workspace *workspace;
+    clm_program *start, *step[2], *predict[2];
+    int at;    /* the set that holds the current parameters */
+    int taken; /* steps since begin */
+    float *staging;
+};
+
+typedef struct learner_graph {
+    clm_graph *g;
+    clm_value shared[CLM_MAX_PARAMS], theta[CLM_MAX_PARAMS], rate[CLM_MAX_PARAMS];
+    clm_bind binds[4 * CLM_MAX_PARAMS + 8];
+    size_t n_binds;
+} learner_graph;
+
+static void bind(learner_graph *b, clm_value v, clm_tensor *t) { b->binds[b->n_binds++] = (clm_bind){v, t}; }
+
+/* theta: set `from` of the adapted parameters, the shared ones for the rest; from -1: all shared. */
+static clm_status graph_begin(learner_graph *b, const clm_learner *l, int from) {
+    memset(b, 0, sizeof *b);
+    CLM_TRY(clm_graph_create(&b->g));
+    for (size_t i = 0; i < l->inner.n; i++) {
+        const clm_param *p = clm_model_param(l->inner.model, i);
+        b->shared[i] = clm_input(b->g, p->name, p->inner_shape, false);
+        bind(b, b->shared[i], l->shared[i]);
+        b->theta[i] = clm_per_task(b->g, b->shared[i]);
+        b->rate[i] = CLM_INVALID;
+        if (!l->inner.adapted[i]) continue;
+        if (from >= 0) {
+            b->theta[i] = clm_input(b->g, "theta", p->inner_shape, true);
+            bind(b, b->theta[i], l->state[from][i]);
+        }
+        if (l->rate[i]) {
+            b->rate[i] = clm_input(b->g, "rate", clm_tensor_shape(l->rate[i]), false);
+            bind(b, b->rate[i], l->rate[i]);
+        }
+    }
+    return clm_graph_status(b->g);
+}
+
+static clm_status graph_end(learner_graph *b, clm_learner *l, const clm_value *outputs, size_t n, clm_program **out) {
+    clm_program_options o = CLM_PROGRAM_OPTIONS_INIT;
+    o.tasks = l->options.tasks;
+    o.workspace = l->workspace;
+    CLM_TRY(clm_graph_status(b->g));
+    CLM_TRY(clm_program_create(out, l->device, b->g, outputs, n, &o));
+    return clm_bind_all(*out, b->binds, b->n_binds);
+}
+
+/* A copy that is an output of its own. */
+static clm_value copy_of(clm_graph *g, clm_value v, size_t index) {
+    clm_attr attr = {{(int32_t)index + 1}, {1, 0}};
+    return clm_graph_add(g, CLM_OP_AFFINE, &v, 1, clm_value_shape(g, v), &attr);
+}
+
+static clm_status build_start(clm_learner *l, learner_graph *b) {
+    clm_value outputs[CLM_MAX_PARAMS];
+    size_t n = 0;
+    CLM_TRY(graph_begin(b, l, -1));
+    for (size_t i = 0; i < l->inner.n; i++) {
+        if (!l->inner.adapted[i]) continue;
+        outputs[n] = copy_of(b->g, b->theta[i], i);
+        bind(b, outputs[n++], l->state[0][i]);
+    }
+    return graph_end(b, l, outputs, n, &l->start);
+}
+
+static clm_status build_step(clm_learner *l, learner_graph *b, int from) {
+    clm_value outputs[CLM_MAX_PARAMS + 1], grad[CLM_MAX_PARAMS], next[CLM_MAX_PARAMS];
+    clm_scored s;
+    size_t n = 0;
+    CLM_TRY(graph_begin(b, l, from));
+    clm_examples support = clm_inner_examples(&l->inner, b->g, "support", l->inner.support);
+    bind(b, support.x, l->support_x);
+    bind(b, support.y, l->support_y);
+    CLM_TRY(clm_inner_step(&l->inner, b->g, b->theta, b->rate, support, &s, grad, next));
+    bind(b, s.loss, l->loss[from]);
+    outputs[n++] = s.loss;
+    for (size_t i = 0; i < l->inner.n; i++) {
+        if (!l->inner.adapted[i]) continue;
+        outputs[n] = copy_of(b->g, next[i], i);
+        bind(b, outputs[n++], l->state[1 - from][i]);
+    }
+    return graph_end(b, l, outputs, n, &l->step[from]);
+}
+
+static clm_status build_predict(clm_learner *l, learner_graph *b, int from) {
+    clm_bn_stats stats = {0};
+    CLM_TRY(graph_begin(b, l, from));
+    clm_examples query = clm_inner_examples(&l->inner, b->g, "query", l->inner.query);
+    bind(b, query.x, l->query_x);
+    if (l->options.bn_mode == CLM_BN_SUPPORT_STATS) {
+        clm_examples support = clm_inner_examples(&l->inner, b->g, "support", l->inner.support);
+        bind(b, support.x, l->support_x);
+        clm_model_apply(l->inner.model, b->g, b->theta, support.x, &stats);
+        stats.use = true;
+        stats.next = 0;
+    }
+    clm_value out = clm_per_task(b->g, clm_model_apply(l->inner.model, b->g, b->theta, query.x, stats.use ? &stats : NULL));
+    CLM_TRY(clm_graph_status(b->g));
+    out = copy_of(b->g, out, 0);
+    bind(b, out, l->out[from]);
+    return graph_end(b, l, &out, 1, &l->predict[from]);
+}
+
+/* ---- creation ---- */
+
+static clm_status make_tensors(clm_learner *l) {
+    clm_learner_options *o = &l->options;
+    clm_graph *g = NULL;
+    clm_status status = CLM_OK;
+    for (size_t i = 0; i < l->inner.n; i++) {
+        clm_shape s = clm_model_param(l->inner.model, i)->inner_shape;
+        CLM_TRY(clm_tensor_create(&l->shared[i], l->device, s, 0));
+        if (!l->inner.adapted[i]) continue;
+        for (int k = 0; k < 2; k++) CLM_TRY(clm_tensor_create(&l->state[k][i], l->device, s, o->tasks));
+        if (o->rates == CLM_RATES_PER_ELEMENT) CLM_TRY(clm_tensor_create(&l->rate[i], l->device, s, 0));
+        if (o->rates == CLM_RATES_PER_STEP) CLM_TRY(clm_tensor_create(&l->rate[i], l->device, (clm_shape){0}, 0));
+    }
+    CLM_TRY(clm_graph_create(&g));
+    clm_examples s = clm_inner_examples(&l->inner, g, "support", o->support), q = clm_inner_examples(&l->inner, g, "query", o->query);
+    clm_shape out = clm_model_out_shape(l->inner.model), many = {.rank = out.rank + 1, .dim = {o->query}};
+    for (int i = 0; i < out.rank; i++) many.dim[i + 1] = out.dim[i];
+    CLM_GOTO(clm_graph_status(g));
+    CLM_GOTO(clm_tensor_create(&l->support_x, l->device, clm_value_shape(g, s.x), o->tasks));
+    CLM_GOTO(clm_tensor_create(&l->support_y, l->device, clm_value_shape(g, s.y), o->tasks));
+    CLM_GOTO(clm_tensor_create(&l->query_x, l->device, clm_value_shape(g, q.x), o->tasks));
+    for (int k = 0; k < 2; k++) {
+        CLM_GOTO(clm_tensor_create(&l->loss[k], l->device, (clm_shape){0}, o->tasks));
+        CLM_GOTO(clm_tensor_create(&l->out[k], l->device, many, o->tasks));
+    }
+out:
+    clm_graph_free(g);
+    return status;
+}
+
+static clm_status build_programs(clm_learner *l) {
+    learner_graph *b = clm_calloc(1, sizeof *b);
+    clm_status status = b ? CLM_OK : CLM_E_MEMORY;
+    for (int i = 0; i < 5 && status == CLM_OK; i++) {
+        if (i == 0) status = build_start(l, b);
+        else if (i < 3) status = build_step(l, b, i - 1);
+        else status = build_predict(l, b, i - 3);
+        clm_graph_free(b->g);
+        b->g = NULL;
+    }
+    free(b);
+    clm_program *all[5] = {l->start, l->step[0], l->step[1], l->predict[0], l->predict[1]};
+    for (int i = 0; i < 5 && status == CLM_OK; i++) status = clm_program_prepare(all[i]);
+    return status;
+}
+
+static clm_status default_values(clm_learner *l) {
+    for (size_t i = 0; i < l->inner.n; i++) {
+        size_t n = clm_shape_size(&clm_model_param(l->inner.model, i)->shape);
+        double *data = clm_calloc(n, sizeof *data);
+        if (!data) return CLM_E_MEMORY;
+        clm_model_init_param(l->inner.model, i, 0, data);
+        clm_status status = clm_learner_set_param(l, i, data);
+        for (size_t e = 0; e < n; e++) data[e] = l->options.inner_lr;
+        if (status == CLM_OK && l->options.rates == CLM_RATES_PER_ELEMENT && l->inner.adapted[i])
+            status = clm_param_write(l->inner.model, i, l->rate[i], data);
+        free(data);
+        CLM_TRY(status);
+    }
+    for (size_t k = 0; l->rates && k < (size_t)l->options.rate_steps * l->inner.n; k++) l->rates[k] = l->options.inner_lr;
+    return CLM_OK;
+}
+
+clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options) {
+    const clm_learner_options *o = options;
+    clm_status status = CLM_OK;
+    *out = NULL;
+    if (o->version != CLM_LEARNER_OPTIONS_VERSION)
+        return clm_fail(CLM_E_ARG, "learner: options of version %d; initialise them with CLM_LEARNER_OPTIONS_INIT", o->version);
+    if (o->tasks < 1 || o->support < 1 || o->query < 1 || o->rate_steps < 1)
+        return clm_fail(CLM_E_ARG, "learner: %d tasks of %d support and %d query examples: each must be at least 1", o->tasks, o->support,
+                        o->query);
+    clm_learner *l = clm_calloc(1, sizeof *l);
+    if (!l) return CLM_E_MEMORY;
+    l->device = device;
+    l->options = *o;
+    l->options.adapt = NULL;
+    l->inner = (clm_inner){.support = o->support, .query = o->query, .rates = o->rates, .inner_lr = o->inner_lr, .loss = o->loss,
+                           .reduction = o->reduction};
+    CLM_GOTO(clm_inner_init(&l->inner, model, o->adapt, o->n_adapt));
+    if (o->rates == CLM_RATES_PER_STEP) l->rates = clm_calloc((size_t)o->rate_steps * l->inner.n, sizeof *l->rates);
+    CLM_GOTO(clm_workspace_create(&l->workspace, device));
+    CLM_GOTO(make_tensors(l));
+    CLM_GOTO(build_programs(l));
+    size_t most = clm_tensor_size(l->support_x) > clm_tensor_size(l->query_x) ? clm_tensor_size(l->support_x) : clm_tensor_size(l->query_x);
+    l->staging = clm_calloc(most, sizeof *l->staging);
+    if (!l->staging || (o->rates == CLM_RATES_PER_STEP && !l->rates)) {
+        status = CLM_E_MEMORY;
+        goto out;
+    }
+    CLM_GOTO(default_values(l));
+    *out = l;
+    l = NULL;
+out:
+    clm_learner_free(l);
+    return status;
+}
+
+void clm_learner_free(clm_learner *l) {
+    if (!l) return;
+    clm_program_free(l->start);
+    for (int k = 0; k < 2; k++) {
+        clm_program_free(l->step[k]);
+        clm_program_free(l->predict[k]);
+        clm_tensor_free(l->loss[k]);
+        clm_tensor_free(l->out[k]);
+    }
+    for (size_t i = 0; i < l->inner.n; i++) {
+        clm_tensor_free(l->shared[i]);
+        clm_tensor_free(l->state[0][i]);
+        clm_tensor_free(l->state[1][i]);
+        clm_tensor_free(l->rate[i]);
+    }
+    clm_tensor_free(l->support_x);
+    clm_tensor_free(l->support_y);
+    clm_tensor_free(l->query_x);
+    clm_workspace_free(l->workspace);
+    free(l->rates);
+    free(l->staging);
+    free(l);
+}
+
+/* ---- use ---- */
+
+clm_status clm_learner_set_param(clm_learner *l, size_t i, const double *data) {
+    if (i >= l->inner.n) return clm_fail(CLM_E_ARG, "learner: parameter %zu of %zu", i, l->inner.n);
+    return clm_param_write(l->inner.model, i, l->shared[i], data);
+}
+
+clm_status clm_learner_set_rate(clm_learner *l, size_t i, const double *data) {
+    if (l->rates && i == 0) {
+        memcpy(l->rates, data, (size_t)l->options.rate_steps * l->inner.n * sizeof *data);
+        return CLM_OK;
+    }
+    if (l->options.rates != CLM_RATES_PER_ELEMENT || i >= l->inner.n || !l->inner.adapted[i])
+        return clm_fail(CLM_E_ARG, "learner: there are no learned rates %zu", i);
+    return clm_param_write(l->inner.model, i, l->rate[i], data);
+}
+
+clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float *support_y) {
+    size_t examples = (size_t)l->options.tasks * (size_t)l->options.support;
+    const float *x = clm_inner_input(l->inner.model, support_x, examples, l->staging);
+    CLM_TRY(clm_tensor_write(l->support_x, x, clm_tensor_size(l->support_x)));
+    CLM_TRY(clm_tensor_write(l->support_y, support_y, clm_tensor_size(l->support_y)));
+    CLM_TRY(clm_program_run(l->start));
+    l->at = l->taken = 0;
+    return CLM_OK;
+}
+
+clm_status clm_learner_step(clm_learner *l, double *support_loss) {
+    if (l->rates) {
+        int row = l->taken < l->options.rate_steps ? l->taken : l->options.rate_steps - 1;
+        for (size_t i = 0; i < l->inner.n; i++)
+            if (l->rate[i]) CLM_TRY(clm_tensor_write_f64(l->rate[i], &l->rates[(size_t)row * l->inner.n + i], 1));
+    }
+    CLM_TRY(clm_program_run(l->step[l->at]));
+    if (support_loss) CLM_TRY(clm_tensor_read_f64(l->loss[l->at], support_loss, (size_t)l->options.tasks));
+    l->at = 1 - l->at;
+    l->taken++;
+    return CLM_OK;
+}
+
+clm_status clm_learner_predict(clm_learner *l, const float *query_x, double *out) {
+    size_t examples = (size_t)l->options.tasks * (size_t)l->options.query;
+    const float *x = clm_inner_input(l->inner.model, query_x, examples, l->staging);
+    CLM_TRY(clm_tensor_write(l->query_x, x, clm_tensor_size(l->query_x)));
+    CLM_TRY(clm_program_run(l->predict[l->at]));
+    return clm_tensor_read_f64(l->out[l->at], out, clm_tensor_size(l->out[l->at]));
+}
+
+clm_status clm_learner_get_adapted(clm_learner *l, size_t i, double *out) {
+    size_t tasks = (size_t)l->options.tasks;
+    if (i >= l->inner.n) return clm_fail(CLM_E_ARG, "learner: parameter %zu of %zu", i, l->inner.n);
+    if (l->inner.adapted[i]) return clm_param_read(l->inner.model, i, l->state[l->at][i], tasks, 1, out);
+    CLM_TRY(clm_param_read(l->inner.model, i, l->shared[i], 1, 1, out));
+    size_t n = clm_shape_size(&clm_model_param(l->inner.model, i)->shape);
+    for (size_t t = 1; t < tasks; t++) memcpy(out + t * n, out, n * sizeof *out);
+    return CLM_OK;
+}

@@ -1,0 +1,452 @@
+/* The trainer's public functions: creation and planning, parameters, results, update, saving. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "meta/internal.h"
+
+/* ---- creation ---- */
+
+static clm_status check_options(const clm_meta_options *o) {
+    if (o->version != CLM_META_OPTIONS_VERSION)
+        return clm_fail(CLM_E_ARG, "meta: options of version %d; initialise them with CLM_META_OPTIONS_INIT", o->version);
+    if (o->tasks < 1 || o->support < 1 || o->query < 1 || o->steps < 1)
+        return clm_fail(CLM_E_ARG, "meta: %d tasks of %d support and %d query examples, %d inner steps: each must be at least 1", o->tasks,
+                        o->support, o->query, o->steps);
+    if (!isfinite(o->inner_lr)) return clm_fail(CLM_E_ARG, "meta: the inner rate is not a number");
+    if (o->task_chunk < 0 || (o->task_chunk > 0 && o->tasks % o->task_chunk))
+        return clm_fail(CLM_E_ARG, "meta: %d tasks cannot be run %d at a time; choose a divisor", o->tasks, o->task_chunk);
+    return CLM_OK;
+}
+
+/* Offsets of parameters and rates in the flat vector. */
+static clm_status lay_out(clm_meta *m) {
+    const clm_model *model = m->inner.model;
+    size_t at = 0, n = m->inner.n, K = (size_t)m->options.steps;
+    for (size_t i = 0; i < n; i++) {
+        m->param_at[i] = at;
+        at += clm_shape_size(&clm_model_param(model, i)->inner_shape);
+    }
+    m->param_at[n] = m->rates_at = at;
+    if (m->options.rates == CLM_RATES_PER_STEP) at += m->n_rates = K * n;
+    if (m->options.rates == CLM_RATES_PER_ELEMENT) {
+        m->n_rates = n;
+        for (size_t i = 0; i < n; i++)
+            if (m->inner.adapted[i]) at += m->param_at[i + 1] - m->param_at[i];
+    }
+    m->elements = at;
+    CLM_TRY(clm_tensor_reserve(&m->params, m->device, clm_shape_of(1, (int)at), 0));
+    return clm_tensor_reserve(&m->grad, m->device, clm_shape_of(1, (int)at), 0);
+}
+
+static clm_status view_both(clm_meta *m, clm_tensor **value, clm_tensor **grad, size_t at, clm_shape shape) {
+    CLM_TRY(clm_tensor_view(value, m->params, at, shape, 0));
+    return clm_tensor_view(grad, m->grad, at, shape, 0);
+}
+
+static clm_status make_views(clm_meta *m) {
+    size_t n = m->inner.n, at = m->rates_at;
+    m->rate = clm_calloc(m->n_rates + 1, sizeof(clm_tensor *));
+    m->rate_grad = clm_calloc(m->n_rates + 1, sizeof(clm_tensor *));
+    if (!m->rate || !m->rate_grad) return CLM_E_MEMORY;
+    for (size_t i = 0; i < n; i++)
+        CLM_TRY(view_both(m, &m->param[i], &m->param_grad[i], m->param_at[i], clm_model_param(m->inner.model, i)->inner_shape));
+    for (size_t s = 0; s < m->n_rates; s++) {
+        bool element = m->options.rates == CLM_RATES_PER_ELEMENT;
+        if (element && !m->inner.adapted[s]) continue;
+        clm_shape shape = element ? clm_model_param(m->inner.model, s)->inner_shape : (clm_shape){0};
+        CLM_TRY(view_both(m, &m->rate[s], &m->rate_grad[s], at, shape));
+        at += clm_shape_size(&shape);
+    }
+    return CLM_OK;
+}
+
+static size_t total_bytes(const clm_meta *m) {
+    return clm_gradient_bytes(m) + clm_tensor_bytes(m->params) + clm_tensor_bytes(m->grad) + clm_outer_bytes(&m->outer);
+}
+
+static clm_status plan_as(clm_meta *m, clm_checkpointing checkpointing, int chunk) {
+    clm_outer_free(&m->outer);
+    CLM_TRY(clm_gradient_plan(m, checkpointing, chunk));
+    CLM_TRY(clm_outer_init(&m->outer, m->device, m->workspace, m->params, m->grad, &m->options.optim));
+    m->plan.bytes = total_bytes(m);
+    return CLM_OK;
+}
+
+/* The largest divisor of n that is below `below`. */
+static int next_chunk(int n, int below) {
+    int c = below - 1;
+    while (c > 1 && n % c) c--;
+    return c;
+}
+
+/* Plans with as many tasks at a time as fit, from `chunk` downwards; *fits tells whether one does. */
+static clm_status plan_within(clm_meta *m, clm_checkpointing how, size_t limit, int chunk, bool fixed, bool *fits) {
+    *fits = false;
+    while (true) {
+        clm_status status = plan_as(m, how, chunk);
+        if (status != CLM_OK && (status != CLM_E_LIMIT || fixed || chunk == 1)) return status;
+        if (status == CLM_OK && m->plan.bytes <= limit) {
+            *fits = true;
+            return CLM_OK;
+        }
+        if (fixed || chunk == 1) return CLM_OK;
+        int guess = status == CLM_OK ? (int)((double)chunk * (double)limit / (double)m->plan.bytes) + 1 : chunk;
+        chunk = next_chunk(m->options.tasks, guess < chunk ? guess + 1 : chunk);
+    }
+}
+
+static clm_status choose_plan(clm_meta *m) {
+    static const char *const names[] = {"auto", "store", "recompute"};
+    clm_checkpointing asked = m->options.checkpointing;
+    uint64_t device = m->device->info.global_memory;
+    size_t limit = m->options.memory_limit ? m->options.memory_limit : device ? (size_t)(device - device / 10) : SIZE_MAX;
+    bool fits = false, fixed = m->options.task_chunk > 0;
+    int chunk = fixed ? m->options.task_chunk : m->options.tasks;
+    if (asked != CLM_CHECKPOINT_RECOMPUTE) CLM_TRY(plan_within(m, CLM_CHECKPOINT_STORE, limit, chunk, fixed, &fits));
+    if (!fits && asked != CLM_CHECKPOINT_STORE) CLM_TRY(plan_within(m, CLM_CHECKPOINT_RECOMPUTE, limit, chunk, fixed, &fits));
+    if (fits) return CLM_OK;
+    return clm_fail(CLM_E_LIMIT,
+                    "memory limit of %.1f MiB is too small: with checkpointing %s and %d task%s at a time this needs %.1f MiB; raise "
+                    "the limit%s or use a smaller model",
+                    (double)limit / 1048576, names[asked], m->plan.task_chunk, m->plan.task_chunk == 1 ? "" : "s",
+                    (double)m->plan.bytes / 1048576, asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
+}
+
+clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options) {
+    clm_status status = CLM_OK;
+    *out = NULL;
+    CLM_TRY(check_options(options));
+    clm_meta *m = clm_calloc(1, sizeof *m);
+    if (!m) return CLM_E_MEMORY;
+    m->device = device;
+    m->options = *options;
+    m->options.adapt = NULL;
+    m->options.step_weights = NULL;
+    m->inner = (clm_inner){.support = options->support, .query = options->query, .rates = options->rates, .inner_lr = options->inner_lr,
+                           .loss = options->loss, .reduction = options->reduction};
+    CLM_GOTO(clm_inner_init(&m->inner, model, options->adapt, options->n_adapt));
+    if (options->step_weights) {
+        m->weights = clm_calloc((size_t)options->steps, sizeof *m->weights);
+        if (!m->weights) {
+            status = CLM_E_MEMORY;
+            goto out;
+        }
+        memcpy(m->weights, options->step_weights, (size_t)options->steps * sizeof *m->weights);
+    }
+    CLM_GOTO(lay_out(m));
+    CLM_GOTO(make_views(m));
+    CLM_GOTO(choose_plan(m));
+    *out = m;
+    m = NULL;
+out:
+    clm_meta_free(m);
+    return status;
+}
+
+void clm_meta_free(clm_meta *m) {
+    if (!m) return;
+    clm_outer_free(&m->outer);
+    clm_gradient_free(m);
+    for (size_t i = 0; i < m->inner.n; i++) {
+        clm_tensor_free(m->param[i]);
+        clm_tensor_free(m->param_grad[i]);
+    }
+    for (size_t s = 0; s < m->n_rates; s++) {
+        if (m->rate) clm_tensor_free(m->rate[s]);
+        if (m->rate_grad) clm_tensor_free(m->rate_grad[s]);
+    }
+    clm_tensor_free(m->params);
+    clm_tensor_free(m->grad);
+    free(m->rate);
+    free(m->rate_grad);
+    free(m->weights);
+    free(m->staging);
+    free(m);
+}
+
+static clm_status initial_values(clm_meta *m) {
+    double *data = clm_calloc(m->elements, sizeof *data);
+    clm_status status = CLM_OK;
+    if (!data) return CLM_E_MEMORY;
+    for (size_t e = m->rates_at; e < m->elements; e++) data[e] = m->options.inner_lr;
+    for (size_t i = 0; i < m->inner.n; i++) {
+        const clm_param *p = clm_model_param(m->inner.model, i);
+        double *outer = clm_calloc(clm_shape_size(&p->shape), sizeof *outer);
+        if (!outer) {
+            status = CLM_E_MEMORY;
+            goto out;
+        }
+        clm_model_init_param(m->inner.model, i, 0, outer);
+        clm_layout_to_inner(p->layout, &p->shape, 1, outer, data + m->param_at[i]);
+        free(outer);
+    }
+    status = clm_tensor_write_f64(m->params, data, m->elements);
+out:
+    free(data);
+    return status;
+}
+
+clm_status clm_meta_prepare(clm_meta *m) {
+    if (m->prepared) return CLM_OK;
+    CLM_TRY(clm_tensor_commit(m->params));
+    CLM_TRY(clm_tensor_commit(m->grad));
+    CLM_TRY(clm_gradient_prepare(m));
+    CLM_TRY(clm_outer_prepare(&m->outer));
+    CLM_TRY(initial_values(m));
+    m->prepared = true;
+    return CLM_OK;
+}
+
+clm_meta_plan clm_meta_get_plan(const clm_meta *m) { return m->plan; }
+uint64_t clm_meta_iteration(const clm_meta *m) { return m->outer.t; }
+
+/* ---- parameters and rates ---- */
+
+static clm_status check_param(const clm_meta *m, size_t i) {
+    if (i < m->inner.n) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "meta: parameter %zu of %zu", i, m->inner.n);
+}
+
+clm_status clm_meta_set_param(clm_meta *m, size_t i, const double *data) {
+    CLM_TRY(check_param(m, i));
+    CLM_TRY(clm_meta_prepare(m));
+    return clm_param_write(m->inner.model, i, m->param[i], data);
+}
+
+clm_status clm_meta_get_param(clm_meta *m, size_t i, double *data) {
+    CLM_TRY(check_param(m, i));
+    CLM_TRY(clm_meta_prepare(m));
+    return clm_param_read(m->inner.model, i, m->param[i], 1, 1, data);
+}
+
+bool clm_meta_is_adapted(const clm_meta *m, size_t i) { return i < m->inner.n && m->inner.adapted[i]; }
+
+size_t clm_meta_rate_size(const clm_meta *m, size_t i) {
+    if (m->options.rates == CLM_RATES_PER_STEP) return i == 0 ? m->n_rates : 0;
+    if (m->options.rates == CLM_RATES_PER_ELEMENT && clm_meta_is_adapted(m, i)) return m->param_at[i + 1] - m->param_at[i];
+    return 0;
+}
+
+static clm_status check_rate(clm_meta *m, size_t i) {
+    if (clm_meta_rate_size(m, i) == 0) return clm_fail(CLM_E_ARG, "meta: there are no learned rates %zu", i);
+    return clm_meta_prepare(m);
+}
+
+/* Rates per step are one run of the flat vector. */
+static clm_status step_rates(clm_meta *m, clm_tensor *flat, const double *in, double scale, double *out) {
+    clm_tensor *view = NULL;
+    clm_status status = CLM_OK;
+    CLM_GOTO(clm_tensor_view(&view, flat, m->rates_at, clm_shape_of(1, (int)m->n_rates), 0));
+    if (in) CLM_GOTO(clm_tensor_write_f64(view, in, m->n_rates));
+    if (out) CLM_GOTO(clm_tensor_read_f64(view, out, m->n_rates));
+    for (size_t s = 0; out && s < m->n_rates; s++) out[s] *= scale;
+out:
+    clm_tensor_free(view);
+    return status;
+}
+
+clm_status clm_meta_set_rate(clm_meta *m, size_t i, const double *data) {
+    CLM_TRY(check_rate(m, i));
+    if (m->options.rates == CLM_RATES_PER_STEP) return step_rates(m, m->params, data, 1, NULL);
+    return clm_param_write(m->inner.model, i, m->rate[i], data);
+}
+
+clm_status clm_meta_get_rate(clm_meta *m, size_t i, double *data) {
+    CLM_TRY(check_rate(m, i));
+    if (m->options.rates == CLM_RATES_PER_STEP) return step_rates(m, m->params, NULL, 1, data);
+    return clm_param_read(m->inner.model, i, m->rate[i], 1, 1, data);
+}
+
+/* ---- the gradient and its results ---- */
+
+clm_status clm_meta_gradient(clm_meta *m, const clm_batch *batch) {
+    CLM_TRY(clm_meta_prepare(m));
+    CLM_TRY(clm_gradient_run(m, batch));
+    return clm_device_finish(m->device);
+}
+
+size_t clm_meta_quantity_size(const clm_meta *m, clm_quantity what, size_t index) {
+    size_t tasks = (size_t)m->options.tasks;
+    clm_shape out = clm_model_out_shape(m->inner.model);
+    switch (what) {
+    case CLM_Q_SUPPORT_LOSS: return tasks * (size_t)m->options.steps;
+    case CLM_Q_QUERY_LOSS:
+    case CLM_Q_SUPPORT_ACCURACY:
+    case CLM_Q_QUERY_ACCURACY: return tasks;
+    case CLM_Q_QUERY_LOGITS: return tasks * (size_t)m->inner.query * clm_shape_size(&out);
+    case CLM_Q_ADAPTED: return index < m->inner.n ? tasks * (m->param_at[index + 1] - m->param_at[index]) : 0;
+    case CLM_Q_GRAD: return index < m->inner.n ? m->param_at[index + 1] - m->param_at[index] : 0;
+    case CLM_Q_RATE_GRAD: return clm_meta_rate_size(m, index);
+    }
+    return 0;
+}
+
+static clm_status read_adapted(clm_meta *m, size_t i, double *out) {
+    const clm_param *p = clm_model_param(m->inner.model, i);
+    size_t n = clm_shape_size(&p->shape), tasks = (size_t)m->options.tasks;
+    const clm_readout *r = clm_gradient_readout(m, CLM_Q_ADAPTED, i);
+    if (r) {
+        clm_layout_to_outer(p->layout, &p->shape, tasks, r->host, out);
+        return CLM_OK;
+    }
+    if (m->inner.adapted[i]) return clm_fail(CLM_E_STATE, "meta: adapted parameters are kept with the option keep_adapted only");
+    CLM_TRY(clm_meta_get_param(m, i, out)); /* not adapted: every task's is the meta-parameter */
+    for (size_t t = 1; t < tasks; t++) memcpy(out + t * n, out, n * sizeof *out);
+    return CLM_OK;
+}
+
+/* Query losses of several steps, weighted; of one step as it is. */
+static void read_query_loss(const clm_meta *m, double *out) {
+    size_t tasks = (size_t)m->options.tasks;
+    for (size_t t = 0; t < tasks; t++) out[t] = 0;
+    for (int k = 1; k <= m->options.steps; k++) {
+        const clm_readout *r = clm_gradient_readout(m, CLM_Q_QUERY_LOSS, (size_t)k);
+        double w = m->weights ? m->weights[k - 1] : 1;
+        for (size_t t = 0; r && t < tasks; t++) out[t] += w * r->host[t];
+    }
+}
+
+clm_status clm_meta_read(clm_meta *m, clm_quantity what, size_t index, double *out) {
+    size_t tasks = (size_t)m->options.tasks, n = clm_meta_quantity_size(m, what, index);
+    if (!m->prepared) return clm_fail(CLM_E_STATE, "meta: nothing has been computed yet");
+    if (n == 0) return clm_fail(CLM_E_ARG, "meta: there is no quantity %d with index %zu", (int)what, index);
+    if (what == CLM_Q_GRAD) return clm_param_read(m->inner.model, index, m->param_grad[index], 1, 1.0 / (double)tasks, out);
+    if (what == CLM_Q_ADAPTED) return read_adapted(m, index, out);
+    if (what == CLM_Q_RATE_GRAD) {
+        if (m->options.rates == CLM_RATES_PER_STEP) return step_rates(m, m->grad, NULL, 1.0 / (double)tasks, out);
+        return clm_param_read(m->inner.model, index, m->rate_grad[index], 1, 1.0 / (double)tasks, out);
+    }
+    if (what == CLM_Q_QUERY_LOSS) {
+        read_query_loss(m, out);
+        return CLM_OK;
+    }
+    if (what == CLM_Q_SUPPORT_LOSS) {
+        size_t K = (size_t)m->options.steps;
+        for (size_t k = 0; k < K; k++) {
+            const clm_readout *r = clm_gradient_readout(m, what, k);
+            for (size_t t = 0; r && t < tasks; t++) out[t * K + k] = r->host[t];
+        }
+        return CLM_OK;
+    }
+    const clm_readout *r = clm_gradient_readout(m, what, 0);
+    for (size_t e = 0; e < n; e++) out[e] = r ? r->host[e] : 0;
+    return CLM_OK;
+}
+
+/* ---- the update ---- */
+
+static clm_status mean_of(clm_meta *m, clm_quantity what, double *mean) {
+    size_t n = clm_meta_quantity_size(m, what, 0), tasks = (size_t)m->options.tasks;
+    double *data = clm_calloc(n, sizeof *data);
+    if (!data) return CLM_E_MEMORY;
+    clm_status status = clm_meta_read(m, what, 0, data);
+    *mean = 0;
+    for (size_t t = 0; t < tasks; t++) *mean += data[t * (n / tasks)] / (double)tasks; /* the first of each task */
+    free(data);
+    return status;
+}
+
+clm_status clm_meta_step(clm_meta *m, const clm_batch *batch, clm_meta_report *report) {
+    clm_meta_report r = {0};
+    CLM_TRY(clm_meta_prepare(m));
+    CLM_TRY(clm_gradient_run(m, batch));
+    CLM_TRY(mean_of(m, CLM_Q_SUPPORT_LOSS, &r.support_loss));
+    CLM_TRY(mean_of(m, CLM_Q_QUERY_LOSS, &r.query_loss));
+    CLM_TRY(mean_of(m, CLM_Q_SUPPORT_ACCURACY, &r.support_accuracy));
+    CLM_TRY(mean_of(m, CLM_Q_QUERY_ACCURACY, &r.query_accuracy));
+    CLM_TRY(clm_outer_measure(&m->outer, m->options.tasks, &r.grad_norm));
+    r.lr = clm_optim_rate(&m->options.optim, m->outer.t);
+    if (report) *report = r;
+    if (!isfinite(r.query_loss) || !isfinite(r.support_loss) || !isfinite(r.grad_norm))
+        return clm_fail(CLM_E_NUMERIC,
+                        "the meta-step gave a number that is not finite (support loss %g, query loss %g, gradient norm %g); nothing was "
+                        "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient",
+                        r.support_loss, r.query_loss, r.grad_norm, m->options.inner_lr, r.lr);
+    return clm_outer_update(&m->outer, m->options.tasks);
+}
+
+/* ---- saving ---- */
+
+static clm_dtype stored_type(const clm_meta *m) { return m->device->backend->element_size == 8 ? CLM_F64 : CLM_F32; }
+
+static clm_status save_tensor(clm_meta *m, clm_archive *a, const char *name, clm_tensor *t) {
+    if (!t) return CLM_OK;
+    size_t n = clm_tensor_size(t);
+    clm_shape shape = clm_tensor_shape(t);
+    double *data = clm_calloc(n, sizeof *data);
+    if (!data) return CLM_E_MEMORY;
+    clm_status status = clm_tensor_read_f64(t, data, n);
+    if (status == CLM_OK) status = clm_archive_add(a, name, stored_type(m), &shape, data);
+    free(data);
+    return status;
+}
+
+static clm_status restore_tensor(const clm_archive *a, const char *name, clm_tensor *t) {
+    if (!t) return CLM_OK;
+    size_t n = clm_tensor_size(t);
+    clm_shape shape = clm_tensor_shape(t);
+    double *data = clm_calloc(n, sizeof *data);
+    if (!data) return CLM_E_MEMORY;
+    clm_status status = clm_archive_read(a, name, &shape, data, n);
+    if (status == CLM_OK) status = clm_tensor_write_f64(t, data, n);
+    free(data);
+    return status;
+}
+
+/* What an archive calls parameter or rate i, and its shape there. */
+static void archive_name(const clm_meta *m, bool rate, size_t i, char *name, size_t size, clm_shape *shape) {
+    bool step = rate && m->options.rates == CLM_RATES_PER_STEP;
+    *shape = step ? clm_shape_of(2, m->options.steps, (int)m->inner.n) : clm_model_param(m->inner.model, i)->shape;
+    if (step) snprintf(name, size, "alpha");
+    else snprintf(name, size, "%s.%s", rate ? "alpha" : "param", clm_model_param(m->inner.model, i)->name);
+}
+
+/* Moves every parameter and rate into the archive or out of it. */
+static clm_status exchange(clm_meta *m, clm_archive *to, const clm_archive *from, bool rate) {
+    for (size_t i = 0; i < m->inner.n; i++) {
+        char name[96];
+        clm_shape shape;
+        size_t n = rate ? clm_meta_rate_size(m, i) : m->param_at[i + 1] - m->param_at[i];
+        if (!n) continue;
+        archive_name(m, rate, i, name, sizeof name, &shape);
+        double *data = clm_calloc(n, sizeof *data);
+        if (!data) return CLM_E_MEMORY;
+        clm_status status;
+        if (to) {
+            status = rate ? clm_meta_get_rate(m, i, data) : clm_meta_get_param(m, i, data);
+            if (status == CLM_OK) status = clm_archive_add(to, name, stored_type(m), &shape, data);
+        } else {
+            status = clm_archive_read(from, name, &shape, data, n);
+            if (status == CLM_OK) status = rate ? clm_meta_set_rate(m, i, data) : clm_meta_set_param(m, i, data);
+        }
+        free(data);
+        CLM_TRY(status);
+    }
+    return CLM_OK;
+}
+
+clm_status clm_meta_save(clm_meta *m, clm_archive *archive) {
+    double t = (double)m->outer.t;
+    clm_shape scalar = {0};
+    CLM_TRY(clm_meta_prepare(m));
+    CLM_TRY(exchange(m, archive, NULL, false));
+    CLM_TRY(exchange(m, archive, NULL, true));
+    CLM_TRY(save_tensor(m, archive, "optim.first", m->outer.first));
+    CLM_TRY(save_tensor(m, archive, "optim.second", m->outer.second));
+    return clm_archive_add(archive, "optim.updates", CLM_I64, &scalar, &t);
+}
+
+clm_status clm_meta_restore(clm_meta *m, const clm_archive *archive) {
+    double t = 0;
+    clm_shape scalar = {0};
+    CLM_TRY(clm_meta_prepare(m));
+    CLM_TRY(clm_archive_read(archive, "optim.updates", &scalar, &t, 1));
+    CLM_TRY(exchange(m, NULL, archive, false));
+    CLM_TRY(exchange(m, NULL, archive, true));
+    CLM_TRY(restore_tensor(archive, "optim.first", m->outer.first));
+    CLM_TRY(restore_tensor(archive, "optim.second", m->outer.second));
+    m->outer.t = (uint64_t)t;
+    return CLM_OK;
+}
