@@ -1,7 +1,6 @@
 /* Devices: the list of all back ends' devices, the choice among them, and the public functions that pass on to a back end. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "device/backend.h"

@@ -1,7 +1,6 @@
 /* OpenCL's error codes by name. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "device/opencl/opencl.h"
 
