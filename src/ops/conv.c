@@ -294,3 +294,13 @@ void clm_flip_filter_eval(const clm_eval *e) {
                     e->out[((size_t)k * rows + r) * s->dim[3] + g * columns + i] =
                         e->in[0][((size_t)(taps - 1 - k) * columns + i) * rows * groups + g * rows + r];
 }
+
+const clm_op clm_row_conv2d = {.name = "conv2d", .flags = CLM_OPF_MULTILINEAR, .n_in = 2, .vjp = clm_conv2d_vjp,
+                               .eval = clm_conv2d_eval, .lower = clm_conv2d_lower};
+const clm_op clm_row_conv2d_bwd_data = {.name = "conv2d_bwd_data", .flags = CLM_OPF_MULTILINEAR, .n_in = 2,
+                                        .vjp = clm_conv2d_bwd_data_vjp, .eval = clm_conv2d_eval, .lower = clm_conv2d_lower};
+const clm_op clm_row_conv2d_bwd_filter = {.name = "conv2d_bwd_filter", .flags = CLM_OPF_MULTILINEAR, .n_in = 2,
+                                          .vjp = clm_conv2d_bwd_filter_vjp, .eval = clm_conv2d_bwd_filter_eval,
+                                          .lower = clm_conv2d_bwd_filter_lower};
+const clm_op clm_row_flip_filter = {.name = "flip_filter", .flags = CLM_OPF_LINEAR, .n_in = 1, .vjp = clm_flip_filter_vjp,
+                                    .eval = clm_flip_filter_eval, .lower = clm_flip_filter_lower};
