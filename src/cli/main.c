@@ -1,0 +1,74 @@
+/* The program `clmaml`: finds the subcommand, parses its options, runs it.
+ *
+ * Exit status: 0 done, 1 failed (or something was found wrong), 2 wrong command line, 130 stopped by a signal.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+
+static const cli_command *const commands[] = {&cli_train, &cli_eval, &cli_devices, &cli_doctor, &cli_verify};
+
+static int print_overview(void) {
+    printf("clmaml %s: second-order meta-learning on any OpenCL device\n\nusage: clmaml COMMAND [--option value ..]\n\n",
+           clm_version());
+    for (size_t i = 0; i < CLI_COUNT(commands); i++) printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
+    printf("\nclmaml COMMAND --help lists the options. A first run without any data of your own:\n\n"
+           "  clmaml train glyphs --iterations 300\n");
+    return CLI_EXIT_OK;
+}
+
+static int run_command(const cli_command *command, int argc, char **argv) {
+    cli_args *args = calloc(1, sizeof *args);
+    clm_status status = CLM_OK;
+    int exit_status;
+    if (args) args->settings = malloc(command->settings_size);
+    if (!args || !args->settings) {
+        exit_status = cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
+        goto out;
+    }
+    memcpy(args->settings, command->defaults, command->settings_size);
+    status = cli_options_parse(command, argc, argv, args);
+    if (status != CLM_OK) {
+        exit_status = cli_exit(status);
+    } else if (args->help) {
+        cli_options_help(command);
+        exit_status = CLI_EXIT_OK;
+    } else {
+        exit_status = command->run(args);
+    }
+out:
+    if (args) free(args->settings);
+    free(args);
+    return exit_status;
+}
+
+static int dispatch(int argc, char **argv) {
+    const char *names[CLI_COUNT(commands)];
+    if (argc < 2) {
+        print_overview();
+        return CLI_EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) return print_overview();
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("clmaml %s\n", clm_version());
+        return CLI_EXIT_OK;
+    }
+    for (size_t i = 0; i < CLI_COUNT(commands); i++) {
+        if (strcmp(argv[1], commands[i]->name) == 0) return run_command(commands[i], argc - 2, argv + 2);
+        names[i] = commands[i]->name;
+    }
+    const char *nearest = cli_nearest(argv[1], names, CLI_COUNT(commands));
+    if (nearest) return cli_exit(cli_usage("unknown command '%s'; did you mean '%s'?", argv[1], nearest));
+    return cli_exit(cli_usage("unknown command '%s'; clmaml --help lists the commands", argv[1]));
+}
+
+int main(int argc, char **argv) {
+    int exit_status = dispatch(argc, argv);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && exit_status == CLI_EXIT_OK)
+        exit_status = cli_exit(cli_fail(CLM_E_IO, "cannot write to standard output: %s", strerror(errno)));
+    return exit_status;
+}

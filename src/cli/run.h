@@ -1,0 +1,55 @@
+/* A run directory:
+ *   config.json             the settings, the data, the model, the device
+ *   metrics.jsonl .csv      metrics, a row each logging interval and validation
+ *   checkpoints/last.safetensors, best.safetensors, 00001000.safetensors ..
+ *   curve.svg, result.json  at the end of the run and of each session
+ */
+#ifndef CLI_RUN_H
+#define CLI_RUN_H
+
+#include "metrics.h"
+#include "settings.h"
+
+typedef struct cli_run {
+    char directory[CLI_PATH_MAX], checkpoints[CLI_PATH_MAX];
+    cli_metrics metrics;
+} cli_run;
+
+/* What a checkpoint says beside its arrays. Texts belong to the archive. */
+typedef struct cli_checkpoint {
+    clm_archive *archive;
+    cli_settings settings;
+    const char *model; /* JSON */
+    uint64_t iteration, best_iteration;
+    double best_score; /* NAN: not validated yet */
+} cli_checkpoint;
+
+/* A directory name for a run that was given none. */
+clm_status cli_run_default_name(char *path, const cli_settings *settings);
+/* Errors when a new run cannot begin here. Changes nothing. */
+clm_status cli_run_check_new(const char *directory);
+
+/* Makes the directories and config.json, opens the metrics. */
+clm_status cli_run_begin(cli_run *run, const cli_settings *settings, const clm_source *source, const clm_model *model,
+                         const clm_device *device);
+/* Opens an existing run; metrics after `iteration` are cut off. */
+clm_status cli_run_continue(cli_run *run, const cli_settings *settings, const clm_source *source, const clm_model *model,
+                            const clm_device *device, uint64_t iteration);
+void cli_run_close(cli_run *run);
+
+/* Settings that a run directory was started with. */
+clm_status cli_run_load_settings(const char *directory, cli_settings *settings);
+/* "RUN/checkpoints/NAME.safetensors" */
+clm_status cli_run_checkpoint_path(char *path, const char *directory, const char *name);
+
+clm_status cli_checkpoint_load(cli_checkpoint *checkpoint, const char *path);
+void cli_checkpoint_close(cli_checkpoint *checkpoint);
+
+/* Writes checkpoints/NAME.safetensors. */
+clm_status cli_run_save(cli_run *run, const char *name, clm_meta *meta, const cli_settings *settings, const clm_source *source,
+                        const clm_model *model, double best_score, uint64_t best_iteration);
+/* Writes the numbered checkpoint and `last`; drops old numbered ones. */
+clm_status cli_run_save_last(cli_run *run, clm_meta *meta, const cli_settings *settings, const clm_source *source,
+                             const clm_model *model, double best_score, uint64_t best_iteration);
+
+#endif

@@ -1,0 +1,61 @@
+/* The settings of a training run: what `train` parses, a run directory keeps and `eval` reads again. */
+#ifndef CLI_SETTINGS_H
+#define CLI_SETTINGS_H
+
+#include "options.h"
+
+enum { CLI_OMNIGLOT_ALPHABETS, CLI_OMNIGLOT_1200 };
+enum { CLI_NETWORK_CONV4, CLI_NETWORK_CONV4_STRIDED };
+enum { CLI_NO, CLI_YES };
+enum { CLI_MAX_STEPS = 100 };
+
+typedef struct cli_settings {
+    /* data */
+    char source[CLI_PATH_MAX], data[CLI_PATH_MAX];
+    int64_t size, split_seed;
+    int invert, omniglot_split, rotations, test_rotations;
+    /* task and network */
+    int64_t ways, shots, query, filters;
+    int network;
+    char model[CLI_PATH_MAX];
+    /* inner loop */
+    int64_t steps, test_steps;
+    double inner_lr;
+    bool first_order, anil;
+    char adapt[CLI_PATH_MAX], multi_step[CLI_PATH_MAX];
+    int rates, reduction, bn;
+    /* outer loop */
+    int64_t meta_batch, iterations, cosine_over, seed;
+    int optimizer;
+    double outer_lr, lr_min, momentum, weight_decay, clip_norm, clip_value;
+    bool cosine;
+    /* device */
+    char device[CLI_PATH_MAX];
+    int64_t memory_limit, task_chunk;
+    int checkpointing;
+    /* run */
+    char preset[CLI_PATH_MAX], run[CLI_PATH_MAX];
+    int64_t val_every, val_tasks, eval_tasks, checkpoint_every, log_every, keep;
+    bool resume;
+} cli_settings;
+
+extern const cli_option cli_settings_options[]; /* ends with a row without a name */
+extern const cli_settings cli_settings_defaults;
+
+/* Everything that makes the run what it is, as a JSON object; what is CLI_NOT_SAVED is left out. */
+json_t *cli_settings_to_json(const cli_settings *settings);
+clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, const char *where);
+
+/* Checks that concern several options at once. */
+clm_status cli_settings_check(const cli_settings *settings);
+
+/* Merges the command line into a stored run's settings: what may move does, what contradicts is an error that names both. */
+clm_status cli_settings_resume(cli_settings *stored, const cli_settings *given, const bool *is_given, const char *run);
+
+/* Row number of an option. */
+int cli_settings_row(const char *name);
+
+/* The weights of the multi-step loss: *count = 0 for the plain loss, else steps. */
+clm_status cli_settings_step_weights(const cli_settings *settings, double *weights, size_t *count);
+
+#endif

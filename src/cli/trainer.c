@@ -1,0 +1,137 @@
+/* Opening a run and planning its memory.
+ *
+ * Three things take device memory: the meta-learner, the evaluator, and a first-order twin that tells the second-order share of
+ * the meta-gradient. The first is what the run needs, so the limit is shared out from the small ones: the evaluator's chunk is
+ * halved until it takes at most a third, the twin runs a task at a time, and is done without when there is no room for it.
+ */
+#include "trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "system.h"
+
+int cli_trainer_test_steps(const cli_settings *s) { return (int)(s->test_steps ? s->test_steps : s->steps); }
+
+static clm_status check_data(cli_trainer *t) {
+    const cli_settings *s = &t->settings;
+    int ways = (int)s->ways, shots = (int)s->shots, query = (int)s->query;
+    t->regression = clm_source_is_regression(t->source);
+    if (t->regression && ways != 1) return cli_usage("--ways is 1 for a regression, not %d", ways);
+    CLI_TRY(clm_source_check(t->source, CLM_SPLIT_TRAIN, ways, shots, query));
+    t->validates = t->regression || clm_source_classes(t->source, CLM_SPLIT_VALIDATION) > 0;
+    if (t->validates) CLI_TRY(clm_source_check(t->source, CLM_SPLIT_VALIDATION, ways, shots, query));
+    if (!t->regression && clm_source_classes(t->source, CLM_SPLIT_TEST) == 0) {
+        if (s->eval_tasks > 0) cli_note("%s has no test classes: nothing is tested at the end", clm_source_name(t->source));
+        t->settings.eval_tasks = 0;
+    }
+    if (s->eval_tasks > 0) CLI_TRY(clm_source_check(t->source, CLM_SPLIT_TEST, ways, shots, query));
+    if (!t->validates)
+        cli_note("%s has no validation classes: the last checkpoint counts as the best", clm_source_name(t->source));
+    return CLM_OK;
+}
+
+static clm_status open_evaluator(cli_trainer *t) {
+    const cli_settings *s = &t->settings;
+    cli_evaluator_options options = {(int)s->ways, (int)s->shots, (int)s->query, 16, (clm_bn_mode)s->bn, true};
+    for (;; options.chunk /= 2) {
+        CLI_TRY(cli_evaluator_create(&t->evaluator, t->device, t->source, t->model, s, &options));
+        if (s->memory_limit == 0 || options.chunk == 1 || clm_device_allocated(t->device) <= (size_t)s->memory_limit / 3)
+            return CLM_OK;
+        cli_evaluator_free(t->evaluator);
+        t->evaluator = NULL;
+    }
+}
+
+static clm_status limit_too_small(const cli_trainer *t, size_t taken) {
+    return cli_fail(CLM_E_LIMIT, "--memory-limit %s is too small: evaluating one task at a time takes %s alone",
+                    cli_bytes((double)t->settings.memory_limit).s, cli_bytes((double)taken).s);
+}
+
+/* The meta-learner gets what the limit leaves it; its own error says how much it would need. */
+static clm_status open_meta(cli_trainer *t) {
+    clm_meta_options options;
+    size_t limit = (size_t)t->settings.memory_limit, taken = clm_device_allocated(t->device), twin = 0;
+    CLI_TRY(cli_setup_adapt(&t->adapt, &t->settings, t->model));
+    CLI_TRY(cli_setup_meta_options(&options, &t->settings, t->source, &t->adapt, t->weights));
+    if (limit && taken >= limit) return limit_too_small(t, taken);
+    if (!t->settings.first_order) {
+        clm_meta_options plain = options;
+        plain.first_order = true;
+        plain.task_chunk = limit ? 1 : options.task_chunk;
+        plain.checkpointing = CLM_CHECKPOINT_AUTO;
+        plain.memory_limit = limit ? limit - taken : 0;
+        clm_status status = clm_meta_create(&t->first_order, t->device, t->model, &plain);
+        if (status != CLM_OK && status != CLM_E_LIMIT) return status;
+        if (status == CLM_OK) twin = clm_meta_get_plan(t->first_order).bytes;
+    }
+    options.memory_limit = limit ? limit - taken - twin : 0;
+    clm_status status = limit && taken + twin >= limit ? CLM_E_LIMIT : clm_meta_create(&t->meta, t->device, t->model, &options);
+    if (status != CLM_E_LIMIT || !twin) return status;
+    clm_meta_free(t->first_order);
+    t->first_order = NULL;
+    options.memory_limit = limit - taken;
+    CLI_TRY(clm_meta_create(&t->meta, t->device, t->model, &options));
+    cli_note("the memory limit leaves no room to measure the second-order share; it is not logged");
+    return CLM_OK;
+}
+
+static clm_status allocate(cli_trainer *t) {
+    clm_status status = CLM_OK;
+    const cli_settings *s = &t->settings;
+    clm_shape shape = clm_source_example_shape(t->source);
+    size_t example = clm_shape_size(&shape), tasks = (size_t)s->meta_batch, longest = 0;
+    size_t support = tasks * (size_t)(s->ways * s->shots), query = tasks * (size_t)(s->ways * s->query);
+    CLI_NEW(t->support_x, support * example);
+    CLI_NEW(t->support_y, support);
+    CLI_NEW(t->query_x, query * example);
+    CLI_NEW(t->query_y, query);
+    for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
+        size_t n = clm_shape_size(&clm_model_param(t->model, i)->shape), rates = clm_meta_rate_size(t->meta, i);
+        if (n > longest) longest = n;
+        if (rates > longest) longest = rates;
+    }
+    CLI_NEW(t->gradient, longest);
+    CLI_NEW(t->other, longest);
+out:
+    return status;
+}
+
+static clm_status initialise(cli_trainer *t) {
+    for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
+        clm_model_init_param(t->model, i, (uint64_t)t->settings.seed, t->gradient);
+        CLI_TRY(clm_meta_set_param(t->meta, i, t->gradient));
+    }
+    return CLM_OK;
+}
+
+clm_status cli_trainer_open(cli_trainer *t, const char *json) {
+    t->best_score = NAN;
+    CLI_TRY(cli_setup_source(&t->source, &t->settings));
+    CLI_TRY(check_data(t));
+    CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
+    CLI_TRY(clm_device_open(&t->device, t->settings.device[0] ? t->settings.device : NULL));
+    CLI_TRY(open_evaluator(t));
+    CLI_TRY(open_meta(t));
+    CLI_TRY(allocate(t));
+    return initialise(t);
+}
+
+void cli_trainer_close(cli_trainer *t) {
+    cli_run_close(&t->run);
+    clm_meta_free(t->meta);
+    clm_meta_free(t->first_order);
+    cli_evaluator_free(t->evaluator);
+    clm_device_close(t->device);
+    clm_model_free(t->model);
+    clm_source_free(t->source);
+    free(t->support_x);
+    free(t->support_y);
+    free(t->query_x);
+    free(t->query_y);
+    free(t->gradient);
+    free(t->other);
+    memset(t, 0, sizeof *t);
+}
