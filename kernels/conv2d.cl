@@ -22,9 +22,9 @@
 #define RUNS ((ROW_TILES + RUN - 1) / RUN)
 
 __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
-    const int co = (int)get_global_id(0) * NV * V;
-    const int run = (int)get_global_id(1) % RUNS, oy = (int)get_global_id(1) / RUNS % OH;
-    const int n0 = (int)get_global_id(1) / RUNS / OH * TILE_N, task = (int)get_global_id(2);
+    const int co = (int)get_global_id(0) * NV * V, item = (int)get_global_id(1), task = (int)get_global_id(2);
+    const int row = item / RUNS, run = item - row * RUNS; /* a row of tiles, and where in it */
+    const int n0 = row / OH * TILE_N, oy = row - row / OH * OH;
     if (co >= CO || n0 >= N || task >= tasks) return;
     __global const float *xs = PTR(x, task) + co / COG * CIG;
     __global const float *ws = PTR(w, task) + co;
@@ -43,23 +43,23 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
             for (int v = 0; v < NV; v++) sum[t][v] = (VEC)(0.0f);
 
         for (int ky = 0; ky < KH; ky++) {
-            const int sy = oy * SH - PH + ky * DH;
-            if (sy < 0 || sy >= H * UH || sy % UH != 0) continue;
+            const int sy = oy * SH - PH + ky * DH, iy = sy / UH;
+            if (sy < 0 || iy >= H || iy * UH != sy) continue;
             for (int kx = 0; kx < KW; kx++) {
                 __global const float *wp = ws + (size_t)(ky * KW + kx) * CIG * CO;
 #if TILE_X == 1
-                const int sx = ox * SW - PW + kx * DW;
-                if (sx < 0 || sx >= W * UW || sx % UW != 0) continue;
-                __global const float *xp = xs + ((size_t)(n0 * H + sy / UH) * W + sx / UW) * CI;
+                const int sx = ox * SW - PW + kx * DW, ix = sx / UW;
+                if (sx < 0 || ix >= W || ix * UW != sx) continue;
+                __global const float *xp = xs + ((size_t)(n0 * H + iy) * W + ix) * CI;
 #define X(t) xp[image[t] * (H * W * CI)]
 #else
-                __global const float *xp = xs + (size_t)(n0 * H + sy / UH) * W * CI;
+                __global const float *xp = xs + (size_t)(n0 * H + iy) * W * CI;
                 int at[TILE_X], inside[TILE_X]; /* inside: all bits, or none */
 #pragma unroll
                 for (int j = 0; j < TILE_X; j++) {
-                    const int sx = (ox + j) * SW - PW + kx * DW;
-                    inside[j] = -(sx >= 0 && sx < W * UW && sx % UW == 0);
-                    at[j] = (sx / UW * CI) & inside[j];
+                    const int sx = (ox + j) * SW - PW + kx * DW, ix = sx / UW;
+                    inside[j] = -(sx >= 0 && ix < W && ix * UW == sx);
+                    at[j] = (ix * CI) & inside[j];
                 }
 #define X(t) as_float(as_int(xp[image[(t) / TILE_X] * (H * W * CI) + at[(t) % TILE_X]]) & inside[(t) % TILE_X])
 #endif
@@ -71,7 +71,7 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
                     for (int t = 0; t < TILE; t++) {
                         const VEC xv = (VEC)(X(t));
 #pragma unroll
-                        for (int v = 0; v < NV; v++) sum[t][v] = mad(xv, wv[v], sum[t][v]);
+                        for (int v = 0; v < NV; v++) sum[t][v] += xv * wv[v];
                     }
                 }
             }

@@ -25,12 +25,12 @@
 #define LAST(k, S, P, D, SIZE, LIMIT) min(LIMIT, ((SIZE) + (P) - (k) * (D) + (S)-1) / (S))
 
 __kernel void conv2d_bwd_filter(OUT(w), IN(x), IN(y), const int tasks) {
-    const int co = (int)get_global_id(0) * NV * V;
-    const int c0 = (int)get_global_id(1) % BLOCKS * BLOCK, k = (int)get_global_id(1) / BLOCKS, task = (int)get_global_id(2);
+    const int co = (int)get_global_id(0) * NV * V, item = (int)get_global_id(1), task = (int)get_global_id(2);
+    const int k = item / BLOCKS, c0 = (item - k * BLOCKS) * BLOCK;
     if (co >= CO || k >= KH * KW || task >= tasks) return;
     __global const float *xs = PTR(x, task) + co / COG * CIG;
     __global const float *ys = PTR(y, task) + co;
-    const int ky = k / KW, kx = k % KW;
+    const int ky = k / KW, kx = k - ky * KW;
     const int y0 = FIRST(ky, SH, PH, DH), y1 = LAST(ky, SH, PH, DH, H, OH);
     const int x0 = FIRST(kx, SW, PW, DW), x1 = LAST(kx, SW, PW, DW, W, OW);
 
@@ -67,7 +67,7 @@ __kernel void conv2d_bwd_filter(OUT(w), IN(x), IN(y), const int tasks) {
                             for (int m = 0; m < TILE_M; m++) {
                                 const VEC xv = (VEC)(xp[ox * SW * CI + channel[m]]);
 #pragma unroll
-                                for (int v = 0; v < NV; v++) sum[m][v] = mad(xv, yv[v], sum[m][v]);
+                                for (int v = 0; v < NV; v++) sum[m][v] += xv * yv[v];
                             }
                         }
                     }

@@ -56,7 +56,7 @@ __kernel void conv2d_bwd_filter_thin(OUT(w), IN(x), IN(y), const int tasks) {
                     for (int m = 0; m < ROWS; m++) {
                         const VEC xv = (VEC)(line[(ox * SW + m / CIG * DW) * CIG + m % CIG]);
 #pragma unroll
-                        for (int v = 0; v < NV; v++) sum[m][v] = mad(xv, yv[v], sum[m][v]);
+                        for (int v = 0; v < NV; v++) sum[m][v] += xv * yv[v];
                     }
                 }
             }

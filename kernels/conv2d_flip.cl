@@ -3,8 +3,8 @@
 #define COG (CO / GROUPS)
 
 __kernel void conv2d_flip(OUT(f), IN(w), const int tasks) {
-    const int ci = (int)get_global_id(0), k = (int)get_global_id(1) / COG, o = (int)get_global_id(1) % COG;
-    const int task = (int)get_global_id(2);
+    const int ci = (int)get_global_id(0), row = (int)get_global_id(1), task = (int)get_global_id(2);
+    const int k = row / COG, o = row - k * COG, group = ci / CIG;
     if (ci >= CI || k >= TAPS || task >= tasks) return;
-    PTR(f, task)[(k * COG + o) * CI + ci] = PTR(w, task)[((TAPS - 1 - k) * CIG + ci % CIG) * CO + ci / CIG * COG + o];
+    PTR(f, task)[row * CI + ci] = PTR(w, task)[((TAPS - 1 - k) * CIG + ci - group * CIG) * CO + group * COG + o];
 }

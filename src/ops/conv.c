@@ -169,7 +169,7 @@ clm_value clm_flip_filter(clm_graph *g, clm_value w, int groups) {
 
 /* ---- derivatives ---- */
 
-clm_value clm_conv2d_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
+static clm_value conv2d_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
     const clm_node node = *clm_node_at(g, y); /* a copy: building moves the nodes */
     const clm_shape x = clm_node_at(g, node.in[0])->shape, w = clm_node_at(g, node.in[1])->shape;
     clm_conv_options o = options_from(&node.attr);
@@ -177,7 +177,7 @@ clm_value clm_conv2d_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
     return clm_conv2d_bwd_filter(g, node.in[0], gy, w.dim[0], w.dim[1], &o);
 }
 
-clm_value clm_conv2d_bwd_data_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
+static clm_value conv2d_bwd_data_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
     const clm_node node = *clm_node_at(g, y);
     const clm_shape flipped = clm_node_at(g, node.in[1])->shape;
     clm_conv_options o = options_from(&node.attr);
@@ -185,7 +185,7 @@ clm_value clm_conv2d_bwd_data_vjp(clm_graph *g, clm_value y, clm_value gy, int w
     return clm_flip_filter(g, clm_conv2d_bwd_filter(g, gy, node.in[0], flipped.dim[0], flipped.dim[1], &o), o.groups);
 }
 
-clm_value clm_conv2d_bwd_filter_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
+static clm_value conv2d_bwd_filter_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
     const clm_node node = *clm_node_at(g, y);
     const clm_shape x = clm_node_at(g, node.in[0])->shape;
     clm_conv_options o = options_from(&node.attr);
@@ -193,7 +193,7 @@ clm_value clm_conv2d_bwd_filter_vjp(clm_graph *g, clm_value y, clm_value gy, int
     return clm_conv2d(g, node.in[0], gy, &o);
 }
 
-clm_value clm_flip_filter_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
+static clm_value flip_filter_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
     (void)which;
     return clm_flip_filter(g, gy, clm_node_at(g, y)->attr.i[GROUPS]);
 }
@@ -272,19 +272,19 @@ static void each_meeting(const clm_conv_geometry *c, const double *x, const doub
             }
 }
 
-void clm_conv2d_eval(const clm_eval *e) {
+static void conv2d_eval(const clm_eval *e) {
     const clm_conv_geometry c = clm_conv_geometry_of(e->node, e->in_node[0], e->in_node[1]);
     memset(e->out, 0, clm_shape_size(&e->node->shape) * sizeof *e->out);
     each_meeting(&c, e->in[0], e->in[1], NULL, e->out, false);
 }
 
-void clm_conv2d_bwd_filter_eval(const clm_eval *e) {
+static void conv2d_bwd_filter_eval(const clm_eval *e) {
     const clm_conv_geometry c = clm_conv_geometry_of(e->node, e->in_node[0], e->in_node[1]);
     memset(e->out, 0, clm_shape_size(&e->node->shape) * sizeof *e->out);
     each_meeting(&c, e->in[0], NULL, e->in[1], e->out, true);
 }
 
-void clm_flip_filter_eval(const clm_eval *e) {
+static void flip_filter_eval(const clm_eval *e) {
     const clm_shape *s = &e->node->shape;
     const int taps = s->dim[0] * s->dim[1], groups = e->node->attr.i[GROUPS], rows = s->dim[2], columns = s->dim[3] / groups;
     for (int k = 0; k < taps; k++)
@@ -295,12 +295,23 @@ void clm_flip_filter_eval(const clm_eval *e) {
                         e->in[0][((size_t)(taps - 1 - k) * columns + i) * rows * groups + g * rows + r];
 }
 
-const clm_op clm_row_conv2d = {.name = "conv2d", .flags = CLM_OPF_MULTILINEAR, .n_in = 2, .vjp = clm_conv2d_vjp,
-                               .eval = clm_conv2d_eval, .lower = clm_conv2d_lower};
-const clm_op clm_row_conv2d_bwd_data = {.name = "conv2d_bwd_data", .flags = CLM_OPF_MULTILINEAR, .n_in = 2,
-                                        .vjp = clm_conv2d_bwd_data_vjp, .eval = clm_conv2d_eval, .lower = clm_conv2d_lower};
-const clm_op clm_row_conv2d_bwd_filter = {.name = "conv2d_bwd_filter", .flags = CLM_OPF_MULTILINEAR, .n_in = 2,
-                                          .vjp = clm_conv2d_bwd_filter_vjp, .eval = clm_conv2d_bwd_filter_eval,
+const clm_op clm_row_conv2d = {
+    .name = "conv2d", .flags = CLM_OPF_MULTILINEAR, .n_in = 2, .vjp = conv2d_vjp, .eval = conv2d_eval, .lower = clm_conv2d_lower};
+const clm_op clm_row_conv2d_bwd_data = {.name = "conv2d_bwd_data",
+                                        .flags = CLM_OPF_MULTILINEAR,
+                                        .n_in = 2,
+                                        .vjp = conv2d_bwd_data_vjp,
+                                        .eval = conv2d_eval,
+                                        .lower = clm_conv2d_lower};
+const clm_op clm_row_conv2d_bwd_filter = {.name = "conv2d_bwd_filter",
+                                          .flags = CLM_OPF_MULTILINEAR,
+                                          .n_in = 2,
+                                          .vjp = conv2d_bwd_filter_vjp,
+                                          .eval = conv2d_bwd_filter_eval,
                                           .lower = clm_conv2d_bwd_filter_lower};
-const clm_op clm_row_flip_filter = {.name = "flip_filter", .flags = CLM_OPF_LINEAR, .n_in = 1, .vjp = clm_flip_filter_vjp,
-                                    .eval = clm_flip_filter_eval, .lower = clm_flip_filter_lower};
+const clm_op clm_row_flip_filter = {.name = "flip_filter",
+                                    .flags = CLM_OPF_LINEAR,
+                                    .n_in = 1,
+                                    .vjp = flip_filter_vjp,
+                                    .eval = flip_filter_eval,
+                                    .lower = clm_flip_filter_lower};

@@ -23,15 +23,6 @@ clm_conv_geometry clm_conv_geometry_of(const clm_node *node, const clm_node *a, 
 /* Multiplications and additions of one task, border included. */
 double clm_conv_flops(const clm_conv_geometry *c);
 
-clm_value clm_conv2d_vjp(clm_graph *g, clm_value y, clm_value gy, int which);
-clm_value clm_conv2d_bwd_data_vjp(clm_graph *g, clm_value y, clm_value gy, int which);
-clm_value clm_conv2d_bwd_filter_vjp(clm_graph *g, clm_value y, clm_value gy, int which);
-clm_value clm_flip_filter_vjp(clm_graph *g, clm_value y, clm_value gy, int which);
-
-void clm_conv2d_eval(const clm_eval *e); /* serves conv2d_bwd_data as well */
-void clm_conv2d_bwd_filter_eval(const clm_eval *e);
-void clm_flip_filter_eval(const clm_eval *e);
-
 clm_status clm_conv2d_lower(struct clm_lower *l, clm_value y); /* serves conv2d_bwd_data as well */
 clm_status clm_conv2d_bwd_filter_lower(struct clm_lower *l, clm_value y);
 clm_status clm_flip_filter_lower(struct clm_lower *l, clm_value y);

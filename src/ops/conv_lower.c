@@ -5,9 +5,8 @@
  * channels. A tile is rated by the time of one step of its inner loop (multiply-adds, loads, or the latency of a multiply-add,
  * whichever is longest) over the useful work in it; the best tile that fits is taken.
  */
-#include "clmaml/device.h"
 #include "ops/conv.h"
-#include "program/lower.h"
+#include "ops/tile.h"
 
 enum {
     CPU_LATENCY = 8,  /* multiply-adds in flight that hide their latency */
@@ -22,7 +21,7 @@ typedef struct tile {
     int v, nv, rows, rows_x; /* vector width, vectors, images or input channels, pixels along a row */
 } tile;
 
-static bool is_cpu(const clm_lower *l) { return clm_lower_device(l)->type == CLM_DEVICE_CPU; }
+static bool is_cpu(const clm_lower *l) { return clm_tile_serial(l); }
 
 static int least(int a, int b) { return a < b ? a : b; }
 static int most(int a, int b) { return a > b ? a : b; }
