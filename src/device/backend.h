@@ -12,7 +12,7 @@
 typedef struct clm_mem clm_mem;       /* back end's own */
 typedef struct clm_kernel clm_kernel; /* back end's own: a launch bound to memory */
 
-#define CLM_MAX_ARGS 24
+#define CLM_MAX_ARGS 96 /* at least what one fused step may take: CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES + CLM_STEP_INTS */
 
 typedef enum clm_arg_kind {
     CLM_ARG_MEM,  /* becomes three kernel arguments: __global float *, uint offset, uint task_stride (elements) */
