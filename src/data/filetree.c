@@ -141,20 +141,24 @@ static clm_status read_zip(clm_filetree *tree, const tree_entry *entry, size_t *
     zip_stat_t stat;
     zip_stat_init(&stat);
     if (zip_stat_index(tree->zip, entry->index, 0, &stat) != 0 || !(stat.valid & ZIP_STAT_SIZE))
-        return clm_fail(CLM_E_FORMAT, "%s: entry %s: %s; fetch the file again", tree->path, entry->name, zip_strerror(tree->zip));
+        return clm_fail(CLM_E_FORMAT, "%s: entry %s: %s; fetch the zip file again", tree->path, entry->name,
+                        zip_strerror(tree->zip));
     if (stat.size > MAX_ENTRY_BYTES)
         return clm_fail(CLM_E_LIMIT, "%s: entry %s: too large for a picture (%llu bytes)", tree->path, entry->name,
                         (unsigned long long)stat.size);
     CLM_TRY(clm_grow(&tree->data, &tree->data_capacity, (size_t)stat.size + 1, 1));
     zip_file_t *file = zip_fopen_index(tree->zip, entry->index, 0);
     if (!file)
-        return clm_fail(CLM_E_FORMAT, "%s: entry %s: %s; fetch the file again", tree->path, entry->name, zip_strerror(tree->zip));
-    /* One byte more than there is: libzip compares the checksum when it meets the end. */
-    zip_int64_t got = zip_fread(file, tree->data, stat.size + 1);
+        return clm_fail(CLM_E_FORMAT, "%s: entry %s: %s; fetch the zip file again", tree->path, entry->name,
+                        zip_strerror(tree->zip));
+    /* Libzip compares the checksum when asked for what comes after the end. */
+    uint8_t beyond;
+    zip_int64_t got = zip_fread(file, tree->data, stat.size);
+    bool whole = got >= 0 && (zip_uint64_t)got == stat.size && zip_fread(file, &beyond, 1) == 0;
     clm_status status = CLM_OK;
-    if (got < 0 || (zip_uint64_t)got != stat.size)
-        status = clm_fail(CLM_E_FORMAT, "%s: entry %s is damaged (%s); fetch the file again", tree->path, entry->name,
-                          got < 0 ? zip_file_strerror(file) : "it ends early");
+    if (!whole)
+        status = clm_fail(CLM_E_FORMAT, "%s: entry %s is damaged (%s); fetch the zip file again", tree->path, entry->name,
+                          zip_error_code_zip(zip_file_get_error(file)) ? zip_file_strerror(file) : "it ends early");
     zip_fclose(file);
     *size = (size_t)stat.size;
     return status;

@@ -40,22 +40,26 @@ static void append(png_structp png, png_bytep data, png_size_t size) {
 
 static void flush(png_structp png) { (void)png; }
 
-uint8_t *clm_test_png_1bit(const uint8_t *pixels, int width, int height, size_t *size) {
+uint8_t *clm_test_png_packed(const uint8_t *pixels, int width, int height, const png_color *palette, int colours, size_t *size) {
     buffer to = {NULL, 0};
-    uint8_t row[256];
-    ck_assert_int_le(width, 8 * (int)sizeof row);
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
     png_infop info = png_create_info_struct(png);
     png_set_write_fn(png, &to, append, flush);
-    png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, 1, PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, palette ? 8 : 1,
+                 palette ? PNG_COLOR_TYPE_PALETTE : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    if (palette) png_set_PLTE(png, info, palette, colours);
     png_write_info(png, info);
+    if (!palette) png_set_packing(png); /* libpng squeezes eight pixels into a byte */
+    uint8_t *row = malloc((size_t)width);
     for (int y = 0; y < height; y++) {
-        memset(row, 0, sizeof row);
-        for (int x = 0; x < width; x++)
-            if (pixels[(size_t)y * (size_t)width + (size_t)x]) row[x / 8] |= (uint8_t)(0x80 >> (x % 8));
+        for (int x = 0; x < width; x++) {
+            uint8_t value = pixels[(size_t)y * (size_t)width + (size_t)x];
+            row[x] = palette ? value : value != 0;
+        }
         png_write_row(png, row);
     }
+    free(row);
     png_write_end(png, info);
     png_destroy_write_struct(&png, &info);
     *size = to.size;
@@ -102,9 +106,10 @@ static void write_drawing(writer *to, const clm_test_omniglot *what, int index) 
     if (character == last && drawing >= what->drawings - what->missing) return;
     clm_test_drawing(what->first + character, drawing, SIDE, pixels);
     size_t size;
-    uint8_t *png = clm_test_png_1bit(pixels, SIDE, SIDE, &size);
-    char *name = clm_format("%s_%c/character%02d/%04d_%02d.png", what->first ? "Later" : "Early", 'A' + character / what->characters,
-                            character % what->characters + 1, what->first + character, drawing + 1);
+    uint8_t *png = clm_test_png_packed(pixels, SIDE, SIDE, NULL, 0, &size);
+    char *name =
+        clm_format("%s_%c/character%02d/%04d_%02d.png", what->first ? "Later" : "Early", 'A' + character / what->characters,
+                   character % what->characters + 1, what->first + character, drawing + 1);
     write_entry(to, name, png, size);
     free(name);
 }
@@ -124,6 +129,14 @@ void clm_test_write_omniglot(const char *directory, const char *part, const clm_
     if (to.zip) ck_assert_int_eq(zip_close(to.zip), 0);
     free(path);
     free(to.folder);
+}
+
+const clm_test_omniglot clm_test_early = {.alphabets = 3, .characters = 10, .drawings = 6};
+const clm_test_omniglot clm_test_late = {.alphabets = 2, .characters = 8, .drawings = 6, .first = 30};
+
+void clm_test_write_small_omniglot(const char *directory) {
+    clm_test_write_omniglot(directory, "images_background", &clm_test_early, 0);
+    clm_test_write_omniglot(directory, "images_evaluation", &clm_test_late, 0);
 }
 
 char *clm_test_directory(void) {

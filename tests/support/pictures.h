@@ -9,11 +9,11 @@
 
 /* `format`: PNG_FORMAT_GRAY, _RGB, _RGBA. Free with free(). */
 uint8_t *clm_test_png(const uint8_t *pixels, int width, int height, png_uint_32 format, size_t *size);
-/* One bit a pixel: 0 black, anything else white. */
-uint8_t *clm_test_png_1bit(const uint8_t *pixels, int width, int height, size_t *size);
+/* Without a palette one bit a pixel: 0 black, anything else white. With one, 8-bit indices. */
+uint8_t *clm_test_png_packed(const uint8_t *pixels, int width, int height, const png_color *palette, int colours, size_t *size);
 
-/* Drawing `drawing` of character `number`: side x side pixels, white with black squares that no other drawing has; like Omniglot's
- * files, the squares of the character dominate. */
+/* Drawing `drawing` of character `number`: side x side pixels, white with black squares that no other drawing has; like
+ * Omniglot's files, the squares of the character dominate. */
 void clm_test_drawing(int number, int drawing, int side, uint8_t *pixels);
 
 typedef struct clm_test_entry {
@@ -32,6 +32,10 @@ typedef struct clm_test_omniglot {
 
 /* Writes PART.zip or, with `folder`, the folder PART into the directory. The part's name begins the entries of a zip file. */
 void clm_test_write_omniglot(const char *directory, const char *part, const clm_test_omniglot *what, int folder);
+
+/* Both parts as zip files: 3 x 10 and 2 x 8 characters, 6 drawings each. */
+extern const clm_test_omniglot clm_test_early, clm_test_late;
+void clm_test_write_small_omniglot(const char *directory);
 
 /* A fresh directory under TMPDIR, and its removal with all that is in it. */
 char *clm_test_directory(void);
