@@ -3,13 +3,13 @@
  * An item computes, of one matrix of the batch, STRIP tiles of TILE_M x TILE_N side by side, each in registers. matmul has vectors of
  * VEC = TILE_N elements along N, matmul_nt, for TB, along K. Sums of more than BLOCK terms are made of sums of BLOCK. */
 #if VEC == 1
-typedef float vec;
+#define vec float
 #define LOAD(p) (*(p))
 #define STORE(v, p) (*(p) = (v))
 #else
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
-typedef JOIN(float, VEC) vec;
+#define vec JOIN(float, VEC)
 #define LOAD(p) JOIN(vload, VEC)(0, p)
 #define STORE(v, p) JOIN(vstore, VEC)(v, 0, p)
 #endif
@@ -28,7 +28,8 @@ typedef JOIN(float, VEC) vec;
 #define FOR_TILES                                                                                                      \
     const int item = get_global_id(0), task = get_global_id(2);                                                        \
     if (item >= ITEMS) return;                                                                                         \
-    const int batch = item / (STRIPS * TILES_M), i0 = item / STRIPS % TILES_M * TILE_M, strip = item % STRIPS * STRIP; \
+    const int block = item / STRIPS, batch = block / TILES_M;                                                          \
+    const int i0 = (block - batch * TILES_M) * TILE_M, strip = (item - block * STRIPS) * STRIP;                        \
     __global const float *const a = PTR(a_in, task) + (size_t)batch * A_BATCH;                                         \
     __global const float *const b = PTR(b_in, task) + (size_t)batch * B_BATCH;                                         \
     __global float *const y = PTR(y_out, task) + (size_t)batch * (M * N);                                              \

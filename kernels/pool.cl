@@ -2,15 +2,16 @@
  *
  * An item takes ROWS rows of a grid of GRID_ROWS x GRID_COLUMNS, ITEM_W columns and ITEM_C channels of each, VEC channels at a time.
  * The grid is that of the windows, but for the adjoints with windows that overlap, where it is that of the image: every element of
- * the image then looks for the windows it lies in, so that no two items write to one place. */
+ * the image then looks for the windows it lies in, so that no two items write to one place. Remainders are taken from the quotients
+ * that are needed anyway. */
 #if VEC == 1
-typedef float vec;
+#define vec float
 #define LOAD(p) (*(p))
 #define STORE(v, p) (*(p) = (v))
 #else
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
-typedef JOIN(float, VEC) vec;
+#define vec JOIN(float, VEC)
 #define LOAD(p) JOIN(vload, VEC)(0, p)
 #define STORE(v, p) JOIN(vstore, VEC)(v, 0, p)
 #endif
@@ -18,8 +19,9 @@ typedef JOIN(float, VEC) vec;
 #define FOR_GRID                                                                                                       \
     const int item = get_global_id(0), task = get_global_id(2);                                                        \
     if (item >= ITEMS) return;                                                                                         \
-    const int c0 = item % (C / ITEM_C) * ITEM_C, part = item / (C / ITEM_C), x0 = part % (GRID_COLUMNS / ITEM_W) * ITEM_W; \
-    for (int row = part / (GRID_COLUMNS / ITEM_W) * ROWS, until = min(row + ROWS, GRID_ROWS); row < until; row++)
+    const int part = item / (C / ITEM_C), block = part / (GRID_COLUMNS / ITEM_W);                                      \
+    const int c0 = (item - part * (C / ITEM_C)) * ITEM_C, x0 = (part - block * (GRID_COLUMNS / ITEM_W)) * ITEM_W;      \
+    for (int row = block * ROWS, until = min(row + ROWS, GRID_ROWS); row < until; row++)
 
 /* Offsets first .. last - 1 of a window that begins at `from` (may be negative) lie within an image of `size`. */
 #if PH == 0 && PW == 0
@@ -32,7 +34,7 @@ typedef JOIN(float, VEC) vec;
 
 #define FOR_WINDOWS                                                                                                    \
     FOR_GRID {                                                                                                         \
-        const int y = row % OH * SH - PH, image = row / OH * H + y;                                                    \
+        const int n = row / OH, y = (row - n * OH) * SH - PH, image = n * H + y;                                       \
         const int kh_first = FIRST(y), kh_last = LAST(y, KH, H);                                                       \
         for (int ox = x0; ox < x0 + ITEM_W; ox++) {                                                                    \
             const int x = ox * SW - PW;                                                                                \
@@ -92,7 +94,7 @@ __kernel void avg_pool(IN(image_in), OUT(y_out)) {
 /* One window of the image after the other, those that stick out of it with nothing to give. */
 #define SPREAD(GIVE, load_index)                                                                                       \
     FOR_GRID {                                                                                                         \
-        const int high = (H + KH - 1) / KH, oy = row % high, image = row / high;                                       \
+        const int high = (H + KH - 1) / KH, image = row / high, oy = row - image * high;                               \
         for (int ox = x0; ox < x0 + ITEM_W; ox++) {                                                                    \
             const bool whole = (H % KH == 0 || oy < OH) && (W % KW == 0 || ox < OW);                                   \
             const int in = ((image * OH + oy) * OW + ox) * C, out = ((image * H + oy * KH) * W + ox * KW) * C;         \
@@ -115,7 +117,7 @@ __kernel void avg_pool(IN(image_in), OUT(y_out)) {
 /* Windows o with o * stride <= i + pad < o * stride + kernel, in order. */
 #define SPREAD(GIVE, load_index)                                                                                       \
     FOR_GRID {                                                                                                         \
-        const int y = row % H + PH, image = row / H;                                                                   \
+        const int image = row / H, y = row - image * H + PH;                                                           \
         const int oy_first = (max(0, y - KH + 1) + SH - 1) / SH, oy_last = min(OH - 1, y / SH);                        \
         for (int ix = x0; ix < x0 + ITEM_W; ix++) {                                                                    \
             const int x = ix + PW;                                                                                     \

@@ -74,6 +74,9 @@ typedef struct clm_meta_plan {
 } clm_meta_plan;
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
 
+/* clm_program_profile of each program of a meta-gradient. */
+CLM_API clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to);
+
 /* Parameters and rates, outside layout. For CLM_RATES_PER_STEP index 0 holds all; for CLM_RATES_PER_ELEMENT index i is parameter
  * i's rates (CLM_E_ARG for one that is not adapted). */
 CLM_API clm_status clm_meta_set_param(clm_meta *meta, size_t i, const double *data);

@@ -79,6 +79,9 @@ typedef struct clm_program_stats {
     double flops;           /* multiply-adds counted as two, of matrix products and convolutions, for all tasks */
 } clm_program_stats;
 CLM_API clm_program_stats clm_program_get_stats(const clm_program *program);
+/* Runs every launch alone, `runs` times, and writes a line for each with its median time, arithmetic and rate, the slowest first. The
+ * program must be prepared; the numbers it works on are whatever its tensors hold. */
+CLM_API clm_status clm_program_profile(clm_program *program, int runs, FILE *to);
 /* The launches, one a line. */
 CLM_API clm_status clm_program_print(const clm_program *program, FILE *to);
 

@@ -55,6 +55,9 @@ typedef struct clm_backend {
     clm_status (*read)(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64);
     clm_status (*copy)(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count); /* queued */
     clm_status (*fill)(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value);                       /* queued */
+    /* Builds what many launches need, faster than one after the other. Optional (may be NULL), and so is calling it: `make` builds
+     * what is missing and is where a failure shows. */
+    clm_status (*build)(clm_device *d, const clm_launch *launches, size_t count);
     clm_status (*make)(clm_device *d, const clm_launch *launch, clm_kernel **out);
     void (*release)(clm_device *d, clm_kernel *kernel);
     clm_status (*enqueue)(clm_device *d, clm_kernel *kernel);

@@ -199,6 +199,12 @@ clm_status clm_meta_prepare(clm_meta *m) {
     return CLM_OK;
 }
 
+clm_status clm_meta_profile(clm_meta *m, int runs, FILE *to) {
+    CLM_TRY(clm_meta_prepare(m));
+    for (size_t i = 0; i < m->n_programs; i++) CLM_TRY(clm_program_profile(m->programs[i], runs, to));
+    return CLM_OK;
+}
+
 clm_meta_plan clm_meta_get_plan(const clm_meta *m) { return m->plan; }
 uint64_t clm_meta_iteration(const clm_meta *m) { return m->outer.t; }
 

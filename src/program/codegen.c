@@ -388,6 +388,7 @@ clm_status clm_codegen(clm_lower *l, const clm_unit *unit) {
     }
     for (int k = 0; k < unit->n_out; k++) values[k] = unit->out[k];
     for (int i = 0; i < unit->n_leaf; i++) values[unit->n_out + i] = unit->leaf[i];
+    clm_text_add(&source, "#undef F\n");
     char *text = source.data;
     source.data = NULL;
     status = clm_lower_step(l, unit->out[0], &spec, text, values, unit->n_out + unit->n_leaf, g.ints, g.n_ints);

@@ -266,27 +266,37 @@ static void resolve_arg(const clm_program *p, clm_value v, clm_arg *arg) {
     arg->task_stride = p->nodes[root].per_task ? clm_shape_size(&p->nodes[root].shape) : 0;
 }
 
-static clm_status prepare_step(clm_program *p, clm_stage *s) {
-    clm_launch launch = {.file = s->spec.file, .source = s->source, .entry = s->spec.entry, .defines = s->spec.defines,
-                         .flops = s->spec.flops, .bytes = s->spec.bytes};
+static void describe_step(const clm_program *p, const clm_stage *s, clm_launch *launch) {
     const clm_unit *u = &p->units[s->unit];
-    snprintf(launch.label, sizeof launch.label, "%s%s", u->fused ? "fused " : "", clm_op_of(&p->nodes[s->node])->name);
-    memcpy(launch.global, s->spec.global, sizeof launch.global);
-    memcpy(launch.local, s->spec.local, sizeof launch.local);
+    *launch = (clm_launch){.file = s->spec.file, .source = s->source, .entry = s->spec.entry, .defines = s->spec.defines,
+                           .flops = s->spec.flops, .bytes = s->spec.bytes};
+    snprintf(launch->label, sizeof launch->label, "%s%s", u->fused ? "fused " : "", clm_op_of(&p->nodes[s->node])->name);
+    memcpy(launch->global, s->spec.global, sizeof launch->global);
+    memcpy(launch->local, s->spec.local, sizeof launch->local);
     if (s->host) {
-        launch.host = clm_host_run;
-        launch.context = s->host;
+        launch->host = clm_host_run;
+        launch->context = s->host;
     }
-    for (int i = 0; i < s->n_values; i++) resolve_arg(p, s->values[i], &launch.args[launch.n_args++]);
-    for (int i = 0; i < s->n_ints; i++) launch.args[launch.n_args++] = (clm_arg){.kind = CLM_ARG_INT, .i = s->ints[i]};
-    return p->device->backend->make(p->device, &launch, &s->kernel);
+    for (int i = 0; i < s->n_values; i++) resolve_arg(p, s->values[i], &launch->args[launch->n_args++]);
+    for (int i = 0; i < s->n_ints; i++) launch->args[launch->n_args++] = (clm_arg){.kind = CLM_ARG_INT, .i = s->ints[i]};
+}
+
+static clm_status prepare_steps(clm_program *p) {
+    const clm_backend *b = p->device->backend;
+    clm_launch *launches = clm_calloc(p->n_steps + 1, sizeof *launches);
+    clm_status status = launches ? CLM_OK : CLM_E_MEMORY;
+    for (size_t i = 0; i < p->n_steps && launches; i++) describe_step(p, &p->steps[i], &launches[i]);
+    if (status == CLM_OK && b->build) status = b->build(p->device, launches, p->n_steps);
+    for (size_t i = 0; i < p->n_steps && status == CLM_OK; i++) status = b->make(p->device, &launches[i], &p->steps[i].kernel);
+    free(launches);
+    return status;
 }
 
 clm_status clm_program_prepare(clm_program *p) {
     if (p->prepared) return CLM_OK;
     CLM_TRY(workspace_allocate(p->workspace));
     CLM_TRY(prepare_tensors(p));
-    for (size_t i = 0; i < p->n_steps; i++) CLM_TRY(prepare_step(p, &p->steps[i]));
+    CLM_TRY(prepare_steps(p));
     p->prepared = true;
     return CLM_OK;
 }

@@ -85,7 +85,8 @@ static clm_status choose_sizes(clm_device *d, const clm_launch *launch, clm_kern
 
 clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out) {
     *out = NULL;
-    cl_program program = NULL;
+    const clm_cl_program *program = NULL;
+    char name[128];
     CLM_TRY(clm_cl_program_get(clm_cl(d), launch, &program));
     clm_kernel *k = clm_calloc(1, sizeof *k);
     if (!k) return CLM_E_MEMORY;
@@ -93,7 +94,8 @@ clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out
     cl_int code = CL_SUCCESS;
     snprintf(k->label, sizeof k->label, "%s", launch->label);
     snprintf(k->entry, sizeof k->entry, "%s", launch->entry);
-    k->kernel = clCreateKernel(program, launch->entry, &code);
+    snprintf(name, sizeof name, "%s%s", launch->entry, program->suffix);
+    k->kernel = clCreateKernel(program->program, name, &code);
     CLM_GOTO(clm_cl_check(d, code, "%s: creating kernel %s of %s", launch->label, launch->entry,
                           launch->file ? launch->file : "generated source"));
     CLM_GOTO(set_args(&(binding){.device = d, .launch = launch, .kernel = k->kernel}));

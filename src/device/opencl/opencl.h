@@ -20,11 +20,12 @@ typedef struct clm_cl_source {
     char *file, *text;
 } clm_cl_source;
 
-/* A built program, found again by its text and defines. */
+/* A built text with its defines, found again by them. In a program that holds many, kernel names end in `suffix`. */
 typedef struct clm_cl_program {
     uint64_t hash;
     char *text, *defines;
     cl_program program;
+    char suffix[24];
 } clm_cl_program;
 
 typedef struct clm_cl_device {
@@ -84,8 +85,19 @@ clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds);
 void clm_cl_queued(clm_cl_device *d);
 
 /* programs.c: the program a launch needs, built at most once per device and text. Owned by the device. */
-clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, cl_program *out);
+clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, const clm_cl_program **out);
+/* The text of a launch (a kernel file or its generated source, without common.cl), owned by device or launch. */
+clm_status clm_cl_text(clm_cl_device *d, const clm_launch *launch, const char **out);
+const clm_cl_program *clm_cl_program_find(const clm_cl_device *d, const char *text, const char *defines);
+clm_status clm_cl_program_add(clm_cl_device *d, const char *text, const char *defines, cl_program program, const char *suffix);
+/* common.cl before `body`; free with free(). */
+clm_status clm_cl_compose(const char *body, const char *name, char **out);
+/* From disk or from source; a failure is that of `launch`. */
+clm_status clm_cl_obtain(clm_cl_device *d, const clm_launch *launch, const char *text, const char *defines, cl_program *out);
 void clm_cl_programs_free(clm_cl_device *d);
+
+/* batch.c */
+clm_status clm_cl_build(clm_device *d, const clm_launch *launches, size_t count);
 
 /* binaries.c: program binaries on disk. */
 void clm_cl_cache_open(clm_cl_device *d);

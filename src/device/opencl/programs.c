@@ -1,5 +1,6 @@
 /* Programs: source text is found (generated, in the directory CLMAML_KERNEL_DIR, or embedded), built once per text and defines,
  * and kept until the device is closed. Binaries of earlier processes are taken from disk where there are any. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,8 @@ static clm_status load_file(const char *name, char **out) {
     return clm_fail(CLM_E_ARG, "there is no kernel file %s", name);
 }
 
-/* common.cl, then `body`; the line numbers of build logs are those of the body's own file. */
-static clm_status compose(const char *body, const char *name, char **out) {
+/* The line numbers of build logs are those of the body's own file. */
+clm_status clm_cl_compose(const char *body, const char *name, char **out) {
     char *common = NULL;
     *out = NULL;
     CLM_TRY(load_file("common.cl", &common));
@@ -41,7 +42,7 @@ static clm_status compose(const char *body, const char *name, char **out) {
     return *out ? CLM_OK : CLM_E_MEMORY;
 }
 
-/* The whole text of a kernel file, read once per device. */
+/* A kernel file, read once per device. */
 static clm_status file_text(clm_cl_device *d, const char *file, const char **out) {
     for (size_t i = 0; i < d->source_count; i++) {
         if (!strcmp(d->sources[i].file, file)) {
@@ -49,20 +50,24 @@ static clm_status file_text(clm_cl_device *d, const char *file, const char **out
             return CLM_OK;
         }
     }
-    char *body = NULL, *text = NULL, *name = NULL;
+    char *body = NULL, *name = NULL;
     clm_status status = CLM_OK;
     CLM_GOTO(load_file(file, &body));
-    CLM_GOTO(compose(body, file, &text));
     if (!(name = clm_strdup(file))) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(clm_grow(&d->sources, &d->source_capacity, d->source_count + 1, sizeof *d->sources));
-    d->sources[d->source_count++] = (clm_cl_source){.file = name, .text = text};
-    *out = text;
-    name = text = NULL;
+    d->sources[d->source_count++] = (clm_cl_source){.file = name, .text = body};
+    *out = body;
+    name = body = NULL;
 out:
     free(body);
-    free(text);
     free(name);
     return status;
+}
+
+clm_status clm_cl_text(clm_cl_device *d, const clm_launch *launch, const char **out) {
+    if (launch->file) return file_text(d, launch->file, out);
+    *out = launch->source;
+    return CLM_OK;
 }
 
 /* ---- building ---- */
@@ -98,9 +103,8 @@ static clm_status build(clm_cl_device *d, const clm_launch *launch, const char *
     return CLM_OK;
 }
 
-/* From disk or from source. */
-static clm_status obtain(clm_cl_device *d, const clm_launch *launch, const char *text, cl_program *out) {
-    char *options = clm_format("-cl-mad-enable %s", launch->defines ? launch->defines : "");
+clm_status clm_cl_obtain(clm_cl_device *d, const clm_launch *launch, const char *text, const char *defines, cl_program *out) {
+    char *options = clm_format("-cl-mad-enable %s", defines);
     if (!options) return CLM_E_MEMORY;
     clm_status status = CLM_OK;
     *out = clm_cl_cache_load(d, text, options);
@@ -109,7 +113,12 @@ static clm_status obtain(clm_cl_device *d, const clm_launch *launch, const char 
     return status;
 }
 
-static const clm_cl_program *find(const clm_cl_device *d, uint64_t hash, const char *text, const char *defines) {
+static uint64_t hash_of(const char *text, const char *defines) {
+    return clm_hash_text(clm_hash_text(CLM_HASH_SEED, text), defines);
+}
+
+const clm_cl_program *clm_cl_program_find(const clm_cl_device *d, const char *text, const char *defines) {
+    uint64_t hash = hash_of(text, defines);
     for (size_t i = 0; i < d->program_count; i++) {
         const clm_cl_program *p = &d->programs[i];
         if (p->hash == hash && !strcmp(p->defines, defines) && !strcmp(p->text, text)) return p;
@@ -117,15 +126,13 @@ static const clm_cl_program *find(const clm_cl_device *d, uint64_t hash, const c
     return NULL;
 }
 
-static clm_status add(clm_cl_device *d, const clm_launch *launch, uint64_t hash, const char *text, const char *defines,
-                      cl_program *out) {
-    clm_cl_program entry = {.hash = hash};
+clm_status clm_cl_program_add(clm_cl_device *d, const char *text, const char *defines, cl_program program, const char *suffix) {
+    clm_cl_program entry = {.hash = hash_of(text, defines), .program = program};
     clm_status status = CLM_OK;
     CLM_GOTO(clm_grow(&d->programs, &d->program_capacity, d->program_count + 1, sizeof *d->programs));
     if (!(entry.text = clm_strdup(text)) || !(entry.defines = clm_strdup(defines))) CLM_GOTO(CLM_E_MEMORY);
-    CLM_GOTO(obtain(d, launch, text, &entry.program));
+    snprintf(entry.suffix, sizeof entry.suffix, "%s", suffix);
     d->programs[d->program_count++] = entry;
-    *out = entry.program;
     return CLM_OK;
 out:
     free(entry.text);
@@ -133,24 +140,20 @@ out:
     return status;
 }
 
-clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, cl_program *out) {
+clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, const clm_cl_program **out) {
     const char *text = NULL, *defines = launch->defines ? launch->defines : "";
-    char *generated = NULL;
+    char *whole = NULL;
+    cl_program program = NULL;
     clm_status status = CLM_OK;
-    if (launch->file) {
-        CLM_GOTO(file_text(d, launch->file, &text));
-    } else {
-        CLM_GOTO(compose(launch->source, "generated", &generated));
-        text = generated;
-    }
-    uint64_t hash = clm_hash_text(clm_hash_text(CLM_HASH_SEED, text), defines);
-    const clm_cl_program *known = find(d, hash, text, defines);
-    if (known)
-        *out = known->program;
-    else
-        CLM_GOTO(add(d, launch, hash, text, defines, out));
+    CLM_TRY(clm_cl_text(d, launch, &text));
+    if ((*out = clm_cl_program_find(d, text, defines))) return CLM_OK;
+    CLM_GOTO(clm_cl_compose(text, launch->file ? launch->file : "generated", &whole));
+    CLM_GOTO(clm_cl_obtain(d, launch, whole, defines, &program));
+    status = clm_cl_program_add(d, text, defines, program, "");
+    if (status == CLM_OK) *out = clm_cl_program_find(d, text, defines);
+    else clReleaseProgram(program);
 out:
-    free(generated);
+    free(whole);
     return status;
 }
 

@@ -1,0 +1,119 @@
+/* Many kernels in one program. Building a program has a price of its own (a fifth of a second on PoCL, which reads its library of
+ * built-in functions each time), so the texts of many launches are joined and built at once.
+ *
+ * To live side by side, every text gets a suffix: its kernels and static functions are renamed by macros, its defines come as
+ * #define lines, and every macro it makes is undefined behind it. A joined text that does not build is given up without a word: each
+ * launch then builds its own text, and the error is told there, with the right name.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "device/opencl/opencl.h"
+
+enum { MOST_TEXTS = 16, NAME = 64 };
+
+typedef struct member {
+    const char *text, *defines;
+    char suffix[24];
+} member;
+
+static size_t word_length(const char *c) {
+    return strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+}
+
+/* The name that a line declares to the rest of the program: of a kernel or static function (word before the first parenthesis) or of
+ * a macro. */
+static bool declared_name(const char *line, size_t length, bool macros, char *name) {
+    const char *start = NULL;
+    size_t n = 0;
+    if (macros && length > 8 && !strncmp(line, "#define ", 8)) {
+        start = line + 8;
+        n = word_length(start);
+    } else if (!macros && (!strncmp(line, "__kernel ", 9) || !strncmp(line, "static ", 7))) {
+        const char *open = memchr(line, '(', length);
+        for (start = open; start && start > line && word_length(start - 1); start--) n++;
+    }
+    if (!n || n >= NAME) return false;
+    memcpy(name, start, n);
+    name[n] = 0;
+    return true;
+}
+
+/* One line for every declared name: format takes the name and, if it has a second %s, the suffix. */
+static void each_name(clm_text *out, const member *m, bool macros, const char *directive, const char *suffix) {
+    char name[NAME];
+    for (const char *line = m->text; *line;) {
+        size_t length = strcspn(line, "\n");
+        if (declared_name(line, length, macros, name)) {
+            if (suffix) clm_text_add(out, "%s %s %s%s\n", directive, name, name, suffix);
+            else clm_text_add(out, "%s %s\n", directive, name);
+        }
+        line += length + (line[length] == '\n');
+    }
+}
+
+/* " -DA=1 -DB=2" as directives; `undo` undefines them. */
+static void each_define(clm_text *out, const member *m, bool undo) {
+    for (const char *c = m->defines; (c = strstr(c, "-D")); c++) {
+        const char *name = c + 2, *value;
+        size_t n = word_length(name), v;
+        value = name[n] == '=' ? name + n + 1 : "1";
+        v = strcspn(value, " ");
+        if (undo) clm_text_add(out, "#undef %.*s\n", (int)n, name);
+        else clm_text_add(out, "#define %.*s %.*s\n", (int)n, name, (int)v, value);
+    }
+}
+
+static void add_member(clm_text *out, const member *m) {
+    each_define(out, m, false);
+    each_name(out, m, false, "#define", m->suffix);
+    clm_text_add(out, "%s\n", m->text);
+    each_name(out, m, false, "#undef", NULL);
+    each_name(out, m, true, "#undef", NULL);
+    each_define(out, m, true);
+}
+
+static clm_status build_members(clm_cl_device *d, const clm_launch *launch, const member *members, size_t count) {
+    clm_text body = {0};
+    char *whole = NULL;
+    cl_program program = NULL;
+    clm_status status = CLM_OK;
+    for (size_t i = 0; i < count; i++) add_member(&body, &members[i]);
+    if (body.failed) CLM_GOTO(clm_fail(CLM_E_MEMORY, "building kernels: out of memory"));
+    CLM_GOTO(clm_cl_compose(body.data, "joined", &whole));
+    if (clm_cl_obtain(d, launch, whole, "", &program) != CLM_OK) goto out;
+    for (size_t i = 0; i < count && status == CLM_OK; i++) {
+        status = clm_cl_program_add(d, members[i].text, members[i].defines, program, members[i].suffix);
+        if (status == CLM_OK) clRetainProgram(program); /* each entry releases it once */
+    }
+    clReleaseProgram(program);
+out:
+    clm_text_free(&body);
+    free(whole);
+    return status;
+}
+
+clm_status clm_cl_build(clm_device *device, const clm_launch *launches, size_t count) {
+    clm_cl_device *d = clm_cl(device);
+    member members[MOST_TEXTS];
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        member m = {.defines = launches[i].defines ? launches[i].defines : ""};
+        CLM_TRY(clm_cl_text(d, &launches[i], &m.text));
+        bool known = clm_cl_program_find(d, m.text, m.defines) != NULL;
+        for (size_t k = 0; k < n && !known; k++) known = !strcmp(members[k].text, m.text) && !strcmp(members[k].defines, m.defines);
+        if (!known) {
+            uint64_t hash = clm_hash_text(clm_hash_text(CLM_HASH_SEED, m.text), m.defines);
+            snprintf(m.suffix, sizeof m.suffix, "_%016llx", (unsigned long long)hash);
+            members[n++] = m;
+        }
+        if (n == MOST_TEXTS || (n > 1 && i + 1 == count)) {
+            CLM_TRY(build_members(d, &launches[i], members, n));
+            n = 0;
+        }
+    }
+    return CLM_OK;
+}
