@@ -63,10 +63,10 @@ static clm_status begin_run(cli_trainer *t, const cli_checkpoint *checkpoint) {
     return CLM_OK;
 }
 
-static void print_plan(const cli_trainer *t, size_t evaluation) {
+static void print_plan(const cli_trainer *t) {
     static const char *const names[] = {"auto", "store", "recompute"};
     clm_meta_plan plan = clm_meta_get_plan(t->meta);
-    size_t twin = t->first_order ? clm_meta_get_plan(t->first_order).bytes : 0;
+    size_t evaluation = t->evaluation_bytes, twin = t->first_order ? clm_meta_get_plan(t->first_order).bytes : 0;
     const clm_device_info *info = clm_device_get_info(t->device);
     printf("device\n  %s (%s), %u compute units, %s\n", info->name, info->platform, info->compute_units,
            cli_bytes((double)info->global_memory).s);
@@ -177,10 +177,9 @@ static clm_status train(cli_trainer *t, cli_args *args, bool *stopped) {
     t->last_checkpoint = UINT64_MAX;
     CLI_GOTO(t->settings.resume ? settle_resumed(&t->settings, args, &checkpoint) : settle_new(&t->settings, args));
     CLI_GOTO(cli_trainer_open(t, checkpoint.archive && checkpoint.model[0] ? checkpoint.model : NULL));
-    size_t evaluation = clm_device_allocated(t->device);
     if (checkpoint.archive) CLI_GOTO(restore(t, &checkpoint));
     cli_protocol_print(stdout, &t->settings, t->source, t->model);
-    print_plan(t, evaluation);
+    print_plan(t);
     CLI_GOTO(begin_run(t, &checkpoint));
     CLI_GOTO(prepare(t));
     cli_signals_catch();

@@ -114,6 +114,7 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
     CLI_TRY(clm_device_open(&t->device, t->settings.device[0] ? t->settings.device : NULL));
     CLI_TRY(open_evaluator(t));
+    t->evaluation_bytes = clm_device_allocated(t->device);
     CLI_TRY(open_meta(t));
     CLI_TRY(allocate(t));
     return initialise(t);

@@ -17,6 +17,7 @@ typedef struct cli_trainer {
     double weights[CLI_MAX_STEPS];
     cli_run run;
     bool regression, validates;
+    size_t evaluation_bytes; /* device memory of the evaluator */
 
     float *support_x, *support_y, *query_x, *query_y;
     double *gradient, *other; /* as long as the longest parameter */
