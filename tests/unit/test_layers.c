@@ -28,7 +28,7 @@ static const layer layers[] = {
     {"src/graph/", {"base/", "graph/", "ops/op.h", "ops/opcodes.h"}, {"status.h", "graph.h"}, false, false},
     {"src/autodiff/", {"base/", "graph/", "autodiff/", "ops/op.h", "ops/opcodes.h"}, {"status.h", "graph.h"}, false, false},
     {"src/ops/", {"base/", "graph/", "ops/", "program/lower.h"}, {"status.h", "graph.h", "device.h"}, false, false},
-    {"src/device/", {"base/", "device/backend.h"}, {"status.h", "device.h"}, false, false},
+    {"src/device/", {"base/", "device/backend.h", "device/spec.h"}, {"status.h", "device.h"}, false, false},
     {"src/device/host/", {"base/", "device/backend.h", "device/host/"}, {"status.h", "device.h"}, false, false},
     {"src/device/opencl/", {"base/", "device/backend.h", "device/opencl/"}, {"status.h", "device.h"}, true, false},
     {"src/program/",
