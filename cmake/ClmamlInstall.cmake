@@ -1,0 +1,54 @@
+# Installation: program, library, headers, the package clMAML for find_package (target clMAML::clmaml), clmaml.pc, licence.
+# The installed tree can be moved: nothing in it names the prefix.
+include(CMakePackageConfigHelpers)
+
+set(CLMAML_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/clMAML)
+file(RELATIVE_PATH clmaml_bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+file(RELATIVE_PATH clmaml_pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+if(APPLE)
+  set(clmaml_origin @loader_path)
+else()
+  set(clmaml_origin "$ORIGIN")
+endif()
+set_target_properties(clmaml_program PROPERTIES INSTALL_RPATH "${clmaml_origin}/${clmaml_bin_to_lib}")
+
+install(TARGETS clmaml EXPORT clMAMLTargets
+  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS clmaml_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(DIRECTORY include/clmaml DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# ---- find_package ----
+install(EXPORT clMAMLTargets NAMESPACE clMAML:: DESTINATION ${CLMAML_PACKAGE_DIR})
+configure_package_config_file(cmake/clMAMLConfig.cmake.in ${PROJECT_BINARY_DIR}/clMAMLConfig.cmake
+  INSTALL_DESTINATION ${CLMAML_PACKAGE_DIR} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/clMAMLConfigVersion.cmake
+  VERSION ${PROJECT_VERSION} COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/clMAMLConfig.cmake ${PROJECT_BINARY_DIR}/clMAMLConfigVersion.cmake
+  DESTINATION ${CLMAML_PACKAGE_DIR})
+
+# ---- pkg-config ----
+# A static library does not carry what it needs: everyone who links with it does.
+set(clmaml_pc_private .private)
+if(NOT BUILD_SHARED_LIBS)
+  set(clmaml_pc_private "")
+endif()
+configure_file(cmake/clmaml.pc.in ${PROJECT_BINARY_DIR}/clmaml.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/clmaml.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# ---- the test: install, move the tree, build examples/ against it in both ways, run one of each ----
+if(CLMAML_BUILD_TESTS)
+  set(clmaml_sanitize_flag "")
+  if(CLMAML_SANITIZE)
+    set(clmaml_sanitize_flag -fsanitize=${CLMAML_SANITIZE})
+  endif()
+  add_test(NAME install COMMAND ${CMAKE_COMMAND}
+    -DBUILD_DIR=${PROJECT_BINARY_DIR} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DCONFIG=$<CONFIG> -DLIBDIR=${CMAKE_INSTALL_LIBDIR}
+    -DINCLUDEDIR=${CMAKE_INSTALL_INCLUDEDIR} -DBINDIR=${CMAKE_INSTALL_BINDIR} -DGENERATOR=${CMAKE_GENERATOR}
+    -DCC=${CMAKE_C_COMPILER} -DFLAGS=${clmaml_sanitize_flag} -DPKG_CONFIG=${PKG_CONFIG_EXECUTABLE} -DVERSION=${PROJECT_VERSION}
+    -P ${PROJECT_SOURCE_DIR}/cmake/test_install.cmake)
+  set_tests_properties(install PROPERTIES LABELS install TIMEOUT 900
+    ENVIRONMENT CLMAML_CACHE_DIR=${PROJECT_BINARY_DIR}/install-test-cache)
+endif()

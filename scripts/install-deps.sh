@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Installs what building clMAML needs, on Debian and its relatives: only what is missing, with sudo only when not root.
+#
+#   scripts/install-deps.sh           to build and to train
+#   scripts/install-deps.sh --tests   and to run the tests
+set -euo pipefail
+
+readonly BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config ocl-icd-opencl-dev opencl-c-headers pocl-opencl-icd
+    libjansson-dev libzip-dev libpng-dev)
+readonly TEST_PACKAGES=(check oclgrind mesa-opencl-icd)
+readonly ATTEMPTS=4
+
+say() { printf 'install-deps: %s\n' "$*"; }
+
+fail() {
+    printf 'install-deps: %s\n' "$*" >&2
+    exit 1
+}
+
+# What a system without apt-get must have, in words that fit any of them.
+check_by_hand() {
+    local missing=() library program
+    for program in cc cmake ninja pkg-config; do
+        command -v "$program" >/dev/null || missing+=("$program")
+    done
+    for library in OpenCL jansson libzip libpng ${1:+check}; do
+        pkg-config --exists "$library" 2>/dev/null || missing+=("$library (development files)")
+    done
+    if [ ${#missing[@]} -eq 0 ]; then
+        say "no apt-get on this system, but everything needed is there"
+        return
+    fi
+    printf 'install-deps: this system has no apt-get, so the packages must be installed by hand. Missing:\n' >&2
+    printf '  %s\n' "${missing[@]}" >&2
+    cat >&2 <<'TEXT'
+Needed in all: a C11 compiler, CMake 3.22 or later, Ninja, pkg-config, the OpenCL headers and ICD loader, an OpenCL driver (that
+of your GPU, or PoCL for the CPU), and the development files of jansson, libzip and libpng; for the tests, Check.
+  Fedora      dnf install gcc cmake ninja-build pkgconf ocl-icd-devel opencl-headers pocl jansson-devel libzip-devel libpng-devel check-devel
+  Arch Linux  pacman -S gcc cmake ninja pkgconf ocl-icd opencl-headers pocl jansson libzip libpng check
+  openSUSE    zypper install gcc cmake ninja pkgconf ocl-icd-devel opencl-headers pocl libjansson-devel libzip-devel libpng16-devel check-devel
+TEXT
+    exit 1
+}
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# apt-get as root, without questions, waiting for another apt-get to finish.
+apt() { "${ROOT[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"; }
+
+# Package servers fail now and then: a few attempts, further and further apart.
+update_lists() {
+    local attempt
+    for ((attempt = 1; attempt <= ATTEMPTS; attempt++)); do
+        apt update -o APT::Update::Error-Mode=any && return
+        [ "$attempt" -eq "$ATTEMPTS" ] && break
+        say "apt-get update failed (attempt $attempt of $ATTEMPTS); again in $((5 * attempt)) s"
+        sleep $((5 * attempt))
+    done
+    say "apt-get update keeps failing; going on with the package lists there are"
+}
+
+main() {
+    local tests="" packages=("${BUILD_PACKAGES[@]}") missing=() package
+    case "${1:-}" in
+    "") ;;
+    --tests) tests=yes packages+=("${TEST_PACKAGES[@]}") ;;
+    -h | --help)
+        sed -n '2,5s/^# \{0,1\}//p' "$0"
+        return
+        ;;
+    *) fail "unknown argument '$1'; usage: $0 [--tests]" ;;
+    esac
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+        check_by_hand "$tests"
+        return
+    fi
+    for package in "${packages[@]}"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    if [ ${#missing[@]} -eq 0 ]; then
+        say "everything is installed already"
+        return
+    fi
+    ROOT=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null ||
+            fail "there is no sudo here; as root, run: apt-get install --no-install-recommends ${missing[*]}"
+        ROOT=(sudo)
+    fi
+    say "installing ${missing[*]}"
+    update_lists
+    apt install -y --no-install-recommends "${missing[@]}" ||
+        fail "apt-get could not install: ${missing[*]}; see its messages above"
+}
+
+main "$@"
