@@ -1,0 +1,233 @@
+/* See meta_setup.h. */
+#include "support/meta_setup.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "device/backend.h"
+#include "support/numbers.h"
+#include "support/run.h"
+
+const clm_test_algorithm clm_test_algorithms[CLM_TEST_ALGORITHMS] = {
+    {.name = "maml"},
+    {.name = "first order", .first_order = true},
+    {.name = "anil", .head_only = true},
+    {.name = "rates per step, multi-step loss", .rates = CLM_RATES_PER_STEP, .multi_step = true},
+    {.name = "rates per element", .rates = CLM_RATES_PER_ELEMENT},
+    {.name = "sums, multi-step loss", .sum = true, .multi_step = true},
+    {.name = "anil, rates per element, multi-step loss", .head_only = true, .rates = CLM_RATES_PER_ELEMENT, .multi_step = true},
+    {.name = "first order, anil, rates per step, multi-step loss",
+     .first_order = true,
+     .head_only = true,
+     .rates = CLM_RATES_PER_STEP,
+     .multi_step = true},
+};
+
+/* ---- nets ---- */
+
+#define CONV(filters, more) "{\"op\": \"conv2d\", \"out\": " filters ", \"pad\": 1}, {\"op\": \"batchnorm\"}, " more ", "
+#define LINEAR(out) "{\"op\": \"linear\", \"out\": " out "}"
+
+static const struct {
+    const char *json, *head; /* head: prefix of the last layer's names */
+    clm_loss loss;
+    double inner_lr;
+} nets[] = {
+    {"{\"in_shape\": [2], \"layers\": [" LINEAR("7") ", {\"op\": \"tanh\"}, " LINEAR("6") ", {\"op\": \"tanh\"}, " LINEAR(
+         "1") "]}",
+     "4.", CLM_LOSS_MSE, 0.2},
+    {"{\"in_shape\": [4], \"layers\": [" LINEAR("8") ", {\"op\": \"relu\"}, " LINEAR("3") "]}", "2.", CLM_LOSS_CROSS_ENTROPY,
+     0.3},
+    {"{\"in_shape\": [1, 8, 8], \"layers\": [" CONV("4", "{\"op\": \"relu\"}, {\"op\": \"maxpool\", \"kernel\": 2}")
+         CONV("4", "{\"op\": \"relu\"}") "{\"op\": \"flatten\"}, " LINEAR("3") "]}",
+     "8.", CLM_LOSS_CROSS_ENTROPY, 0.2},
+    {"{\"in_shape\": [3, 5, 4], \"layers\": [" CONV("4",
+                                                    "{\"op\": \"softplus\"}") "{\"op\": \"globalavgpool\"}, " LINEAR("3") "]}",
+     "4.", CLM_LOSS_CROSS_ENTROPY, 0.2},
+};
+
+clm_model *clm_test_model(clm_test_net net) {
+    clm_model *model = NULL;
+    CLM_TEST_OK(clm_model_parse(&model, nets[net].json, NULL));
+    return model;
+}
+
+clm_meta_options clm_test_options(clm_test_net net, const clm_test_algorithm *algorithm, int tasks, int steps) {
+    static const double weights[] = {0.5, 0.25, 1.5, 0.75, 1, 2, 0.5, 0.125};
+    const clm_test_algorithm *a = algorithm ? algorithm : &clm_test_algorithms[0];
+    clm_meta_options o = CLM_META_OPTIONS_INIT;
+    ck_assert_int_le(steps, (int)(sizeof weights / sizeof *weights));
+    o.tasks = tasks;
+    o.support = 6;
+    o.query = 5;
+    o.steps = steps;
+    o.inner_lr = nets[net].inner_lr;
+    o.loss = nets[net].loss;
+    o.first_order = a->first_order;
+    o.rates = a->rates;
+    if (a->sum) o.reduction = CLM_REDUCE_SUM;
+    if (a->sum) o.inner_lr /= o.support;
+    if (a->multi_step) o.step_weights = weights;
+    if (a->head_only) o.adapt = &nets[net].head;
+    if (a->head_only) o.n_adapt = 1;
+    return o;
+}
+
+void clm_test_randomise(clm_meta *meta, const clm_model *model, const clm_meta_options *options, uint64_t seed) {
+    clm_random r = clm_random_make(seed, 1);
+    clm_test_vector v = clm_test_values(meta, model);
+    size_t n = clm_model_param_elements(model);
+    for (size_t e = 0; e < v.n; e++) {
+        if (e < n)
+            v.data[e] += 0.3 * clm_random_normal(&r);
+        else
+            v.data[e] = options->inner_lr * (0.5 + clm_random_uniform(&r));
+    }
+    clm_test_set_values(meta, model, v.data);
+    clm_test_vector_free(&v);
+}
+
+clm_meta *clm_test_meta(clm_device *device, const clm_model *model, const clm_meta_options *options, uint64_t seed) {
+    clm_meta *meta = NULL;
+    CLM_TEST_OK(clm_meta_create(&meta, device, model, options));
+    clm_test_randomise(meta, model, options, seed);
+    return meta;
+}
+
+/* ---- batches ---- */
+
+clm_test_batch clm_test_batch_make(const clm_model *model, const clm_meta_options *options, uint64_t seed) {
+    clm_random r = clm_random_make(seed, 2);
+    clm_shape in = clm_model_in_shape(model), out = clm_model_out_shape(model);
+    bool labels = options->loss == CLM_LOSS_CROSS_ENTROPY;
+    size_t x = clm_shape_size(&in), y = labels ? 1 : clm_shape_size(&out);
+    clm_test_batch b;
+    for (int i = 0; i < 4; i++) {
+        size_t examples = (size_t)options->tasks * (size_t)(i < 2 ? options->support : options->query);
+        b.count[i] = examples * (i % 2 ? y : x);
+        b.data[i] = calloc(b.count[i], sizeof *b.data[i]);
+        for (size_t e = 0; e < b.count[i]; e++)
+            b.data[i][e] =
+                i % 2 && labels ? (float)clm_random_below(&r, (uint32_t)out.dim[out.rank - 1]) : (float)clm_random_normal(&r);
+    }
+    b.batch = (clm_batch){b.data[0], b.data[1], b.data[2], b.data[3]};
+    return b;
+}
+
+void clm_test_batch_free(clm_test_batch *batch) {
+    for (int i = 0; i < 4; i++) free(batch->data[i]);
+}
+
+/* ---- vectors ---- */
+
+void clm_test_vector_free(clm_test_vector *v) {
+    free(v->data);
+    *v = (clm_test_vector){0};
+}
+
+static double *extend(clm_test_vector *v, size_t n) {
+    v->data = realloc(v->data, (v->n + n + 1) * sizeof *v->data);
+    v->n += n;
+    return v->data + v->n - n;
+}
+
+static void append(clm_test_vector *v, clm_meta *meta, clm_quantity what, size_t index) {
+    size_t n = clm_meta_quantity_size(meta, what, index);
+    if (n) CLM_TEST_OK(clm_meta_read(meta, what, index, extend(v, n)));
+}
+
+clm_test_vector clm_test_gradient(clm_meta *meta, const clm_model *model) {
+    clm_test_vector v = {0};
+    for (size_t i = 0; i < clm_model_param_count(model); i++) append(&v, meta, CLM_Q_GRAD, i);
+    for (size_t i = 0; i < clm_model_param_count(model); i++) append(&v, meta, CLM_Q_RATE_GRAD, i);
+    return v;
+}
+
+clm_test_vector clm_test_values(clm_meta *meta, const clm_model *model) {
+    clm_test_vector v = {0};
+    for (size_t i = 0; i < clm_model_param_count(model); i++)
+        CLM_TEST_OK(clm_meta_get_param(meta, i, extend(&v, clm_shape_size(&clm_model_param(model, i)->shape))));
+    for (size_t i = 0; i < clm_model_param_count(model); i++)
+        if (clm_meta_rate_size(meta, i)) CLM_TEST_OK(clm_meta_get_rate(meta, i, extend(&v, clm_meta_rate_size(meta, i))));
+    return v;
+}
+
+void clm_test_set_values(clm_meta *meta, const clm_model *model, const double *values) {
+    for (size_t i = 0; i < clm_model_param_count(model); i++) {
+        CLM_TEST_OK(clm_meta_set_param(meta, i, values));
+        values += clm_shape_size(&clm_model_param(model, i)->shape);
+    }
+    for (size_t i = 0; i < clm_model_param_count(model); i++) {
+        if (clm_meta_rate_size(meta, i)) CLM_TEST_OK(clm_meta_set_rate(meta, i, values));
+        values += clm_meta_rate_size(meta, i);
+    }
+}
+
+clm_test_vector clm_test_results(clm_meta *meta, const clm_model *model, bool adapted) {
+    static const clm_quantity whole[] = {CLM_Q_SUPPORT_LOSS, CLM_Q_QUERY_LOSS, CLM_Q_QUERY_LOGITS, CLM_Q_SUPPORT_ACCURACY,
+                                         CLM_Q_QUERY_ACCURACY};
+    clm_test_vector v = {0};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) append(&v, meta, whole[i], 0);
+    for (size_t i = 0; adapted && i < clm_model_param_count(model); i++) append(&v, meta, CLM_Q_ADAPTED, i);
+    return v;
+}
+
+double clm_test_meta_loss(clm_meta *meta) {
+    clm_test_vector v = {0};
+    double sum = 0;
+    append(&v, meta, CLM_Q_QUERY_LOSS, 0);
+    for (size_t i = 0; i < v.n; i++) sum += v.data[i];
+    sum /= (double)v.n;
+    clm_test_vector_free(&v);
+    return sum;
+}
+
+void clm_test_expect_same(const clm_test_vector *a, const clm_test_vector *b, const char *what) {
+    ck_assert_msg(a->n == b->n, "%s: %zu numbers against %zu", what, a->n, b->n);
+    ck_assert_msg(memcmp(a->data, b->data, a->n * sizeof *a->data) == 0, "%s: not the same bits; they differ by %.3g", what,
+                  clm_test_difference(a->data, b->data, a->n));
+}
+
+void clm_test_expect_close(const clm_test_vector *a, const clm_test_vector *b, double tolerance, const char *what) {
+    ck_assert_msg(a->n == b->n, "%s: %zu numbers against %zu", what, a->n, b->n);
+    double difference = clm_test_difference(a->data, b->data, a->n);
+    ck_assert_msg(difference <= tolerance, "%s: they differ by %.3g, more than %.1g", what, difference, tolerance);
+    ck_assert_msg(clm_test_norm(a->data, a->n) > 0, "%s: all zeros", what);
+}
+
+/* ---- devices ---- */
+
+clm_device *clm_test_open(int index) { return index == 0 ? clm_test_open_host() : clm_test_open_opencl(); }
+double clm_test_rounding(int device_index) { return device_index == 0 ? 1e-12 : 1e-5; }
+
+clm_test_counts clm_test_counted;
+static clm_backend counting;
+static const clm_backend *counted_backend;
+
+static clm_status counting_alloc(clm_device *d, size_t elements, clm_mem **out) {
+    clm_test_counted.allocations++;
+    if (elements > clm_test_counted.largest) clm_test_counted.largest = elements;
+    *out = NULL;
+    if (clm_test_counted.fail_at && clm_test_counted.allocations == clm_test_counted.fail_at)
+        return clm_fail(CLM_E_MEMORY, "this allocation was made to fail");
+    return counted_backend->alloc(d, elements, out);
+}
+
+static clm_status counting_make(clm_device *d, const clm_launch *launch, clm_kernel **out) {
+    clm_test_counted.launches_made++;
+    return counted_backend->make(d, launch, out);
+}
+
+void clm_test_count(clm_device *device) {
+    clm_test_counted = (clm_test_counts){0};
+    if (device->backend == &counting) return;
+    counted_backend = device->backend;
+    counting = *device->backend;
+    counting.alloc = counting_alloc;
+    counting.make = counting_make;
+    device->backend = &counting;
+}
