@@ -372,6 +372,6 @@ static void check_case(cli_report *report, const op_case *c, clm_device *device,
 void cli_doctor_operations(cli_report *report, clm_device *device, clm_device *host) {
     cli_report_line(report, "operations, relative error against the host reference");
     cli_report_line(report, "  %-26s %9s  %9s  %9s", "", "value", "adjoint", "tangents");
-    cli_report_line(report, "  %-26s %8s:  %8.0e:  %8.0e:", "allowed", "1e-05", tolerance[1], tolerance[2]);
+    cli_report_line(report, "  %-26s %9.0e  %9.0e  %9.0e", "allowed", tolerance[0], tolerance[1], tolerance[2]);
     for (size_t i = 0; i < CLI_COUNT(cases); i++) check_case(report, &cases[i], device, host);
 }

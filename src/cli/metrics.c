@@ -100,14 +100,14 @@ static clm_status open_file(FILE **file, const char *path, const char *temporary
     return *file ? CLM_OK : cli_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(errno));
 }
 
-clm_status cli_metrics_open(cli_metrics *m, const char *directory, uint64_t upto) {
+clm_status cli_metrics_open(cli_metrics *m, const char *directory, bool resumed, uint64_t upto) {
     char jsonl_temporary[CLI_PATH_MAX], csv_temporary[CLI_PATH_MAX];
     memset(m, 0, sizeof *m);
     CLI_TRY(cli_path(m->jsonl_path, directory, "metrics.jsonl"));
     CLI_TRY(cli_path(m->csv_path, directory, "metrics.csv"));
     CLI_TRY(cli_path(jsonl_temporary, directory, "metrics.jsonl.tmp"));
     CLI_TRY(cli_path(csv_temporary, directory, "metrics.csv.tmp"));
-    CLI_TRY(read_rows(m, upto));
+    if (resumed) CLI_TRY(read_rows(m, upto));
     CLI_TRY(open_file(&m->jsonl, m->jsonl_path, jsonl_temporary));
     CLI_TRY(open_file(&m->csv, m->csv_path, csv_temporary));
     fputs("iteration,kind", m->csv);

@@ -46,8 +46,9 @@ typedef struct cli_metrics {
 
 cli_row cli_row_empty(cli_row_kind kind, uint64_t iteration);
 
-/* Opens directory/metrics.jsonl and .csv. Rows of an earlier session up to `upto` updates are kept, what follows is cut off. */
-clm_status cli_metrics_open(cli_metrics *metrics, const char *directory, uint64_t upto);
+/* Opens directory/metrics.jsonl and .csv. `resumed`: rows of an earlier session up to `upto` updates are kept, what follows is
+ * cut off; otherwise the files begin anew. */
+clm_status cli_metrics_open(cli_metrics *metrics, const char *directory, bool resumed, uint64_t upto);
 /* Appends a row to memory and both files. */
 clm_status cli_metrics_add(cli_metrics *metrics, const cli_row *row);
 void cli_metrics_close(cli_metrics *metrics);

@@ -88,7 +88,7 @@ clm_status cli_run_begin(cli_run *run, const cli_settings *s, const clm_source *
     CLI_TRY(set_paths(run, s->run));
     CLI_TRY(cli_directory_make(run->checkpoints));
     CLI_TRY(write_config(run, s, source, model, device));
-    return cli_metrics_open(&run->metrics, run->directory, 0);
+    return cli_metrics_open(&run->metrics, run->directory, false, 0);
 }
 
 clm_status cli_run_continue(cli_run *run, const cli_settings *s, const clm_source *source, const clm_model *model,
@@ -96,7 +96,7 @@ clm_status cli_run_continue(cli_run *run, const cli_settings *s, const clm_sourc
     CLI_TRY(set_paths(run, s->run));
     CLI_TRY(cli_directory_make(run->checkpoints));
     CLI_TRY(write_config(run, s, source, model, device));
-    return cli_metrics_open(&run->metrics, run->directory, iteration);
+    return cli_metrics_open(&run->metrics, run->directory, true, iteration);
 }
 
 void cli_run_close(cli_run *run) { cli_metrics_close(&run->metrics); }

@@ -156,6 +156,19 @@ clm_status cli_settings_step_weights(const cli_settings *s, double *weights, siz
     return CLM_OK;
 }
 
+const char *cli_settings_difference(const cli_settings *a, const cli_settings *b) {
+    if (strcmp(a->source, b->source) != 0) return "source";
+    for (const cli_option *option = cli_settings_options; option->name; option++) {
+        if (option->flags & (CLI_NOT_SAVED | CLI_MOVABLE)) continue;
+        json_t *x = cli_option_to_json(option, a), *y = cli_option_to_json(option, b);
+        bool same = json_equal(x, y);
+        json_decref(x);
+        json_decref(y);
+        if (!same) return option->name;
+    }
+    return NULL;
+}
+
 static clm_status contradiction(const cli_option *option, const json_t *stored, const json_t *given, const char *run) {
     char *was = json_dumps(stored, JSON_ENCODE_ANY), *is = json_dumps(given, JSON_ENCODE_ANY);
     clm_status status = cli_usage("--%s %s contradicts %s, which was started with %s; leave it out, or start another run",

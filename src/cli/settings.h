@@ -52,6 +52,9 @@ clm_status cli_settings_check(const cli_settings *settings);
 /* Merges the command line into a stored run's settings: what may move does, what contradicts is an error that names both. */
 clm_status cli_settings_resume(cli_settings *stored, const cli_settings *given, const bool *is_given, const char *run);
 
+/* The name of a setting that makes two runs different ones, or NULL. */
+const char *cli_settings_difference(const cli_settings *a, const cli_settings *b);
+
 /* Row number of an option. */
 int cli_settings_row(const char *name);
 

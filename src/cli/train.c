@@ -30,9 +30,14 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
     if (!s->run[0]) return cli_usage("--resume needs --run DIR, the directory of the run to go on with");
     if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(s, args->positional[0]));
     CLI_TRY(cli_run_load_settings(s->run, &stored));
-    CLI_TRY(cli_settings_resume(&stored, s, args->given, s->run));
     CLI_TRY(cli_run_checkpoint_path(path, s->run, "last"));
-    if (cli_path_exists(path)) CLI_TRY(cli_checkpoint_load(checkpoint, path));
+    if (cli_path_exists(path)) {
+        const char *difference;
+        CLI_TRY(cli_checkpoint_load(checkpoint, path));
+        if ((difference = cli_settings_difference(&stored, &checkpoint->settings)))
+            return cli_fail(CLM_E_FORMAT, "%s belongs to another run than %s: they differ in %s", path, s->run, difference);
+    }
+    CLI_TRY(cli_settings_resume(&stored, s, args->given, s->run));
     *s = stored;
     return cli_settings_check(s);
 }
@@ -53,11 +58,9 @@ static clm_status restore(cli_trainer *t, const cli_checkpoint *checkpoint) {
 
 static clm_status begin_run(cli_trainer *t, const cli_checkpoint *checkpoint) {
     const cli_settings *s = &t->settings;
-    if (!s->resume) return cli_run_begin(&t->run, s, t->source, t->model, t->device);
-    uint64_t from = checkpoint->archive ? t->last_checkpoint : 0;
-    CLI_TRY(cli_run_continue(&t->run, s, t->source, t->model, t->device, from));
+    if (!s->resume || !checkpoint->archive) return cli_run_begin(&t->run, s, t->source, t->model, t->device);
+    CLI_TRY(cli_run_continue(&t->run, s, t->source, t->model, t->device, t->last_checkpoint));
     cli_metrics *metrics = &t->run.metrics;
-    if (!checkpoint->archive) metrics->count = 0;
     for (size_t i = 0; i < metrics->count; i++)
         t->seconds_before = fmax(t->seconds_before, metrics->rows[i].value[CLI_METRIC_SECONDS]);
     return CLM_OK;
@@ -79,8 +82,7 @@ static void print_plan(const cli_trainer *t) {
     fflush(stdout);
 }
 
-static clm_status prepare(cli_trainer *t) {
-    double began = cli_clock();
+static clm_status prepare(cli_trainer *t, double began) {
     CLI_TRY(clm_meta_prepare(t->meta));
     if (t->first_order) CLI_TRY(clm_meta_prepare(t->first_order));
     printf("ready in %.1f s: %zu kernels built from source, %s of device memory allocated\n\n", cli_clock() - began,
@@ -177,11 +179,14 @@ static clm_status train(cli_trainer *t, cli_args *args, bool *stopped) {
     t->last_checkpoint = UINT64_MAX;
     CLI_GOTO(t->settings.resume ? settle_resumed(&t->settings, args, &checkpoint) : settle_new(&t->settings, args));
     CLI_GOTO(cli_trainer_open(t, checkpoint.archive && checkpoint.model[0] ? checkpoint.model : NULL));
-    if (checkpoint.archive) CLI_GOTO(restore(t, &checkpoint));
     cli_protocol_print(stdout, &t->settings, t->source, t->model);
+    fflush(stdout);
+    double began = cli_clock();
+    CLI_GOTO(cli_trainer_plan(t));
+    if (checkpoint.archive) CLI_GOTO(restore(t, &checkpoint));
     print_plan(t);
     CLI_GOTO(begin_run(t, &checkpoint));
-    CLI_GOTO(prepare(t));
+    CLI_GOTO(prepare(t, began));
     cli_signals_catch();
     CLI_GOTO(cli_trainer_loop(t, stopped));
     if (!*stopped) CLI_GOTO(test_held_out(t, stopped));

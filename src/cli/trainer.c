@@ -111,7 +111,10 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     t->best_score = NAN;
     CLI_TRY(cli_setup_source(&t->source, &t->settings));
     CLI_TRY(check_data(t));
-    CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
+    return cli_setup_model(&t->model, &t->settings, t->source, json);
+}
+
+clm_status cli_trainer_plan(cli_trainer *t) {
     CLI_TRY(clm_device_open(&t->device, t->settings.device[0] ? t->settings.device : NULL));
     CLI_TRY(open_evaluator(t));
     t->evaluation_bytes = clm_device_allocated(t->device);

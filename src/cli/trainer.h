@@ -30,8 +30,10 @@ typedef struct cli_trainer {
     cli_progress_state state;
 } cli_trainer;
 
-/* Opens source, model and device, plans everything. `json` (may be NULL): the model as a checkpoint keeps it. */
+/* Opens source and model. `json` (may be NULL): the model as a checkpoint keeps it. */
 clm_status cli_trainer_open(cli_trainer *trainer, const char *json);
+/* Opens the device, plans everything, sets the initial parameters. */
+clm_status cli_trainer_plan(cli_trainer *trainer);
 void cli_trainer_close(cli_trainer *trainer);
 
 /* Trains from the meta-learner's iteration to settings.iterations, or until the user asks to stop. *stopped says which. */

@@ -1,0 +1,165 @@
+# Every mistake and mishap gives one clear line on stderr, an exit status that is not 0, and loses nothing.
+. "$(dirname "$0")/../support/cli.sh"
+
+# expect_no_run NAME STATUS PATTERN ARGUMENT..: an error before the run began, which leaves no run directory behind.
+expect_no_run() {
+    rm -rf "$work/new"
+    expect_error "$@" --run "$work/new"
+    [ ! -e "$work/new" ] || fail "$1: a run directory was left behind"
+}
+
+# ---- the command line ----
+expect_error "unknown command" 2 "unknown command 'trian'; did you mean 'train'" trian
+expect_error "unknown option" 2 "unknown option --inner-rl; did you mean --inner-lr" train sine --inner-rl 1
+expect_error "missing value" 2 "--ways needs a value" train glyphs --ways
+expect_error "not a number" 2 "--ways: 'five'" train glyphs --ways five
+expect_error "out of range" 2 "--shots: '0' is not a whole number from 1" train glyphs --shots 0
+expect_error "not a choice" 2 "--reduction: 'max' is not one of mean\|sum" train glyphs --reduction max
+expect_error "memory amount" 2 "--memory-limit: 'much'" train glyphs --memory-limit much
+expect_error "unknown preset" 2 "omniglot-5w1s" train --preset omniglot-5w1
+expect_error "no source" 2 "say what to train on" train
+expect_error "unknown source" 2 "did you mean glyphs" train glyph
+expect_error "one argument too many" 2 "one argument too many" train sine glyphs
+expect_error "both clips" 2 "exclude each other" train sine --clip-norm 1 --clip-value 1
+expect_error "loss weights" 2 "2 weights for --steps 3" train sine --steps 3 --multi-step 0.5,0.5
+expect_error "no parameter of that name" 2 "no parameter's name begins with 'head\.'" train sine --adapt head. --run "$work/new"
+expect_error "omniglot without data" 2 "needs --data" train omniglot
+expect_error "eval without argument" 2 "say what to evaluate" eval
+expect_error "verify without argument" 2 "say what to verify" verify
+
+# ---- devices ----
+expect_no_run "unknown device" 1 "no-such-device" train sine --device no-such-device
+expect_error "unknown device in doctor" 1 "no-such-device" doctor --device no-such-device
+mkdir "$work/empty"
+(
+    failures=0
+    OCL_ICD_VENDORS="$work/empty" OPENCL_VENDOR_PATH="$work/empty" CLMAML_DEVICE=
+    export OCL_ICD_VENDORS OPENCL_VENDOR_PATH CLMAML_DEVICE
+    expect_no_run "no platform" 1 "OpenCL" train sine
+    expect_success "devices without a platform" devices
+    expect_in "$work/out" "host" "devices without a platform"
+    exit $failures
+) || fail "without an OpenCL platform"
+
+# ---- data ----
+expect_no_run "no zips" 1 "$work/empty" train omniglot --data "$work/empty" --device host
+mkdir "$work/broken"
+printf 'PK\003\004 and then nothing' >"$work/broken/images_background.zip"
+cp "$work/broken/images_background.zip" "$work/broken/images_evaluation.zip"
+expect_no_run "truncated zip" 1 "images_(background|evaluation).zip" train omniglot --data "$work/broken" --device host
+
+png() { # a white picture of 8 x 8 pixels
+    printf '\211\120\116\107\015\012\032\012\000\000\000\015\111\110\104\122\000\000\000\010\000\000\000\010\010\000\000\000\000\341\144\341'
+    printf '\127\000\000\000\016\111\104\101\124\170\234\143\370\017\005\014\224\061\000\367\300\077\301\262\064\101\273\000\000\000\000\111'
+    printf '\105\116\104\256\102\140\202'
+}
+for split in train val test; do
+    for class in a b c d e; do
+        mkdir -p "$work/pictures/$split/$class"
+        for example in 1 2 3; do png >"$work/pictures/$split/$class/$example.png"; done
+    done
+done
+expect_no_run "more ways than classes" 1 "6" train "$work/pictures" --ways 6 --device host
+expect_no_run "more shots than images" 1 "(train|val|test)/[a-e]|class" train "$work/pictures" --shots 3 --device host
+rm "$work/pictures/train/b/2.png" "$work/pictures/train/b/3.png"
+expect_no_run "a class with too few images" 1 "b" train "$work/pictures" --device host
+echo "no picture" >"$work/pictures/train/b/2.png"
+expect_no_run "PNG that is none" 1 "b/2.png" train "$work/pictures" --device host
+
+# ---- models ----
+printf '{"data": "sine", "layers": [{"op": "linear", ' >"$work/cut.json"
+expect_no_run "malformed model" 1 "cut.json" train sine --model "$work/cut.json" --device host
+expect_no_run "malformed model as argument" 1 "cut.json" train "$work/cut.json" --device host
+printf '{"data": "sine", "layers": [{"op": "convoluted"}]}' >"$work/unknown.json"
+expect_no_run "unknown layer" 1 "convoluted" train "$work/unknown.json" --device host
+printf '{"data": "sine", "layers": [{"op": "linear", "out": 3}]}' >"$work/wide.json"
+expect_no_run "wrong output" 1 "wide.json" train "$work/wide.json" --device host
+expect_no_run "absent model" 1 "absent.json" train sine --model "$work/absent.json" --device host
+
+# ---- memory ----
+expect_no_run "memory limit too small" 1 "limit|memory" train sine --memory-limit 1K --device host
+
+# ---- the run directory ----
+if [ "$(id -u)" -eq 0 ]; then
+    readonly_directory=/proc/clmaml-run # not even root makes directories there
+else
+    mkdir "$work/readonly"
+    chmod 555 "$work/readonly"
+    readonly_directory=$work/readonly/run
+fi
+tiny_run "$readonly_directory" --iterations 2
+[ $status -eq 1 ] || fail "read-only run directory: exit status $status"
+[ "$(grep -c '' "$work/err")" -eq 1 ] || fail "read-only run directory: $(cat "$work/err")"
+expect_in "$work/err" "^clmaml: .*$readonly_directory" "read-only run directory"
+
+tiny_run "$work/run" --iterations 4 --checkpoint-every 2 --val-every 2
+[ $status -eq 0 ] || fail "a tiny run: $(cat "$work/err")"
+before=$(fingerprint "$work/run")
+# shellcheck disable=SC2086
+{
+    expect_error "run directory in use" 1 "holds a run already" $tiny --run "$work/run"
+    expect_error "not a run directory" 1 "not empty" $tiny --run "$work/pictures"
+    expect_error "contradiction" 2 "--inner-lr 0.5 contradicts .* 0.01" $tiny --run "$work/run" --resume --inner-lr 0.5
+    expect_error "another source" 2 "'glyphs' contradicts" train glyphs --run "$work/run" --resume
+    expect_error "fewer iterations" 2 "4 iterations already" train --run "$work/run" --resume --iterations 3
+    expect_error "resume without a run" 1 "holds no run" train --run "$work/empty" --resume
+}
+[ "$(fingerprint "$work/run")" = "$before" ] || fail "a refused command changed the run directory"
+
+# A full disk, as a limit on the size of files: the last checkpoint stays as it was.
+(
+    failures=0
+    trap '' XFSZ
+    ulimit -f 8
+    clmaml train --run "$work/run" --resume --iterations 8
+    [ $status -eq 1 ] || fail "full run directory: exit status $status"
+    [ "$(grep -c '' "$work/err")" -eq 1 ] || fail "full run directory: $(cat "$work/err")"
+    expect_in "$work/err" "^clmaml: .*$work/run" "full run directory"
+    exit $failures
+) || fail "full run directory"
+for name in last best; do
+    [ "$(cksum <"$work/run/checkpoints/$name.safetensors")" = "$(echo "$before" | grep "/$name.safetensors" | cut -d ' ' -f 1,2)" ] ||
+        fail "full run directory: $name.safetensors changed"
+done
+[ -z "$(find "$work/run" -name '*.tmp*')" ] || fail "full run directory: temporary files were left: $(find "$work/run" -name '*.tmp*')"
+
+# ---- checkpoints ----
+last=$work/run/checkpoints/last.safetensors
+cp "$last" "$work/good"
+size=$(wc -c <"$work/good")
+for length in 0 5 100 $((size / 2)) $((size - 1)); do
+    head -c "$length" "$work/good" >"$last"
+    expect_error "checkpoint cut to $length bytes" 1 "last.safetensors" train --run "$work/run" --resume --iterations 6
+    expect_error "eval of a checkpoint cut to $length bytes" 1 "last.safetensors" eval "$last" --device host --tasks 4
+done
+LC_ALL=C sed 's/\\"out\\": 40/\\"out\\": 41/; s/\\"out\\":40/\\"out\\":41/' "$work/good" >"$last"
+cmp -s "$work/good" "$last" && fail "wrong-shaped checkpoint: the test found nothing to change"
+expect_error "wrong-shaped checkpoint" 1 "last.safetensors" train --run "$work/run" --resume --iterations 6
+expect_error "eval of a wrong-shaped checkpoint" 1 "last.safetensors" eval "$last" --device host --tasks 4
+tiny_run "$work/other" --iterations 1 --seed 2
+cp "$work/other/checkpoints/last.safetensors" "$last"
+expect_error "another run's checkpoint" 1 "belongs to another run" train --run "$work/run" --resume --iterations 6
+cp "$work/good" "$last"
+expect_success "the checkpoint put back" train --run "$work/run" --resume --iterations 6
+expect_error "absent checkpoint" 1 "does not exist" eval "$work/nowhere"
+expect_error "run without checkpoint" 1 "holds no checkpoint" eval "$work/empty"
+
+# ---- numbers ----
+tiny_run "$work/nan" --iterations 60 --checkpoint-every 1 --val-every 1000 --optimizer sgd --outer-lr 1e6 --inner-lr 10
+[ $status -eq 1 ] || fail "loss that is not a number: exit status $status"
+[ "$(grep -c '' "$work/err")" -eq 1 ] || fail "loss that is not a number: $(cat "$work/err")"
+expect_in "$work/err" "^clmaml: iteration [0-9]+: .*checkpoint of iteration [0-9]+ is kept" "loss that is not a number"
+[ -s "$work/nan/checkpoints/last.safetensors" ] || fail "loss that is not a number: no checkpoint is left"
+
+# ---- reference files ----
+golden=$(dirname "$0")/../golden/mlp_sine_1step.safetensors
+head -c 4000 "$golden" >"$work/short.safetensors"
+expect_error "truncated reference" 1 "short.safetensors" verify --device host "$work/short.safetensors"
+expect_error "checkpoint as a reference" 1 "no reference file" verify --device host "$work/good"
+LC_ALL=C sed 's/out.meta_grad.0.weight/out.meta_grad.9.weight/' "$golden" >"$work/renamed.safetensors"
+expect_error "reference that lacks an array" 1 "out.meta_grad.0.weight" verify --device host "$work/renamed.safetensors"
+clmaml verify --device host --tolerance 0 "$golden"
+[ $status -eq 1 ] || fail "verify above the tolerance: exit status $status"
+expect_in "$work/out" "FAIL" "verify above the tolerance"
+
+finish

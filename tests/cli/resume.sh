@@ -1,0 +1,90 @@
+# A run that was stopped or killed and resumed is, bit for bit, the run that was never stopped.
+. "$(dirname "$0")/../support/cli.sh"
+
+settings="--iterations 40 --val-every 10 --checkpoint-every 4 --rates per-step --steps 2 --cosine --clip-norm 10"
+
+# same NAME RUN: its checkpoints and its metrics but for the times are those of the unbroken run.
+same() {
+    for checkpoint in last best; do
+        cmp "$work/whole/checkpoints/$checkpoint.safetensors" "$2/checkpoints/$checkpoint.safetensors" || fail "$1: $checkpoint.safetensors differs"
+    done
+    for run in "$work/whole" "$2"; do
+        sed 's/, "seconds": [^,}]*//; s/, "tasks_per_second": [^,}]*//' "$run/metrics.jsonl" >"$run.rows"
+        cut -d , -f 1-12 "$run/metrics.csv" >"$run.columns"
+    done
+    cmp "$work/whole.rows" "$2.rows" || fail "$1: metrics.jsonl differs"
+    cmp "$work/whole.columns" "$2.columns" || fail "$1: metrics.csv differs"
+    cmp "$work/whole/result.json" "$2/result.json" || fail "$1: result.json differs"
+}
+
+# shellcheck disable=SC2086
+{
+    tiny_run "$work/whole" $settings
+    [ $status -eq 0 ] || fail "unbroken run: $(cat "$work/err")"
+    for file in config.json metrics.jsonl metrics.csv curve.svg result.json checkpoints/last.safetensors checkpoints/best.safetensors; do
+        [ -s "$work/whole/$file" ] || fail "unbroken run: no $file"
+    done
+    [ "$(find "$work/whole/checkpoints" -name '0*.safetensors' | wc -l)" -eq 3 ] || fail "unbroken run: not three numbered checkpoints"
+
+    # In two sessions, the second with more iterations. The cosine's length is that of the first start, so it is given.
+    tiny_run "$work/longer" $settings --iterations 20 --cosine-over 40
+    tiny_run "$work/longer-whole" $settings --cosine-over 40
+    clmaml train --resume --run "$work/longer" --iterations 40
+    [ $status -eq 0 ] || fail "more iterations: $(cat "$work/err")"
+    cmp "$work/longer/checkpoints/best.safetensors" "$work/longer-whole/checkpoints/best.safetensors" >/dev/null 2>&1
+    sed 's/, "seconds".*//' "$work/longer/metrics.jsonl" >"$work/longer.rows"
+    sed 's/, "seconds".*//' "$work/longer-whole/metrics.jsonl" >"$work/longer-whole.rows"
+    cmp "$work/longer.rows" "$work/longer-whole.rows" || fail "more iterations: metrics differ"
+}
+
+# wait_for FILE PATTERN: until the file holds the pattern, at most 60 s.
+wait_for() {
+    for _ in $(seq 600); do
+        grep -q "$2" "$1" 2>/dev/null && return
+        sleep 0.1
+    done
+    fail "'$2' never appeared in $1"
+}
+
+# The same settings on many more tasks would be another run; a run is slow enough to be hit when every update writes a checkpoint.
+start() {
+    directory=$1
+    shift
+    # shellcheck disable=SC2086
+    "$CLMAML_PROGRAM" $tiny $settings --run "$directory" >"$work/out" 2>"$work/err" </dev/null &
+    child=$!
+}
+
+for signal in KILL INT TERM; do
+    run=$work/run-$signal
+    start "$run"
+    wait_for "$run/metrics.jsonl" '"iteration": 7,'
+    kill -$signal $child
+    wait $child
+    status=$?
+    if [ $status -eq 0 ]; then
+        echo "the run ended before signal $signal came; nothing was tested by it"
+    elif [ $signal = KILL ]; then
+        [ $status -eq 137 ] || fail "kill -9: exit status $status"
+    else
+        [ $status -eq 130 ] || fail "signal $signal: exit status $status: $(cat "$work/err")"
+        expect_in "$work/err" "clmaml train --resume --run $run" "signal $signal"
+    fi
+    expect_success "resume after $signal" train --resume --run "$run"
+    same "signal $signal" "$run"
+done
+
+# Killed before the first checkpoint, and while a line of metrics was being written.
+run=$work/early
+cp -r "$work/whole" "$run"
+rm -r "$run/checkpoints" "$run/result.json"
+expect_success "resume before the first checkpoint" train --resume --run "$run"
+same "before the first checkpoint" "$run"
+run=$work/cut
+cp -r "$work/whole" "$run"
+cp "$run/checkpoints/00000036.safetensors" "$run/checkpoints/last.safetensors"
+head -c -20 "$work/whole/metrics.jsonl" >"$run/metrics.jsonl"
+expect_success "resume with a line cut short" train --resume --run "$run"
+same "a line cut short" "$run"
+
+finish
