@@ -139,7 +139,7 @@ static clm_status read_in_shape(const json_t *json, clm_shape *out) {
         return clm_fail(CLM_E_FORMAT, "\"in_shape\" must be a list of 1 to 3 whole numbers");
     memset(out, 0, sizeof(*out));
     for (size_t i = 0; i < json_array_size(json); i++) {
-        double dim;
+        double dim = 0;
         clm_status status = read_whole(json_array_get(json, i), 1, &dim);
         if (status != CLM_OK) return clm_fail_in(status, "\"in_shape\", entry %zu", i);
         out->dim[out->rank++] = (int32_t)dim;
