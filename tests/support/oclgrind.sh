@@ -4,7 +4,8 @@ oclgrind=$1
 log=$2
 shift 2
 rm -f "$log"
-CK_FORK=no "$oclgrind" --data-races --uninitialized --check-api --max-errors 20 --log "$log" "$@"
+# Oclgrind 21.10 holds what clEnqueueFillBuffer filled for uninitialised even after a kernel has written it, so no poison here.
+CK_FORK=no CLMAML_TEST_NO_POISON=1 "$oclgrind" --data-races --uninitialized --check-api --max-errors 20 --build-options -cl-opt-disable --log "$log" "$@"
 status=$?
 if [ -s "$log" ]; then
     echo "Oclgrind reports:" >&2
