@@ -15,8 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/opencl/embedded.h"
 #include "graph/internal.h"
 #include "ops/op.h"
+#include "program/internal.h"
 #include "support/numbers.h"
 #include "support/op_instance.h"
 #include "support/report.h"
@@ -345,6 +347,55 @@ START_TEST(every_builder_has_a_row) {
 }
 END_TEST
 
+/* Kernel entry points that a program launches are struck off `missing` ("entry entry .. "). */
+static void strike_kernels(const clm_program *program, char *missing) {
+    for (size_t i = 0; i < program->n_steps; i++) {
+        const clm_launch_spec *spec = &program->steps[i].spec;
+        char word[96];
+        if (!spec->file) continue; /* generated */
+        snprintf(word, sizeof word, " %s ", spec->entry);
+        char *at = strstr(missing, word);
+        if (at) memset(at + 1, '-', strlen(word) - 2);
+    }
+}
+
+/* " entry entry .. " of all kernels/ files. */
+static void list_kernels(char *out, size_t size) {
+    static const char mark[] = "__kernel void ";
+    size_t used = (size_t)snprintf(out, size, " ");
+    for (const clm_embedded_kernel *k = clm_embedded_kernels; k->name; k++)
+        for (const char *at = strstr(k->source, mark); at; at = strstr(at, mark)) {
+            at += sizeof mark - 1;
+            used += (size_t)snprintf(out + used, size - used, "%.*s ", (int)strcspn(at, "( \n"), at);
+            ck_assert_uint_lt(used, size);
+        }
+}
+
+/* With the tiny set alone: it is what the checking implementations see. */
+START_TEST(every_kernel_has_a_row) {
+    char missing[4096];
+    list_kernels(missing, sizeof missing);
+    ck_assert_uint_gt(strlen(missing), 100);
+    clm_device *device = clm_test_open_opencl();
+    for (size_t i = 0; i < clm_test_case_count(); i++) {
+        if (clm_test_case(i)->flags & CLM_TEST_LARGE) continue;
+        clm_op_instance o;
+        clm_program *program;
+        clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
+        options.tasks = 2;
+        CLM_TEST_OK(clm_op_instance_make(&o, clm_test_case(i), 1u, 2));
+        clm_value outputs[CLM_TEST_MAX_OUTPUTS];
+        size_t n = clm_op_instance_outputs(&o, CLM_TEST_DEVICE_KINDS, outputs);
+        CLM_TEST_OK(clm_program_create(&program, device, o.graph, outputs, n, &options));
+        strike_kernels(program, missing);
+        clm_program_free(program);
+        clm_op_instance_free(&o);
+    }
+    clm_device_close(device);
+    ck_assert_msg(missing[strspn(missing, " -")] == 0, "kernels that no row launches:%s", missing);
+}
+END_TEST
+
 int main(void) {
     clm_test_seed();
     Suite *suite = suite_create("ops");
@@ -353,6 +404,7 @@ int main(void) {
         const TTest *test;
     } cases[] = {{"rows", every_operation_has_a_row},
                  {"builders", every_builder_has_a_row},
+                 {"kernels", every_kernel_has_a_row},
                  {"host", properties_on_host},
                  {"device", device_equals_reference}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -20,6 +20,7 @@ typedef enum clm_test_draw {
     CLM_TEST_WIDE,     /* [-95, 95]: where exp leaves the range of floats; at least 0.2 from 0 */
     CLM_TEST_DISTINCT, /* no two closer than 1/256, nor to any of CLM_TEST_BETWEEN */
     CLM_TEST_BETWEEN,  /* likewise, halfway between those of CLM_TEST_DISTINCT */
+    CLM_TEST_TIED,     /* whole numbers -1 .. 1, many of them equal: compared between implementations, not with differences */
     CLM_TEST_INDEX,    /* whole numbers 0 .. limit - 1; not differentiable */
     CLM_TEST_OUTSIDE   /* whole numbers -1 .. limit; not differentiable */
 } clm_test_draw;

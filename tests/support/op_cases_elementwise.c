@@ -65,6 +65,7 @@ static clm_value build_chain(clm_graph *g, const clm_value *x) {
 #define N CLM_TEST_NORMAL
 #define A CLM_TEST_AWAY
 #define P CLM_TEST_POSITIVE
+#define T CLM_TEST_TIED
 
 static const clm_op_case rows[] = {
     {"add", 0, build_add, 2, {{S3(3, 1, 5), N, 0}, {S2(4, 1), N, 0}}},
@@ -80,6 +81,8 @@ static const clm_op_case rows[] = {
     {"pow", 0, build_pow, 2, {{S2(5, 7), P, 0}, {S1(7), N, 0}}},
     {"maximum", 0, build_maximum, 2, {{S2(5, 7), CLM_TEST_DISTINCT, 0}, {S1(7), CLM_TEST_BETWEEN, 0}}},
     {"minimum", 0, build_minimum, 2, {{S2(5, 7), CLM_TEST_DISTINCT, 0}, {S2(5, 1), CLM_TEST_BETWEEN, 0}}},
+    {"maximum/ties", CLM_TEST_NO_DIFF, build_maximum, 2, {{S2(5, 7), T, 0}, {S1(7), T, 0}}},
+    {"minimum/ties", CLM_TEST_NO_DIFF, build_minimum, 2, {{S2(5, 7), T, 0}, {S1(7), T, 0}}},
     {"greater", CLM_TEST_FLAT, build_greater, 2, {{S2(5, 7), CLM_TEST_DISTINCT, 0}, {S1(7), CLM_TEST_BETWEEN, 0}}},
     {"greater/ties",
      CLM_TEST_FLAT | CLM_TEST_NO_DIFF,
@@ -93,7 +96,10 @@ static const clm_op_case rows[] = {
     {"scale", 0, build_scale, 1, X(N)},
     {"neg", 0, build_neg, 1, X(N)},
     {"abs", 0, build_abs, 1, X(A)},
+    {"abs/zero", CLM_TEST_NO_DIFF, build_abs, 1, X(T)},
     {"sign", CLM_TEST_FLAT, build_sign, 1, X(A)},
+    {"sign/zero", CLM_TEST_FLAT | CLM_TEST_NO_DIFF, build_sign, 1, X(T)},
+    {"step/zero", CLM_TEST_FLAT | CLM_TEST_NO_DIFF, build_step, 1, X(T)},
     {"step", CLM_TEST_FLAT, build_step, 1, X(A)},
     {"exp", 0, build_exp, 1, X(N)},
     {"log", 0, build_log, 1, X(P)},
@@ -112,6 +118,7 @@ static const clm_op_case rows[] = {
     {"softplus", 0, build_softplus, 1, X(N)},
     {"softplus/wide", 0, build_softplus, 1, WIDE},
     {"relu", 0, build_relu, 1, X(A)},
+    {"relu/zero", CLM_TEST_NO_DIFF, build_relu, 1, X(T)},
     {"leaky_relu", 0, build_leaky_relu, 1, X(A)},
     {"elu", 0, build_elu, 1, X(A)},
     {"elu/wide", 0, build_elu, 1, WIDE},

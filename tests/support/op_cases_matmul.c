@@ -95,6 +95,7 @@ static const clm_op_case rows[] = {
     {"conv2d_bwd_filter/grouped", 0, build_bwd_filter_grouped, 2, {{S4(2, 5, 4, 4), N, 0}, {S4(2, 5, 4, 6), N, 0}}},
     {"max_pool", 0, build_max_half, 1, {{S4(2, 5, 6, 3), D, 0}}},
     {"max_pool/overlap", 0, build_max_overlap, 1, {{S4(2, 5, 4, 3), D, 0}}},
+    {"max_pool/ties", CLM_TEST_NO_DIFF, build_max_overlap, 1, {{S4(2, 5, 4, 3), CLM_TEST_TIED, 0}}},
     {"max_pool/large", CLM_TEST_LARGE, build_max_half, 1, {{S4(2, 14, 14, 16), D, 0}}},
     {"avg_pool", 0, build_avg_half, 1, {{S4(2, 5, 6, 3), N, 0}}},
     {"avg_pool/overlap", 0, build_avg_overlap, 1, {{S4(2, 5, 4, 3), N, 0}}},

@@ -90,6 +90,7 @@ static const clm_op_case rows[] = {
     {"mean/two", 0, build_mean_two, 1, X3(N)},
     {"reduce_max/last", 0, build_max_last, 1, X3(D)},
     {"reduce_max/two", 0, build_max_two, 1, X3(D)},
+    {"reduce_max/ties", CLM_TEST_NO_DIFF, build_max_last, 1, X3(CLM_TEST_TIED)},
     {"sum_all", 0, build_sum_all, 1, {{S2(5, 7), N, 0}}},
     {"mean_all", 0, build_mean_all, 1, {{S2(5, 7), N, 0}}},
     {"per_task", 0, build_per_task, 2, {{S2(5, 7), N, 0}, {S1(7), N, 0}}},

@@ -147,13 +147,18 @@ void clm_op_instance_shift(clm_op_instance *o, double h) {
     }
 }
 
+size_t clm_op_instance_outputs(const clm_op_instance *o, unsigned kinds, clm_value *out) {
+    size_t n = 0;
+    for (int k = 0; k < o->n_outputs; k++)
+        if (kinds & CLM_TEST_KIND(o->output[k].kind)) out[n++] = o->output[k].v;
+    return n;
+}
+
 clm_status clm_op_instance_program(const clm_op_instance *o, clm_device *device, const clm_program_options *options,
                                    unsigned kinds, clm_program **out) {
     clm_value outputs[CLM_TEST_MAX_OUTPUTS];
-    size_t n = 0;
     *out = NULL;
-    for (int k = 0; k < o->n_outputs; k++)
-        if (kinds & CLM_TEST_KIND(o->output[k].kind)) outputs[n++] = o->output[k].v;
+    size_t n = clm_op_instance_outputs(o, kinds, outputs);
     CLM_TRY(clm_program_create(out, device, o->graph, outputs, n, options));
     return clm_program_prepare(*out);
 }

@@ -73,6 +73,8 @@ void clm_op_instance_free(clm_op_instance *instance);
 /* x += h t */
 void clm_op_instance_shift(clm_op_instance *instance, double h);
 
+/* The values of the kinds asked for; returns how many. */
+size_t clm_op_instance_outputs(const clm_op_instance *instance, unsigned kinds, clm_value *out);
 /* A program for the outputs of the kinds asked for, prepared. */
 clm_status clm_op_instance_program(const clm_op_instance *instance, clm_device *device, const clm_program_options *options,
                                    unsigned kinds, clm_program **out);
