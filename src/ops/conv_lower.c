@@ -29,7 +29,8 @@ static int over(int a, int b) { return (a + b - 1) / b; } /* a / b rounded up */
 
 /* Vector width that divides the channels of a group. */
 static int width_for(const clm_lower *l, int channels) {
-    int width = is_cpu(l) ? least(16, most(4, (int)clm_lower_device(l)->float_vector_width)) : GPU_WIDTH;
+    int width = GPU_WIDTH;
+    if (is_cpu(l)) return clm_tile_vector(l, channels);
     while (channels % width != 0) width /= 2;
     return width;
 }
@@ -173,12 +174,15 @@ clm_status clm_flip_filter_lower(clm_lower *l, clm_value y) {
     const clm_shape *f = &node->shape;
     const int groups = node->attr.i[6], taps = f->dim[0] * f->dim[1], cog = f->dim[2], ci = f->dim[3];
     clm_launch_spec spec = {.file = "conv2d_flip.cl", .entry = "conv2d_flip"};
+    const int block = is_cpu(l) ? least(16, cog) : 1, chunk = is_cpu(l) ? ci : 1;
     clm_spec_define(&spec, "TAPS", taps);
     clm_spec_define(&spec, "CI", ci);
     clm_spec_define(&spec, "CO", cog * groups);
     clm_spec_define(&spec, "GROUPS", groups);
-    spec.global[0] = (size_t)ci;
-    spec.global[1] = (size_t)(taps * cog);
+    clm_spec_define(&spec, "BLOCK", block);
+    clm_spec_define(&spec, "CHUNK", chunk);
+    spec.global[0] = (size_t)over(ci, chunk);
+    spec.global[1] = (size_t)(taps * over(cog, block));
     spec.global[2] = (size_t)clm_lower_tasks(l, y);
     return launch(l, y, &spec);
 }
