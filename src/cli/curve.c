@@ -138,9 +138,9 @@ static size_t collect(const cli_metrics *m, cli_metric which, double *x, double 
     return n;
 }
 
-/* A centred moving average over a twentieth of the run; of logarithms on a logarithmic axis. */
+/* A centred moving average over about a twentieth of the run; of logarithms on a logarithmic axis. */
 static void draw_smooth(text *t, const axes *a, const double *x, const double *y, size_t n, const char *color, double width) {
-    size_t half = n / 40, stride = n / MOST_POINTS + 1;
+    size_t half = n / 40 + (n > 8), stride = n / MOST_POINTS + 1;
     put(t, "<polyline fill='none' stroke='%s' stroke-width='%.1f' stroke-linejoin='round' points='", color, width);
     for (size_t i = 0; i < n; i += stride) {
         size_t from = i > half ? i - half : 0, to = i + half < n ? i + half : n - 1;
@@ -187,7 +187,7 @@ static void draw_legend(text *t) {
         int x;
     } entries[] = {{color_after, "training, after adaptation", 0},
                    {color_before, "before adaptation", 210},
-                   {color_validation, "validation classes, 95 % interval", 370}};
+                   {color_validation, "validation tasks, 95 % interval", 370}};
     for (size_t i = 0; i < CLI_COUNT(entries); i++) {
         put(t, "<line x1='%d' y1='%d' x2='%d' y2='%d' stroke='%s' stroke-width='3'/>\n", LEFT + entries[i].x, TOP - 14,
             LEFT + entries[i].x + 22, TOP - 14, entries[i].color);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "curve.h"
+#include "presets.h"
 #include "system.h"
 #include "trainer.h"
 
@@ -124,7 +125,7 @@ clm_status cli_trainer_draw(cli_trainer *t) {
                  s->anil ? "ANIL" : "MAML");
     snprintf(subtitle, sizeof subtitle, "%lld inner step%s at rate %g, meta-batch %lld; at validation %d step%s, batch-norm %s",
              (long long)s->steps, s->steps == 1 ? "" : "s", s->inner_lr, (long long)s->meta_batch, cli_trainer_test_steps(s),
-             cli_trainer_test_steps(s) == 1 ? "" : "s", clm_bn_mode_name((clm_bn_mode)s->bn));
+             cli_trainer_test_steps(s) == 1 ? "" : "s", cli_bn_name(t->model, s->bn));
     cli_curve curve = {title, subtitle, t->regression, 1.0 / (double)s->ways};
     CLI_TRY(cli_path(path, t->run.directory, "curve.svg"));
     return cli_curve_write(path, &curve, &t->run.metrics);
@@ -189,6 +190,7 @@ static clm_status iterate(cli_trainer *t, bool *stopped) {
     if (n == 0) {
         CLI_TRY(cli_trainer_validate(t));
         CLI_TRY(cli_trainer_checkpoint(t)); /* a full or failing disk shows before any work is lost */
+        t->progress.started = cli_clock();  /* what was done once says nothing of the time left */
     }
     while (n < total && !cli_stop_requested()) {
         CLI_TRY(step(t, n));

@@ -49,6 +49,13 @@ for pair in "omniglot-5w1s 2" "omniglot-5w5s 2" "omniglot-20w1s 2" "omniglot-20w
     expect_in "$work/out" "transductive" "$1"
 done
 
+# A folder of pictures.
+make_pictures "$work/pictures"
+expect_success "folder" train "$work/pictures" --shots 2 --device host --filters 1 --meta-batch 1 --iterations 1 --size 16 --val-tasks 1 \
+    --eval-tasks 2 --run "$work/folder"
+expect_success "eval of a folder" eval "$work/folder" --device host --tasks 2 --steps 1
+expect_in "$work/err" "15 query examples per class are left out" "eval of a folder"
+
 # A model file names its data; every algorithm runs.
 printf '{"data": "sine", "layers": [{"op": "linear", "out": 8}, {"op": "tanh"}, {"op": "linear", "out": 1}]}' >"$work/model.json"
 for options in "--first-order" "--anil" "--rates per-step" "--rates per-element" "--steps 2 --multi-step even" "--reduction sum" \

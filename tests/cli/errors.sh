@@ -48,17 +48,7 @@ printf 'PK\003\004 and then nothing' >"$work/broken/images_background.zip"
 cp "$work/broken/images_background.zip" "$work/broken/images_evaluation.zip"
 expect_no_run "truncated zip" 1 "images_(background|evaluation).zip" train omniglot --data "$work/broken" --device host
 
-png() { # a white picture of 8 x 8 pixels
-    printf '\211\120\116\107\015\012\032\012\000\000\000\015\111\110\104\122\000\000\000\010\000\000\000\010\010\000\000\000\000\341\144\341'
-    printf '\127\000\000\000\016\111\104\101\124\170\234\143\370\017\005\014\224\061\000\367\300\077\301\262\064\101\273\000\000\000\000\111'
-    printf '\105\116\104\256\102\140\202'
-}
-for split in train val test; do
-    for class in a b c d e; do
-        mkdir -p "$work/pictures/$split/$class"
-        for example in 1 2 3; do png >"$work/pictures/$split/$class/$example.png"; done
-    done
-done
+make_pictures "$work/pictures"
 expect_no_run "more ways than classes" 1 "6" train "$work/pictures" --ways 6 --device host
 expect_no_run "more shots than images" 1 "(train|val|test)/[a-e]|class" train "$work/pictures" --shots 3 --device host
 rm "$work/pictures/train/b/2.png" "$work/pictures/train/b/3.png"

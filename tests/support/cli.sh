@@ -55,6 +55,23 @@ tiny_run() {
     clmaml $tiny --run "$directory" "$@"
 }
 
+# A white picture of 8 x 8 pixels.
+png() {
+    printf '\211\120\116\107\015\012\032\012\000\000\000\015\111\110\104\122\000\000\000\010\000\000\000\010\010\000\000\000\000\341\144\341'
+    printf '\127\000\000\000\016\111\104\101\124\170\234\143\370\017\005\014\224\061\000\367\300\077\301\262\064\101\273\000\000\000\000\111'
+    printf '\105\116\104\256\102\140\202'
+}
+
+# A folder of pictures: five classes of three in each split.
+make_pictures() {
+    for split in train val test; do
+        for class in a b c d e; do
+            mkdir -p "$1/$split/$class"
+            for example in 1 2 3; do png >"$1/$split/$class/$example.png"; done
+        done
+    done
+}
+
 finish() {
     [ $failures -eq 0 ] || echo "$failures failures"
     exit $((failures > 0))
