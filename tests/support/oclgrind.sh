@@ -5,7 +5,7 @@ log=$2
 shift 2
 rm -f "$log"
 # Oclgrind 21.10 holds what clEnqueueFillBuffer filled for uninitialised even after a kernel has written it, so no poison here.
-CK_FORK=no CLMAML_TEST_NO_POISON=1 "$oclgrind" --data-races --uninitialized --check-api --max-errors 20 --build-options -cl-opt-disable --log "$log" "$@"
+CK_FORK=no CLMAML_TEST_NO_POISON=1 "$oclgrind" --data-races --uniform-writes --uninitialized --check-api --max-errors 20 --build-options -cl-opt-disable --log "$log" "$@"
 status=$?
 if [ -s "$log" ]; then
     echo "Oclgrind reports:" >&2
