@@ -52,6 +52,10 @@ static int positions(int size, int kernel, const clm_conv_options *o, int axis) 
 }
 
 static bool options_good(clm_graph *g, const char *what, const clm_conv_options *o) {
+    if (!o) {
+        clm_graph_error(g, CLM_E_ARG, "%s: the options are NULL; CLM_CONV_INIT gives the usual ones", what);
+        return false;
+    }
     bool good = o->groups >= 1;
     for (int k = 0; k < 2; k++)
         good = good && o->stride[k] >= 1 && o->stride[k] <= OPTION_LIMIT && o->pad[k] >= 0 && o->pad[k] <= OPTION_LIMIT &&
