@@ -1,9 +1,9 @@
 /* The programs that compute a meta-gradient.
  *
- * store: one program with the K inner steps unrolled and the adjoint recursion behind them; the graph shares the forward and gradient
- * values of a step with its adjoint, so nothing is computed twice.
- * recompute: K step programs, a query program and K adjoint programs over one workspace; only theta_1 .. theta_K are kept, and an
- * adjoint program makes its step's gradient again. Both are made from the same pieces (inner.c).
+ * store: one program with the K inner steps unrolled and the adjoint recursion behind them; the graph shares the forward and
+ * gradient values of a step with its adjoint, so nothing is computed twice. recompute: K step programs, a query program and K
+ * adjoint programs over one workspace; only theta_1 .. theta_K are kept, and an adjoint program makes its step's gradient again.
+ * Both are made from the same pieces (inner.c).
  *
  * theta_0 is the shared parameters seen per task, so that step 0 reads one copy; what comes back to it, lambda_0, is summed over
  * tasks into the flat gradient.
@@ -38,6 +38,11 @@ size_t clm_meta_rate_slot(const clm_meta *m, size_t k, size_t i) {
 }
 
 static clm_status reserve(clm_meta *m, clm_tensor **out, clm_shape shape, int tasks) {
+    uint64_t most = m->device->info.max_allocation;
+    if (most && clm_shape_size(&shape) * (size_t)tasks > most / m->device->backend->element_size)
+        return clm_fail(CLM_E_LIMIT,
+                        "meta: %d tasks at a time need more in one piece than %s allows (%llu MiB); use fewer tasks at a time",
+                        tasks, m->device->info.name, (unsigned long long)(most >> 20));
     CLM_TRY(clm_grow(&m->tensors, &m->tensors_capacity, m->n_tensors + 1, sizeof *m->tensors));
     CLM_TRY(clm_tensor_reserve(out, m->device, shape, tasks));
     m->tensors[m->n_tensors++] = *out;
@@ -198,8 +203,7 @@ static clm_status accumulate_rates(builder *b) {
 }
 
 static clm_status accumulate_params(builder *b, const clm_value *lambda) {
-    for (size_t i = 0; i < b->m->inner.n; i++)
-        CLM_TRY(accumulate(b, clm_per_task(b->g, lambda[i]), b->m->param_grad[i]));
+    for (size_t i = 0; i < b->m->inner.n; i++) CLM_TRY(accumulate(b, clm_per_task(b->g, lambda[i]), b->m->param_grad[i]));
     return CLM_OK;
 }
 
@@ -315,7 +319,8 @@ static clm_status build_query(builder *b, const between *w) {
 static clm_status build_adjoint(builder *b, const between *w, int k) {
     clm_meta *m = b->m;
     size_t n = m->inner.n;
-    clm_value theta[CLM_MAX_PARAMS], grad[CLM_MAX_PARAMS], next[CLM_MAX_PARAMS], lambda[CLM_MAX_PARAMS], rate_grad[CLM_MAX_PARAMS];
+    clm_value theta[CLM_MAX_PARAMS], grad[CLM_MAX_PARAMS], next[CLM_MAX_PARAMS], lambda[CLM_MAX_PARAMS],
+        rate_grad[CLM_MAX_PARAMS];
     clm_scored s;
     CLM_TRY(theta_inputs(b, w, k, theta));
     for (size_t i = 0; i < n; i++) {
@@ -343,9 +348,12 @@ static clm_status plan_recompute(clm_meta *m, int chunk) {
     for (int i = 0; i <= 2 * K; i++) {
         end(&b);
         CLM_GOTO(begin(&b, m, chunk));
-        if (i < K) CLM_GOTO(build_step(&b, &w, i));
-        else if (i == K) CLM_GOTO(build_query(&b, &w));
-        else CLM_GOTO(build_adjoint(&b, &w, 2 * K - i));
+        if (i < K)
+            CLM_GOTO(build_step(&b, &w, i));
+        else if (i == K)
+            CLM_GOTO(build_query(&b, &w));
+        else
+            CLM_GOTO(build_adjoint(&b, &w, 2 * K - i));
         CLM_GOTO(finish(&b));
     }
 out:
@@ -411,8 +419,9 @@ size_t clm_gradient_bytes(const clm_meta *m) {
 clm_status clm_gradient_prepare(clm_meta *m) {
     for (size_t i = 0; i < m->n_tensors; i++) CLM_TRY(clm_tensor_commit(m->tensors[i]));
     for (size_t i = 0; i < m->n_programs; i++) CLM_TRY(clm_program_prepare(m->programs[i]));
-    if (!clm_inner_input_differs(m->inner.model)) return CLM_OK;
-    size_t most = clm_tensor_size(m->batch[0]) > clm_tensor_size(m->batch[2]) ? clm_tensor_size(m->batch[0]) : clm_tensor_size(m->batch[2]);
+    if (m->staging || !clm_inner_input_differs(m->inner.model)) return CLM_OK;
+    size_t most =
+        clm_tensor_size(m->batch[0]) > clm_tensor_size(m->batch[2]) ? clm_tensor_size(m->batch[0]) : clm_tensor_size(m->batch[2]);
     m->staging = clm_calloc(most, sizeof *m->staging);
     return m->staging ? CLM_OK : CLM_E_MEMORY;
 }
@@ -440,6 +449,8 @@ static clm_status read_chunk(clm_meta *m, int chunk_index) {
 }
 
 clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch) {
+    CLM_TRY(clm_labels_check(&m->inner, m->options.tasks, "support", batch->support_y, m->inner.support));
+    CLM_TRY(clm_labels_check(&m->inner, m->options.tasks, "query", batch->query_y, m->inner.query));
     CLM_TRY(clm_tensor_fill(m->grad, 0));
     for (int c = 0; c < m->options.tasks / m->plan.task_chunk; c++) {
         CLM_TRY(write_chunk(m, batch, c));

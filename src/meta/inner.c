@@ -67,8 +67,8 @@ clm_value clm_inner_scaled(const clm_inner *inner, clm_graph *g, const clm_value
     return inner->rates == CLM_RATES_FIXED ? clm_scale(g, x, inner->inner_lr) : clm_mul(g, rate[i], x);
 }
 
-clm_status clm_inner_step(const clm_inner *inner, clm_graph *g, const clm_value *theta, const clm_value *rate, clm_examples support,
-                          clm_scored *scored, clm_value *grad, clm_value *next) {
+clm_status clm_inner_step(const clm_inner *inner, clm_graph *g, const clm_value *theta, const clm_value *rate,
+                          clm_examples support, clm_scored *scored, clm_value *grad, clm_value *next) {
     *scored = clm_inner_score(inner, g, theta, support, NULL);
     CLM_TRY(clm_graph_status(g));
     CLM_TRY(clm_grad(g, scored->loss, theta, inner->n, grad));
@@ -77,8 +77,8 @@ clm_status clm_inner_step(const clm_inner *inner, clm_graph *g, const clm_value 
     return clm_graph_status(g);
 }
 
-clm_status clm_inner_adjoint(const clm_inner *inner, clm_graph *g, const clm_value *theta, const clm_value *rate, const clm_value *grad,
-                             bool first_order, clm_value *lambda, clm_value *rate_grad) {
+clm_status clm_inner_adjoint(const clm_inner *inner, clm_graph *g, const clm_value *theta, const clm_value *rate,
+                             const clm_value *grad, bool first_order, clm_value *lambda, clm_value *rate_grad) {
     clm_value v[CLM_MAX_PARAMS], hv[CLM_MAX_PARAMS];
     for (size_t i = 0; i < inner->n; i++) {
         bool a = inner->adapted[i];

@@ -9,7 +9,7 @@
 /* What is learned and how; filled from clm_meta_options or clm_learner_options. */
 typedef struct clm_inner {
     const clm_model *model;
-    size_t n;                      /* parameter tensors */
+    size_t n; /* parameter tensors */
     bool adapted[CLM_MAX_PARAMS];
     int support, query;
     clm_rates rates;
@@ -36,12 +36,12 @@ clm_scored clm_inner_score(const clm_inner *inner, clm_graph *g, const clm_value
 clm_value clm_inner_scaled(const clm_inner *inner, clm_graph *g, const clm_value *rate, size_t i, clm_value x);
 
 /* One inner step: scores the support set at theta, grad[i] for every parameter, next[i]. */
-clm_status clm_inner_step(const clm_inner *inner, clm_graph *g, const clm_value *theta, const clm_value *rate, clm_examples support,
-                          clm_scored *scored, clm_value *grad, clm_value *next);
+clm_status clm_inner_step(const clm_inner *inner, clm_graph *g, const clm_value *theta, const clm_value *rate,
+                          clm_examples support, clm_scored *scored, clm_value *grad, clm_value *next);
 
 /* The adjoint of that step: lambda (at next) becomes lambda at theta, and rate_grad[i] what the step adds to the gradient of rate i
  * (per task, not yet summed; CLM_INVALID for none). first_order drops the Hessian. */
-clm_status clm_inner_adjoint(const clm_inner *inner, clm_graph *g, const clm_value *theta, const clm_value *rate, const clm_value *grad,
-                             bool first_order, clm_value *lambda, clm_value *rate_grad);
+clm_status clm_inner_adjoint(const clm_inner *inner, clm_graph *g, const clm_value *theta, const clm_value *rate,
+                             const clm_value *grad, bool first_order, clm_value *lambda, clm_value *rate_grad);
 
 #endif

@@ -1,7 +1,8 @@
 /* Inside a meta-learner.
  *
- * All meta-parameters (parameters, then learned rates) are one flat vector on the device, in inside layout; the gradient is another.
- * Tensors are views of them. The gradient is accumulated over chunks of tasks in task order, so its bits do not depend on the chunk.
+ * All meta-parameters (parameters, then learned rates) are one flat vector on the device, in inside layout; the gradient is
+ * another. Tensors are views of them. The gradient is accumulated over chunks of tasks in task order, so its bits do not depend
+ * on the chunk.
  */
 #ifndef CLM_META_INTERNAL_H
 #define CLM_META_INTERNAL_H
@@ -39,7 +40,7 @@ struct clm_meta {
     clm_meta_options options;
     double *weights; /* step_weights, or NULL */
     clm_inner inner;
-    size_t n_rates;                     /* tensors */
+    size_t n_rates;                      /* tensors */
     size_t param_at[CLM_MAX_PARAMS + 1]; /* offsets in the flat vector */
     size_t rates_at, elements;
     clm_tensor *params, *grad; /* flat */
@@ -82,6 +83,9 @@ clm_status clm_outer_update(clm_outer *o, int tasks);
 
 /* Binds those of the pairs that the program has. */
 clm_status clm_bind_all(clm_program *p, const clm_bind *binds, size_t n);
+/* Labels [tasks, examples] must be classes of the model: another would be scored as if it were not there. Anything goes for MSE.
+ */
+clm_status clm_labels_check(const clm_inner *inner, int tasks, const char *what, const float *labels, int examples);
 /* [tasks, n, C, H, W] floats to channels last where the layout differs; returns data itself where it does not. */
 const float *clm_inner_input(const clm_model *model, const float *data, size_t examples, float *staging);
 bool clm_inner_input_differs(const clm_model *model);

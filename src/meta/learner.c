@@ -1,7 +1,7 @@
 /* The learner: the inner loop alone, step by step, without anything that is needed for a meta-gradient.
  *
- * Parameters of all tasks live in two sets; a step reads one and writes the other. Four programs over one workspace: start (shared
- * parameters to every task), step from either set, predict from either set.
+ * Parameters of all tasks live in two sets; a step reads one and writes the other. Four programs over one workspace: start
+ * (shared parameters to every task), step from either set, predict from either set.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -24,6 +24,7 @@ struct clm_learner {
     clm_program *start, *step[2], *predict[2];
     int at;    /* the set that holds the current parameters */
     int taken; /* steps since begin */
+    bool begun;
     float *staging;
 };
 
@@ -139,7 +140,8 @@ static clm_status make_tensors(clm_learner *l) {
         if (o->rates == CLM_RATES_PER_STEP) CLM_TRY(clm_tensor_create(&l->rate[i], l->device, (clm_shape){0}, 0));
     }
     CLM_TRY(clm_graph_create(&g));
-    clm_examples s = clm_inner_examples(&l->inner, g, "support", o->support), q = clm_inner_examples(&l->inner, g, "query", o->query);
+    clm_examples s = clm_inner_examples(&l->inner, g, "support", o->support),
+                 q = clm_inner_examples(&l->inner, g, "query", o->query);
     clm_shape out = clm_model_out_shape(l->inner.model), many = {.rank = out.rank + 1, .dim = {o->query}};
     for (int i = 0; i < out.rank; i++) many.dim[i + 1] = out.dim[i];
     CLM_GOTO(clm_graph_status(g));
@@ -159,9 +161,12 @@ static clm_status build_programs(clm_learner *l) {
     learner_graph *b = clm_calloc(1, sizeof *b);
     clm_status status = b ? CLM_OK : CLM_E_MEMORY;
     for (int i = 0; i < 5 && status == CLM_OK; i++) {
-        if (i == 0) status = build_start(l, b);
-        else if (i < 3) status = build_step(l, b, i - 1);
-        else status = build_predict(l, b, i - 3);
+        if (i == 0)
+            status = build_start(l, b);
+        else if (i < 3)
+            status = build_step(l, b, i - 1);
+        else
+            status = build_predict(l, b, i - 3);
         clm_graph_free(b->g);
         b->g = NULL;
     }
@@ -195,21 +200,26 @@ clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_m
     if (o->version != CLM_LEARNER_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "learner: options of version %d; initialise them with CLM_LEARNER_OPTIONS_INIT", o->version);
     if (o->tasks < 1 || o->support < 1 || o->query < 1 || o->rate_steps < 1)
-        return clm_fail(CLM_E_ARG, "learner: %d tasks of %d support and %d query examples: each must be at least 1", o->tasks, o->support,
-                        o->query);
+        return clm_fail(CLM_E_ARG, "learner: %d tasks of %d support and %d query examples: each must be at least 1", o->tasks,
+                        o->support, o->query);
     clm_learner *l = clm_calloc(1, sizeof *l);
     if (!l) return CLM_E_MEMORY;
     l->device = device;
     l->options = *o;
     l->options.adapt = NULL;
-    l->inner = (clm_inner){.support = o->support, .query = o->query, .rates = o->rates, .inner_lr = o->inner_lr, .loss = o->loss,
+    l->inner = (clm_inner){.support = o->support,
+                           .query = o->query,
+                           .rates = o->rates,
+                           .inner_lr = o->inner_lr,
+                           .loss = o->loss,
                            .reduction = o->reduction};
     CLM_GOTO(clm_inner_init(&l->inner, model, o->adapt, o->n_adapt));
     if (o->rates == CLM_RATES_PER_STEP) l->rates = clm_calloc((size_t)o->rate_steps * l->inner.n, sizeof *l->rates);
     CLM_GOTO(clm_workspace_create(&l->workspace, device));
     CLM_GOTO(make_tensors(l));
     CLM_GOTO(build_programs(l));
-    size_t most = clm_tensor_size(l->support_x) > clm_tensor_size(l->query_x) ? clm_tensor_size(l->support_x) : clm_tensor_size(l->query_x);
+    size_t most =
+        clm_tensor_size(l->support_x) > clm_tensor_size(l->query_x) ? clm_tensor_size(l->support_x) : clm_tensor_size(l->query_x);
     l->staging = clm_calloc(most, sizeof *l->staging);
     if (!l->staging || (o->rates == CLM_RATES_PER_STEP && !l->rates)) {
         status = CLM_E_MEMORY;
@@ -266,15 +276,22 @@ clm_status clm_learner_set_rate(clm_learner *l, size_t i, const double *data) {
 
 clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float *support_y) {
     size_t examples = (size_t)l->options.tasks * (size_t)l->options.support;
+    CLM_TRY(clm_labels_check(&l->inner, l->options.tasks, "support", support_y, l->options.support));
     const float *x = clm_inner_input(l->inner.model, support_x, examples, l->staging);
     CLM_TRY(clm_tensor_write(l->support_x, x, clm_tensor_size(l->support_x)));
     CLM_TRY(clm_tensor_write(l->support_y, support_y, clm_tensor_size(l->support_y)));
     CLM_TRY(clm_program_run(l->start));
     l->at = l->taken = 0;
+    l->begun = true;
     return CLM_OK;
 }
 
+static clm_status check_begun(const clm_learner *l) {
+    return l->begun ? CLM_OK : clm_fail(CLM_E_STATE, "learner: clm_learner_begin comes first");
+}
+
 clm_status clm_learner_step(clm_learner *l, double *support_loss) {
+    CLM_TRY(check_begun(l));
     if (l->rates) {
         int row = l->taken < l->options.rate_steps ? l->taken : l->options.rate_steps - 1;
         for (size_t i = 0; i < l->inner.n; i++)
@@ -288,6 +305,7 @@ clm_status clm_learner_step(clm_learner *l, double *support_loss) {
 }
 
 clm_status clm_learner_predict(clm_learner *l, const float *query_x, double *out) {
+    CLM_TRY(check_begun(l));
     size_t examples = (size_t)l->options.tasks * (size_t)l->options.query;
     const float *x = clm_inner_input(l->inner.model, query_x, examples, l->staging);
     CLM_TRY(clm_tensor_write(l->query_x, x, clm_tensor_size(l->query_x)));
@@ -298,6 +316,7 @@ clm_status clm_learner_predict(clm_learner *l, const float *query_x, double *out
 clm_status clm_learner_get_adapted(clm_learner *l, size_t i, double *out) {
     size_t tasks = (size_t)l->options.tasks;
     if (i >= l->inner.n) return clm_fail(CLM_E_ARG, "learner: parameter %zu of %zu", i, l->inner.n);
+    CLM_TRY(check_begun(l));
     if (l->inner.adapted[i]) return clm_param_read(l->inner.model, i, l->state[l->at][i], tasks, 1, out);
     CLM_TRY(clm_param_read(l->inner.model, i, l->shared[i], 1, 1, out));
     size_t n = clm_shape_size(&clm_model_param(l->inner.model, i)->shape);

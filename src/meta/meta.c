@@ -12,8 +12,8 @@ static clm_status check_options(const clm_meta_options *o) {
     if (o->version != CLM_META_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "meta: options of version %d; initialise them with CLM_META_OPTIONS_INIT", o->version);
     if (o->tasks < 1 || o->support < 1 || o->query < 1 || o->steps < 1)
-        return clm_fail(CLM_E_ARG, "meta: %d tasks of %d support and %d query examples, %d inner steps: each must be at least 1", o->tasks,
-                        o->support, o->query, o->steps);
+        return clm_fail(CLM_E_ARG, "meta: %d tasks of %d support and %d query examples, %d inner steps: each must be at least 1",
+                        o->tasks, o->support, o->query, o->steps);
     if (!isfinite(o->inner_lr)) return clm_fail(CLM_E_ARG, "meta: the inner rate is not a number");
     if (o->task_chunk < 0 || (o->task_chunk > 0 && o->tasks % o->task_chunk))
         return clm_fail(CLM_E_ARG, "meta: %d tasks cannot be run %d at a time; choose a divisor", o->tasks, o->task_chunk);
@@ -104,14 +104,18 @@ static clm_status choose_plan(clm_meta *m) {
     size_t limit = m->options.memory_limit ? m->options.memory_limit : device ? (size_t)(device - device / 10) : SIZE_MAX;
     bool fits = false, fixed = m->options.task_chunk > 0;
     int chunk = fixed ? m->options.task_chunk : m->options.tasks;
-    if (asked != CLM_CHECKPOINT_RECOMPUTE) CLM_TRY(plan_within(m, CLM_CHECKPOINT_STORE, limit, chunk, fixed, &fits));
+    if (asked != CLM_CHECKPOINT_RECOMPUTE) {
+        clm_status status = plan_within(m, CLM_CHECKPOINT_STORE, limit, chunk, fixed, &fits);
+        if (status != CLM_OK && (status != CLM_E_LIMIT || asked == CLM_CHECKPOINT_STORE)) return status;
+    }
     if (!fits && asked != CLM_CHECKPOINT_STORE) CLM_TRY(plan_within(m, CLM_CHECKPOINT_RECOMPUTE, limit, chunk, fixed, &fits));
     if (fits) return CLM_OK;
-    return clm_fail(CLM_E_LIMIT,
-                    "memory limit of %.1f MiB is too small: with checkpointing %s and %d task%s at a time this needs %.1f MiB; raise "
-                    "the limit%s or use a smaller model",
-                    (double)limit / 1048576, names[asked], m->plan.task_chunk, m->plan.task_chunk == 1 ? "" : "s",
-                    (double)m->plan.bytes / 1048576, asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
+    return clm_fail(
+        CLM_E_LIMIT,
+        "memory limit of %.1f MiB is too small: with checkpointing %s and %d task%s at a time this needs %.1f MiB; raise "
+        "the limit%s or use a smaller model",
+        (double)limit / 1048576, names[asked], m->plan.task_chunk, m->plan.task_chunk == 1 ? "" : "s",
+        (double)m->plan.bytes / 1048576, asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
 }
 
 clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options) {
@@ -124,8 +128,12 @@ clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *
     m->options = *options;
     m->options.adapt = NULL;
     m->options.step_weights = NULL;
-    m->inner = (clm_inner){.support = options->support, .query = options->query, .rates = options->rates, .inner_lr = options->inner_lr,
-                           .loss = options->loss, .reduction = options->reduction};
+    m->inner = (clm_inner){.support = options->support,
+                           .query = options->query,
+                           .rates = options->rates,
+                           .inner_lr = options->inner_lr,
+                           .loss = options->loss,
+                           .reduction = options->reduction};
     CLM_GOTO(clm_inner_init(&m->inner, model, options->adapt, options->n_adapt));
     if (options->step_weights) {
         m->weights = clm_calloc((size_t)options->steps, sizeof *m->weights);
@@ -366,10 +374,11 @@ clm_status clm_meta_step(clm_meta *m, const clm_batch *batch, clm_meta_report *r
     r.lr = clm_optim_rate(&m->options.optim, m->outer.t);
     if (report) *report = r;
     if (!isfinite(r.query_loss) || !isfinite(r.support_loss) || !isfinite(r.grad_norm))
-        return clm_fail(CLM_E_NUMERIC,
-                        "the meta-step gave a number that is not finite (support loss %g, query loss %g, gradient norm %g); nothing was "
-                        "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient",
-                        r.support_loss, r.query_loss, r.grad_norm, m->options.inner_lr, r.lr);
+        return clm_fail(
+            CLM_E_NUMERIC,
+            "the meta-step gave a number that is not finite (support loss %g, query loss %g, gradient norm %g); nothing was "
+            "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient",
+            r.support_loss, r.query_loss, r.grad_norm, m->options.inner_lr, r.lr);
     return clm_outer_update(&m->outer, m->options.tasks);
 }
 
@@ -389,14 +398,14 @@ static clm_status save_tensor(clm_meta *m, clm_archive *a, const char *name, clm
     return status;
 }
 
-static clm_status restore_tensor(const clm_archive *a, const char *name, clm_tensor *t) {
+static clm_status restore_tensor(const clm_archive *a, const char *name, clm_tensor *t, bool write) {
     if (!t) return CLM_OK;
     size_t n = clm_tensor_size(t);
     clm_shape shape = clm_tensor_shape(t);
     double *data = clm_calloc(n, sizeof *data);
     if (!data) return CLM_E_MEMORY;
     clm_status status = clm_archive_read(a, name, &shape, data, n);
-    if (status == CLM_OK) status = clm_tensor_write_f64(t, data, n);
+    if (status == CLM_OK && write) status = clm_tensor_write_f64(t, data, n);
     free(data);
     return status;
 }
@@ -405,12 +414,14 @@ static clm_status restore_tensor(const clm_archive *a, const char *name, clm_ten
 static void archive_name(const clm_meta *m, bool rate, size_t i, char *name, size_t size, clm_shape *shape) {
     bool step = rate && m->options.rates == CLM_RATES_PER_STEP;
     *shape = step ? clm_shape_of(2, m->options.steps, (int)m->inner.n) : clm_model_param(m->inner.model, i)->shape;
-    if (step) snprintf(name, size, "alpha");
-    else snprintf(name, size, "%s.%s", rate ? "alpha" : "param", clm_model_param(m->inner.model, i)->name);
+    if (step)
+        snprintf(name, size, "alpha");
+    else
+        snprintf(name, size, "%s.%s", rate ? "alpha" : "param", clm_model_param(m->inner.model, i)->name);
 }
 
-/* Moves every parameter and rate into the archive or out of it. */
-static clm_status exchange(clm_meta *m, clm_archive *to, const clm_archive *from, bool rate) {
+/* Moves every parameter, or every rate, into the archive or out of it; out of it only for show unless `write`. */
+static clm_status exchange(clm_meta *m, clm_archive *to, const clm_archive *from, bool rate, bool write) {
     for (size_t i = 0; i < m->inner.n; i++) {
         char name[96];
         clm_shape shape;
@@ -425,7 +436,7 @@ static clm_status exchange(clm_meta *m, clm_archive *to, const clm_archive *from
             if (status == CLM_OK) status = clm_archive_add(to, name, stored_type(m), &shape, data);
         } else {
             status = clm_archive_read(from, name, &shape, data, n);
-            if (status == CLM_OK) status = rate ? clm_meta_set_rate(m, i, data) : clm_meta_set_param(m, i, data);
+            if (status == CLM_OK && write) status = rate ? clm_meta_set_rate(m, i, data) : clm_meta_set_param(m, i, data);
         }
         free(data);
         CLM_TRY(status);
@@ -437,8 +448,8 @@ clm_status clm_meta_save(clm_meta *m, clm_archive *archive) {
     double t = (double)m->outer.t;
     clm_shape scalar = {0};
     CLM_TRY(clm_meta_prepare(m));
-    CLM_TRY(exchange(m, archive, NULL, false));
-    CLM_TRY(exchange(m, archive, NULL, true));
+    CLM_TRY(exchange(m, archive, NULL, false, false));
+    CLM_TRY(exchange(m, archive, NULL, true, false));
     CLM_TRY(save_tensor(m, archive, "optim.first", m->outer.first));
     CLM_TRY(save_tensor(m, archive, "optim.second", m->outer.second));
     return clm_archive_add(archive, "optim.updates", CLM_I64, &scalar, &t);
@@ -449,10 +460,12 @@ clm_status clm_meta_restore(clm_meta *m, const clm_archive *archive) {
     clm_shape scalar = {0};
     CLM_TRY(clm_meta_prepare(m));
     CLM_TRY(clm_archive_read(archive, "optim.updates", &scalar, &t, 1));
-    CLM_TRY(exchange(m, NULL, archive, false));
-    CLM_TRY(exchange(m, NULL, archive, true));
-    CLM_TRY(restore_tensor(archive, "optim.first", m->outer.first));
-    CLM_TRY(restore_tensor(archive, "optim.second", m->outer.second));
+    for (int write = 0; write < 2; write++) { /* everything is looked at before anything is changed */
+        CLM_TRY(exchange(m, NULL, archive, false, write));
+        CLM_TRY(exchange(m, NULL, archive, true, write));
+        CLM_TRY(restore_tensor(archive, "optim.first", m->outer.first, write));
+        CLM_TRY(restore_tensor(archive, "optim.second", m->outer.second, write));
+    }
     m->outer.t = (uint64_t)t;
     return CLM_OK;
 }

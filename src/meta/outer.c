@@ -107,7 +107,8 @@ out:
 static clm_status check_optim(const clm_optim_options *o) {
     if (!(o->lr >= 0) || !isfinite(o->lr)) return clm_fail(CLM_E_ARG, "outer rate %g is not a positive number", o->lr);
     if (o->kind < CLM_OPTIM_SGD || o->kind > CLM_OPTIM_ADAMW) return clm_fail(CLM_E_ARG, "unknown optimiser %d", (int)o->kind);
-    if (o->clip_kind != CLM_CLIP_NONE && !(o->clip > 0)) return clm_fail(CLM_E_ARG, "clipping at %g: it must be above 0", o->clip);
+    if (o->clip_kind != CLM_CLIP_NONE && !(o->clip > 0))
+        return clm_fail(CLM_E_ARG, "clipping at %g: it must be above 0", o->clip);
     if (!(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1))
         return clm_fail(CLM_E_ARG, "Adam's betas %g and %g must lie in [0, 1)", o->beta1, o->beta2);
     return CLM_OK;
@@ -159,7 +160,8 @@ size_t clm_outer_bytes(const clm_outer *o) {
 
 static clm_status write_scalars(clm_outer *o, int tasks) {
     double t = (double)(o->t + 1);
-    double v[N_SCALARS] = {clm_optim_rate(&o->options, o->t), 1.0 / tasks, 1 - pow(o->options.beta1, t), 1 - pow(o->options.beta2, t)};
+    double v[N_SCALARS] = {clm_optim_rate(&o->options, o->t), 1.0 / tasks, 1 - pow(o->options.beta1, t),
+                           1 - pow(o->options.beta2, t)};
     return clm_tensor_write_f64(o->scalars, v, N_SCALARS);
 }
 

@@ -1,4 +1,5 @@
-/* Between outside and inside layout, and binding: shared by trainer and learner. */
+/* Between outside and inside layout, checks of labels, and binding: shared by trainer and learner. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,19 @@
 clm_status clm_bind_all(clm_program *p, const clm_bind *binds, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (binds[i].tensor && clm_program_has(p, binds[i].value)) CLM_TRY(clm_program_bind(p, binds[i].value, binds[i].tensor));
+    return CLM_OK;
+}
+
+clm_status clm_labels_check(const clm_inner *inner, int tasks, const char *what, const float *labels, int examples) {
+    clm_shape out = clm_model_out_shape(inner->model);
+    int classes = out.dim[out.rank - 1];
+    if (inner->loss != CLM_LOSS_CROSS_ENTROPY) return CLM_OK;
+    for (size_t e = 0; e < (size_t)examples * (size_t)tasks; e++) {
+        float y = labels[e];
+        if (y >= 0 && y < (float)classes && y == floorf(y)) continue;
+        return clm_fail(CLM_E_ARG, "task %zu, %s example %zu has the label %g; the model's classes are 0 to %d",
+                        e / (size_t)examples, what, e % (size_t)examples, (double)y, classes - 1);
+    }
     return CLM_OK;
 }
 
@@ -22,8 +36,7 @@ const float *clm_inner_input(const clm_model *model, const float *data, size_t e
     size_t channels = (size_t)s.dim[0], pixels = (size_t)s.dim[1] * (size_t)s.dim[2];
     for (size_t e = 0; e < examples; e++)
         for (size_t c = 0; c < channels; c++)
-            for (size_t p = 0; p < pixels; p++)
-                staging[(e * pixels + p) * channels + c] = data[(e * channels + c) * pixels + p];
+            for (size_t p = 0; p < pixels; p++) staging[(e * pixels + p) * channels + c] = data[(e * channels + c) * pixels + p];
     return staging;
 }
 

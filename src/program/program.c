@@ -79,7 +79,8 @@ static clm_status workspace_register(clm_program *p) {
     return CLM_OK;
 }
 
-static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, const clm_value *public_outputs, size_t n_outputs) {
+static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, const clm_value *public_outputs,
+                       size_t n_outputs) {
     p->count = g->count;
     p->nodes = clm_calloc(p->count + 1, sizeof *p->nodes);
     p->homes = clm_calloc(p->count + 1, sizeof *p->homes);
@@ -96,8 +97,8 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
     return workspace_register(p);
 }
 
-clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *graph, const clm_value *outputs,
-                              size_t n_outputs, const clm_program_options *options) {
+clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *graph, const clm_value *outputs, size_t n_outputs,
+                              const clm_program_options *options) {
     clm_program_options defaults = CLM_PROGRAM_OPTIONS_INIT;
     const clm_program_options *o = options ? options : &defaults;
     clm_value *copies = NULL;
@@ -203,7 +204,8 @@ static bool overlap(const clm_tensor *a, const clm_tensor *b) {
 /* sum_tasks adds to its initial value element by element: it may do so in place when nothing else reads that value. */
 static bool adds_in_place(const clm_program *p, const clm_io *in, const clm_io *out) {
     const clm_node *n = &p->nodes[out->value];
-    if (n->op != CLM_OP_SUM_TASKS || n->n_in != 2 || n->in[1] != in->value || in->tensor->offset != out->tensor->offset) return false;
+    if (n->op != CLM_OP_SUM_TASKS || n->n_in != 2 || n->in[1] != in->value || in->tensor->offset != out->tensor->offset)
+        return false;
     int readers = 0;
     for (size_t v = 0; v < p->count; v++)
         for (int i = 0; p->homes[v].live && i < p->nodes[v].n_in; i++) readers += p->nodes[v].in[i] == in->value;
@@ -224,11 +226,19 @@ static bool needs_shadow(const clm_program *p, const clm_io *out) {
 
 static clm_status workspace_allocate(clm_workspace *w) {
     if (w->allocated) return CLM_OK;
+    const clm_backend *b = w->device->backend;
+    clm_status status = CLM_OK;
     w->mem = clm_calloc(w->count + 1, sizeof *w->mem);
     if (!w->mem) return CLM_E_MEMORY;
+    for (size_t i = 0; i < w->count; i++) CLM_GOTO(b->alloc(w->device, w->need[i], &w->mem[i]));
     w->allocated = true;
-    for (size_t i = 0; i < w->count; i++) CLM_TRY(w->device->backend->alloc(w->device, w->need[i], &w->mem[i]));
     return CLM_OK;
+out: /* nothing is kept, so that a later attempt starts afresh */
+    for (size_t i = 0; i < w->count; i++)
+        if (w->mem[i]) b->free(w->device, w->mem[i]);
+    free(w->mem);
+    w->mem = NULL;
+    return status;
 }
 
 static clm_status prepare_tensors(clm_program *p) {
@@ -242,9 +252,7 @@ static clm_status prepare_tensors(clm_program *p) {
             continue;
         }
         CLM_TRY(clm_tensor_commit(io->tensor));
-        if (needs_shadow(p, io)) {
-            CLM_TRY(clm_tensor_create(&io->shadow, p->device, n->shape, tasks));
-        }
+        if (!io->shadow && needs_shadow(p, io)) CLM_TRY(clm_tensor_create(&io->shadow, p->device, n->shape, tasks));
     }
     return CLM_OK;
 }
@@ -268,8 +276,12 @@ static void resolve_arg(const clm_program *p, clm_value v, clm_arg *arg) {
 
 static void describe_step(const clm_program *p, const clm_stage *s, clm_launch *launch) {
     const clm_unit *u = &p->units[s->unit];
-    *launch = (clm_launch){.file = s->spec.file, .source = s->source, .entry = s->spec.entry, .defines = s->spec.defines,
-                           .flops = s->spec.flops, .bytes = s->spec.bytes};
+    *launch = (clm_launch){.file = s->spec.file,
+                           .source = s->source,
+                           .entry = s->spec.entry,
+                           .defines = s->spec.defines,
+                           .flops = s->spec.flops,
+                           .bytes = s->spec.bytes};
     snprintf(launch->label, sizeof launch->label, "%s%s", u->fused ? "fused " : "", clm_op_of(&p->nodes[s->node])->name);
     memcpy(launch->global, s->spec.global, sizeof launch->global);
     memcpy(launch->local, s->spec.local, sizeof launch->local);
@@ -287,7 +299,9 @@ static clm_status prepare_steps(clm_program *p) {
     clm_status status = launches ? CLM_OK : CLM_E_MEMORY;
     for (size_t i = 0; i < p->n_steps && launches; i++) describe_step(p, &p->steps[i], &launches[i]);
     if (status == CLM_OK && b->build) status = b->build(p->device, launches, p->n_steps);
-    for (size_t i = 0; i < p->n_steps && status == CLM_OK; i++) status = b->make(p->device, &launches[i], &p->steps[i].kernel);
+    for (size_t i = 0; i < p->n_steps && status == CLM_OK; i++)
+        if (!p->steps[i].kernel)
+            status = b->make(p->device, &launches[i], &p->steps[i].kernel); /* some are left of a failed attempt */
     free(launches);
     return status;
 }
