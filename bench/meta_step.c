@@ -38,11 +38,16 @@ static void need(clm_status status) {
 static int parse(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         int known = 1;
-        if (!strcmp(argv[i], "--first-order")) first_order = 1;
-        else if (!strcmp(argv[i], "--recompute")) recompute = 1;
-        else if (!strcmp(argv[i], "--profile")) profile = 1;
-        else if (!strcmp(argv[i], "--device") && i + 1 < argc) device_name = argv[++i];
-        else known = 0;
+        if (!strcmp(argv[i], "--first-order"))
+            first_order = 1;
+        else if (!strcmp(argv[i], "--recompute"))
+            recompute = 1;
+        else if (!strcmp(argv[i], "--profile"))
+            profile = 1;
+        else if (!strcmp(argv[i], "--device") && i + 1 < argc)
+            device_name = argv[++i];
+        else
+            known = 0;
         for (int s = 0; s < N_SETTINGS && !known; s++)
             if (!strcmp(argv[i], settings[s].name) && i + 1 < argc) {
                 settings[s].value = atoi(argv[++i]);
@@ -109,12 +114,15 @@ int main(int argc, char **argv) {
     }
     qsort(ms, (size_t)runs, sizeof *ms, increasing);
     clm_meta_plan plan = clm_meta_get_plan(meta);
-    printf("{\"device\": \"%s\", \"tasks\": %d, \"steps\": %d, \"ways\": %d, \"shots\": %d, \"query\": %d, \"filters\": %d, \"size\": %d, "
-           "\"order\": %d, \"checkpointing\": \"%s\", \"chunk\": %d, \"ms_median\": %.2f, \"ms_min\": %.2f, \"ms_per_task\": %.3f, "
-           "\"gflops\": %.1f, \"launches\": %zu, \"peak_bytes\": %zu, \"first_call_s\": %.2f}\n",
-           clm_device_get_info(device)->name, tasks, options.steps, ways, settings[SHOTS].value, settings[QUERY].value, net.filters, net.size,
-           first_order ? 1 : 2, plan.checkpointing == CLM_CHECKPOINT_STORE ? "store" : "recompute", plan.task_chunk, ms[runs / 2], ms[0],
-           ms[runs / 2] / tasks, plan.flops / ms[runs / 2] * 1e-6, plan.launches, clm_device_peak_allocated(device), first);
+    printf(
+        "{\"device\": \"%s\", \"tasks\": %d, \"steps\": %d, \"ways\": %d, \"shots\": %d, \"query\": %d, \"filters\": %d, "
+        "\"size\": %d, "
+        "\"order\": %d, \"checkpointing\": \"%s\", \"chunk\": %d, \"ms_median\": %.2f, \"ms_min\": %.2f, \"ms_per_task\": %.3f, "
+        "\"gflops\": %.1f, \"launches\": %zu, \"peak_bytes\": %zu, \"first_call_s\": %.2f}\n",
+        clm_device_get_info(device)->name, tasks, options.steps, ways, settings[SHOTS].value, settings[QUERY].value, net.filters,
+        net.size, first_order ? 1 : 2, plan.checkpointing == CLM_CHECKPOINT_STORE ? "store" : "recompute", plan.task_chunk,
+        ms[runs / 2], ms[0], ms[runs / 2] / tasks, plan.flops / ms[runs / 2] * 1e-6, plan.launches,
+        clm_device_peak_allocated(device), first);
     if (profile) need(clm_meta_profile(meta, 5, stdout));
     free((void *)batch.support_x);
     free((void *)batch.support_y);

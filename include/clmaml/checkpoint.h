@@ -27,9 +27,11 @@ CLM_API const char *clm_archive_name(const clm_archive *archive, size_t i);
 CLM_API const clm_shape *clm_archive_shape(const clm_archive *archive, const char *name);
 /* Copies an array out as double, converting from whatever it is stored as; an integer outside +-2^53 is CLM_E_FORMAT. `shape`
  * (may be NULL) is what the caller expects; a difference is CLM_E_SHAPE and names file, array, both shapes. `count` = elements. */
-CLM_API clm_status clm_archive_read(const clm_archive *archive, const char *name, const clm_shape *shape, double *out, size_t count);
+CLM_API clm_status clm_archive_read(const clm_archive *archive, const char *name, const clm_shape *shape, double *out,
+                                    size_t count);
 /* Adds or replaces an array, stored as dtype. */
-CLM_API clm_status clm_archive_add(clm_archive *archive, const char *name, clm_dtype dtype, const clm_shape *shape, const double *data);
+CLM_API clm_status clm_archive_add(clm_archive *archive, const char *name, clm_dtype dtype, const clm_shape *shape,
+                                   const double *data);
 /* Metadata: NULL when there is none under this key. */
 CLM_API const char *clm_archive_meta(const clm_archive *archive, const char *key);
 CLM_API clm_status clm_archive_set_meta(clm_archive *archive, const char *key, const char *value);

@@ -38,7 +38,8 @@ typedef struct clm_omniglot_options {
     bool test_rotations; /* the same for the test split */
 } clm_omniglot_options;
 #define CLM_OMNIGLOT_OPTIONS_VERSION 1
-#define CLM_OMNIGLOT_OPTIONS_INIT {CLM_OMNIGLOT_OPTIONS_VERSION, 28, CLM_OMNIGLOT_ALPHABETS, 1623, true, false}
+#define CLM_OMNIGLOT_OPTIONS_INIT \
+    { CLM_OMNIGLOT_OPTIONS_VERSION, 28, CLM_OMNIGLOT_ALPHABETS, 1623, true, false }
 /* directory: holds images_background.zip and images_evaluation.zip, or the folders of those names. */
 CLM_API clm_status clm_source_omniglot(clm_source **out, const char *directory, const clm_omniglot_options *options);
 
@@ -58,8 +59,8 @@ CLM_API const char *clm_source_description(const clm_source *source);
 /* Task `index` of the endless sequence that `seed` starts. Writes ways*shots support and ways*query query examples
  * (regression: shots and query examples; ways 1), example by example, classes interleaved in a random order; labels are 0..ways-1
  * as floats (regression: targets). Any of the four may be NULL. Errors: too few classes, or a class with too few images (named). */
-CLM_API clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
-                                     int query, float *support_x, float *support_y, float *query_x, float *query_y);
+CLM_API clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways,
+                                     int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
 
 /* Would every task of this size succeed? The check clm_source_sample makes, made once before training. */
 CLM_API clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query);

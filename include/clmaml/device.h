@@ -32,8 +32,8 @@ typedef struct clm_device_info {
     unsigned compute_units, clock_mhz;
     uint64_t global_memory, max_allocation, local_memory; /* bytes */
     size_t max_work_group_size;
-    unsigned float_vector_width;   /* native width in floats */
-    unsigned base_alignment_bits;  /* CL_DEVICE_MEM_BASE_ADDR_ALIGN */
+    unsigned float_vector_width;  /* native width in floats */
+    unsigned base_alignment_bits; /* CL_DEVICE_MEM_BASE_ADDR_ALIGN */
     bool fp64, fp16, unified_memory, available;
     bool chosen; /* set by clm_device_list on the one that NULL would open */
 } clm_device_info;

@@ -60,8 +60,8 @@ CLM_API clm_status clm_graph_print_dot(const clm_graph *graph, FILE *to);
 
 /* ---- leaves ---- */
 CLM_API clm_value clm_input(clm_graph *g, const char *name, clm_shape shape, bool per_task);
-CLM_API clm_value clm_const(clm_graph *g, double c);                   /* scalar */
-CLM_API clm_value clm_fill(clm_graph *g, clm_shape shape, double c);   /* constant of a shape */
+CLM_API clm_value clm_const(clm_graph *g, double c);                 /* scalar */
+CLM_API clm_value clm_fill(clm_graph *g, clm_shape shape, double c); /* constant of a shape */
 
 /* ---- elementwise; binary operands broadcast as in NumPy ---- */
 CLM_API clm_value clm_add(clm_graph *g, clm_value a, clm_value b);
@@ -71,8 +71,8 @@ CLM_API clm_value clm_div(clm_graph *g, clm_value a, clm_value b);
 CLM_API clm_value clm_pow(clm_graph *g, clm_value a, clm_value b);     /* a > 0 where the exponent is differentiated */
 CLM_API clm_value clm_maximum(clm_graph *g, clm_value a, clm_value b); /* at a tie the derivative goes to a */
 CLM_API clm_value clm_minimum(clm_graph *g, clm_value a, clm_value b);
-CLM_API clm_value clm_greater(clm_graph *g, clm_value a, clm_value b); /* 1 or 0; derivative 0 */
-CLM_API clm_value clm_equal(clm_graph *g, clm_value a, clm_value b);   /* 1 or 0; derivative 0 */
+CLM_API clm_value clm_greater(clm_graph *g, clm_value a, clm_value b);                /* 1 or 0; derivative 0 */
+CLM_API clm_value clm_equal(clm_graph *g, clm_value a, clm_value b);                  /* 1 or 0; derivative 0 */
 CLM_API clm_value clm_affine(clm_graph *g, clm_value x, double scale, double offset); /* scale x + offset */
 CLM_API clm_value clm_scale(clm_graph *g, clm_value x, double scale);
 CLM_API clm_value clm_neg(clm_graph *g, clm_value x);
@@ -136,12 +136,14 @@ CLM_API clm_value clm_linear(clm_graph *g, clm_value x, clm_value weight, clm_va
 typedef struct clm_conv_options {
     int stride[2], pad[2], dilation[2], groups; /* height, width */
 } clm_conv_options;
-#define CLM_CONV_INIT {{1, 1}, {0, 0}, {1, 1}, 1}
+#define CLM_CONV_INIT \
+    { {1, 1}, {0, 0}, {1, 1}, 1 }
 
 /* x [n, h, w, ci], filter [kh, kw, ci/groups, co] -> [n, h', w', co] (cross-correlation, as in every framework) */
 CLM_API clm_value clm_conv2d(clm_graph *g, clm_value x, clm_value filter, const clm_conv_options *options);
 /* Adjoint of clm_conv2d in x: dy [n, h', w', co] -> [n, h, w, ci] */
-CLM_API clm_value clm_conv2d_bwd_data(clm_graph *g, clm_value dy, clm_value filter, int h, int w, const clm_conv_options *options);
+CLM_API clm_value clm_conv2d_bwd_data(clm_graph *g, clm_value dy, clm_value filter, int h, int w,
+                                      const clm_conv_options *options);
 /* Adjoint of clm_conv2d in the filter: -> [kh, kw, ci/groups, co] */
 CLM_API clm_value clm_conv2d_bwd_filter(clm_graph *g, clm_value x, clm_value dy, int kh, int kw, const clm_conv_options *options);
 
@@ -151,14 +153,15 @@ typedef struct clm_pool_options {
 
 CLM_API clm_value clm_max_pool(clm_graph *g, clm_value x, const clm_pool_options *options); /* first maximum wins */
 CLM_API clm_value clm_avg_pool(clm_graph *g, clm_value x, const clm_pool_options *options); /* padding counts */
-CLM_API clm_value clm_global_avg_pool(clm_graph *g, clm_value x);                            /* [n,h,w,c] -> [n,c] */
+CLM_API clm_value clm_global_avg_pool(clm_graph *g, clm_value x);                           /* [n,h,w,c] -> [n,c] */
 
 /* Normalisation by the statistics of the batch at hand: over all axes but the last. scale, shift [c] or CLM_INVALID.
  * mean_out, var_out (may be NULL) receive the statistics, shape [1, .., c]. Biased variance. */
 CLM_API clm_value clm_batch_norm(clm_graph *g, clm_value x, clm_value scale, clm_value shift, double eps, clm_value *mean_out,
                                  clm_value *var_out);
 /* The same with given statistics. */
-CLM_API clm_value clm_normalize(clm_graph *g, clm_value x, clm_value mean, clm_value var, clm_value scale, clm_value shift, double eps);
+CLM_API clm_value clm_normalize(clm_graph *g, clm_value x, clm_value mean, clm_value var, clm_value scale, clm_value shift,
+                                double eps);
 /* Over all axes but the first; scale, shift of shape x.dim[1..] */
 CLM_API clm_value clm_layer_norm(clm_graph *g, clm_value x, clm_value scale, clm_value shift, double eps);
 /* x [n, .., c], statistics over the middle axes and each group of c/groups channels; scale, shift [c] */
@@ -179,16 +182,17 @@ CLM_API clm_value clm_mse(clm_graph *g, clm_value x, clm_value target, clm_reduc
 /* Vector-Jacobian product. For outputs y_i with cotangents c_i (same shape) and inputs x_j, any values of the graph:
  * grads[j] = sum_i (dy_i/dx_j)^T c_i. Values among the inputs are treated as independent. Inputs that do not matter get zeros.
  * A shared x_j fed to per-task values gets the sum over tasks. Returns the graph's status. */
-CLM_API clm_status clm_vjp(clm_graph *g, const clm_value *outputs, const clm_value *cotangents, size_t n_outputs, const clm_value *inputs,
-                           size_t n_inputs, clm_value *grads);
+CLM_API clm_status clm_vjp(clm_graph *g, const clm_value *outputs, const clm_value *cotangents, size_t n_outputs,
+                           const clm_value *inputs, size_t n_inputs, clm_value *grads);
 /* Gradient of a scalar: clm_vjp with cotangent 1. For a per-task scalar: of the sum over tasks; with per-task inputs that is each
  * task's own gradient. */
 CLM_API clm_status clm_grad(clm_graph *g, clm_value scalar, const clm_value *inputs, size_t n_inputs, clm_value *grads);
 /* Jacobian-vector product: tangents_out[i] = sum_j (dy_i/dx_j) t_j. Tangents may be CLM_INVALID for zero; so may results. */
-CLM_API clm_status clm_jvp(clm_graph *g, const clm_value *inputs, const clm_value *tangents, size_t n_inputs, const clm_value *outputs,
-                           size_t n_outputs, clm_value *tangents_out);
+CLM_API clm_status clm_jvp(clm_graph *g, const clm_value *inputs, const clm_value *tangents, size_t n_inputs,
+                           const clm_value *outputs, size_t n_outputs, clm_value *tangents_out);
 /* Hessian-vector product of a scalar, forward over reverse: hv[j] = sum_k d2f/dx_j dx_k v_k */
-CLM_API clm_status clm_hvp(clm_graph *g, clm_value scalar, const clm_value *inputs, const clm_value *v, size_t n_inputs, clm_value *hv);
+CLM_API clm_status clm_hvp(clm_graph *g, clm_value scalar, const clm_value *inputs, const clm_value *v, size_t n_inputs,
+                           clm_value *hv);
 
 #ifdef __cplusplus
 }

@@ -21,17 +21,17 @@ extern "C" {
 
 typedef enum clm_loss { CLM_LOSS_CROSS_ENTROPY, CLM_LOSS_MSE } clm_loss;
 typedef enum clm_rates {
-    CLM_RATES_FIXED,     /* one number, inner_lr */
-    CLM_RATES_PER_STEP,  /* learned: one per inner step and parameter tensor ("lslr"), shape [steps, tensors] */
+    CLM_RATES_FIXED,      /* one number, inner_lr */
+    CLM_RATES_PER_STEP,   /* learned: one per inner step and parameter tensor ("lslr"), shape [steps, tensors] */
     CLM_RATES_PER_ELEMENT /* learned: one per element of every adapted tensor ("metasgd") */
 } clm_rates;
 typedef enum clm_checkpointing { CLM_CHECKPOINT_AUTO, CLM_CHECKPOINT_STORE, CLM_CHECKPOINT_RECOMPUTE } clm_checkpointing;
 
 typedef struct clm_meta_options {
-    int version;         /* CLM_META_OPTIONS_VERSION */
-    int tasks;           /* tasks of a meta-batch */
-    int support, query;  /* examples of a task: ways*shots, ways*query-per-class */
-    int steps;           /* inner steps K >= 1 */
+    int version;        /* CLM_META_OPTIONS_VERSION */
+    int tasks;          /* tasks of a meta-batch */
+    int support, query; /* examples of a task: ways*shots, ways*query-per-class */
+    int steps;          /* inner steps K >= 1 */
     double inner_lr;
     bool first_order;
     clm_rates rates;
@@ -39,17 +39,19 @@ typedef struct clm_meta_options {
     const char *const *adapt;   /* prefixes of the names of adapted parameters (ANIL); NULL: all */
     size_t n_adapt;
     clm_loss loss;
-    clm_reduction reduction;    /* over the examples of a task */
+    clm_reduction reduction; /* over the examples of a task */
     clm_checkpointing checkpointing;
-    size_t memory_limit;        /* bytes of device memory; 0: what the device has */
-    int task_chunk;             /* tasks per launch; 0: chosen */
-    bool keep_adapted;          /* keep every task's adapted parameters for clm_meta_read */
+    size_t memory_limit; /* bytes of device memory; 0: what the device has */
+    int task_chunk;      /* tasks per launch; 0: chosen */
+    bool keep_adapted;   /* keep every task's adapted parameters for clm_meta_read */
     clm_optim_options optim;
 } clm_meta_options;
 #define CLM_META_OPTIONS_VERSION 1
-#define CLM_META_OPTIONS_INIT                                                                                          \
-    {CLM_META_OPTIONS_VERSION, 32, 5, 5, 1, 0.4, false, CLM_RATES_FIXED, NULL, NULL, 0, CLM_LOSS_CROSS_ENTROPY,        \
-     CLM_REDUCE_MEAN, CLM_CHECKPOINT_AUTO, 0, 0, false, CLM_OPTIM_OPTIONS_INIT}
+#define CLM_META_OPTIONS_INIT                                                                                      \
+    {                                                                                                              \
+        CLM_META_OPTIONS_VERSION, 32, 5, 5, 1, 0.4, false, CLM_RATES_FIXED, NULL, NULL, 0, CLM_LOSS_CROSS_ENTROPY, \
+            CLM_REDUCE_MEAN, CLM_CHECKPOINT_AUTO, 0, 0, false, CLM_OPTIM_OPTIONS_INIT                              \
+    }
 
 /* One meta-batch, C order, in outside layout: x [tasks, n, in_shape..]; y [tasks, n] labels, or [tasks, n, out_shape..] targets. */
 typedef struct clm_batch {
@@ -69,8 +71,8 @@ typedef struct clm_meta_plan {
     size_t bytes;                    /* device memory in all, exactly what will be allocated */
     clm_checkpointing checkpointing; /* the one chosen */
     int task_chunk;
-    size_t launches, kernels;        /* of a meta-gradient */
-    double flops;                    /* of a meta-gradient */
+    size_t launches, kernels; /* of a meta-gradient */
+    double flops;             /* of a meta-gradient */
 } clm_meta_plan;
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
 
@@ -91,14 +93,14 @@ CLM_API clm_status clm_meta_gradient(clm_meta *meta, const clm_batch *batch);
 
 /* Results of the last clm_meta_gradient or clm_meta_step, as doubles in outside layout. */
 typedef enum clm_quantity {
-    CLM_Q_SUPPORT_LOSS, /* [tasks, steps] before each inner step */
-    CLM_Q_QUERY_LOSS,   /* [tasks], weighted over the steps with step_weights */
-    CLM_Q_QUERY_LOGITS, /* [tasks, query, out..] after the last step */
+    CLM_Q_SUPPORT_LOSS,     /* [tasks, steps] before each inner step */
+    CLM_Q_QUERY_LOSS,       /* [tasks], weighted over the steps with step_weights */
+    CLM_Q_QUERY_LOGITS,     /* [tasks, query, out..] after the last step */
     CLM_Q_SUPPORT_ACCURACY, /* [tasks], before the first step (0 for MSE) */
     CLM_Q_QUERY_ACCURACY,   /* [tasks], after the last step (0 for MSE) */
-    CLM_Q_ADAPTED,      /* parameter `index`: [tasks, shape..]; needs keep_adapted */
-    CLM_Q_GRAD,         /* parameter `index`: of the mean over tasks */
-    CLM_Q_RATE_GRAD     /* rates `index` */
+    CLM_Q_ADAPTED,          /* parameter `index`: [tasks, shape..]; needs keep_adapted */
+    CLM_Q_GRAD,             /* parameter `index`: of the mean over tasks */
+    CLM_Q_RATE_GRAD         /* rates `index` */
 } clm_quantity;
 CLM_API size_t clm_meta_quantity_size(const clm_meta *meta, clm_quantity what, size_t index);
 CLM_API clm_status clm_meta_read(clm_meta *meta, clm_quantity what, size_t index, double *out);
@@ -121,7 +123,7 @@ typedef struct clm_learner_options {
     int tasks, support, query;
     double inner_lr;
     clm_rates rates;
-    int rate_steps;             /* rows of CLM_RATES_PER_STEP; later steps use the last row */
+    int rate_steps; /* rows of CLM_RATES_PER_STEP; later steps use the last row */
     const char *const *adapt;
     size_t n_adapt;
     clm_loss loss;
@@ -129,12 +131,15 @@ typedef struct clm_learner_options {
     clm_bn_mode bn_mode;
 } clm_learner_options;
 #define CLM_LEARNER_OPTIONS_VERSION 1
-#define CLM_LEARNER_OPTIONS_INIT                                                                                       \
-    {CLM_LEARNER_OPTIONS_VERSION, 1, 5, 5, 0.4, CLM_RATES_FIXED, 1, NULL, 0, CLM_LOSS_CROSS_ENTROPY, CLM_REDUCE_MEAN,  \
-     CLM_BN_TRANSDUCTIVE}
+#define CLM_LEARNER_OPTIONS_INIT                                                                                         \
+    {                                                                                                                    \
+        CLM_LEARNER_OPTIONS_VERSION, 1, 5, 5, 0.4, CLM_RATES_FIXED, 1, NULL, 0, CLM_LOSS_CROSS_ENTROPY, CLM_REDUCE_MEAN, \
+            CLM_BN_TRANSDUCTIVE                                                                                          \
+    }
 
 typedef struct clm_learner clm_learner;
-CLM_API clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options);
+CLM_API clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model,
+                                      const clm_learner_options *options);
 CLM_API void clm_learner_free(clm_learner *learner);
 CLM_API clm_status clm_learner_set_param(clm_learner *learner, size_t i, const double *data); /* outside layout */
 CLM_API clm_status clm_learner_set_rate(clm_learner *learner, size_t i, const double *data);

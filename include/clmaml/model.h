@@ -54,7 +54,8 @@ typedef struct clm_conv4_options {
     int filters, ways, channels, size; /* 64, 5, 1, 28 */
     bool strided;                      /* stride-2 convolutions and a spatial mean instead of max-pooling */
 } clm_conv4_options;
-#define CLM_CONV4_INIT {64, 5, 1, 28, false}
+#define CLM_CONV4_INIT \
+    { 64, 5, 1, 28, false }
 CLM_API clm_status clm_model_conv4(clm_model **out, const clm_conv4_options *options);
 /* Multi-layer perceptron with relu: in -> hidden[0] -> .. -> out */
 CLM_API clm_status clm_model_mlp(clm_model **out, int in, const int *hidden, size_t n_hidden, int n_out);
@@ -69,7 +70,7 @@ CLM_API clm_status clm_model_custom(clm_model **out, const clm_shape *in_shape, 
 
 CLM_API void clm_model_free(clm_model *model);
 
-CLM_API size_t clm_model_param_count(const clm_model *model);   /* tensors */
+CLM_API size_t clm_model_param_count(const clm_model *model);    /* tensors */
 CLM_API size_t clm_model_param_elements(const clm_model *model); /* numbers */
 CLM_API const clm_param *clm_model_param(const clm_model *model, size_t i);
 CLM_API clm_shape clm_model_in_shape(const clm_model *model);       /* one example, outside (C H W) */
@@ -80,7 +81,8 @@ CLM_API const char *clm_model_json(const clm_model *model);
 
 /* Output values [n, out_shape..] for inputs x [n, inner_in_shape..]; an image comes out in outside order (C H W), what a custom
  * model gives comes out as it is. stats may be NULL (transductive). */
-CLM_API clm_value clm_model_apply(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats);
+CLM_API clm_value clm_model_apply(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x,
+                                  clm_bn_stats *stats);
 
 /* Initial parameter i in outside layout from a seed: deterministic, the same on every machine. */
 CLM_API void clm_model_init_param(const clm_model *model, size_t i, uint64_t seed, double *out);

@@ -27,7 +27,7 @@ typedef struct clm_tensor clm_tensor;
 CLM_API clm_status clm_tensor_create(clm_tensor **out, clm_device *device, clm_shape shape, int tasks);
 /* Elements [offset, offset + size) of `parent` seen with another shape; the parent must outlive the view. */
 CLM_API clm_status clm_tensor_view(clm_tensor **out, clm_tensor *parent, size_t offset, clm_shape shape, int tasks);
-CLM_API void clm_tensor_free(clm_tensor *tensor); /* NULL is allowed */
+CLM_API void clm_tensor_free(clm_tensor *tensor);         /* NULL is allowed */
 CLM_API size_t clm_tensor_size(const clm_tensor *tensor); /* elements, tasks included */
 CLM_API clm_shape clm_tensor_shape(const clm_tensor *tensor);
 CLM_API int clm_tensor_tasks(const clm_tensor *tensor);
@@ -54,7 +54,8 @@ typedef struct clm_program_options {
     bool poison;              /* fill the workspace with NaN before every run: for tests */
 } clm_program_options;
 #define CLM_PROGRAM_OPTIONS_VERSION 1
-#define CLM_PROGRAM_OPTIONS_INIT {CLM_PROGRAM_OPTIONS_VERSION, 1, NULL, false, false, false}
+#define CLM_PROGRAM_OPTIONS_INIT \
+    { CLM_PROGRAM_OPTIONS_VERSION, 1, NULL, false, false, false }
 
 typedef struct clm_program clm_program;
 
@@ -76,7 +77,7 @@ typedef struct clm_program_stats {
     size_t workspace_bytes; /* intermediate values */
     size_t tensor_bytes;    /* inputs and outputs that are not bound */
     size_t launches, kernels;
-    double flops;           /* multiply-adds counted as two, of matrix products and convolutions, for all tasks */
+    double flops; /* multiply-adds counted as two, of matrix products and convolutions, for all tasks */
 } clm_program_stats;
 CLM_API clm_program_stats clm_program_get_stats(const clm_program *program);
 /* Runs every launch alone, `runs` times, and writes a line for each with its median time, arithmetic and rate, the slowest first. The

@@ -17,17 +17,17 @@ extern "C" {
 #endif
 
 /* One list makes the codes, their names and their meanings. */
-#define CLM_STATUS_LIST(X)                                                                                             \
-    X(OK, "success")                                                                                                   \
-    X(E_ARG, "invalid argument")                                                                                       \
-    X(E_SHAPE, "shapes do not fit")                                                                                    \
-    X(E_MEMORY, "out of memory")                                                                                       \
-    X(E_LIMIT, "a limit would be exceeded")                                                                            \
-    X(E_IO, "input/output failed")                                                                                     \
-    X(E_FORMAT, "malformed data")                                                                                      \
-    X(E_DEVICE, "device failure")                                                                                      \
-    X(E_BUILD, "kernel does not build")                                                                                \
-    X(E_NUMERIC, "not a finite number")                                                                                \
+#define CLM_STATUS_LIST(X)                  \
+    X(OK, "success")                        \
+    X(E_ARG, "invalid argument")            \
+    X(E_SHAPE, "shapes do not fit")         \
+    X(E_MEMORY, "out of memory")            \
+    X(E_LIMIT, "a limit would be exceeded") \
+    X(E_IO, "input/output failed")          \
+    X(E_FORMAT, "malformed data")           \
+    X(E_DEVICE, "device failure")           \
+    X(E_BUILD, "kernel does not build")     \
+    X(E_NUMERIC, "not a finite number")     \
     X(E_STATE, "called in the wrong state")
 
 typedef enum clm_status {

@@ -94,7 +94,8 @@ clm_status clm_vjp(clm_graph *g, const clm_value *outputs, const clm_value *cota
         if (!clm_shape_equal(&g->nodes[y].shape, &g->nodes[c].shape))
             clm_graph_error(g, CLM_E_SHAPE, "vjp: cotangent %zu has shape %s, its output %s", i,
                             clm_shape_text(&g->nodes[c].shape, a, sizeof a), clm_shape_text(&g->nodes[y].shape, b, sizeof b));
-        else s.slot[y] = s.slot[y] == CLM_INVALID ? c : clm_add(g, s.slot[y], c);
+        else
+            s.slot[y] = s.slot[y] == CLM_INVALID ? c : clm_add(g, s.slot[y], c);
     }
     for (size_t v = s.count; v-- > 0;) {
         unsigned f = s.flags[v];

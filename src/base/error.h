@@ -15,17 +15,17 @@ clm_status clm_fail(clm_status status, const char *format, ...) CLM_PRINTF(2, 3)
 /* Puts `format..: ` before the message already recorded and returns `status`. */
 clm_status clm_fail_in(clm_status status, const char *format, ...) CLM_PRINTF(2, 3);
 
-#define CLM_TRY(expression)                                                                                            \
-    do {                                                                                                               \
-        clm_status try_status = (expression);                                                                          \
-        if (try_status != CLM_OK) return try_status;                                                                   \
+#define CLM_TRY(expression)                          \
+    do {                                             \
+        clm_status try_status = (expression);        \
+        if (try_status != CLM_OK) return try_status; \
     } while (0)
 
 /* For functions that clean up at `out:` and return `status`. */
-#define CLM_GOTO(expression)                                                                                           \
-    do {                                                                                                               \
-        status = (expression);                                                                                         \
-        if (status != CLM_OK) goto out;                                                                                \
+#define CLM_GOTO(expression)            \
+    do {                                \
+        status = (expression);          \
+        if (status != CLM_OK) goto out; \
     } while (0)
 
 #endif

@@ -7,9 +7,9 @@
 
 typedef struct clm_random {
     uint64_t key, stream;
-    uint64_t next;      /* counter of the next block */
+    uint64_t next; /* counter of the next block */
     uint32_t block[4];
-    int left;           /* unused words of block */
+    int left; /* unused words of block */
 } clm_random;
 
 clm_random clm_random_make(uint64_t key, uint64_t stream);

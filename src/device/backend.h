@@ -29,19 +29,19 @@ typedef struct clm_arg {
 } clm_arg;
 
 typedef struct clm_launch {
-    char label[96];        /* the operation, for errors and profiles */
+    char label[96]; /* the operation, for errors and profiles */
     /* OpenCL */
-    const char *file;      /* "conv2d.cl", or NULL when `source` is given; "common.cl" is always put before it */
-    const char *source;    /* generated source */
-    const char *entry;     /* kernel name */
-    const char *defines;   /* "-DKH=3 -DKW=3", may be "" */
+    const char *file;           /* "conv2d.cl", or NULL when `source` is given; "common.cl" is always put before it */
+    const char *source;         /* generated source */
+    const char *entry;          /* kernel name */
+    const char *defines;        /* "-DKH=3 -DKW=3", may be "" */
     size_t global[3], local[3]; /* local[0] 0: the driver's choice. global is a multiple of local. */
     /* host: runs the launch; the arguments' memory is reached with clm_host_data */
     void (*host)(const struct clm_launch *launch);
-    const void *context;   /* for host; must stay valid */
+    const void *context; /* for host; must stay valid */
     clm_arg args[CLM_MAX_ARGS];
     int n_args;
-    double flops, bytes;   /* for reports; 0: not counted */
+    double flops, bytes; /* for reports; 0: not counted */
 } clm_launch;
 
 typedef struct clm_backend {
@@ -53,8 +53,9 @@ typedef struct clm_backend {
     /* Blocking transfers; exactly one of f32, f64 is not NULL. */
     clm_status (*write)(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64);
     clm_status (*read)(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64);
-    clm_status (*copy)(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count); /* queued */
-    clm_status (*fill)(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value);                       /* queued */
+    clm_status (*copy)(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset,
+                       size_t count);                                                           /* queued */
+    clm_status (*fill)(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value); /* queued */
     /* Builds what many launches need, faster than one after the other. Optional (may be NULL), and so is calling it: `make` builds
      * what is missing and is where a failure shows. */
     clm_status (*build)(clm_device *d, const clm_launch *launches, size_t count);

@@ -66,9 +66,7 @@ void clm_graph_free(clm_graph *g) {
     free(g);
 }
 
-clm_status clm_graph_status(const clm_graph *g) {
-    return g->status == CLM_OK ? CLM_OK : clm_fail(g->status, "%s", g->message);
-}
+clm_status clm_graph_status(const clm_graph *g) { return g->status == CLM_OK ? CLM_OK : clm_fail(g->status, "%s", g->message); }
 
 size_t clm_graph_size(const clm_graph *g) { return g->count; }
 
@@ -87,7 +85,8 @@ bool clm_graph_valid(clm_graph *g, const clm_value *in, int n) {
     for (int i = 0; i < n; i++) {
         if (in[i] >= 0 && (size_t)in[i] < g->count) continue;
         if (g->status == CLM_OK)
-            clm_graph_error(g, CLM_E_ARG, "operand %d is not a value of this graph (%d): was it built in another graph?", i, in[i]);
+            clm_graph_error(g, CLM_E_ARG, "operand %d is not a value of this graph (%d): was it built in another graph?", i,
+                            in[i]);
         return false;
     }
     return true;
@@ -118,7 +117,8 @@ static uint64_t node_hash(const clm_node *n) {
 }
 
 static bool node_equal(const clm_node *a, const clm_node *b) {
-    if (a->op != b->op || a->per_task != b->per_task || a->n_in != b->n_in || !clm_shape_equal(&a->shape, &b->shape)) return false;
+    if (a->op != b->op || a->per_task != b->per_task || a->n_in != b->n_in || !clm_shape_equal(&a->shape, &b->shape))
+        return false;
     for (int i = 0; i < a->n_in; i++)
         if (a->in[i] != b->in[i]) return false;
     return memcmp(a->attr.i, b->attr.i, sizeof a->attr.i) == 0 && memcmp(a->attr.f, b->attr.f, sizeof a->attr.f) == 0;

@@ -168,10 +168,10 @@ clm_value clm_silu(clm_graph *g, clm_value x) { return clm_mul(g, x, clm_sigmoid
 
 /* ---- double functions ---- */
 
-#define SCALAR(name, expression)                                                                                       \
-    static double name##_scalar(double a, double b, const clm_attr *attr) {                                            \
-        (void)a, (void)b, (void)attr;                                                                                  \
-        return expression;                                                                                             \
+#define SCALAR(name, expression)                                            \
+    static double name##_scalar(double a, double b, const clm_attr *attr) { \
+        (void)a, (void)b, (void)attr;                                       \
+        return expression;                                                  \
     }
 SCALAR(fill, attr->f[0])
 SCALAR(add, a + b)
@@ -182,7 +182,7 @@ SCALAR(pow, pow(a, b))
 SCALAR(maximum, b > a || b != b ? b : a)
 SCALAR(greater, a > b)
 SCALAR(equal, a == b)
-SCALAR(affine, a *attr->f[0] + attr->f[1])
+SCALAR(affine, a * attr->f[0] + attr->f[1])
 SCALAR(abs, fabs(a))
 SCALAR(sign, (a > 0) - (a < 0))
 SCALAR(step, a > 0)
@@ -300,13 +300,24 @@ static clm_value maximum_jvp(clm_graph *g, clm_value y, const clm_value *t) { re
 /* ---- rows ---- */
 
 #define CONSTANT (CLM_OPF_ELEMENTWISE | CLM_OPF_CONSTANT)
-#define BINARY(op, cl, price)                                                                                          \
-    const clm_op clm_row_##op = {.name = #op, .flags = CLM_OPF_ELEMENTWISE, .n_in = 2, .vjp = op##_vjp, .jvp = op##_jvp, \
-                                 .expression = cl, .scalar = op##_scalar, .cost = price};
-#define UNARY(op, cl, price)                                                                                           \
-    const clm_op clm_row_##op = {.name = #op, .flags = CLM_OPF_ELEMENTWISE, .n_in = 1, .derivative = op##_derivative,  \
-                                 .expression = cl, .scalar = op##_scalar, .cost = price};
-#define MASK(op, n, cl)                                                                                                \
+#define BINARY(op, cl, price)                                  \
+    const clm_op clm_row_##op = {.name = #op,                  \
+                                 .flags = CLM_OPF_ELEMENTWISE, \
+                                 .n_in = 2,                    \
+                                 .vjp = op##_vjp,              \
+                                 .jvp = op##_jvp,              \
+                                 .expression = cl,             \
+                                 .scalar = op##_scalar,        \
+                                 .cost = price};
+#define UNARY(op, cl, price)                                    \
+    const clm_op clm_row_##op = {.name = #op,                   \
+                                 .flags = CLM_OPF_ELEMENTWISE,  \
+                                 .n_in = 1,                     \
+                                 .derivative = op##_derivative, \
+                                 .expression = cl,              \
+                                 .scalar = op##_scalar,         \
+                                 .cost = price};
+#define MASK(op, n, cl) \
     const clm_op clm_row_##op = {.name = #op, .flags = CONSTANT, .n_in = n, .expression = cl, .scalar = op##_scalar, .cost = 1};
 
 const clm_op clm_row_fill = {.name = "fill", .flags = CONSTANT | CLM_OPF_LEAF, .expression = "$0", .scalar = fill_scalar};

@@ -60,8 +60,8 @@ clm_value clm_group_norm(clm_graph *g, clm_value x, int groups, clm_value scale,
     clm_shape s = g->nodes[x].shape;
     int channels = s.dim[s.rank - 1];
     if (groups < 1 || channels % groups)
-        return clm_graph_error(g, CLM_E_SHAPE, "group-norm: %d groups do not divide the %d channels of shape %s", groups, channels,
-                               clm_shape_text(&s, text, sizeof text));
+        return clm_graph_error(g, CLM_E_SHAPE, "group-norm: %d groups do not divide the %d channels of shape %s", groups,
+                               channels, clm_shape_text(&s, text, sizeof text));
     size_t between = clm_shape_size(&s) / (size_t)s.dim[0] / (size_t)channels;
     clm_shape split = clm_shape_of(4, s.dim[0], (int)between, groups, channels / groups);
     clm_value y = standardize(g, clm_reshape(g, x, split), 2u | 8u, eps, NULL, NULL);
@@ -123,8 +123,8 @@ clm_value clm_mse(clm_graph *g, clm_value x, clm_value target, clm_reduction red
     if (!clm_graph_valid(g, in, 2)) return CLM_INVALID;
     clm_shape sx = g->nodes[x].shape, st = g->nodes[target].shape;
     if (!clm_shape_equal(&sx, &st))
-        return clm_graph_error(g, CLM_E_SHAPE, "mean squared error: output %s and target %s differ", clm_shape_text(&sx, a, sizeof a),
-                               clm_shape_text(&st, b, sizeof b));
+        return clm_graph_error(g, CLM_E_SHAPE, "mean squared error: output %s and target %s differ",
+                               clm_shape_text(&sx, a, sizeof a), clm_shape_text(&st, b, sizeof b));
     clm_value d = clm_sub(g, x, target), squares = clm_mul(g, d, d);
     return reduction == CLM_REDUCE_MEAN ? clm_mean_all(g, squares) : clm_sum_all(g, squares);
 }

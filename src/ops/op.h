@@ -8,13 +8,13 @@
 #include "graph/internal.h"
 
 enum {
-    CLM_OPF_ELEMENTWISE = 1,  /* value of an element depends on that element of the inputs only; fusible */
-    CLM_OPF_LINEAR = 2,       /* linear in input 0, other inputs not differentiable or absent: jvp is the operation itself */
-    CLM_OPF_MULTILINEAR = 4,  /* linear in each of its first two inputs: jvp is derived by the product rule */
-    CLM_OPF_CONSTANT = 8,     /* derivative zero everywhere */
-    CLM_OPF_LEAF = 16,        /* input or constant */
-    CLM_OPF_TASKS = 32,       /* reads the whole task axis and gives a shared value */
-    CLM_OPF_VIEW = 64         /* the same memory seen otherwise: no launch */
+    CLM_OPF_ELEMENTWISE = 1, /* value of an element depends on that element of the inputs only; fusible */
+    CLM_OPF_LINEAR = 2,      /* linear in input 0, other inputs not differentiable or absent: jvp is the operation itself */
+    CLM_OPF_MULTILINEAR = 4, /* linear in each of its first two inputs: jvp is derived by the product rule */
+    CLM_OPF_CONSTANT = 8,    /* derivative zero everywhere */
+    CLM_OPF_LEAF = 16,       /* input or constant */
+    CLM_OPF_TASKS = 32,      /* reads the whole task axis and gives a shared value */
+    CLM_OPF_VIEW = 64        /* the same memory seen otherwise: no launch */
 };
 
 /* Host reference: computes one task's output in double precision. in[i], out: contiguous arrays of the nodes' shapes. For
@@ -23,7 +23,7 @@ typedef struct clm_eval {
     const clm_node *node;
     const clm_node *in_node[CLM_MAX_INPUTS];
     const double *in[CLM_MAX_INPUTS];
-    int tasks;              /* length of the task axis */
+    int tasks; /* length of the task axis */
     bool in_per_task[CLM_MAX_INPUTS];
     double *out;
 } clm_eval;

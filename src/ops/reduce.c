@@ -78,18 +78,26 @@ static void broadcast_eval(const clm_eval *e) {
     while (next_index(&e->node->shape, index, stride, &at));
 }
 
-static clm_value broadcast_jvp(clm_graph *g, clm_value y, const clm_value *t) { return clm_broadcast(g, t[0], g->nodes[y].shape); }
+static clm_value broadcast_jvp(clm_graph *g, clm_value y, const clm_value *t) {
+    return clm_broadcast(g, t[0], g->nodes[y].shape);
+}
 
-const clm_op clm_row_broadcast = {
-    .name = "broadcast", .flags = CLM_OPF_ELEMENTWISE, .n_in = 1, .vjp = broadcast_vjp, .jvp = broadcast_jvp, .eval = broadcast_eval};
+const clm_op clm_row_broadcast = {.name = "broadcast",
+                                  .flags = CLM_OPF_ELEMENTWISE,
+                                  .n_in = 1,
+                                  .vjp = broadcast_vjp,
+                                  .jvp = broadcast_jvp,
+                                  .eval = broadcast_eval};
 
 /* ---- sum and maximum over axes ---- */
 
 static clm_shape reduced_shape(clm_shape s, unsigned axes, bool keep) {
     clm_shape r = {0};
     for (int i = 0; i < s.rank; i++) {
-        if (!(axes >> i & 1)) r.dim[r.rank++] = s.dim[i];
-        else if (keep) r.dim[r.rank++] = 1;
+        if (!(axes >> i & 1))
+            r.dim[r.rank++] = s.dim[i];
+        else if (keep)
+            r.dim[r.rank++] = 1;
     }
     return r;
 }
@@ -173,8 +181,10 @@ static void reduce_eval(const clm_eval *e, bool maximum) {
     for (size_t k = 0; k < n; k++) e->out[k] = maximum ? -HUGE_VAL : 0;
     do {
         double v = e->in[0][i++];
-        if (!maximum) e->out[at] += v;
-        else if (v > e->out[at] || v != v) e->out[at] = v;
+        if (!maximum)
+            e->out[at] += v;
+        else if (v > e->out[at] || v != v)
+            e->out[at] = v;
     } while (next_index(from, index, stride, &at));
 }
 static void sum_eval(const clm_eval *e) { reduce_eval(e, false); }
@@ -277,5 +287,10 @@ static clm_status sum_tasks_lower(clm_lower *l, clm_value y) {
     return clm_lower_launch(l, y, &spec, values, n->n_in + 1, ints, 2);
 }
 
-const clm_op clm_row_sum_tasks = {.name = "sum_tasks", .flags = CLM_OPF_TASKS, .n_in = 2, .vjp = sum_tasks_vjp,
-                                  .jvp = sum_tasks_jvp, .eval = sum_tasks_eval, .lower = sum_tasks_lower};
+const clm_op clm_row_sum_tasks = {.name = "sum_tasks",
+                                  .flags = CLM_OPF_TASKS,
+                                  .n_in = 2,
+                                  .vjp = sum_tasks_vjp,
+                                  .jvp = sum_tasks_jvp,
+                                  .eval = sum_tasks_eval,
+                                  .lower = sum_tasks_lower};

@@ -31,9 +31,9 @@ typedef struct generator {
     const clm_program *p;
     axis axes[CLM_MAX_RANK];
     int n_axes;
-    int width;      /* floats of a vector along the innermost axis */
+    int width; /* floats of a vector along the innermost axis */
     bool cpu;
-    clm_text body;  /* the expressions */
+    clm_text body;                  /* the expressions */
     clm_value done[CLM_UNIT_NODES]; /* values that `body` has computed */
     int n_done;
     int ints[CLM_STEP_INTS];
@@ -73,8 +73,10 @@ static void find_axes(generator *g) {
 
 static int vector_width(const generator *g) {
     int most = (int)g->p->device->info.float_vector_width, inner = g->axes[g->n_axes - 1].size;
-    if (!g->cpu) most = 4;
-    else if (most < 4) most = 4;
+    if (!g->cpu)
+        most = 4;
+    else if (most < 4)
+        most = 4;
     if (most > 16) most = 16;
     for (int w = most; w > 1; w /= 2)
         if (inner % w == 0) return w;
@@ -87,16 +89,20 @@ static void parameter(generator *g, const char *name, int index, int value) {
         g->too_many = true;
         return;
     }
-    if (index < 0) clm_text_add(&g->parameters, ", const int %s", name);
-    else clm_text_add(&g->parameters, ", const int %s%d", name, index);
+    if (index < 0)
+        clm_text_add(&g->parameters, ", const int %s", name);
+    else
+        clm_text_add(&g->parameters, ", const int %s%d", name, index);
     g->ints[g->n_ints++] = value;
 }
 
 /* ---- expressions ---- */
 
 static void literal(clm_text *t, double v) {
-    if (isnan(v)) clm_text_add(t, "(F)(NAN)");
-    else if (isinf(v)) clm_text_add(t, v > 0 ? "(F)(INFINITY)" : "(F)(-INFINITY)");
+    if (isnan(v))
+        clm_text_add(t, "(F)(NAN)");
+    else if (isinf(v))
+        clm_text_add(t, v > 0 ? "(F)(INFINITY)" : "(F)(-INFINITY)");
     else {
         char number[48];
         snprintf(number, sizeof number, "%.9g", v);
@@ -119,8 +125,10 @@ static void name_of(const generator *g, clm_value v, bool root, char *out, size_
     }
     int at = 0;
     while (leaf < 0 && at < g->n_done && g->done[at] != v) at++;
-    if (leaf >= 0) snprintf(out, size, "x%d", leaf);
-    else snprintf(out, size, "v%d", at); /* numbered as they come, so that equal kernels have equal text */
+    if (leaf >= 0)
+        snprintf(out, size, "x%d", leaf);
+    else
+        snprintf(out, size, "v%d", at); /* numbered as they come, so that equal kernels have equal text */
 }
 
 static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
@@ -129,10 +137,14 @@ static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c 
 static void substitute(clm_text *t, const char *expression, const char *a, const char *b, const clm_attr *attr) {
     for (const char *c = expression; *c; c++) {
         bool alone = (c == expression || !is_letter(c[-1])) && !is_letter(c[1]);
-        if (*c == '$') literal(t, attr->f[*++c - '0']);
-        else if (*c == 'a' && alone) clm_text_add(t, "%s", a);
-        else if (*c == 'b' && alone) clm_text_add(t, "%s", b);
-        else clm_text_add(t, "%c", *c);
+        if (*c == '$')
+            literal(t, attr->f[*++c - '0']);
+        else if (*c == 'a' && alone)
+            clm_text_add(t, "%s", a);
+        else if (*c == 'b' && alone)
+            clm_text_add(t, "%s", b);
+        else
+            clm_text_add(t, "%c", *c);
     }
 }
 
@@ -166,9 +178,12 @@ static clm_status compute(generator *g, clm_value v, bool root) {
 static clm_status make_body(generator *g) {
     const axis *inner = &g->axes[g->n_axes - 1];
     for (int i = 0; i < g->u->n_leaf; i++) {
-        if (inner->stride[i] == 0) clm_text_add(&g->body, "        const F x%d = (F)(p%d[0]);\n", i, i);
-        else if (g->width == 1) clm_text_add(&g->body, "        const F x%d = p%d[e];\n", i, i);
-        else clm_text_add(&g->body, "        const F x%d = vload%d(0, p%d + e);\n", i, g->width, i);
+        if (inner->stride[i] == 0)
+            clm_text_add(&g->body, "        const F x%d = (F)(p%d[0]);\n", i, i);
+        else if (g->width == 1)
+            clm_text_add(&g->body, "        const F x%d = p%d[e];\n", i, i);
+        else
+            clm_text_add(&g->body, "        const F x%d = vload%d(0, p%d + e);\n", i, g->width, i);
     }
     for (int k = 0; k < g->u->n_out; k++) {
         clm_value v = g->u->out[k];
@@ -219,8 +234,10 @@ static void decode(generator *g, clm_text *t, const char *indent, const char *fr
 }
 
 static void store(generator *g, clm_text *t, const char *indent, int k, const char *name, const char *at) {
-    if (g->width == 1) clm_text_add(t, "%sPTR(o%d, task)[%s] = %s;\n", indent, k, at, name);
-    else clm_text_add(t, "%svstore%d(%s, 0, PTR(o%d, task) + %s);\n", indent, g->width, name, k, at);
+    if (g->width == 1)
+        clm_text_add(t, "%sPTR(o%d, task)[%s] = %s;\n", indent, k, at, name);
+    else
+        clm_text_add(t, "%svstore%d(%s, 0, PTR(o%d, task) + %s);\n", indent, g->width, name, k, at);
 }
 
 static clm_status map_kernel(generator *g, clm_text *t, clm_launch_spec *spec) {
@@ -250,8 +267,9 @@ static clm_status map_kernel(generator *g, clm_text *t, clm_launch_spec *spec) {
         chunk = g->cpu ? MAP_ELEMENTS / g->width : 1;
         parameter(g, "chunk", -1, chunk);
         open_kernel(g, t);
-        clm_text_add(t, "    const int first = get_global_id(0) * chunk, end = min(first + chunk, rows * vectors);\n"
-                        "    for (int at = first; at < end; at++) {\n      const int row = at / vectors, j = at - row * vectors;\n");
+        clm_text_add(t,
+                     "    const int first = get_global_id(0) * chunk, end = min(first + chunk, rows * vectors);\n"
+                     "    for (int at = first; at < end; at++) {\n      const int row = at / vectors, j = at - row * vectors;\n");
         decode(g, t, "      ", "row", outer);
         point_leaves(g, t, "      ", outer);
         clm_text_add(t, "      {\n        const int e = j * %d;\n", g->width);
@@ -272,16 +290,20 @@ static void accumulate(generator *g, clm_text *t, const char *indent) {
     for (int k = 0; k < g->u->n_out; k++) {
         const clm_node *n = &g->p->nodes[g->u->out[k]];
         name_of(g, n->in[0], false, name, sizeof name);
-        if (n->op == CLM_OP_SUM) clm_text_add(t, "%sb%d += %s;\n", indent, k, name);
-        else clm_text_add(t, "%sb%d = select(b%d, %s, isgreater(%s, b%d) | isnan(%s));\n", indent, k, k, name, name, k, name);
+        if (n->op == CLM_OP_SUM)
+            clm_text_add(t, "%sb%d += %s;\n", indent, k, name);
+        else
+            clm_text_add(t, "%sb%d = select(b%d, %s, isgreater(%s, b%d) | isnan(%s));\n", indent, k, k, name, name, k, name);
     }
 }
 
 static void declare(generator *g, clm_text *t, const char *indent, char letter, bool block) {
     for (int k = 0; k < g->u->n_out; k++) {
         bool sum = g->p->nodes[g->u->out[k]].op == CLM_OP_SUM;
-        if (sum || !block) clm_text_add(t, "%sF %c%d = (F)(%s);\n", indent, letter, k, sum ? "0.0f" : "-INFINITY");
-        else clm_text_add(t, "%sF %c%d = a%d;\n", indent, letter, k, k);
+        if (sum || !block)
+            clm_text_add(t, "%sF %c%d = (F)(%s);\n", indent, letter, k, sum ? "0.0f" : "-INFINITY");
+        else
+            clm_text_add(t, "%sF %c%d = a%d;\n", indent, letter, k, k);
     }
 }
 
@@ -301,8 +323,10 @@ static void fold_vector(generator *g, clm_text *t, int k) {
         char type[24] = "float";
         if (w > 1) snprintf(type, sizeof type, "float%d", w);
         clm_text_add(t, "    const %s f%d_%d = ", type, k, w);
-        if (sum) clm_text_add(t, "%s.lo + %s.hi;\n", from, from);
-        else clm_text_add(t, "select(%s.lo, %s.hi, isgreater(%s.hi, %s.lo) | isnan(%s.hi));\n", from, from, from, from, from);
+        if (sum)
+            clm_text_add(t, "%s.lo + %s.hi;\n", from, from);
+        else
+            clm_text_add(t, "select(%s.lo, %s.hi, isgreater(%s.hi, %s.lo) | isnan(%s.hi));\n", from, from, from, from, from);
         snprintf(from, sizeof from, "f%d_%d", k, w);
     }
     clm_text_add(t, "    PTR(o%d, task)[result] = %s;\n", k, from);
@@ -324,10 +348,13 @@ static clm_status reduce_kernel(generator *g, clm_text *t, clm_launch_spec *spec
     stride_parameters(g);
     open_kernel(g, t);
     spec->global[0] = (size_t)results * (row ? 1u : (size_t)vectors);
-    if (row) clm_text_add(t, "    const int result = get_global_id(0);\n    if (result >= results) return;\n");
+    if (row)
+        clm_text_add(t, "    const int result = get_global_id(0);\n    if (result >= results) return;\n");
     else
-        clm_text_add(t, "    const int id = get_global_id(0), result = id / vectors, e = (id - result * vectors) * %d;\n"
-                        "    if (result >= results) return;\n", g->width);
+        clm_text_add(t,
+                     "    const int id = get_global_id(0), result = id / vectors, e = (id - result * vectors) * %d;\n"
+                     "    if (result >= results) return;\n",
+                     g->width);
     decode(g, t, "    ", "result", kept);
     declare(g, t, "    ", 'a', false);
     /* The innermost loop runs in blocks; the others are plain. */
@@ -340,7 +367,8 @@ static clm_status reduce_kernel(generator *g, clm_text *t, clm_launch_spec *spec
         point_leaves(g, t, "    ", use);
         clm_text_add(t, "    for (int block = 0; block < vectors; block += %d) {\n", BLOCK);
         declare(g, t, "      ", 'b', true);
-        clm_text_add(t, "      for (int j = block; j < min(block + %d, vectors); j++) {\n        const int e = j * %d;\n", BLOCK, g->width);
+        clm_text_add(t, "      for (int j = block; j < min(block + %d, vectors); j++) {\n        const int e = j * %d;\n", BLOCK,
+                     g->width);
     } else {
         clm_text_add(t, "    for (int block = 0; block < n%d; block += %d) {\n", inner, BLOCK);
         declare(g, t, "      ", 'b', true);
@@ -358,8 +386,10 @@ static clm_status reduce_kernel(generator *g, clm_text *t, clm_launch_spec *spec
         char name[16], at[40];
         snprintf(name, sizeof name, "a%d", k);
         snprintf(at, sizeof at, "result * vectors * %d + e", g->width);
-        if (row) fold_vector(g, t, k);
-        else store(g, t, "    ", k, name, at);
+        if (row)
+            fold_vector(g, t, k);
+        else
+            store(g, t, "    ", k, name, at);
     }
     clm_text_add(t, "}\n");
     return CLM_OK;

@@ -129,7 +129,8 @@ static clm_status choose(clm_program *p) {
         while (!build_expression(p, all, (clm_value)v, &all[v])) { /* too large: store the larger operand */
             clm_value largest = CLM_INVALID;
             for (int i = 0; i < n->n_in; i++)
-                if (!p->homes[n->in[i]].materialized && (largest < 0 || all[n->in[i]].nodes > all[largest].nodes)) largest = n->in[i];
+                if (!p->homes[n->in[i]].materialized && (largest < 0 || all[n->in[i]].nodes > all[largest].nodes))
+                    largest = n->in[i];
             if (largest < 0) break;
             p->homes[largest].materialized = true;
         }

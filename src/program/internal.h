@@ -102,7 +102,7 @@ struct clm_program {
 
 struct clm_workspace {
     clm_device *device;
-    size_t *need;      /* elements per buffer */
+    size_t *need; /* elements per buffer */
     clm_mem **mem;
     size_t count;
     bool allocated;

@@ -62,8 +62,7 @@ struct clm_host_context {
 static void scalar_eval(const clm_eval *e) {
     const clm_op *op = clm_op_of(e->node);
     size_t n = clm_shape_size(&e->node->shape);
-    for (size_t i = 0; i < n; i++)
-        e->out[i] = op->scalar(e->in[0] ? e->in[0][i] : 0, e->in[1] ? e->in[1][i] : 0, &e->node->attr);
+    for (size_t i = 0; i < n; i++) e->out[i] = op->scalar(e->in[0] ? e->in[0][i] : 0, e->in[1] ? e->in[1][i] : 0, &e->node->attr);
 }
 
 static void host_run(const clm_launch *launch) {
@@ -79,8 +78,10 @@ static void host_run(const clm_launch *launch) {
             e.in_per_task[i] = a->task_stride != 0;
             e.in[i] = clm_host_data(a->mem) + a->offset + (size_t)t * a->task_stride;
         }
-        if (op->eval) op->eval(&e);
-        else scalar_eval(&e);
+        if (op->eval)
+            op->eval(&e);
+        else
+            scalar_eval(&e);
     }
 }
 
@@ -97,8 +98,10 @@ static clm_status host_lower(clm_lower *l, clm_value v) {
         values[1 + i] = c->node.in[i];
     }
     clm_status status = clm_lower_step(l, v, &spec, NULL, values, 1 + c->node.n_in, NULL, 0);
-    if (status != CLM_OK) free(c);
-    else p->steps[p->n_steps - 1].host = c;
+    if (status != CLM_OK)
+        free(c);
+    else
+        p->steps[p->n_steps - 1].host = c;
     return status;
 }
 
@@ -110,10 +113,14 @@ clm_status clm_program_lower(clm_program *p, const clm_graph *graph) {
         const clm_unit *u = &p->units[i];
         const clm_op *op = clm_op_of(&p->nodes[u->out[0]]);
         l.unit = (int)i;
-        if (p->device->info.type == CLM_DEVICE_HOST) CLM_TRY(host_lower(&l, u->out[0]));
-        else if (u->fused) CLM_TRY(clm_codegen(&l, u));
-        else if (op->lower) CLM_TRY(op->lower(&l, u->out[0]));
-        else return clm_fail(CLM_E_STATE, "operation %s has no OpenCL kernel", op->name);
+        if (p->device->info.type == CLM_DEVICE_HOST)
+            CLM_TRY(host_lower(&l, u->out[0]));
+        else if (u->fused)
+            CLM_TRY(clm_codegen(&l, u));
+        else if (op->lower)
+            CLM_TRY(op->lower(&l, u->out[0]));
+        else
+            return clm_fail(CLM_E_STATE, "operation %s has no OpenCL kernel", op->name);
     }
     return CLM_OK;
 }

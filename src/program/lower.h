@@ -12,13 +12,15 @@ typedef struct clm_lower clm_lower;
 typedef struct clm_launch_spec {
     const char *file, *entry;
     char defines[1024];
-    size_t global[3], local[3]; /* local[0] 0: let the library choose; global is then padded as needed, kernels check their bounds */
-    double flops, bytes;        /* per task axis as a whole */
+    size_t global[3],
+        local[3];        /* local[0] 0: let the library choose; global is then padded as needed, kernels check their bounds */
+    double flops, bytes; /* per task axis as a whole */
 } clm_launch_spec;
 
 const clm_graph *clm_lower_graph(const clm_lower *l);
 const clm_device_info *clm_lower_device(const clm_lower *l);
-int clm_lower_tasks(const clm_lower *l, clm_value v); /* 1 for a shared value, the number of tasks otherwise and for CLM_INVALID */
+int clm_lower_tasks(const clm_lower *l,
+                    clm_value v); /* 1 for a shared value, the number of tasks otherwise and for CLM_INVALID */
 /* " -DNAME=value" appended to spec->defines */
 void clm_spec_define(clm_launch_spec *spec, const char *name, long value);
 /* Adds a launch; `values` are its memory arguments in kernel order, then `ints`. */

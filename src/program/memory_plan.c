@@ -47,7 +47,8 @@ static int by_offset(const void *a, const void *b) {
 }
 
 /* Lowest free offset in `buffer` for h among what is placed already. `clash` is room for all of them. */
-static size_t lowest_gap(const clm_program *p, const item *items, size_t placed, const clm_home *h, int buffer, const clm_home **clash) {
+static size_t lowest_gap(const clm_program *p, const item *items, size_t placed, const clm_home *h, int buffer,
+                         const clm_home **clash) {
     size_t n = 0, at = 0;
     for (size_t i = 0; i < placed; i++) {
         const clm_home *o = &p->homes[items[i].value];
@@ -90,11 +91,12 @@ clm_status clm_program_plan_memory(clm_program *p) {
             if (at + h->size <= most) break;
         }
         if (buffer == MOST_BUFFERS) {
-            status = clm_fail(CLM_E_LIMIT,
-                              "%s: a value of %zu MiB is larger than the largest allocation of the device (%zu MiB); use fewer tasks "
-                              "at a time or a smaller model",
-                              clm_op_of(&p->nodes[items[i].value])->name, h->size * p->device->backend->element_size >> 20,
-                              (size_t)(p->device->info.max_allocation >> 20));
+            status =
+                clm_fail(CLM_E_LIMIT,
+                         "%s: a value of %zu MiB is larger than the largest allocation of the device (%zu MiB); use fewer tasks "
+                         "at a time or a smaller model",
+                         clm_op_of(&p->nodes[items[i].value])->name, h->size * p->device->backend->element_size >> 20,
+                         (size_t)(p->device->info.max_allocation >> 20));
             goto out;
         }
         h->buffer = buffer;

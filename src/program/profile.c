@@ -32,9 +32,10 @@ static void write_line(const clm_program *p, const timing *t, double total, FILE
     const clm_stage *s = t->stage;
     const clm_unit *u = &p->units[s->unit];
     const clm_node *n = &p->nodes[s->node];
-    fprintf(to, "%9.3f ms %5.1f %%  %7.1f GFLOP/s %7.1f GB/s  %s%s %s %d in %d out%s\n", t->seconds * 1e3, 100 * t->seconds / total,
-            s->spec.flops / t->seconds * 1e-9, traffic(p, s) / t->seconds * 1e-9, u->fused ? "fused " : "", clm_op_of(n)->name,
-            clm_shape_text(u->fused ? &u->space : &n->shape, text, sizeof text), s->n_values - u->n_out, u->n_out, s->spec.defines);
+    fprintf(to, "%9.3f ms %5.1f %%  %7.1f GFLOP/s %7.1f GB/s  %s%s %s %d in %d out%s\n", t->seconds * 1e3,
+            100 * t->seconds / total, s->spec.flops / t->seconds * 1e-9, traffic(p, s) / t->seconds * 1e-9,
+            u->fused ? "fused " : "", clm_op_of(n)->name, clm_shape_text(u->fused ? &u->space : &n->shape, text, sizeof text),
+            s->n_values - u->n_out, u->n_out, s->spec.defines);
 }
 
 clm_status clm_program_profile(clm_program *p, int runs, FILE *to) {

@@ -37,7 +37,8 @@ clm_status clm_tensor_view(clm_tensor **out, clm_tensor *parent, size_t offset, 
     *out = NULL;
     clm_tensor *t = clm_calloc(1, sizeof *t);
     if (!t) return CLM_E_MEMORY;
-    *t = (clm_tensor){.device = parent->device, .root = parent->root, .offset = parent->offset + offset, .shape = shape, .tasks = tasks};
+    *t = (clm_tensor){
+        .device = parent->device, .root = parent->root, .offset = parent->offset + offset, .shape = shape, .tasks = tasks};
     if (offset + clm_tensor_size(t) > clm_tensor_size(parent)) {
         size_t end = offset + clm_tensor_size(t);
         free(t);

@@ -20,9 +20,7 @@ typedef struct member {
     char suffix[24];
 } member;
 
-static size_t word_length(const char *c) {
-    return strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-}
+static size_t word_length(const char *c) { return strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"); }
 
 /* The name that a line declares to the rest of the program: of a kernel or static function (word before the first parenthesis) or of
  * a macro. */
@@ -48,8 +46,10 @@ static void each_name(clm_text *out, const member *m, bool macros, const char *d
     for (const char *line = m->text; *line;) {
         size_t length = strcspn(line, "\n");
         if (declared_name(line, length, macros, name)) {
-            if (suffix) clm_text_add(out, "%s %s %s%s\n", directive, name, name, suffix);
-            else clm_text_add(out, "%s %s\n", directive, name);
+            if (suffix)
+                clm_text_add(out, "%s %s %s%s\n", directive, name, name, suffix);
+            else
+                clm_text_add(out, "%s %s\n", directive, name);
         }
         line += length + (line[length] == '\n');
     }
@@ -62,8 +62,10 @@ static void each_define(clm_text *out, const member *m, bool undo) {
         size_t n = word_length(name), v;
         value = name[n] == '=' ? name + n + 1 : "1";
         v = strcspn(value, " ");
-        if (undo) clm_text_add(out, "#undef %.*s\n", (int)n, name);
-        else clm_text_add(out, "#define %.*s %.*s\n", (int)n, name, (int)v, value);
+        if (undo)
+            clm_text_add(out, "#undef %.*s\n", (int)n, name);
+        else
+            clm_text_add(out, "#define %.*s %.*s\n", (int)n, name, (int)v, value);
     }
 }
 
@@ -104,7 +106,8 @@ clm_status clm_cl_build(clm_device *device, const clm_launch *launches, size_t c
         member m = {.defines = launches[i].defines ? launches[i].defines : ""};
         CLM_TRY(clm_cl_text(d, &launches[i], &m.text));
         bool known = clm_cl_program_find(d, m.text, m.defines) != NULL;
-        for (size_t k = 0; k < n && !known; k++) known = !strcmp(members[k].text, m.text) && !strcmp(members[k].defines, m.defines);
+        for (size_t k = 0; k < n && !known; k++)
+            known = !strcmp(members[k].text, m.text) && !strcmp(members[k].defines, m.defines);
         if (!known) {
             uint64_t hash = clm_hash_text(clm_hash_text(CLM_HASH_SEED, m.text), m.defines);
             snprintf(m.suffix, sizeof m.suffix, "_%016llx", (unsigned long long)hash);

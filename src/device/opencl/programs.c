@@ -150,8 +150,10 @@ clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, const 
     CLM_GOTO(clm_cl_compose(text, launch->file ? launch->file : "generated", &whole));
     CLM_GOTO(clm_cl_obtain(d, launch, whole, defines, &program));
     status = clm_cl_program_add(d, text, defines, program, "");
-    if (status == CLM_OK) *out = clm_cl_program_find(d, text, defines);
-    else clReleaseProgram(program);
+    if (status == CLM_OK)
+        *out = clm_cl_program_find(d, text, defines);
+    else
+        clReleaseProgram(program);
 out:
     free(whole);
     return status;
