@@ -1,8 +1,9 @@
 /* The safetensors format:
  *
  *     8 bytes      n, length of the header, little-endian
- *     n bytes      JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, .., "__metadata__": {text:
- * text}} the rest     the arrays' bytes; offsets count from here
+ *     n bytes      JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ..,
+ *                   "__metadata__": {text: text}}
+ *     the rest     the arrays' bytes; offsets count from here
  *
  * Reading is strict: the arrays must cover the rest of the file exactly, without overlap or hole, and anything unknown is an
  * error, so that a damaged file is refused rather than half understood. Writing orders arrays by element size, the header padded

@@ -1,8 +1,10 @@
 /* Operations with whole-number values: gather, scatter_add, one_hot, argmax.
  *
- * gather and scatter_add are linear in x and adjoint to each other; the index is not differentiable. Seen as x [outer, entries,
- * inner]: gather       y[o, j, i] = x[o, index[j], i] scatter_add  y[o, e, i] = sum over j in order of x[o, j, i] where index[j]
- * = e An index that is out of range, or NaN, points nowhere; a fraction is dropped. Attribute of both: i[0] the axis. */
+ * gather and scatter_add are linear in x and adjoint to each other; the index is not differentiable. Seen as
+ * x [outer, entries, inner]:
+ *   gather       y[o, j, i] = x[o, index[j], i]
+ *   scatter_add  y[o, e, i] = sum over j in order of x[o, j, i] where index[j] = e
+ * An index that is out of range, or NaN, points nowhere; a fraction is dropped. Attribute of both: i[0] the axis. */
 #include "ops/op.h"
 #include "ops/shape.h"
 #include "ops/tile.h"

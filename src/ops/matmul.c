@@ -2,8 +2,8 @@
  * the same for B, b, tb. Attributes: i[0] ta, i[1] tb, never both: a^T b^T is built as (b a)^T.
  *
  * Leading axes are equal, or absent in one operand, which then serves all. A batch of a's rows against one b is one large
- * product, so b without leading axes only occurs where a is transposed. Bilinear; adjoints are products again: dA = dY B^T    dB
- * = A^T dY    each summed over the leading axes that the operand lacks. */
+ * product, so b without leading axes only occurs where a is transposed. Bilinear; adjoints are products again:
+ *   dA = dY B^T    dB = A^T dY    each summed over the leading axes that the operand lacks. */
 #include "ops/op.h"
 #include "ops/tile.h"
 
