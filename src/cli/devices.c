@@ -27,6 +27,7 @@ static const struct {
 } variables[] = {
     {"CLMAML_DEVICE", "the device, as --device"},
     {"CLMAML_CACHE_DIR", "where built kernels are kept"},
+    {"CLMAML_NO_CACHE", "anything but 0: built kernels are not kept"},
     {"CLMAML_KERNEL_DIR", "kernel sources read from here instead of the library (development)"},
 };
 
