@@ -44,11 +44,16 @@ if(CLMAML_BUILD_TESTS)
   if(CLMAML_SANITIZE)
     set(clmaml_sanitize_flag -fsanitize=${CLMAML_SANITIZE})
   endif()
+  set(clmaml_install_environment CLMAML_CACHE_DIR=${PROJECT_BINARY_DIR}/install-test-cache)
+  if(CLMAML_SANITIZE MATCHES "address")
+    list(APPEND clmaml_install_environment
+      "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/leaks.txt:print_suppressions=0")
+  endif()
   add_test(NAME install COMMAND ${CMAKE_COMMAND}
     -DBUILD_DIR=${PROJECT_BINARY_DIR} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DCONFIG=$<CONFIG> -DLIBDIR=${CMAKE_INSTALL_LIBDIR}
     -DINCLUDEDIR=${CMAKE_INSTALL_INCLUDEDIR} -DBINDIR=${CMAKE_INSTALL_BINDIR} -DGENERATOR=${CMAKE_GENERATOR}
     -DCC=${CMAKE_C_COMPILER} -DFLAGS=${clmaml_sanitize_flag} -DPKG_CONFIG=${PKG_CONFIG_EXECUTABLE} -DVERSION=${PROJECT_VERSION}
     -P ${PROJECT_SOURCE_DIR}/cmake/test_install.cmake)
   set_tests_properties(install PROPERTIES LABELS install TIMEOUT 900
-    ENVIRONMENT CLMAML_CACHE_DIR=${PROJECT_BINARY_DIR}/install-test-cache)
+    ENVIRONMENT "${clmaml_install_environment}")
 endif()

@@ -212,7 +212,7 @@ static void point_leaves(generator *g, clm_text *t, const char *indent, const bo
 }
 
 static void stride_parameters(generator *g) {
-    char name[24];
+    char name[32];
     for (int a = 0; a + 1 < g->n_axes; a++)
         for (int i = 0; i < g->u->n_leaf; i++)
             if (g->axes[a].stride[i]) {
