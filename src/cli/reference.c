@@ -195,8 +195,15 @@ static clm_status set_one(const cli_reference *r, clm_meta *meta, size_t i) {
     return status;
 }
 
+static bool matches_parameter(const clm_model *model, const char *prefix) {
+    for (size_t i = 0; i < clm_model_param_count(model); i++)
+        if (!strncmp(clm_model_param(model, i)->name, prefix, strlen(prefix))) return true;
+    return false;
+}
+
 clm_status cli_reference_meta(const cli_reference *r, clm_device *device, bool first_order, clm_meta **out) {
     clm_meta_options o = CLM_META_OPTIONS_INIT;
+    const char *adapt[CLI_REFERENCE_ADAPT];
     clm_meta *meta;
     *out = NULL;
     o.tasks = r->tasks;
@@ -207,8 +214,11 @@ clm_status cli_reference_meta(const cli_reference *r, clm_device *device, bool f
     o.first_order = first_order;
     o.rates = r->rates;
     o.step_weights = r->step_weights;
-    o.adapt = r->n_adapt ? r->adapt : NULL;
-    o.n_adapt = r->n_adapt;
+    /* In a reference file a prefix that no parameter has (of a layer without parameters, say) adapts nothing. */
+    for (size_t k = 0; k < r->n_adapt; k++)
+        if (matches_parameter(r->model, r->adapt[k])) adapt[o.n_adapt++] = r->adapt[k];
+    o.adapt = o.n_adapt ? adapt : r->n_adapt ? r->adapt : NULL;
+    if (!o.n_adapt) o.n_adapt = r->n_adapt;
     o.loss = r->loss;
     o.reduction = r->reduction;
     o.keep_adapted = !first_order;
