@@ -84,7 +84,7 @@ static clm_status add_derivatives(clm_op_instance *o, const differentiable *d) {
 static void add_inputs(clm_op_instance *o, differentiable *d) {
     const clm_op_case *row = o->row;
     for (int i = 0; i < row->n_in; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "x%d", i);
         o->x[i] = clm_input(o->graph, name, row->in[i].shape, (o->mask >> i & 1u) != 0);
         o->x_leaf[i] = add_leaf(o, o->x[i]);
