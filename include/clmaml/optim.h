@@ -22,7 +22,7 @@ typedef struct clm_optim_options {
     double lr;
     double momentum;          /* momentum */
     double beta1, beta2, eps; /* Adam, AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019) */
-    double weight_decay;      /* AdamW: decoupled; others: added to the gradient */
+    double weight_decay;      /* AdamW: decoupled; others: added to the clipped gradient */
     clm_clip clip_kind;
     double clip;
     uint64_t cosine_iterations; /* 0: constant rate; otherwise lr falls to lr_min along half a cosine over so many updates */

@@ -444,6 +444,9 @@ static clm_status exchange(clm_meta *m, clm_archive *to, const clm_archive *from
     return CLM_OK;
 }
 
+static const char *const optim_names[] = {[CLM_OPTIM_SGD] = "sgd", [CLM_OPTIM_MOMENTUM] = "momentum", [CLM_OPTIM_ADAM] = "adam",
+                                          [CLM_OPTIM_ADAMW] = "adamw"};
+
 clm_status clm_meta_save(clm_meta *m, clm_archive *archive) {
     double t = (double)m->outer.t;
     clm_shape scalar = {0};
@@ -452,6 +455,7 @@ clm_status clm_meta_save(clm_meta *m, clm_archive *archive) {
     CLM_TRY(exchange(m, archive, NULL, true, false));
     CLM_TRY(save_tensor(m, archive, "optim.first", m->outer.first));
     CLM_TRY(save_tensor(m, archive, "optim.second", m->outer.second));
+    CLM_TRY(clm_archive_set_meta(archive, "optim.kind", optim_names[m->options.optim.kind]));
     return clm_archive_add(archive, "optim.updates", CLM_I64, &scalar, &t);
 }
 
@@ -459,6 +463,9 @@ clm_status clm_meta_restore(clm_meta *m, const clm_archive *archive) {
     double t = 0;
     clm_shape scalar = {0};
     CLM_TRY(clm_meta_prepare(m));
+    const char *kind = clm_archive_meta(archive, "optim.kind"), *own = optim_names[m->options.optim.kind];
+    if (kind && strcmp(kind, own) != 0)
+        return clm_fail(CLM_E_ARG, "the archive holds the state of optimiser %s; this run uses %s", kind, own);
     CLM_TRY(clm_archive_read(archive, "optim.updates", &scalar, &t, 1));
     for (int write = 0; write < 2; write++) { /* everything is looked at before anything is changed */
         CLM_TRY(exchange(m, NULL, archive, false, write));

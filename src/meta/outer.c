@@ -1,6 +1,6 @@
 /* The outer update, as a program over the flat vector of meta-parameters.
  *
- *   g = gradient / tasks (+ decay p), clipped
+ *   g = clipped(gradient / tasks) (+ decay p)
  *   SGD p - lr g;  momentum m = mu m + g, p - lr m
  *   Adam m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, p - lr (m / c1) / (sqrt(v / c2) + eps), c_i = 1 - b_i^t  (Kingma and Ba 2015)
  *   AdamW: additionally p - lr decay p  (Loshchilov and Hutter 2019)
@@ -66,9 +66,10 @@ static clm_status build_update(clm_outer *o, clm_device *device, clm_workspace *
     clm_shape shape = clm_tensor_shape(o->params);
     rule s = {clm_input(g, "params", shape, false), clm_input(g, "first", shape, false), clm_input(g, "second", shape, false)};
     clm_value grad = clm_input(g, "grad", shape, false), mean = clm_mul(g, grad, scalar[INVERSE_TASKS]);
+    clm_value descent = clipped(g, &o->options, mean);
     if (o->options.weight_decay != 0 && o->options.kind != CLM_OPTIM_ADAMW)
-        mean = clm_add(g, mean, clm_scale(g, s.p, o->options.weight_decay));
-    rule next = apply_rule(g, &o->options, scalar, s, clipped(g, &o->options, mean));
+        descent = clm_add(g, descent, clm_scale(g, s.p, o->options.weight_decay));
+    rule next = apply_rule(g, &o->options, scalar, s, descent);
     clm_value in[4] = {s.p, s.first, s.second, grad}, out[3] = {next.p, next.first, next.second};
     clm_tensor *tensors[4] = {o->params, o->first, o->second, o->grad};
     for (int i = 0; i < 4; i++) binds[n++] = (clm_bind){in[i], tensors[i]};

@@ -9,6 +9,7 @@
  * row:    the innermost axis is reduced; a work-item makes one result.
  * Sums are made in blocks of BLOCK terms that are then added up: the rounding error grows with the square root of neither many.
  */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +102,7 @@ static void parameter(generator *g, const char *name, int index, int value) {
 static void literal(clm_text *t, double v) {
     if (isnan(v))
         clm_text_add(t, "(F)(NAN)");
-    else if (isinf(v))
+    else if (fabs(v) > FLT_MAX)
         clm_text_add(t, v > 0 ? "(F)(INFINITY)" : "(F)(-INFINITY)");
     else {
         char number[48];

@@ -52,8 +52,8 @@ static void clip(const clm_optim_options *o, double *g, size_t n) {
 /* Update t of p by the gradient g, which is changed; m and v are the optimiser's state. */
 static void update(const clm_optim_options *o, int t, double *p, double *g, double *m, double *v, size_t n) {
     double lr = rate_at(o, t), c1 = 1 - pow(o->beta1, t + 1), c2 = 1 - pow(o->beta2, t + 1);
-    for (size_t e = 0; e < n && o->kind != CLM_OPTIM_ADAMW; e++) g[e] += o->weight_decay * p[e];
     clip(o, g, n);
+    for (size_t e = 0; e < n && o->kind != CLM_OPTIM_ADAMW; e++) g[e] += o->weight_decay * p[e];
     for (size_t e = 0; e < n; e++) {
         if (o->kind == CLM_OPTIM_SGD) p[e] -= lr * g[e];
         if (o->kind == CLM_OPTIM_MOMENTUM) p[e] -= lr * (m[e] = o->momentum * m[e] + g[e]);
