@@ -96,6 +96,8 @@ CLM_API clm_value clm_leaky_relu(clm_graph *g, clm_value x, double slope);
 CLM_API clm_value clm_elu(clm_graph *g, clm_value x, double alpha);
 CLM_API clm_value clm_gelu(clm_graph *g, clm_value x); /* exact form, with erf */
 CLM_API clm_value clm_silu(clm_graph *g, clm_value x);
+/* x as a value of its own, which no simplification sees past: for derivatives with respect to an intermediate value. */
+CLM_API clm_value clm_identity(clm_graph *g, clm_value x);
 CLM_API clm_value clm_stop_gradient(clm_graph *g, clm_value x); /* x, with derivative 0 */
 
 /* ---- shape ---- */
@@ -181,7 +183,8 @@ CLM_API clm_value clm_mse(clm_graph *g, clm_value x, clm_value target, clm_reduc
 
 /* Vector-Jacobian product. For outputs y_i with cotangents c_i (same shape) and inputs x_j, any values of the graph:
  * grads[j] = sum_i (dy_i/dx_j)^T c_i. Values among the inputs are treated as independent. Inputs that do not matter get zeros.
- * A shared x_j fed to per-task values gets the sum over tasks. Returns the graph's status. */
+ * A shared x_j fed to per-task values gets the sum over tasks. Returns the graph's status. CLM_E_ARG for an x_j that a later value
+ * was simplified past (the scale of a scale, the reshape of a reshape, ..), see clm_identity; a constant gets zeros. */
 CLM_API clm_status clm_vjp(clm_graph *g, const clm_value *outputs, const clm_value *cotangents, size_t n_outputs,
                            const clm_value *inputs, size_t n_inputs, clm_value *grads);
 /* Gradient of a scalar: clm_vjp with cotangent 1. For a per-task scalar: of the sum over tasks; with per-task inputs that is each

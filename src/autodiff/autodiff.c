@@ -59,6 +59,18 @@ static clm_status check_values(clm_graph *g, const char *what, const clm_value *
     return clm_graph_status(g);
 }
 
+/* Inputs that later values still depend on as they were written (see clm_graph_past). */
+static clm_status check_inputs(clm_graph *g, const char *what, const clm_value *inputs, size_t n) {
+    CLM_TRY(check_values(g, what, inputs, n));
+    for (size_t i = 0; i < n; i++)
+        if (g->nodes[inputs[i]].passed)
+            clm_graph_error(g, CLM_E_ARG,
+                            "%s: value %zu, made by %s, was simplified away in what was built on it; build on clm_identity of it "
+                            "and differentiate with respect to that",
+                            what, i, clm_ops[g->nodes[inputs[i]].op]->name);
+    return clm_graph_status(g);
+}
+
 /* ---- reverse ---- */
 
 static clm_value node_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
@@ -87,7 +99,7 @@ clm_status clm_vjp(clm_graph *g, const clm_value *outputs, const clm_value *cota
     char a[80], b[80];
     CLM_GOTO(check_values(g, "vjp: output", outputs, n_outputs));
     CLM_GOTO(check_values(g, "vjp: cotangent", cotangents, n_outputs));
-    CLM_GOTO(check_values(g, "vjp: input", inputs, n_inputs));
+    CLM_GOTO(check_inputs(g, "vjp: input", inputs, n_inputs));
     CLM_GOTO(sweep_begin(&s, g, inputs, n_inputs, outputs, n_outputs));
     for (size_t i = 0; i < n_outputs; i++) {
         clm_value y = outputs[i], c = cotangents[i];
@@ -151,7 +163,7 @@ clm_status clm_jvp(clm_graph *g, const clm_value *inputs, const clm_value *tange
     sweep s = {0};
     clm_status status = CLM_OK;
     char a[80], b[80];
-    CLM_GOTO(check_values(g, "jvp: input", inputs, n_inputs));
+    CLM_GOTO(check_inputs(g, "jvp: input", inputs, n_inputs));
     CLM_GOTO(sweep_begin(&s, g, inputs, n_inputs, outputs, n_outputs));
     for (size_t i = 0; i < n_inputs; i++) {
         if (tangents[i] == CLM_INVALID) continue;

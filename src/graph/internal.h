@@ -18,6 +18,7 @@ typedef struct clm_attr {
 typedef struct clm_node {
     clm_opcode op;
     bool per_task;
+    bool passed; /* clm_graph_past has been there */
     int n_in;
     clm_value in[CLM_MAX_INPUTS];
     clm_shape shape;
@@ -36,6 +37,13 @@ struct clm_graph {
 };
 
 static inline const clm_node *clm_node_at(const clm_graph *g, clm_value v) { return &g->nodes[v]; }
+
+/* The first operand of v, for a simplification that builds on it instead of on v. What is built so does not depend on v, so that
+ * derivatives with respect to v are no longer to be had: differentiation refuses rather than miss a part. */
+static inline clm_value clm_graph_past(clm_graph *g, clm_value v) {
+    g->nodes[v].passed = true;
+    return g->nodes[v].in[0];
+}
 
 /* Adds a node (or finds the identical one). Operands are given by `in`; shape is the caller's business, per_task is derived unless
  * the operation says otherwise. Simple identities (x + 0, x * 1, ..) are applied here. CLM_INVALID operands give CLM_INVALID. */

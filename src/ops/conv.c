@@ -157,7 +157,7 @@ clm_value clm_conv2d_bwd_filter(clm_graph *g, clm_value x, clm_value dy, int kh,
 clm_value clm_flip_filter(clm_graph *g, clm_value w, int groups) {
     if (!clm_graph_valid(g, &w, 1)) return CLM_INVALID;
     const clm_node *node = clm_node_at(g, w);
-    if (node->op == CLM_OP_FLIP_FILTER && node->attr.i[GROUPS] == groups) return node->in[0];
+    if (node->op == CLM_OP_FLIP_FILTER && node->attr.i[GROUPS] == groups) return clm_graph_past(g, w);
     const clm_shape s = node->shape;
     if (s.rank != 4 || groups < 1 || s.dim[3] % groups != 0) {
         char text[96];

@@ -64,15 +64,18 @@ clm_value clm_fill(clm_graph *g, clm_shape shape, double c) {
 
 clm_value clm_const(clm_graph *g, double c) { return clm_fill(g, (clm_shape){0}, c); }
 
+/* Made by clm_identity or as a copy that is an output, never by clm_affine. */
+static bool is_identity(const clm_node *n) { return n->attr.f[0] == 1 && n->attr.f[1] == 0; }
+
 clm_value clm_affine(clm_graph *g, clm_value x, double scale, double offset) {
     double c;
     if (!clm_graph_valid(g, &x, 1)) return CLM_INVALID;
     if (scale == 1 && offset == 0) return x;
     const clm_node *n = clm_node_at(g, x);
     if (clm_is_fill(g, x, &c)) return clm_fill(g, n->shape, scale * c + offset);
-    if (n->op == CLM_OP_AFFINE) {
+    if (n->op == CLM_OP_AFFINE && !is_identity(n)) {
         double f0 = n->attr.f[0], f1 = n->attr.f[1];
-        return clm_affine(g, n->in[0], scale * f0, scale * f1 + offset);
+        return clm_affine(g, clm_graph_past(g, x), scale * f0, scale * f1 + offset);
     }
     return unary_attr(g, CLM_OP_AFFINE, x, scale, offset);
 }
@@ -135,6 +138,7 @@ clm_value clm_sigmoid(clm_graph *g, clm_value x) { return unary(g, CLM_OP_SIGMOI
 clm_value clm_erf(clm_graph *g, clm_value x) { return unary(g, CLM_OP_ERF, x); }
 clm_value clm_softplus(clm_graph *g, clm_value x) { return unary(g, CLM_OP_SOFTPLUS, x); }
 clm_value clm_relu(clm_graph *g, clm_value x) { return unary(g, CLM_OP_RELU, x); }
+clm_value clm_identity(clm_graph *g, clm_value x) { return unary_attr(g, CLM_OP_AFFINE, x, 1, 0); }
 clm_value clm_stop_gradient(clm_graph *g, clm_value x) { return unary(g, CLM_OP_STOP_GRADIENT, x); }
 
 clm_value clm_power(clm_graph *g, clm_value x, double exponent) {
@@ -209,7 +213,10 @@ static clm_value exp_derivative(clm_graph *g, clm_value y) {
     (void)g;
     return y;
 }
-static clm_value log_derivative(clm_graph *g, clm_value y) { return clm_div(g, clm_const(g, 1), X); }
+static clm_value log_derivative(clm_graph *g, clm_value y) {
+    clm_value x = X; /* before the constant is added: the array of nodes may move */
+    return clm_div(g, clm_const(g, 1), x);
+}
 static clm_value sqrt_derivative(clm_graph *g, clm_value y) { return clm_div(g, clm_const(g, 0.5), y); }
 static clm_value rsqrt_derivative(clm_graph *g, clm_value y) { return clm_scale(g, clm_mul(g, y, clm_mul(g, y, y)), -0.5); }
 static clm_value power_derivative(clm_graph *g, clm_value y) {

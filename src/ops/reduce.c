@@ -54,7 +54,7 @@ clm_value clm_broadcast(clm_graph *g, clm_value x, clm_shape shape) {
         return clm_graph_error(g, CLM_E_SHAPE, "broadcast: shape %s does not broadcast to %s",
                                clm_shape_text(&n->shape, from, sizeof from), clm_shape_text(&shape, to, sizeof to));
     if (clm_is_fill(g, x, &c)) return clm_fill(g, shape, c);
-    if (n->op == CLM_OP_BROADCAST) return clm_broadcast(g, n->in[0], shape);
+    if (n->op == CLM_OP_BROADCAST) return clm_broadcast(g, clm_graph_past(g, x), shape);
     return clm_graph_add(g, CLM_OP_BROADCAST, &x, 1, shape, NULL);
 }
 
@@ -135,14 +135,14 @@ clm_value clm_sum(clm_graph *g, clm_value x, unsigned axes, bool keep) {
         bool any = false;
         for (int i = 1; i <= to.rank; i++) {
             int d = i <= from.rank ? from.dim[from.rank - i] : 1, axis = to.rank - i;
-            if (!(axes >> axis & 1) || d != 1) continue;
+            if (!(axes >> axis & 1) || d != 1 || to.dim[axis] == 1) continue;
             count *= to.dim[axis];
             part.dim[axis] = 1;
             any = true;
         }
         if (any) {
             if (inner == CLM_INVALID) return clm_fill(g, reduced_shape(to, axes, keep), c * count);
-            return clm_scale(g, clm_sum(g, clm_broadcast(g, inner, part), axes, keep), count);
+            return clm_scale(g, clm_sum(g, clm_broadcast(g, clm_graph_past(g, x), part), axes, keep), count);
         }
     }
     return reduce(g, CLM_OP_SUM, x, axes, keep);

@@ -27,7 +27,7 @@ clm_value clm_reshape(clm_graph *g, clm_value x, clm_shape shape) {
                                clm_shape_text(&n->shape, from, sizeof from), clm_shape_text(&shape, to, sizeof to));
     }
     if (clm_shape_equal(&n->shape, &shape)) return x;
-    if (n->op == CLM_OP_RESHAPE) return clm_reshape(g, n->in[0], shape);
+    if (n->op == CLM_OP_RESHAPE) return clm_reshape(g, clm_graph_past(g, x), shape);
     if (clm_is_fill(g, x, &c)) return clm_fill(g, shape, c);
     return clm_graph_add(g, CLM_OP_RESHAPE, &x, 1, shape, NULL);
 }
@@ -68,7 +68,7 @@ clm_value clm_transpose(clm_graph *g, clm_value x, const int32_t *perm) {
     if (n->op == CLM_OP_TRANSPOSE) {
         int32_t both[CLM_MAX_RANK];
         for (int a = 0; a < shape.rank; a++) both[a] = n->attr.i[perm[a]];
-        return clm_transpose(g, n->in[0], both);
+        return clm_transpose(g, clm_graph_past(g, x), both);
     }
     return clm_graph_add(g, CLM_OP_TRANSPOSE, &x, 1, shape, &attr);
 }
@@ -106,11 +106,11 @@ clm_value clm_slice(clm_graph *g, clm_value x, const int32_t *start, clm_shape s
     if (n->op == CLM_OP_SLICE) {
         int32_t both[CLM_MAX_RANK];
         for (int a = 0; a < shape.rank; a++) both[a] = start[a] + n->attr.i[a];
-        return clm_slice(g, n->in[0], both, shape);
+        return clm_slice(g, clm_graph_past(g, x), both, shape);
     }
     if (n->op == CLM_OP_PAD && clm_shape_equal(&shape, &clm_node_at(g, n->in[0])->shape) &&
         memcmp(attr.i, n->attr.i, CLM_MAX_RANK * sizeof attr.i[0]) == 0)
-        return n->in[0];
+        return clm_graph_past(g, x);
     return clm_graph_add(g, CLM_OP_SLICE, &x, 1, shape, &attr);
 }
 
@@ -154,7 +154,7 @@ clm_value clm_pad(clm_graph *g, clm_value x, const int32_t *before, const int32_
             outer_before[a] = before[a] + n->attr.i[a];
             outer_after[a] = after[a] + n->attr.i[AFTER + a];
         }
-        return clm_pad(g, n->in[0], outer_before, outer_after);
+        return clm_pad(g, clm_graph_past(g, x), outer_before, outer_after);
     }
     return clm_graph_add(g, CLM_OP_PAD, &x, 1, shape, &attr);
 }
