@@ -7,7 +7,7 @@
  * map:    a work-item takes `chunk` rows of the innermost axis (CPU) or one vector (GPU).
  * column: the innermost axis is kept; a work-item makes one vector of results and loops over the reduced axes.
  * row:    the innermost axis is reduced; a work-item makes one result.
- * Sums are made in blocks of BLOCK terms that are then added up: the rounding error grows with the square root of neither many.
+ * Sums are made in blocks of BLOCK terms that are then added up: fewer roundings lie between a term and the result.
  */
 #include <float.h>
 #include <math.h>
@@ -107,6 +107,8 @@ static void literal(clm_text *t, double v) {
     else {
         char number[48];
         snprintf(number, sizeof number, "%.9g", v);
+        for (char *c = number; *c; c++) /* the host program's locale may have another decimal point */
+            if (!strchr("0123456789+-e", *c)) *c = '.';
         clm_text_add(t, "(F)(%s%sf)", number, strpbrk(number, ".e") ? "" : ".0");
     }
 }

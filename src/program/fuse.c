@@ -187,31 +187,70 @@ static bool same_space(const clm_unit *a, const clm_unit *b) {
 /* The unit that writes a leaf; -1 for inputs. */
 static int writer(const clm_program *p, const int *unit_of, clm_value leaf) { return unit_of[p->homes[leaf].root]; }
 
-static bool can_merge(const clm_program *p, const int *unit_of, const clm_unit *a, int at, const clm_unit *b) {
+typedef struct merger {
+    const clm_program *p;
+    int *unit_of; /* the unit that writes a value */
+    int *seen;    /* the count in which a value was last met */
+    int counts;
+} merger;
+
+/* Values that the kernel computes for v, without those met before in this count. */
+static int count_computed(merger *m, clm_value v, bool root) {
+    const clm_node *n = &m->p->nodes[v];
+    if ((!root && m->p->homes[v].materialized) || m->seen[v] == m->counts) return 0;
+    m->seen[v] = m->counts;
+    int count = n->op != CLM_OP_BROADCAST;
+    for (int i = 0; i < n->n_in; i++) count += count_computed(m, n->in[i], false);
+    return count;
+}
+
+static int count_unit(merger *m, const clm_unit *u) {
+    int count = 0;
+    for (int k = 0; k < u->n_out; k++)
+        count += u->axes ? count_computed(m, m->p->nodes[u->out[k]].in[0], false) : count_computed(m, u->out[k], true);
+    return count;
+}
+
+/* Within the limits of one kernel, see codegen.c: its values and its whole-number parameters. */
+static bool kernel_holds(merger *m, const clm_unit *a, const clm_unit *b, int leaves) {
+    int axes = 0;
+    for (int i = 0; i < a->space.rank; i++) axes += a->space.dim[i] != 1;
+    if ((axes - 1) * (leaves + 1) + 3 > CLM_STEP_INTS) return false;
+    m->counts++;
+    return count_unit(m, a) + count_unit(m, b) <= CLM_UNIT_NODES;
+}
+
+static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b) {
     if (!same_space(a, b) || a->n_out + b->n_out > CLM_UNIT_OUTPUTS) return false;
     int leaves = a->n_leaf, common = 0;
     for (int i = 0; i < b->n_leaf; i++) {
         bool found = false;
-        if (writer(p, unit_of, b->leaf[i]) >= at) return false;
+        if (writer(m->p, m->unit_of, b->leaf[i]) >= at) return false;
         for (int k = 0; k < a->n_leaf; k++) found |= a->leaf[k] == b->leaf[i];
         leaves += !found;
         common += found;
     }
     bool small = clm_shape_size(&a->space) <= 4096; /* then the launch costs more than the reading */
-    return leaves <= CLM_UNIT_LEAVES && (common || small);
+    return leaves <= CLM_UNIT_LEAVES && (common || small) && kernel_holds(m, a, b, leaves);
 }
 
 static clm_status merge_units(clm_program *p) {
-    int *unit_of = malloc((p->count + 1) * sizeof *unit_of);
+    merger m = {.p = p};
     size_t kept = 0;
     enum { LOOK_BACK = 400 };
-    if (!unit_of) return clm_fail(CLM_E_MEMORY, "fusion: out of memory");
+    int *unit_of = m.unit_of = clm_calloc(p->count + 1, sizeof *unit_of);
+    m.seen = clm_calloc(p->count + 1, sizeof *m.seen);
+    if (!m.unit_of || !m.seen) {
+        free(m.unit_of);
+        free(m.seen);
+        return CLM_E_MEMORY;
+    }
     for (size_t v = 0; v < p->count; v++) unit_of[v] = -1;
     for (size_t i = 0; i < p->n_units; i++) {
         clm_unit *b = &p->units[i];
         size_t host = kept;
         for (size_t k = kept; b->fused && !p->no_fusion && k-- > 0 && k + LOOK_BACK > kept;)
-            if (can_merge(p, unit_of, &p->units[k], (int)k, b)) host = k;
+            if (can_merge(&m, &p->units[k], (int)k, b)) host = k;
         if (host < kept) {
             clm_unit *a = &p->units[host];
             for (int o = 0; o < b->n_out; o++) a->out[a->n_out++] = b->out[o];
@@ -227,7 +266,8 @@ static clm_status merge_units(clm_program *p) {
         }
     }
     p->n_units = kept;
-    free(unit_of);
+    free(m.unit_of);
+    free(m.seen);
     return CLM_OK;
 }
 
