@@ -56,7 +56,7 @@ CLM_API clm_status clm_device_finish(clm_device *device);
 /* Bytes allocated now and at most so far through this device. */
 CLM_API size_t clm_device_allocated(const clm_device *device);
 CLM_API size_t clm_device_peak_allocated(const clm_device *device);
-/* Kernels built from source since the device was opened (0 on host). */
+/* OpenCL programs built from source since the device was opened; one may hold many kernels. 0 on host. */
 CLM_API size_t clm_device_kernels_built(const clm_device *device);
 
 #ifdef __cplusplus

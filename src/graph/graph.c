@@ -21,22 +21,25 @@ clm_shape clm_shape_of(int rank, ...) {
     return shape;
 }
 
+/* The axes that there is room for, whatever a caller wrote into the shape. */
+static int axis_count(const clm_shape *shape) { return shape->rank < CLM_MAX_RANK ? shape->rank : CLM_MAX_RANK; }
+
 size_t clm_shape_size(const clm_shape *shape) {
     size_t size = 1;
-    for (int i = 0; i < shape->rank; i++) size *= (size_t)shape->dim[i];
+    for (int i = 0, n = axis_count(shape); i < n; i++) size *= (size_t)shape->dim[i];
     return size;
 }
 
 bool clm_shape_equal(const clm_shape *a, const clm_shape *b) {
     if (a->rank != b->rank) return false;
-    for (int i = 0; i < a->rank; i++)
+    for (int i = 0, n = axis_count(a); i < n; i++)
         if (a->dim[i] != b->dim[i]) return false;
     return true;
 }
 
 const char *clm_shape_text(const clm_shape *shape, char *text, size_t size) {
     size_t at = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < shape->rank && at < size; i++)
+    for (int i = 0, n = axis_count(shape); i < n && at < size; i++)
         at += (size_t)snprintf(text + at, size - at, i ? ", %d" : "%d", shape->dim[i]);
     if (at < size) snprintf(text + at, size - at, "]");
     return text;

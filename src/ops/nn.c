@@ -1,7 +1,6 @@
 /* Layers and losses composed from operations: their derivatives need nothing of their own. */
-#include <math.h>
-
 #include "ops/op.h"
+#include "ops/shape.h"
 
 static unsigned axes_but_last(const clm_shape *s) { return (1u << (s->rank - 1)) - 1; }
 
@@ -109,8 +108,6 @@ clm_value clm_cross_entropy(clm_graph *g, clm_value logits, clm_value labels, cl
     double scale = reduction == CLM_REDUCE_MEAN ? -1.0 / s.dim[0] : -1.0;
     return clm_scale(g, clm_sum_all(g, picked), scale);
 }
-
-clm_value clm_argmax(clm_graph *g, clm_value x);
 
 clm_value clm_accuracy(clm_graph *g, clm_value logits, clm_value labels) {
     if (!check_labels(g, "accuracy", logits, labels)) return CLM_INVALID;

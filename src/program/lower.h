@@ -8,7 +8,7 @@
 
 typedef struct clm_lower clm_lower;
 
-/* A launch being described. Strings are copied. */
+/* A launch being described. It is copied, the texts of `file` and `entry` are not: literals. */
 typedef struct clm_launch_spec {
     const char *file, *entry;
     char defines[1024];

@@ -39,6 +39,7 @@ static void write_line(const clm_program *p, const timing *t, double total, FILE
 }
 
 clm_status clm_program_profile(clm_program *p, int runs, FILE *to) {
+    if (runs < 1) return clm_fail(CLM_E_ARG, "profile: %d runs; at least 1 is needed", runs);
     timing *timings = clm_calloc(p->n_steps + 1, sizeof *timings);
     double *samples = clm_calloc((size_t)runs + 1, sizeof *samples), total = 0;
     clm_status status = timings && samples ? CLM_OK : CLM_E_MEMORY;
@@ -54,6 +55,7 @@ clm_status clm_program_profile(clm_program *p, int runs, FILE *to) {
         qsort(timings, p->n_steps, sizeof *timings, slowest_first);
         fprintf(to, "%zu launches, %.3f ms in all, %.1f GFLOP/s\n", p->n_steps, total * 1e3, p->flops / total * 1e-9);
         for (size_t i = 0; i < p->n_steps; i++) write_line(p, &timings[i], total, to);
+        if (ferror(to)) status = clm_fail(CLM_E_IO, "profile: writing failed");
     }
     free(timings);
     free(samples);

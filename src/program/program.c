@@ -135,16 +135,28 @@ out:
     return status;
 }
 
-void clm_program_free(clm_program *p) {
-    if (!p) return;
+/* What preparation made: kernels, tensors of the program's own, shadows. */
+static void release_prepared(clm_program *p) {
     for (size_t i = 0; i < p->n_steps; i++) {
         if (p->steps[i].kernel) p->device->backend->release(p->device, p->steps[i].kernel);
-        free(p->steps[i].source);
-        free(p->steps[i].host);
+        p->steps[i].kernel = NULL;
     }
     for (size_t i = 0; i < p->n_io; i++) {
-        if (p->io[i].owned) clm_tensor_free(p->io[i].tensor);
-        clm_tensor_free(p->io[i].shadow);
+        clm_io *io = &p->io[i];
+        if (io->owned) clm_tensor_free(io->tensor);
+        if (io->owned) io->tensor = NULL;
+        clm_tensor_free(io->shadow);
+        io->shadow = NULL;
+        io->owned = false;
+    }
+}
+
+void clm_program_free(clm_program *p) {
+    if (!p) return;
+    release_prepared(p);
+    for (size_t i = 0; i < p->n_steps; i++) {
+        free(p->steps[i].source);
+        free(p->steps[i].host);
     }
     if (p->owns_workspace) clm_workspace_free(p->workspace);
     free(p->aliases);
@@ -252,7 +264,7 @@ static clm_status prepare_tensors(clm_program *p) {
             continue;
         }
         CLM_TRY(clm_tensor_commit(io->tensor));
-        if (!io->shadow && needs_shadow(p, io)) CLM_TRY(clm_tensor_create(&io->shadow, p->device, n->shape, tasks));
+        if (needs_shadow(p, io)) CLM_TRY(clm_tensor_create(&io->shadow, p->device, n->shape, tasks));
     }
     return CLM_OK;
 }
@@ -299,9 +311,7 @@ static clm_status prepare_steps(clm_program *p) {
     clm_status status = launches ? CLM_OK : CLM_E_MEMORY;
     for (size_t i = 0; i < p->n_steps && launches; i++) describe_step(p, &p->steps[i], &launches[i]);
     if (status == CLM_OK && b->build) status = b->build(p->device, launches, p->n_steps);
-    for (size_t i = 0; i < p->n_steps && status == CLM_OK; i++)
-        if (!p->steps[i].kernel)
-            status = b->make(p->device, &launches[i], &p->steps[i].kernel); /* some are left of a failed attempt */
+    for (size_t i = 0; i < p->n_steps && status == CLM_OK; i++) status = b->make(p->device, &launches[i], &p->steps[i].kernel);
     free(launches);
     return status;
 }
@@ -309,10 +319,11 @@ static clm_status prepare_steps(clm_program *p) {
 clm_status clm_program_prepare(clm_program *p) {
     if (p->prepared) return CLM_OK;
     CLM_TRY(workspace_allocate(p->workspace));
-    CLM_TRY(prepare_tensors(p));
-    CLM_TRY(prepare_steps(p));
-    p->prepared = true;
-    return CLM_OK;
+    clm_status status = prepare_tensors(p);
+    if (status == CLM_OK) status = prepare_steps(p);
+    if (status != CLM_OK) release_prepared(p); /* a later attempt, perhaps with other bindings, starts afresh */
+    p->prepared = status == CLM_OK;
+    return status;
 }
 
 clm_tensor *clm_program_tensor(clm_program *p, clm_value value) {
@@ -359,6 +370,12 @@ clm_program_stats clm_program_get_stats(const clm_program *p) {
     return s;
 }
 
+static bool writes(const clm_unit *u, clm_value v) {
+    for (int k = 0; k < u->n_out; k++)
+        if (u->out[k] == v) return true;
+    return false;
+}
+
 clm_status clm_program_print(const clm_program *p, FILE *to) {
     char text[80];
     for (size_t i = 0; i < p->n_steps; i++) {
@@ -370,7 +387,8 @@ clm_status clm_program_print(const clm_program *p, FILE *to) {
         fprintf(to, "  writes");
         for (int k = 0; k < u->n_out; k++) fprintf(to, " %%%d", u->out[k]);
         fprintf(to, " reads");
-        for (int k = u->n_out; k < s->n_values; k++) fprintf(to, " %%%d", s->values[k]);
+        for (int k = 0; k < s->n_values; k++)
+            if (!writes(u, s->values[k])) fprintf(to, " %%%d", s->values[k]);
         fprintf(to, "%s\n", s->spec.defines);
     }
     return ferror(to) ? clm_fail(CLM_E_IO, "program: writing failed") : CLM_OK;

@@ -23,7 +23,20 @@ clm_status clm_tensor_commit(clm_tensor *t) {
     return t->device->backend->alloc(t->device, clm_tensor_size(t->root), &t->root->mem);
 }
 
+/* Of what a caller may pass: values of a graph have been checked. */
+static clm_status check_shape(const char *what, const clm_shape *shape, int tasks) {
+    char text[80];
+    size_t size = 1;
+    bool fits = shape->rank >= 0 && shape->rank <= CLM_MAX_RANK && tasks >= 0;
+    for (int i = 0; fits && i < shape->rank; i++) fits = shape->dim[i] >= 1 && (size *= (size_t)shape->dim[i]) <= INT32_MAX;
+    if (fits) return CLM_OK;
+    return clm_fail(CLM_E_SHAPE, "%s: shape %s, %d tasks: at most %d axes, nothing empty or negative, fewer than 2^31 elements",
+                    what, clm_shape_text(shape, text, sizeof text), tasks, CLM_MAX_RANK);
+}
+
 clm_status clm_tensor_create(clm_tensor **out, clm_device *device, clm_shape shape, int tasks) {
+    *out = NULL;
+    CLM_TRY(check_shape("tensor", &shape, tasks));
     CLM_TRY(clm_tensor_reserve(out, device, shape, tasks));
     clm_status status = clm_tensor_commit(*out);
     if (status != CLM_OK) {
@@ -35,14 +48,15 @@ clm_status clm_tensor_create(clm_tensor **out, clm_device *device, clm_shape sha
 
 clm_status clm_tensor_view(clm_tensor **out, clm_tensor *parent, size_t offset, clm_shape shape, int tasks) {
     *out = NULL;
+    CLM_TRY(check_shape("tensor view", &shape, tasks));
     clm_tensor *t = clm_calloc(1, sizeof *t);
     if (!t) return CLM_E_MEMORY;
     *t = (clm_tensor){
         .device = parent->device, .root = parent->root, .offset = parent->offset + offset, .shape = shape, .tasks = tasks};
-    if (offset + clm_tensor_size(t) > clm_tensor_size(parent)) {
-        size_t end = offset + clm_tensor_size(t);
+    size_t size = clm_tensor_size(t), whole = clm_tensor_size(parent);
+    if (offset > whole || size > whole - offset) {
         free(t);
-        return clm_fail(CLM_E_SHAPE, "tensor view: elements %zu to %zu of a tensor of %zu", offset, end, clm_tensor_size(parent));
+        return clm_fail(CLM_E_SHAPE, "tensor view: %zu elements from %zu on of a tensor of %zu", size, offset, whole);
     }
     *out = t;
     return CLM_OK;
@@ -86,6 +100,7 @@ clm_status clm_tensor_read_f64(clm_tensor *t, double *data, size_t count) {
 
 clm_status clm_tensor_copy(clm_tensor *to, const clm_tensor *from) {
     CLM_TRY(check_count(from, "tensor copy", clm_tensor_size(to)));
+    if (to->device != from->device) return clm_fail(CLM_E_ARG, "tensor copy: the tensors belong to different devices");
     return to->device->backend->copy(to->device, from->root->mem, from->offset, to->root->mem, to->offset, clm_tensor_size(to));
 }
 

@@ -120,6 +120,7 @@ void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options,
     char *path = NULL, *data = NULL;
     make_key(d, text, options, key);
     if (!(path = entry_path(d, key)) || clm_directory_make(d->cache_directory) != CLM_OK) goto out;
+    /* A CPU driver is asked the second time: asking costs more than a build there, and an empty file tells that it pays. */
     if (d->base.info.type == CLM_DEVICE_CPU && !clm_path_exists(path)) {
         (void)clm_file_write(path, "", 0);
     } else if ((data = make_entry(program, key, &size))) {
