@@ -451,12 +451,14 @@ static clm_status read_chunk(clm_meta *m, int chunk_index) {
 clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch) {
     CLM_TRY(clm_labels_check(&m->inner, m->options.tasks, "support", batch->support_y, m->inner.support));
     CLM_TRY(clm_labels_check(&m->inner, m->options.tasks, "query", batch->query_y, m->inner.query));
+    m->computed = false;
     CLM_TRY(clm_tensor_fill(m->grad, 0));
     for (int c = 0; c < m->options.tasks / m->plan.task_chunk; c++) {
         CLM_TRY(write_chunk(m, batch, c));
         for (size_t i = 0; i < m->n_programs; i++) CLM_TRY(clm_program_run(m->programs[i]));
         CLM_TRY(read_chunk(m, c));
     }
+    m->computed = true;
     return CLM_OK;
 }
 

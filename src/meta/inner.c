@@ -7,16 +7,17 @@
  */
 #include "meta/inner.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 
 clm_status clm_inner_init(clm_inner *inner, const clm_model *model, const char *const *adapt, size_t n_adapt) {
     inner->model = model;
-    inner->n = clm_model_param_count(model);
-    if (inner->n > CLM_MAX_PARAMS)
-        return clm_fail(CLM_E_LIMIT, "the model has %zu parameter tensors; at most %d are possible", inner->n, CLM_MAX_PARAMS);
-    size_t used = 0;
+    size_t used = 0, n = clm_model_param_count(model);
+    if (n > CLM_MAX_PARAMS)
+        return clm_fail(CLM_E_LIMIT, "the model has %zu parameter tensors; at most %d are possible", n, CLM_MAX_PARAMS);
+    inner->n = n;
     for (size_t i = 0; i < inner->n; i++) {
         inner->adapted[i] = n_adapt == 0;
         for (size_t k = 0; k < n_adapt; k++)

@@ -47,7 +47,7 @@ struct clm_meta {
     clm_tensor *param[CLM_MAX_PARAMS], *param_grad[CLM_MAX_PARAMS];
     clm_tensor **rate, **rate_grad; /* [n_rates] views; NULL where a parameter has none */
     clm_outer outer;
-    bool prepared;
+    bool prepared, computed; /* computed: there is a gradient to read */
     /* the gradient, as planned (gradient.c) */
     clm_workspace *workspace;
     clm_program **programs; /* replayed in this order for every chunk */

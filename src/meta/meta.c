@@ -35,6 +35,7 @@ static clm_status lay_out(clm_meta *m) {
         for (size_t i = 0; i < n; i++)
             if (m->inner.adapted[i]) at += m->param_at[i + 1] - m->param_at[i];
     }
+    if (at > INT32_MAX) return clm_fail(CLM_E_LIMIT, "meta: %zu parameters and rates; fewer than 2^31 numbers are possible", at);
     m->elements = at;
     CLM_TRY(clm_tensor_reserve(&m->params, m->device, clm_shape_of(1, (int)at), 0));
     return clm_tensor_reserve(&m->grad, m->device, clm_shape_of(1, (int)at), 0);
@@ -324,7 +325,7 @@ static void read_query_loss(const clm_meta *m, double *out) {
 
 clm_status clm_meta_read(clm_meta *m, clm_quantity what, size_t index, double *out) {
     size_t tasks = (size_t)m->options.tasks, n = clm_meta_quantity_size(m, what, index);
-    if (!m->prepared) return clm_fail(CLM_E_STATE, "meta: nothing has been computed yet");
+    if (!m->computed) return clm_fail(CLM_E_STATE, "meta: nothing has been computed yet");
     if (n == 0) return clm_fail(CLM_E_ARG, "meta: there is no quantity %d with index %zu", (int)what, index);
     if (what == CLM_Q_GRAD) return clm_param_read(m->inner.model, index, m->param_grad[index], 1, 1.0 / (double)tasks, out);
     if (what == CLM_Q_ADAPTED) return read_adapted(m, index, out);
@@ -444,8 +445,8 @@ static clm_status exchange(clm_meta *m, clm_archive *to, const clm_archive *from
     return CLM_OK;
 }
 
-static const char *const optim_names[] = {[CLM_OPTIM_SGD] = "sgd", [CLM_OPTIM_MOMENTUM] = "momentum", [CLM_OPTIM_ADAM] = "adam",
-                                          [CLM_OPTIM_ADAMW] = "adamw"};
+static const char *const optim_names[] = {
+    [CLM_OPTIM_SGD] = "sgd", [CLM_OPTIM_MOMENTUM] = "momentum", [CLM_OPTIM_ADAM] = "adam", [CLM_OPTIM_ADAMW] = "adamw"};
 
 clm_status clm_meta_save(clm_meta *m, clm_archive *archive) {
     double t = (double)m->outer.t;
@@ -467,6 +468,8 @@ clm_status clm_meta_restore(clm_meta *m, const clm_archive *archive) {
     if (kind && strcmp(kind, own) != 0)
         return clm_fail(CLM_E_ARG, "the archive holds the state of optimiser %s; this run uses %s", kind, own);
     CLM_TRY(clm_archive_read(archive, "optim.updates", &scalar, &t, 1));
+    if (!(t >= 0 && t <= 0x1p53 && t == floor(t)))
+        return clm_fail(CLM_E_FORMAT, "meta: the archive speaks of %g outer updates", t);
     for (int write = 0; write < 2; write++) { /* everything is looked at before anything is changed */
         CLM_TRY(exchange(m, NULL, archive, false, write));
         CLM_TRY(exchange(m, NULL, archive, true, write));

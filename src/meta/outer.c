@@ -106,7 +106,8 @@ out:
 }
 
 static clm_status check_optim(const clm_optim_options *o) {
-    if (!(o->lr >= 0) || !isfinite(o->lr)) return clm_fail(CLM_E_ARG, "outer rate %g is not a positive number", o->lr);
+    if (!(o->lr >= 0) || !isfinite(o->lr))
+        return clm_fail(CLM_E_ARG, "the outer rate %g must be a number and not negative", o->lr);
     if (o->kind < CLM_OPTIM_SGD || o->kind > CLM_OPTIM_ADAMW) return clm_fail(CLM_E_ARG, "unknown optimiser %d", (int)o->kind);
     if (o->clip_kind != CLM_CLIP_NONE && !(o->clip > 0))
         return clm_fail(CLM_E_ARG, "clipping at %g: it must be above 0", o->clip);
