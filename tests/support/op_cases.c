@@ -41,12 +41,14 @@ static double draw_signed(clm_random *random, double low, double high) {
 static double draw_one(clm_test_draw draw, int limit, clm_random *random) {
     switch (draw) {
     case CLM_TEST_NORMAL: return clm_random_normal(random);
-    case CLM_TEST_AWAY: return draw_signed(random, 0.2, 1.5);
+    case CLM_TEST_AWAY: return draw_signed(random, 0.4, 1.5);
     case CLM_TEST_POSITIVE: return 0.5 + 1.5 * clm_random_uniform(random);
-    case CLM_TEST_WIDE: return draw_signed(random, 0.2, clm_random_below(random, 4) ? 3.0 : 95.0);
+    case CLM_TEST_WIDE: return draw_signed(random, 0.2, clm_random_below(random, 16) ? 3.0 : 95.0);
     case CLM_TEST_TIED: return (double)clm_random_below(random, 3) - 1.0;
     case CLM_TEST_INDEX: return (double)clm_random_below(random, (uint32_t)limit);
-    case CLM_TEST_OUTSIDE: return (double)clm_random_below(random, (uint32_t)limit + 2) - 1.0;
+    case CLM_TEST_OUTSIDE:
+        if (clm_random_below(random, 8)) return (double)clm_random_below(random, (uint32_t)limit);
+        return clm_random_below(random, 2) ? -1.0 : (double)limit;
     case CLM_TEST_DISTINCT:
     case CLM_TEST_BETWEEN: break;
     }

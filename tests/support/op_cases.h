@@ -15,14 +15,14 @@ enum { CLM_TEST_MAX_INPUTS = 5 };
 
 typedef enum clm_test_draw {
     CLM_TEST_NORMAL,   /* standard normal */
-    CLM_TEST_AWAY,     /* +-[0.2, 1.5]: away from a kink at 0 */
+    CLM_TEST_AWAY,     /* +-[0.4, 1.5]: away from a kink at 0 */
     CLM_TEST_POSITIVE, /* [0.5, 2] */
-    CLM_TEST_WIDE,     /* [-95, 95]: where exp leaves the range of floats; at least 0.2 from 0 */
+    CLM_TEST_WIDE,     /* +-[0.2, 3], now and then to +-95, where exp leaves the range of floats */
     CLM_TEST_DISTINCT, /* no two closer than 1/256, nor to any of CLM_TEST_BETWEEN */
     CLM_TEST_BETWEEN,  /* likewise, halfway between those of CLM_TEST_DISTINCT */
     CLM_TEST_TIED,     /* whole numbers -1 .. 1, many of them equal: compared between implementations, not with differences */
     CLM_TEST_INDEX,    /* whole numbers 0 .. limit - 1; not differentiable */
-    CLM_TEST_OUTSIDE   /* whole numbers -1 .. limit; not differentiable */
+    CLM_TEST_OUTSIDE   /* likewise, now and then -1 or limit */
 } clm_test_draw;
 
 typedef struct clm_test_input {
