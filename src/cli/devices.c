@@ -111,6 +111,12 @@ static clm_status print_json(const clm_device_info *list, size_t count, const ch
     return CLM_OK;
 }
 
+static bool any_chosen(const clm_device_info *list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (list[i].chosen) return true;
+    return false;
+}
+
 static int run_devices(cli_args *args) {
     const devices_settings *s = args->settings;
     clm_device_info *list = NULL;
@@ -123,6 +129,8 @@ static int run_devices(cli_args *args) {
         if (count <= 1)
             printf("\nThere is no OpenCL device. Install the driver of your GPU, or PoCL to use the CPU (Debian: apt-get install "
                    "pocl-opencl-icd).\n");
+        else if (!any_chosen(list, count) && getenv("CLMAML_DEVICE"))
+            cli_note("CLMAML_DEVICE is \"%s\", which matches none of these", getenv("CLMAML_DEVICE"));
         if (s->verbose) {
             print_variables();
             cli_environment_visit("CLMAML_", print_unknown_variable, NULL);

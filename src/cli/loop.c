@@ -150,11 +150,9 @@ static clm_status measure_batch(cli_trainer *t, uint64_t iteration, cli_row *row
 static clm_status stopped_by_numbers(const cli_trainer *t, clm_status status, uint64_t iteration) {
     char reason[1024];
     snprintf(reason, sizeof reason, "%s", cli_message());
-    return cli_fail(
-        status,
-        "iteration %llu: %s; nothing was updated, the checkpoint of iteration %llu is kept in %s; a smaller --inner-lr or "
-        "--outer-lr, or --clip-norm 10, may help",
-        (unsigned long long)(iteration + 1), reason, (unsigned long long)t->last_checkpoint, t->run.checkpoints);
+    return cli_fail(status,
+                    "iteration %llu: %s (--inner-lr, --outer-lr, --clip-norm); the checkpoint of iteration %llu is kept in %s",
+                    (unsigned long long)(iteration + 1), reason, (unsigned long long)t->last_checkpoint, t->run.checkpoints);
 }
 
 static clm_status step(cli_trainer *t, uint64_t iteration) {

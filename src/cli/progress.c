@@ -18,38 +18,44 @@ void cli_progress_begin(cli_progress *p, uint64_t start, uint64_t total, bool re
     p->regression = regression;
 }
 
-/* "20->84 %", or "3.1->0.42" */
-static void change_text(char *text, size_t size, double before, double after, bool regression) {
+/* "20->84 %", or "3.12->0.42"; shorter where room is short */
+static void change_text(char *text, size_t size, double before, double after, bool regression, bool brief) {
     if (isnan(before) || isnan(after))
         snprintf(text, size, "-");
     else if (regression)
-        snprintf(text, size, "%.3g->%.3g", before, after);
+        snprintf(text, size, brief ? "%.2g->%.2g" : "%.3g->%.3g", before, after);
     else
-        snprintf(text, size, "%.0f->%.0f %%", 100 * before, 100 * after);
+        snprintf(text, size, "%.0f->%.0f%s%%", 100 * before, 100 * after, brief ? "" : " ");
 }
 
-static void describe(const cli_progress *p, const cli_progress_state *s, char *text, size_t size) {
+static void describe(const cli_progress *p, const cli_progress_state *s, bool brief, char *text, size_t size) {
+    static const char whole[] = "%llu/%llu  loss %.4f  support %s  query %s  %.1f tasks/s  %s left",
+                      short_form[] = "%llu/%llu loss %.3g sup %s qry %s %.0f tasks/s %s left";
     char support[48], query[48];
     double elapsed = cli_clock() - p->started;
     uint64_t done = s->iteration - p->start;
     double left = done > 0 ? elapsed / (double)done * (double)(p->total - s->iteration) : 0;
-    change_text(support, sizeof support, s->support_before, s->support_after, p->regression);
-    change_text(query, sizeof query, s->query_before, s->query_after, p->regression);
-    snprintf(text, size, "%llu/%llu  loss %.4f  support %s  query %s  %.1f tasks/s  %s left", (unsigned long long)s->iteration,
-             (unsigned long long)p->total, s->loss, support, query, s->tasks_per_second, done > 0 ? cli_duration(left).s : "?");
+    change_text(support, sizeof support, s->support_before, s->support_after, p->regression, brief);
+    change_text(query, sizeof query, s->query_before, s->query_after, p->regression, brief);
+    snprintf(text, size, brief ? short_form : whole, (unsigned long long)s->iteration, (unsigned long long)p->total, s->loss,
+             support, query, s->tasks_per_second, done > 0 ? cli_duration(left).s : "?");
 }
 
 static void draw_bar(cli_progress *p, const cli_progress_state *s) {
-    enum { LONGEST = 24 };
+    enum { SHORTEST = 6, LONGEST = 24 };
     char text[256], bar[LONGEST + 1];
-    describe(p, s, text, sizeof text);
+    describe(p, s, false, text, sizeof text);
     int width = cli_terminal_width(stdout), room = width - (int)strlen(text) - 5;
+    if (room < SHORTEST) {
+        describe(p, s, true, text, sizeof text);
+        room = width - (int)strlen(text) - 5;
+    }
     int length = room > LONGEST ? LONGEST : room < 0 ? 0 : room;
     int full = p->total > 0 ? (int)((double)length * (double)s->iteration / (double)p->total) : length;
     memset(bar, ' ', sizeof bar);
     for (int i = 0; i < full; i++) bar[i] = i + 1 == full && full < length ? '>' : '=';
     bar[length] = 0;
-    if (length >= 6)
+    if (length >= SHORTEST)
         printf("\r\033[K[%s] %s", bar, text);
     else
         printf("\r\033[K%.*s", width - 1, text);
@@ -66,7 +72,7 @@ void cli_progress_update(cli_progress *p, const cli_progress_state *s) {
     } else if (now - p->last_line >= 10) {
         char text[256];
         p->last_line = now;
-        describe(p, s, text, sizeof text);
+        describe(p, s, false, text, sizeof text);
         printf("%s\n", text);
         fflush(stdout);
     }
@@ -86,7 +92,7 @@ void cli_progress_say(cli_progress *p, const char *format, ...) {
 void cli_progress_end(cli_progress *p, const cli_progress_state *s) {
     char text[256];
     if (s->iteration > p->start) {
-        describe(p, s, text, sizeof text);
+        describe(p, s, false, text, sizeof text);
         cli_progress_say(p, "%s", text);
     } else if (p->drawn) {
         cli_progress_say(p, "%s", "");

@@ -91,8 +91,10 @@ clm_status cli_directory_make(const char *path) {
         if (path[i] != '/' && path[i] != 0) continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (mkdir(part, 0777) != 0 && errno != EEXIST && !cli_is_directory(part))
-            return cli_fail(CLM_E_IO, "cannot make directory %s: %s", part, strerror(errno));
+        if (mkdir(part, 0777) == 0) continue;
+        int error = errno; /* the look at what is there may set another */
+        if (error != EEXIST && !cli_is_directory(part))
+            return cli_fail(CLM_E_IO, "cannot make directory %s: %s", part, strerror(error));
     }
     return cli_is_directory(path) ? CLM_OK : cli_fail(CLM_E_IO, "%s is there and not a directory", path);
 }

@@ -50,6 +50,12 @@ static clm_status limit_too_small(const cli_trainer *t, size_t taken) {
                     cli_bytes((double)t->settings.memory_limit).s, cli_bytes((double)taken).s);
 }
 
+/* The library knows the rest of the limit alone, the user the whole. */
+static clm_status rest_too_small(const cli_trainer *t, size_t taken) {
+    return cli_fail_in(CLM_E_LIMIT, "--memory-limit %s less %s for evaluation", cli_bytes((double)t->settings.memory_limit).s,
+                       cli_bytes((double)taken).s);
+}
+
 /* The meta-learner gets what the limit leaves it; its own error says how much it would need. */
 static clm_status open_meta(cli_trainer *t) {
     clm_meta_options options;
@@ -69,11 +75,13 @@ static clm_status open_meta(cli_trainer *t) {
     }
     options.memory_limit = limit ? limit - taken - twin : 0;
     clm_status status = limit && taken + twin >= limit ? CLM_E_LIMIT : clm_meta_create(&t->meta, t->device, t->model, &options);
+    if (status == CLM_E_LIMIT && limit && !twin) return rest_too_small(t, taken);
     if (status != CLM_E_LIMIT || !twin) return status;
     clm_meta_free(t->first_order);
     t->first_order = NULL;
     options.memory_limit = limit - taken;
-    CLI_TRY(clm_meta_create(&t->meta, t->device, t->model, &options));
+    status = clm_meta_create(&t->meta, t->device, t->model, &options);
+    if (status != CLM_OK) return status == CLM_E_LIMIT && limit ? rest_too_small(t, taken) : status;
     cli_note("the memory limit leaves no room to measure the second-order share; it is not logged");
     return CLM_OK;
 }

@@ -15,6 +15,11 @@ expect_in "$work/out" '^\* ' "devices: one is chosen"
 expect_in "$work/out" "CLMAML_DEVICE" "devices --verbose"
 expect_success "devices --json" devices --json
 expect_in "$work/out" '"chosen": true' "devices --json"
+usual=${CLMAML_DEVICE-}
+export CLMAML_DEVICE=nonesuch
+expect_success "devices, none of them wanted" devices
+expect_in "$work/err" 'CLMAML_DEVICE is "nonesuch"' "devices, none of them wanted"
+if [ -n "$usual" ]; then CLMAML_DEVICE=$usual; else unset CLMAML_DEVICE; fi
 
 # On whatever device is chosen by default, kernels and all.
 expect_success "glyphs" train glyphs --filters 4 --meta-batch 4 --iterations 4 --val-tasks 4 --eval-tasks 6 --size 16 --log-every 2 \
