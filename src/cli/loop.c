@@ -6,6 +6,7 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "curve.h"
 #include "presets.h"
@@ -117,15 +118,17 @@ clm_status cli_trainer_checkpoint(cli_trainer *t) {
 clm_status cli_trainer_draw(cli_trainer *t) {
     const cli_settings *s = &t->settings;
     char path[CLI_PATH_MAX], title[256], subtitle[512];
+    const char *bn = cli_bn_name(t->model, s->bn);
+    bool normalised = strncmp(bn, "none", 4) != 0;
     const char *order = s->first_order ? "first-order" : "second-order", *name = clm_source_name(t->source);
     if (t->regression)
         snprintf(title, sizeof title, "%.100s, %lld shots: %s %s", name, (long long)s->shots, order, s->anil ? "ANIL" : "MAML");
     else
         snprintf(title, sizeof title, "%.100s, %lld-way %lld-shot: %s %s", name, (long long)s->ways, (long long)s->shots, order,
                  s->anil ? "ANIL" : "MAML");
-    snprintf(subtitle, sizeof subtitle, "%lld inner step%s at rate %g, meta-batch %lld; at validation %d step%s, batch-norm %s",
+    snprintf(subtitle, sizeof subtitle, "%lld inner step%s at rate %g, meta-batch %lld; at validation %d step%s%s%s",
              (long long)s->steps, s->steps == 1 ? "" : "s", s->inner_lr, (long long)s->meta_batch, cli_trainer_test_steps(s),
-             cli_trainer_test_steps(s) == 1 ? "" : "s", cli_bn_name(t->model, s->bn));
+             cli_trainer_test_steps(s) == 1 ? "" : "s", normalised ? ", batch-norm " : "", normalised ? bn : "");
     cli_curve curve = {title, subtitle, t->regression, 1.0 / (double)s->ways};
     CLI_TRY(cli_path(path, t->run.directory, "curve.svg"));
     return cli_curve_write(path, &curve, &t->run.metrics);

@@ -142,8 +142,7 @@ static void print_data(FILE *to, const cli_settings *s, const clm_source *source
     bool omniglot = strcmp(s->source, "omniglot") == 0;
     fprintf(to, "  data        %s\n", source ? clm_source_description(source) : s->source);
     if (omniglot)
-        fprintf(to, "              split %s, seed %lld, rotations as classes: training %s, test %s\n",
-                word("omniglot-split", s->omniglot_split), (long long)s->split_seed, s->rotations ? "yes" : "no",
+        fprintf(to, "              rotations as classes: training %s, test %s\n", s->rotations ? "yes" : "no",
                 s->test_rotations ? "yes" : "no");
 }
 
