@@ -1,13 +1,14 @@
 #!/bin/sh
-# Times a meta-step against a PyTorch script that takes the same options, in turns, so that a machine's changing speed hits both.
+# Times a meta-step against PyTorch, in turns, so that a machine's changing speed hits both.
 #
-#   bench/compare.sh PEER.py [--rounds N] [option ..]      e.g. --tasks 32 --steps 5
+#   cmake --build build --target meta_step
+#   bench/compare.sh bench/torch_step.py [--rounds N] [option ..]      e.g. --tasks 32 --steps 5
 #
-# PEER.py prints a line of JSON with "ms_median" and is run with one thread and with as many as there are cores. Environment:
+# The script, or any other that takes the same options, prints a line of JSON with "ms_median" and is run with one thread and with as many as there are cores. Environment:
 # META_STEP (default build/meta_step), PYTHON (default python3). Prints the median of each and the ratios.
 set -eu
 
-[ $# -ge 1 ] || { sed -n '2,7p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,10p' "$0"; exit 2; }
 peer=$1
 shift
 rounds=3
