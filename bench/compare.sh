@@ -4,11 +4,12 @@
 #   cmake --build build --target meta_step
 #   bench/compare.sh bench/torch_step.py [--rounds N] [option ..]      e.g. --tasks 32 --steps 5
 #
-# The script, or any other that takes the same options, prints a line of JSON with "ms_median" and is run with one thread and with as many as there are cores. Environment:
-# META_STEP (default build/meta_step), PYTHON (default python3). Prints the median of each and the ratios.
+# The script, or any other that takes the same options, prints a line of JSON with "ms_median"; it is run with one thread and with as
+# many as there are cores. Environment: META_STEP (default build/meta_step), PYTHON (default python3). Prints the median of each and the
+# ratios.
 set -eu
 
-[ $# -ge 1 ] || { sed -n '2,10p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,11p' "$0"; exit 2; }
 peer=$1
 shift
 rounds=3
