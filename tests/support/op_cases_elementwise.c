@@ -34,6 +34,7 @@ UNARY(relu)
 UNARY(gelu)
 UNARY(silu)
 UNARY(stop_gradient)
+UNARY(identity)
 
 static clm_value build_const(clm_graph *g, const clm_value *x) { return clm_mul(g, x[0], clm_const(g, 2.5)); }
 static clm_value build_fill(clm_graph *g, const clm_value *x) {
@@ -126,6 +127,7 @@ static const clm_op_case rows[] = {
     {"gelu/wide", 0, build_gelu, 1, WIDE},
     {"silu", 0, build_silu, 1, X(N)},
     {"silu/wide", 0, build_silu, 1, WIDE},
+    {"identity", 0, build_identity, 1, X(N)},
     {"stop_gradient", CLM_TEST_FLAT | CLM_TEST_NO_DIFF, build_stop_gradient, 1, X(N)},
     {"chain", 0, build_chain, 3, {{S2(5, 7), N, 0}, {S2(5, 7), N, 0}, {S1(7), N, 0}}},
 };
