@@ -183,7 +183,8 @@ CLM_API clm_value clm_mse(clm_graph *g, clm_value x, clm_value target, clm_reduc
 
 /* Vector-Jacobian product. For outputs y_i with cotangents c_i (same shape) and inputs x_j, any values of the graph:
  * grads[j] = sum_i (dy_i/dx_j)^T c_i. Values among the inputs are treated as independent. Inputs that do not matter get zeros.
- * A shared x_j fed to per-task values gets the sum over tasks. Returns the graph's status. CLM_E_ARG for an x_j that a later value
+ * A shared x_j fed to per-task values gets the sum over tasks. A per-task cotangent of a shared y_i asks for one product per task, so
+ * the result is per task (sum it with clm_sum_tasks if the sum is meant). Returns the graph's status. CLM_E_ARG for an x_j that a later value
  * was simplified past (the scale of a scale, the reshape of a reshape, ..), see clm_identity; a constant gets zeros. */
 CLM_API clm_status clm_vjp(clm_graph *g, const clm_value *outputs, const clm_value *cotangents, size_t n_outputs,
                            const clm_value *inputs, size_t n_inputs, clm_value *grads);
