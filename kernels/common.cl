@@ -4,3 +4,26 @@
 #define IN(x) __global const float *restrict x##_buf, const uint x##_off, const uint x##_ts
 #define OUT(x) __global float *restrict x##_buf, const uint x##_off, const uint x##_ts
 #define PTR(x, task) (x##_buf + x##_off + (size_t)(task) * x##_ts)
+
+/* Vectors of VEC floats, 1 included, in files that are compiled with -DVEC. Spelled out, as drivers make vload2 and the like macros of
+ * their own. */
+#define VEC_1 float
+#define VEC_2 float2
+#define VEC_4 float4
+#define VEC_8 float8
+#define VEC_16 float16
+#define LOAD_1(p) (*(p))
+#define LOAD_2(p) vload2(0, p)
+#define LOAD_4(p) vload4(0, p)
+#define LOAD_8(p) vload8(0, p)
+#define LOAD_16(p) vload16(0, p)
+#define STORE_1(v, p) (*(p) = (v))
+#define STORE_2(v, p) vstore2(v, 0, p)
+#define STORE_4(v, p) vstore4(v, 0, p)
+#define STORE_8(v, p) vstore8(v, 0, p)
+#define STORE_16(v, p) vstore16(v, 0, p)
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define vec JOIN(VEC_, VEC)
+#define LOAD(p) JOIN(LOAD_, VEC)(p)
+#define STORE(v, p) JOIN(STORE_, VEC)(v, p)

@@ -1,20 +1,8 @@
 /* Correlation y = x * w of images [n, h, w, ci] with a filter [kh, kw, ci/groups, co]; see src/ops/conv.h for the formula.
  *
- * A work-item keeps a tile of accumulators in registers: TILE_N images and TILE_X neighbouring pixels at one place, by NV vectors of V
- * output channels (NV V divides co/groups). Images of a tile meet the border together, so with TILE_X = 1 whole filter positions drop
+ * A work-item keeps a tile of accumulators in registers: TILE_N images and TILE_X neighbouring pixels at one place, by NV vectors of VEC
+ * output channels (NV VEC divides co/groups). Images of a tile meet the border together, so with TILE_X = 1 whole filter positions drop
  * out there and nothing is multiplied by padding. It makes RUN such tiles along a row. No barriers, no local memory. */
-#define PASTE(a, b) a##b
-#define OF_WIDTH(name, width) PASTE(name, width)
-#if V == 1
-#define VEC float
-#define LOAD(p) (*(p))
-#define STORE(v, p) (*(p) = (v))
-#else
-#define VEC OF_WIDTH(float, V)
-#define LOAD(p) OF_WIDTH(vload, V)(0, p)
-#define STORE(v, p) OF_WIDTH(vstore, V)(v, 0, p)
-#endif
-
 #define CIG (CI / GROUPS)
 #define COG (CO / GROUPS)
 #define TILE (TILE_N * TILE_X)
@@ -22,7 +10,7 @@
 #define RUNS ((ROW_TILES + RUN - 1) / RUN)
 
 __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
-    const int co = (int)get_global_id(0) * NV * V, item = (int)get_global_id(1), task = (int)get_global_id(2);
+    const int co = (int)get_global_id(0) * NV * VEC, item = (int)get_global_id(1), task = (int)get_global_id(2);
     const int row = item / RUNS, run = item - row * RUNS; /* a row of tiles, and where in it */
     const int n0 = row / OH * TILE_N, oy = row - row / OH * OH;
     if (co >= CO || n0 >= N || task >= tasks) return;
@@ -36,11 +24,11 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
 
     for (int tile = run * RUN; tile < min(run * RUN + RUN, ROW_TILES); tile++) {
         const int ox = tile * TILE_X;
-        VEC sum[TILE][NV];
+        vec sum[TILE][NV];
 #pragma unroll
         for (int t = 0; t < TILE; t++)
 #pragma unroll
-            for (int v = 0; v < NV; v++) sum[t][v] = (VEC)(0.0f);
+            for (int v = 0; v < NV; v++) sum[t][v] = (vec)(0.0f);
 
         for (int ky = 0; ky < KH; ky++) {
             const int sy = oy * SH - PH + ky * DH, iy = sy / UH;
@@ -64,12 +52,12 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
 #define X(t) as_float(as_int(xp[image[(t) / TILE_X] * (H * W * CI) + at[(t) % TILE_X]]) & inside[(t) % TILE_X])
 #endif
                 for (int c = 0; c < CIG; c++, xp++, wp += CO) {
-                    VEC wv[NV];
+                    vec wv[NV];
 #pragma unroll
-                    for (int v = 0; v < NV; v++) wv[v] = LOAD(wp + v * V);
+                    for (int v = 0; v < NV; v++) wv[v] = LOAD(wp + v * VEC);
 #pragma unroll
                     for (int t = 0; t < TILE; t++) {
-                        const VEC xv = (VEC)(X(t));
+                        const vec xv = (vec)(X(t));
 #pragma unroll
                         for (int v = 0; v < NV; v++) sum[t][v] += xv * wv[v];
                     }
@@ -81,7 +69,7 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
             if (n0 + t / TILE_X >= N || ox + t % TILE_X >= OW) continue;
             __global float *yp = ys + ((size_t)((n0 + image[t / TILE_X]) * OH + oy) * OW + ox + t % TILE_X) * CO;
 #pragma unroll
-            for (int v = 0; v < NV; v++) STORE(sum[t][v], yp + v * V);
+            for (int v = 0; v < NV; v++) STORE(sum[t][v], yp + v * VEC);
         }
     }
 }

@@ -1,20 +1,8 @@
 /* Adjoint of the convolution in its filter: w[ky, kx, ci, co] = sum over n, oy, ox of x[n, iy, ix, ci] y[n, oy, ox, co].
  *
- * A work-item makes TILES x TILE_M input channels by NV vectors of V output channels of one filter position. Pixels come in chunks of
+ * A work-item makes TILES x TILE_M input channels by NV vectors of VEC output channels of one filter position. Pixels come in chunks of
  * CHUNK_N images by CHUNK_Y rows, few enough to stay in the nearest cache while the tiles pass over them; a chunk's sums are
  * accumulated in registers and then added to the totals, which also keeps rounding errors small. */
-#define PASTE(a, b) a##b
-#define OF_WIDTH(name, width) PASTE(name, width)
-#if V == 1
-#define VEC float
-#define LOAD(p) (*(p))
-#define STORE(v, p) (*(p) = (v))
-#else
-#define VEC OF_WIDTH(float, V)
-#define LOAD(p) OF_WIDTH(vload, V)(0, p)
-#define STORE(v, p) OF_WIDTH(vstore, V)(v, 0, p)
-#endif
-
 #define CIG (CI / GROUPS)
 #define COG (CO / GROUPS)
 #define BLOCK (TILES * TILE_M)
@@ -25,7 +13,7 @@
 #define LAST(k, S, P, D, SIZE, LIMIT) min(LIMIT, ((SIZE) + (P) - (k) * (D) + (S)-1) / (S))
 
 __kernel void conv2d_bwd_filter(OUT(w), IN(x), IN(y), const int tasks) {
-    const int co = (int)get_global_id(0) * NV * V, item = (int)get_global_id(1), task = (int)get_global_id(2);
+    const int co = (int)get_global_id(0) * NV * VEC, item = (int)get_global_id(1), task = (int)get_global_id(2);
     const int k = item / BLOCKS, c0 = (item - k * BLOCKS) * BLOCK;
     if (co >= CO || k >= KH * KW || task >= tasks) return;
     __global const float *xs = PTR(x, task) + co / COG * CIG;
@@ -34,13 +22,13 @@ __kernel void conv2d_bwd_filter(OUT(w), IN(x), IN(y), const int tasks) {
     const int y0 = FIRST(ky, SH, PH, DH), y1 = LAST(ky, SH, PH, DH, H, OH);
     const int x0 = FIRST(kx, SW, PW, DW), x1 = LAST(kx, SW, PW, DW, W, OW);
 
-    VEC total[TILES][TILE_M][NV];
+    vec total[TILES][TILE_M][NV];
 #pragma unroll
     for (int tile = 0; tile < TILES; tile++)
 #pragma unroll
         for (int m = 0; m < TILE_M; m++)
 #pragma unroll
-            for (int v = 0; v < NV; v++) total[tile][m][v] = (VEC)(0.0f);
+            for (int v = 0; v < NV; v++) total[tile][m][v] = (vec)(0.0f);
 
     for (int n0 = 0; n0 < N; n0 += CHUNK_N)
         for (int from = y0; from < y1; from += CHUNK_Y)
@@ -49,23 +37,23 @@ __kernel void conv2d_bwd_filter(OUT(w), IN(x), IN(y), const int tasks) {
 #pragma unroll
                 for (int m = 0; m < TILE_M; m++)
                     channel[m] = CIG % BLOCK == 0 ? c0 + tile * TILE_M + m : min(c0 + tile * TILE_M + m, CIG - 1);
-                VEC sum[TILE_M][NV];
+                vec sum[TILE_M][NV];
 #pragma unroll
                 for (int m = 0; m < TILE_M; m++)
 #pragma unroll
-                    for (int v = 0; v < NV; v++) sum[m][v] = (VEC)(0.0f);
+                    for (int v = 0; v < NV; v++) sum[m][v] = (vec)(0.0f);
 
                 for (int n = n0; n < min(n0 + CHUNK_N, N); n++)
                     for (int oy = from; oy < min(from + CHUNK_Y, y1); oy++) {
                         __global const float *xp = xs + ((size_t)(n * H + oy * SH - PH + ky * DH) * W + kx * DW - PW) * CI;
                         __global const float *yp = ys + (size_t)(n * OH + oy) * OW * CO;
                         for (int ox = x0; ox < x1; ox++) {
-                            VEC yv[NV];
+                            vec yv[NV];
 #pragma unroll
-                            for (int v = 0; v < NV; v++) yv[v] = LOAD(yp + (size_t)ox * CO + v * V);
+                            for (int v = 0; v < NV; v++) yv[v] = LOAD(yp + (size_t)ox * CO + v * VEC);
 #pragma unroll
                             for (int m = 0; m < TILE_M; m++) {
-                                const VEC xv = (VEC)(xp[ox * SW * CI + channel[m]]);
+                                const vec xv = (vec)(xp[ox * SW * CI + channel[m]]);
 #pragma unroll
                                 for (int v = 0; v < NV; v++) sum[m][v] += xv * yv[v];
                             }
@@ -83,6 +71,6 @@ __kernel void conv2d_bwd_filter(OUT(w), IN(x), IN(y), const int tasks) {
             const int c = c0 + tile * TILE_M + m;
             if (CIG % BLOCK != 0 && c >= CIG) continue;
 #pragma unroll
-            for (int v = 0; v < NV; v++) STORE(total[tile][m][v], PTR(w, task) + (size_t)(k * CIG + c) * CO + co + v * V);
+            for (int v = 0; v < NV; v++) STORE(total[tile][m][v], PTR(w, task) + (size_t)(k * CIG + c) * CO + co + v * VEC);
         }
 }

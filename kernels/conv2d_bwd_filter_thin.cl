@@ -1,44 +1,32 @@
 /* Adjoint of the convolution in its filter, for images of few channels: as conv2d_bwd_filter.cl, but the register tile's rows are all
  * KW * CIG entries of one filter row, so that there are enough of them. They are neighbours in a line of the padded image, which is
  * copied to private memory for that. */
-#define PASTE(a, b) a##b
-#define OF_WIDTH(name, width) PASTE(name, width)
-#if V == 1
-#define VEC float
-#define LOAD(p) (*(p))
-#define STORE(v, p) (*(p) = (v))
-#else
-#define VEC OF_WIDTH(float, V)
-#define LOAD(p) OF_WIDTH(vload, V)(0, p)
-#define STORE(v, p) OF_WIDTH(vstore, V)(v, 0, p)
-#endif
-
 #define CIG (CI / GROUPS)
 #define COG (CO / GROUPS)
 #define ROWS (KW * CIG)
 #define LINE ((OW - 1) * SW + (KW - 1) * DW + 1) /* pixels of a padded line that take part */
 
 __kernel void conv2d_bwd_filter_thin(OUT(w), IN(x), IN(y), const int tasks) {
-    const int co = (int)get_global_id(0) * NV * V, ky = (int)get_global_id(1), task = (int)get_global_id(2);
+    const int co = (int)get_global_id(0) * NV * VEC, ky = (int)get_global_id(1), task = (int)get_global_id(2);
     if (co >= CO || ky >= KH || task >= tasks) return;
     __global const float *xs = PTR(x, task) + co / COG * CIG;
     __global const float *ys = PTR(y, task) + co;
 
     float line[LINE * CIG];
     for (int i = 0; i < LINE * CIG; i++) line[i] = 0.0f;
-    VEC total[ROWS][NV];
+    vec total[ROWS][NV];
 #pragma unroll
     for (int m = 0; m < ROWS; m++)
 #pragma unroll
-        for (int v = 0; v < NV; v++) total[m][v] = (VEC)(0.0f);
+        for (int v = 0; v < NV; v++) total[m][v] = (vec)(0.0f);
 
     for (int n = 0; n < N; n++)
         for (int from = 0; from < OH; from += CHUNK_Y) {
-            VEC sum[ROWS][NV];
+            vec sum[ROWS][NV];
 #pragma unroll
             for (int m = 0; m < ROWS; m++)
 #pragma unroll
-                for (int v = 0; v < NV; v++) sum[m][v] = (VEC)(0.0f);
+                for (int v = 0; v < NV; v++) sum[m][v] = (vec)(0.0f);
 
             for (int oy = from; oy < min(from + CHUNK_Y, OH); oy++) {
                 const int iy = oy * SH - PH + ky * DH;
@@ -49,12 +37,12 @@ __kernel void conv2d_bwd_filter_thin(OUT(w), IN(x), IN(y), const int tasks) {
 #pragma unroll
                     for (int c = 0; c < CIG; c++) line[(i + PW) * CIG + c] = xp[i * CI + c];
                 for (int ox = 0; ox < OW; ox++) {
-                    VEC yv[NV];
+                    vec yv[NV];
 #pragma unroll
-                    for (int v = 0; v < NV; v++) yv[v] = LOAD(yp + (size_t)ox * CO + v * V);
+                    for (int v = 0; v < NV; v++) yv[v] = LOAD(yp + (size_t)ox * CO + v * VEC);
 #pragma unroll
                     for (int m = 0; m < ROWS; m++) {
-                        const VEC xv = (VEC)(line[(ox * SW + m / CIG * DW) * CIG + m % CIG]);
+                        const vec xv = (vec)(line[(ox * SW + m / CIG * DW) * CIG + m % CIG]);
 #pragma unroll
                         for (int v = 0; v < NV; v++) sum[m][v] += xv * yv[v];
                     }
@@ -69,5 +57,5 @@ __kernel void conv2d_bwd_filter_thin(OUT(w), IN(x), IN(y), const int tasks) {
 #pragma unroll
     for (int m = 0; m < ROWS; m++)
 #pragma unroll
-        for (int v = 0; v < NV; v++) STORE(total[m][v], PTR(w, task) + (size_t)(ky * ROWS + m) * CO + co + v * V);
+        for (int v = 0; v < NV; v++) STORE(total[m][v], PTR(w, task) + (size_t)(ky * ROWS + m) * CO + co + v * VEC);
 }

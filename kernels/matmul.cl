@@ -2,18 +2,6 @@
  *
  * An item computes, of one matrix of the batch, STRIP tiles of TILE_M x TILE_N side by side, each in registers. matmul has vectors of
  * VEC = TILE_N elements along N, matmul_nt, for TB, along K. Sums of more than BLOCK terms are made of sums of BLOCK. */
-#if VEC == 1
-#define vec float
-#define LOAD(p) (*(p))
-#define STORE(v, p) (*(p) = (v))
-#else
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
-#define vec JOIN(float, VEC)
-#define LOAD(p) JOIN(vload, VEC)(0, p)
-#define STORE(v, p) JOIN(vstore, VEC)(v, 0, p)
-#endif
-
 #define BLOCK 256
 #define TILES_N ((N + TILE_N - 1) / TILE_N)
 #define STRIPS ((TILES_N + STRIP - 1) / STRIP)

@@ -4,18 +4,6 @@
  * The grid is that of the windows, but for the adjoints with windows that overlap, where it is that of the image: every element of
  * the image then looks for the windows it lies in, so that no two items write to one place. Remainders are taken from the quotients
  * that are needed anyway. */
-#if VEC == 1
-#define vec float
-#define LOAD(p) (*(p))
-#define STORE(v, p) (*(p) = (v))
-#else
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
-#define vec JOIN(float, VEC)
-#define LOAD(p) JOIN(vload, VEC)(0, p)
-#define STORE(v, p) JOIN(vstore, VEC)(v, 0, p)
-#endif
-
 #define FOR_GRID                                                                                                       \
     const int item = get_global_id(0), task = get_global_id(2);                                                        \
     if (item >= ITEMS) return;                                                                                         \

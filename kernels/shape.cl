@@ -2,18 +2,6 @@
  *
  * An item takes ROWS rows of the output and of each COLS elements, VEC at a time. VEC divides the row. Remainders are taken from the
  * quotients that are needed anyway. */
-#if VEC == 1
-#define vec float
-#define LOAD(p) (*(p))
-#define STORE(v, p) (*(p) = (v))
-#else
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
-#define vec JOIN(float, VEC)
-#define LOAD(p) JOIN(vload, VEC)(0, p)
-#define STORE(v, p) JOIN(vstore, VEC)(v, 0, p)
-#endif
-
 /* Columns first .. last - 1 of rows row .. until - 1 are this item's; a row of the output has `width` elements. */
 #define FOR_ROWS(width, rows)                                                                                          \
     const int item = get_global_id(0), parts = ((width) + COLS - 1) / COLS, block = item / parts;                      \

@@ -126,7 +126,7 @@ clm_status clm_conv2d_lower(clm_lower *l, clm_value y) {
     }
     clm_launch_spec spec = {.file = "conv2d.cl", .entry = "conv2d", .flops = clm_conv_flops(&c) * tasks};
     define_geometry(&spec, &c);
-    clm_spec_define(&spec, "V", t.v);
+    clm_spec_define(&spec, "VEC", t.v);
     clm_spec_define(&spec, "NV", t.nv);
     clm_spec_define(&spec, "TILE_N", t.rows);
     clm_spec_define(&spec, "TILE_X", t.rows_x);
@@ -150,7 +150,7 @@ clm_status clm_conv2d_bwd_filter_lower(clm_lower *l, clm_value y) {
     const int columns = c.co / (t.v * t.nv);
     clm_launch_spec spec = {.file = "conv2d_bwd_filter.cl", .entry = "conv2d_bwd_filter", .flops = clm_conv_flops(&c) * tasks};
     define_geometry(&spec, &c);
-    clm_spec_define(&spec, "V", t.v);
+    clm_spec_define(&spec, "VEC", t.v);
     clm_spec_define(&spec, "NV", t.nv);
     clm_spec_define(&spec, "CHUNK_Y", least(c.oh, most(1, CHUNK / c.ow)));
     if (thin) {
