@@ -17,6 +17,21 @@ int clm_lower_tasks(const clm_lower *l, clm_value v) {
     return v == CLM_INVALID || l->program->nodes[v].per_task ? l->program->tasks : 1;
 }
 
+clm_value clm_lower_scratch(clm_lower *l, size_t elements, bool per_task) {
+    clm_program *p = l->program;
+    if (elements > INT32_MAX) return CLM_INVALID;
+    clm_node *nodes = realloc(p->nodes, (p->count + 2) * sizeof *nodes);
+    if (!nodes) return CLM_INVALID;
+    p->nodes = nodes;
+    clm_home *homes = realloc(p->homes, (p->count + 2) * sizeof *homes);
+    if (!homes) return CLM_INVALID;
+    p->homes = homes;
+    const clm_value v = (clm_value)p->count++;
+    p->nodes[v] = (clm_node){.op = CLM_OP_FILL, .per_task = per_task, .shape = clm_shape_of(1, (int)elements)};
+    p->homes[v] = (clm_home){.root = v, .live = true, .materialized = true, .first = l->unit, .last = l->unit, .tensor = -1};
+    return v;
+}
+
 void clm_spec_define(clm_launch_spec *spec, const char *name, long value) {
     size_t used = strlen(spec->defines);
     int n = snprintf(spec->defines + used, sizeof spec->defines - used, " -D%s=%ld", name, value);

@@ -21,6 +21,9 @@ const clm_graph *clm_lower_graph(const clm_lower *l);
 const clm_device_info *clm_lower_device(const clm_lower *l);
 int clm_lower_tasks(const clm_lower *l,
                     clm_value v); /* 1 for a shared value, the number of tasks otherwise and for CLM_INVALID */
+/* Memory that only the launches of this node use, to be handed to them among their values: `elements` floats, for each task if
+ * `per_task`. It is part of the memory plan like any value, and is free for others before and after. CLM_INVALID: out of memory. */
+clm_value clm_lower_scratch(clm_lower *l, size_t elements, bool per_task);
 /* " -DNAME=value" appended to spec->defines */
 void clm_spec_define(clm_launch_spec *spec, const char *name, long value);
 /* Adds a launch; `values` are its memory arguments in kernel order, then `ints`. */
