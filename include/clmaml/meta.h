@@ -72,11 +72,11 @@ typedef struct clm_meta_plan {
     clm_checkpointing checkpointing; /* the one chosen */
     int task_chunk;
     size_t launches, kernels; /* of a meta-gradient */
-    double flops;             /* of a meta-gradient */
+    double flops, traffic;    /* of a meta-gradient; see clm_program_stats */
 } clm_meta_plan;
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
 
-/* clm_program_profile of each program of a meta-gradient. */
+/* clm_program_profile of all programs of a meta-gradient together. */
 CLM_API clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to);
 
 /* Parameters and rates, outside layout. For CLM_RATES_PER_STEP index 0 holds all; for CLM_RATES_PER_ELEMENT index i is parameter
@@ -143,6 +143,11 @@ CLM_API clm_status clm_learner_create(clm_learner **out, clm_device *device, con
 CLM_API void clm_learner_free(clm_learner *learner);
 CLM_API clm_status clm_learner_set_param(clm_learner *learner, size_t i, const double *data); /* outside layout */
 CLM_API clm_status clm_learner_set_rate(clm_learner *learner, size_t i, const double *data);
+/* What one call takes. */
+CLM_API clm_program_stats clm_learner_step_stats(const clm_learner *learner);
+CLM_API clm_program_stats clm_learner_predict_stats(const clm_learner *learner);
+/* clm_program_profile of one step and one prediction together. */
+CLM_API clm_status clm_learner_profile(clm_learner *learner, int runs, FILE *to);
 /* Back to the initial parameters, with new support sets [tasks, support, ..]. */
 CLM_API clm_status clm_learner_begin(clm_learner *learner, const float *support_x, const float *support_y);
 /* One inner step; support_loss [tasks] before it (may be NULL: then nothing is waited for). */

@@ -77,11 +77,13 @@ typedef struct clm_program_stats {
     size_t workspace_bytes; /* intermediate values */
     size_t tensor_bytes;    /* inputs and outputs that are not bound */
     size_t launches, kernels;
-    double flops; /* multiply-adds counted as two, of matrix products and convolutions, for all tasks */
+    double flops;   /* multiply-adds counted as two, of matrix products and convolutions, for all tasks */
+    double traffic; /* bytes that the launches read and write, every array once a launch */
 } clm_program_stats;
 CLM_API clm_program_stats clm_program_get_stats(const clm_program *program);
-/* Runs every launch alone, `runs` times, and writes a line for each with its median time, arithmetic and rate, the slowest first. The
- * program must be prepared; the numbers it works on are whatever its tensors hold. */
+/* Runs every launch alone, `runs` times, and writes a table: launches of one kernel on one shape in a line, with the sum of their median
+ * times and the arithmetic and memory traffic per second, the slowest first. The program must be prepared; the numbers it works on are
+ * whatever its tensors hold. */
 CLM_API clm_status clm_program_profile(clm_program *program, int runs, FILE *to);
 /* The launches, one a line. */
 CLM_API clm_status clm_program_print(const clm_program *program, FILE *to);

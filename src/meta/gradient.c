@@ -405,6 +405,7 @@ clm_status clm_gradient_plan(clm_meta *m, clm_checkpointing checkpointing, int c
         m->plan.launches += s.launches * (size_t)runs;
         m->plan.kernels += s.kernels;
         m->plan.flops += s.flops * runs;
+        m->plan.traffic += s.traffic * runs;
     }
     return CLM_OK;
 }

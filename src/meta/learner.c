@@ -257,6 +257,16 @@ void clm_learner_free(clm_learner *l) {
     free(l);
 }
 
+/* ---- reports ---- */
+
+clm_program_stats clm_learner_step_stats(const clm_learner *l) { return clm_program_get_stats(l->step[0]); }
+clm_program_stats clm_learner_predict_stats(const clm_learner *l) { return clm_program_get_stats(l->predict[0]); }
+
+clm_status clm_learner_profile(clm_learner *l, int runs, FILE *to) {
+    clm_program *const programs[2] = {l->step[0], l->predict[0]};
+    return clm_programs_profile(programs, 2, runs, to);
+}
+
 /* ---- use ---- */
 
 clm_status clm_learner_set_param(clm_learner *l, size_t i, const double *data) {

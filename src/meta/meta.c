@@ -210,8 +210,7 @@ clm_status clm_meta_prepare(clm_meta *m) {
 
 clm_status clm_meta_profile(clm_meta *m, int runs, FILE *to) {
     CLM_TRY(clm_meta_prepare(m));
-    for (size_t i = 0; i < m->n_programs; i++) CLM_TRY(clm_program_profile(m->programs[i], runs, to));
-    return CLM_OK;
+    return clm_programs_profile(m->programs, m->n_programs, runs, to);
 }
 
 clm_meta_plan clm_meta_get_plan(const clm_meta *m) { return m->plan; }

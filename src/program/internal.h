@@ -135,5 +135,9 @@ clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *s
 /* Runs a step of the host reference; its context is a clm_host_context. */
 extern void (*const clm_host_run)(const clm_launch *launch);
 clm_status clm_program_plan_memory(clm_program *p);
+/* Bytes of what a step reads and writes, each array once. */
+double clm_program_step_traffic(const clm_program *p, const clm_stage *s);
+/* clm_program_profile of several programs together. */
+clm_status clm_programs_profile(clm_program *const *programs, size_t n, int runs, FILE *to);
 
 #endif

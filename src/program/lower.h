@@ -14,11 +14,13 @@ typedef struct clm_launch_spec {
     char defines[1024];
     size_t global[3],
         local[3];        /* local[0] 0: let the library choose; global is then padded as needed, kernels check their bounds */
-    double flops, bytes; /* per task axis as a whole */
+    double flops, bytes; /* per task axis as a whole; flops: what the operation takes as it is defined, on one of its launches,
+                          * however it is computed: so that implementations have the same count */
 } clm_launch_spec;
 
 const clm_graph *clm_lower_graph(const clm_lower *l);
 const clm_device_info *clm_lower_device(const clm_lower *l);
+clm_device *clm_lower_opened(const clm_lower *l);
 int clm_lower_tasks(const clm_lower *l,
                     clm_value v); /* 1 for a shared value, the number of tasks otherwise and for CLM_INVALID */
 /* Memory that only the launches of this node use, to be handed to them among their values: `elements` floats, for each task if

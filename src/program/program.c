@@ -358,6 +358,7 @@ clm_program_stats clm_program_get_stats(const clm_program *p) {
             s.tensor_bytes += clm_program_elements(p, p->io[i].value) * bytes;
     for (size_t i = 0; i < p->n_steps; i++) {
         bool seen = false;
+        s.traffic += clm_program_step_traffic(p, &p->steps[i]);
         for (size_t k = 0; k < i && !seen; k++) {
             const clm_stage *a = &p->steps[i], *c = &p->steps[k];
             if (!a->source != !c->source) continue;
