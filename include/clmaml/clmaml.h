@@ -5,6 +5,7 @@
 #include "checkpoint.h"
 #include "data.h"
 #include "device.h"
+#include "environment.h"
 #include "graph.h"
 #include "meta.h"
 #include "model.h"

@@ -126,25 +126,29 @@ static clm_status sync_directory(const char *path) {
     return status;
 }
 
-clm_status clm_file_write(const char *path, const void *data, size_t size) {
+static clm_status replace_file(const char *path, const void *data, size_t size, bool durable) {
     char *name = NULL;
     int fd = -1;
     CLM_TRY(open_temporary(path, &name, &fd));
     clm_status status = CLM_OK;
     CLM_GOTO(write_all(fd, path, data, size));
-    if (fsync(fd) != 0) CLM_GOTO(fail_io("sync", path));
+    if (durable && fsync(fd) != 0) CLM_GOTO(fail_io("sync", path));
     int closed = close(fd);
     fd = -1;
     if (closed != 0) CLM_GOTO(fail_io("close", path));
     if (rename(name, path) != 0) CLM_GOTO(fail_io("replace", path));
     free(name);
-    return sync_directory(path);
+    return durable ? sync_directory(path) : CLM_OK;
 out:
     if (fd >= 0) close(fd);
     unlink(name);
     free(name);
     return status;
 }
+
+clm_status clm_file_write(const char *path, const void *data, size_t size) { return replace_file(path, data, size, true); }
+
+clm_status clm_file_replace(const char *path, const void *data, size_t size) { return replace_file(path, data, size, false); }
 
 clm_status clm_file_remove(const char *path) {
     if (unlink(path) != 0 && errno != ENOENT) return fail_io("remove", path);

@@ -1,0 +1,38 @@
+/* The environment variables of library and program in one table, which `clmaml devices --verbose` and bug reports show. Code asks
+ * with getenv, at the place where the answer matters; a test holds that what it asks for stands here. */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "clmaml/environment.h"
+
+static const struct {
+    const char *name, *fallback, *meaning;
+} variables[] = {
+    {"CLMAML_DEVICE", "the GPU with the most compute, else an accelerator, else a CPU", "the device, as --device"},
+    {"CLMAML_CACHE_DIR", "$XDG_CACHE_HOME/clmaml, else $HOME/.cache/clmaml", "where built kernels and timings are kept"},
+    {"CLMAML_NO_CACHE", "the cache is used", "anything but 0: the cache is neither read nor written"},
+    {"CLMAML_KERNEL_DIR", "the sources in the library", "kernel sources are read from this directory (development)"},
+    {"CLMAML_LOG", "no log", "error, info or debug: say on stderr what happens; with :FILE, append it to a file"},
+    {"CLMAML_QUIRKS", "those that match the driver", "work-arounds for drivers: none, or +NAME and -NAME with commas"},
+    {"CLMAML_PROBE_SECONDS", "30",
+     "how long the program waits for an OpenCL driver that it tries in a process of its own; 0: no trial"},
+};
+
+bool clm_environment_at(size_t index, clm_environment_entry *out) {
+    if (index >= sizeof variables / sizeof *variables) return false;
+    *out = (clm_environment_entry){.name = variables[index].name,
+                                   .meaning = variables[index].meaning,
+                                   .fallback = variables[index].fallback,
+                                   .value = getenv(variables[index].name)};
+    return true;
+}
+
+#if defined(__clang__)
+#define COMPILER "clang " __clang_version__
+#elif defined(__GNUC__)
+#define COMPILER "gcc " __VERSION__
+#else
+#define COMPILER "a compiler that does not say its name"
+#endif
+
+const char *clm_build_description(void) { return COMPILER; }
