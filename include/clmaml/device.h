@@ -36,6 +36,8 @@ typedef struct clm_device_info {
     unsigned base_alignment_bits; /* CL_DEVICE_MEM_BASE_ADDR_ALIGN */
     bool fp64, fp16, unified_memory, available;
     bool chosen; /* set by clm_device_list on the one that NULL would open */
+    bool images;
+    unsigned address_bits; /* of the device's pointers */
 } clm_device_info;
 
 /* Opens the device that `spec` names (NULL: environment, then default). Errors: CLM_E_DEVICE with a list of what exists. */

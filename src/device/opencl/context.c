@@ -35,7 +35,8 @@ static void get_max_local(clm_cl_device *d) {
     size_t sizes[16] = {0}, need = 0;
     cl_int code = clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, 0, NULL, &need);
     if (code == CL_SUCCESS && need <= sizeof sizes) clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, need, sizes, NULL);
-    for (int i = 0; i < 3; i++) d->max_local[i] = sizes[i] ? sizes[i] : 1;
+    const size_t most = d->base.info.max_work_group_size;
+    for (int i = 0; i < 3; i++) d->max_local[i] = !sizes[i] ? 1 : sizes[i] < most ? sizes[i] : most;
 }
 
 clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index) {
@@ -47,7 +48,7 @@ clm_status clm_opencl_open(clm_device **out, int platform_index, int device_inde
     cl_int code = CL_SUCCESS;
     base->backend = &opencl_backend;
     CLM_GOTO(clm_cl_find(platform_index, device_index, &d->platform, &d->id));
-    clm_cl_describe(d->platform, d->id, &base->info);
+    CLM_GOTO(clm_cl_describe(d->platform, d->id, &base->info, &d->emulation));
     base->info.platform_index = platform_index;
     base->info.device_index = device_index;
     get_max_local(d);

@@ -98,11 +98,11 @@ static bool usable(cl_device_id id, const char *version) {
     return available && compiler && little && recent;
 }
 
-void clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info) {
+clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation) {
     cl_device_type type = 0;
-    cl_uint units = 0, clock = 0, width = 0, alignment = 0;
+    cl_uint units = 0, clock = 0, width = 0, alignment = 0, bits = 0;
     cl_ulong global = 0, allocation = 0, local = 0;
-    cl_bool unified = CL_FALSE;
+    cl_bool unified = CL_FALSE, images = CL_FALSE;
     size_t group = 0;
     GET(id, CL_DEVICE_TYPE, type);
     GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
@@ -114,6 +114,8 @@ void clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *
     GET(id, CL_DEVICE_LOCAL_MEM_SIZE, local);
     GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
     GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, group);
+    GET(id, CL_DEVICE_ADDRESS_BITS, bits);
+    GET(id, CL_DEVICE_IMAGE_SUPPORT, images);
     *info = (clm_device_info){.type = type_of(type),
                               .compute_units = units,
                               .clock_mhz = clock,
@@ -125,13 +127,17 @@ void clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *
                               .base_alignment_bits = alignment,
                               .fp64 = has_extension(id, "cl_khr_fp64"),
                               .fp16 = has_extension(id, "cl_khr_fp16"),
+                              .images = images == CL_TRUE,
+                              .address_bits = bits ? bits : 32,
                               .unified_memory = unified == CL_TRUE};
+    if (info->address_bits == 32 && info->global_memory > UINT32_MAX) info->global_memory = UINT32_MAX;
     get_platform_name(platform, info->platform, sizeof info->platform);
     get_text(id, CL_DEVICE_NAME, info->name, sizeof info->name);
     get_text(id, CL_DEVICE_VENDOR, info->vendor, sizeof info->vendor);
     get_text(id, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
     get_text(id, CL_DEVICE_VERSION, info->version, sizeof info->version);
     info->available = usable(id, info->version);
+    return clm_emulate(info, emulation);
 }
 
 /* ---- listing ---- */
@@ -160,7 +166,7 @@ static clm_status add_platform(device_list *list, cl_platform_id platform, int i
     for (cl_uint i = 0; i < n; i++) {
         CLM_GOTO(clm_grow(&list->items, &list->capacity, list->count + 1, sizeof *list->items));
         clm_device_info *info = &list->items[list->count++];
-        clm_cl_describe(platform, ids[i], info);
+        CLM_GOTO(clm_cl_describe(platform, ids[i], info, NULL));
         info->platform_index = index;
         info->device_index = (int)i;
         if (!info->available) warn(list, name, index, "a device is not available, has no compiler, or is older than OpenCL 1.2");

@@ -65,6 +65,18 @@ static clm_status set_args(binding *b) {
     return CLM_OK;
 }
 
+static clm_status check_features(clm_device *d, const clm_launch *launch, const clm_kernel *k) {
+    const char *text = NULL;
+    cl_ulong local = 0;
+    CLM_TRY(clm_cl_text(clm_cl(d), launch, &text));
+    if (clm_emulate_check_source(&clm_cl(d)->emulation, text) != CLM_OK)
+        return clm_fail_in(CLM_E_LIMIT, "%s: kernel %s on %s", launch->label, launch->entry, d->info.name);
+    clGetKernelWorkGroupInfo(k->kernel, clm_cl(d)->id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
+    if (local <= d->info.local_memory) return CLM_OK;
+    return clm_fail(CLM_E_LIMIT, "%s: kernel %s needs %llu bytes of local memory, %s has %llu", launch->label, launch->entry,
+                    (unsigned long long)local, d->info.name, (unsigned long long)d->info.local_memory);
+}
+
 static clm_status choose_sizes(clm_device *d, const clm_launch *launch, clm_kernel *k) {
     clm_cl_device *cl = clm_cl(d);
     clm_local_limits limits = {.type = d->info.type};
@@ -73,7 +85,7 @@ static clm_status choose_sizes(clm_device *d, const clm_launch *launch, clm_kern
     CLM_TRY(clm_cl_check(d, code, "%s: asking for the work-group size of kernel %s", launch->label, launch->entry));
     clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof multiple, &multiple, NULL);
     clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof limits.required, limits.required, NULL);
-    limits.group = most ? most : 1;
+    limits.group = !most ? 1 : most < d->info.max_work_group_size ? most : d->info.max_work_group_size;
     limits.multiple = multiple ? multiple : 1;
     memcpy(limits.item, cl->max_local, sizeof limits.item);
     memcpy(k->global, launch->global, sizeof k->global);
@@ -99,6 +111,7 @@ clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out
     CLM_GOTO(clm_cl_check(d, code, "%s: creating kernel %s of %s", launch->label, launch->entry,
                           launch->file ? launch->file : "generated source"));
     CLM_GOTO(set_args(&(binding){.device = d, .launch = launch, .kernel = k->kernel}));
+    CLM_GOTO(check_features(d, launch, k));
     CLM_GOTO(choose_sizes(d, launch, k));
     *out = k;
     return CLM_OK;
@@ -123,7 +136,8 @@ void clm_cl_queued(clm_cl_device *d) {
 }
 
 static clm_status enqueue_on(clm_device *d, cl_command_queue queue, const clm_kernel *k, cl_event *event) {
-    cl_int code = clEnqueueNDRangeKernel(queue, k->kernel, 3, NULL, k->global, k->local, 0, NULL, event);
+    cl_int code = clm_cl_emulated_lack(d, CLM_FAIL_AT_LAUNCH);
+    if (code == CL_SUCCESS) code = clEnqueueNDRangeKernel(queue, k->kernel, 3, NULL, k->global, k->local, 0, NULL, event);
     return clm_cl_check(d, code, "%s: launching kernel %s with global size %zu x %zu x %zu, local size %zu x %zu x %zu", k->label,
                         k->entry, k->global[0], k->global[1], k->global[2], k->local[0], k->local[1], k->local[2]);
 }
@@ -136,7 +150,9 @@ clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel) {
 
 clm_status clm_cl_finish(clm_device *d) {
     clm_cl(d)->unflushed = 0;
-    return clm_cl_check(d, clFinish(clm_cl(d)->queue), "waiting for queued work");
+    cl_int code = clFinish(clm_cl(d)->queue);
+    if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
+    return clm_cl_check(d, code, "waiting for queued work");
 }
 
 /* Device time of the finished command behind `event`; 0 where the driver does not say. */

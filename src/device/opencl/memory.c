@@ -35,6 +35,12 @@ static cl_int create_large(clm_cl_device *d, size_t bytes, cl_mem *out) {
     return code == CL_SUCCESS ? clFinish(d->queue) : code;
 }
 
+cl_int clm_cl_emulated_lack(clm_device *d, clm_emulated_failure at) {
+    const clm_emulation *e = &clm_cl(d)->emulation;
+    if (!e->real_memory || e->failure != at || d->allocated <= e->real_memory) return CL_SUCCESS;
+    return at == CLM_FAIL_AT_WAIT ? CL_OUT_OF_RESOURCES : CL_MEM_OBJECT_ALLOCATION_FAILURE;
+}
+
 clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out) {
     *out = NULL;
     size_t bytes = elements * sizeof(cl_float);
@@ -50,13 +56,15 @@ clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out) {
     if (!mem) return CLM_E_MEMORY;
     mem->elements = elements;
     cl_int code = bytes <= SMALL ? create_small(clm_cl(d), bytes, &mem->buffer) : create_large(clm_cl(d), bytes, &mem->buffer);
+    d->allocated += bytes;
+    if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_ALLOCATION);
+    if (code != CL_SUCCESS) d->allocated -= bytes;
     clm_status status = check_alloc(d, code, bytes);
     if (status != CLM_OK) {
         if (mem->buffer) clReleaseMemObject(mem->buffer);
         free(mem);
         return status;
     }
-    d->allocated += bytes;
     if (d->allocated > d->peak_allocated) d->peak_allocated = d->allocated;
     *out = mem;
     return CLM_OK;
@@ -84,6 +92,7 @@ static clm_status write_floats(clm_device *d, clm_mem *mem, size_t offset, size_
 static clm_status read_floats(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data) {
     cl_int code = clEnqueueReadBuffer(clm_cl(d)->queue, mem->buffer, CL_TRUE, offset * sizeof(cl_float), count * sizeof(cl_float),
                                       data, 0, NULL, NULL);
+    if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "reading %zu numbers", count);
 }
 

@@ -14,6 +14,7 @@
 #endif
 
 #include "device/backend.h"
+#include "device/emulate.h"
 
 /* A text that programs are built from: "common.cl" and a kernel file. */
 typedef struct clm_cl_source {
@@ -36,6 +37,7 @@ typedef struct clm_cl_device {
     cl_command_queue queue;
     cl_command_queue timing_queue; /* with profiling; made when first needed */
     size_t max_local[3];           /* CL_DEVICE_MAX_WORK_ITEM_SIZES */
+    clm_emulation emulation;
     unsigned unflushed;
     clm_cl_source *sources;
     size_t source_count, source_capacity;
@@ -65,7 +67,8 @@ clm_status clm_cl_check(clm_device *d, cl_int code, const char *what, ...) CLM_P
 
 /* devices.c */
 clm_status clm_cl_find(int platform_index, int device_index, cl_platform_id *platform, cl_device_id *id);
-void clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info);
+/* What the device says of itself, or what CLMAML_EMULATE says of it; `emulation` may be NULL. Fails for a bad CLMAML_EMULATE alone. */
+clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation);
 
 /* memory.c */
 clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out);
@@ -74,6 +77,8 @@ clm_status clm_cl_write(clm_device *d, clm_mem *mem, size_t offset, size_t count
 clm_status clm_cl_read(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64);
 clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count);
 clm_status clm_cl_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value);
+/* Of an emulated device that is short of memory: the error it gives at this point, otherwise CL_SUCCESS. */
+cl_int clm_cl_emulated_lack(clm_device *d, clm_emulated_failure at);
 
 /* kernels.c */
 clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out);

@@ -1,0 +1,35 @@
+/* Amounts of memory. A number, a unit of one letter in either case, and perhaps "B" or "iB", which changes nothing. */
+#include "base/bytes.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST 9007199254740992.0
+
+bool clm_bytes_parse(const char *text, size_t length, uint64_t *bytes) {
+    static const char units[] = "KMGT";
+    char copy[48], *end;
+    if (length == 0 || length >= sizeof copy || !isdigit((unsigned char)text[0])) return false;
+    memcpy(copy, text, length);
+    copy[length] = 0;
+    if (copy[strspn(copy, "0123456789.KMGTBkmgtib")]) return false; /* neither hexadecimal nor an exponent */
+    double value = strtod(copy, &end);
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    if (unit) {
+        for (const char *u = units; u <= unit; u++) value *= 1024;
+        end++;
+        if (!strcmp(end, "B") || !strcmp(end, "iB")) end += strlen(end);
+    }
+    if (*end || value > MOST) return false;
+    *bytes = (uint64_t)value;
+    return true;
+}
+
+clm_status clm_memory_limit(uint64_t *bytes) {
+    const char *text = getenv("CLMAML_MEMORY_LIMIT");
+    *bytes = 0;
+    if (!text || !*text) return CLM_OK;
+    if (clm_bytes_parse(text, strlen(text), bytes) && *bytes > 0) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "CLMAML_MEMORY_LIMIT: \"%s\" is not an amount of memory such as 512M or 2G", text);
+}

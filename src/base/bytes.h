@@ -1,0 +1,18 @@
+/* Amounts of memory as users write them. Pure. */
+#ifndef CLM_BASE_BYTES_H
+#define CLM_BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* "1073741824", "512M", "1.5GiB": the first `length` characters of `text`, K, M, G, T in powers of 1024. False when it is no amount or
+ * one beyond 2^53. */
+bool clm_bytes_parse(const char *text, size_t length, uint64_t *bytes);
+
+/* The environment variable CLMAML_MEMORY_LIMIT: *bytes 0 when it is unset or empty, CLM_E_ARG when it is no amount or 0. */
+clm_status clm_memory_limit(uint64_t *bytes);
+
+#endif
