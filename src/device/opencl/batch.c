@@ -15,11 +15,6 @@
 
 enum { MOST_TEXTS = 16, NAME = 64 };
 
-typedef struct member {
-    const char *text, *defines;
-    char suffix[24];
-} member;
-
 static size_t word_length(const char *c) { return strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"); }
 
 /* The name that a line declares to the rest of the program: of a kernel or static function (word before the first parenthesis) or of
@@ -41,7 +36,7 @@ static bool declared_name(const char *line, size_t length, bool macros, char *na
 }
 
 /* One line for every declared name: format takes the name and, if it has a second %s, the suffix. */
-static void each_name(clm_text *out, const member *m, bool macros, const char *directive, const char *suffix) {
+static void each_name(clm_text *out, const clm_cl_member *m, bool macros, const char *directive, const char *suffix) {
     char name[NAME];
     for (const char *line = m->text; *line;) {
         size_t length = strcspn(line, "\n");
@@ -56,7 +51,7 @@ static void each_name(clm_text *out, const member *m, bool macros, const char *d
 }
 
 /* " -DA=1 -DB=2" as directives; `undo` undefines them. */
-static void each_define(clm_text *out, const member *m, bool undo) {
+static void each_define(clm_text *out, const clm_cl_member *m, bool undo) {
     for (const char *c = m->defines; (c = strstr(c, "-D")); c++) {
         const char *name = c + 2, *value;
         size_t n = word_length(name), v;
@@ -69,7 +64,7 @@ static void each_define(clm_text *out, const member *m, bool undo) {
     }
 }
 
-static void add_member(clm_text *out, const member *m) {
+static void add_member(clm_text *out, const clm_cl_member *m) {
     each_define(out, m, false);
     each_name(out, m, false, "#define", m->suffix);
     clm_text_add(out, "%s\n", m->text);
@@ -78,14 +73,28 @@ static void add_member(clm_text *out, const member *m) {
     each_define(out, m, true);
 }
 
-static clm_status build_members(clm_cl_device *d, const clm_launch *launch, const member *members, size_t count) {
+clm_cl_member clm_cl_member_of(const char *text, const char *defines) {
+    clm_cl_member m = {.text = text, .defines = defines};
+    uint64_t hash = clm_hash_text(clm_hash_text(CLM_HASH_SEED, text), defines);
+    snprintf(m.suffix, sizeof m.suffix, "_%016llx", (unsigned long long)hash);
+    return m;
+}
+
+clm_status clm_cl_join(const clm_cl_member *members, size_t count, char **out) {
     clm_text body = {0};
+    *out = NULL;
+    for (size_t i = 0; i < count; i++) add_member(&body, &members[i]);
+    clm_status status = body.failed ? clm_fail(CLM_E_MEMORY, "building kernels: out of memory") : CLM_OK;
+    if (status == CLM_OK) status = clm_cl_compose(body.data ? body.data : "", "joined", out);
+    clm_text_free(&body);
+    return status;
+}
+
+static clm_status build_members(clm_cl_device *d, const clm_launch *launch, const clm_cl_member *members, size_t count) {
     char *whole = NULL;
     cl_program program = NULL;
     clm_status status = CLM_OK;
-    for (size_t i = 0; i < count; i++) add_member(&body, &members[i]);
-    if (body.failed) CLM_GOTO(clm_fail(CLM_E_MEMORY, "building kernels: out of memory"));
-    CLM_GOTO(clm_cl_compose(body.data, "joined", &whole));
+    CLM_GOTO(clm_cl_join(members, count, &whole));
     if (clm_cl_obtain(d, launch, whole, "", &program) != CLM_OK) goto out;
     for (size_t i = 0; i < count && status == CLM_OK; i++) {
         status = clm_cl_program_add(d, members[i].text, members[i].defines, program, members[i].suffix);
@@ -93,25 +102,33 @@ static clm_status build_members(clm_cl_device *d, const clm_launch *launch, cons
     }
     clReleaseProgram(program);
 out:
-    clm_text_free(&body);
+    free(whole);
+    return status;
+}
+
+/* Joined texts are for drivers; one that is looked at is wanted by itself. */
+static clm_status dump_member(const clm_cl_member *m, const char *file) {
+    if (!clm_cl_dumping()) return CLM_OK;
+    char *whole = NULL, *options = clm_cl_options(m->defines);
+    clm_status status = options ? clm_cl_compose(m->text, file ? file : "generated", &whole) : CLM_E_MEMORY;
+    if (status == CLM_OK) status = clm_cl_dump(whole, options);
+    free(options);
     free(whole);
     return status;
 }
 
 clm_status clm_cl_build(clm_device *device, const clm_launch *launches, size_t count) {
     clm_cl_device *d = clm_cl(device);
-    member members[MOST_TEXTS];
+    clm_cl_member members[MOST_TEXTS];
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
-        member m = {.defines = launches[i].defines ? launches[i].defines : ""};
-        CLM_TRY(clm_cl_text(d, &launches[i], &m.text));
-        bool known = clm_cl_program_find(d, m.text, m.defines) != NULL;
-        for (size_t k = 0; k < n && !known; k++)
-            known = !strcmp(members[k].text, m.text) && !strcmp(members[k].defines, m.defines);
+        const char *text = NULL, *defines = launches[i].defines ? launches[i].defines : "";
+        CLM_TRY(clm_cl_text(d, &launches[i], &text));
+        bool known = clm_cl_program_find(d, text, defines) != NULL;
+        for (size_t k = 0; k < n && !known; k++) known = !strcmp(members[k].text, text) && !strcmp(members[k].defines, defines);
         if (!known) {
-            uint64_t hash = clm_hash_text(clm_hash_text(CLM_HASH_SEED, m.text), m.defines);
-            snprintf(m.suffix, sizeof m.suffix, "_%016llx", (unsigned long long)hash);
-            members[n++] = m;
+            members[n++] = clm_cl_member_of(text, defines);
+            CLM_TRY(dump_member(&members[n - 1], launches[i].file));
         }
         if (n == MOST_TEXTS || (n > 1 && i + 1 == count)) {
             CLM_TRY(build_members(d, &launches[i], members, n));

@@ -99,9 +99,23 @@ clm_status clm_cl_program_add(clm_cl_device *d, const char *text, const char *de
 clm_status clm_cl_compose(const char *body, const char *name, char **out);
 /* From disk or from source; a failure is that of `launch`. */
 clm_status clm_cl_obtain(clm_cl_device *d, const clm_launch *launch, const char *text, const char *defines, cl_program *out);
+/* The options that go with `defines`; free with free(). NULL: out of memory. */
+char *clm_cl_options(const char *defines);
 void clm_cl_programs_free(clm_cl_device *d);
 
+/* dump.c: whether program texts are wanted on disk, and one of them written there. */
+bool clm_cl_dumping(void);
+clm_status clm_cl_dump(const char *text, const char *options);
+
 /* batch.c */
+/* A text that shares a program with others; kernel names get the suffix, which is a hash of text and defines. */
+typedef struct clm_cl_member {
+    const char *text, *defines;
+    char suffix[24];
+} clm_cl_member;
+clm_cl_member clm_cl_member_of(const char *text, const char *defines);
+/* One program text, common.cl included, of many; free with free(). */
+clm_status clm_cl_join(const clm_cl_member *members, size_t count, char **out);
 clm_status clm_cl_build(clm_device *d, const clm_launch *launches, size_t count);
 
 /* binaries.c: program binaries on disk. */

@@ -103,12 +103,14 @@ static clm_status build(clm_cl_device *d, const clm_launch *launch, const char *
     return CLM_OK;
 }
 
+char *clm_cl_options(const char *defines) { return clm_format("-cl-mad-enable %s", defines); }
+
 clm_status clm_cl_obtain(clm_cl_device *d, const clm_launch *launch, const char *text, const char *defines, cl_program *out) {
-    char *options = clm_format("-cl-mad-enable %s", defines);
+    char *options = clm_cl_options(defines);
     if (!options) return CLM_E_MEMORY;
-    clm_status status = CLM_OK;
-    *out = clm_cl_cache_load(d, text, options);
-    if (!*out) status = build(d, launch, text, options, out);
+    clm_status status = clm_cl_dump(text, options);
+    *out = status == CLM_OK ? clm_cl_cache_load(d, text, options) : NULL;
+    if (status == CLM_OK && !*out) status = build(d, launch, text, options, out);
     free(options);
     return status;
 }
