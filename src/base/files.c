@@ -150,6 +150,21 @@ clm_status clm_file_write(const char *path, const void *data, size_t size) { ret
 
 clm_status clm_file_replace(const char *path, const void *data, size_t size) { return replace_file(path, data, size, false); }
 
+clm_status clm_file_lock(const char *path, int *lock) {
+    const struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    *lock = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (*lock < 0) return fail_io("open", path);
+    while (fcntl(*lock, F_SETLKW, &whole) != 0) {
+        if (errno == EINTR) continue;
+        clm_status status = fail_io("lock", path);
+        close(*lock);
+        return status;
+    }
+    return CLM_OK;
+}
+
+void clm_file_unlock(int lock) { close(lock); }
+
 clm_status clm_file_remove(const char *path) {
     if (unlink(path) != 0 && errno != ENOENT) return fail_io("remove", path);
     return CLM_OK;

@@ -28,6 +28,10 @@ clm_status clm_file_replace(const char *path, const void *data, size_t size);
 /* Removes a file; one that does not exist is no error. */
 clm_status clm_file_remove(const char *path);
 
+/* Waits for the exclusive use, among processes, of the file `path`, which is made if need be; *lock ends it with clm_file_unlock. */
+clm_status clm_file_lock(const char *path, int *lock);
+void clm_file_unlock(int lock);
+
 /* Makes a directory and the missing ones above it; one that exists is no error. */
 clm_status clm_directory_make(const char *path);
 

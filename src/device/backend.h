@@ -11,6 +11,8 @@
 
 typedef struct clm_mem clm_mem;       /* back end's own */
 typedef struct clm_kernel clm_kernel; /* back end's own: a launch bound to memory */
+struct clm_lower;                     /* program/lower.h */
+struct clm_choice;                    /* ops/choice.h */
 
 #define CLM_MAX_ARGS 96 /* at least what one fused step may take: CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES + CLM_STEP_INTS */
 
@@ -65,6 +67,8 @@ typedef struct clm_backend {
     clm_status (*finish)(clm_device *d);
     /* Runs one launch alone and times it, waiting: for doctor and profiles. Seconds. */
     clm_status (*time)(clm_device *d, clm_kernel *kernel, double *seconds);
+    /* A hash of all that results of tuning depend on: device, driver, platform, kernel sources. NULL: nothing is to be tuned. */
+    uint64_t (*signature)(clm_device *d);
 } clm_backend;
 
 struct clm_device {
@@ -72,6 +76,11 @@ struct clm_device {
     clm_device_info info;
     size_t allocated, peak_allocated; /* bytes; kept by the back ends */
     size_t kernels_built;
+    /* Kept for layers above (ops/choice.h, tune/store.h). */
+    bool (*choose)(void *user, const struct clm_lower *l, int32_t y, struct clm_choice *choice);
+    void *choose_user;
+    struct clm_tune_memory *tune;
+    void (*tune_free)(clm_device *d); /* NULL: nothing to free */
 };
 
 /* The memory of a host-device argument. */

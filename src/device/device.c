@@ -90,6 +90,7 @@ out:
 }
 
 void clm_device_close(clm_device *device) {
+    if (device && device->tune_free) device->tune_free(device);
     if (device) device->backend->close(device);
 }
 

@@ -14,6 +14,7 @@
  */
 #include <string.h>
 
+#include "ops/choice.h"
 #include "ops/conv.h"
 
 enum { STRIDE = 0, PAD = 2, DILATION = 4, GROUPS = 6, TARGET = 7 };
@@ -300,19 +301,19 @@ static void flip_filter_eval(const clm_eval *e) {
 }
 
 const clm_op clm_row_conv2d = {
-    .name = "conv2d", .flags = CLM_OPF_MULTILINEAR, .n_in = 2, .vjp = conv2d_vjp, .eval = conv2d_eval, .lower = clm_conv2d_lower};
+    .name = "conv2d", .flags = CLM_OPF_MULTILINEAR, .n_in = 2, .vjp = conv2d_vjp, .eval = conv2d_eval, .lower = clm_choice_lower};
 const clm_op clm_row_conv2d_bwd_data = {.name = "conv2d_bwd_data",
                                         .flags = CLM_OPF_MULTILINEAR,
                                         .n_in = 2,
                                         .vjp = conv2d_bwd_data_vjp,
                                         .eval = conv2d_eval,
-                                        .lower = clm_conv2d_lower};
+                                        .lower = clm_choice_lower};
 const clm_op clm_row_conv2d_bwd_filter = {.name = "conv2d_bwd_filter",
                                           .flags = CLM_OPF_MULTILINEAR,
                                           .n_in = 2,
                                           .vjp = conv2d_bwd_filter_vjp,
                                           .eval = conv2d_bwd_filter_eval,
-                                          .lower = clm_conv2d_bwd_filter_lower};
+                                          .lower = clm_choice_lower};
 const clm_op clm_row_flip_filter = {.name = "flip_filter",
                                     .flags = CLM_OPF_LINEAR,
                                     .n_in = 1,

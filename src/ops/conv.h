@@ -23,8 +23,8 @@ clm_conv_geometry clm_conv_geometry_of(const clm_node *node, const clm_node *a, 
 /* Multiplications and additions of one task, border included. */
 double clm_conv_flops(const clm_conv_geometry *c);
 
-clm_status clm_conv2d_lower(struct clm_lower *l, clm_value y); /* serves conv2d_bwd_data as well */
-clm_status clm_conv2d_bwd_filter_lower(struct clm_lower *l, clm_value y);
+/* Geometry of node y of the operations above. */
+clm_conv_geometry clm_conv_geometry_at(const struct clm_lower *l, clm_value y);
 clm_status clm_flip_filter_lower(struct clm_lower *l, clm_value y);
 
 #endif

@@ -5,6 +5,7 @@
  * channels. A tile is rated by the time of one step of its inner loop (multiply-adds, loads, or the latency of a multiply-add,
  * whichever is longest) over the useful work in it; the best tile that fits is taken.
  */
+#include "ops/choice.h"
 #include "ops/conv.h"
 #include "ops/tile.h"
 
@@ -86,7 +87,7 @@ static void set_sizes(const clm_lower *l, clm_launch_spec *spec, int a, int b, i
     for (int i = 0; i < 3; i++) spec->local[i] = is_cpu(l) ? 1 : 0;
 }
 
-static clm_conv_geometry geometry_at(const clm_lower *l, clm_value v) {
+clm_conv_geometry clm_conv_geometry_at(const clm_lower *l, clm_value v) {
     const clm_graph *g = clm_lower_graph(l);
     const clm_node *node = clm_node_at(g, v);
     return clm_conv_geometry_of(node, clm_node_at(g, node->in[0]), clm_node_at(g, node->in[1]));
@@ -104,6 +105,10 @@ static clm_status launch(clm_lower *l, clm_value y, clm_launch_spec *spec) {
     return clm_lower_launch(l, y, spec, values, node->n_in + 1, &tasks, 1);
 }
 
+/* ---- convolution and its adjoint in the data ---- */
+
+enum { D_NV, D_ROWS, D_X, D_RUN }; /* a candidate's values */
+
 /* Few images: neighbouring pixels fill the tile. Their number divides the row. */
 static int pixels_for(const clm_lower *l, int row, int each) {
     int pixels = 1;
@@ -112,8 +117,8 @@ static int pixels_for(const clm_lower *l, int row, int each) {
     return pixels;
 }
 
-clm_status clm_conv2d_lower(clm_lower *l, clm_value y) {
-    const clm_conv_geometry c = geometry_at(l, y);
+static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
+    const clm_conv_geometry c = clm_conv_geometry_at(l, y);
     const int tasks = clm_lower_tasks(l, y), compute_units = most(1, (int)clm_lower_device(l)->compute_units);
     tile t = tile_for(l, c.co / c.groups, c.n, 1);
     if (is_cpu(l) && t.rows * t.nv < 5) t.rows_x = pixels_for(l, c.ow, t.rows * t.nv);
@@ -124,50 +129,107 @@ clm_status clm_conv2d_lower(clm_lower *l, clm_value y) {
         run = row_tiles;
         while (run > 1 && (double)columns * lines * over(row_tiles, run) * tasks < CPU_ITEMS * compute_units) run = over(run, 2);
     }
+    out[0] = (clm_candidate){{t.nv, t.rows, t.rows_x, run}};
+    return 1;
+}
+
+static clm_status direct_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
+    const clm_conv_geometry c = clm_conv_geometry_at(l, y);
+    const int32_t *p = candidate->value;
+    const int tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
+    const int columns = c.co / (v * p[D_NV]), lines = over(c.n, p[D_ROWS]) * c.oh, runs = over(over(c.ow, p[D_X]), p[D_RUN]);
     clm_launch_spec spec = {.file = "conv2d.cl", .entry = "conv2d", .flops = clm_conv_flops(&c) * tasks};
     define_geometry(&spec, &c);
-    clm_spec_define(&spec, "VEC", t.v);
-    clm_spec_define(&spec, "NV", t.nv);
-    clm_spec_define(&spec, "TILE_N", t.rows);
-    clm_spec_define(&spec, "TILE_X", t.rows_x);
-    clm_spec_define(&spec, "RUN", run);
-    set_sizes(l, &spec, columns, lines * over(row_tiles, run), tasks);
+    clm_spec_define(&spec, "VEC", v);
+    clm_spec_define(&spec, "NV", p[D_NV]);
+    clm_spec_define(&spec, "TILE_N", p[D_ROWS]);
+    clm_spec_define(&spec, "TILE_X", p[D_X]);
+    clm_spec_define(&spec, "RUN", p[D_RUN]);
+    set_sizes(l, &spec, columns, lines * runs, tasks);
     return launch(l, y, &spec);
+}
+
+const clm_impl clm_impl_conv2d_direct = {.name = "direct",
+                                         .parameters = "nv rows x run",
+                                         .preferred = clm_impl_always,
+                                         .candidates = direct_candidates,
+                                         .lower = direct_lower};
+
+/* ---- adjoint in the filter ---- */
+
+enum { F_NV, F_ROWS, F_TILES };
+
+static clm_launch_spec filter_spec(clm_lower *l, const clm_conv_geometry *c, int nv, const char *file, const char *entry,
+                                   int tasks) {
+    clm_launch_spec spec = {.file = file, .entry = entry, .flops = clm_conv_flops(c) * tasks};
+    define_geometry(&spec, c);
+    clm_spec_define(&spec, "VEC", width_for(l, c->co / c->groups));
+    clm_spec_define(&spec, "NV", nv);
+    clm_spec_define(&spec, "CHUNK_Y", least(c->oh, most(1, CHUNK / c->ow)));
+    return spec;
 }
 
 /* Few input channels: a whole row of the filter makes the tile. */
-static bool is_thin(const clm_lower *l, const clm_conv_geometry *c) {
-    const int cig = c->ci / c->groups, line = ((c->ow - 1) * c->sw + (c->kw - 1) * c->dw + 1) * cig;
-    return is_cpu(l) && cig <= 4 && c->kw > 1 && c->kw * cig <= accumulators_for(l) && line <= THIN_LINE;
+static bool thin_applicable(const clm_lower *l, clm_value y) {
+    const clm_conv_geometry c = clm_conv_geometry_at(l, y);
+    const int cig = c.ci / c.groups, line = ((c.ow - 1) * c.sw + (c.kw - 1) * c.dw + 1) * cig;
+    return is_cpu(l) && cig <= 4 && c.kw > 1 && c.kw * cig <= accumulators_for(l) && line <= THIN_LINE;
 }
 
-clm_status clm_conv2d_bwd_filter_lower(clm_lower *l, clm_value y) {
-    const clm_conv_geometry c = geometry_at(l, y);
+static int thin_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
+    const clm_conv_geometry c = clm_conv_geometry_at(l, y);
+    const int rows = c.kw * (c.ci / c.groups);
+    out[0] = (clm_candidate){{tile_for(l, c.co / c.groups, rows, rows).nv}};
+    return 1;
+}
+
+static clm_status thin_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
+    const clm_conv_geometry c = clm_conv_geometry_at(l, y);
+    const int tasks = clm_lower_tasks(l, y), nv = candidate->value[F_NV], v = width_for(l, c.co / c.groups);
+    clm_launch_spec spec = filter_spec(l, &c, nv, "conv2d_bwd_filter_thin.cl", "conv2d_bwd_filter_thin", tasks);
+    set_sizes(l, &spec, c.co / (v * nv), c.kh, tasks);
+    return launch(l, y, &spec);
+}
+
+const clm_impl clm_impl_conv2d_bwd_filter_thin = {.name = "thin",
+                                                  .parameters = "nv",
+                                                  .applicable = thin_applicable,
+                                                  .preferred = clm_impl_always,
+                                                  .candidates = thin_candidates,
+                                                  .lower = thin_lower};
+
+static int filter_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
+    const clm_conv_geometry c = clm_conv_geometry_at(l, y);
     const int tasks = clm_lower_tasks(l, y), compute_units = most(1, (int)clm_lower_device(l)->compute_units);
     const int cig = c.ci / c.groups;
-    const bool thin = is_thin(l, &c);
-    tile t = thin ? tile_for(l, c.co / c.groups, c.kw * cig, c.kw * cig) : tile_for(l, c.co / c.groups, cig, 1);
+    const tile t = tile_for(l, c.co / c.groups, cig, 1);
     const int columns = c.co / (t.v * t.nv);
-    clm_launch_spec spec = {.file = "conv2d_bwd_filter.cl", .entry = "conv2d_bwd_filter", .flops = clm_conv_flops(&c) * tasks};
-    define_geometry(&spec, &c);
-    clm_spec_define(&spec, "VEC", t.v);
-    clm_spec_define(&spec, "NV", t.nv);
-    clm_spec_define(&spec, "CHUNK_Y", least(c.oh, most(1, CHUNK / c.ow)));
-    if (thin) {
-        spec.file = "conv2d_bwd_filter_thin.cl";
-        spec.entry = "conv2d_bwd_filter_thin";
-        set_sizes(l, &spec, columns, c.kh, tasks);
-        return launch(l, y, &spec);
-    }
     int tiles = is_cpu(l) ? over(cig, t.rows) : 1;
     while (tiles > 1 && (double)columns * c.kh * c.kw * over(cig, tiles * t.rows) * tasks < CPU_ITEMS / 4 * compute_units)
         tiles = over(tiles, 2);
-    clm_spec_define(&spec, "TILE_M", t.rows);
-    clm_spec_define(&spec, "TILES", tiles);
+    out[0] = (clm_candidate){{t.nv, t.rows, tiles}};
+    return 1;
+}
+
+static clm_status filter_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
+    const clm_conv_geometry c = clm_conv_geometry_at(l, y);
+    const int32_t *p = candidate->value;
+    const int tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups), cig = c.ci / c.groups;
+    clm_launch_spec spec = filter_spec(l, &c, p[F_NV], "conv2d_bwd_filter.cl", "conv2d_bwd_filter", tasks);
+    clm_spec_define(&spec, "TILE_M", p[F_ROWS]);
+    clm_spec_define(&spec, "TILES", p[F_TILES]);
     clm_spec_define(&spec, "CHUNK_N", least(c.n, most(1, CHUNK / (c.ow * c.oh))));
-    set_sizes(l, &spec, columns, c.kh * c.kw * over(cig, tiles * t.rows), tasks);
+    set_sizes(l, &spec, c.co / (v * p[F_NV]), c.kh * c.kw * over(cig, p[F_TILES] * p[F_ROWS]), tasks);
     return launch(l, y, &spec);
 }
+
+const clm_impl clm_impl_conv2d_bwd_filter_direct = {.name = "direct",
+                                                    .parameters = "nv rows tiles",
+                                                    .preferred = clm_impl_always,
+                                                    .candidates = filter_candidates,
+                                                    .lower = filter_lower};
+
+/* ---- turned filter ---- */
 
 clm_status clm_flip_filter_lower(clm_lower *l, clm_value y) {
     const clm_node *node = clm_node_at(clm_lower_graph(l), y);

@@ -4,6 +4,7 @@
  * Leading axes are equal, or absent in one operand, which then serves all. A batch of a's rows against one b is one large
  * product, so b without leading axes only occurs where a is transposed. Bilinear; adjoints are products again:
  *   dA = dY B^T    dB = A^T dY    each summed over the leading axes that the operand lacks. */
+#include "ops/choice.h"
 #include "ops/op.h"
 #include "ops/tile.h"
 
@@ -154,15 +155,31 @@ static int vector_for(const clm_lower *l, const sizes *s) {
     return exact >= 4 || exact == any ? exact : any;
 }
 
-static clm_status matmul_lower(struct clm_lower *l, clm_value y) {
+enum { P_ROWS, P_COLUMNS, P_STRIP }; /* a candidate's values */
+
+static sizes sizes_at(const clm_lower *l, clm_value y) {
     const clm_graph *g = clm_lower_graph(l);
     const clm_node *n = clm_node_at(g, y);
-    const sizes s = sizes_of(n, &clm_node_at(g, n->in[0])->shape, &clm_node_at(g, n->in[1])->shape);
+    return sizes_of(n, &clm_node_at(g, n->in[0])->shape, &clm_node_at(g, n->in[1])->shape);
+}
+
+static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
+    const sizes s = sizes_at(l, y);
     const int tasks = clm_lower_tasks(l, y), vec = vector_for(l, &s);
     const int tile_m = tile_for(s.m), tile_n = s.tb ? tile_for(s.n) : vec;
     const int tiles_m = (s.m + tile_m - 1) / tile_m, tiles_n = (s.n + tile_n - 1) / tile_n;
     const int strip = clm_tile_rows(l, tiles_n, 8192.0 / ITEM_WORK * tile_m * tile_n * s.k, tasks * tiles_m * s.batch);
-    const int strips = (tiles_n + strip - 1) / strip;
+    out[0] = (clm_candidate){{tile_m, tile_n, strip}};
+    return 1;
+}
+
+static clm_status direct_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
+    const clm_node *n = clm_node_at(clm_lower_graph(l), y);
+    const sizes s = sizes_at(l, y);
+    const int32_t *p = candidate->value;
+    const int tasks = clm_lower_tasks(l, y);
+    const int tiles_m = (s.m + p[P_ROWS] - 1) / p[P_ROWS], tiles_n = (s.n + p[P_COLUMNS] - 1) / p[P_COLUMNS];
+    const int strips = (tiles_n + p[P_STRIP] - 1) / p[P_STRIP];
 
     clm_launch_spec spec = {.file = "matmul.cl", .entry = s.tb ? "matmul_nt" : "matmul"};
     clm_spec_define(&spec, "M", s.m);
@@ -172,15 +189,21 @@ static clm_status matmul_lower(struct clm_lower *l, clm_value y) {
     clm_spec_define(&spec, "B_BATCH", s.b_batch);
     clm_spec_define(&spec, "TA", s.ta);
     clm_spec_define(&spec, "TB", s.tb);
-    clm_spec_define(&spec, "VEC", vec);
-    clm_spec_define(&spec, "TILE_M", tile_m);
-    clm_spec_define(&spec, "TILE_N", tile_n);
-    clm_spec_define(&spec, "STRIP", strip);
+    clm_spec_define(&spec, "VEC", s.tb ? vector_for(l, &s) : p[P_COLUMNS]);
+    clm_spec_define(&spec, "TILE_M", p[P_ROWS]);
+    clm_spec_define(&spec, "TILE_N", p[P_COLUMNS]);
+    clm_spec_define(&spec, "STRIP", p[P_STRIP]);
     clm_tile_global(l, &spec, (size_t)strips * (size_t)tiles_m * (size_t)s.batch, tasks);
     spec.flops = 2.0 * s.m * s.n * s.k * s.batch * tasks;
     spec.bytes = 4.0 * tasks * s.batch * ((double)s.m * s.k + (double)s.k * s.n + (double)s.m * s.n);
     return clm_lower_launch(l, y, &spec, (clm_value[]){n->in[0], n->in[1], y}, 3, NULL, 0);
 }
 
+const clm_impl clm_impl_matmul_direct = {.name = "direct",
+                                         .parameters = "rows columns strip",
+                                         .preferred = clm_impl_always,
+                                         .candidates = direct_candidates,
+                                         .lower = direct_lower};
+
 const clm_op clm_row_matmul = {
-    .name = "matmul", .flags = CLM_OPF_MULTILINEAR, .n_in = 2, .vjp = matmul_vjp, .eval = matmul_eval, .lower = matmul_lower};
+    .name = "matmul", .flags = CLM_OPF_MULTILINEAR, .n_in = 2, .vjp = matmul_vjp, .eval = matmul_eval, .lower = clm_choice_lower};

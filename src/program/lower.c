@@ -12,6 +12,7 @@
 
 const clm_graph *clm_lower_graph(const clm_lower *l) { return l->graph; }
 const clm_device_info *clm_lower_device(const clm_lower *l) { return &l->program->device->info; }
+clm_device *clm_lower_opened(const clm_lower *l) { return l->program->device; }
 
 int clm_lower_tasks(const clm_lower *l, clm_value v) {
     return v == CLM_INVALID || l->program->nodes[v].per_task ? l->program->tasks : 1;

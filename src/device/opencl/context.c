@@ -28,7 +28,8 @@ static const clm_backend opencl_backend = {.element_size = sizeof(cl_float),
                                            .release = clm_cl_release,
                                            .enqueue = clm_cl_enqueue,
                                            .finish = clm_cl_finish,
-                                           .time = clm_cl_time};
+                                           .time = clm_cl_time,
+                                           .signature = clm_cl_signature};
 
 /* The limit of each of the first three dimensions. */
 static void get_max_local(clm_cl_device *d) {

@@ -107,6 +107,9 @@ void clm_cl_programs_free(clm_cl_device *d);
 bool clm_cl_dumping(void);
 clm_status clm_cl_dump(const char *text, const char *options);
 
+/* signature.c */
+uint64_t clm_cl_signature(clm_device *d);
+
 /* batch.c */
 /* A text that shares a program with others; kernel names get the suffix, which is a hash of text and defines. */
 typedef struct clm_cl_member {

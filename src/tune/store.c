@@ -1,0 +1,200 @@
+/* The store of tuning results: see store.h. */
+#include "tune/store.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cache.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/memory.h"
+
+#define FORMAT "clmaml-tune-1"
+
+enum { ENTRIES_MOST = 20 };
+
+/* A file's contents. */
+typedef struct record {
+    uint64_t hash;
+    size_t count; /* 0: nothing stored */
+    clm_tune_entry entry[ENTRIES_MOST];
+} record;
+
+struct clm_tune_memory {
+    uint64_t signature;
+    char *directory; /* NULL: results are not kept */
+    record *records;
+    size_t count, capacity;
+};
+
+int clm_tune_tasks(int tasks) {
+    int rounded = 1;
+    while (rounded < tasks && rounded < 1 << 30) rounded *= 2;
+    return rounded;
+}
+
+void clm_tune_forget(clm_device *d) {
+    if (!d->tune) return;
+    free(d->tune->directory);
+    free(d->tune->records);
+    free(d->tune);
+    d->tune = NULL;
+}
+
+/* NULL: out of memory. */
+static struct clm_tune_memory *memory_of(clm_device *d) {
+    if (d->tune) return d->tune;
+    d->tune = clm_calloc(1, sizeof *d->tune);
+    if (!d->tune) return NULL;
+    d->tune_free = clm_tune_forget;
+    if (!d->backend->signature) return d->tune;
+    d->tune->signature = d->backend->signature(d);
+    d->tune->directory = clm_cache_place("tune");
+    return d->tune;
+}
+
+bool clm_tune_store_enabled(const clm_device *device) {
+    const struct clm_tune_memory *m = memory_of((clm_device *)device);
+    return m && m->directory;
+}
+
+/* ---- files ---- */
+
+static uint64_t hash_of(const struct clm_tune_memory *m, const char *key) {
+    return clm_hash_text(clm_hash(CLM_HASH_SEED, &m->signature, sizeof m->signature), key);
+}
+
+static char *path_of(const struct clm_tune_memory *m, uint64_t hash) {
+    return clm_format("%s/%016" PRIx64 ".json", m->directory, hash);
+}
+
+static bool entry_parse(const json_t *from, const char *implementation, clm_tune_entry *e) {
+    const json_t *values = json_object_get(from, "values");
+    e->tasks = (int)json_integer_value(json_object_get(from, "tasks"));
+    e->seconds = json_number_value(json_object_get(from, "seconds"));
+    e->default_seconds = json_number_value(json_object_get(from, "default_seconds"));
+    snprintf(e->implementation, sizeof e->implementation, "%s", implementation);
+    if (e->tasks < 1 || json_array_size(values) != CLM_TUNE_VALUES) return false;
+    for (size_t i = 0; i < CLM_TUNE_VALUES; i++) e->value[i] = (int32_t)json_integer_value(json_array_get(values, i));
+    return true;
+}
+
+/* The contents of a file, empty when there is none that is sound and about `key`. */
+static void record_read(const char *path, const char *key, record *r) {
+    char *text = NULL;
+    size_t size = 0;
+    r->count = 0;
+    if (!clm_path_exists(path) || clm_file_read(path, &text, &size) != CLM_OK) return;
+    clm_cache_touch(path);
+    json_t *root = json_loadb(text, size, 0, NULL);
+    const char *format = json_string_value(json_object_get(root, "format"));
+    const char *about = json_string_value(json_object_get(root, "operation"));
+    const char *implementation = json_string_value(json_object_get(root, "implementation"));
+    const json_t *entries = json_object_get(root, "choices");
+    if (format && about && implementation && !strcmp(format, FORMAT) && !strcmp(about, key)) {
+        for (size_t i = 0; i < json_array_size(entries) && r->count < ENTRIES_MOST; i++)
+            r->count += entry_parse(json_array_get(entries, i), implementation, &r->entry[r->count]);
+    }
+    json_decref(root);
+    free(text);
+}
+
+static clm_status record_write(const clm_device *d, const char *path, const char *key, const record *r) {
+    json_t *choices = json_array();
+    for (size_t i = 0; i < r->count; i++) {
+        const clm_tune_entry *e = &r->entry[i];
+        json_t *values = json_array();
+        for (size_t k = 0; k < CLM_TUNE_VALUES; k++) json_array_append_new(values, json_integer(e->value[k]));
+        json_array_append_new(choices, json_pack("{s:i, s:o, s:f, s:f}", "tasks", e->tasks, "values", values, "seconds",
+                                                 e->seconds, "default_seconds", e->default_seconds));
+    }
+    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "format", FORMAT, "device", d->info.name, "driver", d->info.driver,
+                             "operation", key, "implementation", r->entry[0].implementation, "choices", choices);
+    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    clm_status status = text ? clm_file_write(path, text, strlen(text)) : clm_fail(CLM_E_MEMORY, "%s: out of memory", path);
+    free(text);
+    json_decref(root);
+    return status;
+}
+
+/* ---- looking up and keeping ---- */
+
+static record *record_of(struct clm_tune_memory *m, const char *key) {
+    const uint64_t hash = hash_of(m, key);
+    for (size_t i = 0; i < m->count; i++)
+        if (m->records[i].hash == hash) return &m->records[i];
+    if (clm_grow(&m->records, &m->capacity, m->count + 1, sizeof *m->records) != CLM_OK) return NULL;
+    record *r = &m->records[m->count++];
+    r->hash = hash;
+    char *path = path_of(m, hash);
+    if (path) record_read(path, key, r);
+    free(path);
+    return r;
+}
+
+/* The entry for the nearest number of tasks, counted in doublings; the smaller of two. */
+static const clm_tune_entry *nearest(const record *r, int tasks) {
+    const clm_tune_entry *best = NULL;
+    for (size_t i = 0; i < r->count; i++) {
+        const clm_tune_entry *e = &r->entry[i];
+        const double far = e->tasks > tasks ? (double)e->tasks / tasks : (double)tasks / e->tasks;
+        const double so_far = !best ? 1e300 : best->tasks > tasks ? (double)best->tasks / tasks : (double)tasks / best->tasks;
+        if (far < so_far || (far == so_far && e->tasks < best->tasks)) best = e;
+    }
+    return best;
+}
+
+bool clm_tune_find(clm_device *device, const char *key, int tasks, clm_tune_entry *out) {
+    if (!clm_tune_store_enabled(device)) return false;
+    const record *r = record_of(device->tune, key);
+    const clm_tune_entry *e = r ? nearest(r, clm_tune_tasks(tasks)) : NULL;
+    if (e) *out = *e;
+    return e != NULL;
+}
+
+/* Puts the entry into the record, or takes what is there instead. True: the record changed. */
+static bool record_merge(record *r, clm_tune_entry *entry, bool replace) {
+    if (r->count && strcmp(r->entry[0].implementation, entry->implementation) != 0) {
+        if (!replace) {
+            *entry = *nearest(r, entry->tasks);
+            return false;
+        }
+        r->count = 0; /* parameters of another implementation are of no use */
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->entry[i].tasks != entry->tasks) continue;
+        if (!replace) {
+            *entry = r->entry[i];
+            return false;
+        }
+        r->entry[i] = *entry;
+        return true;
+    }
+    if (r->count == ENTRIES_MOST) return false;
+    r->entry[r->count++] = *entry;
+    return true;
+}
+
+clm_status clm_tune_keep(clm_device *device, const char *key, clm_tune_entry *entry, bool replace) {
+    char *path = NULL, *lock_path = NULL;
+    int lock = -1;
+    clm_status status = CLM_OK;
+    if (!clm_tune_store_enabled(device))
+        return clm_fail(CLM_E_STATE, "results of tuning cannot be kept: CLMAML_NO_CACHE is set, or there is no cache directory");
+    struct clm_tune_memory *m = device->tune;
+    record *r = record_of(m, key);
+    if (!r) return CLM_E_MEMORY;
+    entry->tasks = clm_tune_tasks(entry->tasks);
+    if (!(path = path_of(m, r->hash)) || !(lock_path = clm_path_join(m->directory, "lock"))) CLM_GOTO(CLM_E_MEMORY);
+    CLM_GOTO(clm_file_lock(lock_path, &lock));
+    record_read(path, key, r);
+    if (record_merge(r, entry, replace)) status = record_write(device, path, key, r);
+    clm_file_unlock(lock);
+out:
+    free(lock_path);
+    free(path);
+    return status;
+}
