@@ -12,6 +12,7 @@ static const struct {
     {"CLMAML_CACHE_DIR", "$XDG_CACHE_HOME/clmaml, else $HOME/.cache/clmaml", "where built kernels and timings are kept"},
     {"CLMAML_NO_CACHE", "the cache is used", "anything but 0: the cache is neither read nor written"},
     {"CLMAML_KERNEL_DIR", "the sources in the library", "kernel sources are read from this directory (development)"},
+    {"CLMAML_DUMP_KERNELS", "nothing is written", "every program text for OpenCL is written to this directory (development)"},
     {"CLMAML_EMULATE", "the device as it is", "key=value,..: take OpenCL devices for smaller or other ones (tests, reports)"},
     {"CLMAML_LOG", "no log", "error, info or debug: say on stderr what happens; with :FILE, append it to a file"},
     {"CLMAML_QUIRKS", "those that match the driver", "work-arounds for drivers: none, or +NAME and -NAME with commas"},
