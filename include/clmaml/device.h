@@ -61,6 +61,10 @@ CLM_API size_t clm_device_peak_allocated(const clm_device *device);
 /* OpenCL programs built from source since the device was opened; one may hold many kernels. 0 on host. */
 CLM_API size_t clm_device_kernels_built(const clm_device *device);
 
+/* Names of the driver quirks that are worked around on this device, with spaces between; "" for none. docs/environment.md has the list,
+ * CLMAML_QUIRKS changes it. */
+CLM_API const char *clm_device_quirks(const clm_device *device);
+
 #ifdef __cplusplus
 }
 #endif

@@ -97,8 +97,8 @@ void clm_cache_prune(const char *directory, uint64_t limit) {
         removed++;
     }
     if (removed)
-        clm_log(CLM_LOG_INFO, "cache %s: %zu old files removed, %llu bytes left", directory, removed,
-                (unsigned long long)list.bytes);
+        clm_log_write(CLM_LOG_INFO, "cache %s: %zu old files removed, %llu bytes left", directory, removed,
+                      (unsigned long long)list.bytes);
 out:
     free_entries(&list);
 }
@@ -115,14 +115,14 @@ static bool switched_off(void) {
 char *clm_cache_place(const char *name) {
     char *root = NULL, *place = NULL;
     if (switched_off()) {
-        clm_log(CLM_LOG_INFO, "no cache: CLMAML_NO_CACHE is set");
+        clm_log_write(CLM_LOG_INFO, "no cache: CLMAML_NO_CACHE is set");
         return NULL;
     }
     if (clm_cache_directory(&root) == CLM_OK && (place = clm_path_join(root, name)) && clm_directory_make(place) != CLM_OK) {
         free(place);
         place = NULL;
     }
-    if (!place) clm_log(CLM_LOG_INFO, "no cache: %s", clm_last_error());
+    if (!place) clm_log_write(CLM_LOG_INFO, "no cache: %s", clm_last_error());
     free(root);
     return place;
 }

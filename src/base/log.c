@@ -86,7 +86,7 @@ bool clm_log_wanted(clm_log_level level) {
     return (int)level <= atomic_load(&wanted);
 }
 
-void clm_log(clm_log_level level, const char *format, ...) {
+void clm_log_write(clm_log_level level, const char *format, ...) {
     char message[LINE - 100];
     va_list arguments;
     if (!clm_log_wanted(level)) return;

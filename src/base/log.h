@@ -10,7 +10,7 @@
 /* Is anyone listening at this level? For what is costly to say. */
 bool clm_log_wanted(clm_log_level level);
 /* One line, without a line end. Never changes the last error. */
-void clm_log(clm_log_level level, const char *format, ...) CLM_PRINTF(2, 3);
+void clm_log_write(clm_log_level level, const char *format, ...) CLM_PRINTF(2, 3);
 
 /* Whether CLMAML_LOG can be understood and its file be opened. The log itself has no way to fail. */
 clm_status clm_log_check(void);

@@ -1,4 +1,5 @@
-/* `clmaml devices`: every platform and device with what matters here, the one that would be chosen marked. */
+/* `clmaml devices`: every platform and device with what matters here, the one that would be chosen marked. Drivers are tried in
+ * processes of their own first: one that crashes is named, and the devices of the others are listed. */
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -6,7 +7,8 @@
 #include <string.h>
 
 #include "commands.h"
-#include "system.h"
+#include "drivers.h"
+#include "environment.h"
 
 typedef struct devices_settings {
     bool json, verbose;
@@ -21,15 +23,6 @@ static const cli_option options[] = {
 static const devices_settings defaults = {false, false};
 
 static const char *const type_names[] = {"host", "cpu", "gpu", "accelerator"};
-
-static const struct {
-    const char *name, *meaning;
-} variables[] = {
-    {"CLMAML_DEVICE", "the device, as --device"},
-    {"CLMAML_CACHE_DIR", "where built kernels are kept"},
-    {"CLMAML_NO_CACHE", "anything but 0: built kernels are not kept"},
-    {"CLMAML_KERNEL_DIR", "kernel sources read from here instead of the library (development)"},
-};
 
 static void specification(const clm_device_info *d, char *text, size_t size) {
     if (d->type == CLM_DEVICE_HOST)
@@ -69,23 +62,6 @@ static void print_table(const clm_device_info *list, size_t count, bool verbose)
     }
 }
 
-static void print_variables(void) {
-    printf("\nenvironment\n");
-    for (size_t i = 0; i < CLI_COUNT(variables); i++) {
-        const char *value = getenv(variables[i].name);
-        printf("  %-18s %-24s %s\n", variables[i].name, value ? value : "(not set)", variables[i].meaning);
-    }
-}
-
-static void print_unknown_variable(void *user, const char *entry) {
-    size_t length = strcspn(entry, "=");
-    (void)user;
-    for (size_t i = 0; i < CLI_COUNT(variables); i++)
-        if (strlen(variables[i].name) == length && strncmp(entry, variables[i].name, length) == 0) return;
-    printf("  %-18.*s %-24s %s\n", (int)length, entry, entry[length] ? entry + length + 1 : "",
-           "(this program does not know it)");
-}
-
 static json_t *device_object(const clm_device_info *d) {
     char spec[32];
     specification(d, spec, sizeof spec);
@@ -98,11 +74,32 @@ static json_t *device_object(const clm_device_info *d) {
                      "fp16", d->fp16, "unified_memory", d->unified_memory, "available", d->available, "chosen", d->chosen);
 }
 
-static clm_status print_json(const clm_device_info *list, size_t count, const char *warnings) {
-    json_t *root = json_object(), *devices = json_array();
-    for (size_t i = 0; i < count; i++) json_array_append_new(devices, device_object(&list[i]));
+static json_t *driver_object(const cli_driver *d) {
+    return json_pack("{s:s, s:s, s:s, s:b}", "icd", d->path, "library", d->library, "verdict", d->verdict, "left_out",
+                     d->left_out);
+}
+
+/* ---- what was found ---- */
+
+typedef struct inventory {
+    clm_device_info *devices;
+    cli_driver *drivers;
+    size_t device_count, driver_count;
+    char warnings[4096]; /* of the library */
+} inventory;
+
+static clm_status print_json(const inventory *found) {
+    json_t *root = json_object(), *devices = json_array(), *drivers = json_array(), *warnings = json_array();
+    for (size_t i = 0; i < found->device_count; i++) json_array_append_new(devices, device_object(&found->devices[i]));
+    for (size_t i = 0; i < found->driver_count; i++) {
+        const cli_driver *d = &found->drivers[i];
+        json_array_append_new(drivers, driver_object(d));
+        if (d->suspect) json_array_append_new(warnings, json_sprintf("%s: %s", d->path, d->verdict));
+    }
+    if (found->warnings[0]) json_array_append_new(warnings, json_string_nocheck(found->warnings));
     json_object_set_new(root, "devices", devices);
-    json_object_set_new(root, "warnings", json_string_nocheck(warnings));
+    json_object_set_new(root, "drivers", drivers);
+    json_object_set_new(root, "warnings", warnings);
     char *text = json_dumps(root, JSON_INDENT(2));
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
@@ -117,27 +114,47 @@ static bool any_chosen(const clm_device_info *list, size_t count) {
     return false;
 }
 
+static void print_drivers(const inventory *found) {
+    printf("\nOpenCL drivers\n");
+    for (size_t i = 0; i < found->driver_count; i++)
+        printf("  %s (%s): %s\n", found->drivers[i].path, found->drivers[i].library, found->drivers[i].verdict);
+    if (!found->driver_count) printf("  none is registered\n");
+}
+
+static void explain_absence(const inventory *found) {
+    const char *vendors = getenv("OCL_ICD_VENDORS");
+    printf("\nThere is no OpenCL device. Install the driver of your GPU, or PoCL to use the CPU (Debian: apt-get install "
+           "pocl-opencl-icd). --device host works without, slowly.\n");
+    if (vendors && !found->driver_count) printf("OCL_ICD_VENDORS is %s, where there is no driver.\n", vendors);
+}
+
+static void print_text(const inventory *found, bool verbose) {
+    print_table(found->devices, found->device_count, verbose);
+    if (verbose) {
+        print_drivers(found);
+        printf("\nenvironment\n");
+        cli_environment_print(stdout);
+    }
+    if (found->device_count <= 1)
+        explain_absence(found);
+    else if (!any_chosen(found->devices, found->device_count) && getenv("CLMAML_DEVICE"))
+        cli_note("CLMAML_DEVICE is \"%s\", which matches none of these", getenv("CLMAML_DEVICE"));
+    for (size_t i = 0; i < found->driver_count; i++) {
+        const cli_driver *d = &found->drivers[i];
+        if (d->suspect) cli_note("OpenCL driver %s%s: %s", d->path, d->left_out ? " is left out" : "", d->verdict);
+    }
+    if (found->warnings[0] && verbose) cli_note("%s", found->warnings);
+}
+
 static int run_devices(cli_args *args) {
     const devices_settings *s = args->settings;
-    clm_device_info *list = NULL;
-    size_t count = 0;
-    char warnings[4096] = "";
-    clm_status status = clm_device_list(&list, &count, warnings, sizeof warnings);
-    if (status == CLM_OK && s->json) status = print_json(list, count, warnings);
-    if (status == CLM_OK && !s->json) {
-        print_table(list, count, s->verbose);
-        if (count <= 1)
-            printf("\nThere is no OpenCL device. Install the driver of your GPU, or PoCL to use the CPU (Debian: apt-get install "
-                   "pocl-opencl-icd).\n");
-        else if (!any_chosen(list, count) && getenv("CLMAML_DEVICE"))
-            cli_note("CLMAML_DEVICE is \"%s\", which matches none of these", getenv("CLMAML_DEVICE"));
-        if (s->verbose) {
-            print_variables();
-            cli_environment_visit("CLMAML_", print_unknown_variable, NULL);
-        }
-        for (char *line = strtok(warnings, "\n"); line; line = strtok(NULL, "\n")) cli_note("%s", line);
-    }
-    clm_device_list_free(list);
+    inventory found = {0};
+    clm_status status = cli_drivers_try(&found.drivers, &found.driver_count);
+    if (status == CLM_OK) status = clm_device_list(&found.devices, &found.device_count, found.warnings, sizeof found.warnings);
+    if (status == CLM_OK && s->json) status = print_json(&found);
+    if (status == CLM_OK && !s->json) print_text(&found, s->verbose);
+    clm_device_list_free(found.devices);
+    free(found.drivers);
     return cli_exit(status);
 }
 
@@ -145,9 +162,10 @@ const cli_command cli_devices = {
     .name = "devices",
     .synopsis = "[--verbose] [--json]",
     .summary = "list OpenCL platforms and devices, the chosen one marked",
-    .details = "Lists the devices of all OpenCL platforms and the host reference. The one marked * is what a command without "
-               "--device uses. P:D names "
-               "a device in --device and CLMAML_DEVICE.",
+    .details =
+        "Lists the devices of all OpenCL platforms and the host reference. The one marked * is what a command without "
+        "--device uses. P:D names a device in --device and CLMAML_DEVICE. Every driver is tried in a process of its own: one "
+        "that crashes or hangs is named and left out.",
     .options = options,
     .settings_size = sizeof(devices_settings),
     .defaults = &defaults,

@@ -112,6 +112,23 @@ static void report_failure(cli_report *report, const char *name) {
     cli_forget();
 }
 
+/* The launches of a meta-gradient that take longest, as lines of the report alone. */
+static clm_status list_kernels(cli_report *report, clm_meta *meta) {
+    enum { MOST = 60 };
+    char line[1024];
+    FILE *file = tmpfile();
+    if (!file) return cli_fail(CLM_E_IO, "cannot make a temporary file");
+    clm_status status = clm_meta_profile(meta, 3, file);
+    rewind(file);
+    if (status == CLM_OK) cli_report_line(report, "%c\n%ckernels of that meta-gradient, the slowest first", CLI_DETAIL, CLI_DETAIL);
+    for (int n = 0; n < MOST && status == CLM_OK && fgets(line, sizeof line, file); n++) {
+        line[strcspn(line, "\n")] = 0;
+        cli_report_line(report, "%c  %s", CLI_DETAIL, line);
+    }
+    fclose(file);
+    return status;
+}
+
 static clm_status measure(cli_report *report, const probe *p, clm_device *device) {
     enum { STEPS = 3 };
     clm_status status = CLM_OK;
@@ -133,6 +150,7 @@ static clm_status measure(cli_report *report, const probe *p, clm_device *device
     cli_report_check(report, isfinite(last.query_loss), "time",
                      "%.1f ms a meta-step, %.1f tasks/s, %.1f GFLOP/s (preparing took %.1f s)", 1e3 * seconds,
                      p->options.tasks / seconds, plan.flops / seconds * 1e-9, preparing);
+    if (report->details) CLI_GOTO(list_kernels(report, meta));
 out:
     clm_meta_free(meta);
     return status;

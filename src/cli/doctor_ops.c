@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "doctor.h"
+#include "system.h"
 
 enum { MAX_IN = 5, TASKS = 3, MAX_OUTPUTS = 24, MAX_LEAVES = 16, GROUPS = 3 };
 static const double tolerance[GROUPS] = {1e-5, 1e-5, 5e-5}; /* value, adjoint, tangents */
@@ -294,8 +295,21 @@ out:
     return status;
 }
 
-/* Runs the trial; results[i] newly allocated. */
-static clm_status run_trial(const trial *t, clm_device *device, double **results, size_t *sizes) {
+/* The least of a few runs, waiting after each: everything that the case computes. */
+static clm_status time_program(clm_program *program, clm_device *device, double *seconds) {
+    enum { RUNS = 5 };
+    for (int i = 0; i < RUNS; i++) {
+        double began = cli_clock();
+        CLI_TRY(clm_program_run(program));
+        CLI_TRY(clm_device_finish(device));
+        double took = cli_clock() - began;
+        if (i == 0 || took < *seconds) *seconds = took;
+    }
+    return CLM_OK;
+}
+
+/* Runs the trial; results[i] newly allocated. `seconds` (may be NULL): its time. */
+static clm_status run_trial(const trial *t, clm_device *device, double **results, size_t *sizes, double *seconds) {
     clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
     clm_program *program = NULL;
     clm_status status = CLM_OK;
@@ -313,13 +327,15 @@ static clm_status run_trial(const trial *t, clm_device *device, double **results
         CLI_NEW(results[i], sizes[i]);
         CLI_GOTO(clm_tensor_read_f64(tensor, results[i], sizes[i]));
     }
+    if (seconds) CLI_GOTO(time_program(program, device, seconds));
 out:
     clm_program_free(program);
     return status;
 }
 
 /* Raises error[group] to the errors of one variant; NAN where nothing was compared. */
-static clm_status compare_variant(const op_case *c, bool all_per_task, clm_device *device, clm_device *host, double *error) {
+static clm_status compare_variant(const op_case *c, bool all_per_task, clm_device *device, clm_device *host, double *error,
+                                  double *seconds) {
     trial t = {0};
     double *ours[MAX_OUTPUTS] = {NULL}, *reference[MAX_OUTPUTS] = {NULL};
     size_t sizes[MAX_OUTPUTS];
@@ -328,8 +344,8 @@ static clm_status compare_variant(const op_case *c, bool all_per_task, clm_devic
     clm_status status = CLM_OK;
     CLI_GOTO(build_trial(&t, c, all_per_task));
     CLI_GOTO(fill_leaves(&t, (uint64_t)(c - cases) * 2 + all_per_task));
-    CLI_GOTO(run_trial(&t, host, reference, sizes));
-    CLI_GOTO(run_trial(&t, device, ours, sizes));
+    CLI_GOTO(run_trial(&t, host, reference, sizes, NULL));
+    CLI_GOTO(run_trial(&t, device, ours, sizes, seconds));
     for (size_t i = 0; i < t.n_outputs; i++) {
         cli_error_add(&norm[t.group[i]], ours[i], reference[i], sizes[i]);
         present[t.group[i]] = true;
@@ -353,11 +369,11 @@ static void error_text(double error, double limit, char *text, size_t size) {
 }
 
 static void check_case(cli_report *report, const op_case *c, clm_device *device, clm_device *host) {
-    double error[GROUPS] = {NAN, NAN, NAN};
+    double error[GROUPS] = {NAN, NAN, NAN}, seconds = 0;
     char column[GROUPS][24];
     bool good = true;
     for (int variant = 0; variant < 2; variant++) {
-        if (compare_variant(c, variant == 1, device, host, error) == CLM_OK) continue;
+        if (compare_variant(c, variant == 1, device, host, error, &seconds) == CLM_OK) continue;
         cli_report_check(report, false, c->name, "%s", cli_message());
         cli_forget();
         return;
@@ -366,12 +382,13 @@ static void check_case(cli_report *report, const op_case *c, clm_device *device,
         good = good && (isnan(error[k]) || error[k] <= tolerance[k]);
         error_text(error[k], tolerance[k], column[k], sizeof column[k]);
     }
-    cli_report_check(report, good, c->name, "%s %s %s", column[0], column[1], column[2]);
+    cli_report_check(report, good, c->name, "%s %s %s %8.0f us", column[0], column[1], column[2], 1e6 * seconds);
 }
 
 void cli_doctor_operations(cli_report *report, clm_device *device, clm_device *host) {
-    cli_report_line(report, "operations, relative error against the host reference");
-    cli_report_line(report, "  %-26s %9s  %9s  %9s", "", "value", "adjoint", "tangents");
+    cli_report_line(report, "operations: relative error against the host reference; time of all that a row computes, %d tasks",
+                    TASKS);
+    cli_report_line(report, "  %-26s %9s  %9s  %9s  %11s", "", "value", "adjoint", "tangents", "time");
     cli_report_line(report, "  %-26s %9.0e  %9.0e  %9.0e", "allowed", tolerance[0], tolerance[1], tolerance[2]);
     for (size_t i = 0; i < CLI_COUNT(cases); i++) check_case(report, &cases[i], device, host);
 }

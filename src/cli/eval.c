@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "drivers.h"
 #include "evaluate.h"
 #include "presets.h"
 #include "run.h"
@@ -134,7 +135,7 @@ static clm_status open_all(evaluation *e, const char *name) {
     e->regression = clm_source_is_regression(e->source);
     CLI_TRY(choose_queries(e));
     CLI_TRY(cli_setup_model(&e->model, &e->checkpoint.settings, e->source, e->checkpoint.model[0] ? e->checkpoint.model : NULL));
-    CLI_TRY(clm_device_open(&e->device, e->settings.device[0] ? e->settings.device : NULL));
+    CLI_TRY(cli_device_open(&e->device, e->settings.device[0] ? e->settings.device : NULL));
     return open_meta(e);
 }
 

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "commands.h"
+#include "doctor.h"
+#include "drivers.h"
+#include "system.h"
 
 static const cli_command *const commands[] = {&cli_train, &cli_eval, &cli_devices, &cli_doctor, &cli_verify};
 
@@ -47,6 +50,7 @@ out:
 
 static int dispatch(int argc, char **argv) {
     const char *names[CLI_COUNT(commands)];
+    cli_child_program(argv[0]);
     if (argc < 2) {
         print_overview();
         return CLI_EXIT_USAGE;
@@ -56,6 +60,9 @@ static int dispatch(int argc, char **argv) {
         printf("clmaml %s\n", clm_version());
         return CLI_EXIT_OK;
     }
+    /* What the program says to itself. */
+    if (strcmp(argv[1], "--probe-driver") == 0) return cli_drivers_probe(argc - 2, argv + 2);
+    if (strcmp(argv[1], "--examine-device") == 0) return cli_doctor_examine(argc - 2, argv + 2);
     for (size_t i = 0; i < CLI_COUNT(commands); i++) {
         if (strcmp(argv[1], commands[i]->name) == 0) return run_command(commands[i], argc - 2, argv + 2);
         names[i] = commands[i]->name;

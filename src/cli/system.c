@@ -1,7 +1,8 @@
-/* The one file of the program that calls POSIX. */
+/* Signals, the terminal, files, directories. This file and child.c are the only ones of the program that call POSIX. */
 #include "system.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -159,26 +160,51 @@ clm_status cli_file_read(const char *path, char **text) {
     return CLM_OK;
 }
 
-clm_status cli_run_in_child(int (*work)(const void *user), const void *user, int *result) {
-    fflush(NULL);
-    pid_t child = fork();
-    if (child < 0) return cli_fail(CLM_E_IO, "cannot start a process: %s", strerror(errno));
-    if (child == 0) {
-        int nowhere = open("/dev/null", O_WRONLY);
-        if (nowhere >= 0) {
-            dup2(nowhere, STDOUT_FILENO);
-            dup2(nowhere, STDERR_FILENO);
-        }
-        _exit(work(user));
-    }
-    int state = 0;
-    while (waitpid(child, &state, 0) < 0)
-        if (errno != EINTR) return cli_fail(CLM_E_IO, "lost the probing process: %s", strerror(errno));
-    *result = WIFSIGNALED(state) ? 128 + WTERMSIG(state) : WEXITSTATUS(state);
-    return CLM_OK;
+void cli_environment_set(const char *name, const char *value) {
+    if (value)
+        setenv(name, value, 1);
+    else
+        unsetenv(name);
 }
 
 void cli_environment_visit(const char *prefix, void (*visit)(void *user, const char *entry), void *user) {
     for (char **entry = environ; entry && *entry; entry++)
         if (strncmp(*entry, prefix, strlen(prefix)) == 0) visit(user, *entry);
+}
+
+clm_status cli_temporary_directory(char *path, size_t size) {
+    const char *base = getenv("TMPDIR");
+    if (snprintf(path, size, "%s/clmaml-XXXXXX", base && *base ? base : "/tmp") >= (int)size || !mkdtemp(path))
+        return cli_fail(CLM_E_IO, "cannot make a temporary directory %s: %s", path, strerror(errno));
+    return CLM_OK;
+}
+
+static void remove_entry(void *user, const char *name) {
+    char path[CLI_PATH_MAX];
+    if (cli_path(path, user, name) != CLM_OK) return;
+    if (cli_is_directory(path))
+        cli_remove_tree(path);
+    else
+        unlink(path);
+}
+
+void cli_remove_tree(const char *path) {
+    char copy[CLI_PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    if (cli_directory_visit(path, remove_entry, copy) != CLM_OK) cli_forget();
+    rmdir(path);
+}
+
+bool cli_library_loads(const char *name, char *why, size_t size) {
+    void *handle = dlopen(name, RTLD_LAZY | RTLD_LOCAL); /* stays: unloading and loading again is what some drivers cannot do */
+    const char *error = handle ? NULL : dlerror();
+    if (!handle) snprintf(why, size, "%s", error ? error : "it does not load");
+    return handle != NULL;
+}
+
+cli_text cli_system_name(void) {
+    cli_text text = {"unknown"};
+    struct utsname name;
+    if (uname(&name) == 0) snprintf(text.s, sizeof text.s, "%.20s %.24s %.16s", name.sysname, name.release, name.machine);
+    return text;
 }

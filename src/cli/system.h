@@ -26,9 +26,35 @@ clm_status cli_file_write(const char *path, const char *text, size_t size);
 /* Whole file, 0-terminated; free(). */
 clm_status cli_file_read(const char *path, char **text);
 
-/* Runs `work` in a child process: its return value (0..125), or 128 + the number of the signal that ended it. The child's stdout
- * and stderr are dropped. */
-clm_status cli_run_in_child(int (*work)(const void *user), const void *user, int *result);
+/* This program in a process of its own, which may crash or hang without taking this one along. */
+typedef struct cli_child {
+    const char *const *arguments; /* after the program's name; the last is NULL */
+    const char *vendors;          /* OCL_ICD_VENDORS for the child; NULL: as here */
+    double patience;              /* seconds without a line after which it counts as hung and is killed; 0: no limit */
+    bool quiet;                   /* its stderr is dropped */
+    void (*line)(void *user, const char *line); /* called for every line of its stdout */
+    void *user;
+} cli_child;
+
+typedef struct cli_child_end {
+    bool hung;
+    int signal; /* that ended it; 0: it exited */
+    int status; /* its exit status */
+} cli_child_end;
+
+/* Fails only when no process can be started. */
+clm_status cli_child_run(const cli_child *child, cli_child_end *end);
+/* Before the first child: the program's name as it was called, for systems that do not say which file they run. */
+void cli_child_program(const char *argv0);
+
+/* A directory of our own for the time that the program runs. */
+clm_status cli_temporary_directory(char *path, size_t size);
+void cli_remove_tree(const char *path);
+void cli_environment_set(const char *name, const char *value); /* NULL: unset */
+/* Whether a shared library loads; otherwise why not. */
+bool cli_library_loads(const char *name, char *why, size_t size);
+/* "Linux 6.1.0 x86_64" */
+cli_text cli_system_name(void);
 
 /* Calls visit for every environment variable NAME=VALUE whose name starts with `prefix`. */
 void cli_environment_visit(const char *prefix, void (*visit)(void *user, const char *entry), void *user);

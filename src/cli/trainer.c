@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers.h"
 #include "system.h"
 
 int cli_trainer_test_steps(const cli_settings *s) { return (int)(s->test_steps ? s->test_steps : s->steps); }
@@ -123,7 +124,7 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
 }
 
 clm_status cli_trainer_plan(cli_trainer *t) {
-    CLI_TRY(clm_device_open(&t->device, t->settings.device[0] ? t->settings.device : NULL));
+    CLI_TRY(cli_device_open(&t->device, t->settings.device[0] ? t->settings.device : NULL));
     CLI_TRY(open_evaluator(t));
     t->evaluation_bytes = clm_device_allocated(t->device);
     CLI_TRY(open_meta(t));

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "drivers.h"
 #include "reference.h"
 
 typedef struct verify_settings {
@@ -171,7 +172,7 @@ static int run_verify(cli_args *args) {
     const verify_settings *s = args->settings;
     clm_device *device = NULL;
     if (args->n_positional == 0) return cli_exit(cli_usage("say what to verify: clmaml verify FILE.safetensors .."));
-    clm_status status = clm_device_open(&device, s->device[0] ? s->device : NULL);
+    clm_status status = cli_device_open(&device, s->device[0] ? s->device : NULL);
     int exit_status = status == CLM_OK ? verify_all(args, device) : cli_exit(status);
     clm_device_close(device);
     return exit_status;

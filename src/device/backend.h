@@ -76,6 +76,7 @@ struct clm_device {
     clm_device_info info;
     size_t allocated, peak_allocated; /* bytes; kept by the back ends */
     size_t kernels_built;
+    char quirks[160]; /* names of the driver quirks that are worked around */
     /* Kept for layers above (ops/choice.h, tune/store.h). */
     bool (*choose)(void *user, const struct clm_lower *l, int32_t y, struct clm_choice *choice);
     void *choose_user;

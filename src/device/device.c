@@ -1,7 +1,9 @@
 /* Devices: the list of all back ends' devices, the choice among them, and the public functions that pass on to a back end. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "device/backend.h"
 #include "device/spec.h"
@@ -53,6 +55,11 @@ static clm_status open_one(clm_device **out, const clm_device_info *info) {
     return clm_opencl_open(out, info->platform_index, info->device_index);
 }
 
+static void log_choice(const clm_device_info *d, const char *wanted) {
+    clm_log_write(CLM_LOG_INFO, "device %d:%d %s, platform %s, %s, driver %s, for \"%s\"", d->platform_index, d->device_index,
+                  d->name, d->platform, d->version, d->driver, wanted ? wanted : "(default)");
+}
+
 clm_status clm_device_open(clm_device **out, const char *spec) {
     char warnings[512];
     clm_device_info *list = NULL;
@@ -60,6 +67,8 @@ clm_status clm_device_open(clm_device **out, const char *spec) {
     clm_status status = CLM_OK;
     *out = NULL;
     const char *wanted = effective_spec(spec);
+    CLM_TRY(clm_log_check());
+    if (wanted && !strcmp(wanted, "host")) return clm_host_open(out); /* also where no OpenCL driver lets itself be loaded */
     CLM_GOTO(list_all(&list, &count, warnings, sizeof warnings));
     if (!(order = clm_calloc(count, sizeof *order))) CLM_GOTO(CLM_E_MEMORY);
     status = clm_device_spec_match(wanted, list, count, order, &found);
@@ -73,6 +82,8 @@ clm_status clm_device_open(clm_device **out, const char *spec) {
     for (size_t i = 0; i < found; i++) {
         clm_status opened = open_one(out, &list[order[i]]);
         if (opened == CLM_OK) goto out;
+        clm_log_write(CLM_LOG_ERROR, "device %s of %s is passed over: %s", list[order[i]].name, list[order[i]].platform,
+                      clm_last_error());
         if (i == 0) {
             status = opened;
             snprintf(first_error, sizeof first_error, "%s", clm_last_error());
@@ -83,6 +94,7 @@ out:
     if (*out) {
         (*out)->info.chosen = true;
         status = CLM_OK;
+        log_choice(&(*out)->info, wanted);
     }
     free(order);
     clm_device_list_free(list);
@@ -103,3 +115,5 @@ size_t clm_device_allocated(const clm_device *device) { return device->allocated
 size_t clm_device_peak_allocated(const clm_device *device) { return device->peak_allocated; }
 
 size_t clm_device_kernels_built(const clm_device *device) { return device->kernels_built; }
+
+const char *clm_device_quirks(const clm_device *device) { return device->quirks; }

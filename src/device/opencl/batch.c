@@ -107,9 +107,9 @@ out:
 }
 
 /* Joined texts are for drivers; one that is looked at is wanted by itself. */
-static clm_status dump_member(const clm_cl_member *m, const char *file) {
+static clm_status dump_member(const clm_cl_device *d, const clm_cl_member *m, const char *file) {
     if (!clm_cl_dumping()) return CLM_OK;
-    char *whole = NULL, *options = clm_cl_options(m->defines);
+    char *whole = NULL, *options = clm_cl_options(d, m->defines);
     clm_status status = options ? clm_cl_compose(m->text, file ? file : "generated", &whole) : CLM_E_MEMORY;
     if (status == CLM_OK) status = clm_cl_dump(whole, options);
     free(options);
@@ -119,6 +119,7 @@ static clm_status dump_member(const clm_cl_member *m, const char *file) {
 
 clm_status clm_cl_build(clm_device *device, const clm_launch *launches, size_t count) {
     clm_cl_device *d = clm_cl(device);
+    if (d->avoid & CLM_AVOID_JOINED) return CLM_OK; /* clm_cl_make builds each */
     clm_cl_member members[MOST_TEXTS];
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
@@ -128,7 +129,7 @@ clm_status clm_cl_build(clm_device *device, const clm_launch *launches, size_t c
         for (size_t k = 0; k < n && !known; k++) known = !strcmp(members[k].text, text) && !strcmp(members[k].defines, defines);
         if (!known) {
             members[n++] = clm_cl_member_of(text, defines);
-            CLM_TRY(dump_member(&members[n - 1], launches[i].file));
+            CLM_TRY(dump_member(d, &members[n - 1], launches[i].file));
         }
         if (n == MOST_TEXTS || (n > 1 && i + 1 == count)) {
             CLM_TRY(build_members(d, &launches[i], members, n));

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "device/opencl/opencl.h"
 
@@ -21,12 +23,8 @@ typedef struct header {
 } header;
 
 void clm_cl_cache_open(clm_cl_device *d) {
-    const char *off = getenv("CLMAML_NO_CACHE");
-    char *root = NULL;
-    d->cache_directory = NULL;
-    if (off && *off && strcmp(off, "0") != 0) return;
-    if (clm_cache_directory(&root) == CLM_OK) d->cache_directory = clm_path_join(root, "programs");
-    free(root);
+    d->cache_directory = d->avoid & CLM_AVOID_BINARIES ? NULL : clm_cache_place("programs");
+    if (d->cache_directory) clm_cache_prune(d->cache_directory, CLM_CACHE_LIMIT);
 }
 
 static uint64_t hash_platform(cl_platform_id platform, cl_platform_info what, uint64_t hash) {
@@ -46,6 +44,7 @@ static void make_key(const clm_cl_device *d, const char *text, const char *optio
         h = clm_hash_text(h, info->vendor);
         h = clm_hash_text(h, info->version);
         h = clm_hash_text(h, info->driver);
+        h = clm_hash(h, &(unsigned char){sizeof(void *)}, 1); /* a driver may serve programs of both widths */
         h = clm_hash_text(h, options);
         key[i] = clm_hash_text(h, text);
     }
@@ -55,41 +54,64 @@ static char *entry_path(const clm_cl_device *d, const uint64_t key[2]) {
     return clm_format("%s/%016" PRIx64 "%016" PRIx64 ".bin", d->cache_directory, key[0], key[1]);
 }
 
-/* The binary within an entry, or NULL when the entry is not what it should be. */
-static const unsigned char *checked_binary(const char *data, size_t size, const uint64_t key[2], size_t *binary_size) {
+/* What is wrong with an entry's file; NULL when its binary may be given to the driver. */
+static const char *fault_of(const char *data, size_t size, const uint64_t key[2]) {
     header h;
-    if (size < sizeof h) return NULL;
+    if (size < sizeof h) return "it is cut short";
     memcpy(&h, data, sizeof h);
-    const unsigned char *binary = (const unsigned char *)data + sizeof h;
-    *binary_size = size - sizeof h;
-    bool good = !memcmp(h.magic, MAGIC, sizeof h.magic) && !memcmp(h.key, key, sizeof h.key) && h.size == *binary_size &&
-                h.size > 0 && h.sum == clm_hash(CLM_HASH_SEED, binary, *binary_size);
-    return good ? binary : NULL;
+    if (memcmp(h.magic, MAGIC, sizeof h.magic) != 0) return "it is no entry of this version";
+    if (memcmp(h.key, key, sizeof h.key) != 0) return "it belongs to another program";
+    if (h.size != size - sizeof h || h.size == 0) return "it is cut short";
+    if (h.sum != clm_hash(CLM_HASH_SEED, data + sizeof h, size - sizeof h)) return "its check sum is wrong";
+    return NULL;
+}
+
+/* A driver that was changed without a new version may take a binary and find nothing in it. */
+static bool has_kernels(cl_program program) {
+    size_t count = 0;
+    return clGetProgramInfo(program, CL_PROGRAM_NUM_KERNELS, sizeof count, &count, NULL) == CL_SUCCESS && count > 0;
 }
 
 static cl_program program_from(clm_cl_device *d, const unsigned char *binary, size_t size, const char *options) {
     cl_int code = CL_SUCCESS, binary_code = CL_SUCCESS;
     cl_program program = clCreateProgramWithBinary(d->context, 1, &d->id, &size, &binary, &binary_code, &code);
     if (code == CL_SUCCESS && binary_code == CL_SUCCESS &&
-        clBuildProgram(program, 1, &d->id, options, NULL, NULL) == CL_SUCCESS) {
+        clBuildProgram(program, 1, &d->id, options, NULL, NULL) == CL_SUCCESS && has_kernels(program)) {
         return program;
     }
     if (program) clReleaseProgram(program);
     return NULL;
 }
 
+static cl_program load_entry(clm_cl_device *d, const char *path, const uint64_t key[2], const char *options) {
+    char *data = NULL;
+    size_t size = 0;
+    double began = clm_clock();
+    cl_program program = NULL;
+    if (clm_file_read(path, &data, &size) != CLM_OK || size == 0) goto out; /* gone, or the mark of a program built once */
+    const char *fault = fault_of(data, size, key);
+    if (!fault) {
+        program = program_from(d, (const unsigned char *)data + sizeof(header), size - sizeof(header), options);
+        fault = "the driver refuses it";
+    }
+    if (program) {
+        clm_cache_touch(path);
+        clm_log_write(CLM_LOG_DEBUG, "loaded in %.3f s: %s", clm_clock() - began, path);
+    } else {
+        clm_log_write(CLM_LOG_INFO, "cache entry %s is built again: %s", path, fault);
+    }
+out:
+    free(data);
+    return program;
+}
+
 cl_program clm_cl_cache_load(clm_cl_device *d, const char *text, const char *options) {
     if (!d->cache_directory) return NULL;
     uint64_t key[2];
-    char *path = NULL, *data = NULL;
-    size_t size = 0, binary_size = 0;
     cl_program program = NULL;
     make_key(d, text, options, key);
-    if ((path = entry_path(d, key)) && clm_path_exists(path) && clm_file_read(path, &data, &size) == CLM_OK) {
-        const unsigned char *binary = checked_binary(data, size, key, &binary_size);
-        if (binary) program = program_from(d, binary, binary_size, options);
-    }
-    free(data);
+    char *path = entry_path(d, key);
+    if (path && clm_path_exists(path)) program = load_entry(d, path, key, options);
     free(path);
     return program;
 }
@@ -118,15 +140,17 @@ void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options,
     uint64_t key[2];
     size_t size = 0;
     char *path = NULL, *data = NULL;
+    bool failed = false;
     make_key(d, text, options, key);
-    if (!(path = entry_path(d, key)) || clm_directory_make(d->cache_directory) != CLM_OK) goto out;
+    if (!(path = entry_path(d, key)) || (failed = clm_directory_make(d->cache_directory) != CLM_OK)) goto out;
     /* A CPU driver is asked the second time: asking costs more than a build there, and an empty file tells that it pays. */
     if (d->base.info.type == CLM_DEVICE_CPU && !clm_path_exists(path)) {
-        (void)clm_file_write(path, "", 0);
+        failed = clm_file_replace(path, "", 0) != CLM_OK;
     } else if ((data = make_entry(program, key, &size))) {
-        (void)clm_file_write(path, data, size);
+        failed = clm_file_replace(path, data, size) != CLM_OK;
     }
 out:
+    if (failed) clm_log_write(CLM_LOG_INFO, "cache: %s", clm_last_error());
     free(data);
     free(path);
 }

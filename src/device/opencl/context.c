@@ -52,6 +52,8 @@ clm_status clm_opencl_open(clm_device **out, int platform_index, int device_inde
     CLM_GOTO(clm_cl_describe(d->platform, d->id, &base->info, &d->emulation));
     base->info.platform_index = platform_index;
     base->info.device_index = device_index;
+    CLM_GOTO(clm_cl_quirks(&base->info, &d->avoid, base->quirks, sizeof base->quirks));
+    if (d->avoid & CLM_AVOID_GROUPS) base->info.max_work_group_size = 1;
     get_max_local(d);
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->platform, 0};
     d->context = clCreateContext(properties, 1, &d->id, NULL, NULL, &code);

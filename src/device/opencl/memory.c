@@ -26,12 +26,27 @@ static cl_int create_small(clm_cl_device *d, size_t bytes, cl_mem *out) {
     return code;
 }
 
+/* Offset and count in elements. */
+static cl_int fill_buffer(clm_cl_device *d, cl_mem buffer, size_t offset, size_t count, cl_float value) {
+    enum { PART = 4096 };
+    const size_t size = sizeof value;
+    cl_float part[PART];
+    cl_int code = CL_SUCCESS;
+    if (!(d->avoid & CLM_AVOID_FILL))
+        return clEnqueueFillBuffer(d->queue, buffer, &value, size, offset * size, count * size, 0, NULL, NULL);
+    for (size_t i = 0; i < PART; i++) part[i] = value;
+    for (size_t done = 0, n; done < count && code == CL_SUCCESS; done += n) {
+        n = count - done < PART ? count - done : PART;
+        code = clEnqueueWriteBuffer(d->queue, buffer, CL_TRUE, (offset + done) * size, n * size, part, 0, NULL, NULL);
+    }
+    return code;
+}
+
 /* Drivers make large buffers lazily: filling one now shows here whether there is room for it. */
 static cl_int create_large(clm_cl_device *d, size_t bytes, cl_mem *out) {
-    const cl_float zero = 0.0f;
     cl_int code = CL_SUCCESS;
     *out = clCreateBuffer(d->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
-    if (code == CL_SUCCESS) code = clEnqueueFillBuffer(d->queue, *out, &zero, sizeof zero, 0, bytes, 0, NULL, NULL);
+    if (code == CL_SUCCESS) code = fill_buffer(d, *out, 0, bytes / sizeof(cl_float), 0.0f);
     return code == CL_SUCCESS ? clFinish(d->queue) : code;
 }
 
@@ -142,9 +157,7 @@ clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem
 clm_status clm_cl_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value) {
     CLM_TRY(check_range(d, mem, "fill", offset, count));
     if (count == 0) return CLM_OK;
-    const cl_float pattern = (cl_float)value;
-    cl_int code = clEnqueueFillBuffer(clm_cl(d)->queue, mem->buffer, &pattern, sizeof pattern, offset * sizeof pattern,
-                                      count * sizeof pattern, 0, NULL, NULL);
+    cl_int code = fill_buffer(clm_cl(d), mem->buffer, offset, count, (cl_float)value);
     clm_cl_queued(clm_cl(d));
     return clm_cl_check(d, code, "filling %zu numbers", count);
 }

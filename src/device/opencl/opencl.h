@@ -15,6 +15,7 @@
 
 #include "device/backend.h"
 #include "device/emulate.h"
+#include "device/opencl/quirks.h"
 
 /* A text that programs are built from: "common.cl" and a kernel file. */
 typedef struct clm_cl_source {
@@ -38,6 +39,7 @@ typedef struct clm_cl_device {
     cl_command_queue timing_queue; /* with profiling; made when first needed */
     size_t max_local[3];           /* CL_DEVICE_MAX_WORK_ITEM_SIZES */
     clm_emulation emulation;
+    unsigned avoid; /* CLM_AVOID_..: what this driver does wrong */
     unsigned unflushed;
     clm_cl_source *sources;
     size_t source_count, source_capacity;
@@ -100,7 +102,7 @@ clm_status clm_cl_compose(const char *body, const char *name, char **out);
 /* From disk or from source; a failure is that of `launch`. */
 clm_status clm_cl_obtain(clm_cl_device *d, const clm_launch *launch, const char *text, const char *defines, cl_program *out);
 /* The options that go with `defines`; free with free(). NULL: out of memory. */
-char *clm_cl_options(const char *defines);
+char *clm_cl_options(const clm_cl_device *d, const char *defines);
 void clm_cl_programs_free(clm_cl_device *d);
 
 /* dump.c: whether program texts are wanted on disk, and one of them written there. */

@@ -6,6 +6,7 @@
 
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "device/opencl/embedded.h"
 #include "device/opencl/opencl.h"
@@ -90,6 +91,7 @@ static clm_status fail_build(clm_cl_device *d, const clm_launch *launch, cl_prog
 
 static clm_status build(clm_cl_device *d, const clm_launch *launch, const char *text, const char *options, cl_program *out) {
     cl_int code = CL_SUCCESS;
+    double began = clm_clock();
     cl_program program = clCreateProgramWithSource(d->context, 1, &text, NULL, &code);
     if (code == CL_SUCCESS) code = clBuildProgram(program, 1, &d->id, options, NULL, NULL);
     if (code != CL_SUCCESS) {
@@ -98,15 +100,19 @@ static clm_status build(clm_cl_device *d, const clm_launch *launch, const char *
         return status;
     }
     d->base.kernels_built++;
+    clm_log_write(CLM_LOG_DEBUG, "built in %.3f s: %s (%s of %s), options \"%s\"", clm_clock() - began, launch->label,
+                  launch->entry, launch->file ? launch->file : "generated source", options);
     clm_cl_cache_store(d, text, options, program);
     *out = program;
     return CLM_OK;
 }
 
-char *clm_cl_options(const char *defines) { return clm_format("-cl-mad-enable %s", defines); }
+char *clm_cl_options(const clm_cl_device *d, const char *defines) {
+    return clm_format("-cl-mad-enable %s%s", d->avoid & CLM_AVOID_OPTIMIZER ? "-cl-opt-disable " : "", defines);
+}
 
 clm_status clm_cl_obtain(clm_cl_device *d, const clm_launch *launch, const char *text, const char *defines, cl_program *out) {
-    char *options = clm_cl_options(defines);
+    char *options = clm_cl_options(d, defines);
     if (!options) return CLM_E_MEMORY;
     clm_status status = clm_cl_dump(text, options);
     *out = status == CLM_OK ? clm_cl_cache_load(d, text, options) : NULL;
