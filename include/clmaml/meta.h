@@ -76,7 +76,37 @@ typedef struct clm_meta_plan {
 } clm_meta_plan;
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
 
-/* clm_program_profile of all programs of a meta-gradient together. */
+/* ---- several devices ----
+ * The tasks of a meta-batch can be shared out to several devices, which compute at the same time. Each holds the parameters and runs
+ * consecutive tasks; the gradients are sums over its tasks, in task order, which are added up in the order of the devices. So the
+ * same shares on the same devices give the same bits. The first device makes the update and passes the new parameters on. All other
+ * functions are used as with one device. All devices belong to the calling thread; a call may drive them from threads of
+ * its own, which have ended when it returns. */
+typedef struct clm_meta_share {
+    clm_device *device;
+    int tasks;           /* consecutive tasks of the meta-batch; 0: the device is not used */
+    size_t memory_limit; /* bytes of this device's memory; 0: as the options have it */
+} clm_meta_share;
+/* Plans on each device. The shares' tasks must make up options->tasks; task_chunk counts as the most that a launch has on any
+ * device. A failure that concerns one device names it. */
+CLM_API clm_status clm_meta_create_on(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
+                                      const clm_meta_options *options);
+/* Fills in `tasks` of n shares in proportion to measured speed: the devices share the tasks evenly for a few gradients of made-up
+ * tasks, all at once. tasks_per_second [n] receives what was measured. A device that is too slow to be of help gets none. Not
+ * repeatable to the last task: keep the result where runs are to be repeated. */
+CLM_API clm_status clm_meta_balance(clm_meta_share *shares, double *tasks_per_second, size_t n, const clm_model *model,
+                                    const clm_meta_options *options);
+/* The devices in use, in task order. clm_meta_get_plan is of all together, with checkpointing and task_chunk of the first. */
+typedef struct clm_meta_part {
+    clm_device *device;
+    int first, tasks; /* tasks first .. first + tasks - 1 */
+    double seconds;   /* that the last gradient took on it; 0 before the first */
+    clm_meta_plan plan;
+} clm_meta_part;
+CLM_API size_t clm_meta_part_count(const clm_meta *meta);
+CLM_API clm_meta_part clm_meta_get_part(const clm_meta *meta, size_t index);
+
+/* clm_program_profile of all programs of a meta-gradient together; device by device. */
 CLM_API clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to);
 
 /* Parameters and rates, outside layout. For CLM_RATES_PER_STEP index 0 holds all; for CLM_RATES_PER_ELEMENT index i is parameter

@@ -1,5 +1,8 @@
 /* Inside a meta-learner.
  *
+ * On several devices there is one struct clm_meta on each, a share, with its part of the meta-batch's tasks (split.c). The first is
+ * the head: the one that callers hold, which alone has an optimiser. On one device the head is the only share.
+ *
  * All meta-parameters (parameters, then learned rates) are one flat vector on the device, in inside layout; the gradient is
  * another. Tensors are views of them. The gradient is accumulated over chunks of tasks in task order, so its bits do not depend
  * on the chunk.
@@ -48,6 +51,14 @@ struct clm_meta {
     clm_tensor **rate, **rate_grad; /* [n_rates] views; NULL where a parameter has none */
     clm_outer outer;
     bool prepared, computed; /* computed: there is a gradient to read */
+    /* several devices (split.c) */
+    clm_meta **shares; /* of the head: [n_shares], itself first; NULL in the others */
+    size_t n_shares;
+    int tasks;            /* head: of the whole meta-batch; options.tasks are those of the share */
+    int first;            /* the share's first task */
+    bool moved;           /* head: its parameters have changed since the others received them */
+    double *values, *sum; /* where there are several shares: the head's parameters, the share's gradient, on the host */
+    double seconds;       /* that the last gradient took on this device */
     /* the gradient, as planned (gradient.c) */
     clm_workspace *workspace;
     clm_program **programs; /* replayed in this order for every chunk */
@@ -68,6 +79,22 @@ clm_status clm_gradient_prepare(clm_meta *m);
 clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch);
 size_t clm_gradient_bytes(const clm_meta *m);
 const clm_readout *clm_gradient_readout(const clm_meta *m, clm_quantity what, size_t index);
+
+/* Several devices. The gradient of the whole meta-batch, in the head's flat gradient; for one share, just that. */
+clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch);
+/* Host memory for exchanging parameters and gradients. */
+clm_status clm_split_prepare(clm_meta *head);
+/* Shares `tasks` tasks out so that the slowest device, at these speeds, is done as early as possible. */
+void clm_split_proportional(const double *speed, size_t n, int tasks, int *share);
+/* One device's part: plans it, allocates and builds, frees. meta.c */
+clm_status clm_meta_create_share(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options,
+                                 bool head);
+clm_status clm_meta_prepare_share(clm_meta *m);
+void clm_meta_free_share(clm_meta *m);
+clm_status clm_meta_check_options(const clm_meta_options *options);
+
+/* Reads or writes the rates per step, one run of a flat vector (params or grad). */
+clm_status clm_meta_step_rates(clm_meta *m, clm_tensor *flat, const double *in, double scale, double *out);
 
 /* Index of a rate tensor: per step k and parameter i, or per parameter. */
 size_t clm_meta_rate_slot(const clm_meta *m, size_t k, size_t i);

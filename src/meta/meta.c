@@ -1,4 +1,4 @@
-/* The trainer's public functions: creation and planning, parameters, results, update, saving. */
+/* The part of a meta-learner on one device, planned under a memory limit; parameters and rates. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 
 /* ---- creation ---- */
 
-static clm_status check_options(const clm_meta_options *o) {
+clm_status clm_meta_check_options(const clm_meta_options *o) {
     if (o->version != CLM_META_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "meta: options of version %d; initialise them with CLM_META_OPTIONS_INIT", o->version);
     if (o->tasks < 1 || o->support < 1 || o->query < 1 || o->steps < 1)
@@ -64,13 +64,14 @@ static clm_status make_views(clm_meta *m) {
 }
 
 static size_t total_bytes(const clm_meta *m) {
-    return clm_gradient_bytes(m) + clm_tensor_bytes(m->params) + clm_tensor_bytes(m->grad) + clm_outer_bytes(&m->outer);
+    size_t bytes = clm_gradient_bytes(m) + clm_tensor_bytes(m->params) + clm_tensor_bytes(m->grad);
+    return m->shares ? bytes + clm_outer_bytes(&m->outer) : bytes;
 }
 
 static clm_status plan_as(clm_meta *m, clm_checkpointing checkpointing, int chunk) {
     clm_outer_free(&m->outer);
     CLM_TRY(clm_gradient_plan(m, checkpointing, chunk));
-    CLM_TRY(clm_outer_init(&m->outer, m->device, m->workspace, m->params, m->grad, &m->options.optim));
+    if (m->shares) CLM_TRY(clm_outer_init(&m->outer, m->device, m->workspace, m->params, m->grad, &m->options.optim));
     m->plan.bytes = total_bytes(m);
     return CLM_OK;
 }
@@ -119,12 +120,16 @@ static clm_status choose_plan(clm_meta *m) {
         (double)m->plan.bytes / 1048576, asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
 }
 
-clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options) {
+clm_status clm_meta_create_share(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options,
+                                 bool head) {
     clm_status status = CLM_OK;
     *out = NULL;
-    CLM_TRY(check_options(options));
+    CLM_TRY(clm_meta_check_options(options));
     clm_meta *m = clm_calloc(1, sizeof *m);
     if (!m) return CLM_E_MEMORY;
+    if (head && !(m->shares = clm_calloc(1, sizeof(clm_meta *)))) CLM_GOTO(CLM_E_MEMORY);
+    if (head) m->shares[m->n_shares++] = m;
+    m->tasks = options->tasks;
     m->device = device;
     m->options = *options;
     m->options.adapt = NULL;
@@ -150,11 +155,11 @@ clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *
     *out = m;
     m = NULL;
 out:
-    clm_meta_free(m);
+    clm_meta_free_share(m);
     return status;
 }
 
-void clm_meta_free(clm_meta *m) {
+void clm_meta_free_share(clm_meta *m) {
     if (!m) return;
     clm_outer_free(&m->outer);
     clm_gradient_free(m);
@@ -172,6 +177,9 @@ void clm_meta_free(clm_meta *m) {
     free(m->rate_grad);
     free(m->weights);
     free(m->staging);
+    free(m->shares);
+    free(m->values);
+    free(m->sum);
     free(m);
 }
 
@@ -197,23 +205,36 @@ out:
     return status;
 }
 
-clm_status clm_meta_prepare(clm_meta *m) {
+clm_status clm_meta_prepare_share(clm_meta *m) {
     if (m->prepared) return CLM_OK;
     CLM_TRY(clm_tensor_commit(m->params));
     CLM_TRY(clm_tensor_commit(m->grad));
     CLM_TRY(clm_gradient_prepare(m));
-    CLM_TRY(clm_outer_prepare(&m->outer));
-    CLM_TRY(initial_values(m));
-    m->prepared = true;
+    if (m->shares) CLM_TRY(clm_outer_prepare(&m->outer));
+    if (m->shares) CLM_TRY(initial_values(m));
+    m->prepared = m->moved = true;
     return CLM_OK;
+}
+
+clm_status clm_meta_prepare(clm_meta *m) {
+    for (size_t s = 0; s < m->n_shares; s++) {
+        clm_status status = clm_meta_prepare_share(m->shares[s]);
+        if (status != CLM_OK && m->n_shares > 1) return clm_fail_in(status, "%s", m->shares[s]->device->info.name);
+        CLM_TRY(status);
+    }
+    return clm_split_prepare(m);
 }
 
 clm_status clm_meta_profile(clm_meta *m, int runs, FILE *to) {
     CLM_TRY(clm_meta_prepare(m));
-    return clm_programs_profile(m->programs, m->n_programs, runs, to);
+    for (size_t s = 0; s < m->n_shares; s++) {
+        clm_meta *share = m->shares[s];
+        if (m->n_shares > 1) fprintf(to, "%s, %d of %d tasks\n", share->device->info.name, share->options.tasks, m->tasks);
+        CLM_TRY(clm_programs_profile(share->programs, share->n_programs, runs, to));
+    }
+    return CLM_OK;
 }
 
-clm_meta_plan clm_meta_get_plan(const clm_meta *m) { return m->plan; }
 uint64_t clm_meta_iteration(const clm_meta *m) { return m->outer.t; }
 
 /* ---- parameters and rates ---- */
@@ -226,6 +247,7 @@ static clm_status check_param(const clm_meta *m, size_t i) {
 clm_status clm_meta_set_param(clm_meta *m, size_t i, const double *data) {
     CLM_TRY(check_param(m, i));
     CLM_TRY(clm_meta_prepare(m));
+    m->moved = true;
     return clm_param_write(m->inner.model, i, m->param[i], data);
 }
 
@@ -248,8 +270,7 @@ static clm_status check_rate(clm_meta *m, size_t i) {
     return clm_meta_prepare(m);
 }
 
-/* Rates per step are one run of the flat vector. */
-static clm_status step_rates(clm_meta *m, clm_tensor *flat, const double *in, double scale, double *out) {
+clm_status clm_meta_step_rates(clm_meta *m, clm_tensor *flat, const double *in, double scale, double *out) {
     clm_tensor *view = NULL;
     clm_status status = CLM_OK;
     CLM_GOTO(clm_tensor_view(&view, flat, m->rates_at, clm_shape_of(1, (int)m->n_rates), 0));
@@ -263,218 +284,13 @@ out:
 
 clm_status clm_meta_set_rate(clm_meta *m, size_t i, const double *data) {
     CLM_TRY(check_rate(m, i));
-    if (m->options.rates == CLM_RATES_PER_STEP) return step_rates(m, m->params, data, 1, NULL);
+    m->moved = true;
+    if (m->options.rates == CLM_RATES_PER_STEP) return clm_meta_step_rates(m, m->params, data, 1, NULL);
     return clm_param_write(m->inner.model, i, m->rate[i], data);
 }
 
 clm_status clm_meta_get_rate(clm_meta *m, size_t i, double *data) {
     CLM_TRY(check_rate(m, i));
-    if (m->options.rates == CLM_RATES_PER_STEP) return step_rates(m, m->params, NULL, 1, data);
+    if (m->options.rates == CLM_RATES_PER_STEP) return clm_meta_step_rates(m, m->params, NULL, 1, data);
     return clm_param_read(m->inner.model, i, m->rate[i], 1, 1, data);
-}
-
-/* ---- the gradient and its results ---- */
-
-clm_status clm_meta_gradient(clm_meta *m, const clm_batch *batch) {
-    CLM_TRY(clm_meta_prepare(m));
-    CLM_TRY(clm_gradient_run(m, batch));
-    return clm_device_finish(m->device);
-}
-
-size_t clm_meta_quantity_size(const clm_meta *m, clm_quantity what, size_t index) {
-    size_t tasks = (size_t)m->options.tasks;
-    clm_shape out = clm_model_out_shape(m->inner.model);
-    switch (what) {
-    case CLM_Q_SUPPORT_LOSS: return tasks * (size_t)m->options.steps;
-    case CLM_Q_QUERY_LOSS:
-    case CLM_Q_SUPPORT_ACCURACY:
-    case CLM_Q_QUERY_ACCURACY: return tasks;
-    case CLM_Q_QUERY_LOGITS: return tasks * (size_t)m->inner.query * clm_shape_size(&out);
-    case CLM_Q_ADAPTED: return index < m->inner.n ? tasks * (m->param_at[index + 1] - m->param_at[index]) : 0;
-    case CLM_Q_GRAD: return index < m->inner.n ? m->param_at[index + 1] - m->param_at[index] : 0;
-    case CLM_Q_RATE_GRAD: return clm_meta_rate_size(m, index);
-    }
-    return 0;
-}
-
-static clm_status read_adapted(clm_meta *m, size_t i, double *out) {
-    const clm_param *p = clm_model_param(m->inner.model, i);
-    size_t n = clm_shape_size(&p->shape), tasks = (size_t)m->options.tasks;
-    const clm_readout *r = clm_gradient_readout(m, CLM_Q_ADAPTED, i);
-    if (r) {
-        clm_layout_to_outer(p->layout, &p->shape, tasks, r->host, out);
-        return CLM_OK;
-    }
-    if (m->inner.adapted[i]) return clm_fail(CLM_E_STATE, "meta: adapted parameters are kept with the option keep_adapted only");
-    CLM_TRY(clm_meta_get_param(m, i, out)); /* not adapted: every task's is the meta-parameter */
-    for (size_t t = 1; t < tasks; t++) memcpy(out + t * n, out, n * sizeof *out);
-    return CLM_OK;
-}
-
-/* Query losses of several steps, weighted; of one step as it is. */
-static void read_query_loss(const clm_meta *m, double *out) {
-    size_t tasks = (size_t)m->options.tasks;
-    for (size_t t = 0; t < tasks; t++) out[t] = 0;
-    for (int k = 1; k <= m->options.steps; k++) {
-        const clm_readout *r = clm_gradient_readout(m, CLM_Q_QUERY_LOSS, (size_t)k);
-        double w = m->weights ? m->weights[k - 1] : 1;
-        for (size_t t = 0; r && t < tasks; t++) out[t] += w * r->host[t];
-    }
-}
-
-clm_status clm_meta_read(clm_meta *m, clm_quantity what, size_t index, double *out) {
-    size_t tasks = (size_t)m->options.tasks, n = clm_meta_quantity_size(m, what, index);
-    if (!m->computed) return clm_fail(CLM_E_STATE, "meta: nothing has been computed yet");
-    if (n == 0) return clm_fail(CLM_E_ARG, "meta: there is no quantity %d with index %zu", (int)what, index);
-    if (what == CLM_Q_GRAD) return clm_param_read(m->inner.model, index, m->param_grad[index], 1, 1.0 / (double)tasks, out);
-    if (what == CLM_Q_ADAPTED) return read_adapted(m, index, out);
-    if (what == CLM_Q_RATE_GRAD) {
-        if (m->options.rates == CLM_RATES_PER_STEP) return step_rates(m, m->grad, NULL, 1.0 / (double)tasks, out);
-        return clm_param_read(m->inner.model, index, m->rate_grad[index], 1, 1.0 / (double)tasks, out);
-    }
-    if (what == CLM_Q_QUERY_LOSS) {
-        read_query_loss(m, out);
-        return CLM_OK;
-    }
-    if (what == CLM_Q_SUPPORT_LOSS) {
-        size_t K = (size_t)m->options.steps;
-        for (size_t k = 0; k < K; k++) {
-            const clm_readout *r = clm_gradient_readout(m, what, k);
-            for (size_t t = 0; r && t < tasks; t++) out[t * K + k] = r->host[t];
-        }
-        return CLM_OK;
-    }
-    const clm_readout *r = clm_gradient_readout(m, what, 0);
-    for (size_t e = 0; e < n; e++) out[e] = r ? r->host[e] : 0;
-    return CLM_OK;
-}
-
-/* ---- the update ---- */
-
-static clm_status mean_of(clm_meta *m, clm_quantity what, double *mean) {
-    size_t n = clm_meta_quantity_size(m, what, 0), tasks = (size_t)m->options.tasks;
-    double *data = clm_calloc(n, sizeof *data);
-    if (!data) return CLM_E_MEMORY;
-    clm_status status = clm_meta_read(m, what, 0, data);
-    *mean = 0;
-    for (size_t t = 0; t < tasks; t++) *mean += data[t * (n / tasks)] / (double)tasks; /* the first of each task */
-    free(data);
-    return status;
-}
-
-clm_status clm_meta_step(clm_meta *m, const clm_batch *batch, clm_meta_report *report) {
-    clm_meta_report r = {0};
-    CLM_TRY(clm_meta_prepare(m));
-    CLM_TRY(clm_gradient_run(m, batch));
-    CLM_TRY(mean_of(m, CLM_Q_SUPPORT_LOSS, &r.support_loss));
-    CLM_TRY(mean_of(m, CLM_Q_QUERY_LOSS, &r.query_loss));
-    CLM_TRY(mean_of(m, CLM_Q_SUPPORT_ACCURACY, &r.support_accuracy));
-    CLM_TRY(mean_of(m, CLM_Q_QUERY_ACCURACY, &r.query_accuracy));
-    CLM_TRY(clm_outer_measure(&m->outer, m->options.tasks, &r.grad_norm));
-    r.lr = clm_optim_rate(&m->options.optim, m->outer.t);
-    if (report) *report = r;
-    if (!isfinite(r.query_loss) || !isfinite(r.support_loss) || !isfinite(r.grad_norm))
-        return clm_fail(
-            CLM_E_NUMERIC,
-            "the meta-step gave a number that is not finite (support loss %g, query loss %g, gradient norm %g); nothing was "
-            "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient",
-            r.support_loss, r.query_loss, r.grad_norm, m->options.inner_lr, r.lr);
-    return clm_outer_update(&m->outer, m->options.tasks);
-}
-
-/* ---- saving ---- */
-
-static clm_dtype stored_type(const clm_meta *m) { return m->device->backend->element_size == 8 ? CLM_F64 : CLM_F32; }
-
-static clm_status save_tensor(clm_meta *m, clm_archive *a, const char *name, clm_tensor *t) {
-    if (!t) return CLM_OK;
-    size_t n = clm_tensor_size(t);
-    clm_shape shape = clm_tensor_shape(t);
-    double *data = clm_calloc(n, sizeof *data);
-    if (!data) return CLM_E_MEMORY;
-    clm_status status = clm_tensor_read_f64(t, data, n);
-    if (status == CLM_OK) status = clm_archive_add(a, name, stored_type(m), &shape, data);
-    free(data);
-    return status;
-}
-
-static clm_status restore_tensor(const clm_archive *a, const char *name, clm_tensor *t, bool write) {
-    if (!t) return CLM_OK;
-    size_t n = clm_tensor_size(t);
-    clm_shape shape = clm_tensor_shape(t);
-    double *data = clm_calloc(n, sizeof *data);
-    if (!data) return CLM_E_MEMORY;
-    clm_status status = clm_archive_read(a, name, &shape, data, n);
-    if (status == CLM_OK && write) status = clm_tensor_write_f64(t, data, n);
-    free(data);
-    return status;
-}
-
-/* What an archive calls parameter or rate i, and its shape there. */
-static void archive_name(const clm_meta *m, bool rate, size_t i, char *name, size_t size, clm_shape *shape) {
-    bool step = rate && m->options.rates == CLM_RATES_PER_STEP;
-    *shape = step ? clm_shape_of(2, m->options.steps, (int)m->inner.n) : clm_model_param(m->inner.model, i)->shape;
-    if (step)
-        snprintf(name, size, "alpha");
-    else
-        snprintf(name, size, "%s.%s", rate ? "alpha" : "param", clm_model_param(m->inner.model, i)->name);
-}
-
-/* Moves every parameter, or every rate, into the archive or out of it; out of it only for show unless `write`. */
-static clm_status exchange(clm_meta *m, clm_archive *to, const clm_archive *from, bool rate, bool write) {
-    for (size_t i = 0; i < m->inner.n; i++) {
-        char name[96];
-        clm_shape shape;
-        size_t n = rate ? clm_meta_rate_size(m, i) : m->param_at[i + 1] - m->param_at[i];
-        if (!n) continue;
-        archive_name(m, rate, i, name, sizeof name, &shape);
-        double *data = clm_calloc(n, sizeof *data);
-        if (!data) return CLM_E_MEMORY;
-        clm_status status;
-        if (to) {
-            status = rate ? clm_meta_get_rate(m, i, data) : clm_meta_get_param(m, i, data);
-            if (status == CLM_OK) status = clm_archive_add(to, name, stored_type(m), &shape, data);
-        } else {
-            status = clm_archive_read(from, name, &shape, data, n);
-            if (status == CLM_OK && write) status = rate ? clm_meta_set_rate(m, i, data) : clm_meta_set_param(m, i, data);
-        }
-        free(data);
-        CLM_TRY(status);
-    }
-    return CLM_OK;
-}
-
-static const char *const optim_names[] = {
-    [CLM_OPTIM_SGD] = "sgd", [CLM_OPTIM_MOMENTUM] = "momentum", [CLM_OPTIM_ADAM] = "adam", [CLM_OPTIM_ADAMW] = "adamw"};
-
-clm_status clm_meta_save(clm_meta *m, clm_archive *archive) {
-    double t = (double)m->outer.t;
-    clm_shape scalar = {0};
-    CLM_TRY(clm_meta_prepare(m));
-    CLM_TRY(exchange(m, archive, NULL, false, false));
-    CLM_TRY(exchange(m, archive, NULL, true, false));
-    CLM_TRY(save_tensor(m, archive, "optim.first", m->outer.first));
-    CLM_TRY(save_tensor(m, archive, "optim.second", m->outer.second));
-    CLM_TRY(clm_archive_set_meta(archive, "optim.kind", optim_names[m->options.optim.kind]));
-    return clm_archive_add(archive, "optim.updates", CLM_I64, &scalar, &t);
-}
-
-clm_status clm_meta_restore(clm_meta *m, const clm_archive *archive) {
-    double t = 0;
-    clm_shape scalar = {0};
-    CLM_TRY(clm_meta_prepare(m));
-    const char *kind = clm_archive_meta(archive, "optim.kind"), *own = optim_names[m->options.optim.kind];
-    if (kind && strcmp(kind, own) != 0)
-        return clm_fail(CLM_E_ARG, "the archive holds the state of optimiser %s; this run uses %s", kind, own);
-    CLM_TRY(clm_archive_read(archive, "optim.updates", &scalar, &t, 1));
-    if (!(t >= 0 && t <= 0x1p53 && t == floor(t)))
-        return clm_fail(CLM_E_FORMAT, "meta: the archive speaks of %g outer updates", t);
-    for (int write = 0; write < 2; write++) { /* everything is looked at before anything is changed */
-        CLM_TRY(exchange(m, NULL, archive, false, write));
-        CLM_TRY(exchange(m, NULL, archive, true, write));
-        CLM_TRY(restore_tensor(archive, "optim.first", m->outer.first, write));
-        CLM_TRY(restore_tensor(archive, "optim.second", m->outer.second, write));
-    }
-    m->outer.t = (uint64_t)t;
-    return CLM_OK;
 }
