@@ -2,7 +2,9 @@
  *
  * A device is an OpenCL device or `host`, the double-precision reference in plain C. A specification is one of
  *   gpu | cpu | accelerator | P:D | part of a platform or device name | type:name | host
- * or several separated by commas, the first that matches winning. Words are compared whole and without regard to case.
+ * or several separated by commas. What uses one device (clm_device_open) takes the first of the list that matches; what uses several
+ * (clm_device_open_all) takes every one. A /N at the end, as in 0:0/2, divides a device into N equal parts that count as devices;
+ * what uses one device takes the whole. Words are compared whole and without regard to case.
  * NULL stands for the environment variable CLMAML_DEVICE and, when that is unset or empty, for the default: the GPU with the
  * most compute, else an accelerator, else a CPU, over all platforms; platforms that fail to open are passed over.
  *
@@ -42,6 +44,10 @@ typedef struct clm_device_info {
 
 /* Opens the device that `spec` names (NULL: environment, then default). Errors: CLM_E_DEVICE with a list of what exists. */
 CLM_API clm_status clm_device_open(clm_device **out, const char *spec);
+/* Opens every device of a list: for each item, the first that it names. Free with clm_device_close_all. Without a comma or parts this is
+ * clm_device_open. Errors: CLM_E_DEVICE for an item that names nothing, or a device that was named before. */
+CLM_API clm_status clm_device_open_all(clm_device ***out, size_t *count, const char *spec);
+CLM_API void clm_device_close_all(clm_device **devices, size_t count);
 /* Closes a device; everything made from it must have been freed. NULL is allowed. */
 CLM_API void clm_device_close(clm_device *device);
 

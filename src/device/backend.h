@@ -91,6 +91,8 @@ clm_status clm_host_open(clm_device **out);
 /* What clm_device_list says of the host reference. */
 void clm_host_describe(clm_device_info *info);
 clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index);
+/* One of `parts` equal parts of the device's compute units, numbered from 0. */
+clm_status clm_opencl_open_part(clm_device **out, int platform_index, int device_index, int part, int parts);
 /* All OpenCL devices; *out is allocated with malloc. No platform at all gives count 0 and CLM_OK. */
 clm_status clm_opencl_list(clm_device_info **out, size_t *count, char *warnings, size_t warnings_size);
 

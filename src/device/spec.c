@@ -1,7 +1,7 @@
 /* Device specifications.
  *
  *     spec        = alternative { "," alternative }
- *     alternative = type | P ":" D | name | type ":" name
+ *     alternative = ( type | P ":" D | name | type ":" name ) [ "/" parts ]
  *     type        = "gpu" | "cpu" | "accelerator" | "host"
  *
  * Types are compared whole, names are any part of a platform's or device's name, neither minds case. Alternatives are tried from
@@ -127,6 +127,16 @@ static bool matches(const clm_device_info *d, slice s) {
     return named(d, s);
 }
 
+int clm_device_spec_parts(const char *text, size_t *length) {
+    size_t digits = 0;
+    int parts;
+    while (digits < *length && isdigit((unsigned char)text[*length - digits - 1])) digits++;
+    if (!digits || digits == *length || text[*length - digits - 1] != '/') return 1;
+    bool good = parse_index((slice){text + *length - digits, digits}, &parts) && parts > 0;
+    *length -= digits + 1;
+    return good ? parts : 0;
+}
+
 /* ---- the answer ---- */
 
 static clm_status fail_none(const char *spec, const clm_device_info *list, size_t count) {
@@ -168,6 +178,7 @@ clm_status clm_device_spec_match(const char *spec, const clm_device_info *list, 
         const char *comma = strchr(at, ',');
         slice s = trimmed((slice){at, comma ? (size_t)(comma - at) : strlen(at)});
         size_t first = *found;
+        clm_device_spec_parts(s.text, &s.length); /* one device is meant: the whole of it */
         for (size_t i = 0; s.length && i < count; i++) {
             if (list[i].available && matches(&list[i], s)) insert(list, i, order, first, found);
         }

@@ -10,6 +10,10 @@
  * that lists what exists. */
 clm_status clm_device_spec_match(const char *spec, const clm_device_info *list, size_t count, size_t *order, size_t *found);
 
+/* The number of parts of an alternative that ends in "/N", 1 without such an ending; 0 when N is no number of parts. *length becomes that
+ * of the rest. */
+int clm_device_spec_parts(const char *text, size_t *length);
+
 /* "gpu", "cpu", "accelerator", "host" */
 const char *clm_device_type_name(clm_device_type type);
 

@@ -11,6 +11,7 @@ static void opencl_close(clm_device *device) {
     if (d->timing_queue) clReleaseCommandQueue(d->timing_queue);
     if (d->queue) clReleaseCommandQueue(d->queue);
     if (d->context) clReleaseContext(d->context);
+    if (d->part) clReleaseDevice(d->id);
     free(d->cache_directory);
     free(d);
 }
@@ -41,6 +42,10 @@ static void get_max_local(clm_cl_device *d) {
 }
 
 clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index) {
+    return clm_opencl_open_part(out, platform_index, device_index, 0, 1);
+}
+
+clm_status clm_opencl_open_part(clm_device **out, int platform_index, int device_index, int part, int parts) {
     *out = NULL;
     clm_cl_device *d = clm_calloc(1, sizeof *d);
     if (!d) return CLM_E_MEMORY;
@@ -49,9 +54,11 @@ clm_status clm_opencl_open(clm_device **out, int platform_index, int device_inde
     cl_int code = CL_SUCCESS;
     base->backend = &opencl_backend;
     CLM_GOTO(clm_cl_find(platform_index, device_index, &d->platform, &d->id));
+    if (parts > 1) CLM_GOTO(clm_cl_divide(d, part, parts));
     CLM_GOTO(clm_cl_describe(d->platform, d->id, &base->info, &d->emulation));
     base->info.platform_index = platform_index;
     base->info.device_index = device_index;
+    if (parts > 1) clm_cl_describe_part(&base->info, part, parts);
     CLM_GOTO(clm_cl_quirks(&base->info, &d->avoid, base->quirks, sizeof base->quirks));
     if (d->avoid & CLM_AVOID_GROUPS) base->info.max_work_group_size = 1;
     get_max_local(d);

@@ -34,6 +34,7 @@ typedef struct clm_cl_device {
     clm_device base; /* first: a clm_device * is a clm_cl_device * */
     cl_platform_id platform;
     cl_device_id id;
+    bool part; /* `id` is a part of a device, released at the end */
     cl_context context;
     cl_command_queue queue;
     cl_command_queue timing_queue; /* with profiling; made when first needed */
@@ -71,6 +72,10 @@ clm_status clm_cl_check(clm_device *d, cl_int code, const char *what, ...) CLM_P
 clm_status clm_cl_find(int platform_index, int device_index, cl_platform_id *platform, cl_device_id *id);
 /* What the device says of itself, or what CLMAML_EMULATE says of it; `emulation` may be NULL. Fails for a bad CLMAML_EMULATE alone. */
 clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation);
+
+/* part.c: replaces d->id by one of `parts` equal parts of it; what a part has of the memory, and its name. */
+clm_status clm_cl_divide(clm_cl_device *d, int part, int parts);
+void clm_cl_describe_part(clm_device_info *info, int part, int parts);
 
 /* memory.c */
 clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out);
