@@ -14,6 +14,8 @@ static const struct {
     {"CLMAML_KERNEL_DIR", "the sources in the library", "kernel sources are read from this directory (development)"},
     {"CLMAML_DUMP_KERNELS", "nothing is written", "every program text for OpenCL is written to this directory (development)"},
     {"CLMAML_EMULATE", "the device as it is", "key=value,..: take OpenCL devices for smaller or other ones (tests, reports)"},
+    {"CLMAML_MAX_LAUNCH_MS", "500 on GPUs and accelerators, no bound on CPUs",
+     "launches that would take longer are cut in pieces; 0: no bound"},
     {"CLMAML_LOG", "no log", "error, info or debug: say on stderr what happens; with :FILE, append it to a file"},
     {"CLMAML_QUIRKS", "those that match the driver", "work-arounds for drivers: none, or +NAME and -NAME with commas"},
     {"CLMAML_PROBE_SECONDS", "30",

@@ -62,6 +62,7 @@ clm_status clm_opencl_open_part(clm_device **out, int platform_index, int device
     CLM_GOTO(clm_cl_quirks(&base->info, &d->avoid, base->quirks, sizeof base->quirks));
     if (d->avoid & CLM_AVOID_GROUPS) base->info.max_work_group_size = 1;
     get_max_local(d);
+    CLM_GOTO(clm_cl_pace_open(d));
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->platform, 0};
     d->context = clCreateContext(properties, 1, &d->id, NULL, NULL, &code);
     CLM_GOTO(clm_cl_check(base, code, "creating a context"));

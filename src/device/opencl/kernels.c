@@ -65,10 +65,12 @@ static clm_status set_args(binding *b) {
     return CLM_OK;
 }
 
-static clm_status check_features(clm_device *d, const clm_launch *launch, const clm_kernel *k) {
+/* What the kernel's text and its use of local memory tell. */
+static clm_status examine(clm_device *d, const clm_launch *launch, clm_kernel *k) {
     const char *text = NULL;
     cl_ulong local = 0;
     CLM_TRY(clm_cl_text(clm_cl(d), launch, &text));
+    clm_cl_pace_kernel(k, launch, text);
     if (clm_emulate_check_source(&clm_cl(d)->emulation, text) != CLM_OK)
         return clm_fail_in(CLM_E_LIMIT, "%s: kernel %s on %s", launch->label, launch->entry, d->info.name);
     clGetKernelWorkGroupInfo(k->kernel, clm_cl(d)->id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
@@ -111,8 +113,8 @@ clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out
     CLM_GOTO(clm_cl_check(d, code, "%s: creating kernel %s of %s", launch->label, launch->entry,
                           launch->file ? launch->file : "generated source"));
     CLM_GOTO(set_args(&(binding){.device = d, .launch = launch, .kernel = k->kernel}));
-    CLM_GOTO(check_features(d, launch, k));
     CLM_GOTO(choose_sizes(d, launch, k));
+    CLM_GOTO(examine(d, launch, k));
     *out = k;
     return CLM_OK;
 out:
@@ -135,22 +137,25 @@ void clm_cl_queued(clm_cl_device *d) {
     clFlush(d->queue); /* a failure shows at the next command */
 }
 
-static clm_status enqueue_on(clm_device *d, cl_command_queue queue, const clm_kernel *k, cl_event *event) {
+clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm_kernel *k, const size_t offset[3],
+                                const size_t global[3], cl_event *event) {
     cl_int code = clm_cl_emulated_lack(d, CLM_FAIL_AT_LAUNCH);
-    if (code == CL_SUCCESS) code = clEnqueueNDRangeKernel(queue, k->kernel, 3, NULL, k->global, k->local, 0, NULL, event);
+    if (code == CL_SUCCESS) code = clEnqueueNDRangeKernel(queue, k->kernel, 3, offset, global, k->local, 0, NULL, event);
     return clm_cl_check(d, code, "%s: launching kernel %s with global size %zu x %zu x %zu, local size %zu x %zu x %zu", k->label,
-                        k->entry, k->global[0], k->global[1], k->global[2], k->local[0], k->local[1], k->local[2]);
+                        k->entry, global[0], global[1], global[2], k->local[0], k->local[1], k->local[2]);
 }
 
 clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel) {
-    CLM_TRY(enqueue_on(d, clm_cl(d)->queue, kernel, NULL));
+    if (clm_cl(d)->pace.launch > 0) return clm_cl_enqueue_paced(d, kernel);
+    CLM_TRY(clm_cl_enqueue_range(d, clm_cl(d)->queue, kernel, NULL, kernel->global, NULL));
     clm_cl_queued(clm_cl(d));
     return CLM_OK;
 }
 
 clm_status clm_cl_finish(clm_device *d) {
-    clm_cl(d)->unflushed = 0;
+    double start = clm_clock();
     cl_int code = clFinish(clm_cl(d)->queue);
+    clm_cl_idle(clm_cl(d), start);
     if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "waiting for queued work");
 }
@@ -171,9 +176,10 @@ clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds) {
         CLM_TRY(clm_cl_check(d, code, "creating a command queue with profiling"));
     }
     CLM_TRY(clm_cl_finish(d)); /* the two queues know nothing of each other */
+    if (clm_cl_must_cut(cl, kernel)) return clm_cl_time_pieces(d, cl->timing_queue, kernel, seconds);
     cl_event event = NULL;
     double start = clm_clock();
-    CLM_TRY(enqueue_on(d, cl->timing_queue, kernel, &event));
+    CLM_TRY(clm_cl_enqueue_range(d, cl->timing_queue, kernel, NULL, kernel->global, &event));
     code = clFinish(cl->timing_queue);
     double waited = clm_clock() - start;
     double measured = code == CL_SUCCESS ? event_seconds(event) : 0.0;

@@ -1,6 +1,7 @@
 /* Device memory: one buffer an allocation. Transfers wait, copies and fills are queued. */
 #include <stdlib.h>
 
+#include "base/files.h"
 #include "base/memory.h"
 #include "device/opencl/opencl.h"
 
@@ -99,14 +100,18 @@ static clm_status check_range(clm_device *d, const clm_mem *mem, const char *wha
 }
 
 static clm_status write_floats(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *data) {
+    double start = clm_clock();
     cl_int code = clEnqueueWriteBuffer(clm_cl(d)->queue, mem->buffer, CL_TRUE, offset * sizeof(cl_float),
                                        count * sizeof(cl_float), data, 0, NULL, NULL);
+    clm_cl_idle(clm_cl(d), start);
     return clm_cl_check(d, code, "writing %zu numbers", count);
 }
 
 static clm_status read_floats(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data) {
+    double start = clm_clock();
     cl_int code = clEnqueueReadBuffer(clm_cl(d)->queue, mem->buffer, CL_TRUE, offset * sizeof(cl_float), count * sizeof(cl_float),
                                       data, 0, NULL, NULL);
+    clm_cl_idle(clm_cl(d), start);
     if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "reading %zu numbers", count);
 }

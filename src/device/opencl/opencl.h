@@ -30,6 +30,16 @@ typedef struct clm_cl_program {
     char suffix[24];
 } clm_cl_program;
 
+/* Bounds on launches and queued work; seconds. pace.c */
+typedef struct clm_cl_pace {
+    double launch, queued;     /* the most a launch, all queued work may take; launch 0: no bounds */
+    double rate;               /* operations a second, by a careful guess */
+    double factor;             /* by which work took longer than guessed */
+    double waiting, unflushed; /* queued and perhaps not done; queued and not flushed */
+    double work, since;        /* operations queued since the queue was empty; when that was */
+    size_t pieces, waits;      /* for tests: pieces of launches queued, waits to keep the queue short */
+} clm_cl_pace;
+
 typedef struct clm_cl_device {
     clm_device base; /* first: a clm_device * is a clm_cl_device * */
     cl_platform_id platform;
@@ -42,6 +52,7 @@ typedef struct clm_cl_device {
     clm_emulation emulation;
     unsigned avoid; /* CLM_AVOID_..: what this driver does wrong */
     unsigned unflushed;
+    clm_cl_pace pace;
     clm_cl_source *sources;
     size_t source_count, source_capacity;
     clm_cl_program *programs;
@@ -58,6 +69,10 @@ struct clm_kernel {
     cl_kernel kernel;
     size_t global[3], local[3];
     char label[96], entry[64];
+    /* pace.c */
+    double work, seconds; /* operations, or what stands for them; measured */
+    unsigned measured;    /* times */
+    bool divisible;       /* may be launched in pieces */
 };
 
 static inline clm_cl_device *clm_cl(clm_device *d) { return (clm_cl_device *)d; }
@@ -95,6 +110,20 @@ clm_status clm_cl_finish(clm_device *d);
 clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds);
 /* After each queued command: flushes now and then, so that the device starts early and watchdogs see short batches. */
 void clm_cl_queued(clm_cl_device *d);
+/* The part of a kernel's global size that begins at `offset` (NULL: 0); `event` may be NULL. */
+clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm_kernel *k, const size_t offset[3],
+                                const size_t global[3], cl_event *event);
+
+/* pace.c */
+clm_status clm_cl_pace_open(clm_cl_device *d); /* by the kind of device, or CLMAML_MAX_LAUNCH_MS */
+/* What pacing has to know of a new kernel; its sizes are chosen. */
+void clm_cl_pace_kernel(clm_kernel *k, const clm_launch *launch, const char *text);
+/* Queues a kernel within the bounds: in pieces and after a wait, where it must be. */
+clm_status clm_cl_enqueue_paced(clm_device *d, clm_kernel *k);
+bool clm_cl_must_cut(const clm_cl_device *d, const clm_kernel *k);
+clm_status clm_cl_time_pieces(clm_device *d, cl_command_queue queue, clm_kernel *k, double *seconds); /* waits */
+/* After every wait, which began at `start` (clm_clock): nothing is queued any more. */
+void clm_cl_idle(clm_cl_device *d, double start);
 
 /* programs.c: the program a launch needs, built at most once per device and text. Owned by the device. */
 clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, const clm_cl_program **out);

@@ -1,0 +1,86 @@
+/* Opening and listing: the default, the environment, a machine without drivers. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "support/launch.h"
+
+START_TEST(list_ends_with_host) {
+    clm_device_info *list = NULL;
+    size_t count = 0, chosen = 0;
+    char warnings[256];
+    CLM_TEST_OK(clm_device_list(&list, &count, warnings, sizeof warnings));
+    ck_assert_uint_ge(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_int_eq(list[i].type == CLM_DEVICE_HOST, i == count - 1);
+        chosen += list[i].chosen;
+        ck_assert(*list[i].name != 0);
+    }
+    ck_assert_uint_eq(chosen, 1);
+    clm_device *d = clm_test_open_opencl();
+    for (size_t i = 0; i < count; i++) {
+        bool same = list[i].platform_index == d->info.platform_index && list[i].device_index == d->info.device_index;
+        ck_assert_int_eq(list[i].chosen, same);
+    }
+    ck_assert_str_eq(clm_device_get_info(d)->name, d->info.name);
+    clm_device_close(d);
+    clm_device_list_free(list);
+    clm_device_list_free(NULL);
+}
+END_TEST
+
+START_TEST(environment_names_the_device) {
+    clm_device *d = NULL;
+    setenv("CLMAML_DEVICE", "host", 1);
+    CLM_TEST_OK(clm_device_open(&d, NULL));
+    ck_assert_int_eq(d->info.type, CLM_DEVICE_HOST);
+    clm_device_close(d);
+    setenv("CLMAML_DEVICE", "warp drive", 1);
+    ck_assert_int_eq(clm_device_open(&d, NULL), CLM_E_DEVICE);
+    ck_assert_ptr_null(d);
+    CLM_TEST_SAYS("CLMAML_DEVICE");
+    CLM_TEST_SAYS("warp drive");
+    CLM_TEST_SAYS("host");
+    CLM_TEST_OK(clm_device_open(&d, "host")); /* what is asked for goes before the environment */
+    clm_device_close(d);
+}
+END_TEST
+
+/* Before anything in this process has asked the loader, which reads the variables once. */
+START_TEST(without_a_driver_there_is_the_host) {
+    setenv("OCL_ICD_VENDORS", clm_test_cache, 1);
+    setenv("OCL_ICD_FILENAMES", "", 1);
+    unsetenv("CLMAML_DEVICE");
+    clm_device_info *list = NULL;
+    size_t count = 0;
+    CLM_TEST_OK(clm_device_list(&list, &count, NULL, 0));
+    ck_assert_uint_eq(count, 1);
+    ck_assert_int_eq(list[0].type, CLM_DEVICE_HOST);
+    ck_assert(!list[0].chosen);
+    clm_device_list_free(list);
+    clm_device *d = NULL;
+    ck_assert_int_eq(clm_device_open(&d, NULL), CLM_E_DEVICE);
+    CLM_TEST_SAYS("no OpenCL device");
+    ck_assert_int_eq(clm_device_open(&d, "gpu"), CLM_E_DEVICE);
+    CLM_TEST_OK(clm_device_open(&d, "gpu,host"));
+    clm_device_close(d);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("opening");
+    TCase *tcase = tcase_create("opening");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_checked_fixture(tcase, clm_test_enter_cache, clm_test_leave_cache);
+    tcase_add_test(tcase, list_ends_with_host);
+    tcase_add_test(tcase, environment_names_the_device);
+    tcase_add_test(tcase, without_a_driver_there_is_the_host);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
