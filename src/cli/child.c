@@ -1,6 +1,7 @@
 /* The program in a process of its own: started afresh rather than forked, because drivers and their threads do not survive a fork.
  *
- * A child is given up when it has said nothing for too long. A process that hangs inside the operating system's own driver cannot even
+ * A child is given up when it has said nothing for too long, counted in the moments that were waited: while both processes are stopped,
+ * no time passes. A process that hangs inside the operating system's own driver cannot even
  * be killed; then it is left behind. A driver may start processes that keep the pipe open: the child's end counts, not the pipe's. */
 #include <errno.h>
 #include <fcntl.h>
@@ -134,12 +135,12 @@ clm_status cli_child_run(const cli_child *child, cli_child_end *end) {
         return cli_fail(CLM_E_IO, "cannot start a process: %s", strerror(error));
     }
     reader r = {.fd = ends[0]};
-    double heard = cli_clock();
+    double silence = 0;
     while (!end->hung && gone == 0) {
-        if (listen_once(&r, child)) heard = cli_clock();
+        silence = listen_once(&r, child) ? 0 : silence + 1e-3 * TICK_MS;
         gone = waitpid(pid, &state, WNOHANG);
         if (gone < 0 && errno == EINTR) gone = 0;
-        end->hung = gone == 0 && child->patience > 0 && cli_clock() - heard > child->patience;
+        end->hung = gone == 0 && child->patience > 0 && silence > child->patience;
     }
     if (end->hung) give_up(pid);
     while (r.fd >= 0 && listen_once(&r, child)) {}

@@ -138,7 +138,7 @@ static void print_text(const inventory *found, bool verbose) {
     if (found->device_count <= 1)
         explain_absence(found);
     else if (!any_chosen(found->devices, found->device_count) && getenv("CLMAML_DEVICE"))
-        cli_note("CLMAML_DEVICE is \"%s\", which matches none of these", getenv("CLMAML_DEVICE"));
+        cli_note("CLMAML_DEVICE is \"%s\", which matches none of these, or one that does not open", getenv("CLMAML_DEVICE"));
     for (size_t i = 0; i < found->driver_count; i++) {
         const cli_driver *d = &found->drivers[i];
         if (d->suspect) cli_note("OpenCL driver %s%s: %s", d->path, d->left_out ? " is left out" : "", d->verdict);
@@ -146,11 +146,25 @@ static void print_text(const inventory *found, bool verbose) {
     if (found->warnings[0] && verbose) cli_note("%s", found->warnings);
 }
 
+/* The mark goes to the device that a command would get: one that does not open is passed over. */
+static void mark_chosen(inventory *found) {
+    clm_device *device = NULL;
+    int platform = -2, index = -2;
+    if (clm_device_open(&device, NULL) == CLM_OK) {
+        platform = clm_device_get_info(device)->platform_index;
+        index = clm_device_get_info(device)->device_index;
+    }
+    clm_device_close(device);
+    for (size_t i = 0; i < found->device_count; i++)
+        found->devices[i].chosen = found->devices[i].platform_index == platform && found->devices[i].device_index == index;
+}
+
 static int run_devices(cli_args *args) {
     const devices_settings *s = args->settings;
     inventory found = {0};
     clm_status status = cli_drivers_try(&found.drivers, &found.driver_count);
     if (status == CLM_OK) status = clm_device_list(&found.devices, &found.device_count, found.warnings, sizeof found.warnings);
+    if (status == CLM_OK) mark_chosen(&found);
     if (status == CLM_OK && s->json) status = print_json(&found);
     if (status == CLM_OK && !s->json) print_text(&found, s->verbose);
     clm_device_list_free(found.devices);
