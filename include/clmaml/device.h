@@ -71,6 +71,21 @@ CLM_API size_t clm_device_kernels_built(const clm_device *device);
  * CLMAML_QUIRKS changes it. */
 CLM_API const char *clm_device_quirks(const clm_device *device);
 
+/* Libraries that compete with our kernels where they are installed. They are found when the program runs: beside this library or the
+ * program, in ../lib, or where the system looks. */
+typedef struct clm_library_info {
+    char name[16];    /* "CLBlast" */
+    bool usable;      /* found, and not switched off */
+    char version[32]; /* "" when it does not say */
+    char path[256];   /* where it was found */
+    char reason[256]; /* why it is not usable; "" when it is */
+} clm_library_info;
+/* The library with this index, from 0; false past the end. None is usable on the host reference. */
+CLM_API bool clm_device_library_at(clm_device *device, size_t index, clm_library_info *out);
+/* Runs a small case on the device: CLM_E_DEVICE when it fails or its result is wrong. *error (may be NULL) is the relative error. The
+ * first time builds the library's kernels, which may take half a minute. */
+CLM_API clm_status clm_device_library_check(clm_device *device, size_t index, double *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -30,6 +30,32 @@ typedef struct clm_arg {
     double f;
 } clm_arg;
 
+/* Libraries beside our kernels. A launch that calls one has a clm_library_call instead of a kernel's text, and these memory arguments:
+ *
+ * CLM_LIBRARY_CLBLAST: c, a, b. C[m, n] = A[m, k] B[k, n] in row-major order, `batch` products for each of `tasks` tasks beginning with
+ * first_task. A matrix begins at its argument's offset + task * task_stride + matrix.offset + index in the batch * matrix.stride;
+ * strides of 0 share a and b. With a task_stride of its own, a matrix is memory that holds these tasks alone.
+ *
+ * CLM_LIBRARY_CLFFT: planes, and memory of the same size for in between. Transforms `batch` planes [rows, columns] of pairs
+ * (real, imaginary) in place; the inverse includes the factor 1 / (rows columns). Both offsets are multiples of
+ * info.base_alignment_bits. */
+typedef enum clm_library { CLM_LIBRARY_NONE, CLM_LIBRARY_CLBLAST, CLM_LIBRARY_CLFFT, CLM_LIBRARY_COUNT } clm_library;
+
+typedef struct clm_matrix {
+    int ld; /* elements from row to row, as stored */
+    size_t offset, stride, task_stride;
+    bool transposed; /* stored with rows and columns exchanged */
+} clm_matrix;
+
+typedef struct clm_library_call {
+    clm_library library;
+    int batch;
+    int tasks, first_task, m, n, k;
+    clm_matrix c, a, b;
+    int rows, columns;
+    bool inverse;
+} clm_library_call;
+
 typedef struct clm_launch {
     char label[96]; /* the operation, for errors and profiles */
     /* OpenCL */
@@ -41,10 +67,14 @@ typedef struct clm_launch {
     /* host: runs the launch; the arguments' memory is reached with clm_host_data */
     void (*host)(const struct clm_launch *launch);
     const void *context; /* for host; must stay valid */
+    /* OpenCL, instead of file, source and entry */
+    clm_library_call call;
     clm_arg args[CLM_MAX_ARGS];
     int n_args;
     double flops, bytes; /* for reports; 0: not counted */
 } clm_launch;
+
+enum { CLM_CLBLAST_VALUES = 10 };
 
 typedef struct clm_backend {
     size_t element_size; /* 4 or 8 */
@@ -67,6 +97,10 @@ typedef struct clm_backend {
     clm_status (*finish)(clm_device *d);
     /* Runs one launch alone and times it, waiting: for doctor and profiles. Seconds. */
     clm_status (*time)(clm_device *d, clm_kernel *kernel, double *seconds);
+    /* Can launches call this library here? *info (may be NULL) receives what is known of it in any case. NULL: there are none. */
+    bool (*library)(clm_device *d, clm_library library, clm_library_info *info);
+    /* Replaces the parameters of CLBlast's kernel on this device: CLM_CLBLAST_VALUES numbers in the order of src/device/opencl/gemm.c. */
+    clm_status (*clblast_set)(clm_device *d, const int *values);
     /* A hash of all that results of tuning depend on: device, driver, platform, kernel sources. NULL: nothing is to be tuned. */
     uint64_t (*signature)(clm_device *d);
 } clm_backend;
@@ -81,8 +115,12 @@ struct clm_device {
     bool (*choose)(void *user, const struct clm_lower *l, int32_t y, struct clm_choice *choice);
     void *choose_user;
     struct clm_tune_memory *tune;
+    signed char library_state[CLM_LIBRARY_COUNT]; /* 1: its results were right, -1: it cannot be used, 0: not tried */
     void (*tune_free)(clm_device *d); /* NULL: nothing to free */
 };
+
+/* Can launches call this library here, and was a small case of it right? Tried once. */
+bool clm_library_good(clm_device *d, clm_library library);
 
 /* The memory of a host-device argument. */
 double *clm_host_data(const clm_mem *mem);

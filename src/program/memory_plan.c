@@ -11,6 +11,12 @@
 
 enum { ALIGN = 32, MOST_BUFFERS = 64 }; /* elements: 128 bytes of floats, a cache line or two */
 
+/* Of all offsets: libraries get parts of buffers as buffers (backend.h), and these begin where the device allows. */
+static size_t alignment(const clm_program *p) {
+    const size_t device = p->device->info.base_alignment_bits / 8 / p->device->backend->element_size;
+    return device > ALIGN ? device : ALIGN;
+}
+
 static void touch(clm_program *p, clm_value v, int unit, bool write) {
     clm_home *h = &p->homes[p->homes[v].root];
     if (write && h->first < 0) h->first = unit;
@@ -63,6 +69,7 @@ static size_t lowest_gap(const clm_program *p, const item *items, size_t placed,
 }
 
 clm_status clm_program_plan_memory(clm_program *p) {
+    const size_t align = alignment(p);
     size_t n = 0, most = p->device->info.max_allocation / p->device->backend->element_size;
     item *items = clm_calloc(p->count + 1, sizeof *items);
     const clm_home **clash = clm_calloc(p->count + 1, sizeof *clash);
@@ -78,7 +85,7 @@ clm_status clm_program_plan_memory(clm_program *p) {
         clm_home *h = &p->homes[v];
         if (!h->live || !h->materialized || h->root != (clm_value)v || h->tensor >= 0 || h->first < 0) continue;
         h->place = CLM_PLACE_WORKSPACE;
-        h->size = (clm_program_elements(p, (clm_value)v) + ALIGN - 1) / ALIGN * ALIGN;
+        h->size = (clm_program_elements(p, (clm_value)v) + align - 1) / align * align;
         items[n++] = (item){(clm_value)v, h->size};
     }
     qsort(items, n, sizeof *items, by_size);

@@ -292,6 +292,7 @@ static void describe_step(const clm_program *p, const clm_stage *s, clm_launch *
                            .source = s->source,
                            .entry = s->spec.entry,
                            .defines = s->spec.defines,
+                           .call = s->spec.call,
                            .flops = s->spec.flops,
                            .bytes = s->spec.bytes};
     snprintf(launch->label, sizeof launch->label, "%s%s", u->fused ? "fused " : "", clm_op_of(&p->nodes[s->node])->name);

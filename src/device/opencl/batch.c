@@ -124,8 +124,9 @@ clm_status clm_cl_build(clm_device *device, const clm_launch *launches, size_t c
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
         const char *text = NULL, *defines = launches[i].defines ? launches[i].defines : "";
-        CLM_TRY(clm_cl_text(d, &launches[i], &text));
-        bool known = clm_cl_program_find(d, text, defines) != NULL;
+        bool known = launches[i].call.library != CLM_LIBRARY_NONE; /* nothing to build */
+        if (!known) CLM_TRY(clm_cl_text(d, &launches[i], &text));
+        known = known || clm_cl_program_find(d, text, defines) != NULL;
         for (size_t k = 0; k < n && !known; k++) known = !strcmp(members[k].text, text) && !strcmp(members[k].defines, defines);
         if (!known) {
             members[n++] = clm_cl_member_of(text, defines);

@@ -2,11 +2,12 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "device/opencl/opencl.h"
+#include "device/opencl/libraries.h"
 
 static void opencl_close(clm_device *device) {
     clm_cl_device *d = clm_cl(device);
     if (d->queue) clFinish(d->queue);
+    clm_cl_libraries_detach(d);
     clm_cl_programs_free(d);
     if (d->timing_queue) clReleaseCommandQueue(d->timing_queue);
     if (d->queue) clReleaseCommandQueue(d->queue);
@@ -30,6 +31,8 @@ static const clm_backend opencl_backend = {.element_size = sizeof(cl_float),
                                            .enqueue = clm_cl_enqueue,
                                            .finish = clm_cl_finish,
                                            .time = clm_cl_time,
+                                           .library = clm_cl_library_usable,
+                                           .clblast_set = clm_cl_clblast_set,
                                            .signature = clm_cl_signature};
 
 /* The limit of each of the first three dimensions. */

@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "device/opencl/libraries.h"
 #include "device/opencl/local.h"
 #include "device/opencl/opencl.h"
 
@@ -97,8 +98,21 @@ static clm_status choose_sizes(clm_device *d, const clm_launch *launch, clm_kern
                : clm_fail_in(CLM_E_LIMIT, "%s: kernel %s on %s", launch->label, launch->entry, d->info.name);
 }
 
+static clm_status make_call(clm_device *d, const clm_launch *launch, clm_kernel **out) {
+    clm_kernel *k = clm_calloc(1, sizeof *k);
+    if (!k) return CLM_E_MEMORY;
+    snprintf(k->label, sizeof k->label, "%s", launch->label);
+    clm_status status = clm_cl_call_make(d, launch, &k->call);
+    if (status == CLM_OK)
+        *out = k;
+    else
+        free(k);
+    return status;
+}
+
 clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out) {
     *out = NULL;
+    if (launch->call.library != CLM_LIBRARY_NONE) return make_call(d, launch, out);
     const clm_cl_program *program = NULL;
     char name[128];
     CLM_TRY(clm_cl_program_get(clm_cl(d), launch, &program));
@@ -126,6 +140,7 @@ void clm_cl_release(clm_device *d, clm_kernel *kernel) {
     (void)d;
     if (!kernel) return;
     if (kernel->kernel) clReleaseKernel(kernel->kernel);
+    clm_cl_call_free(kernel->call);
     free(kernel);
 }
 
@@ -146,8 +161,12 @@ clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm
 }
 
 clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel) {
-    if (clm_cl(d)->pace.launch > 0) return clm_cl_enqueue_paced(d, kernel);
-    CLM_TRY(clm_cl_enqueue_range(d, clm_cl(d)->queue, kernel, NULL, kernel->global, NULL));
+    if (kernel->call)
+        CLM_TRY(clm_cl_call_enqueue(d, clm_cl(d)->queue, kernel->call, kernel->label));
+    else if (clm_cl(d)->pace.launch > 0)
+        return clm_cl_enqueue_paced(d, kernel);
+    else
+        CLM_TRY(clm_cl_enqueue_range(d, clm_cl(d)->queue, kernel, NULL, kernel->global, NULL));
     clm_cl_queued(clm_cl(d));
     return CLM_OK;
 }
@@ -168,9 +187,20 @@ static double event_seconds(cl_event event) {
     return end > start ? 1e-9 * (double)(end - start) : 0.0;
 }
 
+/* A call of a library may queue several kernels. */
+static clm_status time_call(clm_device *d, clm_kernel *kernel, double *seconds) {
+    CLM_TRY(clm_cl_finish(d));
+    double start = clm_clock();
+    CLM_TRY(clm_cl_enqueue(d, kernel));
+    CLM_TRY(clm_cl_finish(d));
+    *seconds = clm_clock() - start;
+    return CLM_OK;
+}
+
 clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds) {
     clm_cl_device *cl = clm_cl(d);
     cl_int code = CL_SUCCESS;
+    if (kernel->call) return time_call(d, kernel, seconds);
     if (!cl->timing_queue) {
         cl->timing_queue = clCreateCommandQueue(cl->context, cl->id, CL_QUEUE_PROFILING_ENABLE, &code);
         CLM_TRY(clm_cl_check(d, code, "creating a command queue with profiling"));

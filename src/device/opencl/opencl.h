@@ -58,6 +58,9 @@ typedef struct clm_cl_device {
     clm_cl_program *programs;
     size_t program_count, program_capacity;
     char *cache_directory; /* of program binaries; NULL: none */
+    clm_library_info libraries[CLM_LIBRARY_COUNT]; /* libraries.h; no name: not looked for yet */
+    struct clm_cl_plan *plans;
+    size_t plan_count, plan_capacity;
 } clm_cl_device;
 
 struct clm_mem {
@@ -67,6 +70,7 @@ struct clm_mem {
 
 struct clm_kernel {
     cl_kernel kernel;
+    struct clm_cl_call *call; /* instead of a kernel */
     size_t global[3], local[3];
     char label[96], entry[64];
     /* pace.c */
