@@ -9,6 +9,17 @@
 #define ROW_TILES ((OW + TILE_X - 1) / TILE_X)
 #define RUNS ((ROW_TILES + RUN - 1) / RUN)
 
+/* Adds all input channels at one position of the filter. X(t): the tile's pixel t. */
+#define ADD_CHANNELS                                                                                                   \
+    for (int c = 0; c < CIG; c++, xp++, wp += CO) {                                                                    \
+        vec wv[NV];                                                                                                    \
+        _Pragma("unroll") for (int v = 0; v < NV; v++) wv[v] = LOAD(wp + v * VEC);                                     \
+        _Pragma("unroll") for (int t = 0; t < TILE; t++) {                                                             \
+            const vec xv = (vec)(X(t));                                                                                \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) sum[t][v] += xv * wv[v];                                    \
+        }                                                                                                              \
+    }
+
 __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
     const int co = (int)get_global_id(0) * NV * VEC, item = (int)get_global_id(1), task = (int)get_global_id(2);
     const int row = item / RUNS, run = item - row * RUNS; /* a row of tiles, and where in it */
@@ -42,26 +53,27 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
 #define X(t) xp[image[t] * (H * W * CI)]
 #else
                 __global const float *xp = xs + (size_t)(n0 * H + iy) * W * CI;
+                const int first = ox * SW - PW + kx * DW;
+#if UW == 1
+                if (first >= 0 && first + (TILE_X - 1) * SW < W) { /* the tile is inside */
+                    xp += first * CI;
+#define X(t) xp[image[(t) / TILE_X] * (H * W * CI) + (t) % TILE_X * (SW * CI)]
+                    ADD_CHANNELS
+#undef X
+                    continue;
+                }
+#endif
                 int at[TILE_X], inside[TILE_X]; /* inside: all bits, or none */
 #pragma unroll
                 for (int j = 0; j < TILE_X; j++) {
-                    const int sx = (ox + j) * SW - PW + kx * DW, ix = sx / UW;
+                    const int sx = first + j * SW, ix = sx / UW;
                     inside[j] = -(sx >= 0 && ix < W && ix * UW == sx);
                     at[j] = (ix * CI) & inside[j];
                 }
 #define X(t) as_float(as_int(xp[image[(t) / TILE_X] * (H * W * CI) + at[(t) % TILE_X]]) & inside[(t) % TILE_X])
 #endif
-                for (int c = 0; c < CIG; c++, xp++, wp += CO) {
-                    vec wv[NV];
-#pragma unroll
-                    for (int v = 0; v < NV; v++) wv[v] = LOAD(wp + v * VEC);
-#pragma unroll
-                    for (int t = 0; t < TILE; t++) {
-                        const vec xv = (vec)(X(t));
-#pragma unroll
-                        for (int v = 0; v < NV; v++) sum[t][v] += xv * wv[v];
-                    }
-                }
+                ADD_CHANNELS
+#undef X
             }
         }
 #pragma unroll

@@ -1,8 +1,8 @@
 /* Adjoint of the convolution in its filter: w[ky, kx, ci, co] = sum over n, oy, ox of x[n, iy, ix, ci] y[n, oy, ox, co].
  *
- * A work-item makes TILES x TILE_M input channels by NV vectors of VEC output channels of one filter position. Pixels come in chunks of
- * CHUNK_N images by CHUNK_Y rows, few enough to stay in the nearest cache while the tiles pass over them; a chunk's sums are
- * accumulated in registers and then added to the totals, which also keeps rounding errors small. */
+ * A work-item makes TILES x TILE_M input channels by NV vectors of VEC output channels of TAPS neighbouring filter positions. Pixels come
+ * in chunks of CHUNK_N images by CHUNK_Y rows, few enough to stay in the nearest cache while taps and tiles pass over them; a chunk's
+ * sums are accumulated in registers and then added to the totals, which also keeps rounding errors small. */
 #define CIG (CI / GROUPS)
 #define COG (CO / GROUPS)
 #define BLOCK (TILES * TILE_M)
@@ -14,63 +14,67 @@
 
 __kernel void conv2d_bwd_filter(OUT(w), IN(x), IN(y), const int tasks) {
     const int co = (int)get_global_id(0) * NV * VEC, item = (int)get_global_id(1), task = (int)get_global_id(2);
-    const int k = item / BLOCKS, c0 = (item - k * BLOCKS) * BLOCK;
-    if (co >= CO || k >= KH * KW || task >= tasks) return;
+    const int k0 = item / BLOCKS * TAPS, c0 = (item - item / BLOCKS * BLOCKS) * BLOCK, taps = min(TAPS, KH * KW - k0);
+    if (co >= CO || k0 >= KH * KW || task >= tasks) return;
     __global const float *xs = PTR(x, task) + co / COG * CIG;
     __global const float *ys = PTR(y, task) + co;
-    const int ky = k / KW, kx = k - ky * KW;
-    const int y0 = FIRST(ky, SH, PH, DH), y1 = LAST(ky, SH, PH, DH, H, OH);
-    const int x0 = FIRST(kx, SW, PW, DW), x1 = LAST(kx, SW, PW, DW, W, OW);
 
-    vec total[TILES][TILE_M][NV];
+    vec total[TAPS][TILES][TILE_M][NV];
+    for (int tap = 0; tap < TAPS; tap++)
+        for (int tile = 0; tile < TILES; tile++)
 #pragma unroll
-    for (int tile = 0; tile < TILES; tile++)
+            for (int m = 0; m < TILE_M; m++)
 #pragma unroll
-        for (int m = 0; m < TILE_M; m++)
-#pragma unroll
-            for (int v = 0; v < NV; v++) total[tile][m][v] = (vec)(0.0f);
+                for (int v = 0; v < NV; v++) total[tap][tile][m][v] = (vec)(0.0f);
 
     for (int n0 = 0; n0 < N; n0 += CHUNK_N)
-        for (int from = y0; from < y1; from += CHUNK_Y)
-            for (int tile = 0; tile < TILES; tile++) {
-                int channel[TILE_M]; /* a tile past the last channel repeats that one and does not store it */
+        for (int from = 0; from < OH; from += CHUNK_Y)
+            for (int tap = 0; tap < taps; tap++) {
+                const int ky = (k0 + tap) / KW, kx = k0 + tap - ky * KW;
+                const int y0 = max(from, FIRST(ky, SH, PH, DH)), y1 = min(from + CHUNK_Y, LAST(ky, SH, PH, DH, H, OH));
+                const int x0 = FIRST(kx, SW, PW, DW), x1 = LAST(kx, SW, PW, DW, W, OW);
+                for (int tile = 0; tile < TILES; tile++) {
+                    int channel[TILE_M]; /* a tile past the last channel repeats that one and does not store it */
 #pragma unroll
-                for (int m = 0; m < TILE_M; m++)
-                    channel[m] = CIG % BLOCK == 0 ? c0 + tile * TILE_M + m : min(c0 + tile * TILE_M + m, CIG - 1);
-                vec sum[TILE_M][NV];
+                    for (int m = 0; m < TILE_M; m++)
+                        channel[m] = CIG % BLOCK == 0 ? c0 + tile * TILE_M + m : min(c0 + tile * TILE_M + m, CIG - 1);
+                    vec sum[TILE_M][NV];
 #pragma unroll
-                for (int m = 0; m < TILE_M; m++)
+                    for (int m = 0; m < TILE_M; m++)
 #pragma unroll
-                    for (int v = 0; v < NV; v++) sum[m][v] = (vec)(0.0f);
+                        for (int v = 0; v < NV; v++) sum[m][v] = (vec)(0.0f);
 
-                for (int n = n0; n < min(n0 + CHUNK_N, N); n++)
-                    for (int oy = from; oy < min(from + CHUNK_Y, y1); oy++) {
-                        __global const float *xp = xs + ((size_t)(n * H + oy * SH - PH + ky * DH) * W + kx * DW - PW) * CI;
-                        __global const float *yp = ys + (size_t)(n * OH + oy) * OW * CO;
-                        for (int ox = x0; ox < x1; ox++) {
-                            vec yv[NV];
+                    for (int n = n0; n < min(n0 + CHUNK_N, N); n++)
+                        for (int oy = y0; oy < y1; oy++) {
+                            __global const float *xp = xs + ((size_t)(n * H + oy * SH - PH + ky * DH) * W + kx * DW - PW) * CI;
+                            __global const float *yp = ys + (size_t)(n * OH + oy) * OW * CO;
+                            for (int ox = x0; ox < x1; ox++) {
+                                vec yv[NV];
 #pragma unroll
-                            for (int v = 0; v < NV; v++) yv[v] = LOAD(yp + (size_t)ox * CO + v * VEC);
+                                for (int v = 0; v < NV; v++) yv[v] = LOAD(yp + (size_t)ox * CO + v * VEC);
 #pragma unroll
-                            for (int m = 0; m < TILE_M; m++) {
-                                const vec xv = (vec)(xp[ox * SW * CI + channel[m]]);
+                                for (int m = 0; m < TILE_M; m++) {
+                                    const vec xv = (vec)(xp[ox * SW * CI + channel[m]]);
 #pragma unroll
-                                for (int v = 0; v < NV; v++) sum[m][v] += xv * yv[v];
+                                    for (int v = 0; v < NV; v++) sum[m][v] += xv * yv[v];
+                                }
                             }
                         }
-                    }
 #pragma unroll
-                for (int m = 0; m < TILE_M; m++)
+                    for (int m = 0; m < TILE_M; m++)
 #pragma unroll
-                    for (int v = 0; v < NV; v++) total[tile][m][v] += sum[m][v];
+                        for (int v = 0; v < NV; v++) total[tap][tile][m][v] += sum[m][v];
+                }
             }
 
-    for (int tile = 0; tile < TILES; tile++)
+    for (int tap = 0; tap < taps; tap++)
+        for (int tile = 0; tile < TILES; tile++)
 #pragma unroll
-        for (int m = 0; m < TILE_M; m++) {
-            const int c = c0 + tile * TILE_M + m;
-            if (CIG % BLOCK != 0 && c >= CIG) continue;
+            for (int m = 0; m < TILE_M; m++) {
+                const int c = c0 + tile * TILE_M + m;
+                if (CIG % BLOCK != 0 && c >= CIG) continue;
 #pragma unroll
-            for (int v = 0; v < NV; v++) STORE(total[tile][m][v], PTR(w, task) + (size_t)(k * CIG + c) * CO + co + v * VEC);
-        }
+                for (int v = 0; v < NV; v++)
+                    STORE(total[tap][tile][m][v], PTR(w, task) + (size_t)((k0 + tap) * CIG + c) * CO + co + v * VEC);
+            }
 }

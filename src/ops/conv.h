@@ -5,6 +5,7 @@
 #include "ops/op.h"
 
 struct clm_lower;
+struct clm_launch_spec;
 
 /* Per group, turned by half a turn with its two channel axes swapped: w [kh, kw, ci/g, co] -> [kh, kw, co/g, ci]. Its own
  * inverse. */
@@ -25,6 +26,8 @@ double clm_conv_flops(const clm_conv_geometry *c);
 
 /* Geometry of node y of the operations above. */
 clm_conv_geometry clm_conv_geometry_at(const struct clm_lower *l, clm_value y);
+/* -DN=.. -DH=.. and so on: the fields above in capitals. */
+void clm_conv_define(struct clm_launch_spec *spec, const clm_conv_geometry *c);
 clm_status clm_flip_filter_lower(struct clm_lower *l, clm_value y);
 
 #endif

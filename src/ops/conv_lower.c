@@ -5,6 +5,8 @@
  * channels. A tile is rated by the time of one step of its inner loop (multiply-adds, loads, or the latency of a multiply-add,
  * whichever is longest) over the useful work in it; the best tile that fits is taken.
  */
+#include <string.h>
+
 #include "ops/choice.h"
 #include "ops/conv.h"
 #include "ops/tile.h"
@@ -13,9 +15,15 @@ enum {
     CPU_LATENCY = 8,  /* multiply-adds in flight that hide their latency */
     CPU_ITEMS = 32,   /* work-items for every compute unit that even out the load */
     THIN_LINE = 4096, /* floats of private memory */
-    CHUNK = 64,       /* pixels between additions to the totals */
+    CHUNK = 8192,     /* floats of images between additions to the totals: they stay in the nearest cache, */
+    CHUNK_MOST = 256, /* and so many pixels at most: it keeps rounding errors small */
     GPU_WIDTH = 4,    /* channels of a lane */
-    GPU_ACCUMULATORS = 8
+    GPU_ACCUMULATORS = 8,
+    TILES_MOST = 24,
+    PIXELS_MOST = 8,
+    LONG_ITEMS = 4, /* likewise, where an item is long */
+    TOTALS = 8192,  /* floats of private memory for sums */
+    CACHE = 1 << 20 /* bytes that stay in a core's own cache */
 };
 
 typedef struct tile {
@@ -43,33 +51,61 @@ static int accumulators_for(const clm_lower *l) {
     return clm_lower_device(l)->float_vector_width >= 16 ? 28 : 12;
 }
 
-/* Time of a step of the inner loop, `rows` scalars by `nv` vectors, over the accumulators in it. Vectors come from a farther
- * cache than scalars do, and every row is a stream of its own. */
-static double step_cost(int rows, int nv) {
-    double time = most(most(rows * nv, rows + nv), CPU_LATENCY);
-    return (time + 1.5 * nv + 0.5 * rows) / (rows * nv);
+/* What tiles are sought for. */
+typedef struct tile_search {
+    int channels;         /* output channels of a group */
+    int rows, rows_least; /* images or input channels */
+    int pixels;           /* of a row; 1: tiles are not to extend along it */
+    double far;           /* price of loading a vector: 1.5 from a farther cache, 0.5 from the nearest one */
+} tile_search;
+
+/* Time of a step of the inner loop over the accumulators in it, with the work wasted by a tile that sticks out, whose rows are no
+ * longer at constant distances either. Every row is a stream of its own; pixels at the border are masked. */
+static double tile_cost(const clm_lower *l, const tile_search *s, const tile *t) {
+    const int rows = t->rows * t->rows_x, nv = t->nv;
+    const double step = most(most(rows * nv, rows + nv), CPU_LATENCY) + s->far * nv + 0.5 * rows;
+    double cost = step / (rows * nv) * (over(s->rows, t->rows) * t->rows) / s->rows * (s->rows % t->rows == 0 ? 1.0 : 1.6);
+    if (t->rows_x > 1) cost *= (t->rows > 1 ? 1.25 : 1.1) * (over(s->pixels, t->rows_x) * t->rows_x) / s->pixels;
+    return !is_cpu(l) && nv > 1 ? 2 * cost : cost; /* lanes on neighbouring channels load together */
 }
 
-/* The tile for `channels` output channels of a group and `rows` images or input channels, of which at least `rows_least` are
- * taken. */
-static tile tile_for(const clm_lower *l, int channels, int rows, int rows_least) {
-    tile best = {.v = width_for(l, channels), .nv = 1, .rows = rows_least, .rows_x = 1};
-    const int vectors = channels / best.v, room = accumulators_for(l);
-    double best_cost = 1e30;
-    for (int nv = 1; nv <= (is_cpu(l) ? vectors : 1); nv++)
-        for (int r = rows_least; r <= rows && vectors % nv == 0 && r * nv <= room; r++) {
-            /* A tile that sticks out wastes work, and its rows are no longer at constant distances. */
-            double cost = step_cost(r, nv) * (over(rows, r) * r) / rows * (rows % r == 0 ? 1.0 : 1.3);
-            if (cost < best_cost) {
-                best_cost = cost;
-                best.nv = nv;
-                best.rows = r;
+/* Keeps the TILES_MOST cheapest, the cheapest first. */
+static int rank_tile(tile *tiles, double *costs, int n, const tile *t, double cost) {
+    int at = n < TILES_MOST ? n++ : TILES_MOST - 1;
+    if (at == n - 1 && tiles[at].v && costs[at] <= cost) return n;
+    for (; at > 0 && costs[at - 1] > cost; at--) {
+        tiles[at] = tiles[at - 1];
+        costs[at] = costs[at - 1];
+    }
+    tiles[at] = *t;
+    costs[at] = cost;
+    return n;
+}
+
+/* The best tiles, best first; returns how many. */
+static int tiles_for(const clm_lower *l, const tile_search *s, tile tiles[TILES_MOST]) {
+    const int v = width_for(l, s->channels), vectors = s->channels / v, room = accumulators_for(l);
+    double costs[TILES_MOST];
+    int n = 0;
+    memset(tiles, 0, TILES_MOST * sizeof *tiles);
+    for (int nv = 1; nv <= vectors; nv++)
+        for (int r = s->rows_least; r <= s->rows && vectors % nv == 0; r++)
+            for (int x = 1; x <= least(s->pixels, PIXELS_MOST); x++) {
+                const tile t = {.v = v, .nv = nv, .rows = r, .rows_x = x};
+                const bool smallest = r == s->rows_least && nv * x == 1; /* there is always one */
+                if (r * nv * x <= room || smallest) n = rank_tile(tiles, costs, n, &t, tile_cost(l, s, &t));
             }
-        }
-    return best;
+    return n;
 }
 
-static void define_geometry(clm_launch_spec *spec, const clm_conv_geometry *c) {
+/* Adds a candidate that is not there yet. */
+static void offer(clm_candidate *out, int *n, clm_candidate c) {
+    for (int i = 0; i < *n; i++)
+        if (!memcmp(&out[i], &c, sizeof c)) return;
+    if (*n < CLM_CANDIDATES_MOST) out[(*n)++] = c;
+}
+
+void clm_conv_define(clm_launch_spec *spec, const clm_conv_geometry *c) {
     const struct {
         const char *name;
         int value;
@@ -109,28 +145,30 @@ static clm_status launch(clm_lower *l, clm_value y, clm_launch_spec *spec) {
 
 enum { D_NV, D_ROWS, D_X, D_RUN }; /* a candidate's values */
 
-/* Few images: neighbouring pixels fill the tile. Their number divides the row. */
-static int pixels_for(const clm_lower *l, int row, int each) {
-    int pixels = 1;
-    for (int p = 2; p <= 8 && p * each <= accumulators_for(l); p++)
-        if (row % p == 0) pixels = p;
-    return pixels;
+/* How many tiles along a row an item makes: as long as some dozens of work-items are left for every compute unit. */
+static int run_for(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int tasks) {
+    const double units = most(1, (int)clm_lower_device(l)->compute_units);
+    const int columns = c->co / (t->v * t->nv), lines = over(c->n, t->rows) * c->oh, row_tiles = over(c->ow, t->rows_x);
+    int run = is_cpu(l) ? row_tiles : 1;
+    while (run > 1 && (double)columns * lines * over(row_tiles, run) * tasks < CPU_ITEMS * units) run = over(run, 2);
+    return run;
 }
 
 static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
-    const int tasks = clm_lower_tasks(l, y), compute_units = most(1, (int)clm_lower_device(l)->compute_units);
-    tile t = tile_for(l, c.co / c.groups, c.n, 1);
-    if (is_cpu(l) && t.rows * t.nv < 5) t.rows_x = pixels_for(l, c.ow, t.rows * t.nv);
-    const int columns = c.co / (t.v * t.nv), lines = over(c.n, t.rows) * c.oh, row_tiles = over(c.ow, t.rows_x);
-    int run = 1;
-    if (is_cpu(l)) {
-        /* A run along the row, as long as some dozens of work-items are left for every compute unit. */
-        run = row_tiles;
-        while (run > 1 && (double)columns * lines * over(row_tiles, run) * tasks < CPU_ITEMS * compute_units) run = over(run, 2);
-    }
-    out[0] = (clm_candidate){{t.nv, t.rows, t.rows_x, run}};
-    return 1;
+    const int tasks = clm_lower_tasks(l, y);
+    const tile_search search = {c.co / c.groups, c.n, 1, c.ow, 1.5};
+    tile t[TILES_MOST];
+    int n = 0;
+    const int count = tiles_for(l, &search, t);
+    for (int i = 0; i < count; i++)
+        offer(out, &n, (clm_candidate){{t[i].nv, t[i].rows, t[i].rows_x, run_for(l, &c, &t[i], tasks)}});
+    for (int i = 0; i < least(count, 2); i++)
+        for (int run = over(c.ow, t[i].rows_x); is_cpu(l); run = over(run, 2)) {
+            offer(out, &n, (clm_candidate){{t[i].nv, t[i].rows, t[i].rows_x, run}});
+            if (run == 1) break;
+        }
+    return n;
 }
 
 static clm_status direct_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
@@ -139,7 +177,7 @@ static clm_status direct_lower(clm_lower *l, clm_value y, const clm_candidate *c
     const int tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
     const int columns = c.co / (v * p[D_NV]), lines = over(c.n, p[D_ROWS]) * c.oh, runs = over(over(c.ow, p[D_X]), p[D_RUN]);
     clm_launch_spec spec = {.file = "conv2d.cl", .entry = "conv2d", .flops = clm_conv_flops(&c) * tasks};
-    define_geometry(&spec, &c);
+    clm_conv_define(&spec, &c);
     clm_spec_define(&spec, "VEC", v);
     clm_spec_define(&spec, "NV", p[D_NV]);
     clm_spec_define(&spec, "TILE_N", p[D_ROWS]);
@@ -157,15 +195,18 @@ const clm_impl clm_impl_conv2d_direct = {.name = "direct",
 
 /* ---- adjoint in the filter ---- */
 
-enum { F_NV, F_ROWS, F_TILES };
+enum { F_NV, F_ROWS, F_TILES, F_TAPS, T_FILTER_ROWS = 1 };
+
+/* Pixels of a chunk. A function of the shapes alone: it decides the order of sums. */
+static int chunk_for(const clm_conv_geometry *c) { return least(CHUNK_MOST, most(16, CHUNK / ((c->ci + c->co) / c->groups))); }
 
 static clm_launch_spec filter_spec(clm_lower *l, const clm_conv_geometry *c, int nv, const char *file, const char *entry,
                                    int tasks) {
     clm_launch_spec spec = {.file = file, .entry = entry, .flops = clm_conv_flops(c) * tasks};
-    define_geometry(&spec, c);
+    clm_conv_define(&spec, c);
     clm_spec_define(&spec, "VEC", width_for(l, c->co / c->groups));
     clm_spec_define(&spec, "NV", nv);
-    clm_spec_define(&spec, "CHUNK_Y", least(c->oh, most(1, CHUNK / c->ow)));
+    clm_spec_define(&spec, "CHUNK_Y", least(c->oh, most(1, chunk_for(c) / c->ow)));
     return spec;
 }
 
@@ -176,39 +217,78 @@ static bool thin_applicable(const clm_lower *l, clm_value y) {
     return is_cpu(l) && cig <= 4 && c.kw > 1 && c.kw * cig <= accumulators_for(l) && line <= THIN_LINE;
 }
 
+/* Bytes of a task's images. */
+static double image_bytes(const clm_conv_geometry *c) {
+    return 4.0 * c->n * ((double)c->h * c->w * c->ci + (double)c->oh * c->ow * c->co);
+}
+
+/* All rows of the filter at once read the images once, but make fewer items: a few have to do where reading takes long. */
 static int thin_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
-    const int rows = c.kw * (c.ci / c.groups);
-    out[0] = (clm_candidate){{tile_for(l, c.co / c.groups, rows, rows).nv}};
-    return 1;
+    const int rows = c.kw * (c.ci / c.groups), tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
+    const int enough = (image_bytes(&c) > CACHE ? 2 : LONG_ITEMS) * most(1, (int)clm_lower_device(l)->compute_units);
+    const tile_search search = {c.co / c.groups, rows, rows, 1, 0.5};
+    tile t[TILES_MOST];
+    int n = 0;
+    const int count = tiles_for(l, &search, t);
+    for (int i = 0; i < count; i++) offer(out, &n, (clm_candidate){{t[i].nv, c.co / (v * t[i].nv) * tasks >= enough ? c.kh : 1}});
+    for (int i = 0; i < count; i++)
+        for (int k = 1; k <= c.kh; k++) offer(out, &n, (clm_candidate){{t[i].nv, k}});
+    return n;
 }
 
 static clm_status thin_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
-    const int tasks = clm_lower_tasks(l, y), nv = candidate->value[F_NV], v = width_for(l, c.co / c.groups);
-    clm_launch_spec spec = filter_spec(l, &c, nv, "conv2d_bwd_filter_thin.cl", "conv2d_bwd_filter_thin", tasks);
-    set_sizes(l, &spec, c.co / (v * nv), c.kh, tasks);
+    const int32_t *p = candidate->value;
+    const int tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
+    clm_launch_spec spec = filter_spec(l, &c, p[F_NV], "conv2d_bwd_filter_thin.cl", "conv2d_bwd_filter_thin", tasks);
+    clm_spec_define(&spec, "FILTER_ROWS", p[T_FILTER_ROWS]);
+    set_sizes(l, &spec, c.co / (v * p[F_NV]), over(c.kh, p[T_FILTER_ROWS]), tasks);
     return launch(l, y, &spec);
 }
 
 const clm_impl clm_impl_conv2d_bwd_filter_thin = {.name = "thin",
-                                                  .parameters = "nv",
+                                                  .parameters = "nv taps_y",
                                                   .applicable = thin_applicable,
                                                   .preferred = clm_impl_always,
                                                   .candidates = thin_candidates,
                                                   .lower = thin_lower};
 
+/* How many tiles of input channels an item makes, one after the other on the same pixels, for `taps` positions of the filter. */
+static int filter_tiles(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int taps, int tasks) {
+    const double enough = (taps > 1 ? LONG_ITEMS : CPU_ITEMS / 4) * most(1, (int)clm_lower_device(l)->compute_units);
+    const int cig = c->ci / c->groups, columns = c->co / (t->v * t->nv), positions = over(c->kh * c->kw, taps);
+    int tiles = is_cpu(l) ? over(cig, t->rows) : 1;
+    while (tiles > 1 && ((double)columns * positions * over(cig, tiles * t->rows) * tasks < enough ||
+                         taps * tiles * t->rows * t->nv * t->v > TOTALS))
+        tiles = over(tiles, 2);
+    return tiles;
+}
+
+/* Positions of the filter that an item makes: a row of them where images are too large for the caches to keep them in between. */
+static int filter_taps(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int tasks) {
+    const double units = most(1, (int)clm_lower_device(l)->compute_units);
+    const double items = (double)(c->co / (t->v * t->nv)) * c->kh * tasks;
+    return is_cpu(l) && image_bytes(c) > CACHE && items >= LONG_ITEMS * units ? c->kw : 1;
+}
+
 static int filter_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
-    const int tasks = clm_lower_tasks(l, y), compute_units = most(1, (int)clm_lower_device(l)->compute_units);
-    const int cig = c.ci / c.groups;
-    const tile t = tile_for(l, c.co / c.groups, cig, 1);
-    const int columns = c.co / (t.v * t.nv);
-    int tiles = is_cpu(l) ? over(cig, t.rows) : 1;
-    while (tiles > 1 && (double)columns * c.kh * c.kw * over(cig, tiles * t.rows) * tasks < CPU_ITEMS / 4 * compute_units)
-        tiles = over(tiles, 2);
-    out[0] = (clm_candidate){{t.nv, t.rows, tiles}};
-    return 1;
+    const int tasks = clm_lower_tasks(l, y), cig = c.ci / c.groups;
+    const tile_search search = {c.co / c.groups, cig, 1, 1, 0.5};
+    tile t[TILES_MOST];
+    int n = 0;
+    const int count = tiles_for(l, &search, t), preferred = filter_taps(l, &c, &t[0], tasks);
+    const int taps[] = {preferred, 1, c.kw, c.kh * c.kw};
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < (is_cpu(l) ? 4 : 1); k++)
+            offer(out, &n, (clm_candidate){{t[i].nv, t[i].rows, filter_tiles(l, &c, &t[i], taps[k], tasks), taps[k]}});
+    for (int i = 0; i < least(count, 2); i++)
+        for (int tiles = over(cig, t[i].rows); is_cpu(l); tiles = over(tiles, 2)) {
+            offer(out, &n, (clm_candidate){{t[i].nv, t[i].rows, tiles, 1}});
+            if (tiles == 1) break;
+        }
+    return n;
 }
 
 static clm_status filter_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
@@ -218,13 +298,14 @@ static clm_status filter_lower(clm_lower *l, clm_value y, const clm_candidate *c
     clm_launch_spec spec = filter_spec(l, &c, p[F_NV], "conv2d_bwd_filter.cl", "conv2d_bwd_filter", tasks);
     clm_spec_define(&spec, "TILE_M", p[F_ROWS]);
     clm_spec_define(&spec, "TILES", p[F_TILES]);
-    clm_spec_define(&spec, "CHUNK_N", least(c.n, most(1, CHUNK / (c.ow * c.oh))));
-    set_sizes(l, &spec, c.co / (v * p[F_NV]), c.kh * c.kw * over(cig, p[F_TILES] * p[F_ROWS]), tasks);
+    clm_spec_define(&spec, "TAPS", p[F_TAPS]);
+    clm_spec_define(&spec, "CHUNK_N", least(c.n, most(1, chunk_for(&c) / (c.ow * c.oh))));
+    set_sizes(l, &spec, c.co / (v * p[F_NV]), over(c.kh * c.kw, p[F_TAPS]) * over(cig, p[F_TILES] * p[F_ROWS]), tasks);
     return launch(l, y, &spec);
 }
 
 const clm_impl clm_impl_conv2d_bwd_filter_direct = {.name = "direct",
-                                                    .parameters = "nv rows tiles",
+                                                    .parameters = "nv rows tiles taps",
                                                     .preferred = clm_impl_always,
                                                     .candidates = filter_candidates,
                                                     .lower = filter_lower};

@@ -74,6 +74,7 @@ static char *path_of(const struct clm_tune_memory *m, uint64_t hash) {
 static bool entry_parse(const json_t *from, const char *implementation, clm_tune_entry *e) {
     const json_t *values = json_object_get(from, "values");
     e->tasks = (int)json_integer_value(json_object_get(from, "tasks"));
+    e->tried = (int)json_integer_value(json_object_get(from, "tried"));
     e->seconds = json_number_value(json_object_get(from, "seconds"));
     e->default_seconds = json_number_value(json_object_get(from, "default_seconds"));
     snprintf(e->implementation, sizeof e->implementation, "%s", implementation);
@@ -108,8 +109,8 @@ static clm_status record_write(const clm_device *d, const char *path, const char
         const clm_tune_entry *e = &r->entry[i];
         json_t *values = json_array();
         for (size_t k = 0; k < CLM_TUNE_VALUES; k++) json_array_append_new(values, json_integer(e->value[k]));
-        json_array_append_new(choices, json_pack("{s:i, s:o, s:f, s:f}", "tasks", e->tasks, "values", values, "seconds",
-                                                 e->seconds, "default_seconds", e->default_seconds));
+        json_array_append_new(choices, json_pack("{s:i, s:o, s:i, s:f, s:f}", "tasks", e->tasks, "values", values, "tried",
+                                                 e->tried, "seconds", e->seconds, "default_seconds", e->default_seconds));
     }
     json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "format", FORMAT, "device", d->info.name, "driver", d->info.driver,
                              "operation", key, "implementation", r->entry[0].implementation, "choices", choices);

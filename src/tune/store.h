@@ -17,6 +17,7 @@ typedef struct clm_tune_entry {
     int tasks; /* rounded up */
     int32_t value[CLM_TUNE_VALUES];
     double seconds, default_seconds; /* as measured */
+    int tried;                       /* candidates; 0: nothing was measured, the default is kept so that it stays */
 } clm_tune_entry;
 
 /* 1, 2, 4, 8, ..: the numbers of tasks that are told apart. */

@@ -1,0 +1,55 @@
+/* Tuning: measures, on a device, the implementations of the heavy operations (convolutions and matrix products) of programs, and
+ * keeps the fastest in the cache directory, where programs that are created later find them.
+ *
+ * A candidate is first run on random numbers and compared, element by element with the default and in samples with sums in double
+ * precision; one whose error is more than 5 times that of the direct implementation, or that fails in any other way, is dropped. What
+ * is left is timed, and taken if it is at least 2 % faster than the default.
+ *
+ * Results are kept for the device with its driver, the library's kernels, the operation with its shapes and attributes, and the number
+ * of tasks rounded up to a power of two. A program of another number of tasks takes the parameters of the nearest one.
+ *
+ * Which implementation computes an operation shows in the last bits of results. The choice is the same for all numbers of tasks, and
+ * is made again only when asked for, so runs repeat and resume bit by bit until then.
+ */
+#ifndef CLMAML_TUNE_H
+#define CLMAML_TUNE_H
+
+#include "program.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What was found for one operation. Texts are valid during the call. */
+typedef struct clm_tune_line {
+    const char *operation;    /* "conv2d [5, 14, 14, 64]* [3, 3, 64, 64]* -> ..", * meaning per task */
+    int tasks, uses;          /* of the task axis; in the programs */
+    const char *default_text; /* "direct nv=4 rows=5 x=1 run=14" */
+    const char *best_text;
+    double default_seconds, best_seconds; /* of one launch for all tasks */
+    double flops;                         /* of it */
+    int candidates, tried, failed;        /* offered; run; dropped because wrong or not to be built */
+    bool known;                           /* from an earlier tuning: nothing was measured */
+} clm_tune_line;
+
+typedef struct clm_tune_options {
+    int version;   /* CLM_TUNE_OPTIONS_VERSION */
+    double budget; /* seconds in all; what takes most of the arithmetic gets most of it. 0: no limit */
+    bool again;    /* measure what is known already */
+    bool careful;  /* keep what is stored, the implementation of other numbers of tasks included: for tuning on the way */
+    void (*progress)(void *user, const clm_tune_line *line); /* may be NULL */
+    void *user;
+} clm_tune_options;
+#define CLM_TUNE_OPTIONS_VERSION 1
+#define CLM_TUNE_OPTIONS_INIT \
+    { CLM_TUNE_OPTIONS_VERSION, 0.0, false, false, NULL, NULL }
+
+/* Tunes every heavy operation of these programs, which must be of one device; they are not changed: programs created afterwards
+ * profit. *changed (may be NULL): how many operations have a choice now that they had not. CLM_E_STATE when results cannot be kept
+ * (CLMAML_NO_CACHE, the host reference). */
+CLM_API clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_tune_options *options, size_t *changed);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,46 @@
+/* Inside the tuner: problem.c builds and runs one operation alone, reference.c says what its elements should be, measure.c finds the
+ * best choice, tune.c goes through programs. */
+#ifndef CLM_TUNE_INTERNAL_H
+#define CLM_TUNE_INTERNAL_H
+
+#include "clmaml/tune.h"
+#include "ops/choice.h"
+#include "program/internal.h"
+#include "tune/store.h"
+
+/* An operation with its shapes and tasks, out of any graph. */
+typedef struct clm_problem {
+    clm_node node, in[2];
+    int tasks; /* 1 when the result is shared */
+    int uses;
+    double flops;
+} clm_problem;
+
+/* The operation alone on a device, with numbers. */
+typedef struct clm_bench {
+    clm_device *device;
+    const clm_problem *problem;
+    clm_tensor *tensor[3]; /* operands, result */
+    float *data[3];        /* operands, result last read */
+    float *base;           /* a result that was found right, or NULL */
+    clm_choice list[CLM_CHOICES_MOST];
+    int count, index; /* choices; the one to be lowered */
+    char key[512];
+} clm_bench;
+
+/* `numbers` false: only what choices there are. */
+clm_status clm_bench_open(clm_bench *b, clm_device *device, const clm_problem *problem, bool numbers);
+void clm_bench_close(clm_bench *b);
+/* A prepared program that computes the result by choice `index`. */
+clm_status clm_bench_program(clm_bench *b, int index, clm_program **out);
+/* Runs it on a result full of NaN and reads that. */
+clm_status clm_bench_run(clm_bench *b, clm_program *program);
+
+/* Element `at` of task `task` of the result, summed in double precision. */
+double clm_problem_element(const clm_problem *p, const float *a, const float *b, int task, size_t at);
+
+/* Measures choices for about `seconds` (at least the default one), and fills in the line and the entry to be kept. `only`: choices of
+ * this implementation alone, or NULL. */
+clm_status clm_bench_measure(clm_bench *b, const char *only, double seconds, clm_tune_line *line, clm_tune_entry *best);
+
+#endif

@@ -1,0 +1,164 @@
+/* Tuning of programs: collects their heavy operations, measures those that are not known, and keeps what was found. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "ops/op.h"
+#include "tune/internal.h"
+
+typedef struct collection {
+    clm_problem *problems;
+    size_t count, capacity;
+} collection;
+
+/* ---- the operations of programs ---- */
+
+static bool same_node(const clm_node *a, const clm_node *b) {
+    return a->op == b->op && a->per_task == b->per_task && clm_shape_equal(&a->shape, &b->shape) &&
+           memcmp(a->attr.i, b->attr.i, sizeof a->attr.i) == 0;
+}
+
+/* Of operands only shape and task axis count. */
+static bool same_operand(const clm_node *a, const clm_node *b) {
+    return a->per_task == b->per_task && clm_shape_equal(&a->shape, &b->shape);
+}
+
+static clm_status add_problem(collection *c, const clm_program *p, clm_value v, double flops) {
+    clm_problem problem = {.node = p->nodes[v], .uses = 1, .flops = flops};
+    problem.tasks = problem.node.per_task ? p->tasks : 1;
+    for (int i = 0; i < 2; i++) problem.in[i] = p->nodes[problem.node.in[i]];
+    for (size_t i = 0; i < c->count; i++) {
+        clm_problem *known = &c->problems[i];
+        if (known->tasks != problem.tasks || !same_node(&known->node, &problem.node) ||
+            !same_operand(&known->in[0], &problem.in[0]) || !same_operand(&known->in[1], &problem.in[1]))
+            continue;
+        known->uses++;
+        return CLM_OK;
+    }
+    CLM_TRY(clm_grow(&c->problems, &c->capacity, c->count + 1, sizeof *c->problems));
+    c->problems[c->count++] = problem;
+    return CLM_OK;
+}
+
+static clm_status collect(collection *c, const clm_program *p) {
+    for (size_t i = 0; i < p->n_units; i++) {
+        const clm_value v = p->units[i].out[0];
+        if (p->units[i].fused || !clm_choice_exists(p->nodes[v].op)) continue;
+        double flops = 0;
+        for (size_t k = 0; k < p->n_steps; k++)
+            if (p->steps[k].unit == (int)i) flops += p->steps[k].spec.flops;
+        CLM_TRY(add_problem(c, p, v, flops));
+    }
+    return CLM_OK;
+}
+
+static int heaviest_first(const void *a, const void *b) {
+    const clm_problem *p = a, *q = b;
+    const double x = p->flops * p->uses, y = q->flops * q->uses;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* ---- one of them ---- */
+
+/* The choice that an entry stands for. */
+static bool known_choice(const clm_bench *b, const clm_tune_entry *e, clm_choice *choice) {
+    for (int i = 0; i < b->count; i++) {
+        *choice = b->list[i];
+        if (!strcmp(choice->impl->name, e->implementation) && !memcmp(choice->candidate.value, e->value, sizeof e->value))
+            return true;
+    }
+    return false;
+}
+
+/* The default choice as an entry: what was not measured must not change when it is measured in the middle of a run. */
+static void default_entry(const clm_bench *b, clm_tune_entry *e) {
+    *e = (clm_tune_entry){.tasks = b->problem->tasks};
+    snprintf(e->implementation, sizeof e->implementation, "%s", b->list[0].impl->name);
+    memcpy(e->value, b->list[0].candidate.value, sizeof e->value);
+}
+
+/* Finds the choice for one operation and keeps it; `seconds` 0: the default one, unmeasured. */
+static clm_status settle(clm_bench *b, const clm_tune_options *o, double seconds, const char *only, clm_tune_line *line,
+                         clm_tune_entry *entry) {
+    if (seconds > 0)
+        CLM_TRY(clm_bench_measure(b, only[0] ? only : NULL, seconds, line, entry));
+    else
+        default_entry(b, entry);
+    return clm_tune_keep(b->device, b->key, entry, !o->careful);
+}
+
+static clm_status tune_one(clm_device *device, const clm_problem *problem, const clm_tune_options *o, double seconds,
+                           size_t *changed) {
+    clm_bench *b = clm_calloc(1, sizeof *b);
+    clm_tune_entry entry;
+    clm_choice best;
+    clm_status status = CLM_OK;
+    char default_text[128], best_text[128], only[sizeof entry.implementation] = "";
+    if (!b) return CLM_E_MEMORY;
+    CLM_GOTO(clm_bench_open(b, device, problem, seconds > 0));
+    clm_tune_line line = {
+        .operation = b->key, .tasks = problem->tasks, .uses = problem->uses, .flops = problem->flops, .candidates = b->count};
+    const bool some = clm_tune_find(device, b->key, problem->tasks, &entry);
+    const bool measured = some && (entry.tried > 0 || o->careful) && entry.tasks == clm_tune_tasks(problem->tasks);
+    line.known = !o->again && measured && known_choice(b, &entry, &best);
+    if (!line.known) {
+        if (some && o->careful) memcpy(only, entry.implementation, sizeof only);
+        CLM_GOTO(settle(b, o, seconds, only, &line, &entry));
+        if (!known_choice(b, &entry, &best)) best = b->list[0];
+        ++*changed;
+    }
+    line.default_seconds = entry.default_seconds;
+    line.best_seconds = entry.seconds;
+    line.default_text = clm_choice_text(&b->list[0], default_text, sizeof default_text);
+    line.best_text = clm_choice_text(&best, best_text, sizeof best_text);
+    if (o->progress) o->progress(o->user, &line);
+out:
+    clm_bench_close(b);
+    free(b);
+    return status;
+}
+
+/* ---- all of them ---- */
+
+/* Shares what is left of the budget by arithmetic, but for a part that all get alike: small operations are often far from their best. */
+static double share_of(const collection *c, size_t at, double left) {
+    double rest = 0;
+    for (size_t i = at; i < c->count; i++) rest += c->problems[i].flops * c->problems[i].uses;
+    const double part = rest > 0 ? c->problems[at].flops * c->problems[at].uses / rest : 0;
+    return left * (0.7 * part + 0.3 / (double)(c->count - at));
+}
+
+clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_tune_options *options, size_t *changed) {
+    const clm_tune_options defaults = CLM_TUNE_OPTIONS_INIT, *o = options ? options : &defaults;
+    const double until = clm_clock() + (o->budget > 0 ? o->budget : INFINITY);
+    collection c = {0};
+    size_t new_choices = 0;
+    clm_status status = CLM_OK;
+    if (changed) *changed = 0;
+    if (o->version != CLM_TUNE_OPTIONS_VERSION)
+        return clm_fail(CLM_E_ARG, "tune: options of version %d; initialise them with CLM_TUNE_OPTIONS_INIT", o->version);
+    if (n == 0) return CLM_OK;
+    clm_device *device = programs[0]->device;
+    if (!clm_tune_store_enabled(device))
+        return clm_fail(CLM_E_STATE,
+                        "tune: results cannot be kept for %s: it is the host reference, or CLMAML_NO_CACHE is set, or "
+                        "there is no cache directory",
+                        device->info.name);
+    for (size_t i = 0; i < n; i++) CLM_GOTO(collect(&c, programs[i]));
+    if (c.count) qsort(c.problems, c.count, sizeof *c.problems, heaviest_first);
+    for (size_t i = 0; i < c.count; i++) {
+        const double left = until - clm_clock();
+        if (left <= 0 && !o->careful) break;
+        const clm_status tuned = tune_one(device, &c.problems[i], o, left > 0 ? share_of(&c, i, left) : 0, &new_choices);
+        /* One that fails keeps its default; the others can still gain. */
+        if (tuned != CLM_OK) clm_log_write(CLM_LOG_INFO, "tune: %s", clm_last_error());
+        if (tuned == CLM_E_IO) CLM_GOTO(tuned);
+    }
+out:
+    free(c.problems);
+    if (changed) *changed = new_choices;
+    return status;
+}
