@@ -4,10 +4,17 @@
 
 /* X(OPERATION, row): row clm_impl_<row> serves CLM_OP_<OPERATION>. A row may serve several operations. */
 #define CLM_IMPL_LIST(X)                           \
+    X(CONV2D, conv2d_clfft)                        \
+    X(CONV2D, conv2d_clblast)                      \
     X(CONV2D, conv2d_direct)                       \
+    X(CONV2D_BWD_DATA, conv2d_clfft)               \
+    X(CONV2D_BWD_DATA, conv2d_clblast)             \
     X(CONV2D_BWD_DATA, conv2d_direct)              \
+    X(CONV2D_BWD_FILTER, conv2d_clfft)             \
+    X(CONV2D_BWD_FILTER, conv2d_clblast)           \
     X(CONV2D_BWD_FILTER, conv2d_bwd_filter_thin)   \
     X(CONV2D_BWD_FILTER, conv2d_bwd_filter_direct) \
+    X(MATMUL, matmul_clblast)                      \
     X(MATMUL, matmul_direct)
 
 #endif

@@ -5,14 +5,11 @@
  * product, so b without leading axes only occurs where a is transposed. Bilinear; adjoints are products again:
  *   dA = dY B^T    dB = A^T dY    each summed over the leading axes that the operand lacks. */
 #include "ops/choice.h"
+#include "ops/matmul.h"
 #include "ops/op.h"
 #include "ops/tile.h"
 
-typedef struct sizes {
-    int m, n, k, batch;
-    int a_batch, b_batch; /* elements from one matrix to the next; 0: one for all */
-    bool ta, tb;
-} sizes;
+typedef clm_matmul_sizes sizes;
 
 static sizes sizes_of(const clm_node *y, const clm_shape *a, const clm_shape *b) {
     const int r = y->shape.rank;
@@ -157,14 +154,14 @@ static int vector_for(const clm_lower *l, const sizes *s) {
 
 enum { P_ROWS, P_COLUMNS, P_STRIP }; /* a candidate's values */
 
-static sizes sizes_at(const clm_lower *l, clm_value y) {
+clm_matmul_sizes clm_matmul_sizes_at(const clm_lower *l, clm_value y) {
     const clm_graph *g = clm_lower_graph(l);
     const clm_node *n = clm_node_at(g, y);
     return sizes_of(n, &clm_node_at(g, n->in[0])->shape, &clm_node_at(g, n->in[1])->shape);
 }
 
 static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
-    const sizes s = sizes_at(l, y);
+    const sizes s = clm_matmul_sizes_at(l, y);
     const int tasks = clm_lower_tasks(l, y), vec = vector_for(l, &s);
     const int tile_m = tile_for(s.m), tile_n = s.tb ? tile_for(s.n) : vec;
     const int tiles_m = (s.m + tile_m - 1) / tile_m, tiles_n = (s.n + tile_n - 1) / tile_n;
@@ -175,7 +172,7 @@ static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out
 
 static clm_status direct_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
     const clm_node *n = clm_node_at(clm_lower_graph(l), y);
-    const sizes s = sizes_at(l, y);
+    const sizes s = clm_matmul_sizes_at(l, y);
     const int32_t *p = candidate->value;
     const int tasks = clm_lower_tasks(l, y);
     const int tiles_m = (s.m + p[P_ROWS] - 1) / p[P_ROWS], tiles_n = (s.n + p[P_COLUMNS] - 1) / p[P_COLUMNS];
