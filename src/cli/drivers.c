@@ -227,10 +227,19 @@ void cli_drivers_guard(const char *spec) {
     free(list);
 }
 
+void cli_note_one_device(const char *spec, const clm_device *device) {
+    const char *wanted = spec ? spec : getenv("CLMAML_DEVICE");
+    if (!wanted || !strchr(wanted, ',')) return;
+    cli_note("\"%s\" names several devices; this command uses the first that matches%s%s", wanted, device ? ": " : "",
+             device ? clm_device_get_info(device)->name : "");
+}
+
 clm_status cli_device_open(clm_device **out, const char *spec) {
     double patience;
     *out = NULL;
     CLI_TRY(cli_drivers_patience(&patience));
     cli_drivers_guard(spec);
-    return clm_device_open(out, spec);
+    CLI_TRY(clm_device_open(out, spec));
+    cli_note_one_device(spec, *out);
+    return CLM_OK;
 }

@@ -55,18 +55,33 @@ static json_t *model_object(const clm_model *model) {
     return object ? object : json_null();
 }
 
+/* A name, or a list of them where there are several devices. */
+static json_t *device_names(const cli_split *split, bool driver) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < split->count; i++) {
+        const clm_device_info *info = clm_device_get_info(split->devices[i]);
+        json_t *name = json_string(driver ? info->driver : info->name);
+        if (split->count > 1) {
+            json_array_append_new(list, name);
+            continue;
+        }
+        json_decref(list);
+        return name;
+    }
+    return list;
+}
+
 static clm_status write_config(const cli_run *run, const cli_settings *s, const clm_source *source, const clm_model *model,
-                               const clm_device *device) {
+                               const cli_split *split) {
     char path[CLI_PATH_MAX];
-    const clm_device_info *info = clm_device_get_info(device);
     CLI_TRY(cli_path(path, run->directory, "config.json"));
     json_t *root = json_object();
     json_object_set_new(root, "clmaml", json_string(clm_version()));
     json_object_set_new(root, "settings", cli_settings_to_json(s));
     json_object_set_new(root, "source", json_string(clm_source_description(source)));
     json_object_set_new(root, "batch_norm", json_string(cli_bn_name(model, s->bn)));
-    json_object_set_new(root, "device", json_string(info->name));
-    json_object_set_new(root, "driver", json_string(info->driver));
+    json_object_set_new(root, "device", device_names(split, false));
+    json_object_set_new(root, "driver", device_names(split, true));
     json_object_set_new(root, "model", model_object(model));
     char *text = json_dumps(root, JSON_INDENT(2));
     json_decref(root);
@@ -84,18 +99,18 @@ static clm_status set_paths(cli_run *run, const char *directory) {
 }
 
 clm_status cli_run_begin(cli_run *run, const cli_settings *s, const clm_source *source, const clm_model *model,
-                         const clm_device *device) {
+                         const cli_split *split) {
     CLI_TRY(set_paths(run, s->run));
     CLI_TRY(cli_directory_make(run->checkpoints));
-    CLI_TRY(write_config(run, s, source, model, device));
+    CLI_TRY(write_config(run, s, source, model, split));
     return cli_metrics_open(&run->metrics, run->directory, false, 0);
 }
 
 clm_status cli_run_continue(cli_run *run, const cli_settings *s, const clm_source *source, const clm_model *model,
-                            const clm_device *device, uint64_t iteration) {
+                            const cli_split *split, uint64_t iteration) {
     CLI_TRY(set_paths(run, s->run));
     CLI_TRY(cli_directory_make(run->checkpoints));
-    CLI_TRY(write_config(run, s, source, model, device));
+    CLI_TRY(write_config(run, s, source, model, split));
     return cli_metrics_open(&run->metrics, run->directory, true, iteration);
 }
 

@@ -1,5 +1,5 @@
 /* A run directory:
- *   config.json             the settings, the data, the model, the device
+ *   config.json             the settings, the data, the model, the devices
  *   metrics.jsonl .csv      metrics, a row each logging interval and validation
  *   checkpoints/last.safetensors, best.safetensors, 00001000.safetensors ..
  *   curve.svg, result.json  at the end of the run and of each session
@@ -9,6 +9,7 @@
 
 #include "metrics.h"
 #include "settings.h"
+#include "split.h"
 
 typedef struct cli_run {
     char directory[CLI_PATH_MAX], checkpoints[CLI_PATH_MAX];
@@ -31,10 +32,10 @@ clm_status cli_run_check_new(const char *directory);
 
 /* Makes the directories and config.json, opens the metrics. */
 clm_status cli_run_begin(cli_run *run, const cli_settings *settings, const clm_source *source, const clm_model *model,
-                         const clm_device *device);
+                         const cli_split *split);
 /* Opens an existing run; metrics after `iteration` are cut off. */
 clm_status cli_run_continue(cli_run *run, const cli_settings *settings, const clm_source *source, const clm_model *model,
-                            const clm_device *device, uint64_t iteration);
+                            const cli_split *split, uint64_t iteration);
 void cli_run_close(cli_run *run);
 
 /* Settings that a run directory was started with. */

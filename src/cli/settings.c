@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "split.h"
+
 #define AT(field) offsetof(cli_settings, field)
 #define BIG 9007199254740991.0 /* 2^53 - 1: whole numbers that JSON keeps */
 
@@ -57,10 +59,12 @@ const cli_option cli_settings_options[] = {
     {NULL, "seed", CLI_INT, 0, AT(seed), 0, BIG, "N", "of initial parameters and tasks"},
 
     {"Device", "device", CLI_TEXT, CLI_MOVABLE, AT(device), 0, 0, "WHICH",
-     "gpu, cpu, accelerator, P:D, part of a name, type:name, host, or several with commas; default: CLMAML_DEVICE, then the "
-     "best"},
+     "gpu, cpu, accelerator, P:D, part of a name, type:name, host; several with commas share the tasks; default: CLMAML_DEVICE, "
+     "then the best"},
+    {NULL, "split", CLI_TEXT, CLI_MOVABLE, AT(split), 0, 0, "T1,T2,..",
+     "tasks of a meta-batch for each of several devices; default: in proportion to their speed, measured as the run begins"},
     {NULL, "memory-limit", CLI_BYTES, CLI_MOVABLE, AT(memory_limit), 0, 0, "SIZE",
-     "device memory to stay under, 512M or 2G; default: what the device has"},
+     "memory to stay under on each device, 512M or 2G; default: what the device has"},
     {NULL, "checkpointing", CLI_CHOICE, 0, AT(checkpointing), 0, 0, "auto|store|recompute",
      "keep the inner steps' activations or compute them again; auto: by memory"},
     {NULL, "task-chunk", CLI_INT, CLI_MOVABLE, AT(task_chunk), 0, 65536, "T", "tasks per launch; 0: chosen"},
@@ -69,8 +73,8 @@ const cli_option cli_settings_options[] = {
      "a published protocol: omniglot-5w1s, omniglot-5w5s, omniglot-20w1s, omniglot-20w5s, sine; options given beside it win"},
     {NULL, "run", CLI_TEXT, CLI_NOT_SAVED, AT(run), 0, 0, "DIR", "run directory; default: runs/NAME-TIME"},
     {NULL, "resume", CLI_FLAG, CLI_NOT_SAVED, AT(resume), 0, 0, "",
-     "go on from the last checkpoint of --run; only --iterations and where it runs (--device, --data, --memory-limit, "
-     "--task-chunk) may change"},
+     "go on from the last checkpoint of --run; only --iterations and where it runs (--device, --split, --data, "
+     "--memory-limit, --task-chunk) may change"},
     {NULL, "val-every", CLI_INT, 0, AT(val_every), 0, BIG, "N", "validate after every N iterations; 0: twenty times a run"},
     {NULL, "val-tasks", CLI_INT, 0, AT(val_tasks), 1, 1e6, "N", "validation tasks"},
     {NULL, "eval-tasks", CLI_INT, 0, AT(eval_tasks), 0, 1e6, "N", "test tasks at the end; 0: none"},
@@ -134,10 +138,12 @@ clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, 
 
 clm_status cli_settings_check(const cli_settings *s) {
     double weights[CLI_MAX_STEPS];
+    int share[CLI_MAX_DEVICES];
     size_t count;
     if (s->clip_norm > 0 && s->clip_value > 0) return cli_usage("--clip-norm and --clip-value exclude each other");
     if (s->anil && s->adapt[0]) return cli_usage("--anil and --adapt exclude each other");
     if (!(s->inner_lr > 0)) return cli_usage("--inner-lr must be more than 0");
+    if (s->split[0]) CLI_TRY(cli_split_parse(s->split, (int)s->meta_batch, share, CLI_COUNT(share), &count));
     if (s->lr_min > s->outer_lr) return cli_usage("--lr-min %g is above --outer-lr %g", s->lr_min, s->outer_lr);
     return cli_settings_step_weights(s, weights, &count);
 }
@@ -180,6 +186,8 @@ static clm_status contradiction(const cli_option *option, const json_t *stored, 
 
 clm_status cli_settings_resume(cli_settings *stored, const cli_settings *given, const bool *is_given, const char *run) {
     clm_status status = CLM_OK;
+    bool elsewhere = is_given[cli_settings_row("device")] && strcmp(given->device, stored->device) != 0;
+    if (elsewhere) stored->split[0] = 0; /* was made for the devices of before */
     if (given->source[0] && strcmp(given->source, stored->source) != 0)
         return cli_usage("'%s' contradicts %s, which was started with '%s'", given->source, run, stored->source);
     for (size_t i = 0; cli_settings_options[i].name && status == CLM_OK; i++) {

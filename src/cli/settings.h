@@ -30,7 +30,7 @@ typedef struct cli_settings {
     double outer_lr, lr_min, momentum, weight_decay, clip_norm, clip_value;
     bool cosine;
     /* device */
-    char device[CLI_PATH_MAX];
+    char device[CLI_PATH_MAX], split[CLI_PATH_MAX];
     int64_t memory_limit, task_chunk;
     int checkpointing;
     /* run */

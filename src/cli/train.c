@@ -58,8 +58,8 @@ static clm_status restore(cli_trainer *t, const cli_checkpoint *checkpoint) {
 
 static clm_status begin_run(cli_trainer *t, const cli_checkpoint *checkpoint) {
     const cli_settings *s = &t->settings;
-    if (!s->resume || !checkpoint->archive) return cli_run_begin(&t->run, s, t->source, t->model, t->device);
-    CLI_TRY(cli_run_continue(&t->run, s, t->source, t->model, t->device, t->last_checkpoint));
+    if (!s->resume || !checkpoint->archive) return cli_run_begin(&t->run, s, t->source, t->model, &t->split);
+    CLI_TRY(cli_run_continue(&t->run, s, t->source, t->model, &t->split, t->last_checkpoint));
     cli_metrics *metrics = &t->run.metrics;
     for (size_t i = 0; i < metrics->count; i++)
         t->seconds_before = fmax(t->seconds_before, metrics->rows[i].value[CLI_METRIC_SECONDS]);
@@ -70,9 +70,7 @@ static void print_plan(const cli_trainer *t) {
     static const char *const names[] = {"auto", "store", "recompute"};
     clm_meta_plan plan = clm_meta_get_plan(t->meta);
     size_t evaluation = t->evaluation_bytes, twin = t->first_order ? clm_meta_get_plan(t->first_order).bytes : 0;
-    const clm_device_info *info = clm_device_get_info(t->device);
-    printf("device\n  %s (%s), %u compute units, %s\n", info->name, info->platform, info->compute_units,
-           cli_bytes((double)info->global_memory).s);
+    cli_split_print(&t->split, t->meta, stdout);
     printf("plan\n  checkpointing %s, %d tasks per launch; a meta-gradient is %zu launches of %zu kernels, %.3g GFLOP\n",
            names[plan.checkpointing], plan.task_chunk, plan.launches, plan.kernels, plan.flops * 1e-9);
     printf("  predicted peak device memory %s: meta-gradient %s, evaluation %s, second-order probe %s\n",
@@ -86,7 +84,7 @@ static clm_status prepare(cli_trainer *t, double began) {
     CLI_TRY(clm_meta_prepare(t->meta));
     if (t->first_order) CLI_TRY(clm_meta_prepare(t->first_order));
     printf("ready in %.1f s: %zu kernels built from source, %s of device memory allocated\n\n", cli_clock() - began,
-           clm_device_kernels_built(t->device), cli_bytes((double)clm_device_allocated(t->device)).s);
+           cli_split_kernels_built(&t->split), cli_bytes((double)cli_split_allocated(&t->split)).s);
     fflush(stdout);
     return CLM_OK;
 }
@@ -178,6 +176,7 @@ static clm_status train(cli_trainer *t, cli_args *args, bool *stopped) {
     t->settings = *(cli_settings *)args->settings;
     t->last_checkpoint = UINT64_MAX;
     CLI_GOTO(t->settings.resume ? settle_resumed(&t->settings, args, &checkpoint) : settle_new(&t->settings, args));
+    t->split_stored = t->settings.resume && !args->given[cli_settings_row("split")];
     CLI_GOTO(cli_trainer_open(t, checkpoint.archive && checkpoint.model[0] ? checkpoint.model : NULL));
     cli_protocol_print(stdout, &t->settings, t->source, t->model);
     fflush(stdout);
@@ -189,6 +188,7 @@ static clm_status train(cli_trainer *t, cli_args *args, bool *stopped) {
     CLI_GOTO(prepare(t, began));
     cli_signals_catch();
     CLI_GOTO(cli_trainer_loop(t, stopped));
+    cli_split_print_speeds(t->meta, stdout);
     if (!*stopped) CLI_GOTO(test_held_out(t, stopped));
     if (!*stopped) printf("learning curve: %s/curve.svg\n", t->run.directory);
 out:

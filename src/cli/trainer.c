@@ -57,34 +57,44 @@ static clm_status rest_too_small(const cli_trainer *t, size_t taken) {
                        cli_bytes((double)taken).s);
 }
 
+/* Plans a meta-learner in what the limit leaves on each device beside what is allocated and what `beside` (may be NULL) will take. */
+static clm_status create(cli_trainer *t, clm_meta **out, const clm_meta_options *options, const clm_meta *beside) {
+    size_t limit = (size_t)t->settings.memory_limit, part = 0;
+    for (size_t i = 0; i < t->split.count; i++) {
+        clm_meta_share *share = &t->split.shares[i];
+        size_t used = clm_device_allocated(share->device);
+        if (beside && share->tasks > 0) used += clm_meta_get_part(beside, part++).plan.bytes;
+        if (limit && used >= limit) return CLM_E_LIMIT;
+        share->memory_limit = limit ? limit - used : 0;
+    }
+    return clm_meta_create_on(out, t->split.shares, t->split.count, t->model, options);
+}
+
 /* The meta-learner gets what the limit leaves it; its own error says how much it would need. */
 static clm_status open_meta(cli_trainer *t) {
     clm_meta_options options;
-    size_t limit = (size_t)t->settings.memory_limit, taken = clm_device_allocated(t->device), twin = 0;
+    size_t limit = (size_t)t->settings.memory_limit, taken = clm_device_allocated(t->device);
     CLI_TRY(cli_setup_adapt(&t->adapt, &t->settings, t->model));
     CLI_TRY(cli_setup_meta_options(&options, &t->settings, t->source, &t->adapt, t->weights));
     if (limit && taken >= limit) return limit_too_small(t, taken);
+    options.memory_limit = limit ? limit - taken : 0; /* of the trial */
+    CLI_TRY(cli_split_tasks(&t->split, &t->settings, t->split_stored, t->model, &options));
     if (!t->settings.first_order) {
         clm_meta_options plain = options;
         plain.first_order = true;
         plain.task_chunk = limit ? 1 : options.task_chunk;
         plain.checkpointing = CLM_CHECKPOINT_AUTO;
-        plain.memory_limit = limit ? limit - taken : 0;
-        clm_status status = clm_meta_create(&t->first_order, t->device, t->model, &plain);
+        clm_status status = create(t, &t->first_order, &plain, NULL);
         if (status != CLM_OK && status != CLM_E_LIMIT) return status;
-        if (status == CLM_OK) twin = clm_meta_get_plan(t->first_order).bytes;
     }
-    options.memory_limit = limit ? limit - taken - twin : 0;
-    clm_status status = limit && taken + twin >= limit ? CLM_E_LIMIT : clm_meta_create(&t->meta, t->device, t->model, &options);
-    if (status == CLM_E_LIMIT && limit && !twin) return rest_too_small(t, taken);
-    if (status != CLM_E_LIMIT || !twin) return status;
-    clm_meta_free(t->first_order);
-    t->first_order = NULL;
-    options.memory_limit = limit - taken;
-    status = clm_meta_create(&t->meta, t->device, t->model, &options);
-    if (status != CLM_OK) return status == CLM_E_LIMIT && limit ? rest_too_small(t, taken) : status;
-    cli_note("the memory limit leaves no room to measure the second-order share; it is not logged");
-    return CLM_OK;
+    clm_status status = create(t, &t->meta, &options, t->first_order);
+    if (status == CLM_E_LIMIT && t->first_order) {
+        clm_meta_free(t->first_order);
+        t->first_order = NULL;
+        status = create(t, &t->meta, &options, NULL);
+        if (status == CLM_OK) cli_note("the memory limit leaves no room to measure the second-order share; it is not logged");
+    }
+    return status == CLM_E_LIMIT && limit ? rest_too_small(t, taken) : status;
 }
 
 static clm_status allocate(cli_trainer *t) {
@@ -124,7 +134,8 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
 }
 
 clm_status cli_trainer_plan(cli_trainer *t) {
-    CLI_TRY(cli_device_open(&t->device, t->settings.device[0] ? t->settings.device : NULL));
+    CLI_TRY(cli_split_open(&t->split, t->settings.device[0] ? t->settings.device : NULL, (int)t->settings.meta_batch));
+    t->device = t->split.devices[0];
     CLI_TRY(open_evaluator(t));
     t->evaluation_bytes = clm_device_allocated(t->device);
     CLI_TRY(open_meta(t));
@@ -137,7 +148,7 @@ void cli_trainer_close(cli_trainer *t) {
     clm_meta_free(t->meta);
     clm_meta_free(t->first_order);
     cli_evaluator_free(t->evaluator);
-    clm_device_close(t->device);
+    cli_split_close(&t->split);
     clm_model_free(t->model);
     clm_source_free(t->source);
     free(t->support_x);

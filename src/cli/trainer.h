@@ -5,12 +5,15 @@
 #include "evaluate.h"
 #include "progress.h"
 #include "run.h"
+#include "split.h"
 
 typedef struct cli_trainer {
     cli_settings settings;
     clm_source *source;
     clm_model *model;
-    clm_device *device;
+    cli_split split;
+    bool split_stored;            /* settings.split is that of the run, not of the command line */
+    clm_device *device;           /* the first of the devices: evaluates */
     clm_meta *meta, *first_order; /* first_order: the same batch without the second-order term; NULL when there is no such term */
     cli_evaluator *evaluator;
     cli_adapt adapt;
@@ -32,7 +35,7 @@ typedef struct cli_trainer {
 
 /* Opens source and model. `json` (may be NULL): the model as a checkpoint keeps it. */
 clm_status cli_trainer_open(cli_trainer *trainer, const char *json);
-/* Opens the device, plans everything, sets the initial parameters. */
+/* Opens the devices, shares the tasks out, plans everything, sets the initial parameters. */
 clm_status cli_trainer_plan(cli_trainer *trainer);
 void cli_trainer_close(cli_trainer *trainer);
 
