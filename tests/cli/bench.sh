@@ -1,0 +1,83 @@
+# clmaml bench: one small item from end to end, its JSON, and what is refused. Times are not judged.
+. "$(dirname "$0")/../support/cli.sh"
+
+# number KEY FILE: the first number under that key
+number() { sed -n "s/.*\"$1\": \([0-9.eE+-]*\).*/\1/p" "$2" | head -n 1; }
+# expect_positive KEY FILE
+expect_positive() {
+    value=$(number "$1" "$2")
+    awk -v x="${value:-0}" 'BEGIN { exit !(x > 0) }' || fail "$1 is '$value' in $2"
+}
+
+expect_success "bench --help" bench --help
+expect_in "$work/out" "^usage: clmaml bench" "bench --help"
+expect_in "$work/out" "omniglot-20way" "bench --help"
+
+# On the device, kernels and all.
+expect_success "sine" bench sine --tasks 1 --rounds 1 --no-peers --cold --profile --json "$work/sine.json"
+expect_in "$work/out" "^matrix product +[0-9.]+ GFLOP/s  clmaml" "sine"
+expect_in "$work/out" "^memory +[0-9.]+ GB/s" "sine"
+expect_in "$work/out" "^sine +[0-9.]+ +[0-9.]+ " "sine"
+expect_in "$work/out" "^ *share +ms +launches +GFLOP/s +GB/s +kernel" "sine --profile"
+expect_in "$work/out" "^ *[0-9.]+ % .* matmul " "sine --profile"
+for key in gflops bytes_per_second flops traffic_bytes limit_ms fraction_of_limit launches device_bytes median min seconds \
+    peak_resident_bytes; do
+    expect_positive $key "$work/sine.json"
+done
+expect_in "$work/sine.json" '"item": "sine"' "sine: JSON"
+expect_in "$work/sine.json" '"tasks": 1' "sine: JSON"
+grep -q '"first_call_cold": null' "$work/sine.json" && fail "sine --cold: the cold call is missing"
+if command -v python3 >/dev/null; then
+    python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$work/sine.json" || fail "sine: not JSON"
+fi
+
+# Three times the tasks, three times the arithmetic: it is counted.
+expect_success "three tasks" bench sine --tasks 3 --rounds 1 --no-peers --no-peaks --json "$work/three.json"
+expect_in "$work/three.json" '"peaks": null' "without peaks"
+awk -v a="$(number flops "$work/sine.json")" -v b="$(number flops "$work/three.json")" 'BEGIN { exit !(b == 3 * a) }' ||
+    fail "arithmetic of three tasks: $(number flops "$work/three.json") after $(number flops "$work/sine.json")"
+
+# The learner alone.
+expect_success "first call" bench adaptation --first-call
+expect_positive peak_bytes "$work/out"
+expect_positive step_s "$work/out"
+
+# A peer that is not there, or says nothing of use, is a row less and no failure.
+expect_success "no Python" bench sine --tasks 1 --rounds 1 --no-peaks --device host --python "$work/nowhere" --json "$work/none.json"
+expect_in "$work/none.json" '"missing": true' "no Python"
+printf '#!/bin/sh\necho nonsense\n' >"$work/silly"
+chmod +x "$work/silly"
+expect_success "a silly Python" bench sine --tasks 1 --rounds 1 --no-peaks --device host --python "$work/silly"
+expect_in "$work/out" "not run: .*nonsense" "a silly Python"
+printf '#!/bin/sh\necho "{\\"name\\": \\"wrong\\", \\"loss\\": 1, \\"loss_error\\": 0, \\"grad_error\\": 0.7}"\n' >"$work/wrong"
+chmod +x "$work/wrong"
+expect_success "a wrong peer" bench sine --tasks 1 --rounds 1 --no-peaks --device host --python "$work/wrong"
+expect_in "$work/out" "not run: wrong computes something else" "a wrong peer"
+printf '#!/bin/sh\necho "{\\"name\\": \\"quick\\", \\"loss\\": 1, \\"loss_error\\": 0, \\"grad_error\\": 0}"
+while read -r line; do
+    case $line in
+    steps*) echo "{\\"ms\\": [1, 3, 2]}" ;;
+    memory) echo "{\\"peak_bytes\\": 1048576}" ;;
+    esac
+done\n' >"$work/quick"
+chmod +x "$work/quick"
+expect_success "a peer" bench sine --tasks 1 --rounds 2 --no-peaks --device host --python "$work/quick" --json "$work/quick.json"
+expect_in "$work/out" "^  quick +2.00 +1.00 +2.00 .* 1.0 MiB" "a peer"
+expect_in "$work/quick.json" '"peak_bytes": 1048576' "a peer"
+
+# The real ones, when they are installed: they must compute the same.
+if python3 -c 'import torch' 2>/dev/null; then
+    expect_success "PyTorch" bench sine adaptation --tasks 2 --rounds 1 --no-peaks --json "$work/torch.json"
+    expect_in "$work/out" "PyTorch .* loop, 1 thread .* same within" "PyTorch"
+    grep "computes something else" "$work/out" && fail "PyTorch computes something else"
+fi
+
+# What is refused.
+expect_error "unknown item" 2 "unknown work item 'omniglot'.*omniglot-" bench omniglot
+expect_error "unknown item, far from all" 2 "unknown work item 'xyz'.*--help" bench xyz
+expect_error "unknown device" 1 "nonesuch" bench sine --device nonesuch --no-peers
+expect_error "no rounds" 2 "--rounds" bench sine --rounds 0
+expect_error "chunk that does not divide" 1 "sine: .*cannot be run 2 at a time" bench sine --tasks 3 --chunk 2 --device host --no-peaks --no-peers
+expect_error "library without a product" 1 "nolib.so has no cblas_sgemm" bench --blas-peak --blas "$work/nolib.so"
+
+finish
