@@ -176,10 +176,10 @@ const cli_command cli_devices = {
     .name = "devices",
     .synopsis = "[--verbose] [--json]",
     .summary = "list OpenCL platforms and devices, the chosen one marked",
-    .details =
-        "Lists the devices of all OpenCL platforms and the host reference. The one marked * is what a command without "
-        "--device uses. P:D names a device in --device and CLMAML_DEVICE. Every driver is tried in a process of its own: one "
-        "that crashes or hangs is named and left out.",
+    .details = "Lists the devices of all OpenCL platforms and the host reference. The one marked * is what a command without "
+               "--device uses. P:D names a device in --device and CLMAML_DEVICE; of a list with commas train uses all devices. "
+               "Every driver is tried in a process of its own: one "
+               "that crashes or hangs is named and left out.",
     .options = options,
     .settings_size = sizeof(devices_settings),
     .defaults = &defaults,
