@@ -7,7 +7,7 @@ set -euo pipefail
 
 readonly BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config ocl-icd-opencl-dev opencl-c-headers pocl-opencl-icd
     libjansson-dev libzip-dev libpng-dev)
-readonly TEST_PACKAGES=(check oclgrind mesa-opencl-icd)
+readonly TEST_PACKAGES=(check oclgrind mesa-opencl-icd libclblast1 libclfft2)
 readonly ATTEMPTS=4
 
 say() { printf 'install-deps: %s\n' "$*"; }

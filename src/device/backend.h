@@ -119,8 +119,8 @@ struct clm_device {
     void (*tune_free)(clm_device *d); /* NULL: nothing to free */
 };
 
-/* Can launches call this library here, and was a small case of it right? Tried once. */
-bool clm_library_good(clm_device *d, clm_library library);
+/* Can launches call this library here, and was a small case of it right? Otherwise CLM_E_DEVICE. Tried once. */
+clm_status clm_library_good(clm_device *d, clm_library library);
 
 /* The memory of a host-device argument. */
 double *clm_host_data(const clm_mem *mem);

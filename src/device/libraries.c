@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "device/backend.h"
 
@@ -140,11 +139,15 @@ clm_status clm_device_library_check(clm_device *device, size_t index, double *er
                     info.version, device->info.name, off);
 }
 
-bool clm_library_good(clm_device *d, clm_library library) {
+clm_status clm_library_good(clm_device *d, clm_library library) {
     signed char *state = &d->library_state[library];
-    if (*state == 0) {
-        *state = clm_device_library_check(d, (size_t)library - 1, NULL) == CLM_OK ? 1 : -1;
-        if (*state < 0) clm_log_write(CLM_LOG_INFO, "%s", clm_last_error());
+    if (*state > 0) return CLM_OK;
+    if (*state < 0) {
+        clm_library_info info;
+        usable(d, library, &info);
+        return clm_fail(CLM_E_DEVICE, "%s %s failed when it was tried on %s", info.name, info.version, d->info.name);
     }
-    return *state > 0;
+    const clm_status status = clm_device_library_check(d, (size_t)library - 1, NULL);
+    *state = status == CLM_OK ? 1 : -1;
+    return status == CLM_OK ? CLM_OK : CLM_E_DEVICE;
 }

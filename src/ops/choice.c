@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "ops/implementations.h"
 #include "ops/op.h"
 #include "tune/store.h"
@@ -124,7 +125,14 @@ clm_choice clm_choice_for(const clm_lower *l, clm_value y) {
 
 clm_status clm_choice_lower(struct clm_lower *l, clm_value y) {
     const clm_choice choice = clm_choice_for(l, y);
-    return choice.impl->lower(l, y, &choice.candidate);
+    const clm_status status = choice.impl->lower(l, y, &choice.candidate);
+    if (status != CLM_E_DEVICE || clm_lower_opened(l)->choose) return status;
+    /* A stored choice that has become impossible, such as a library whose results are wrong now. It has emitted nothing. */
+    clm_candidate candidates[CLM_CANDIDATES_MOST];
+    const clm_impl *impl = preferred(l, y);
+    clm_log_write(CLM_LOG_INFO, "%s is not used: %s", choice.impl->name, clm_last_error());
+    clm_choice_candidates(l, y, impl, candidates);
+    return impl->lower(l, y, &candidates[0]);
 }
 
 void clm_choice_force(clm_device *device, clm_choice_fn choose, void *user) {

@@ -44,6 +44,9 @@ typedef struct clm_impl {
     /* Emits the launches (clm_lower_launch, any number; clm_lower_scratch for memory between them). Gets candidates of
      * `candidates` for the same node only. */
     clm_status (*lower)(clm_lower *l, clm_value y, const clm_candidate *candidate);
+    /* Seconds that the first use in a process may take on a CPU while a library builds its kernels, a tenth of it elsewhere. The tuner
+     * passes over what it has no time for. 0: what kernels of ours take. */
+    int first_use;
 } clm_impl;
 
 typedef struct clm_choice {

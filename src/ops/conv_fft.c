@@ -14,6 +14,7 @@
 #include "ops/choice.h"
 #include "ops/conv.h"
 #include "ops/op.h"
+#include "ops/product.h"
 #include "ops/tile.h"
 
 enum {
@@ -146,7 +147,7 @@ static bool applicable(const clm_lower *l, clm_value y) {
     if (g.groups != 1 || g.kh * g.kw < AREA_LEAST) return false;
     const plan p = plan_at(l, y);
     if (p.py > SIDE_MOST || p.px > SIDE_MOST || elements_per_task(&p) > ELEMENTS_MOST) return false;
-    return clm_library_good(clm_lower_opened(l), CLM_LIBRARY_CLFFT);
+    return clm_library_offered(l, CLM_LIBRARY_CLFFT);
 }
 
 /* Tasks at a time, as for other memory between launches: first what fits a CPU's cache. */
@@ -287,6 +288,7 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     if (plane_count(a) > plane_count(largest)) largest = a;
     if (plane_count(b) > plane_count(largest)) largest = b;
     planes most = *largest;
+    CLM_TRY(clm_library_required(l, CLM_LIBRARY_CLFFT));
     most.shared = false;
     j.a = scratch(&j, a, at_once);
     j.b = scratch(&j, b, at_once);
@@ -307,5 +309,9 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     return CLM_OK;
 }
 
-const clm_impl clm_impl_conv2d_clfft = {
-    .name = "clfft", .parameters = "tasks", .applicable = applicable, .candidates = candidates, .lower = lower};
+const clm_impl clm_impl_conv2d_clfft = {.name = "clfft",
+                                        .parameters = "tasks",
+                                        .applicable = applicable,
+                                        .candidates = candidates,
+                                        .lower = lower,
+                                        .first_use = CLM_CLFFT_FIRST_USE};

@@ -40,7 +40,7 @@ static double elements_per_task(const sizes *s) { return (double)s->g.groups * s
 static bool applicable(const clm_lower *l, clm_value y) {
     const sizes s = sizes_at(l, y);
     if (s.g.groups > GROUPS_MOST || elements_per_task(&s) > ELEMENTS_MOST) return false;
-    return clm_library_good(clm_lower_opened(l), CLM_LIBRARY_CLBLAST);
+    return clm_library_offered(l, CLM_LIBRARY_CLBLAST);
 }
 
 /* Tasks at a time: what fits the cache of a CPU, then all, halves and so on. */
@@ -102,6 +102,7 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     const clm_value x = clm_node_at(clm_lower_graph(l), y)->in[0];
     const int at_once = candidate->value[0], kept = s.tasks_x == 1 ? 1 : at_once;
     clm_value col = CLM_INVALID;
+    CLM_TRY(clm_library_required(l, CLM_LIBRARY_CLBLAST));
     if (!s.plain) {
         const double elements = elements_per_task(&s) * kept;
         if (elements <= INT32_MAX) col = clm_lower_scratch(l, (size_t)elements, false);
@@ -116,5 +117,9 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     return CLM_OK;
 }
 
-const clm_impl clm_impl_conv2d_clblast = {
-    .name = "clblast", .parameters = "tasks", .applicable = applicable, .candidates = candidates, .lower = lower};
+const clm_impl clm_impl_conv2d_clblast = {.name = "clblast",
+                                          .parameters = "tasks",
+                                          .applicable = applicable,
+                                          .candidates = candidates,
+                                          .lower = lower,
+                                          .first_use = CLM_CLBLAST_FIRST_USE};

@@ -176,6 +176,11 @@ static int direct_index(const clm_bench *b) {
     return 0;
 }
 
+/* Seconds that trying a choice may take at least. */
+static double first_use(const clm_bench *b, int index) {
+    return b->list[index].impl->first_use * (b->device->info.type == CLM_DEVICE_CPU ? 1.0 : 0.1);
+}
+
 clm_status clm_bench_measure(clm_bench *b, const char *only, double seconds, clm_tune_line *line, clm_tune_entry *best) {
     static const double unknown = 1e-5;
     const double until = clm_clock() + seconds;
@@ -186,6 +191,7 @@ clm_status clm_bench_measure(clm_bench *b, const char *only, double seconds, clm
         const int index = i < 0 ? direct : i; /* the measure of errors first */
         if (i >= 0 && index == direct) continue;
         if (i > 0 && clm_clock() > until) break;
+        if (i > 0 && clm_clock() + first_use(b, index) > until) continue;
         if (only && i > 0 && strcmp(b->list[index].impl->name, only) != 0) continue;
         try_choice(b, index, &s, line);
     }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "ops/op.h"
+#include "tune/clblast.h"
 #include "tune/internal.h"
 
 typedef struct collection {
@@ -147,7 +148,8 @@ clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_t
                         "tune: results cannot be kept for %s: it is the host reference, or CLMAML_NO_CACHE is set, or "
                         "there is no cache directory",
                         device->info.name);
-    for (size_t i = 0; i < n; i++) CLM_GOTO(collect(&c, programs[i]));
+    for (size_t i = 0; i < n; i++) CLM_GOTO(clm_problems_collect(&c, programs[i]));
+    if (o->budget <= 0 && !o->careful) clm_clblast_tune_once(device); /* before its products are measured */
     if (c.count) qsort(c.problems, c.count, sizeof *c.problems, heaviest_first);
     for (size_t i = 0; i < c.count; i++) {
         const double left = until - clm_clock();

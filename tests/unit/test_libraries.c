@@ -3,6 +3,7 @@
  *
  * Needs both installed (Debian: libclblast1, libclfft2); one that is switched off by CLMAML_NO_CLBLAST or CLMAML_NO_CLFFT is passed over. */
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@
 #include "ops/conv.h"
 #include "support/numbers.h"
 #include "support/run.h"
+#include "tune/clblast.h"
+#include "tune/internal.h"
 
 enum { TASKS = 3, MOST = 8 };
 
@@ -263,17 +266,115 @@ START_TEST(test_switched_off) {
 }
 END_TEST
 
-START_TEST(test_wrong_results) {
+/* ---- wrong results ---- */
+
+enum { SIDE = 8, KERNEL = 7 };
+
+/* A convolution that both libraries can compute, of numbers so that all results are one. */
+static clm_value small_case(clm_graph *g, clm_value *in, double *data, double *filter) {
+    in[0] = clm_input(g, "x", clm_shape_of(4, 1, SIDE, SIDE, 1), true);
+    in[1] = clm_input(g, "w", clm_shape_of(4, KERNEL, KERNEL, 1, 2), true);
+    for (int i = 0; i < SIDE * SIDE; i++) data[i] = 1;
+    for (int i = 0; i < KERNEL * KERNEL * 2; i++) filter[i] = 1.0 / (KERNEL * KERNEL);
+    return clm_conv2d(g, in[0], in[1], &(clm_conv_options)CLM_CONV_INIT);
+}
+
+static clm_status run_small_case(double *out) {
+    double data[SIDE * SIDE], filter[KERNEL * KERNEL * 2];
+    const double *const inputs[2] = {data, filter};
+    clm_graph *g;
+    clm_value in[2];
+    CLM_TEST_OK(clm_graph_create(&g));
+    const clm_value y = small_case(g, in, data, filter);
+    const clm_status status = clm_test_run(device, g, 1, in, inputs, 2, &y, &out, 1);
+    clm_graph_free(g);
+    return status;
+}
+
+static const char *const row_names[CLM_LIBRARY_COUNT] = {"", "clblast", "clfft"};
+
+/* Stores the row as the fastest for the small case. */
+static bool store_row(void *user, const clm_lower *l, clm_value y, clm_choice *choice) {
+    char key[512];
+    clm_tune_entry entry = {.tasks = 1, .value = {1}, .tried = 1};
+    (void)choice;
+    snprintf(entry.implementation, sizeof entry.implementation, "%s", (const char *)user);
+    CLM_TEST_OK(clm_tune_keep(device, clm_choice_key(l, y, key, sizeof key), &entry, true));
+    return false;
+}
+
+/* A library that was chosen by tuning and has become wrong is not used; one that is asked for is an error. */
+START_TEST(test_wrong_small_case) {
     if (!wanted((clm_library)_i)) return;
-    const int all = offered();
-    ck_assert_int_gt(all, 0);
-    memset(device->library_state, 0, sizeof device->library_state);
+    double out[8] = {0};
+    char name[16];
+    snprintf(name, sizeof name, "%s", row_names[_i]);
+    forced f = {.name = name};
     clm_cl_spoilt_library = (clm_library)_i;
-    const int fewer = offered();
-    ck_assert_msg(fewer < all, "%d choices by libraries, %d when one of them is wrong", all, fewer);
+    clm_choice_force(device, force, &f);
+    ck_assert_int_eq(run_small_case(out), CLM_E_DEVICE);
+    ck_assert_int_eq(f.used, 1);
+    clm_choice_force(device, store_row, name);
+    ck_assert_int_eq(run_small_case(out), CLM_E_DEVICE); /* as long as choices are forced there is no way round */
+    clm_choice_force(device, NULL, NULL);
+    CLM_TEST_OK(run_small_case(out));
+    for (int i = 0; i < 8; i++) ck_assert_msg(fabs(out[i] - 1) < 1e-5, "%g", out[i]);
     ck_assert_int_eq(clm_device_library_check(device, (size_t)_i - 1, NULL), CLM_E_DEVICE);
     ck_assert_msg(strstr(clm_last_error(), "wrong") != NULL, "%s", clm_last_error());
     clm_cl_spoilt_library = CLM_LIBRARY_NONE;
+}
+END_TEST
+
+static void note_line(void *user, const clm_tune_line *line) { *(clm_tune_line *)user = *line; }
+
+/* One that is right in the small case but not for the shape at hand: the tuner drops it. */
+START_TEST(test_wrong_for_shape) {
+    if (!wanted((clm_library)_i)) return;
+    double data[SIDE * SIDE], filter[KERNEL * KERNEL * 2];
+    clm_graph *g;
+    clm_program *program;
+    clm_value in[2];
+    clm_tune_line line = {0};
+    clm_tune_options options = CLM_TUNE_OPTIONS_INIT;
+    options.progress = note_line;
+    options.user = &line;
+    options.again = true;
+    CLM_TEST_OK(clm_library_good(device, (clm_library)_i));
+    ck_assert_int_eq(setenv(switches[2 - _i], "1", 1), 0); /* the other one is no matter here */
+    clm_cl_spoilt_library = (clm_library)_i;
+    CLM_TEST_OK(clm_graph_create(&g));
+    const clm_value y = small_case(g, in, data, filter);
+    CLM_TEST_OK(clm_program_create(&program, device, g, &y, 1, NULL));
+    CLM_TEST_OK(clm_tune_programs(&program, 1, &options, NULL));
+    ck_assert_msg(line.tried == line.candidates && line.failed >= 1, "%d of %d tried, %d failed", line.tried, line.candidates,
+                  line.failed);
+    clm_program_free(program);
+    clm_graph_free(g);
+    clm_cl_spoilt_library = CLM_LIBRARY_NONE;
+}
+END_TEST
+
+/* ---- parameters ---- */
+
+START_TEST(test_clblast_sets) {
+    const int *p;
+    int count = 0;
+    for (; (p = clm_clblast_set_at(count)); count++) {
+        const int wgd = p[0], threads = p[1] * p[2];
+        ck_assert_msg(wgd % p[5] == 0 && wgd % (p[1] * p[6]) == 0 && wgd % (p[2] * p[7]) == 0 && wgd % (p[3] * p[6]) == 0 &&
+                          wgd % (p[4] * p[7]) == 0 && threads % p[3] == 0 && threads % p[4] == 0 && wgd % (threads / p[3]) == 0 &&
+                          wgd % (threads / p[4]) == 0,
+                      "set %d breaks a rule of CLBlast's", count);
+        ck_assert_msg(4 * (wgd * (wgd + p[8]) + wgd * (wgd + p[9])) <= 32768, "set %d needs more than 32 KB", count);
+    }
+    ck_assert_int_gt(count, 0);
+    if (!wanted(CLM_LIBRARY_CLBLAST)) return;
+    /* Another set, another kernel, the same numbers. */
+    double error = 1;
+    ck_assert(device->backend->library(device, CLM_LIBRARY_CLBLAST, NULL));
+    CLM_TEST_OK(device->backend->clblast_set(device, clm_clblast_set_at(8)));
+    CLM_TEST_OK(clm_device_library_check(device, 0, &error));
+    ck_assert_msg(error < 1e-5, "%g", error);
 }
 END_TEST
 
@@ -299,7 +400,9 @@ int main(void) {
     tcase_add_loop_test(tests, test_conv_clfft, 0, 3);
     tcase_add_test(tests, test_matmul_clblast);
     tcase_add_test(tests, test_switched_off);
-    tcase_add_loop_test(tests, test_wrong_results, 1, CLM_LIBRARY_COUNT);
+    tcase_add_loop_test(tests, test_wrong_small_case, 1, CLM_LIBRARY_COUNT);
+    tcase_add_loop_test(tests, test_wrong_for_shape, 1, CLM_LIBRARY_COUNT);
+    tcase_add_test(tests, test_clblast_sets);
     tcase_add_test(tests, test_lowered_limits);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -13,6 +13,18 @@ clm_library clm_cl_spoilt_library = CLM_LIBRARY_NONE;
 static const clm_cl_library *const table[CLM_LIBRARY_COUNT] = {
     [CLM_LIBRARY_CLBLAST] = &clm_cl_clblast, [CLM_LIBRARY_CLFFT] = &clm_cl_clfft};
 
+#if defined(CLMAML_WITHOUT_CLBLAST)
+#define HAS_CLBLAST false
+#else
+#define HAS_CLBLAST true
+#endif
+#if defined(CLMAML_WITHOUT_CLFFT)
+#define HAS_CLFFT false
+#else
+#define HAS_CLFFT true
+#endif
+static const bool built_in[CLM_LIBRARY_COUNT] = {[CLM_LIBRARY_CLBLAST] = HAS_CLBLAST, [CLM_LIBRARY_CLFFT] = HAS_CLFFT};
+
 /* ---- usable? ---- */
 
 static bool switched_off(const char *variable) {
@@ -30,12 +42,15 @@ static bool has_its_limits(const clm_cl_device *d) {
 }
 
 /* Fills *info, and attaches the device to a library that is usable. */
-static void find(clm_cl_device *d, const clm_cl_library *library, clm_library_info *info) {
+static void find(clm_cl_device *d, clm_library which, clm_library_info *info) {
+    const clm_cl_library *library = table[which];
     const char *path = "";
     clm_status status = CLM_OK;
     memset(info, 0, sizeof *info);
     snprintf(info->name, sizeof info->name, "%s", library->name);
-    if (switched_off(library->switch_off))
+    if (!built_in[which])
+        snprintf(info->reason, sizeof info->reason, "left out when this was built");
+    else if (switched_off(library->switch_off))
         snprintf(info->reason, sizeof info->reason, "switched off by %s", library->switch_off);
     else if (!has_its_limits(d))
         snprintf(info->reason, sizeof info->reason, "the limits of the device are lowered");
@@ -53,7 +68,7 @@ bool clm_cl_library_usable(clm_device *device, clm_library library, clm_library_
     clm_library_info *known = &d->libraries[library];
     if (!known->name[0]) {
         clm_dynlib_enter();
-        find(d, table[library], known);
+        find(d, library, known);
         clm_dynlib_leave();
         clm_log_write(CLM_LOG_INFO, "%s %s: %s%s", known->name, known->version,
                       known->usable ? known->path : "not used: ", known->reason);

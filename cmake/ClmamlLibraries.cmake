@@ -1,0 +1,36 @@
+# CLBlast and clFFT compete with our kernels where they are installed. Nothing of them is needed to build: they are looked for when the
+# program runs (src/base/dynlib.h), beside the library or the program, in ../lib, or where the system looks. So the options say no more
+# than: AUTO, tell whether they are here; ON, fail without them; OFF, never look for them.
+set(clmaml_library_values AUTO ON OFF)
+
+function(clmaml_library option what package)
+  set(${option} AUTO CACHE STRING "Use ${what} when it is found at run time: AUTO, ON (it must be here now), OFF")
+  set_property(CACHE ${option} PROPERTY STRINGS ${clmaml_library_values})
+  string(TOUPPER "${${option}}" value)
+  if(NOT value IN_LIST clmaml_library_values)
+    message(FATAL_ERROR "${option} is ${${option}}; it must be one of AUTO, ON, OFF")
+  endif()
+  if(value STREQUAL "OFF")
+    string(TOUPPER ${what} name)
+    add_compile_definitions(CLMAML_WITHOUT_${name})
+    message(STATUS "${what} is left out (${option}=OFF)")
+    return()
+  endif()
+  find_library(${option}_FILE NAMES ${ARGN})
+  mark_as_advanced(${option}_FILE)
+  if(${option}_FILE)
+    message(STATUS "${what} is here: ${${option}_FILE}")
+  elseif(value STREQUAL "ON")
+    message(FATAL_ERROR "${option}=ON, but ${what} is not installed. Debian and Ubuntu: apt-get install ${package}")
+  else()
+    message(STATUS "${what} is not here; it will be used where it is found at run time (Debian and Ubuntu: apt-get install ${package})")
+  endif()
+endfunction()
+
+clmaml_library(CLMAML_CLBLAST CLBlast libclblast1 clblast libclblast.so.1)
+clmaml_library(CLMAML_CLFFT clFFT libclfft2 clFFT libclFFT.so.2)
+
+set(clmaml_pc_dl "")
+if(CMAKE_DL_LIBS)
+  set(clmaml_pc_dl -l${CMAKE_DL_LIBS})
+endif()
