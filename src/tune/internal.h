@@ -16,6 +16,13 @@ typedef struct clm_problem {
     double flops;
 } clm_problem;
 
+/* All different ones of some programs; free `problems` with free(). */
+typedef struct clm_problems {
+    clm_problem *problems;
+    size_t count, capacity;
+} clm_problems;
+clm_status clm_problems_collect(clm_problems *c, const clm_program *p);
+
 /* The operation alone on a device, with numbers. */
 typedef struct clm_bench {
     clm_device *device;

@@ -10,11 +10,6 @@
 #include "tune/clblast.h"
 #include "tune/internal.h"
 
-typedef struct collection {
-    clm_problem *problems;
-    size_t count, capacity;
-} collection;
-
 /* ---- the operations of programs ---- */
 
 static bool same_node(const clm_node *a, const clm_node *b) {
@@ -27,7 +22,7 @@ static bool same_operand(const clm_node *a, const clm_node *b) {
     return a->per_task == b->per_task && clm_shape_equal(&a->shape, &b->shape);
 }
 
-static clm_status add_problem(collection *c, const clm_program *p, clm_value v, double flops) {
+static clm_status add_problem(clm_problems *c, const clm_program *p, clm_value v, double flops) {
     clm_problem problem = {.node = p->nodes[v], .uses = 1, .flops = flops};
     problem.tasks = problem.node.per_task ? p->tasks : 1;
     for (int i = 0; i < 2; i++) problem.in[i] = p->nodes[problem.node.in[i]];
@@ -44,7 +39,7 @@ static clm_status add_problem(collection *c, const clm_program *p, clm_value v, 
     return CLM_OK;
 }
 
-static clm_status collect(collection *c, const clm_program *p) {
+clm_status clm_problems_collect(clm_problems *c, const clm_program *p) {
     for (size_t i = 0; i < p->n_units; i++) {
         const clm_value v = p->units[i].out[0];
         if (p->units[i].fused || !clm_choice_exists(p->nodes[v].op)) continue;
@@ -125,7 +120,7 @@ out:
 /* ---- all of them ---- */
 
 /* Shares what is left of the budget by arithmetic, but for a part that all get alike: small operations are often far from their best. */
-static double share_of(const collection *c, size_t at, double left) {
+static double share_of(const clm_problems *c, size_t at, double left) {
     double rest = 0;
     for (size_t i = at; i < c->count; i++) rest += c->problems[i].flops * c->problems[i].uses;
     const double part = rest > 0 ? c->problems[at].flops * c->problems[at].uses / rest : 0;
@@ -135,7 +130,7 @@ static double share_of(const collection *c, size_t at, double left) {
 clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_tune_options *options, size_t *changed) {
     const clm_tune_options defaults = CLM_TUNE_OPTIONS_INIT, *o = options ? options : &defaults;
     const double until = clm_clock() + (o->budget > 0 ? o->budget : INFINITY);
-    collection c = {0};
+    clm_problems c = {0};
     size_t new_choices = 0;
     clm_status status = CLM_OK;
     if (changed) *changed = 0;
