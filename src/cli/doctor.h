@@ -26,6 +26,8 @@ void cli_report_check(cli_report *report, bool good, const char *name, const cha
 
 /* Every operation, its adjoint and the tangents of both on `device` against `host`. */
 void cli_doctor_operations(cli_report *report, clm_device *device, clm_device *host);
+/* Which libraries are there, and whether a small case of each is right. */
+void cli_doctor_libraries(cli_report *report, clm_device *device);
 /* Meta-gradients against `host`, their second-order share, memory, timing. */
 void cli_doctor_meta(cli_report *report, clm_device *device, clm_device *host);
 

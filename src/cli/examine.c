@@ -91,6 +91,7 @@ int cli_doctor_examine(int argc, char **argv) {
     if (first_kernel(&report, device)) {
         cli_doctor_operations(&report, device, host);
         cli_doctor_meta(&report, device, host);
+        cli_doctor_libraries(&report, device);
     }
     cli_report_line(&report, "\n%zu kernels built, at most %s of device memory, %.1f s", clm_device_kernels_built(device),
                     cli_bytes((double)clm_device_peak_allocated(device)).s, cli_clock() - began);
