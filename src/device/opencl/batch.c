@@ -119,7 +119,6 @@ static clm_status dump_member(const clm_cl_device *d, const clm_cl_member *m, co
 
 clm_status clm_cl_build(clm_device *device, const clm_launch *launches, size_t count) {
     clm_cl_device *d = clm_cl(device);
-    if (d->avoid & CLM_AVOID_JOINED) return CLM_OK; /* clm_cl_make builds each */
     clm_cl_member members[MOST_TEXTS];
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
