@@ -44,8 +44,8 @@ __kernel void max_pool_argmax(IN(image_in), OUT(index)) {
         FOR_OFFSETS {
             const vec v = LOAD(from + (kh * W + kw) * C);
             const vec k = (float)(kh * KW + kw);
-            at = select(at, k, !(v <= best) & (best == best));
-            best = select(best, v, !(v <= best) & (best == best));
+            at = v <= best | best != best ? at : k;
+            best = v <= best | best != best ? best : v;
         }
         STORE(at, PTR(index, task) + out + c);
     }
@@ -57,7 +57,7 @@ __kernel void pool_gather(IN(image_in), IN(index), OUT(y_out)) {
         __global const float *const from = PTR(image_in, task) + in + c;
         const vec at = LOAD(PTR(index, task) + out + c);
         vec v = 0;
-        FOR_OFFSETS v = select(v, LOAD(from + (kh * W + kw) * C), at == (float)(kh * KW + kw));
+        FOR_OFFSETS v = at == (float)(kh * KW + kw) ? LOAD(from + (kh * W + kw) * C) : v;
         STORE(v, PTR(y_out, task) + out + c);
     }
     END_WINDOWS
@@ -74,7 +74,7 @@ __kernel void avg_pool(IN(image_in), OUT(y_out)) {
 }
 
 /* What the window gives to its offset (kh, kw). */
-#define GIVE_INDEXED(v, at, kh, kw) select((vec)0, v, (at) == (float)((kh) * KW + (kw)))
+#define GIVE_INDEXED(v, at, kh, kw) ((at) == (float)((kh) * KW + (kw)) ? (v) : (vec)0)
 #define GIVE_MEAN(v, at, kh, kw) ((v) * (1.0f / (KH * KW)))
 
 #if DISJOINT

@@ -1,63 +1,37 @@
-/* OpenCL source for a group of elementwise values (a map) or of reductions, over one index space.
+/* OpenCL source for a group of elementwise values (a map), of reductions, or of values pooled from windows, over one index space.
  *
  * The index space is collapsed: axes of size 1 go, neighbouring axes that every operand walks through evenly become one. Sizes and
  * strides are kernel arguments, so layers of different size share a kernel; what is written into the source is the number of axes,
  * the vector width and, for each operand, whether it runs along the innermost axis or stands still there.
  *
- * map:    a work-item takes `chunk` rows of the innermost axis (CPU) or one vector (GPU).
- * column: the innermost axis is kept; a work-item makes one vector of results and loops over the reduced axes.
- * row:    the innermost axis is reduced; a work-item makes one result.
- * Sums are made in blocks of BLOCK terms that are then added up: fewer roundings lie between a term and the result.
+ * Max-pooling over windows that do not overlap is part of such a kernel: a pooled array is read at the window of each element of the
+ * image, so the scattered image never exists (pool_scatter is an expression), and an image that is only pooled is computed
+ * window by window (max_pool_argmax, pool_gather). The image [n, h, w, c] is then not collapsed.
  */
+#include "program/codegen.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "ops/op.h"
-#include "program/internal.h"
-
-enum { MAP_ELEMENTS = 2048, BLOCK = 32 };
-
-typedef struct axis {
-    int size;
-    bool reduced;
-    int stride[CLM_UNIT_LEAVES]; /* of each leaf */
-} axis;
-
-typedef struct generator {
-    clm_lower *l;
-    const clm_unit *u;
-    const clm_program *p;
-    axis axes[CLM_MAX_RANK];
-    int n_axes;
-    int width; /* floats of a vector along the innermost axis */
-    bool cpu;
-    clm_text body;                  /* the expressions */
-    clm_value done[CLM_UNIT_NODES]; /* values that `body` has computed */
-    int n_done;
-    int ints[CLM_STEP_INTS];
-    int n_ints;
-    bool too_many;
-    clm_text parameters;
-} generator;
 
 /* ---- index space ---- */
 
-static void find_axes(generator *g) {
+static void find_axes(clm_generator *g) {
     const clm_unit *u = g->u;
     for (int a = 0; a < u->space.rank; a++) {
-        if (u->space.dim[a] == 1) continue;
-        axis x = {.size = u->space.dim[a], .reduced = u->axes >> a & 1};
+        if (u->space.dim[a] == 1 && !u->windowed) continue;
+        clm_axis x = {.size = u->space.dim[a], .reduced = u->axes >> a & 1};
         for (int i = 0; i < u->n_leaf; i++) {
             clm_shape s = clm_value_shape(g->l->graph, u->leaf[i]);
             int own = a - (u->space.rank - s.rank), step = 1;
             for (int k = s.rank - 1; k > own && k >= 0; k--) step *= s.dim[k];
             x.stride[i] = own < 0 || s.dim[own] == 1 ? 0 : step;
         }
-        axis *before = g->n_axes ? &g->axes[g->n_axes - 1] : NULL;
-        bool joins = before && before->reduced == x.reduced;
+        clm_axis *before = g->n_axes ? &g->axes[g->n_axes - 1] : NULL;
+        bool joins = before && before->reduced == x.reduced && !u->windowed;
         for (int i = 0; i < u->n_leaf && joins; i++) joins = before->stride[i] == x.stride[i] * x.size;
         if (joins) {
             before->size *= x.size;
@@ -67,12 +41,12 @@ static void find_axes(generator *g) {
         }
     }
     if (!g->n_axes) {
-        g->axes[0] = (axis){.size = 1, .reduced = u->axes != 0};
+        g->axes[0] = (clm_axis){.size = 1, .reduced = u->axes != 0};
         g->n_axes = 1;
     }
 }
 
-static int vector_width(const generator *g) {
+static int vector_width(const clm_generator *g) {
     int most = (int)g->p->device->info.float_vector_width, inner = g->axes[g->n_axes - 1].size;
     if (!g->cpu)
         most = 4;
@@ -84,8 +58,7 @@ static int vector_width(const generator *g) {
     return 1;
 }
 
-/* An int parameter with its value. */
-static void parameter(generator *g, const char *name, int index, int value) {
+void clm_gen_parameter(clm_generator *g, const char *name, int index, int value) {
     if (g->n_ints == CLM_STEP_INTS) {
         g->too_many = true;
         return;
@@ -119,8 +92,7 @@ static int leaf_index(const clm_unit *u, clm_value v) {
     return -1;
 }
 
-/* The name under which a value is known in the kernel; broadcast is the operand itself. */
-static void name_of(const generator *g, clm_value v, bool root, char *out, size_t size) {
+void clm_gen_name(const clm_generator *g, clm_value v, bool root, char *out, size_t size) {
     int leaf = root ? -1 : leaf_index(g->u, v);
     while (leaf < 0 && g->p->nodes[v].op == CLM_OP_BROADCAST) {
         v = g->p->nodes[v].in[0];
@@ -157,7 +129,7 @@ static const char *expression_of(const clm_node *n) {
     return clm_op_of(n)->expression;
 }
 
-static clm_status compute(generator *g, clm_value v, bool root) {
+static clm_status compute(clm_generator *g, clm_value v, bool root) {
     char names[2][24] = {"", ""};
     if (!root && leaf_index(g->u, v) >= 0) return CLM_OK;
     const clm_node *n = &g->p->nodes[v];
@@ -168,238 +140,133 @@ static clm_status compute(generator *g, clm_value v, bool root) {
         return clm_fail(CLM_E_LIMIT, "fusion: more than %d operations in one kernel", CLM_UNIT_NODES);
     for (int i = 0; i < n->n_in; i++) {
         CLM_TRY(compute(g, n->in[i], false));
-        name_of(g, n->in[i], false, names[i], sizeof names[i]);
+        clm_gen_name(g, n->in[i], false, names[i], sizeof names[i]);
     }
     clm_text_add(&g->body, "        const F v%d = ", g->n_done);
-    substitute(&g->body, expression_of(n), names[0], names[1], &n->attr);
+    if (n->op == CLM_OP_POOL_SCATTER)
+        clm_text_add(&g->body, "(%s == (F)(code)) ? %s : (F)(0.0f)", names[1], names[0]);
+    else
+        substitute(&g->body, expression_of(n), names[0], names[1], &n->attr);
     clm_text_add(&g->body, ";\n");
     g->done[g->n_done++] = v;
     return CLM_OK;
 }
 
 /* Loads at element index `e` along the innermost axis, then all expressions. `of`: what unit output k computes. */
-static clm_status make_body(generator *g) {
-    const axis *inner = &g->axes[g->n_axes - 1];
+static clm_status make_body(clm_generator *g) {
+    const clm_axis *inner = &g->axes[g->n_axes - 1];
     for (int i = 0; i < g->u->n_leaf; i++) {
         if (inner->stride[i] == 0)
             clm_text_add(&g->body, "        const F x%d = (F)(p%d[0]);\n", i, i);
-        else if (g->width == 1)
-            clm_text_add(&g->body, "        const F x%d = p%d[e];\n", i, i);
         else
-            clm_text_add(&g->body, "        const F x%d = vload%d(0, p%d + e);\n", i, g->width, i);
+            clm_text_add(&g->body, "        const F x%d = LOAD_FROM(p%d + e);\n", i, i);
     }
     for (int k = 0; k < g->u->n_out; k++) {
         clm_value v = g->u->out[k];
-        CLM_TRY(g->u->axes ? compute(g, g->p->nodes[v].in[0], false) : compute(g, v, true));
+        CLM_TRY(g->u->axes || g->u->pooling ? compute(g, g->p->nodes[v].in[0], false) : compute(g, v, true));
     }
     return CLM_OK;
 }
 
-/* ---- kernels ---- */
+/* ---- pieces of kernels ---- */
 
-static void open_kernel(generator *g, clm_text *t) {
-    clm_text_add(t, "#define F float%.0d\n__kernel void fused(", g->width == 1 ? 0 : g->width);
+/* CPU compilers take a wide vload apart into pieces that they never put together again: there, vectors are read and written through a
+ * type of theirs with the alignment of a float. */
+void clm_gen_open(clm_generator *g, clm_text *t) {
+    const bool wide = g->cpu && g->width > 1;
+    clm_text_add(t, "#define F float%.0d\n", g->width == 1 ? 0 : g->width);
+    if (wide)
+        clm_text_add(t, "#define LOAD_FROM(p) (*(__global const U *)(p))\n#define STORE_TO(v, p) (*(__global U *)(p) = (v))\n");
+    else if (g->width > 1)
+        clm_text_add(t, "#define LOAD_FROM(p) vload%d(0, p)\n#define STORE_TO(v, p) vstore%d(v, 0, p)\n", g->width, g->width);
+    else
+        clm_text_add(t, "#define LOAD_FROM(p) (*(p))\n#define STORE_TO(v, p) (*(p) = (v))\n");
+    clm_text_add(t, "__kernel void fused(");
     for (int k = 0; k < g->u->n_out; k++) clm_text_add(t, "%sOUT(o%d)", k ? ", " : "", k);
     for (int i = 0; i < g->u->n_leaf; i++) clm_text_add(t, ", IN(l%d)", i);
-    clm_text_add(t, "%s) {\n    const int task = get_global_id(2);\n", g->parameters.data ? g->parameters.data : "");
+    clm_text_add(t, "%s) {\n", g->parameters.data ? g->parameters.data : "");
+    if (wide) clm_text_add(t, "    typedef F U __attribute__((aligned(4)));\n");
+    clm_text_add(t, "    const int task = get_global_id(2);\n");
 }
 
-/* Declares p<i>, pointers to the leaves at the indices of the axes before the last. `index` names the variable of each axis. */
-static void point_leaves(generator *g, clm_text *t, const char *indent, const bool *use_axis) {
-    for (int i = 0; i < g->u->n_leaf; i++) {
-        clm_text_add(t, "%s__global const float *p%d = PTR(l%d, task)", indent, i, i);
-        for (int a = 0; a < g->n_axes; a++)
-            if (use_axis[a] && g->axes[a].stride[i]) clm_text_add(t, " + i%d * s%d_%d", a, a, i);
-        clm_text_add(t, ";\n");
-    }
-}
-
-static void stride_parameters(generator *g) {
+void clm_gen_strides(clm_generator *g) {
     char name[32];
+    if (g->u->windowed) {
+        clm_gen_parameter(g, "high", -1, g->u->space.dim[1] / g->u->window[0]);
+        clm_gen_parameter(g, "wide", -1, g->u->space.dim[2] / g->u->window[1]);
+    }
     for (int a = 0; a + 1 < g->n_axes; a++)
         for (int i = 0; i < g->u->n_leaf; i++)
             if (g->axes[a].stride[i]) {
                 snprintf(name, sizeof name, "s%d_%d", a, i);
-                parameter(g, name, -1, g->axes[a].stride[i]);
+                clm_gen_parameter(g, name, -1, g->axes[a].stride[i]);
             }
 }
 
-/* Declares i<a> for the chosen axes from a running number `from`, the last axis fastest. */
-static void decode(generator *g, clm_text *t, const char *indent, const char *from, const bool *use_axis) {
+/* The window of an element: rows and columns that no window covers are given to the last one, with a place that none has. */
+static void find_window(clm_generator *g, clm_text *t, const char *indent) {
+    const int *k = g->u->window;
+    clm_text_add(t, "%sconst int c1 = min(i1 / %d, high - 1), c2 = min(i2 / %d, wide - 1);\n", indent, k[0], k[1]);
+    clm_text_add(t, "%sconst int k1 = i1 - c1 * %d, k2 = i2 - c2 * %d;\n", indent, k[0], k[1]);
+    clm_text_add(t, "%sconst float code = k1 < %d && k2 < %d ? k1 * %d + k2 : -1;\n", indent, k[0], k[1], k[1]);
+}
+
+void clm_gen_pointers(clm_generator *g, clm_text *t, const char *indent) {
+    if (g->u->windowed) find_window(g, t, indent);
+    for (int i = 0; i < g->u->n_leaf; i++) {
+        clm_text_add(t, "%s__global const float *p%d = PTR(l%d, task)", indent, i, i);
+        for (int a = 0; a + 1 < g->n_axes; a++) {
+            const bool window = g->u->pooled[i] && (a == 1 || a == 2);
+            if (g->axes[a].stride[i]) clm_text_add(t, " + %c%d * s%d_%d", window ? 'c' : 'i', a, a, i);
+        }
+        clm_text_add(t, ";\n");
+    }
+}
+
+void clm_gen_decode(clm_generator *g, clm_text *t, const char *indent, const char *from, const bool *use_axis) {
     int first = -1;
     for (int a = 0; a < g->n_axes && first < 0; a++)
         if (use_axis[a]) first = a;
     if (first < 0) return;
-    clm_text_add(t, "%sint rest = %s;\n", indent, from);
+    clm_text_add(t, "%sint rest_%s = %s;\n", indent, from, from);
     for (int a = g->n_axes - 1; a > first; a--)
-        if (use_axis[a]) clm_text_add(t, "%sconst int i%d = rest %% n%d;\n%srest /= n%d;\n", indent, a, a, indent, a);
-    clm_text_add(t, "%sconst int i%d = rest;\n", indent, first);
+        if (use_axis[a])
+            clm_text_add(t, "%sconst int i%d = rest_%s %% n%d;\n%srest_%s /= n%d;\n", indent, a, from, a, indent, from, a);
+    clm_text_add(t, "%sconst int i%d = rest_%s;\n", indent, first, from);
 }
 
-static void store(generator *g, clm_text *t, const char *indent, int k, const char *name, const char *at) {
-    if (g->width == 1)
-        clm_text_add(t, "%sPTR(o%d, task)[%s] = %s;\n", indent, k, at, name);
-    else
-        clm_text_add(t, "%svstore%d(%s, 0, PTR(o%d, task) + %s);\n", indent, g->width, name, k, at);
+void clm_gen_store(clm_text *t, const char *indent, int k, const char *name, const char *at) {
+    clm_text_add(t, "%sSTORE_TO(%s, PTR(o%d, task) + %s);\n", indent, name, k, at);
 }
 
-static clm_status map_kernel(generator *g, clm_text *t, clm_launch_spec *spec) {
-    bool outer[CLM_MAX_RANK] = {false};
-    char name[24];
-    int last = g->n_axes - 1, vectors = g->axes[last].size / g->width, rows = 1, chunk;
-    for (int a = 0; a < last; a++) {
-        outer[a] = true;
-        rows *= g->axes[a].size;
-        parameter(g, "n", a, g->axes[a].size);
-    }
-    parameter(g, "rows", -1, rows);
-    parameter(g, "vectors", -1, vectors);
-    stride_parameters(g);
-    if (g->cpu && g->n_axes > 1) { /* rows of the innermost axis */
-        chunk = MAP_ELEMENTS / (vectors * g->width);
-        if (chunk < 1) chunk = 1;
-        parameter(g, "chunk", -1, chunk);
-        open_kernel(g, t);
-        clm_text_add(t, "    const int first = get_global_id(0) * chunk, end = min(first + chunk, rows);\n"
-                        "    for (int row = first; row < end; row++) {\n");
-        decode(g, t, "      ", "row", outer);
-        point_leaves(g, t, "      ", outer);
-        clm_text_add(t, "      for (int j = 0; j < vectors; j++) {\n        const int e = j * %d;\n", g->width);
-        spec->global[0] = ((size_t)rows + (size_t)chunk - 1) / (size_t)chunk;
-    } else { /* vectors, in chunks of neighbours */
-        chunk = g->cpu ? MAP_ELEMENTS / g->width : 1;
-        parameter(g, "chunk", -1, chunk);
-        open_kernel(g, t);
-        clm_text_add(t,
-                     "    const int first = get_global_id(0) * chunk, end = min(first + chunk, rows * vectors);\n"
-                     "    for (int at = first; at < end; at++) {\n      const int row = at / vectors, j = at - row * vectors;\n");
-        decode(g, t, "      ", "row", outer);
-        point_leaves(g, t, "      ", outer);
-        clm_text_add(t, "      {\n        const int e = j * %d;\n", g->width);
-        spec->global[0] = ((size_t)rows * (size_t)vectors + (size_t)chunk - 1) / (size_t)chunk;
-    }
-    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
-    clm_text_add(t, "        const int to = row * vectors * %d + e;\n", g->width);
-    for (int k = 0; k < g->u->n_out; k++) {
-        name_of(g, g->u->out[k], true, name, sizeof name);
-        store(g, t, "        ", k, name, "to");
-    }
-    clm_text_add(t, "      }\n    }\n}\n");
-    return CLM_OK;
+static clm_status add_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values,
+                           int n_values) {
+    if (g->too_many)
+        return clm_fail(CLM_E_LIMIT, "fusion: a kernel over %d axes needs more than %d parameters", g->n_axes, CLM_STEP_INTS);
+    if (source->failed || g->body.failed || g->parameters.failed) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
+    clm_text_add(source, "#undef F\n#undef LOAD_FROM\n#undef STORE_TO\n");
+    char *text = source->data;
+    *source = (clm_text){0};
+    return clm_lower_step(g->l, g->u->out[0], spec, text, values, n_values, g->ints, g->n_ints);
 }
 
-static void accumulate(generator *g, clm_text *t, const char *indent) {
-    char name[24];
-    for (int k = 0; k < g->u->n_out; k++) {
-        const clm_node *n = &g->p->nodes[g->u->out[k]];
-        name_of(g, n->in[0], false, name, sizeof name);
-        if (n->op == CLM_OP_SUM)
-            clm_text_add(t, "%sb%d += %s;\n", indent, k, name);
-        else
-            clm_text_add(t, "%sb%d = select(b%d, %s, isgreater(%s, b%d) | isnan(%s));\n", indent, k, k, name, name, k, name);
+/* The results of the segments, and the kernel that adds them up. */
+static clm_status add_segmented(clm_generator *g, clm_launch_spec *spec, clm_text *source, clm_value *values) {
+    const int n_out = g->u->n_out;
+    clm_value combined[2 * CLM_UNIT_OUTPUTS];
+    for (int k = 0; k < n_out; k++) {
+        const size_t size = clm_shape_size(&g->p->nodes[g->u->out[k]].shape);
+        combined[k] = g->u->out[k];
+        values[k] = combined[n_out + k] = clm_lower_scratch(g->l, size * (size_t)g->segments, g->u->per_task);
+        if (values[k] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
     }
-}
-
-static void declare(generator *g, clm_text *t, const char *indent, char letter, bool block) {
-    for (int k = 0; k < g->u->n_out; k++) {
-        bool sum = g->p->nodes[g->u->out[k]].op == CLM_OP_SUM;
-        if (sum || !block)
-            clm_text_add(t, "%sF %c%d = (F)(%s);\n", indent, letter, k, sum ? "0.0f" : "-INFINITY");
-        else
-            clm_text_add(t, "%sF %c%d = a%d;\n", indent, letter, k, k);
-    }
-}
-
-static void close_block(generator *g, clm_text *t, const char *indent) {
-    for (int k = 0; k < g->u->n_out; k++) {
-        bool sum = g->p->nodes[g->u->out[k]].op == CLM_OP_SUM;
-        clm_text_add(t, sum ? "%sa%d += b%d;\n" : "%sa%d = b%d;\n", indent, k, k);
-    }
-}
-
-/* One scalar out of the vector s<k>, for the row kernel. */
-static void fold_vector(generator *g, clm_text *t, int k) {
-    bool sum = g->p->nodes[g->u->out[k]].op == CLM_OP_SUM;
-    char from[32];
-    snprintf(from, sizeof from, "a%d", k);
-    for (int w = g->width / 2; w >= 1; w /= 2) {
-        char type[24] = "float";
-        if (w > 1) snprintf(type, sizeof type, "float%d", w);
-        clm_text_add(t, "    const %s f%d_%d = ", type, k, w);
-        if (sum)
-            clm_text_add(t, "%s.lo + %s.hi;\n", from, from);
-        else
-            clm_text_add(t, "select(%s.lo, %s.hi, isgreater(%s.hi, %s.lo) | isnan(%s.hi));\n", from, from, from, from, from);
-        snprintf(from, sizeof from, "f%d_%d", k, w);
-    }
-    clm_text_add(t, "    PTR(o%d, task)[result] = %s;\n", k, from);
-}
-
-static clm_status reduce_kernel(generator *g, clm_text *t, clm_launch_spec *spec) {
-    bool kept[CLM_MAX_RANK] = {false}, reduced[CLM_MAX_RANK] = {false};
-    int last = g->n_axes - 1, vectors = g->axes[last].size / g->width, results = 1, inner = -1;
-    bool row = g->axes[last].reduced;
-    for (int a = 0; a < last; a++) {
-        kept[a] = !g->axes[a].reduced;
-        reduced[a] = g->axes[a].reduced;
-        if (kept[a]) results *= g->axes[a].size;
-        if (reduced[a]) inner = a;
-        parameter(g, "n", a, g->axes[a].size);
-    }
-    parameter(g, "vectors", -1, vectors);
-    parameter(g, "results", -1, results);
-    stride_parameters(g);
-    open_kernel(g, t);
-    spec->global[0] = (size_t)results * (row ? 1u : (size_t)vectors);
-    if (row)
-        clm_text_add(t, "    const int result = get_global_id(0);\n    if (result >= results) return;\n");
-    else
-        clm_text_add(t,
-                     "    const int id = get_global_id(0), result = id / vectors, e = (id - result * vectors) * %d;\n"
-                     "    if (result >= results) return;\n",
-                     g->width);
-    decode(g, t, "    ", "result", kept);
-    declare(g, t, "    ", 'a', false);
-    /* The innermost loop runs in blocks; the others are plain. */
-    for (int a = 0; a < last; a++)
-        if (reduced[a] && (row || a != inner)) clm_text_add(t, "    for (int i%d = 0; i%d < n%d; i%d++) {\n", a, a, a, a);
-    bool use[CLM_MAX_RANK];
-    for (int a = 0; a < last; a++) use[a] = true;
-    use[last] = false;
-    if (row) {
-        point_leaves(g, t, "    ", use);
-        clm_text_add(t, "    for (int block = 0; block < vectors; block += %d) {\n", BLOCK);
-        declare(g, t, "      ", 'b', true);
-        clm_text_add(t, "      for (int j = block; j < min(block + %d, vectors); j++) {\n        const int e = j * %d;\n", BLOCK,
-                     g->width);
-    } else {
-        clm_text_add(t, "    for (int block = 0; block < n%d; block += %d) {\n", inner, BLOCK);
-        declare(g, t, "      ", 'b', true);
-        clm_text_add(t, "      for (int i%d = block; i%d < min(block + %d, n%d); i%d++) {\n", inner, inner, BLOCK, inner, inner);
-        point_leaves(g, t, "        ", use);
-    }
-    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
-    accumulate(g, t, "        ");
-    clm_text_add(t, "      }\n");
-    close_block(g, t, "      ");
-    clm_text_add(t, "    }\n");
-    for (int a = 0; a < last; a++)
-        if (reduced[a] && (row || a != inner)) clm_text_add(t, "    }\n");
-    for (int k = 0; k < g->u->n_out; k++) {
-        char name[16], at[40];
-        snprintf(name, sizeof name, "a%d", k);
-        snprintf(at, sizeof at, "result * vectors * %d + e", g->width);
-        if (row)
-            fold_vector(g, t, k);
-        else
-            store(g, t, "    ", k, name, at);
-    }
-    clm_text_add(t, "}\n");
-    return CLM_OK;
+    CLM_TRY(add_step(g, spec, source, values, n_out + g->u->n_leaf));
+    CLM_TRY(clm_gen_combine(g, source, spec));
+    return add_step(g, spec, source, combined, 2 * n_out);
 }
 
 clm_status clm_codegen(clm_lower *l, const clm_unit *unit) {
-    generator g = {.l = l, .u = unit, .p = l->program};
+    clm_generator g = {.l = l, .u = unit, .p = l->program, .segments = 1};
     clm_text source = {0};
     clm_launch_spec spec = {.entry = "fused"};
     clm_value values[CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES];
@@ -408,23 +275,17 @@ clm_status clm_codegen(clm_lower *l, const clm_unit *unit) {
     find_axes(&g);
     g.width = vector_width(&g);
     CLM_GOTO(make_body(&g));
-    spec.global[0] = spec.global[1] = spec.global[2] = 1;
-    CLM_GOTO(unit->axes ? reduce_kernel(&g, &source, &spec) : map_kernel(&g, &source, &spec));
+    spec.global[0] = spec.global[1] = 1;
     spec.global[2] = (size_t)(unit->per_task ? l->program->tasks : 1);
-    if (g.too_many) {
-        status = clm_fail(CLM_E_LIMIT, "fusion: a kernel over %d axes needs more than %d parameters", g.n_axes, CLM_STEP_INTS);
-        goto out;
-    }
-    if (source.failed || g.body.failed || g.parameters.failed) {
-        status = clm_fail(CLM_E_MEMORY, "code generation: out of memory");
-        goto out;
-    }
+    CLM_GOTO(unit->pooling ? clm_gen_pooled(&g, &source, &spec)
+             : unit->axes  ? clm_gen_reduce(&g, &source, &spec)
+                           : clm_gen_map(&g, &source, &spec));
     for (int k = 0; k < unit->n_out; k++) values[k] = unit->out[k];
     for (int i = 0; i < unit->n_leaf; i++) values[unit->n_out + i] = unit->leaf[i];
-    clm_text_add(&source, "#undef F\n");
-    char *text = source.data;
-    source.data = NULL;
-    status = clm_lower_step(l, unit->out[0], &spec, text, values, unit->n_out + unit->n_leaf, g.ints, g.n_ints);
+    if (g.segments > 1)
+        CLM_GOTO(add_segmented(&g, &spec, &source, values));
+    else
+        CLM_GOTO(add_step(&g, &spec, &source, values, unit->n_out + unit->n_leaf));
 out:
     clm_text_free(&source);
     clm_text_free(&g.body);

@@ -4,6 +4,9 @@
  * cheap, or it has one use. Recomputing y = relu(scale x^ + shift) from x in the adjoint reads one array instead of another and
  * saves writing both, so batch-norm and activations of a layer end up as one reduction and one map for each sweep.
  *
+ * Max-pooling whose windows tile the image takes part: scattering into the image is a value like an elementwise one, which reads
+ * its operands at the window of each element, and pooling takes an expression of the image as a reduction does.
+ *
  * Afterwards units over the same index space are merged into the earliest one before which all their operands exist: reductions of
  * the same arrays then share their reads.
  */
@@ -14,17 +17,33 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-enum { MOST_FULL_LEAVES = 4, MOST_COST = 40, MOST_LEAVES = 10, MOST_NODES = 100 };
+enum { MOST_FULL_LEAVES = 5, MOST_COST = 80, MOST_LEAVES = 12, MOST_NODES = 100 };
 
 /* What an elementwise value would read and cost if computed in place. */
 typedef struct expression {
     clm_value leaf[MOST_LEAVES];
     int n_leaf, cost, nodes;
+    int window[2]; /* of the scatters in it; 0: none */
 } expression;
+
+enum { SCATTER_COST = 2 };
 
 static bool is_elementwise(const clm_node *n) { return clm_op_of(n)->flags & CLM_OPF_ELEMENTWISE; }
 static bool is_view(const clm_node *n) { return clm_op_of(n)->flags & CLM_OPF_VIEW; }
 static bool is_reduction(const clm_node *n) { return n->op == CLM_OP_SUM || n->op == CLM_OP_REDUCE_MAX; }
+
+/* Windows side by side, without padding: attributes as in ops/pool.c. */
+static bool tiles_image(const clm_node *n) {
+    const int32_t *i = n->attr.i;
+    return i[0] == i[2] && i[1] == i[3] && i[4] == 0 && i[5] == 0;
+}
+static bool is_scatter(const clm_node *n) { return n->op == CLM_OP_POOL_SCATTER && tiles_image(n); }
+static bool is_pooling(const clm_node *n) {
+    return (n->op == CLM_OP_POOL_GATHER || n->op == CLM_OP_MAX_POOL_ARGMAX) && tiles_image(n);
+}
+/* Computed in place of its uses when that is better. */
+static bool is_inline(const clm_node *n) { return is_elementwise(n) || is_scatter(n); }
+static bool is_generated(const clm_node *n) { return is_inline(n) || is_reduction(n) || is_pooling(n); }
 
 static void mark_live(clm_program *p, const clm_value *outputs, size_t n_outputs) {
     for (size_t i = 0; i < n_outputs; i++) p->homes[outputs[i]].live = true;
@@ -40,15 +59,16 @@ static void mark_live(clm_program *p, const clm_value *outputs, size_t n_outputs
     }
 }
 
-/* Values that must be in memory whatever the cost: operands and results of whole operations, roots of views, outputs. */
+/* Values that must be in memory whatever the cost: operands and results of whole operations, roots of views, outputs, and what is read
+ * window by window. */
 static void mark_forced(clm_program *p, const clm_value *outputs, size_t n_outputs) {
     bool generated = p->device->info.type != CLM_DEVICE_HOST && !p->no_fusion;
     for (size_t v = 0; v < p->count; v++) {
         const clm_node *n = &p->nodes[v];
         if (!p->homes[v].live) continue;
-        if (n->op == CLM_OP_INPUT || !is_elementwise(n) || !generated) p->homes[v].materialized = true;
+        if (n->op == CLM_OP_INPUT || !is_inline(n) || !generated) p->homes[v].materialized = true;
         if (is_elementwise(n) || (is_reduction(n) && generated)) continue;
-        for (int i = 0; i < n->n_in; i++) p->homes[n->in[i]].materialized = true;
+        for (int i = generated && is_pooling(n) ? 1 : 0; i < n->n_in; i++) p->homes[n->in[i]].materialized = true;
     }
     for (size_t i = 0; i < n_outputs; i++) p->homes[outputs[i]].materialized = true;
     for (size_t v = p->count; v-- > 0;)
@@ -63,12 +83,22 @@ static bool add_leaf(expression *e, clm_value leaf) {
     return true;
 }
 
+/* False when the expression has windows of another size. */
+static bool add_window(expression *e, int high, int wide) {
+    if (!high) return true;
+    if (e->window[0] && (e->window[0] != high || e->window[1] != wide)) return false;
+    e->window[0] = high;
+    e->window[1] = wide;
+    return true;
+}
+
 /* The expression of v from those of its operands; false when it grows too large. */
 static bool build_expression(const clm_program *p, const expression *all, clm_value v, expression *e) {
     const clm_node *n = &p->nodes[v];
     memset(e, 0, sizeof *e);
-    e->cost = clm_op_of(n)->cost;
+    e->cost = is_scatter(n) ? SCATTER_COST : clm_op_of(n)->cost;
     e->nodes = 1;
+    if (is_scatter(n)) add_window(e, n->attr.i[0], n->attr.i[1]);
     for (int i = 0; i < n->n_in; i++) {
         clm_value x = n->in[i];
         if (p->homes[x].materialized) {
@@ -77,6 +107,7 @@ static bool build_expression(const clm_program *p, const expression *all, clm_va
         }
         e->cost += all[x].cost;
         e->nodes += all[x].nodes;
+        if (!add_window(e, all[x].window[0], all[x].window[1])) return false;
         for (int k = 0; k < all[x].n_leaf; k++)
             if (!add_leaf(e, all[x].leaf[k])) return false;
     }
@@ -113,6 +144,10 @@ static bool worth_storing(const clm_program *p, const expression *e, clm_value v
     return full_leaves(p, e, v) > MOST_FULL_LEAVES || e->cost > MOST_COST;
 }
 
+static bool same_window(const clm_node *n, const expression *e) {
+    return n->attr.i[0] == e->window[0] && n->attr.i[1] == e->window[1];
+}
+
 static clm_status choose(clm_program *p) {
     expression *all = clm_calloc(p->count + 1, sizeof *all);
     int *uses = clm_calloc(p->count + 1, sizeof *uses);
@@ -125,7 +160,8 @@ static clm_status choose(clm_program *p) {
     count_uses(p, uses, expanded);
     for (size_t v = 0; v < p->count; v++) {
         const clm_node *n = &p->nodes[v];
-        if (!p->homes[v].live || !is_elementwise(n)) continue;
+        if (is_pooling(n) && all[n->in[0]].window[0] && !same_window(n, &all[n->in[0]])) p->homes[n->in[0]].materialized = true;
+        if (!p->homes[v].live || !is_inline(n)) continue;
         while (!build_expression(p, all, (clm_value)v, &all[v])) { /* too large: store the larger operand */
             clm_value largest = CLM_INVALID;
             for (int i = 0; i < n->n_in; i++)
@@ -145,17 +181,28 @@ out:
 
 /* ---- units ---- */
 
-static bool collect_leaves(const clm_program *p, clm_unit *u, clm_value v, bool root) {
+static bool add_unit_leaf(clm_unit *u, clm_value v, bool pooled) {
+    for (int i = 0; i < u->n_leaf; i++)
+        if (u->leaf[i] == v) return u->pooled[i] |= pooled, true;
+    if (u->n_leaf == CLM_UNIT_LEAVES) return false;
+    u->pooled[u->n_leaf] = pooled;
+    u->leaf[u->n_leaf++] = v;
+    return true;
+}
+
+static void set_window(clm_unit *u, const clm_node *n) {
+    u->windowed = true;
+    u->window[0] = n->attr.i[0];
+    u->window[1] = n->attr.i[1];
+}
+
+static bool collect_leaves(const clm_program *p, clm_unit *u, clm_value v, bool root, bool pooled) {
     const clm_node *n = &p->nodes[v];
-    if (!root && p->homes[v].materialized) {
-        for (int i = 0; i < u->n_leaf; i++)
-            if (u->leaf[i] == v) return true;
-        if (u->n_leaf == CLM_UNIT_LEAVES) return false;
-        u->leaf[u->n_leaf++] = v;
-        return true;
-    }
+    if (!root && p->homes[v].materialized) return add_unit_leaf(u, v, pooled);
+    const bool scatter = is_scatter(n);
+    if (scatter || is_pooling(n)) set_window(u, n);
     for (int i = 0; i < n->n_in; i++)
-        if (!collect_leaves(p, u, n->in[i], false)) return false;
+        if (!collect_leaves(p, u, n->in[i], false, scatter || (is_pooling(n) && i == 1))) return false;
     return true;
 }
 
@@ -169,19 +216,22 @@ static clm_status add_units(clm_program *p) {
         memset(u, 0, sizeof *u);
         u->out[0] = (clm_value)v;
         u->n_out = 1;
-        u->fused = !host && (is_elementwise(n) || is_reduction(n));
+        u->fused = !host && (p->no_fusion ? is_elementwise(n) || is_reduction(n) : is_generated(n));
         if (!u->fused) continue;
-        u->space = is_reduction(n) ? p->nodes[n->in[0]].shape : n->shape;
+        u->pooling = is_pooling(n);
+        u->space = is_reduction(n) || u->pooling ? p->nodes[n->in[0]].shape : n->shape;
         u->axes = is_reduction(n) ? (unsigned)n->attr.i[0] : 0;
         u->per_task = n->per_task;
-        if (!collect_leaves(p, u, (clm_value)v, true))
+        if (!collect_leaves(p, u, (clm_value)v, true, false))
             return clm_fail(CLM_E_LIMIT, "fusion: operation %s reads more than %d arrays", clm_op_of(n)->name, CLM_UNIT_LEAVES);
     }
     return CLM_OK;
 }
 
 static bool same_space(const clm_unit *a, const clm_unit *b) {
-    return a->fused && b->fused && a->per_task == b->per_task && a->axes == b->axes && clm_shape_equal(&a->space, &b->space);
+    if (!a->fused || !b->fused || a->per_task != b->per_task || a->axes != b->axes || a->pooling != b->pooling) return false;
+    if (a->windowed && b->windowed && (a->window[0] != b->window[0] || a->window[1] != b->window[1])) return false;
+    return clm_shape_equal(&a->space, &b->space);
 }
 
 /* The unit that writes a leaf; -1 for inputs. */
@@ -207,17 +257,29 @@ static int count_computed(merger *m, clm_value v, bool root) {
 static int count_unit(merger *m, const clm_unit *u) {
     int count = 0;
     for (int k = 0; k < u->n_out; k++)
-        count += u->axes ? count_computed(m, m->p->nodes[u->out[k]].in[0], false) : count_computed(m, u->out[k], true);
+        count +=
+            u->axes || u->pooling ? count_computed(m, m->p->nodes[u->out[k]].in[0], false) : count_computed(m, u->out[k], true);
     return count;
 }
 
 /* Within the limits of one kernel, see codegen.c: its values and its whole-number parameters. */
 static bool kernel_holds(merger *m, const clm_unit *a, const clm_unit *b, int leaves) {
+    const bool windowed = a->windowed || b->windowed;
     int axes = 0;
-    for (int i = 0; i < a->space.rank; i++) axes += a->space.dim[i] != 1;
-    if ((axes - 1) * (leaves + 1) + 3 > CLM_STEP_INTS) return false;
+    for (int i = 0; i < a->space.rank; i++) axes += a->space.dim[i] != 1 || windowed;
+    if ((axes - 1) * (leaves + 1) + 6 > CLM_STEP_INTS) return false;
     m->counts++;
     return count_unit(m, a) + count_unit(m, b) <= CLM_UNIT_NODES;
+}
+
+/* Gathering an image by its own argmax: the greatest value, which the kernel that finds the argmax has at hand. */
+static bool is_maximum(const merger *m, const clm_unit *a, const clm_unit *b, clm_value leaf) {
+    const clm_node *n = &m->p->nodes[b->out[0]], *index = &m->p->nodes[leaf];
+    if (n->op != CLM_OP_POOL_GATHER || n->in[1] != leaf || index->op != CLM_OP_MAX_POOL_ARGMAX || index->in[0] != n->in[0])
+        return false;
+    for (int k = 0; k < a->n_out; k++)
+        if (a->out[k] == leaf) return true;
+    return false;
 }
 
 static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b) {
@@ -225,6 +287,10 @@ static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b) {
     int leaves = a->n_leaf, common = 0;
     for (int i = 0; i < b->n_leaf; i++) {
         bool found = false;
+        if (is_maximum(m, a, b, b->leaf[i])) {
+            common++;
+            continue;
+        }
         if (writer(m->p, m->unit_of, b->leaf[i]) >= at) return false;
         for (int k = 0; k < a->n_leaf; k++) found |= a->leaf[k] == b->leaf[i];
         leaves += !found;
@@ -253,11 +319,12 @@ static clm_status merge_units(clm_program *p) {
             if (can_merge(&m, &p->units[k], (int)k, b)) host = k;
         if (host < kept) {
             clm_unit *a = &p->units[host];
+            for (int j = 0; j < b->n_leaf; j++)
+                if (!is_maximum(&m, a, b, b->leaf[j])) add_unit_leaf(a, b->leaf[j], b->pooled[j]);
             for (int o = 0; o < b->n_out; o++) a->out[a->n_out++] = b->out[o];
-            for (int j = 0; j < b->n_leaf; j++) {
-                bool found = false;
-                for (int k = 0; k < a->n_leaf; k++) found |= a->leaf[k] == b->leaf[j];
-                if (!found) a->leaf[a->n_leaf++] = b->leaf[j];
+            if (b->windowed) {
+                a->windowed = true;
+                memcpy(a->window, b->window, sizeof a->window);
             }
             unit_of[b->out[0]] = (int)host;
         } else {

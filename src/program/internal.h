@@ -34,7 +34,11 @@ typedef struct clm_unit {
     clm_shape space; /* index space */
     bool per_task;
     unsigned axes; /* reduced axes; 0: a map */
+    /* Windows that tile an image: the space is then [n, h, w, c]. Leaves that are `pooled` have one element for each window. */
+    bool windowed, pooling; /* pooling: so have the outputs */
+    int window[2];
     clm_value leaf[CLM_UNIT_LEAVES];
+    bool pooled[CLM_UNIT_LEAVES];
     int n_leaf;
 } clm_unit;
 

@@ -1,0 +1,155 @@
+/* Kernels of maps, and of values pooled from the windows of an image; see codegen.c.
+ *
+ * map:     on a CPU a work-item takes some rows of the innermost axis, elsewhere one vector.
+ * pooling: a work-item takes windows; the image's elements are computed in registers and only what is pooled is stored.
+ */
+#include "ops/op.h"
+#include "program/codegen.h"
+
+enum { MAP_ELEMENTS = 2048 };
+
+static size_t items(int rows, int chunk) { return ((size_t)rows + (size_t)chunk - 1) / (size_t)chunk; }
+
+static int elements_of(const clm_generator *g) { return g->axes[g->n_axes - 1].size; }
+
+/* How many rows of `each` elements are worth a call. */
+static int chunk_of(int each) { return each >= MAP_ELEMENTS ? 1 : MAP_ELEMENTS / each; }
+
+static void store_all(clm_generator *g, clm_text *t, const char *indent, const char *at) {
+    char name[24];
+    for (int k = 0; k < g->u->n_out; k++) {
+        clm_gen_name(g, g->u->out[k], true, name, sizeof name);
+        clm_gen_store(t, indent, k, name, at);
+    }
+}
+
+/* CPU: lines of rows. The indices of a line are worked out once, the axis before the last is a loop. */
+static void map_lines(clm_generator *g, clm_text *t, clm_launch_spec *spec, int rows) {
+    bool outer[CLM_MAX_RANK] = {false};
+    const int last = g->n_axes - 1, across = last > 0 ? g->axes[last - 1].size : 1, lines = rows / across;
+    const bool lined = last > 1;
+    const int count = lined ? lines : rows, chunk = chunk_of(elements_of(g) * (lined ? across : 1));
+    for (int a = 0; a < last - lined; a++) outer[a] = true;
+    clm_gen_parameter(g, "lines", -1, count);
+    clm_gen_parameter(g, "chunk", -1, chunk);
+    clm_gen_open(g, t);
+    clm_text_add(t, "    const int first = get_global_id(0) * chunk, end = min(first + chunk, lines);\n"
+                    "    for (int line = first; line < end; line++) {\n");
+    clm_gen_decode(g, t, "      ", "line", outer);
+    if (lined)
+        clm_text_add(t, "      for (int i%d = 0; i%d < n%d; i%d++) {\n      const int row = line * n%d + i%d;\n", last - 1,
+                     last - 1, last - 1, last - 1, last - 1, last - 1);
+    else
+        clm_text_add(t, "      {\n      const int row = line;\n");
+    clm_gen_pointers(g, t, "      ");
+    clm_text_add(t, "      for (int j = 0; j < vectors; j++) {\n        const int e = j * %d;\n", g->width);
+    spec->global[0] = items(count, chunk);
+}
+
+/* One vector after the other: neighbours on neighbouring vectors. */
+static void map_vectors(clm_generator *g, clm_text *t, clm_launch_spec *spec, int rows, int vectors) {
+    bool outer[CLM_MAX_RANK] = {false};
+    const int chunk = g->cpu ? chunk_of(g->width) : 1;
+    for (int a = 0; a + 1 < g->n_axes; a++) outer[a] = true;
+    clm_gen_parameter(g, "rows", -1, rows);
+    clm_gen_parameter(g, "chunk", -1, chunk);
+    clm_gen_open(g, t);
+    clm_text_add(
+        t, "    const int first = get_global_id(0) * chunk, end = min(first + chunk, rows * vectors);\n"
+           "    for (int at = first; at < end; at++) {\n      {\n      const int row = at / vectors, j = at - row * vectors;\n");
+    clm_gen_decode(g, t, "      ", "row", outer);
+    clm_gen_pointers(g, t, "      ");
+    clm_text_add(t, "      {\n        const int e = j * %d;\n", g->width);
+    spec->global[0] = items(rows * vectors, chunk);
+}
+
+clm_status clm_gen_map(clm_generator *g, clm_text *t, clm_launch_spec *spec) {
+    const int last = g->n_axes - 1, vectors = elements_of(g) / g->width;
+    int rows = 1;
+    for (int a = 0; a < last; a++) {
+        rows *= g->axes[a].size;
+        clm_gen_parameter(g, "n", a, g->axes[a].size);
+    }
+    clm_gen_parameter(g, "vectors", -1, vectors);
+    clm_gen_strides(g);
+    if (g->cpu && g->n_axes > 1)
+        map_lines(g, t, spec, rows);
+    else
+        map_vectors(g, t, spec, rows, vectors);
+    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
+    clm_text_add(t, "        const int to = row * vectors * %d + e;\n", g->width);
+    store_all(g, t, "        ", "to");
+    clm_text_add(t, "      }\n      }\n    }\n}\n");
+    return CLM_OK;
+}
+
+/* ---- pooling ---- */
+
+/* The output that is the argmax of the same image; -1: none. Its greatest value is what gathering by it gives. */
+static int argmax_of(const clm_generator *g, const clm_node *gather) {
+    for (int k = 0; k < g->u->n_out; k++) {
+        const clm_node *n = &g->p->nodes[g->u->out[k]];
+        if (n->op == CLM_OP_MAX_POOL_ARGMAX && g->u->out[k] == gather->in[1] && n->in[0] == gather->in[0]) return k;
+    }
+    return -1;
+}
+
+static void declare_pooled(clm_generator *g, clm_text *t) {
+    for (int k = 0; k < g->u->n_out; k++) {
+        const clm_node *n = &g->p->nodes[g->u->out[k]];
+        if (n->op == CLM_OP_MAX_POOL_ARGMAX)
+            clm_text_add(t, "        F best%d = (F)(-INFINITY), at%d = (F)(0.0f);\n", k, k);
+        else if (argmax_of(g, n) < 0)
+            clm_text_add(t, "        F at%d = (F)(0.0f);\n", k);
+    }
+}
+
+static void take_pooled(clm_generator *g, clm_text *t) {
+    char image[24], index[24];
+    for (int k = 0; k < g->u->n_out; k++) {
+        const clm_node *n = &g->p->nodes[g->u->out[k]];
+        clm_gen_name(g, n->in[0], false, image, sizeof image);
+        if (n->op == CLM_OP_MAX_POOL_ARGMAX) {
+            clm_text_add(t, "        at%d = %s <= best%d | best%d != best%d ? at%d : (F)(code);\n", k, image, k, k, k, k);
+            clm_text_add(t, "        best%d = %s <= best%d | best%d != best%d ? best%d : %s;\n", k, image, k, k, k, k, image);
+        } else if (argmax_of(g, n) < 0) {
+            clm_gen_name(g, n->in[1], false, index, sizeof index);
+            clm_text_add(t, "        at%d = %s == (F)(code) ? %s : at%d;\n", k, index, image, k);
+        }
+    }
+}
+
+/* The space is the image's; the outputs are [n, high, wide, c]. */
+clm_status clm_gen_pooled(clm_generator *g, clm_text *t, clm_launch_spec *spec) {
+    const int *window = g->u->window;
+    const int high = g->u->space.dim[1] / window[0], wide = g->u->space.dim[2] / window[1];
+    const int windows = g->u->space.dim[0] * high * wide, vectors = elements_of(g) / g->width;
+    const int chunk = g->cpu ? chunk_of(elements_of(g) * window[0] * window[1]) * vectors : 1;
+    clm_gen_parameter(g, "windows", -1, windows);
+    clm_gen_parameter(g, "vectors", -1, vectors);
+    clm_gen_parameter(g, "chunk", -1, chunk);
+    clm_gen_strides(g);
+    clm_gen_open(g, t);
+    clm_text_add(t,
+                 "    const int first = get_global_id(0) * chunk, end = min(first + chunk, windows * vectors);\n"
+                 "    for (int at = first; at < end; at++) {\n"
+                 "      const int row = at / vectors, line = row / wide, o2 = row - line * wide, i0 = line / high;\n"
+                 "      const int o1 = line - i0 * high, e = (at - row * vectors) * %d;\n",
+                 g->width);
+    declare_pooled(g, t);
+    clm_text_add(t, "      for (int i1 = o1 * %d; i1 < o1 * %d + %d; i1++)\n", window[0], window[0], window[0]);
+    clm_text_add(t, "      for (int i2 = o2 * %d; i2 < o2 * %d + %d; i2++) {\n", window[1], window[1], window[1]);
+    clm_gen_pointers(g, t, "        ");
+    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
+    take_pooled(g, t);
+    clm_text_add(t, "      }\n      const int to = row * vectors * %d + e;\n", g->width);
+    for (int k = 0; k < g->u->n_out; k++) {
+        char name[24];
+        const int argmax = argmax_of(g, &g->p->nodes[g->u->out[k]]);
+        snprintf(name, sizeof name, argmax < 0 ? "at%d" : "best%d", argmax < 0 ? k : argmax);
+        clm_gen_store(t, "      ", k, name, "to");
+    }
+    clm_text_add(t, "    }\n}\n");
+    spec->global[0] = items(windows * vectors, chunk);
+    return CLM_OK;
+}

@@ -1,0 +1,244 @@
+/* Kernels of reductions; see codegen.c.
+ *
+ * column: the innermost axis is kept; a work-item makes some vectors of results and loops over the reduced axes.
+ * row:    the innermost axis is reduced; a work-item makes one result.
+ *
+ * Sums are made in blocks of BLOCK terms that are then added up: fewer roundings lie between a term and the result. Where there are fewer
+ * results than the device has lanes, the reduced elements are cut into segments, each with a result of its own in scratch memory, which
+ * a second kernel adds up in order. Neither cut depends on the number of tasks, so neither do the bits.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/op.h"
+#include "program/codegen.h"
+
+enum {
+    BLOCK = 32,
+    CPU_SEGMENT = 16384, /* elements that are worth a call and a second launch */
+    GPU_SEGMENT = 256,
+    GPU_LANES = 64,       /* work-items for every compute unit that keep it busy */
+    CPU_ACCUMULATORS = 16 /* vectors */
+};
+
+typedef struct plan {
+    bool row;
+    int last, inner;      /* axes: the innermost, and the one that the inner loop runs over */
+    int vectors, results; /* of the innermost axis; kept elements of the others */
+    int lines, steps;     /* reduced elements: outer loops, inner loop */
+    int each;             /* vectors of results for a work-item (column) */
+    int segments;         /* of the lines if there are several, of the steps otherwise */
+    bool kept[CLM_MAX_RANK], outer[CLM_MAX_RANK];
+} plan;
+
+static int least(int a, int b) { return a < b ? a : b; }
+static int most(int a, int b) { return a > b ? a : b; }
+static int over(int a, int b) { return (a + b - 1) / b; }
+
+static bool is_sum(const clm_generator *g, int k) { return g->p->nodes[g->u->out[k]].op == CLM_OP_SUM; }
+
+static plan make_plan(const clm_generator *g, size_t tasks) {
+    plan p = {.last = g->n_axes - 1, .inner = -1, .results = 1, .lines = 1, .each = 1, .segments = 1};
+    p.row = g->axes[p.last].reduced;
+    p.vectors = g->axes[p.last].size / g->width;
+    for (int a = 0; a < p.last; a++) {
+        p.kept[a] = !g->axes[a].reduced;
+        p.outer[a] = g->axes[a].reduced;
+        if (p.kept[a]) p.results *= g->axes[a].size;
+        if (g->axes[a].reduced) p.inner = a;
+    }
+    if (p.row)
+        p.inner = p.last;
+    else
+        p.outer[p.inner] = false;
+    p.steps = p.row ? p.vectors : g->axes[p.inner].size;
+    for (int a = 0; a < p.last; a++)
+        if (p.outer[a]) p.lines *= g->axes[a].size;
+
+    const int units = most(1, (int)g->p->device->info.compute_units), lanes = g->cpu ? units : units * GPU_LANES;
+    const int results = p.results * (p.row ? 1 : p.vectors), elements = p.lines * p.steps * (p.row ? g->width : 1);
+    const int segments = least(over(lanes, results), elements / (g->cpu ? CPU_SEGMENT : GPU_SEGMENT));
+    const int parts = p.lines > 1 ? p.lines : over(p.steps, BLOCK);
+    p.segments = most(1, least(segments, parts));
+    if (g->cpu && !p.row) /* whole cache lines of a row of the operands, as long as there is work for every compute unit */
+        for (int each = 2; each <= p.vectors && each * g->u->n_out <= CPU_ACCUMULATORS; each++)
+            if (p.vectors % each == 0 && (size_t)(p.results * (p.vectors / each) * p.segments) * tasks >= 4u * (size_t)units)
+                p.each = each;
+    return p;
+}
+
+/* ---- accumulators: a<k> totals, b<k> of a block; arrays over the vectors of an item ---- */
+
+static void accumulator(const plan *p, char letter, int k, char *out, size_t size) {
+    snprintf(out, size, p->each > 1 ? "%c%d[j]" : "%c%d", letter, k);
+}
+
+static void for_each_vector(const plan *p, clm_text *t, const char *indent) {
+    if (p->each > 1) clm_text_add(t, "%sfor (int j = 0; j < %d; j++)\n", indent, p->each);
+}
+
+static void declare(const clm_generator *g, const plan *p, clm_text *t, const char *indent, char letter) {
+    for (int k = 0; k < g->u->n_out; k++) {
+        char name[24], total[24];
+        accumulator(p, letter, k, name, sizeof name);
+        accumulator(p, 'a', k, total, sizeof total);
+        if (p->each > 1) clm_text_add(t, "%sF %c%d[%d];\n", indent, letter, k, p->each);
+        for_each_vector(p, t, indent);
+        clm_text_add(t, "%s%s%s = ", indent, p->each > 1 ? "" : "F ", name);
+        if (is_sum(g, k))
+            clm_text_add(t, "(F)(0.0f);\n");
+        else if (letter == 'a')
+            clm_text_add(t, "(F)(-INFINITY);\n");
+        else
+            clm_text_add(t, "%s;\n", total);
+    }
+}
+
+static void accumulate(const clm_generator *g, const plan *p, clm_text *t, const char *indent) {
+    for (int k = 0; k < g->u->n_out; k++) {
+        char name[24], to[24];
+        clm_gen_name(g, g->p->nodes[g->u->out[k]].in[0], false, name, sizeof name);
+        accumulator(p, 'b', k, to, sizeof to);
+        if (is_sum(g, k))
+            clm_text_add(t, "%s%s += %s;\n", indent, to, name);
+        else
+            clm_text_add(t, "%s%s = (%s > %s) | (%s != %s) ? %s : %s;\n", indent, to, name, to, name, name, name, to);
+    }
+}
+
+static void close_block(const clm_generator *g, const plan *p, clm_text *t, const char *indent) {
+    for (int k = 0; k < g->u->n_out; k++) {
+        char from[24], to[24];
+        accumulator(p, 'b', k, from, sizeof from);
+        accumulator(p, 'a', k, to, sizeof to);
+        for_each_vector(p, t, indent);
+        clm_text_add(t, is_sum(g, k) ? "%s%s += %s;\n" : "%s%s = %s;\n", indent, to, from);
+    }
+}
+
+/* One scalar out of the vector a<k>, for the row kernel. */
+static void fold_vector(const clm_generator *g, clm_text *t, int k) {
+    char from[32];
+    snprintf(from, sizeof from, "a%d", k);
+    for (int w = g->width / 2; w >= 1; w /= 2) {
+        char type[24] = "float";
+        if (w > 1) snprintf(type, sizeof type, "float%d", w);
+        clm_text_add(t, "    const %s f%d_%d = ", type, k, w);
+        if (is_sum(g, k))
+            clm_text_add(t, "%s.lo + %s.hi;\n", from, from);
+        else
+            clm_text_add(t, "(%s.hi > %s.lo) | (%s.hi != %s.hi) ? %s.hi : %s.lo;\n", from, from, from, from, from, from);
+        snprintf(from, sizeof from, "f%d_%d", k, w);
+    }
+    clm_text_add(t, "    PTR(o%d, task)[segment * results + result] = %s;\n", k, from);
+}
+
+/* ---- the kernel ---- */
+
+static void parameters(clm_generator *g, const plan *p) {
+    for (int a = 0; a < p->last; a++) clm_gen_parameter(g, "n", a, g->axes[a].size);
+    clm_gen_parameter(g, "vectors", -1, p->vectors);
+    clm_gen_parameter(g, "results", -1, p->results);
+    clm_gen_parameter(g, "lines", -1, p->lines);
+    clm_gen_parameter(g, "segments", -1, p->segments);
+    clm_gen_strides(g);
+}
+
+/* Which result, which segment, and the bounds of the loops in it. */
+static void open_item(clm_generator *g, const plan *p, clm_text *t) {
+    clm_text_add(t, "    const int id = get_global_id(0), segment = get_global_id(1);\n");
+    if (p->row)
+        clm_text_add(t, "    const int result = id, steps = vectors;\n");
+    else
+        clm_text_add(
+            t, "    const int groups = vectors / %d, result = id / groups, e0 = (id - result * groups) * %d, steps = n%d;\n",
+            p->each, p->each * g->width, p->inner);
+    clm_text_add(t, "    if (result >= results || segment >= segments) return;\n");
+    clm_gen_decode(g, t, "    ", "result", p->kept);
+    if (p->lines > 1) /* the text of a kernel does not depend on sizes beyond this */
+        clm_text_add(
+            t, "    const int share = (lines + segments - 1) / segments, from = segment * share, to = min(from + share, lines);\n"
+               "    const int begin = 0, end = steps;\n");
+    else
+        clm_text_add(t,
+                     "    const int blocks = (steps + %d) / %d, share = (blocks + segments - 1) / segments * %d;\n"
+                     "    const int begin = segment * share, end = min(begin + share, steps), from = 0, to = lines;\n",
+                     BLOCK - 1, BLOCK, BLOCK);
+}
+
+static void loops(clm_generator *g, const plan *p, clm_text *t) {
+    clm_text_add(t, "    for (int line = from; line < to; line++) {\n");
+    clm_gen_decode(g, t, "      ", "line", p->outer);
+    if (p->row) clm_gen_pointers(g, t, "      ");
+    clm_text_add(t, "    for (int block = begin; block < end; block += %d) {\n", BLOCK);
+    declare(g, p, t, "      ", 'b');
+    clm_text_add(t, "      for (int step = block; step < min(block + %d, end); step++) {\n", BLOCK);
+    if (p->row) {
+        clm_text_add(t, "        const int e = step * %d;\n", g->width);
+    } else {
+        clm_text_add(t, "        const int i%d = step;\n", p->inner);
+        clm_gen_pointers(g, t, "        ");
+        if (p->each > 1)
+            clm_text_add(t, "#pragma unroll 1\n        for (int j = 0; j < %d; j++) {\n        const int e = e0 + j * %d;\n",
+                         p->each, g->width);
+        else
+            clm_text_add(t, "        const int e = e0;\n");
+    }
+    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
+    accumulate(g, p, t, "        ");
+    clm_text_add(t, p->each > 1 ? "      }}\n" : "      }\n");
+    close_block(g, p, t, "      ");
+    clm_text_add(t, "    }}\n");
+}
+
+clm_status clm_gen_reduce(clm_generator *g, clm_text *t, clm_launch_spec *spec) {
+    const plan p = make_plan(g, spec->global[2]);
+    parameters(g, &p);
+    clm_gen_open(g, t);
+    open_item(g, &p, t);
+    declare(g, &p, t, "    ", 'a');
+    loops(g, &p, t);
+    for (int k = 0; k < g->u->n_out; k++) {
+        char name[24];
+        accumulator(&p, 'a', k, name, sizeof name);
+        if (p.row) {
+            fold_vector(g, t, k);
+            continue;
+        }
+        for_each_vector(&p, t, "    ");
+        char at[80];
+        snprintf(at, sizeof at, "(segment * results + result) * vectors * %d + e0", g->width);
+        if (p.each > 1) snprintf(at + strlen(at), sizeof at - strlen(at), " + j * %d", g->width);
+        clm_gen_store(t, "    ", k, name, at);
+    }
+    clm_text_add(t, "}\n");
+    spec->global[0] = (size_t)p.results * (p.row ? 1u : (size_t)(p.vectors / p.each));
+    spec->global[1] = (size_t)p.segments;
+    g->segments = p.segments;
+    return CLM_OK;
+}
+
+/* ---- adding up segments ---- */
+
+clm_status clm_gen_combine(clm_generator *g, clm_text *t, clm_launch_spec *spec) {
+    const int n = (int)clm_shape_size(&g->p->nodes[g->u->out[0]].shape);
+    g->n_ints = 0;
+    g->ints[g->n_ints++] = n;
+    g->ints[g->n_ints++] = g->segments;
+    clm_text_add(t, "__kernel void combine(");
+    for (int k = 0; k < g->u->n_out; k++) clm_text_add(t, "%sOUT(o%d)", k ? ", " : "", k);
+    for (int k = 0; k < g->u->n_out; k++) clm_text_add(t, ", IN(l%d)", k);
+    clm_text_add(t, ", const int n, const int segments) {\n    const int i = get_global_id(0), task = get_global_id(2);\n"
+                    "    if (i >= n) return;\n");
+    for (int k = 0; k < g->u->n_out; k++) {
+        clm_text_add(t, "    {\n      __global const float *p = PTR(l%d, task) + i;\n      float a = p[0];\n", k);
+        clm_text_add(t, "      for (int s = 1; s < segments; s++) ");
+        clm_text_add(t, is_sum(g, k) ? "a += p[s * n];\n" : "a = (p[s * n] > a) | (p[s * n] != p[s * n]) ? p[s * n] : a;\n");
+        clm_text_add(t, "      PTR(o%d, task)[i] = a;\n    }\n", k);
+    }
+    clm_text_add(t, "}\n");
+    spec->entry = "combine";
+    spec->global[0] = (size_t)n;
+    spec->global[1] = 1;
+    return CLM_OK;
+}
