@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
 #include "base/random.h"
 #include "device/opencl/libraries.h"
 #include "graph/internal.h"
@@ -31,14 +32,51 @@ static void teardown(void) {
     clm_device_close(device);
 }
 
-/* ---- found, and right in a small case ---- */
-
 static const char *const switches[] = {"CLMAML_NO_CLBLAST", "CLMAML_NO_CLFFT"};
 
 static bool wanted(clm_library library) {
     const char *value = getenv(switches[library - 1]);
     return !value || !*value || strcmp(value, "0") == 0;
 }
+
+/* ---- where libraries are looked for ---- */
+
+static const char *self; /* argv[0] */
+
+/* A copy under another name beside this program is found there. */
+START_TEST(test_beside) {
+    clm_library_info info;
+    char *data, path[600];
+    size_t size;
+    if (!wanted(CLM_LIBRARY_CLFFT) || !strchr(self, '/')) return;
+    ck_assert(clm_device_library_at(device, CLM_LIBRARY_CLFFT - 1, &info));
+    const char *const names[] = {"no-such-library.so", "clmaml-test-beside.so", NULL};
+    snprintf(path, sizeof path, "%.*s/%s", (int)(strrchr(self, '/') - self), self, names[1]);
+    CLM_TEST_OK(clm_file_read(info.path, &data, &size));
+    CLM_TEST_OK(clm_file_write(path, data, size));
+    clm_dynlib *library;
+    int (*function)(void) = NULL;
+    CLM_TEST_OK(clm_dynlib_open(&library, names));
+    CLM_TEST_OK(clm_file_remove(path));
+    ck_assert(clm_dynlib_function(library, "clfftTeardown", &function));
+    ck_assert(function != NULL);
+    ck_assert(!clm_dynlib_function(library, "no_such_function", &function));
+    ck_assert_msg(strstr(clm_dynlib_path(library), names[1]) != NULL, "%s", clm_dynlib_path(library));
+    clm_dynlib_close(library);
+    free(data);
+}
+END_TEST
+
+START_TEST(test_nowhere) {
+    const char *const names[] = {"no-such-library.so", NULL};
+    clm_dynlib *library;
+    ck_assert_int_eq(clm_dynlib_open(&library, names), CLM_E_IO);
+    ck_assert_ptr_null(library);
+    ck_assert_msg(strstr(clm_last_error(), names[0]) != NULL, "%s", clm_last_error());
+}
+END_TEST
+
+/* ---- found, and right in a small case ---- */
 
 START_TEST(test_small_case) {
     clm_library_info info;
@@ -388,12 +426,15 @@ START_TEST(test_lowered_limits) {
 }
 END_TEST
 
-int main(void) {
+int main(int argc, char **argv) {
+    self = argc > 0 ? argv[0] : "";
     clm_test_seed();
     Suite *suite = suite_create("libraries");
     TCase *tests = tcase_create("libraries");
     tcase_set_timeout(tests, 800);
     tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, test_beside);
+    tcase_add_test(tests, test_nowhere);
     tcase_add_loop_test(tests, test_small_case, 1, CLM_LIBRARY_COUNT);
     tcase_add_test(tests, test_list_ends);
     tcase_add_loop_test(tests, test_conv_clblast, 0, 3);
