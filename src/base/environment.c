@@ -14,6 +14,7 @@ static const struct {
     {"CLMAML_KERNEL_DIR", "the sources in the library", "kernel sources are read from this directory (development)"},
     {"CLMAML_DUMP_KERNELS", "nothing is written", "every program text for OpenCL is written to this directory (development)"},
     {"CLMAML_EMULATE", "the device as it is", "key=value,..: take OpenCL devices for smaller or other ones (tests, reports)"},
+    {"CLMAML_MEMORY_LIMIT", "nine tenths of the device", "the most device memory to take, such as 2G; as --memory-limit"},
     {"CLMAML_MAX_LAUNCH_MS", "500 on GPUs and accelerators, no bound on CPUs",
      "launches that would take longer are cut in pieces; 0: no bound"},
     {"CLMAML_MEMORY_LIMIT", "nine tenths of the device's", "most device memory to use, such as 2G; as --memory-limit"},

@@ -34,12 +34,27 @@ static clm_status check_data(cli_trainer *t) {
     return CLM_OK;
 }
 
+/* --memory-limit, else CLMAML_MEMORY_LIMIT; 0: neither. The variable is no part of the settings, which a run keeps. */
+static clm_status find_memory_limit(cli_trainer *t) {
+    const char *variable = getenv("CLMAML_MEMORY_LIMIT");
+    cli_settings other = t->settings;
+    t->memory_limit = t->settings.memory_limit;
+    if (t->memory_limit || !variable || !*variable) return CLM_OK;
+    const cli_option *option = &cli_settings_options[cli_settings_row("memory-limit")];
+    clm_status status = cli_option_set(option, &other, variable);
+    if (status != CLM_OK) return cli_fail_in(status, "CLMAML_MEMORY_LIMIT");
+    t->memory_limit = other.memory_limit;
+    return CLM_OK;
+}
+
 static clm_status open_evaluator(cli_trainer *t) {
     const cli_settings *s = &t->settings;
     cli_evaluator_options options = {(int)s->ways, (int)s->shots, (int)s->query, 16, (clm_bn_mode)s->bn, true};
     for (;; options.chunk /= 2) {
-        CLI_TRY(cli_evaluator_create(&t->evaluator, t->device, t->source, t->model, s, &options));
-        if (s->memory_limit == 0 || options.chunk == 1 || clm_device_allocated(t->device) <= (size_t)s->memory_limit / 3)
+        clm_status status = cli_evaluator_create(&t->evaluator, t->device, t->source, t->model, s, &options);
+        if (status == CLM_E_MEMORY && options.chunk > 1) continue; /* the device may have less than it says */
+        CLI_TRY(status);
+        if (t->memory_limit == 0 || options.chunk == 1 || clm_device_allocated(t->device) <= (size_t)t->memory_limit / 3)
             return CLM_OK;
         cli_evaluator_free(t->evaluator);
         t->evaluator = NULL;
@@ -48,18 +63,18 @@ static clm_status open_evaluator(cli_trainer *t) {
 
 static clm_status limit_too_small(const cli_trainer *t, size_t taken) {
     return cli_fail(CLM_E_LIMIT, "--memory-limit %s is too small: evaluating one task at a time takes %s alone",
-                    cli_bytes((double)t->settings.memory_limit).s, cli_bytes((double)taken).s);
+                    cli_bytes((double)t->memory_limit).s, cli_bytes((double)taken).s);
 }
 
 /* The library knows the rest of the limit alone, the user the whole. */
 static clm_status rest_too_small(const cli_trainer *t, size_t taken) {
-    return cli_fail_in(CLM_E_LIMIT, "--memory-limit %s less %s for evaluation", cli_bytes((double)t->settings.memory_limit).s,
+    return cli_fail_in(CLM_E_LIMIT, "--memory-limit %s less %s for evaluation", cli_bytes((double)t->memory_limit).s,
                        cli_bytes((double)taken).s);
 }
 
 /* Plans a meta-learner in what the limit leaves on each device beside what is allocated and what `beside` (may be NULL) will take. */
 static clm_status create(cli_trainer *t, clm_meta **out, const clm_meta_options *options, const clm_meta *beside) {
-    size_t limit = (size_t)t->settings.memory_limit, part = 0;
+    size_t limit = (size_t)t->memory_limit, part = 0;
     for (size_t i = 0; i < t->split.count; i++) {
         clm_meta_share *share = &t->split.shares[i];
         size_t used = clm_device_allocated(share->device);
@@ -73,7 +88,7 @@ static clm_status create(cli_trainer *t, clm_meta **out, const clm_meta_options 
 /* The meta-learner gets what the limit leaves it; its own error says how much it would need. */
 static clm_status open_meta(cli_trainer *t) {
     clm_meta_options options;
-    size_t limit = (size_t)t->settings.memory_limit, taken = clm_device_allocated(t->device);
+    size_t limit = (size_t)t->memory_limit, taken = clm_device_allocated(t->device);
     CLI_TRY(cli_setup_adapt(&t->adapt, &t->settings, t->model));
     CLI_TRY(cli_setup_meta_options(&options, &t->settings, t->source, &t->adapt, t->weights));
     if (limit && taken >= limit) return limit_too_small(t, taken);
@@ -134,6 +149,7 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
 }
 
 clm_status cli_trainer_plan(cli_trainer *t) {
+    CLI_TRY(find_memory_limit(t));
     CLI_TRY(cli_split_open(&t->split, t->settings.device[0] ? t->settings.device : NULL, (int)t->settings.meta_batch));
     t->device = t->split.devices[0];
     CLI_TRY(open_evaluator(t));

@@ -20,6 +20,7 @@ typedef struct cli_trainer {
     double weights[CLI_MAX_STEPS];
     cli_run run;
     bool regression, validates;
+    int64_t memory_limit;    /* bytes of device memory for everything; 0: none is set */
     size_t evaluation_bytes; /* device memory of the evaluator */
 
     float *support_x, *support_y, *query_x, *query_y;

@@ -80,6 +80,13 @@ clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch);
 size_t clm_gradient_bytes(const clm_meta *m);
 const clm_readout *clm_gradient_readout(const clm_meta *m, clm_quantity what, size_t index);
 
+/* Memory (fit.c). A plan under the limit: the options', else CLMAML_MEMORY_LIMIT, else nine tenths of the device. */
+clm_status clm_meta_plan_share(clm_meta *m);
+/* Allocates and builds, runs; where the device has less memory than it says, with a smaller plan. Parameters and the optimiser's state
+ * stay as they are. */
+clm_status clm_fit_prepare(clm_meta *m);
+clm_status clm_fit_run(clm_meta *m, const clm_batch *batch);
+
 /* Several devices. The gradient of the whole meta-batch, in the head's flat gradient; for one share, just that. */
 clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch);
 /* Host memory for exchanging parameters and gradients. */

@@ -63,63 +63,6 @@ static clm_status make_views(clm_meta *m) {
     return CLM_OK;
 }
 
-static size_t total_bytes(const clm_meta *m) {
-    size_t bytes = clm_gradient_bytes(m) + clm_tensor_bytes(m->params) + clm_tensor_bytes(m->grad);
-    return m->shares ? bytes + clm_outer_bytes(&m->outer) : bytes;
-}
-
-static clm_status plan_as(clm_meta *m, clm_checkpointing checkpointing, int chunk) {
-    clm_outer_free(&m->outer);
-    CLM_TRY(clm_gradient_plan(m, checkpointing, chunk));
-    if (m->shares) CLM_TRY(clm_outer_init(&m->outer, m->device, m->workspace, m->params, m->grad, &m->options.optim));
-    m->plan.bytes = total_bytes(m);
-    return CLM_OK;
-}
-
-/* The largest divisor of n that is below `below`. */
-static int next_chunk(int n, int below) {
-    int c = below - 1;
-    while (c > 1 && n % c) c--;
-    return c;
-}
-
-/* Plans with as many tasks at a time as fit, from `chunk` downwards; *fits tells whether one does. */
-static clm_status plan_within(clm_meta *m, clm_checkpointing how, size_t limit, int chunk, bool fixed, bool *fits) {
-    *fits = false;
-    while (true) {
-        clm_status status = plan_as(m, how, chunk);
-        if (status != CLM_OK && (status != CLM_E_LIMIT || fixed || chunk == 1)) return status;
-        if (status == CLM_OK && m->plan.bytes <= limit) {
-            *fits = true;
-            return CLM_OK;
-        }
-        if (fixed || chunk == 1) return CLM_OK;
-        int guess = status == CLM_OK ? (int)((double)chunk * (double)limit / (double)m->plan.bytes) + 1 : chunk;
-        chunk = next_chunk(m->options.tasks, guess < chunk ? guess + 1 : chunk);
-    }
-}
-
-static clm_status choose_plan(clm_meta *m) {
-    static const char *const names[] = {"auto", "store", "recompute"};
-    clm_checkpointing asked = m->options.checkpointing;
-    uint64_t device = m->device->info.global_memory;
-    size_t limit = m->options.memory_limit ? m->options.memory_limit : device ? (size_t)(device - device / 10) : SIZE_MAX;
-    bool fits = false, fixed = m->options.task_chunk > 0;
-    int chunk = fixed ? m->options.task_chunk : m->options.tasks;
-    if (asked != CLM_CHECKPOINT_RECOMPUTE) {
-        clm_status status = plan_within(m, CLM_CHECKPOINT_STORE, limit, chunk, fixed, &fits);
-        if (status != CLM_OK && (status != CLM_E_LIMIT || asked == CLM_CHECKPOINT_STORE)) return status;
-    }
-    if (!fits && asked != CLM_CHECKPOINT_STORE) CLM_TRY(plan_within(m, CLM_CHECKPOINT_RECOMPUTE, limit, chunk, fixed, &fits));
-    if (fits) return CLM_OK;
-    return clm_fail(
-        CLM_E_LIMIT,
-        "memory limit of %.1f MiB is too small: with checkpointing %s and %d task%s at a time this needs %.1f MiB; raise "
-        "the limit%s or use a smaller model",
-        (double)limit / 1048576, names[asked], m->plan.task_chunk, m->plan.task_chunk == 1 ? "" : "s",
-        (double)m->plan.bytes / 1048576, asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
-}
-
 clm_status clm_meta_create_share(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options,
                                  bool head) {
     clm_status status = CLM_OK;
@@ -151,7 +94,7 @@ clm_status clm_meta_create_share(clm_meta **out, clm_device *device, const clm_m
     }
     CLM_GOTO(lay_out(m));
     CLM_GOTO(make_views(m));
-    CLM_GOTO(choose_plan(m));
+    CLM_GOTO(clm_meta_plan_share(m));
     *out = m;
     m = NULL;
 out:
@@ -207,10 +150,7 @@ out:
 
 clm_status clm_meta_prepare_share(clm_meta *m) {
     if (m->prepared) return CLM_OK;
-    CLM_TRY(clm_tensor_commit(m->params));
-    CLM_TRY(clm_tensor_commit(m->grad));
-    CLM_TRY(clm_gradient_prepare(m));
-    if (m->shares) CLM_TRY(clm_outer_prepare(&m->outer));
+    CLM_TRY(clm_fit_prepare(m));
     if (m->shares) CLM_TRY(initial_values(m));
     m->prepared = m->moved = true;
     return CLM_OK;

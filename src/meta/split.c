@@ -150,7 +150,7 @@ static clm_status compute(const job *j) {
     clm_meta *m = j->share;
     double began = clm_clock();
     if (m != j->head && j->head->moved) CLM_TRY(clm_tensor_write_f64(m->params, j->head->values, m->elements));
-    CLM_TRY(clm_gradient_run(m, &j->batch));
+    CLM_TRY(clm_fit_run(m, &j->batch));
     if (m->sum) CLM_TRY(clm_tensor_read_f64(m->grad, m->sum, m->elements));
     m->seconds = clm_clock() - began;
     return CLM_OK;

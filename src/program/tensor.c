@@ -5,6 +5,7 @@
 #include "program/internal.h"
 
 static clm_status check_count(const clm_tensor *t, const char *what, size_t count) {
+    if (!t->root->mem) return clm_fail(CLM_E_STATE, "%s: the tensor has no memory, or lost it when the device ran out", what);
     if (count == clm_tensor_size(t)) return CLM_OK;
     char text[80];
     return clm_fail(CLM_E_SHAPE, "%s: %zu numbers for a tensor of shape %s%s, which has %zu", what, count,

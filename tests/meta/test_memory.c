@@ -221,6 +221,7 @@ START_TEST(refused_allocations) {
     clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES);
     clm_meta_options options = clm_test_options(CLM_TEST_NET_CLASSES, NULL, 2, 1);
     options.checkpointing = _i % 2 ? CLM_CHECKPOINT_RECOMPUTE : CLM_CHECKPOINT_STORE;
+    options.task_chunk = 2; /* no smaller plan instead */
     clm_test_batch batch = clm_test_batch_make(model, &options, 4);
     clm_meta_plan plan;
     clm_test_vector expected = limited(device, model, options, 0, &plan);
