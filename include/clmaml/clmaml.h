@@ -12,5 +12,6 @@
 #include "optim.h"
 #include "program.h"
 #include "status.h"
+#include "tune.h"
 
 #endif

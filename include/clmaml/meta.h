@@ -14,6 +14,7 @@
 #include "model.h"
 #include "optim.h"
 #include "program.h"
+#include "tune.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -75,6 +76,10 @@ typedef struct clm_meta_plan {
     double flops, traffic;    /* of a meta-gradient; see clm_program_stats */
 } clm_meta_plan;
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
+
+/* clm_tune_programs for what a meta-gradient runs, on each of its devices, and plans anew with what was found. Before
+ * clm_meta_prepare. Takes memory of its own for the time it lasts: operands and result of one operation. */
+CLM_API clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options);
 
 /* ---- several devices ----
  * The tasks of a meta-batch can be shared out to several devices, which compute at the same time. Each holds the parameters and runs

@@ -4,6 +4,6 @@
 
 #include "options.h"
 
-extern const cli_command cli_train, cli_eval, cli_devices, cli_doctor, cli_verify, cli_bench;
+extern const cli_command cli_train, cli_eval, cli_devices, cli_doctor, cli_verify, cli_bench, cli_tune;
 
 #endif

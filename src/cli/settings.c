@@ -68,6 +68,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "checkpointing", CLI_CHOICE, 0, AT(checkpointing), 0, 0, "auto|store|recompute",
      "keep the inner steps' activations or compute them again; auto: by memory"},
     {NULL, "task-chunk", CLI_INT, CLI_MOVABLE, AT(task_chunk), 0, 65536, "T", "tasks per launch; 0: chosen"},
+    {NULL, "tune-budget", CLI_REAL, CLI_MOVABLE, AT(tune_budget), -1, 1e9, "SECONDS",
+     "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` does it"},
 
     {"Run", "preset", CLI_TEXT, 0, AT(preset), 0, 0, "NAME",
      "a published protocol: omniglot-5w1s, omniglot-5w5s, omniglot-20w1s, omniglot-20w5s, sine; options given beside it win"},
@@ -86,31 +88,7 @@ const cli_option cli_settings_options[] = {
 };
 _Static_assert(CLI_COUNT(cli_settings_options) <= CLI_MAX_OPTIONS, "the table of given options is too short");
 
-const cli_settings cli_settings_defaults = {
-    .size = 28,
-    .split_seed = 1623,
-    .invert = CLI_YES,
-    .omniglot_split = CLI_OMNIGLOT_ALPHABETS,
-    .rotations = CLI_YES,
-    .test_rotations = CLI_NO,
-    .ways = 5,
-    .shots = 1,
-    .query = 1,
-    .filters = 64,
-    .network = CLI_NETWORK_CONV4,
-    .steps = 1,
-    .inner_lr = 0.4,
-    .meta_batch = 32,
-    .iterations = 1000,
-    .optimizer = CLM_OPTIM_ADAM,
-    .outer_lr = 1e-3,
-    .momentum = 0.9,
-    .seed = 1,
-    .val_tasks = 100,
-    .eval_tasks = 600,
-    .log_every = 10,
-    .keep = 3,
-};
+const cli_settings cli_settings_defaults = CLI_SETTINGS_DEFAULTS;
 
 int cli_settings_row(const char *name) { return cli_option_find(cli_settings_options, name); }
 

@@ -13,6 +13,7 @@
 
 #include "drivers.h"
 #include "system.h"
+#include "tune.h"
 
 int cli_trainer_test_steps(const cli_settings *s) { return (int)(s->test_steps ? s->test_steps : s->steps); }
 
@@ -148,10 +149,24 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     return cli_setup_model(&t->model, &t->settings, t->source, json);
 }
 
+/* Before anything is planned, so that all programs of a run make the same choices as those of a resumed one. */
+static clm_status tune(cli_trainer *t) {
+    const cli_settings *s = &t->settings;
+    clm_meta_options options;
+    CLI_TRY(cli_setup_adapt(&t->adapt, s, t->model));
+    CLI_TRY(cli_setup_meta_options(&options, s, t->source, &t->adapt, t->weights));
+    options.tasks = (int)((s->meta_batch + (int64_t)t->split.count - 1) / (int64_t)t->split.count);
+    options.task_chunk = options.task_chunk < options.tasks ? options.task_chunk : options.tasks;
+    for (size_t i = 0; i < t->split.count; i++)
+        CLI_TRY(cli_tune_on_the_way(t->split.devices[i], t->model, &options, cli_tune_budget(t->split.devices[i], s->tune_budget)));
+    return CLM_OK;
+}
+
 clm_status cli_trainer_plan(cli_trainer *t) {
     CLI_TRY(find_memory_limit(t));
     CLI_TRY(cli_split_open(&t->split, t->settings.device[0] ? t->settings.device : NULL, (int)t->settings.meta_batch));
     t->device = t->split.devices[0];
+    CLI_TRY(tune(t));
     CLI_TRY(open_evaluator(t));
     t->evaluation_bytes = clm_device_allocated(t->device);
     CLI_TRY(open_meta(t));

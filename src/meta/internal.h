@@ -96,6 +96,8 @@ void clm_split_proportional(const double *speed, size_t n, int tasks, int *share
 /* One device's part: plans it, allocates and builds, frees. meta.c */
 clm_status clm_meta_create_share(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options,
                                  bool head);
+/* Plans, or plans anew, under the limit on memory. */
+clm_status clm_meta_plan_share(clm_meta *m);
 clm_status clm_meta_prepare_share(clm_meta *m);
 void clm_meta_free_share(clm_meta *m);
 clm_status clm_meta_check_options(const clm_meta_options *options);
