@@ -40,6 +40,7 @@ typedef struct clm_device_info {
     bool chosen; /* set by clm_device_list on the one that NULL would open */
     bool images;
     unsigned address_bits; /* of the device's pointers */
+    uint64_t cache;        /* bytes of the cache before global memory (CL_DEVICE_GLOBAL_MEM_CACHE_SIZE); 0: none or not known */
 } clm_device_info;
 
 /* Opens the device that `spec` names (NULL: environment, then default). Errors: CLM_E_DEVICE with a list of what exists. */

@@ -1,7 +1,7 @@
 /* The plan of a meta-gradient under a memory limit.
  *
  * Tried in this order: all activations kept, with as many tasks at a time as fit; then recomputation, likewise. What a plan takes is known
- * before anything is taken. Yet a device may have less than it says: another program, or the screen, uses it too, and drivers put memory
+ * before anything is taken. On a CPU, fewer tasks are taken at a time where their values then stay in its cache. Yet a device may have less than it says: another program, or the screen, uses it too, and drivers put memory
  * behind buffers at the first use. So a lack of memory, whether it shows at the allocation, at a launch or in a wait, leads to the next
  * smaller plan, and what was being computed is computed again from the start. */
 #include <stdio.h>
@@ -52,6 +52,24 @@ static clm_status plan_within(clm_meta *m, clm_checkpointing how, size_t limit, 
     }
 }
 
+/* Tasks at a time that suit a CPU whose cache holds the values of some tasks, but not of all: as many as keep within a third of it,
+ * as long as the work of a launch is worth its price. Otherwise all that are planned now. */
+static int chunk_for_cache(const clm_meta *m) {
+    const double launch = 20e-6, rate = 50e9; /* seconds; flops per second and compute unit: magnitudes, not measured here */
+    const clm_device_info *d = &m->device->info;
+    const int all = m->plan.task_chunk;
+    const double room = (double)d->cache / 3, task_bytes = (double)m->plan.bytes / all;
+    const double overhead = launch * (double)m->plan.launches / (m->options.tasks / all);
+    const double task_time = m->plan.flops / m->options.tasks / (rate * d->compute_units);
+    if (d->type != CLM_DEVICE_CPU || task_bytes * all <= room) return all;
+    for (int chunk = next_chunk(m->options.tasks, all); overhead <= 0.15 * chunk * task_time;
+         chunk = next_chunk(m->options.tasks, chunk)) {
+        if (chunk * task_bytes <= room) return chunk;
+        if (chunk == 1) break;
+    }
+    return all;
+}
+
 /* The first plan under `limit`; where there is none, *fits is false and the plan the smallest. */
 static clm_status plan_under(clm_meta *m, size_t limit, bool *fits) {
     clm_checkpointing asked = m->options.checkpointing;
@@ -62,6 +80,7 @@ static clm_status plan_under(clm_meta *m, size_t limit, bool *fits) {
         clm_status status = plan_within(m, CLM_CHECKPOINT_STORE, limit, chunk, fixed, fits);
         if (status != CLM_OK && (status != CLM_E_LIMIT || asked == CLM_CHECKPOINT_STORE)) return status;
     }
+    if (*fits && !fixed && (chunk = chunk_for_cache(m)) < m->plan.task_chunk) return plan_as(m, CLM_CHECKPOINT_STORE, chunk);
     if (*fits || asked == CLM_CHECKPOINT_STORE) return CLM_OK;
     return plan_within(m, CLM_CHECKPOINT_RECOMPUTE, limit, chunk, fixed, fits);
 }

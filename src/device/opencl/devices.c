@@ -101,7 +101,7 @@ static bool usable(cl_device_id id, const char *version) {
 clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation) {
     cl_device_type type = 0;
     cl_uint units = 0, clock = 0, width = 0, alignment = 0, bits = 0;
-    cl_ulong global = 0, allocation = 0, local = 0;
+    cl_ulong global = 0, allocation = 0, local = 0, cache = 0;
     cl_bool unified = CL_FALSE, images = CL_FALSE;
     size_t group = 0;
     GET(id, CL_DEVICE_TYPE, type);
@@ -113,6 +113,7 @@ clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_
     GET(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, allocation);
     GET(id, CL_DEVICE_LOCAL_MEM_SIZE, local);
     GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
+    GET(id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, cache);
     GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, group);
     GET(id, CL_DEVICE_ADDRESS_BITS, bits);
     GET(id, CL_DEVICE_IMAGE_SUPPORT, images);
@@ -129,6 +130,7 @@ clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_
                               .fp16 = has_extension(id, "cl_khr_fp16"),
                               .images = images == CL_TRUE,
                               .address_bits = bits ? bits : 32,
+                              .cache = cache,
                               .unified_memory = unified == CL_TRUE};
     if (info->address_bits == 32 && info->global_memory > UINT32_MAX) info->global_memory = UINT32_MAX;
     get_platform_name(platform, info->platform, sizeof info->platform);
