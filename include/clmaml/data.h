@@ -65,6 +65,31 @@ CLM_API clm_status clm_source_sample(const clm_source *source, clm_split split, 
 /* Would every task of this size succeed? The check clm_source_sample makes, made once before training. */
 CLM_API clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query);
 
+/* ---- batches made ahead ----
+ * A thread draws the next batches while the caller works on one. Batch i is tasks i * tasks .. i * tasks + tasks - 1 of the sequence,
+ * whoever asks when: the numbers do not depend on the thread. */
+typedef struct clm_prefetch_options {
+    int version; /* CLM_PREFETCH_OPTIONS_VERSION */
+    clm_split split;
+    uint64_t seed;
+    int tasks, ways, shots, query; /* tasks of a batch; of a task, see clm_source_sample */
+    uint64_t first;                /* the batch that will be asked for first */
+    int ahead;                     /* batches made ahead of the one in use; memory for ahead + 1 */
+} clm_prefetch_options;
+#define CLM_PREFETCH_OPTIONS_VERSION 1
+#define CLM_PREFETCH_OPTIONS_INIT \
+    { CLM_PREFETCH_OPTIONS_VERSION, CLM_SPLIT_TRAIN, 0, 32, 5, 1, 1, 0, 1 }
+
+typedef struct clm_prefetch clm_prefetch;
+
+/* The source must outlive it. Fails where clm_source_check does. Without threads batches are made when they are asked for. */
+CLM_API clm_status clm_prefetch_create(clm_prefetch **out, const clm_source *source, const clm_prefetch_options *options);
+/* Stops the thread; does not wait for more than the task at hand. NULL is allowed. */
+CLM_API void clm_prefetch_free(clm_prefetch *prefetch);
+/* Support x, support y, query x, query y of batch `index`, valid until the next call; waits while it is being made. Any order is possible,
+ * one after the other is what is fast. One thread at a time. What failed in the thread is reported here. */
+CLM_API clm_status clm_prefetch_get(clm_prefetch *prefetch, uint64_t index, const float *batch[4]);
+
 /* One example of one class, for looking at: image (size*size floats). */
 CLM_API clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out);
 

@@ -13,13 +13,23 @@
 #include "system.h"
 #include "trainer.h"
 
-static clm_batch batch_view(const cli_trainer *t) { return (clm_batch){t->support_x, t->support_y, t->query_x, t->query_y}; }
-
-static clm_status load_batch(cli_trainer *t, uint64_t iteration) {
+/* The tasks of an iteration. Those of the next are drawn in the meantime. */
+static clm_status load_batch(cli_trainer *t, uint64_t iteration, clm_batch *batch) {
     const cli_settings *s = &t->settings;
-    return cli_setup_sample(t->source, CLM_SPLIT_TRAIN, (uint64_t)s->seed, iteration * (uint64_t)s->meta_batch,
-                            (int)s->meta_batch, (int)s->ways, (int)s->shots, (int)s->query, t->support_x, t->support_y,
-                            t->query_x, t->query_y);
+    const float *data[4];
+    if (!t->batches) {
+        clm_prefetch_options o = CLM_PREFETCH_OPTIONS_INIT;
+        o.seed = (uint64_t)s->seed;
+        o.tasks = (int)s->meta_batch;
+        o.ways = (int)s->ways;
+        o.shots = (int)s->shots;
+        o.query = (int)s->query;
+        o.first = iteration;
+        CLI_TRY(clm_prefetch_create(&t->batches, t->source, &o));
+    }
+    CLI_TRY(clm_prefetch_get(t->batches, iteration, data));
+    *batch = (clm_batch){data[0], data[1], data[2], data[3]};
+    return CLM_OK;
 }
 
 static clm_status copy_to_twin(cli_trainer *t) {
@@ -38,9 +48,9 @@ static clm_status second_order_share(cli_trainer *t, double *share) {
     double difference = 0, whole = 0;
     *share = NAN;
     if (!t->first_order) return CLM_OK;
-    CLI_TRY(load_batch(t, clm_meta_iteration(t->meta)));
+    clm_batch batch;
+    CLI_TRY(load_batch(t, clm_meta_iteration(t->meta), &batch));
     CLI_TRY(copy_to_twin(t));
-    clm_batch batch = batch_view(t);
     CLI_TRY(clm_meta_gradient(t->meta, &batch));
     CLI_TRY(clm_meta_gradient(t->first_order, &batch));
     for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
@@ -165,8 +175,8 @@ static clm_status step(cli_trainer *t, uint64_t iteration) {
     clm_meta_report report;
     if (logs) CLI_TRY(measure_batch(t, iteration, &row));
     double began = cli_clock();
-    CLI_TRY(load_batch(t, iteration));
-    clm_batch batch = batch_view(t);
+    clm_batch batch;
+    CLI_TRY(load_batch(t, iteration, &batch));
     clm_status status = clm_meta_step(t->meta, &batch, &report);
     if (status == CLM_E_NUMERIC) return stopped_by_numbers(t, status, iteration);
     CLI_TRY(status);

@@ -115,14 +115,7 @@ static clm_status open_meta(cli_trainer *t) {
 
 static clm_status allocate(cli_trainer *t) {
     clm_status status = CLM_OK;
-    const cli_settings *s = &t->settings;
-    clm_shape shape = clm_source_example_shape(t->source);
-    size_t example = clm_shape_size(&shape), tasks = (size_t)s->meta_batch, longest = 0;
-    size_t support = tasks * (size_t)(s->ways * s->shots), query = tasks * (size_t)(s->ways * s->query);
-    CLI_NEW(t->support_x, support * example);
-    CLI_NEW(t->support_y, support);
-    CLI_NEW(t->query_x, query * example);
-    CLI_NEW(t->query_y, query);
+    size_t longest = 0;
     for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
         size_t n = clm_shape_size(&clm_model_param(t->model, i)->shape), rates = clm_meta_rate_size(t->meta, i);
         if (n > longest) longest = n;
@@ -181,11 +174,8 @@ void cli_trainer_close(cli_trainer *t) {
     cli_evaluator_free(t->evaluator);
     cli_split_close(&t->split);
     clm_model_free(t->model);
+    clm_prefetch_free(t->batches);
     clm_source_free(t->source);
-    free(t->support_x);
-    free(t->support_y);
-    free(t->query_x);
-    free(t->query_y);
     free(t->gradient);
     free(t->other);
     memset(t, 0, sizeof *t);

@@ -23,7 +23,7 @@ typedef struct cli_trainer {
     int64_t memory_limit;    /* bytes of device memory for everything; 0: none is set */
     size_t evaluation_bytes; /* device memory of the evaluator */
 
-    float *support_x, *support_y, *query_x, *query_y;
+    clm_prefetch *batches;    /* made ahead; from the first that is asked for */
     double *gradient, *other; /* as long as the longest parameter */
 
     double best_score; /* NAN: not validated yet */

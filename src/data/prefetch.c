@@ -1,0 +1,179 @@
+/* Batches made ahead by a thread.
+ *
+ * Batch i goes to slot i mod (ahead + 1). The thread makes `next`, `next` + 1, .. as long as they are at most `ahead` past `current`, the
+ * batch in use, so that no two of current .. current + ahead meet in a slot and the one in use is never written. Asking for a batch sets `next`
+ * anew, so a jump needs nothing more; a batch under way that is out of reach then is broken off after its task. All but the data of slots is guarded by the monitor,
+ * and a slot's data belongs to the thread while it is MAKING and to the caller otherwise.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "clmaml/data.h"
+
+typedef enum slot_state { EMPTY, MAKING, READY } slot_state;
+
+typedef struct slot {
+    slot_state state;
+    uint64_t index; /* of its batch, unless EMPTY */
+    float *data[4];
+    clm_status status; /* how making it ended, when READY */
+    char message[1024];
+} slot;
+
+struct clm_prefetch {
+    const clm_source *source;
+    clm_prefetch_options options;
+    size_t count[4]; /* numbers of a task */
+    slot *slots;
+    size_t n_slots;
+    clm_thread *thread; /* NULL: the caller makes its batches */
+    clm_monitor *monitor;
+    uint64_t current, next;
+    bool stop;
+};
+
+static slot *slot_of(clm_prefetch *p, uint64_t index) { return &p->slots[index % p->n_slots]; }
+
+static bool is_ready(clm_prefetch *p, uint64_t index) {
+    const slot *s = slot_of(p, index);
+    return s->state == READY && s->index == index;
+}
+
+static bool within_reach(const clm_prefetch *p, uint64_t index) {
+    return index >= p->current && index - p->current <= (uint64_t)p->options.ahead;
+}
+
+static clm_status draw_task(clm_prefetch *p, const slot *s, size_t t) {
+    const clm_prefetch_options *o = &p->options;
+    return clm_source_sample(p->source, o->split, o->seed, s->index * (uint64_t)o->tasks + t, o->ways, o->shots, o->query,
+                             s->data[0] + t * p->count[0], s->data[1] + t * p->count[1], s->data[2] + t * p->count[2],
+                             s->data[3] + t * p->count[3]);
+}
+
+/* Is the batch that is being made still of use? */
+static bool wanted(clm_prefetch *p, uint64_t index) {
+    clm_monitor_enter(p->monitor);
+    bool yes = !p->stop && within_reach(p, index);
+    clm_monitor_leave(p->monitor);
+    return yes;
+}
+
+/* Outside the monitor. True when the batch is whole, or failed. */
+static bool make(clm_prefetch *p, slot *s) {
+    s->status = CLM_OK;
+    for (size_t t = 0; t < (size_t)p->options.tasks && s->status == CLM_OK; t++) {
+        if (!wanted(p, s->index)) return false;
+        s->status = draw_task(p, s, t);
+    }
+    if (s->status != CLM_OK) snprintf(s->message, sizeof s->message, "%s", clm_last_error());
+    return true;
+}
+
+static void work(void *argument) {
+    clm_prefetch *p = argument;
+    clm_monitor_enter(p->monitor);
+    while (!p->stop) {
+        if (!within_reach(p, p->next)) {
+            clm_monitor_wait(p->monitor);
+            continue;
+        }
+        slot *s = slot_of(p, p->next);
+        if (!is_ready(p, p->next)) {
+            s->state = MAKING;
+            s->index = p->next;
+            clm_monitor_leave(p->monitor);
+            bool whole = make(p, s);
+            clm_monitor_enter(p->monitor);
+            s->state = whole ? READY : EMPTY;
+            clm_monitor_wake(p->monitor);
+            if (s->index != p->next) continue; /* a jump meanwhile */
+        }
+        if (is_ready(p, p->next)) p->next++;
+    }
+    clm_monitor_leave(p->monitor);
+}
+
+/* ---- public ---- */
+
+static clm_status allocate(clm_prefetch *p) {
+    const clm_prefetch_options *o = &p->options;
+    clm_shape shape = clm_source_example_shape(p->source);
+    size_t example = clm_shape_size(&shape), support = (size_t)o->ways * (size_t)o->shots,
+           query = (size_t)o->ways * (size_t)o->query;
+    const size_t count[4] = {support * example, support, query * example, query};
+    p->slots = clm_calloc(p->n_slots, sizeof *p->slots);
+    if (!p->slots) return CLM_E_MEMORY;
+    for (int i = 0; i < 4; i++) {
+        p->count[i] = count[i];
+        for (size_t s = 0; s < p->n_slots; s++)
+            if (!(p->slots[s].data[i] = clm_calloc(count[i] * (size_t)o->tasks, sizeof(float)))) return CLM_E_MEMORY;
+    }
+    return CLM_OK;
+}
+
+clm_status clm_prefetch_create(clm_prefetch **out, const clm_source *source, const clm_prefetch_options *options) {
+    const clm_prefetch_options *o = options;
+    clm_status status = CLM_OK;
+    *out = NULL;
+    if (o->version != CLM_PREFETCH_OPTIONS_VERSION)
+        return clm_fail(CLM_E_ARG, "prefetch: options of version %d; initialise them with CLM_PREFETCH_OPTIONS_INIT", o->version);
+    if (o->tasks < 1 || o->ahead < 1 || o->ahead > 1024)
+        return clm_fail(CLM_E_ARG, "prefetch: batches of %d tasks, %d ahead: at least 1 task, 1 to 1024 batches", o->tasks,
+                        o->ahead);
+    CLM_TRY(clm_source_check(source, o->split, o->ways, o->shots, o->query));
+    clm_prefetch *p = clm_calloc(1, sizeof *p);
+    if (!p) return CLM_E_MEMORY;
+    p->source = source;
+    p->options = *o;
+    p->n_slots = (size_t)o->ahead + 1;
+    p->current = p->next = o->first;
+    CLM_GOTO(clm_monitor_create(&p->monitor));
+    CLM_GOTO(allocate(p));
+    if (clm_thread_start(&p->thread, work, p) != CLM_OK) p->thread = NULL;
+    *out = p;
+    p = NULL;
+out:
+    clm_prefetch_free(p);
+    return status;
+}
+
+void clm_prefetch_free(clm_prefetch *p) {
+    if (!p) return;
+    if (p->thread) {
+        clm_monitor_enter(p->monitor);
+        p->stop = true;
+        clm_monitor_wake(p->monitor);
+        clm_monitor_leave(p->monitor);
+        clm_thread_join(p->thread);
+    }
+    for (size_t s = 0; p->slots && s < p->n_slots; s++)
+        for (int i = 0; i < 4; i++) free(p->slots[s].data[i]);
+    free(p->slots);
+    clm_monitor_free(p->monitor);
+    free(p);
+}
+
+/* Waits for the thread, or does its work. */
+static void obtain(clm_prefetch *p, uint64_t index) {
+    slot *s = slot_of(p, index);
+    clm_monitor_enter(p->monitor);
+    p->current = index;
+    p->next = is_ready(p, index) ? index + 1 : index; /* what is ready beyond that is passed over */
+    clm_monitor_wake(p->monitor);
+    while (p->thread && !is_ready(p, index)) clm_monitor_wait(p->monitor);
+    clm_monitor_leave(p->monitor);
+    if (is_ready(p, index)) return;
+    s->index = index;
+    make(p, s);
+    s->state = READY;
+}
+
+clm_status clm_prefetch_get(clm_prefetch *p, uint64_t index, const float *batch[4]) {
+    obtain(p, index);
+    const slot *s = slot_of(p, index);
+    for (int i = 0; i < 4; i++) batch[i] = s->data[i];
+    return s->status == CLM_OK ? CLM_OK : clm_fail(s->status, "%s", s->message);
+}
