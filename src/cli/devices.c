@@ -133,7 +133,7 @@ static void print_text(const inventory *found, bool verbose) {
     if (verbose) {
         print_drivers(found);
         printf("\nenvironment\n");
-        cli_environment_print(stdout);
+        cli_environment_print(stdout, true);
     }
     if (found->device_count <= 1)
         explain_absence(found);

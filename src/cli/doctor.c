@@ -87,7 +87,7 @@ static int run_doctor(cli_args *args) {
         CLI_GOTO(open_temporary(&found.environment));
         CLI_GOTO(open_temporary(&found.examination));
         CLI_GOTO(cli_report_write(s->report, &found)); /* a place that cannot be written to shows now, not after minutes */
-        cli_environment_print(found.environment);
+        cli_environment_print(found.environment, false);
     }
     cli_note_one_device(s->device[0] ? s->device : NULL, NULL);
     CLI_GOTO(list_devices(&found));

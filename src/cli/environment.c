@@ -7,8 +7,8 @@
 #include "system.h"
 
 /* Of loaders and drivers: they change what is seen here, and are shown when they are set. */
-static const char *const foreign[] = {"OCL_ICD_", "OPENCL_", "POCL_", "RUSTICL_",        "LP_",
-                                      "GALLIUM_", "CUDA_",   "GPU_",  "NEOReadDebugKeys"};
+static const char *const foreign[] = {"OCL_ICD_", "OPENCL_",       "POCL_",       "RUSTICL_", "CLOVER_",     "LP_",
+                                      "GALLIUM_", "CUDA_VISIBLE_", "CUDA_CACHE_", "ROCR_",    "GPU_DEVICE_", "NEOReadDebugKeys"};
 
 static bool known(const char *name, size_t length) {
     clm_environment_entry e;
@@ -28,11 +28,11 @@ static void print_unknown(void *user, const char *entry) {
     fprintf(user, "  %-20.*s %s (this program does not know it)\n", (int)length, entry, entry[length] ? entry + length + 1 : "");
 }
 
-void cli_environment_print(FILE *to) {
+void cli_environment_print(FILE *to, bool meanings) {
     clm_environment_entry e;
     for (size_t i = 0; clm_environment_at(i, &e); i++) {
         fprintf(to, "  %-20s %s\n", e.name, e.value ? e.value : "(not set)");
-        fprintf(to, "  %-20s   %s; otherwise: %s\n", "", e.meaning, e.fallback);
+        if (meanings) fprintf(to, "  %-20s   %s; otherwise: %s\n", "", e.meaning, e.fallback);
     }
     for (size_t i = 0; i < CLI_COUNT(foreign); i++) cli_environment_visit(foreign[i], print_foreign, to);
     cli_environment_visit("CLMAML_", print_unknown, to);

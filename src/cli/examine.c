@@ -77,23 +77,6 @@ static void describe_device(cli_report *report, const clm_device *device) {
     cli_report_line(report, "quirks    %s\n", *quirks ? quirks : "none");
 }
 
-/* CLBlast and the like: whether they are there, and whether a small case is right. A library that is not there is no fault. */
-static void check_libraries(cli_report *report, clm_device *device) {
-    clm_library_info info;
-    for (size_t i = 0; clm_device_library_at(device, i, &info); i++) {
-        double error = 0;
-        if (!info.usable) {
-            cli_report_line(report, "  %-26s not used: %s", info.name, info.reason);
-            continue;
-        }
-        bool good = clm_device_library_check(device, i, &error) == CLM_OK;
-        cli_report_check(report, good, info.name, "%s%s%s", info.version, info.version[0] ? ", " : "",
-                         good ? "a small case is right" : cli_message());
-        if (good) cli_report_line(report, "%c  %-26s %s, relative error %.1e", CLI_DETAIL, "", info.path, error);
-        cli_forget();
-    }
-}
-
 int cli_doctor_examine(int argc, char **argv) {
     const char *spec = argc > 0 && *argv[0] ? argv[0] : NULL;
     cli_report report = {.details = argc > 1 && strcmp(argv[1], "details") == 0};
@@ -106,7 +89,6 @@ int cli_doctor_examine(int argc, char **argv) {
     describe_device(&report, device);
     double began = cli_clock();
     if (first_kernel(&report, device)) {
-        check_libraries(&report, device);
         cli_doctor_operations(&report, device, host);
         cli_doctor_meta(&report, device, host);
         cli_doctor_libraries(&report, device);
