@@ -23,7 +23,7 @@ typedef struct header {
 } header;
 
 void clm_cl_cache_open(clm_cl_device *d) {
-    d->cache_directory = clm_cache_place("programs");
+    d->cache_directory = d->avoid & CLM_AVOID_BINARIES ? NULL : clm_cache_place("programs");
     if (d->cache_directory) clm_cache_prune(d->cache_directory, CLM_CACHE_LIMIT);
 }
 

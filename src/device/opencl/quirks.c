@@ -1,7 +1,7 @@
 /* The table of driver quirks.
  *
  * An entry needs a fault that was seen, the versions that have it, and something that this library does differently. What can be asked
- * of a device (limits, features) does not belong here, and no entry is for speed. */
+ * of a device (limits, features) does not belong here. */
 #include "device/opencl/quirks.h"
 
 #include <ctype.h>
@@ -18,6 +18,8 @@ static const clm_cl_quirk quirks[] = {
      "the simulator does not know the instruction `freeze`, which LLVM's optimiser makes"},
     {"apple-cpu-groups", "Apple", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_GROUPS,
      "it offers work-groups of 1024 items, and refuses more than one once a kernel has a barrier"},
+    {"pocl-binaries", "Portable Computing Language", NULL, -1, NULL, NULL, CLM_AVOID_BINARIES,
+     "asked for a binary it compiles every kernel again, for sizes that are never used; what it compiled it keeps on disk itself"},
 };
 enum { QUIRKS = sizeof quirks / sizeof *quirks };
 
