@@ -159,7 +159,7 @@ clm_status clm_clblast_tune(clm_device *device, double seconds, clm_clblast_resu
     CLM_GOTO(clm_library_good(device, CLM_LIBRARY_CLBLAST));
     CLM_GOTO(trial_open(&t, device));
     CLM_GOTO(time_all(&t, true, &r.stock));
-    for (int i = 0; i < SETS && clm_clock() < until; i++) {
+    for (int i = 0; i < SETS && (r.tried == 0 || clm_clock() < until); i++) {
         if (!fits(device, sets[i])) continue;
         r.tried++;
         if (device->backend->clblast_set(device, sets[i]) != CLM_OK || time_all(&t, false, &one) != CLM_OK) {

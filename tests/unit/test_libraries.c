@@ -416,6 +416,31 @@ START_TEST(test_clblast_sets) {
 }
 END_TEST
 
+/* The quickest way through: its own parameters and one set. What is found is kept, and given to CLBlast by the next process. */
+START_TEST(test_clblast_tuning) {
+    clm_clblast_result r = {0};
+    double error = 1;
+    if (!wanted(CLM_LIBRARY_CLBLAST)) return;
+    CLM_TEST_OK(clm_clblast_tune(device, 1e-9, &r));
+    ck_assert_int_eq(r.tried, 1);
+    ck_assert_int_eq(r.failed, 0);
+    ck_assert_int_eq(r.best, r.seconds < r.stock ? 0 : -1);
+    ck_assert_msg(r.seconds > 0 && r.seconds <= r.stock && isfinite(r.stock), "%g s, %g s", r.seconds, r.stock);
+    teardown();
+    setup();
+    CLM_TEST_OK(clm_clblast_parameters(device));
+    CLM_TEST_OK(clm_device_library_check(device, 0, &error));
+    ck_assert_msg(error < 1e-5, "%g", error);
+    /* a set that is wrong is no candidate */
+    CLM_TEST_OK(clm_library_good(device, CLM_LIBRARY_CLBLAST));
+    clm_cl_spoilt_library = CLM_LIBRARY_CLBLAST;
+    teardown();
+    setup();
+    ck_assert_int_eq(clm_clblast_tune(device, 1e-9, &r), CLM_E_DEVICE);
+    clm_cl_spoilt_library = CLM_LIBRARY_NONE;
+}
+END_TEST
+
 START_TEST(test_lowered_limits) {
     ck_assert_int_eq(setenv("CLMAML_EMULATE", "max_work_group=4", 1), 0);
     clm_device *small = clm_test_open_opencl();
@@ -444,6 +469,7 @@ int main(int argc, char **argv) {
     tcase_add_loop_test(tests, test_wrong_small_case, 1, CLM_LIBRARY_COUNT);
     tcase_add_loop_test(tests, test_wrong_for_shape, 1, CLM_LIBRARY_COUNT);
     tcase_add_test(tests, test_clblast_sets);
+    tcase_add_test(tests, test_clblast_tuning);
     tcase_add_test(tests, test_lowered_limits);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
