@@ -1,11 +1,14 @@
 #!/bin/sh
 # oclgrind.sh OCLGRIND LOG COMMAND..: runs the command under Oclgrind and fails when it fails or Oclgrind has anything to say.
+# CHECKS, from the environment, are its options for what to look for.
 oclgrind=$1
 log=$2
 shift 2
 rm -f "$log"
+checks=${CHECKS:---data-races --uniform-writes --uninitialized --check-api}
 # Oclgrind 21.10 holds what clEnqueueFillBuffer filled for uninitialised even after a kernel has written it, so no poison here.
-CK_FORK=no CLMAML_TEST_NO_POISON=1 "$oclgrind" --data-races --uniform-writes --uninitialized --check-api --max-errors 20 --build-options -cl-opt-disable --log "$log" "$@"
+# shellcheck disable=SC2086
+CK_FORK=no CLMAML_TEST_NO_POISON=1 "$oclgrind" $checks --max-errors 20 --build-options -cl-opt-disable --log "$log" "$@"
 status=$?
 if [ -s "$log" ]; then
     echo "Oclgrind reports:" >&2

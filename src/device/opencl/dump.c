@@ -5,6 +5,7 @@
  * first line holds the options as a comment. Equal texts with equal options share a file.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,21 +28,27 @@ bool clm_cl_dumping(void) {
     return directory && *directory;
 }
 
+/* Many small files, which nobody misses after a crash: without the syncing of clm_file_write. */
+static clm_status write_text(const char *path, const char *options, const char *text) {
+    FILE *file = fopen(path, "wb");
+    bool good = file && fprintf(file, "// %s\n%s", options, text) >= 0;
+    if (file) good = fclose(file) == 0 && good;
+    return good ? CLM_OK : clm_fail(CLM_E_IO, "CLMAML_DUMP_KERNELS: cannot write %s", path);
+}
+
 clm_status clm_cl_dump(const char *text, const char *options) {
     if (!clm_cl_dumping()) return CLM_OK;
     const char *directory = getenv("CLMAML_DUMP_KERNELS");
     int length = 0;
     const char *name = name_of(text, &length);
     uint64_t hash = clm_hash_text(clm_hash_text(CLM_HASH_SEED, text), options);
-    char *path = clm_format("%s/%.*s-%016" PRIx64 ".cl", directory, length, name, hash), *data = NULL;
-    clm_status status = path ? CLM_OK : CLM_E_MEMORY;
-    if (status == CLM_OK && clm_path_exists(path)) goto out;
-    if (status == CLM_OK && !(data = clm_format("// %s\n%s", options, text))) status = CLM_E_MEMORY;
-    if (status == CLM_OK) status = clm_directory_make(directory);
-    if (status == CLM_OK) status = clm_file_write(path, data, strlen(data));
-    if (status != CLM_OK) status = clm_fail_in(status, "CLMAML_DUMP_KERNELS");
+    char *path = clm_format("%s/%.*s-%016" PRIx64 ".cl", directory, length, name, hash);
+    clm_status status = CLM_OK;
+    if (!path) CLM_GOTO(CLM_E_MEMORY);
+    if (clm_path_exists(path)) goto out;
+    if ((status = clm_directory_make(directory)) != CLM_OK) CLM_GOTO(clm_fail_in(status, "CLMAML_DUMP_KERNELS"));
+    CLM_GOTO(write_text(path, options, text));
 out:
     free(path);
-    free(data);
     return status;
 }
