@@ -1,7 +1,7 @@
 /* Matrix products Y[M, N] = A[M, K] B[K, N], where A is stored [K, M] when TA and B is stored [N, K] when TB, which is never both.
  *
- * An item computes, of one matrix of the batch, STRIP tiles of TILE_M x TILE_N side by side, each in registers. matmul has vectors of
- * VEC = TILE_N elements along N, matmul_nt, for TB, along K. Sums of more than BLOCK terms are made of sums of BLOCK. */
+ * An item computes, of one matrix of the batch, STRIP tiles of TILE_M x TILE_N side by side, each in registers. matmul has NV vectors
+ * of VEC elements along N (TILE_N = NV VEC; NV is 1 unless TILE_N divides N), matmul_nt, for TB, vectors along K. Sums of more than BLOCK terms are made of sums of BLOCK. */
 #define BLOCK 256
 #define TILES_N ((N + TILE_N - 1) / TILE_N)
 #define STRIPS ((TILES_N + STRIP - 1) / STRIP)
@@ -23,6 +23,10 @@
     __global float *const y = PTR(y_out, task) + (size_t)batch * (M * N);                                              \
     for (int tile = strip, until = min(strip + STRIP, TILES_N); tile < until; tile++)
 
+/* Rows i and columns, or vectors, v of a tile. */
+#define FOR_TILE(columns)                                                                                              \
+    _Pragma("unroll") for (int i = 0; i < TILE_M; i++) _Pragma("unroll") for (int v = 0; v < (columns); v++)
+
 #if !TB
 
 __kernel void matmul(IN(a_in), IN(b_in), OUT(y_out)) {
@@ -41,24 +45,25 @@ __kernel void matmul(IN(a_in), IN(b_in), OUT(y_out)) {
                 }
             continue;
         }
-        vec total[TILE_M];
-#pragma unroll
-        for (int i = 0; i < TILE_M; i++) total[i] = 0;
+        vec total[TILE_M][NV];
+        FOR_TILE(NV) total[i][v] = 0;
         for (int k0 = 0; k0 < K; k0 += BLOCK) {
-            vec sum[TILE_M];
-#pragma unroll
-            for (int i = 0; i < TILE_M; i++) sum[i] = 0;
+            vec sum[TILE_M][NV];
+            FOR_TILE(NV) sum[i][v] = 0;
             for (int k = k0; k < min(k0 + BLOCK, K); k++) {
-                const vec row = LOAD(b + k * N + j);
+                vec row[NV];
 #pragma unroll
-                for (int i = 0; i < TILE_M; i++) sum[i] += a[A_AT(min(i0 + i, M - 1), k)] * row;
+                for (int v = 0; v < NV; v++) row[v] = LOAD(b + k * N + j + v * VEC);
+#pragma unroll
+                for (int i = 0; i < TILE_M; i++) {
+                    const vec left = (vec)(a[A_AT(min(i0 + i, M - 1), k)]);
+#pragma unroll
+                    for (int v = 0; v < NV; v++) sum[i][v] += left * row[v];
+                }
             }
-#pragma unroll
-            for (int i = 0; i < TILE_M; i++) total[i] += sum[i];
+            FOR_TILE(NV) total[i][v] += sum[i][v];
         }
-#pragma unroll
-        for (int i = 0; i < TILE_M; i++)
-            if (i0 + i < M) STORE(total[i], y + (i0 + i) * N + j);
+        FOR_TILE(NV) if (i0 + i < M) STORE(total[i][v], y + (i0 + i) * N + j + v * VEC);
     }
 }
 
@@ -85,17 +90,14 @@ static float across(const vec v) {
 #endif
 }
 
-#define FOR_TILE                                                                                                       \
-    _Pragma("unroll") for (int i = 0; i < TILE_M; i++) _Pragma("unroll") for (int j = 0; j < TILE_N; j++)
-
 __kernel void matmul_nt(IN(a_in), IN(b_in), OUT(y_out)) {
     FOR_TILES {
         const int j0 = tile * TILE_N, whole = K / VEC * VEC;
         float total[TILE_M][TILE_N];
-        FOR_TILE total[i][j] = 0;
+        FOR_TILE(TILE_N) total[i][v] = 0;
         for (int k0 = 0; k0 < whole; k0 += BLOCK * VEC) {
             vec sum[TILE_M][TILE_N];
-            FOR_TILE sum[i][j] = 0;
+            FOR_TILE(TILE_N) sum[i][v] = 0;
             for (int k = k0; k < min(k0 + BLOCK * VEC, whole); k += VEC) {
                 vec column[TILE_N];
 #pragma unroll
@@ -107,11 +109,11 @@ __kernel void matmul_nt(IN(a_in), IN(b_in), OUT(y_out)) {
                     for (int j = 0; j < TILE_N; j++) sum[i][j] += row * column[j];
                 }
             }
-            FOR_TILE total[i][j] += across(sum[i][j]);
+            FOR_TILE(TILE_N) total[i][v] += across(sum[i][v]);
         }
         for (int k = whole; k < K; k++)
-            FOR_TILE total[i][j] += a[min(i0 + i, M - 1) * K + k] * b[min(j0 + j, N - 1) * K + k];
-        FOR_TILE if (i0 + i < M && j0 + j < N) y[(i0 + i) * N + j0 + j] = total[i][j];
+            FOR_TILE(TILE_N) total[i][v] += a[min(i0 + i, M - 1) * K + k] * b[min(j0 + v, N - 1) * K + k];
+        FOR_TILE(TILE_N) if (i0 + i < M && j0 + v < N) y[(i0 + i) * N + j0 + v] = total[i][v];
     }
 }
 #endif

@@ -3,7 +3,7 @@
  *
  * A candidate is first run on random numbers and compared, element by element with the default and in samples with sums in double
  * precision; one whose error is more than 5 times that of the direct implementation, or that fails in any other way, is dropped. What
- * is left is timed, and taken if it is at least 2 % faster than the default.
+ * is left is timed, and taken if it is at least 3 % faster than the default.
  *
  * Results are kept for the device with its driver, the library's kernels, the operation with its shapes and attributes, and the number
  * of tasks rounded up to a power of two. A program of another number of tasks takes the parameters of the nearest one.

@@ -4,6 +4,8 @@
  * Leading axes are equal, or absent in one operand, which then serves all. A batch of a's rows against one b is one large
  * product, so b without leading axes only occurs where a is transposed. Bilinear; adjoints are products again:
  *   dA = dY B^T    dB = A^T dY    each summed over the leading axes that the operand lacks. */
+#include <string.h>
+
 #include "ops/choice.h"
 #include "ops/matmul.h"
 #include "ops/op.h"
@@ -133,11 +135,14 @@ static void matmul_eval(const clm_eval *e) {
 
 /* ---- launch ---- */
 
-enum { TILE_MOST = 4, ITEM_WORK = 16384 /* multiply-adds that are worth a work-item on a CPU */ };
+enum {
+    TILE_MOST = 4,     /* rows and columns of a tile of sums of vectors */
+    ITEM_WORK = 16384, /* multiply-adds that are worth a work-item on a CPU */
+};
 
-/* The largest tile of at most TILE_MOST that wastes least on `size`. */
-static int tile_for(int size) {
-    const int tiles = (size + TILE_MOST - 1) / TILE_MOST;
+/* The largest tile of at most `most` that wastes least on `size`. */
+static int tile_for(int size, int most) {
+    const int tiles = (size + most - 1) / most;
     return (size + tiles - 1) / tiles;
 }
 
@@ -160,21 +165,59 @@ clm_matmul_sizes clm_matmul_sizes_at(const clm_lower *l, clm_value y) {
     return sizes_of(n, &clm_node_at(g, n->in[0])->shape, &clm_node_at(g, n->in[1])->shape);
 }
 
+/* Rows of a tile where `vectors` run along n: the registers of a CPU hold them beside a row of b. */
+static int rows_most(const clm_lower *l, int vec, int vectors) {
+    const int width = (int)clm_lower_device(l)->float_vector_width, room = width >= 16 ? 28 : 12;
+    const int registers = (vec + width - 1) / width * vectors;
+    if (!clm_tile_serial(l)) return TILE_MOST;
+    return room / registers > 14 ? 14 : room / registers > 1 ? room / registers : 1;
+}
+
+/* Vectors of a tile: four where they fit, so that a row of b is read a few lines at a time and not one in every page. */
+static int vectors_for(const clm_lower *l, const sizes *s, int vec) {
+    int vectors = 1;
+    if (s->tb || !clm_tile_serial(l)) return 1;
+    while (vectors < 4 && s->n % (2 * vectors * vec) == 0 && rows_most(l, vec, 2 * vectors) >= 3) vectors *= 2;
+    return vectors;
+}
+
+static void offer(const clm_lower *l, const sizes *s, int tasks, int rows, int columns, clm_candidate *out, int *n) {
+    const int tiles_m = (s->m + rows - 1) / rows, tiles_n = (s->n + columns - 1) / columns;
+    const int best = clm_tile_rows(l, tiles_n, 8192.0 / ITEM_WORK * rows * columns * s->k, tasks * tiles_m * s->batch);
+    const int strips[] = {best, 1, (best + 1) / 2, 2 * best < tiles_n ? 2 * best : tiles_n};
+    for (int i = 0; i < (*n ? 2 : 4); i++) {
+        const clm_candidate c = {{rows, columns, strips[i]}};
+        bool there = false;
+        for (int k = 0; k < *n; k++) there = there || !memcmp(&out[k], &c, sizeof c);
+        if (!there && *n < CLM_CANDIDATES_MOST) out[(*n)++] = c;
+    }
+}
+
+/* The vectors are the same for all, since they decide the order of sums of products with b transposed, and how the last columns are
+ * computed of those with b as it is. */
 static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
+    static const int more[] = {2, 4, 6, 8, 10, 14};
     const sizes s = clm_matmul_sizes_at(l, y);
-    const int tasks = clm_lower_tasks(l, y), vec = vector_for(l, &s);
-    const int tile_m = tile_for(s.m), tile_n = s.tb ? tile_for(s.n) : vec;
-    const int tiles_m = (s.m + tile_m - 1) / tile_m, tiles_n = (s.n + tile_n - 1) / tile_n;
-    const int strip = clm_tile_rows(l, tiles_n, 8192.0 / ITEM_WORK * tile_m * tile_n * s.k, tasks * tiles_m * s.batch);
-    out[0] = (clm_candidate){{tile_m, tile_n, strip}};
-    return 1;
+    const int tasks = clm_lower_tasks(l, y), vec = vector_for(l, &s), vectors = vectors_for(l, &s, vec);
+    int n = 0;
+    if (s.tb) offer(l, &s, tasks, tile_for(s.m, TILE_MOST), tile_for(s.n, TILE_MOST), out, &n);
+    for (int nv = vectors; nv >= 1 && !s.tb; nv /= 2) {
+        const int most = rows_most(l, vec, nv);
+        offer(l, &s, tasks, tile_for(s.m, most), nv * vec, out, &n);
+        for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+            if (more[i] <= s.m && more[i] <= most) offer(l, &s, tasks, more[i], nv * vec, out, &n);
+    }
+    for (int i = 1; s.tb && i <= TILE_MOST; i *= 2)
+        for (int k = 1; k <= TILE_MOST; k *= 2)
+            if (i <= s.m && k <= s.n) offer(l, &s, tasks, i, k, out, &n);
+    return n;
 }
 
 static clm_status direct_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
     const clm_node *n = clm_node_at(clm_lower_graph(l), y);
     const sizes s = clm_matmul_sizes_at(l, y);
     const int32_t *p = candidate->value;
-    const int tasks = clm_lower_tasks(l, y);
+    const int tasks = clm_lower_tasks(l, y), vec = vector_for(l, &s);
     const int tiles_m = (s.m + p[P_ROWS] - 1) / p[P_ROWS], tiles_n = (s.n + p[P_COLUMNS] - 1) / p[P_COLUMNS];
     const int strips = (tiles_n + p[P_STRIP] - 1) / p[P_STRIP];
 
@@ -186,7 +229,8 @@ static clm_status direct_lower(clm_lower *l, clm_value y, const clm_candidate *c
     clm_spec_define(&spec, "B_BATCH", s.b_batch);
     clm_spec_define(&spec, "TA", s.ta);
     clm_spec_define(&spec, "TB", s.tb);
-    clm_spec_define(&spec, "VEC", s.tb ? vector_for(l, &s) : p[P_COLUMNS]);
+    clm_spec_define(&spec, "VEC", vec);
+    clm_spec_define(&spec, "NV", s.tb ? 1 : p[P_COLUMNS] / vec);
     clm_spec_define(&spec, "TILE_M", p[P_ROWS]);
     clm_spec_define(&spec, "TILE_N", p[P_COLUMNS]);
     clm_spec_define(&spec, "STRIP", p[P_STRIP]);

@@ -14,10 +14,10 @@ enum {
     SAMPLES = 512,   /* elements summed in double precision, */
     TERMS = 4000000, /* or fewer, so that they take no more terms than this */
     FINALISTS = 3,
-    ROUNDS = 5
+    ROUNDS = 9
 };
-static const double worth_timing = 2e-3; /* seconds that one timing lasts at least */
-static const double gain = 0.98;         /* of the default's time: what is not below it is noise */
+static const double worth_timing = 2e-3, worth_deciding = 8e-3; /* seconds that a timing lasts at least */
+static const double gain = 0.97;                                /* of the default's time: what is not below it is noise */
 static const double worse_than_direct = 5, least_error = 1e-6, most_error = 2e-5;
 
 typedef struct trial {
@@ -94,13 +94,13 @@ static clm_status time_once(const clm_bench *b, clm_program *program, int runs, 
     return CLM_OK;
 }
 
-static int runs_for(double seconds) { return seconds >= worth_timing ? 1 : (int)fmin(200, ceil(worth_timing / seconds)); }
+static int runs_for(double seconds, double worth) { return seconds >= worth ? 1 : (int)fmin(400, ceil(worth / seconds)); }
 
 /* The least of a few; given up early when `beaten` is far away. */
 static clm_status time_few(const clm_bench *b, clm_program *program, double beaten, double *best) {
     double seconds;
     CLM_TRY(time_once(b, program, 1, &seconds)); /* the first run warms up, and says how many make a timing */
-    const int runs = runs_for(seconds);
+    const int runs = runs_for(seconds, worth_timing);
     *best = seconds;
     for (int i = 0; i < 3 && *best < 2 * beaten; i++) {
         CLM_TRY(time_once(b, program, runs, &seconds));
@@ -126,7 +126,7 @@ static clm_status decide(clm_bench *b, trial *finalists, int count, double *defa
     for (int round = 0; round < ROUNDS; round++)
         for (int i = 0; i < count; i++) {
             double seconds;
-            CLM_GOTO(time_once(b, programs[i], runs_for(finalists[i].seconds), &seconds));
+            CLM_GOTO(time_once(b, programs[i], runs_for(finalists[i].seconds, worth_deciding), &seconds));
             finalists[i].seconds = fmin(finalists[i].seconds, seconds);
         }
     for (int i = 0; i < count; i++) {
