@@ -27,7 +27,7 @@ void bench_report_peaks(const bench_peaks *peaks) {
 }
 
 void bench_report_head(void) {
-    printf("\n%-34s %9s %9s %9s %8s %8s %9s %6s %10s %10s %8s %8s\n", "item, and the same in peers", "median ms", "min ms",
+    printf("\n%-36s %9s %9s %9s %8s %8s %9s %6s %10s %10s %8s %8s\n", "item, and the same in peers", "median ms", "min ms",
            "ms/task", "of limit", "GFLOP/s", "launches", "host", "on device", "resident", "warm", "cold");
 }
 
@@ -42,11 +42,11 @@ static cli_text fraction_text(const bench_result *r, double median) {
 
 static void print_peer(bench_peer *peer, double ours, int tasks) {
     if (peer->problem[0]) {
-        printf("  %-32s not run: %s\n", peer->key, peer->problem);
+        printf("  %-34s not run: %s\n", peer->key, peer->problem);
         return;
     }
     double median = bench_times_median(peer->times);
-    printf("  %-32.32s %9s %9s %9s   %5.2f times ours, same within %.0e %10s%s\n", peer->name, ms_text(median).s,
+    printf("  %-34.34s %9s %9s %9s   %5.2f times ours, same within %.0e %10s%s\n", peer->name, ms_text(median).s,
            ms_text(bench_times_min(peer->times)).s, ms_text(median / tasks).s, median / ours,
            peer->grad_error > peer->loss_error ? peer->grad_error : peer->loss_error, cli_bytes(peer->peak_bytes).s,
            median < ours ? "   FASTER" : "");
@@ -55,7 +55,7 @@ static void print_peer(bench_peer *peer, double ours, int tasks) {
 void bench_report_item(bench_result *r) {
     const bench_item *item = &r->problem->item;
     double median = bench_times_median(r->times), least = bench_times_min(r->times);
-    printf("%-34s %9s %9s %9s %8s %8.1f %9zu %4.1f %% %10s %10s %8s %8s\n", item->name, ms_text(median).s, ms_text(least).s,
+    printf("%-36s %9s %9s %9s %8s %8.1f %9zu %4.1f %% %10s %10s %8s %8s\n", item->name, ms_text(median).s, ms_text(least).s,
            ms_text(median / item->tasks).s, fraction_text(r, median).s, r->run->flops / median * 1e-6, r->run->launches,
            100 * r->host_seconds / r->wall_seconds, cli_bytes(r->device_bytes).s,
            r->warm.done ? cli_bytes(r->warm.peak_bytes).s : "-", seconds_text(&r->warm).s, seconds_text(&r->cold).s);
