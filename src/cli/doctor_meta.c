@@ -120,7 +120,8 @@ static clm_status list_kernels(cli_report *report, clm_meta *meta) {
     if (!file) return cli_fail(CLM_E_IO, "cannot make a temporary file");
     clm_status status = clm_meta_profile(meta, 3, file);
     rewind(file);
-    if (status == CLM_OK) cli_report_line(report, "%c\n%ckernels of that meta-gradient, the slowest first", CLI_DETAIL, CLI_DETAIL);
+    if (status == CLM_OK)
+        cli_report_line(report, "%c\n%ckernels of that meta-gradient, the slowest first", CLI_DETAIL, CLI_DETAIL);
     for (int n = 0; n < MOST && status == CLM_OK && fgets(line, sizeof line, file); n++) {
         line[strcspn(line, "\n")] = 0;
         cli_report_line(report, "%c  %s", CLI_DETAIL, line);

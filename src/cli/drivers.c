@@ -52,6 +52,8 @@ static void open_every_device(void) {
 int cli_drivers_probe(int argc, char **argv) {
     const char *library = argc > 0 ? argv[0] : "", *spec = argc > 1 ? argv[1] : CLI_EVERY_DEVICE;
     char why[512];
+    double patience;
+    if (cli_drivers_patience(&patience) == CLM_OK && patience > 0) cli_limit_lifetime(60 + 20 * patience);
     cli_environment_set("CLMAML_LOG", NULL); /* the parent says it all again */
     if (*library) {
         say("step", "being loaded");

@@ -202,6 +202,8 @@ bool cli_library_loads(const char *name, char *why, size_t size) {
     return handle != NULL;
 }
 
+void cli_limit_lifetime(double seconds) { alarm((unsigned)seconds + 1); }
+
 cli_text cli_system_name(void) {
     cli_text text = {"unknown"};
     struct utsname name;

@@ -53,6 +53,8 @@ void cli_remove_tree(const char *path);
 void cli_environment_set(const char *name, const char *value); /* NULL: unset */
 /* Whether a shared library loads; otherwise why not. */
 bool cli_library_loads(const char *name, char *why, size_t size);
+/* Ends this process then, whatever it is doing: a child whose parent was killed is not to hang for ever. */
+void cli_limit_lifetime(double seconds);
 /* "Linux 6.1.0 x86_64" */
 cli_text cli_system_name(void);
 
