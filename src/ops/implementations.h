@@ -4,12 +4,18 @@
 
 /* X(OPERATION, row): row clm_impl_<row> serves CLM_OP_<OPERATION>. A row may serve several operations. */
 #define CLM_IMPL_LIST(X)                           \
+    X(CONV2D, winograd4)                           \
+    X(CONV2D, winograd2)                           \
     X(CONV2D, conv2d_clfft)                        \
     X(CONV2D, conv2d_clblast)                      \
     X(CONV2D, conv2d_direct)                       \
+    X(CONV2D_BWD_DATA, winograd4)                  \
+    X(CONV2D_BWD_DATA, winograd2)                  \
     X(CONV2D_BWD_DATA, conv2d_clfft)               \
     X(CONV2D_BWD_DATA, conv2d_clblast)             \
     X(CONV2D_BWD_DATA, conv2d_direct)              \
+    X(CONV2D_BWD_FILTER, winograd4)                \
+    X(CONV2D_BWD_FILTER, winograd2)                \
     X(CONV2D_BWD_FILTER, conv2d_clfft)             \
     X(CONV2D_BWD_FILTER, conv2d_clblast)           \
     X(CONV2D_BWD_FILTER, conv2d_bwd_filter_thin)   \

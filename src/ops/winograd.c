@@ -1,0 +1,231 @@
+/* 3x3 convolution at stride 1 and its adjoint in the filter by the short algorithms of kernels/winograd.cl, on CPU devices.
+ *
+ * Tiles of 2x2 outputs take 2.25 times fewer multiplications than the direct kernel, tiles of 4x4 four times fewer, less what
+ * sticks out of the image; in return, images and filters are written and read once more, at all points. What that costs is
+ * weighed in vectors: a multiply-add of the products, and a line of cache for every vector that is stored in or loaded from the
+ * slot.
+ *
+ * The two tile sizes sum in different orders, so each is a row. In the filter's adjoint the block of tiles decides the order too:
+ * there it depends on the geometry alone and is no parameter of a candidate. */
+#include <string.h>
+
+#include "ops/choice.h"
+#include "ops/conv.h"
+#include "ops/op.h"
+#include "ops/tile.h"
+
+enum {
+    BLOCK_FLOATS = 3 << 15,  /* of a block of tiles at all points: it stays in a core's own cache, */
+    FILTER_FLOATS = 5 << 15, /* and so does the filter, or its sums */
+    GROUP = 4,               /* channels or tiles whose points lie together */
+    LINE = 32,               /* floats to which the slot's parts are rounded */
+    ROWS_MOST = 14,
+    SLOTS_MOST = 2 /* for every compute unit */
+};
+
+/* Time, of a multiply-add of vectors when two are made in a cycle. */
+static const double STORE = 11, LOAD = 6;
+enum { F_BLOCK, F_ROWS, F_NV, F_COLUMNS, F_ITEMS, F_CHANNELS }; /* of a candidate */
+
+typedef struct sizes {
+    clm_conv_geometry g;
+    int m, points, tiles; /* outputs of a tile along an axis; points of its transform; tiles of one task */
+    int vec, room, units; /* vector width, accumulators that registers hold, compute units */
+    int tasks;
+    bool filter; /* the adjoint in the filter */
+} sizes;
+
+static int least(int a, int b) { return a < b ? a : b; }
+static int most(int a, int b) { return a > b ? a : b; }
+static int over(int a, int b) { return (a + b - 1) / b; }
+static int rounded(int a, int b) { return over(a, b) * b; }
+
+static sizes sizes_at(const clm_lower *l, clm_value y, int m) {
+    const clm_device_info *device = clm_lower_device(l);
+    sizes s = {.g = clm_conv_geometry_at(l, y), .m = m, .points = (m + 2) * (m + 2), .tasks = clm_lower_tasks(l, y)};
+    s.tiles = s.g.n * over(s.g.oh, m) * over(s.g.ow, m);
+    s.vec = least(clm_tile_vector(l, s.g.ci), clm_tile_vector(l, s.g.co));
+    s.room = device->float_vector_width >= 16 ? 28 : 12;
+    s.units = most(1, (int)device->compute_units);
+    s.filter = clm_node_at(clm_lower_graph(l), y)->op == CLM_OP_CONV2D_BWD_FILTER;
+    return s;
+}
+
+static bool applicable(const clm_lower *l, clm_value y) {
+    const clm_conv_geometry c = clm_conv_geometry_at(l, y);
+    return clm_tile_serial(l) && c.kh == 3 && c.kw == 3 && c.sh == 1 && c.sw == 1 && c.uh == 1 && c.uw == 1 && c.dh == 1 &&
+           c.dw == 1 && c.groups == 1;
+}
+
+/* ---- what it costs ---- */
+
+/* Of one task, or of the part of it that has `ci` and `co` channels. */
+static double cost(const sizes *s, int ci, int co) {
+    const double points = (double)s->points / s->vec, at_tiles = points * s->tiles, at_filter = points * ci * co;
+    if (s->filter) return at_tiles * ci * co + STORE * at_tiles * (ci + co) + 1.5 * LOAD * at_filter;
+    return at_tiles * ci * co + STORE * (at_tiles * ci + at_filter) + LOAD * (at_tiles * co + at_filter);
+}
+
+/* ---- candidates ---- */
+
+/* Tiles of a block, at most. */
+static int block_for(const sizes *s) {
+    const int channels = s->filter ? (s->g.ci + s->g.co) / 2 : most(s->g.ci, s->g.co);
+    return least(s->tiles, most(8, BLOCK_FLOATS / (s->points * channels)));
+}
+
+/* Greatest divisor of n, a multiple of `unit`, that is at most `limit`; `unit` divides n. */
+static int divisor(int n, int unit, int limit) {
+    int best = unit;
+    for (int d = unit; d <= least(n, limit); d += unit)
+        if (n % d == 0) best = d;
+    return best;
+}
+
+/* Rows of a register tile: few to spare, and enough accumulators to hide the latency of a multiply-add. */
+static int rows_for(const sizes *s, int total, int nv, bool divide) {
+    int best = 1;
+    double best_cost = 1e30;
+    for (int r = 1; r <= least(ROWS_MOST, most(1, s->room / nv)); r++) {
+        const double step = most(most(r * nv, r + nv), 8) + 0.25 * (r + nv);
+        const double each = step / (r * nv) * rounded(total, r) / total;
+        if ((divide && total % r != 0) || each >= best_cost) continue;
+        best_cost = each;
+        best = r;
+    }
+    return best;
+}
+
+static void offer(clm_candidate *out, int *n, clm_candidate c) {
+    for (int i = 0; i < *n; i++)
+        if (!memcmp(&out[i], &c, sizeof c)) return;
+    if (*n < CLM_CANDIDATES_MOST) out[(*n)++] = c;
+}
+
+/* Work-items for `units` pieces of work, at most `slots`: equal shares. */
+static int items_for(int units, int slots) { return over(units, over(units, slots)); }
+
+/* As many blocks of at most `limit` tiles as give all compute units the same work. */
+static int even_block(const sizes *s, int limit, int nv, int columns) {
+    const int fewest = over(s->tiles, limit);
+    int best = limit;
+    double best_cost = 1e30;
+    for (int blocks = fewest; blocks <= least(s->tiles, fewest + 2 * s->units); blocks++) {
+        const int block = over(s->tiles, blocks), units = s->tasks * (s->g.co / columns) * over(s->tiles, block);
+        const double each = over(units, s->units) * (rounded(block, rows_for(s, block, nv, false)) + 0.5);
+        if (each >= best_cost) continue;
+        best_cost = each;
+        best = block;
+    }
+    return best;
+}
+
+static int forward_candidates(const sizes *s, clm_candidate *out) {
+    static const struct {
+        int nv, slots, part; /* part: of the largest block */
+    } choices[] = {{4, SLOTS_MOST, 1}, {2, SLOTS_MOST, 1}, {4, SLOTS_MOST, 2}, {4, 4, 1}, {1, SLOTS_MOST, 1}, {2, 4, 2}};
+    const int columns = divisor(s->g.co, s->vec, most(s->vec, FILTER_FLOATS / (s->points * s->g.ci)));
+    int n = 0;
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const int nv = divisor(columns / s->vec, 1, choices[i].nv);
+        const int even = even_block(s, most(1, block_for(s) / choices[i].part), nv, columns), r = rows_for(s, even, nv, false);
+        const int block = rounded(even, r), units = s->tasks * (s->g.co / columns) * over(s->tiles, block);
+        /* every item transforms the filter for itself */
+        const int slots = s->tasks < choices[i].slots * s->units ? 1 : choices[i].slots;
+        offer(out, &n, (clm_candidate){{block, r, nv, columns, items_for(units, slots * s->units)}});
+    }
+    return n;
+}
+
+/* Parts of the filter's channels, so that there is work for all compute units. */
+static void parts_for(const sizes *s, int *best_ci, int *best_co) {
+    double best_cost = 1e30;
+    *best_ci = *best_co = s->vec;
+    for (int ci = s->vec; ci <= s->g.ci; ci += s->vec)
+        for (int co = s->vec; co <= s->g.co; co += s->vec) {
+            if (s->g.ci % ci != 0 || s->g.co % co != 0 || (double)s->points * ci * co > FILTER_FLOATS) continue;
+            const int units = s->tasks * (s->g.ci / ci) * (s->g.co / co);
+            const double each = over(units, s->units) * cost(s, ci, co);
+            if (each >= best_cost) continue;
+            best_cost = each;
+            *best_ci = ci;
+            *best_co = co;
+        }
+}
+
+static int filter_candidates(const sizes *s, clm_candidate *out) {
+    static const struct { int nv, slots; } choices[] = {{4, SLOTS_MOST}, {2, SLOTS_MOST}, {1, SLOTS_MOST}, {4, 4}, {2, 4}};
+    const int block = block_for(s);
+    int n = 0, ci, co;
+    parts_for(s, &ci, &co);
+    const int units = s->tasks * (s->g.ci / ci) * (s->g.co / co);
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const int nv = divisor(co / s->vec, 1, choices[i].nv), r = rows_for(s, ci, nv, true);
+        offer(out, &n, (clm_candidate){{block, r, nv, co, items_for(units, choices[i].slots * s->units), ci}});
+    }
+    return n;
+}
+
+static int candidates(const clm_lower *l, clm_value y, clm_candidate *out, int m) {
+    const sizes s = sizes_at(l, y, m);
+    return s.filter ? filter_candidates(&s, out) : forward_candidates(&s, out);
+}
+
+/* ---- launch ---- */
+
+/* Floats of a work-item's memory; the kernel divides it in the same way. */
+static size_t slot_size(const sizes *s, const int32_t *p, int margin) {
+    const size_t points = (size_t)s->points, block = (size_t)p[F_BLOCK], columns = (size_t)p[F_COLUMNS], edge = (size_t)margin;
+    size_t size;
+    if (s->filter) {
+        const size_t channels = (size_t)p[F_CHANNELS];
+        size = edge + points * ((block + GROUP - 1) / GROUP * GROUP * (channels + columns) + channels * columns);
+    } else {
+        const size_t ci = (size_t)s->g.ci;
+        size = 2 * edge + points * ((ci + GROUP - 1) / GROUP * GROUP) * columns +
+               (points + 1) * block * (ci > columns ? ci : columns);
+    }
+    return (size + LINE - 1) / LINE * LINE;
+}
+
+static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidate, int m) {
+    const sizes s = sizes_at(l, y, m);
+    const clm_node *node = clm_node_at(clm_lower_graph(l), y);
+    const int32_t *p = candidate->value;
+    const int margin = rounded(most(s.g.ci, s.g.co), LINE);
+    const size_t slot = slot_size(&s, p, margin);
+    clm_value values[4] = {y, node->in[0], node->in[1]};
+    clm_launch_spec spec = {
+        .file = "winograd.cl", .entry = s.filter ? "winograd_bwd_filter" : "winograd", .flops = clm_conv_flops(&s.g) * s.tasks};
+    clm_conv_define(&spec, &s.g);
+    const struct {
+        const char *name;
+        long value;
+    } table[] = {{"VEC", s.vec},        {"M", m},         {"GROUP", GROUP}, {"MARGIN", margin},    {"SLOT", (long)slot},
+                 {"BLOCK", p[F_BLOCK]}, {"R", p[F_ROWS]}, {"NV", p[F_NV]},  {"COB", p[F_COLUMNS]}, {"ITEMS", p[F_ITEMS]}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) clm_spec_define(&spec, table[i].name, table[i].value);
+    if (s.filter) {
+        clm_spec_define(&spec, "BWD_FILTER", 1);
+        clm_spec_define(&spec, "CIB", p[F_CHANNELS]);
+    }
+    for (int i = 0; i < 3; i++) {
+        const size_t elements = clm_shape_size(&clm_node_at(clm_lower_graph(l), values[i])->shape);
+        spec.bytes += 4.0 * (double)elements * clm_lower_tasks(l, values[i]);
+        spec.global[i] = i == 0 ? (size_t)p[F_ITEMS] : 1;
+        spec.local[i] = 1;
+    }
+    values[3] = clm_lower_scratch(l, slot * (size_t)p[F_ITEMS], false);
+    if (values[3] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "3x3 convolution by short algorithms: no memory for its tiles");
+    return clm_lower_launch(l, y, &spec, values, 4, &s.tasks, 1);
+}
+
+#define ROW(M)                                                                                                                   \
+    static int candidates_##M(const clm_lower *l, clm_value y, clm_candidate *out) { return candidates(l, y, out, M); }          \
+    static clm_status lower_##M(clm_lower *l, clm_value y, const clm_candidate *candidate) { return lower(l, y, candidate, M); } \
+    const clm_impl clm_impl_winograd##M = {.name = "winograd" #M,                                                                \
+                                           .parameters = "block rows nv columns items channels",                                 \
+                                           .applicable = applicable,                                                             \
+                                           .candidates = candidates_##M,                                                         \
+                                           .lower = lower_##M};
+ROW(2)
+ROW(4)
