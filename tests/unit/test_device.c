@@ -9,8 +9,11 @@
 #include "base/memory.h"
 #include "support/launch.h"
 
+/* On OpenCL by copies and, taken for memory shared with the host, by mapping. */
 START_TEST(memory_moves_numbers) {
-    clm_device *d = clm_test_opens[_i]();
+    setenv("CLMAML_EMULATE", _i < CLM_TEST_BACKENDS ? "unified=0" : "unified=1", 1);
+    clm_device *d = clm_test_opens[_i < CLM_TEST_BACKENDS ? _i : 1]();
+    if (d->info.type != CLM_DEVICE_HOST) ck_assert_int_eq(d->info.unified_memory, _i >= CLM_TEST_BACKENDS);
     const clm_backend *b = d->backend;
     enum { N = 40000 }; /* more than is converted at a time */
     clm_mem *x = clm_test_alloc(d, N), *y = clm_test_alloc(d, 100);
@@ -225,7 +228,7 @@ int main(void) {
     TCase *tcase = tcase_create("device");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, clm_test_enter_cache, clm_test_leave_cache);
-    tcase_add_loop_test(tcase, memory_moves_numbers, 0, CLM_TEST_BACKENDS);
+    tcase_add_loop_test(tcase, memory_moves_numbers, 0, CLM_TEST_BACKENDS + 1);
     tcase_add_loop_test(tcase, memory_is_bounded, 0, CLM_TEST_BACKENDS);
     tcase_add_loop_test(tcase, memory_is_counted, 0, CLM_TEST_BACKENDS);
     tcase_add_loop_test(tcase, launches_run, 0, CLM_TEST_BACKENDS);

@@ -1,5 +1,6 @@
 /* Device memory: one buffer an allocation. Transfers wait, copies and fills are queued. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/files.h"
 #include "base/memory.h"
@@ -46,7 +47,8 @@ static cl_int fill_buffer(clm_cl_device *d, cl_mem buffer, size_t offset, size_t
 /* Drivers make large buffers lazily: filling one now shows here whether there is room for it. */
 static cl_int create_large(clm_cl_device *d, size_t bytes, cl_mem *out) {
     cl_int code = CL_SUCCESS;
-    *out = clCreateBuffer(d->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
+    *out = clCreateBuffer(d->context, CL_MEM_READ_WRITE | (d->base.info.unified_memory ? CL_MEM_ALLOC_HOST_PTR : 0), bytes, NULL,
+                          &code);
     if (code == CL_SUCCESS) code = fill_buffer(d, *out, 0, bytes / sizeof(cl_float), 0.0f);
     return code == CL_SUCCESS ? clFinish(d->queue) : code;
 }
@@ -99,53 +101,78 @@ static clm_status check_range(clm_device *d, const clm_mem *mem, const char *wha
                     d->info.name, mem->elements);
 }
 
-static clm_status write_floats(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *data) {
-    double start = clm_clock();
-    cl_int code = clEnqueueWriteBuffer(clm_cl(d)->queue, mem->buffer, CL_TRUE, offset * sizeof(cl_float),
-                                       count * sizeof(cl_float), data, 0, NULL, NULL);
-    clm_cl_idle(clm_cl(d), start);
-    return clm_cl_check(d, code, "writing %zu numbers", count);
+/* What a transfer moves: floats as they are, or doubles, converted. */
+typedef struct transfer {
+    float *f32;
+    double *f64;
+    bool write;
+} transfer;
+
+static void move(const transfer *t, size_t from, cl_float *device, size_t count) {
+    if (t->f32 && t->write)
+        memcpy(device, t->f32 + from, count * sizeof *device);
+    else if (t->f32)
+        memcpy(t->f32 + from, device, count * sizeof *device);
+    else if (t->write)
+        for (size_t i = 0; i < count; i++) device[i] = (cl_float)t->f64[from + i];
+    else
+        for (size_t i = 0; i < count; i++) t->f64[from + i] = (double)device[i];
 }
 
-static clm_status read_floats(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data) {
+/* Memory that is shared with the host is mapped, which spares a copy; the pointer holds until the buffer is unmapped, no longer. */
+static cl_int transfer_mapped(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, const transfer *t) {
+    const size_t size = sizeof(cl_float);
+    cl_int code = CL_SUCCESS;
+    cl_float *mapped = clEnqueueMapBuffer(d->queue, mem->buffer, CL_TRUE, t->write ? CL_MAP_WRITE_INVALIDATE_REGION : CL_MAP_READ,
+                                          offset * size, count * size, 0, NULL, NULL, &code);
+    if (code != CL_SUCCESS) return code;
+    move(t, 0, mapped, count);
+    return clEnqueueUnmapMemObject(d->queue, mem->buffer, mapped, 0, NULL, NULL);
+}
+
+static cl_int transfer_floats(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, float *data, bool write) {
+    const size_t size = sizeof(cl_float);
+    if (write) return clEnqueueWriteBuffer(d->queue, mem->buffer, CL_TRUE, offset * size, count * size, data, 0, NULL, NULL);
+    return clEnqueueReadBuffer(d->queue, mem->buffer, CL_TRUE, offset * size, count * size, data, 0, NULL, NULL);
+}
+
+static cl_int transfer_doubles(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, const transfer *t) {
+    cl_float *part = clm_calloc(count < CONVERT ? count : CONVERT, sizeof *part);
+    cl_int code = part ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+    for (size_t done = 0, n; done < count && code == CL_SUCCESS; done += n) {
+        n = count - done < CONVERT ? count - done : CONVERT;
+        if (t->write) move(t, done, part, n);
+        code = transfer_floats(d, mem, offset + done, n, part, t->write);
+        if (!t->write && code == CL_SUCCESS) move(t, done, part, n);
+    }
+    free(part);
+    return code;
+}
+
+static clm_status transfer_all(clm_device *d, clm_mem *mem, size_t offset, size_t count, const transfer *t) {
+    const char *what = t->write ? "write" : "read";
+    CLM_TRY(check_range(d, mem, what, offset, count));
+    if (count == 0) return CLM_OK;
     double start = clm_clock();
-    cl_int code = clEnqueueReadBuffer(clm_cl(d)->queue, mem->buffer, CL_TRUE, offset * sizeof(cl_float), count * sizeof(cl_float),
-                                      data, 0, NULL, NULL);
+    cl_int code;
+    if (d->info.unified_memory)
+        code = transfer_mapped(clm_cl(d), mem, offset, count, t);
+    else if (t->f32)
+        code = transfer_floats(clm_cl(d), mem, offset, count, t->f32, t->write);
+    else
+        code = transfer_doubles(clm_cl(d), mem, offset, count, t);
     clm_cl_idle(clm_cl(d), start);
-    if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
-    return clm_cl_check(d, code, "reading %zu numbers", count);
+    if (code == CL_SUCCESS && !t->write) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
+    return clm_cl_check(d, code, "%s of %zu numbers", what, count);
 }
 
 clm_status clm_cl_write(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64) {
-    CLM_TRY(check_range(d, mem, "write", offset, count));
-    if (count == 0) return CLM_OK;
-    if (f32) return write_floats(d, mem, offset, count, f32);
-    float *part = clm_calloc(count < CONVERT ? count : CONVERT, sizeof *part);
-    if (!part) return CLM_E_MEMORY;
-    clm_status status = CLM_OK;
-    for (size_t done = 0, n; done < count && status == CLM_OK; done += n) {
-        n = count - done < CONVERT ? count - done : CONVERT;
-        for (size_t i = 0; i < n; i++) part[i] = (float)f64[done + i];
-        status = write_floats(d, mem, offset + done, n, part);
-    }
-    free(part);
-    return status;
+    transfer t = {.f32 = (float *)f32, .f64 = (double *)f64, .write = true}; /* only read then */
+    return transfer_all(d, mem, offset, count, &t);
 }
 
 clm_status clm_cl_read(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64) {
-    CLM_TRY(check_range(d, mem, "read", offset, count));
-    if (count == 0) return CLM_OK;
-    if (f32) return read_floats(d, mem, offset, count, f32);
-    float *part = clm_calloc(count < CONVERT ? count : CONVERT, sizeof *part);
-    if (!part) return CLM_E_MEMORY;
-    clm_status status = CLM_OK;
-    for (size_t done = 0, n; done < count && status == CLM_OK; done += n) {
-        n = count - done < CONVERT ? count - done : CONVERT;
-        status = read_floats(d, mem, offset + done, n, part);
-        for (size_t i = 0; i < n && status == CLM_OK; i++) f64[done + i] = (double)part[i];
-    }
-    free(part);
-    return status;
+    return transfer_all(d, mem, offset, count, &(transfer){.f32 = f32, .f64 = f64});
 }
 
 clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count) {
