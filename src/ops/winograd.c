@@ -25,6 +25,9 @@ enum {
 
 /* Time, of a multiply-add of vectors when two are made in a cycle. */
 static const double STORE = 11, LOAD = 6;
+/* Preferred when it is to be faster by so much than the direct kernel: about half of that is seen, as other memory is slow. */
+static const double GAIN = 1.75, GAIN_FILTER = 1.65;
+
 enum { F_BLOCK, F_ROWS, F_NV, F_COLUMNS, F_ITEMS, F_CHANNELS }; /* of a candidate */
 
 typedef struct sizes {
@@ -59,11 +62,31 @@ static bool applicable(const clm_lower *l, clm_value y) {
 
 /* ---- what it costs ---- */
 
+/* Positions of a filter of three on an axis that meet the image, over all outputs. */
+static int meetings(int out, int in, int pad) {
+    int n = 0;
+    for (int o = 0; o < out; o++)
+        for (int k = 0; k < 3; k++) n += o - pad + k >= 0 && o - pad + k < in;
+    return n;
+}
+
+static double direct_cost(const sizes *s) {
+    const clm_conv_geometry *g = &s->g;
+    return (double)g->n * meetings(g->oh, g->h, g->ph) * meetings(g->ow, g->w, g->pw) * g->ci * g->co / s->vec;
+}
+
 /* Of one task, or of the part of it that has `ci` and `co` channels. */
 static double cost(const sizes *s, int ci, int co) {
     const double points = (double)s->points / s->vec, at_tiles = points * s->tiles, at_filter = points * ci * co;
     if (s->filter) return at_tiles * ci * co + STORE * at_tiles * (ci + co) + 1.5 * LOAD * at_filter;
     return at_tiles * ci * co + STORE * (at_tiles * ci + at_filter) + LOAD * (at_tiles * co + at_filter);
+}
+
+/* Without regard to the number of tasks, on which a choice of a row must not depend. */
+static bool preferred(const clm_lower *l, clm_value y, int m) {
+    const sizes s = sizes_at(l, y, m), other = sizes_at(l, y, 6 - m);
+    const double mine = cost(&s, s.g.ci, s.g.co);
+    return s.vec >= 8 && mine <= cost(&other, s.g.ci, s.g.co) && mine * (s.filter ? GAIN_FILTER : GAIN) <= direct_cost(&s);
 }
 
 /* ---- candidates ---- */
@@ -220,11 +243,13 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
 }
 
 #define ROW(M)                                                                                                                   \
+    static bool preferred_##M(const clm_lower *l, clm_value y) { return preferred(l, y, M); }                                    \
     static int candidates_##M(const clm_lower *l, clm_value y, clm_candidate *out) { return candidates(l, y, out, M); }          \
     static clm_status lower_##M(clm_lower *l, clm_value y, const clm_candidate *candidate) { return lower(l, y, candidate, M); } \
     const clm_impl clm_impl_winograd##M = {.name = "winograd" #M,                                                                \
                                            .parameters = "block rows nv columns items channels",                                 \
                                            .applicable = applicable,                                                             \
+                                           .preferred = preferred_##M,                                                           \
                                            .candidates = candidates_##M,                                                         \
                                            .lower = lower_##M};
 ROW(2)
