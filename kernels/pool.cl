@@ -44,8 +44,8 @@ __kernel void max_pool_argmax(IN(image_in), OUT(index)) {
         FOR_OFFSETS {
             const vec v = LOAD(from + (kh * W + kw) * C);
             const vec k = (float)(kh * KW + kw);
-            at = v <= best | best != best ? at : k;
-            best = v <= best | best != best ? best : v;
+            at = ((v <= best) | (best != best)) ? at : k;
+            best = ((v <= best) | (best != best)) ? best : v;
         }
         STORE(at, PTR(index, task) + out + c);
     }

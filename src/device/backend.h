@@ -92,6 +92,10 @@ typedef struct clm_backend {
      * what is missing and is where a failure shows. */
     clm_status (*build)(clm_device *d, const clm_launch *launches, size_t count);
     clm_status (*make)(clm_device *d, const clm_launch *launch, clm_kernel **out);
+    /* Many launches as one, in which every task goes through them without waiting for the others: each reads and writes memory of
+     * its own task, and reads of the rest only what none of them writes. All have the same number of tasks, global[2], and none calls a
+     * library. NULL: there is no such thing. */
+    clm_status (*chain)(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out);
     void (*release)(clm_device *d, clm_kernel *kernel);
     clm_status (*enqueue)(clm_device *d, clm_kernel *kernel);
     clm_status (*finish)(clm_device *d);

@@ -267,7 +267,7 @@ static void sum_tasks_eval(const clm_eval *e) {
     size_t n = clm_shape_size(&e->node->shape);
     for (size_t i = 0; i < n; i++) {
         double sum = e->node->n_in == 2 ? e->in[1][i] : 0;
-        for (int t = 0; t < e->tasks; t++) sum += e->in[0][(e->in_per_task[0] ? (size_t)t * n : 0) + i];
+        for (int t = 0; t < e->tasks; t++) sum += e->in[0][(size_t)t * e->in_stride[0] + i];
         e->out[i] = sum;
     }
 }

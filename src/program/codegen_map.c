@@ -110,8 +110,9 @@ static void take_pooled(clm_generator *g, clm_text *t) {
         const clm_node *n = &g->p->nodes[g->u->out[k]];
         clm_gen_name(g, n->in[0], false, image, sizeof image);
         if (n->op == CLM_OP_MAX_POOL_ARGMAX) {
-            clm_text_add(t, "        at%d = %s <= best%d | best%d != best%d ? at%d : (F)(code);\n", k, image, k, k, k, k);
-            clm_text_add(t, "        best%d = %s <= best%d | best%d != best%d ? best%d : %s;\n", k, image, k, k, k, k, image);
+            clm_text_add(t, "        at%d = ((%s <= best%d) | (best%d != best%d)) ? at%d : (F)(code);\n", k, image, k, k, k, k);
+            clm_text_add(t, "        best%d = ((%s <= best%d) | (best%d != best%d)) ? best%d : %s;\n", k, image, k, k, k, k,
+                         image);
         } else if (argmax_of(g, n) < 0) {
             clm_gen_name(g, n->in[1], false, index, sizeof index);
             clm_text_add(t, "        at%d = %s == (F)(code) ? %s : at%d;\n", k, index, image, k);

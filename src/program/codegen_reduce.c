@@ -102,7 +102,7 @@ static void accumulate(const clm_generator *g, const plan *p, clm_text *t, const
         if (is_sum(g, k))
             clm_text_add(t, "%s%s += %s;\n", indent, to, name);
         else
-            clm_text_add(t, "%s%s = (%s > %s) | (%s != %s) ? %s : %s;\n", indent, to, name, to, name, name, name, to);
+            clm_text_add(t, "%s%s = ((%s > %s) | (%s != %s)) ? %s : %s;\n", indent, to, name, to, name, name, name, to);
     }
 }
 
@@ -127,7 +127,7 @@ static void fold_vector(const clm_generator *g, clm_text *t, int k) {
         if (is_sum(g, k))
             clm_text_add(t, "%s.lo + %s.hi;\n", from, from);
         else
-            clm_text_add(t, "(%s.hi > %s.lo) | (%s.hi != %s.hi) ? %s.hi : %s.lo;\n", from, from, from, from, from, from);
+            clm_text_add(t, "((%s.hi > %s.lo) | (%s.hi != %s.hi)) ? %s.hi : %s.lo;\n", from, from, from, from, from, from);
         snprintf(from, sizeof from, "f%d_%d", k, w);
     }
     clm_text_add(t, "    PTR(o%d, task)[segment * results + result] = %s;\n", k, from);
@@ -233,7 +233,7 @@ clm_status clm_gen_combine(clm_generator *g, clm_text *t, clm_launch_spec *spec)
     for (int k = 0; k < g->u->n_out; k++) {
         clm_text_add(t, "    {\n      __global const float *p = PTR(l%d, task) + i;\n      float a = p[0];\n", k);
         clm_text_add(t, "      for (int s = 1; s < segments; s++) ");
-        clm_text_add(t, is_sum(g, k) ? "a += p[s * n];\n" : "a = (p[s * n] > a) | (p[s * n] != p[s * n]) ? p[s * n] : a;\n");
+        clm_text_add(t, is_sum(g, k) ? "a += p[s * n];\n" : "a = ((p[s * n] > a) | (p[s * n] != p[s * n])) ? p[s * n] : a;\n");
         clm_text_add(t, "      PTR(o%d, task)[i] = a;\n    }\n", k);
     }
     clm_text_add(t, "}\n");

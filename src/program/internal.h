@@ -16,6 +16,7 @@
 #define CLM_UNIT_LEAVES 14
 #define CLM_UNIT_NODES 160
 #define CLM_STEP_INTS 72
+#define CLM_MOST_BUFFERS 64
 
 struct clm_tensor {
     clm_device *device;
@@ -80,6 +81,7 @@ typedef struct clm_stage {
     int ints[CLM_STEP_INTS];
     int n_ints;
     struct clm_host_context *host;
+    size_t chained; /* steps that its launch makes: itself, more at the head of a chain, none behind one */
     clm_kernel *kernel;
 } clm_stage;
 
@@ -90,6 +92,7 @@ struct clm_program {
     int tasks;
     clm_node *nodes; /* a copy of the graph's */
     size_t count;
+    size_t graph_count; /* nodes of the graph; what follows is scratch memory */
     clm_home *homes;
     clm_unit *units;
     size_t n_units, units_capacity;
@@ -99,7 +102,9 @@ struct clm_program {
     size_t n_io, io_capacity;
     clm_io_alias *aliases;
     size_t n_aliases;
-    size_t *buffer_need; /* elements per workspace buffer */
+    size_t *buffer_need;                    /* elements per workspace buffer */
+    size_t buffer_stride[CLM_MOST_BUFFERS]; /* elements of one task */
+    bool buffer_per_task[CLM_MOST_BUFFERS];
     size_t n_buffers;
     double flops;
 };
@@ -139,6 +144,8 @@ clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *s
 /* Runs a step of the host reference; its context is a clm_host_context. */
 extern void (*const clm_host_run)(const clm_launch *launch);
 clm_status clm_program_plan_memory(clm_program *p);
+/* Decides which steps become one launch; sets `chained`. */
+clm_status clm_program_chain(clm_program *p);
 /* Bytes of what a step reads and writes, each array once. */
 double clm_program_step_traffic(const clm_program *p, const clm_stage *s);
 /* clm_program_profile of several programs together. */

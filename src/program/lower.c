@@ -52,6 +52,7 @@ clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *s
     clm_stage *s = &p->steps[p->n_steps++];
     memset(s, 0, sizeof *s);
     s->unit = l->unit;
+    s->chained = 1;
     s->node = node;
     s->spec = *spec;
     s->source = source;
@@ -91,7 +92,7 @@ static void host_run(const clm_launch *launch) {
         for (int i = 0; i < c->node.n_in; i++) {
             const clm_arg *a = &launch->args[1 + i];
             e.in_node[i] = &c->in[i];
-            e.in_per_task[i] = a->task_stride != 0;
+            e.in_stride[i] = a->task_stride;
             e.in[i] = clm_host_data(a->mem) + a->offset + (size_t)t * a->task_stride;
         }
         if (op->eval)

@@ -2,6 +2,9 @@
  *
  * Values whose lifetimes (first write to last read, in units) overlap never share memory. Largest first, each at the lowest offset
  * that is free over its whole lifetime; a new workspace buffer is opened where the device's largest allocation is reached.
+ *
+ * A buffer is for shared values or for values of every task. The latter holds the memory of one task after the other: what one task
+ * leaves behind is used again by itself alone, so that tasks may go through a program at different speeds (chains of launches).
  */
 #include <stdlib.h>
 
@@ -9,7 +12,7 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-enum { ALIGN = 32, MOST_BUFFERS = 64 }; /* elements: 128 bytes of floats, a cache line or two */
+enum { ALIGN = 32, MOST_BUFFERS = CLM_MOST_BUFFERS }; /* elements: 128 bytes of floats, a cache line or two */
 
 /* Of all offsets: libraries get parts of buffers as buffers (backend.h), and these begin where the device allows. */
 static size_t alignment(const clm_program *p) {
@@ -85,17 +88,20 @@ clm_status clm_program_plan_memory(clm_program *p) {
         clm_home *h = &p->homes[v];
         if (!h->live || !h->materialized || h->root != (clm_value)v || h->tensor >= 0 || h->first < 0) continue;
         h->place = CLM_PLACE_WORKSPACE;
-        h->size = (clm_program_elements(p, (clm_value)v) + align - 1) / align * align;
+        h->size = (clm_shape_size(&p->nodes[v].shape) + align - 1) / align * align; /* of one task */
         items[n++] = (item){(clm_value)v, h->size};
     }
     qsort(items, n, sizeof *items, by_size);
     for (size_t i = 0; i < n; i++) {
         clm_home *h = &p->homes[items[i].value];
+        const bool per_task = p->nodes[items[i].value].per_task;
+        const size_t room = per_task ? most / (size_t)p->tasks : most;
         int buffer = 0;
         size_t at = 0;
         for (; buffer < MOST_BUFFERS; buffer++) {
+            if ((size_t)buffer < p->n_buffers && p->buffer_per_task[buffer] != per_task) continue;
             at = lowest_gap(p, items, i, h, buffer, clash);
-            if (at + h->size <= most) break;
+            if (at + h->size <= room) break;
         }
         if (buffer == MOST_BUFFERS) {
             status =
@@ -108,9 +114,12 @@ clm_status clm_program_plan_memory(clm_program *p) {
         }
         h->buffer = buffer;
         h->offset = at;
-        if (at + h->size > p->buffer_need[buffer]) p->buffer_need[buffer] = at + h->size;
+        p->buffer_per_task[buffer] = per_task;
+        if (at + h->size > p->buffer_stride[buffer]) p->buffer_stride[buffer] = at + h->size;
         if ((size_t)buffer + 1 > p->n_buffers) p->n_buffers = (size_t)buffer + 1;
     }
+    for (size_t b = 0; b < p->n_buffers; b++)
+        p->buffer_need[b] = p->buffer_stride[b] * (p->buffer_per_task[b] ? (size_t)p->tasks : 1);
 out:
     free(items);
     free(clash);

@@ -46,7 +46,12 @@ static int increasing(const void *a, const void *b) {
 static clm_status time_step(clm_program *p, const clm_stage *s, int runs, double *samples, profile_row *row) {
     for (int r = 0; r < runs; r++) CLM_TRY(p->device->backend->time(p->device, s->kernel, &samples[r]));
     qsort(samples, (size_t)runs, sizeof *samples, increasing);
-    *row = (profile_row){label_of(p, s), 1, samples[runs / 2], s->spec.flops, clm_program_step_traffic(p, s)};
+    *row = (profile_row){s->chained > 1 ? clm_format("chain of %zu launches", s->chained) : label_of(p, s), 1, samples[runs / 2],
+                         0, 0};
+    for (size_t i = 0; i < s->chained; i++) {
+        row->flops += s[i].spec.flops;
+        row->bytes += clm_program_step_traffic(p, &s[i]);
+    }
     return row->label ? CLM_OK : CLM_E_MEMORY;
 }
 
@@ -111,7 +116,7 @@ clm_status clm_programs_profile(clm_program *const *programs, size_t n, int runs
     double *samples = clm_calloc((size_t)runs + 1, sizeof *samples);
     clm_status status = rows && samples ? CLM_OK : CLM_E_MEMORY;
     for (size_t i = 0; i < n && status == CLM_OK; i++)
-        for (size_t k = 0; k < programs[i]->n_steps && status == CLM_OK; k++)
+        for (size_t k = 0; k < programs[i]->n_steps && status == CLM_OK; k += programs[i]->steps[k].chained)
             status = time_step(programs[i], &programs[i]->steps[k], runs, samples, &rows[count++]);
     if (status == CLM_OK) status = write_rows(rows, merge(rows, count), to);
     for (size_t i = 0; rows && i < steps; i++) free(rows[i].label);

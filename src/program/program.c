@@ -81,7 +81,7 @@ static clm_status workspace_register(clm_program *p) {
 
 static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, const clm_value *public_outputs,
                        size_t n_outputs) {
-    p->count = g->count;
+    p->count = p->graph_count = g->count;
     p->nodes = clm_calloc(p->count + 1, sizeof *p->nodes);
     p->homes = clm_calloc(p->count + 1, sizeof *p->homes);
     if (!p->nodes || !p->homes) return CLM_E_MEMORY;
@@ -93,6 +93,7 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
         if (public_outputs[i] != outputs[i]) p->aliases[i] = (clm_io_alias){public_outputs[i], outputs[i]};
     }
     CLM_TRY(clm_program_lower(p, g));
+    CLM_TRY(clm_program_chain(p));
     CLM_TRY(clm_program_plan_memory(p));
     return workspace_register(p);
 }
@@ -278,12 +279,14 @@ static void resolve_arg(const clm_program *p, clm_value v, clm_arg *arg) {
         const clm_tensor *t = io->shadow ? io->shadow : io->tensor;
         arg->mem = t->root->mem;
         arg->offset = t->offset;
+        arg->task_stride = clm_shape_size(&p->nodes[root].shape);
     } else {
         assert(h->place == CLM_PLACE_WORKSPACE);
         arg->mem = p->workspace->mem[h->buffer];
         arg->offset = h->offset;
+        arg->task_stride = p->buffer_stride[h->buffer];
     }
-    arg->task_stride = p->nodes[root].per_task ? clm_shape_size(&p->nodes[root].shape) : 0;
+    if (!p->nodes[root].per_task) arg->task_stride = 0;
 }
 
 static void describe_step(const clm_program *p, const clm_stage *s, clm_launch *launch) {
@@ -306,13 +309,31 @@ static void describe_step(const clm_program *p, const clm_stage *s, clm_launch *
     for (int i = 0; i < s->n_ints; i++) launch->args[launch->n_args++] = (clm_arg){.kind = CLM_ARG_INT, .i = s->ints[i]};
 }
 
+/* Builds what is launched by itself. */
+static clm_status build_single(clm_program *p, const clm_launch *launches) {
+    size_t n = 0;
+    clm_launch *single = clm_calloc(p->n_steps + 1, sizeof *single);
+    if (!single) return CLM_E_MEMORY;
+    for (size_t i = 0; i < p->n_steps; i += p->steps[i].chained)
+        if (p->steps[i].chained == 1) single[n++] = launches[i];
+    clm_status status = p->device->backend->build(p->device, single, n);
+    free(single);
+    return status;
+}
+
 static clm_status prepare_steps(clm_program *p) {
     const clm_backend *b = p->device->backend;
     clm_launch *launches = clm_calloc(p->n_steps + 1, sizeof *launches);
     clm_status status = launches ? CLM_OK : CLM_E_MEMORY;
     for (size_t i = 0; i < p->n_steps && launches; i++) describe_step(p, &p->steps[i], &launches[i]);
-    if (status == CLM_OK && b->build) status = b->build(p->device, launches, p->n_steps);
-    for (size_t i = 0; i < p->n_steps && status == CLM_OK; i++) status = b->make(p->device, &launches[i], &p->steps[i].kernel);
+    if (status == CLM_OK && b->build) status = build_single(p, launches);
+    for (size_t i = 0; i < p->n_steps && status == CLM_OK; i += p->steps[i].chained) {
+        clm_stage *step = &p->steps[i];
+        const size_t n = step->chained;
+        status = n > 1 ? b->chain(p->device, &launches[i], n, &step->kernel) : CLM_E_LIMIT;
+        for (size_t k = 0; k < n && status == CLM_E_LIMIT; k++) step[k].chained = 1; /* too much for one kernel: one by one */
+        if (status == CLM_E_LIMIT) status = b->make(p->device, &launches[i], &step->kernel);
+    }
     free(launches);
     return status;
 }
@@ -342,7 +363,7 @@ clm_status clm_program_run(clm_program *p) {
     if (!p->prepared) return clm_fail(CLM_E_STATE, "program: clm_program_prepare comes before clm_program_run");
     for (size_t i = 0; p->poison && i < p->workspace->count; i++)
         CLM_TRY(b->fill(p->device, p->workspace->mem[i], 0, p->workspace->need[i], NAN));
-    for (size_t i = 0; i < p->n_steps; i++) CLM_TRY(b->enqueue(p->device, p->steps[i].kernel));
+    for (size_t i = 0; i < p->n_steps; i += p->steps[i].chained) CLM_TRY(b->enqueue(p->device, p->steps[i].kernel));
     for (size_t i = 0; i < p->n_io; i++)
         if (p->io[i].shadow) CLM_TRY(clm_tensor_copy(p->io[i].tensor, p->io[i].shadow));
     return CLM_OK;
@@ -351,7 +372,7 @@ clm_status clm_program_run(clm_program *p) {
 /* ---- reports ---- */
 
 clm_program_stats clm_program_get_stats(const clm_program *p) {
-    clm_program_stats s = {.launches = p->n_steps, .flops = p->flops};
+    clm_program_stats s = {.flops = p->flops};
     size_t bytes = p->device->backend->element_size;
     for (size_t i = 0; i < p->n_buffers; i++) s.workspace_bytes += p->buffer_need[i] * bytes;
     for (size_t i = 0; i < p->n_io; i++)
@@ -360,6 +381,7 @@ clm_program_stats clm_program_get_stats(const clm_program *p) {
     for (size_t i = 0; i < p->n_steps; i++) {
         bool seen = false;
         s.traffic += clm_program_step_traffic(p, &p->steps[i]);
+        s.launches += p->steps[i].chained > 0;
         for (size_t k = 0; k < i && !seen; k++) {
             const clm_stage *a = &p->steps[i], *c = &p->steps[k];
             if (!a->source != !c->source) continue;

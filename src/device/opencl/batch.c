@@ -64,7 +64,7 @@ static void each_define(clm_text *out, const clm_cl_member *m, bool undo) {
     }
 }
 
-static void add_member(clm_text *out, const clm_cl_member *m) {
+void clm_cl_join_member(clm_text *out, const clm_cl_member *m) {
     each_define(out, m, false);
     each_name(out, m, false, "#define", m->suffix);
     clm_text_add(out, "%s\n", m->text);
@@ -83,7 +83,7 @@ clm_cl_member clm_cl_member_of(const char *text, const char *defines) {
 clm_status clm_cl_join(const clm_cl_member *members, size_t count, char **out) {
     clm_text body = {0};
     *out = NULL;
-    for (size_t i = 0; i < count; i++) add_member(&body, &members[i]);
+    for (size_t i = 0; i < count; i++) clm_cl_join_member(&body, &members[i]);
     clm_status status = body.failed ? clm_fail(CLM_E_MEMORY, "building kernels: out of memory") : CLM_OK;
     if (status == CLM_OK) status = clm_cl_compose(body.data ? body.data : "", "joined", out);
     clm_text_free(&body);

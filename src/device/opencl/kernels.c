@@ -140,6 +140,7 @@ void clm_cl_release(clm_device *d, clm_kernel *kernel) {
     (void)d;
     if (!kernel) return;
     if (kernel->kernel) clReleaseKernel(kernel->kernel);
+    if (kernel->table) clReleaseMemObject(kernel->table);
     clm_cl_call_free(kernel->call);
     free(kernel);
 }

@@ -13,6 +13,7 @@
 #include <CL/cl.h>
 #endif
 
+#include "base/memory.h"
 #include "device/backend.h"
 #include "device/emulate.h"
 #include "device/opencl/quirks.h"
@@ -71,6 +72,7 @@ struct clm_mem {
 struct clm_kernel {
     cl_kernel kernel;
     struct clm_cl_call *call; /* instead of a kernel */
+    cl_mem table;             /* of a chain */
     size_t global[3], local[3];
     char label[96], entry[64];
     /* pace.c */
@@ -159,6 +161,11 @@ typedef struct clm_cl_member {
 clm_cl_member clm_cl_member_of(const char *text, const char *defines);
 /* One program text, common.cl included, of many; free with free(). */
 clm_status clm_cl_join(const clm_cl_member *members, size_t count, char **out);
+/* One of them. */
+void clm_cl_join_member(clm_text *out, const clm_cl_member *m);
+
+/* chain.c */
+clm_status clm_cl_chain(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out);
 clm_status clm_cl_build(clm_device *d, const clm_launch *launches, size_t count);
 
 /* binaries.c: program binaries on disk. */
