@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/integers.h"
 #include "ops/choice.h"
 #include "ops/conv.h"
 #include "ops/tile.h"
@@ -31,10 +32,6 @@ typedef struct tile {
 } tile;
 
 static bool is_cpu(const clm_lower *l) { return clm_tile_serial(l); }
-
-static int least(int a, int b) { return a < b ? a : b; }
-static int most(int a, int b) { return a > b ? a : b; }
-static int over(int a, int b) { return (a + b - 1) / b; } /* a / b rounded up */
 
 /* Vector width that divides the channels of a group. */
 static int width_for(const clm_lower *l, int channels) {
@@ -63,9 +60,9 @@ typedef struct tile_search {
  * longer at constant distances either. Every row is a stream of its own; pixels at the border are masked. */
 static double tile_cost(const clm_lower *l, const tile_search *s, const tile *t) {
     const int rows = t->rows * t->rows_x, nv = t->nv;
-    const double step = most(most(rows * nv, rows + nv), CPU_LATENCY) + s->far * nv + 0.5 * rows;
-    double cost = step / (rows * nv) * (over(s->rows, t->rows) * t->rows) / s->rows * (s->rows % t->rows == 0 ? 1.0 : 1.6);
-    if (t->rows_x > 1) cost *= (t->rows > 1 ? 1.25 : 1.1) * (over(s->pixels, t->rows_x) * t->rows_x) / s->pixels;
+    const double step = clm_most(clm_most(rows * nv, rows + nv), CPU_LATENCY) + s->far * nv + 0.5 * rows;
+    double cost = step / (rows * nv) * (clm_over(s->rows, t->rows) * t->rows) / s->rows * (s->rows % t->rows == 0 ? 1.0 : 1.6);
+    if (t->rows_x > 1) cost *= (t->rows > 1 ? 1.25 : 1.1) * (clm_over(s->pixels, t->rows_x) * t->rows_x) / s->pixels;
     return !is_cpu(l) && nv > 1 ? 2 * cost : cost; /* lanes on neighbouring channels load together */
 }
 
@@ -90,7 +87,7 @@ static int tiles_for(const clm_lower *l, const tile_search *s, tile tiles[TILES_
     memset(tiles, 0, TILES_MOST * sizeof *tiles);
     for (int nv = 1; nv <= vectors; nv++)
         for (int r = s->rows_least; r <= s->rows && vectors % nv == 0; r++)
-            for (int x = 1; x <= least(s->pixels, PIXELS_MOST); x++) {
+            for (int x = 1; x <= clm_least(s->pixels, PIXELS_MOST); x++) {
                 const tile t = {.v = v, .nv = nv, .rows = r, .rows_x = x};
                 const bool smallest = r == s->rows_least && nv * x == 1; /* there is always one */
                 if (r * nv * x <= room || smallest) n = rank_tile(tiles, costs, n, &t, tile_cost(l, s, &t));
@@ -147,10 +144,10 @@ enum { D_NV, D_ROWS, D_X, D_RUN }; /* a candidate's values */
 
 /* How many tiles along a row an item makes: as long as some dozens of work-items are left for every compute unit. */
 static int run_for(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int tasks) {
-    const double units = most(1, (int)clm_lower_device(l)->compute_units);
-    const int columns = c->co / (t->v * t->nv), lines = over(c->n, t->rows) * c->oh, row_tiles = over(c->ow, t->rows_x);
+    const double units = clm_most(1, (int)clm_lower_device(l)->compute_units);
+    const int columns = c->co / (t->v * t->nv), lines = clm_over(c->n, t->rows) * c->oh, row_tiles = clm_over(c->ow, t->rows_x);
     int run = is_cpu(l) ? row_tiles : 1;
-    while (run > 1 && (double)columns * lines * over(row_tiles, run) * tasks < CPU_ITEMS * units) run = over(run, 2);
+    while (run > 1 && (double)columns * lines * clm_over(row_tiles, run) * tasks < CPU_ITEMS * units) run = clm_over(run, 2);
     return run;
 }
 
@@ -163,8 +160,8 @@ static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out
     const int count = tiles_for(l, &search, t);
     for (int i = 0; i < count; i++)
         offer(out, &n, (clm_candidate){{t[i].nv, t[i].rows, t[i].rows_x, run_for(l, &c, &t[i], tasks)}});
-    for (int i = 0; i < least(count, 2); i++)
-        for (int run = over(c.ow, t[i].rows_x); is_cpu(l); run = over(run, 2)) {
+    for (int i = 0; i < clm_least(count, 2); i++)
+        for (int run = clm_over(c.ow, t[i].rows_x); is_cpu(l); run = clm_over(run, 2)) {
             offer(out, &n, (clm_candidate){{t[i].nv, t[i].rows, t[i].rows_x, run}});
             if (run == 1) break;
         }
@@ -175,7 +172,8 @@ static clm_status direct_lower(clm_lower *l, clm_value y, const clm_candidate *c
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
     const int32_t *p = candidate->value;
     const int tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
-    const int columns = c.co / (v * p[D_NV]), lines = over(c.n, p[D_ROWS]) * c.oh, runs = over(over(c.ow, p[D_X]), p[D_RUN]);
+    const int columns = c.co / (v * p[D_NV]), lines = clm_over(c.n, p[D_ROWS]) * c.oh,
+              runs = clm_over(clm_over(c.ow, p[D_X]), p[D_RUN]);
     clm_launch_spec spec = {.file = "conv2d.cl", .entry = "conv2d", .flops = clm_conv_flops(&c) * tasks};
     clm_conv_define(&spec, &c);
     clm_spec_define(&spec, "VEC", v);
@@ -198,7 +196,9 @@ const clm_impl clm_impl_conv2d_direct = {.name = "direct",
 enum { F_NV, F_ROWS, F_TILES, F_TAPS, T_FILTER_ROWS = 1 };
 
 /* Pixels of a chunk. A function of the shapes alone: it decides the order of sums. */
-static int chunk_for(const clm_conv_geometry *c) { return least(CHUNK_MOST, most(16, CHUNK / ((c->ci + c->co) / c->groups))); }
+static int chunk_for(const clm_conv_geometry *c) {
+    return clm_least(CHUNK_MOST, clm_most(16, CHUNK / ((c->ci + c->co) / c->groups)));
+}
 
 static clm_launch_spec filter_spec(clm_lower *l, const clm_conv_geometry *c, int nv, const char *file, const char *entry,
                                    int tasks) {
@@ -206,7 +206,7 @@ static clm_launch_spec filter_spec(clm_lower *l, const clm_conv_geometry *c, int
     clm_conv_define(&spec, c);
     clm_spec_define(&spec, "VEC", width_for(l, c->co / c->groups));
     clm_spec_define(&spec, "NV", nv);
-    clm_spec_define(&spec, "CHUNK_Y", least(c->oh, most(1, chunk_for(c) / c->ow)));
+    clm_spec_define(&spec, "CHUNK_Y", clm_least(c->oh, clm_most(1, chunk_for(c) / c->ow)));
     return spec;
 }
 
@@ -226,7 +226,7 @@ static double image_bytes(const clm_conv_geometry *c) {
 static int thin_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
     const int rows = c.kw * (c.ci / c.groups), tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
-    const int enough = (image_bytes(&c) > CACHE ? 2 : LONG_ITEMS) * most(1, (int)clm_lower_device(l)->compute_units);
+    const int enough = (image_bytes(&c) > CACHE ? 2 : LONG_ITEMS) * clm_most(1, (int)clm_lower_device(l)->compute_units);
     const tile_search search = {c.co / c.groups, rows, rows, 1, 0.5};
     tile t[TILES_MOST];
     int n = 0;
@@ -243,7 +243,7 @@ static clm_status thin_lower(clm_lower *l, clm_value y, const clm_candidate *can
     const int tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
     clm_launch_spec spec = filter_spec(l, &c, p[F_NV], "conv2d_bwd_filter_thin.cl", "conv2d_bwd_filter_thin", tasks);
     clm_spec_define(&spec, "FILTER_ROWS", p[T_FILTER_ROWS]);
-    set_sizes(l, &spec, c.co / (v * p[F_NV]), over(c.kh, p[T_FILTER_ROWS]), tasks);
+    set_sizes(l, &spec, c.co / (v * p[F_NV]), clm_over(c.kh, p[T_FILTER_ROWS]), tasks);
     return launch(l, y, &spec);
 }
 
@@ -256,18 +256,18 @@ const clm_impl clm_impl_conv2d_bwd_filter_thin = {.name = "thin",
 
 /* How many tiles of input channels an item makes, one after the other on the same pixels, for `taps` positions of the filter. */
 static int filter_tiles(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int taps, int tasks) {
-    const double enough = (taps > 1 ? LONG_ITEMS : CPU_ITEMS / 4) * most(1, (int)clm_lower_device(l)->compute_units);
-    const int cig = c->ci / c->groups, columns = c->co / (t->v * t->nv), positions = over(c->kh * c->kw, taps);
-    int tiles = is_cpu(l) ? over(cig, t->rows) : 1;
-    while (tiles > 1 && ((double)columns * positions * over(cig, tiles * t->rows) * tasks < enough ||
+    const double enough = (taps > 1 ? LONG_ITEMS : CPU_ITEMS / 4) * clm_most(1, (int)clm_lower_device(l)->compute_units);
+    const int cig = c->ci / c->groups, columns = c->co / (t->v * t->nv), positions = clm_over(c->kh * c->kw, taps);
+    int tiles = is_cpu(l) ? clm_over(cig, t->rows) : 1;
+    while (tiles > 1 && ((double)columns * positions * clm_over(cig, tiles * t->rows) * tasks < enough ||
                          taps * tiles * t->rows * t->nv * t->v > TOTALS))
-        tiles = over(tiles, 2);
+        tiles = clm_over(tiles, 2);
     return tiles;
 }
 
 /* Positions of the filter that an item makes: a row of them where images are too large for the caches to keep them in between. */
 static int filter_taps(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int tasks) {
-    const double units = most(1, (int)clm_lower_device(l)->compute_units);
+    const double units = clm_most(1, (int)clm_lower_device(l)->compute_units);
     const double items = (double)(c->co / (t->v * t->nv)) * c->kh * tasks;
     return is_cpu(l) && image_bytes(c) > CACHE && items >= LONG_ITEMS * units ? c->kw : 1;
 }
@@ -283,8 +283,8 @@ static int filter_candidates(const clm_lower *l, clm_value y, clm_candidate *out
     for (int i = 0; i < count; i++)
         for (int k = 0; k < (is_cpu(l) ? 4 : 1); k++)
             offer(out, &n, (clm_candidate){{t[i].nv, t[i].rows, filter_tiles(l, &c, &t[i], taps[k], tasks), taps[k]}});
-    for (int i = 0; i < least(count, 2); i++)
-        for (int tiles = over(cig, t[i].rows); is_cpu(l); tiles = over(tiles, 2)) {
+    for (int i = 0; i < clm_least(count, 2); i++)
+        for (int tiles = clm_over(cig, t[i].rows); is_cpu(l); tiles = clm_over(tiles, 2)) {
             offer(out, &n, (clm_candidate){{t[i].nv, t[i].rows, tiles, 1}});
             if (tiles == 1) break;
         }
@@ -299,8 +299,8 @@ static clm_status filter_lower(clm_lower *l, clm_value y, const clm_candidate *c
     clm_spec_define(&spec, "TILE_M", p[F_ROWS]);
     clm_spec_define(&spec, "TILES", p[F_TILES]);
     clm_spec_define(&spec, "TAPS", p[F_TAPS]);
-    clm_spec_define(&spec, "CHUNK_N", least(c.n, most(1, chunk_for(&c) / (c.ow * c.oh))));
-    set_sizes(l, &spec, c.co / (v * p[F_NV]), over(c.kh * c.kw, p[F_TAPS]) * over(cig, p[F_TILES] * p[F_ROWS]), tasks);
+    clm_spec_define(&spec, "CHUNK_N", clm_least(c.n, clm_most(1, chunk_for(&c) / (c.ow * c.oh))));
+    set_sizes(l, &spec, c.co / (v * p[F_NV]), clm_over(c.kh * c.kw, p[F_TAPS]) * clm_over(cig, p[F_TILES] * p[F_ROWS]), tasks);
     return launch(l, y, &spec);
 }
 
@@ -317,15 +317,15 @@ clm_status clm_flip_filter_lower(clm_lower *l, clm_value y) {
     const clm_shape *f = &node->shape;
     const int groups = node->attr.i[6], taps = f->dim[0] * f->dim[1], cog = f->dim[2], ci = f->dim[3];
     clm_launch_spec spec = {.file = "conv2d_flip.cl", .entry = "conv2d_flip"};
-    const int block = is_cpu(l) ? least(16, cog) : 1, chunk = is_cpu(l) ? ci : 1;
+    const int block = is_cpu(l) ? clm_least(16, cog) : 1, chunk = is_cpu(l) ? ci : 1;
     clm_spec_define(&spec, "TAPS", taps);
     clm_spec_define(&spec, "CI", ci);
     clm_spec_define(&spec, "CO", cog * groups);
     clm_spec_define(&spec, "GROUPS", groups);
     clm_spec_define(&spec, "BLOCK", block);
     clm_spec_define(&spec, "CHUNK", chunk);
-    spec.global[0] = (size_t)over(ci, chunk);
-    spec.global[1] = (size_t)(taps * over(cog, block));
+    spec.global[0] = (size_t)clm_over(ci, chunk);
+    spec.global[1] = (size_t)(taps * clm_over(cog, block));
     spec.global[2] = (size_t)clm_lower_tasks(l, y);
     return launch(l, y, &spec);
 }

@@ -9,6 +9,7 @@
  * there it depends on the geometry alone and is no parameter of a candidate. */
 #include <string.h>
 
+#include "base/integers.h"
 #include "ops/choice.h"
 #include "ops/conv.h"
 #include "ops/op.h"
@@ -38,18 +39,13 @@ typedef struct sizes {
     bool filter; /* the adjoint in the filter */
 } sizes;
 
-static int least(int a, int b) { return a < b ? a : b; }
-static int most(int a, int b) { return a > b ? a : b; }
-static int over(int a, int b) { return (a + b - 1) / b; }
-static int rounded(int a, int b) { return over(a, b) * b; }
-
 static sizes sizes_at(const clm_lower *l, clm_value y, int m) {
     const clm_device_info *device = clm_lower_device(l);
     sizes s = {.g = clm_conv_geometry_at(l, y), .m = m, .points = (m + 2) * (m + 2), .tasks = clm_lower_tasks(l, y)};
-    s.tiles = s.g.n * over(s.g.oh, m) * over(s.g.ow, m);
-    s.vec = least(clm_tile_vector(l, s.g.ci), clm_tile_vector(l, s.g.co));
+    s.tiles = s.g.n * clm_over(s.g.oh, m) * clm_over(s.g.ow, m);
+    s.vec = clm_least(clm_tile_vector(l, s.g.ci), clm_tile_vector(l, s.g.co));
     s.room = device->float_vector_width >= 16 ? 28 : 12;
-    s.units = most(1, (int)device->compute_units);
+    s.units = clm_most(1, (int)device->compute_units);
     s.filter = clm_node_at(clm_lower_graph(l), y)->op == CLM_OP_CONV2D_BWD_FILTER;
     return s;
 }
@@ -93,14 +89,14 @@ static bool preferred(const clm_lower *l, clm_value y, int m) {
 
 /* Tiles of a block, at most. */
 static int block_for(const sizes *s) {
-    const int channels = s->filter ? (s->g.ci + s->g.co) / 2 : most(s->g.ci, s->g.co);
-    return least(s->tiles, most(8, BLOCK_FLOATS / (s->points * channels)));
+    const int channels = s->filter ? (s->g.ci + s->g.co) / 2 : clm_most(s->g.ci, s->g.co);
+    return clm_least(s->tiles, clm_most(8, BLOCK_FLOATS / (s->points * channels)));
 }
 
 /* Greatest divisor of n, a multiple of `unit`, that is at most `limit`; `unit` divides n. */
 static int divisor(int n, int unit, int limit) {
     int best = unit;
-    for (int d = unit; d <= least(n, limit); d += unit)
+    for (int d = unit; d <= clm_least(n, limit); d += unit)
         if (n % d == 0) best = d;
     return best;
 }
@@ -109,9 +105,9 @@ static int divisor(int n, int unit, int limit) {
 static int rows_for(const sizes *s, int total, int nv, bool divide) {
     int best = 1;
     double best_cost = 1e30;
-    for (int r = 1; r <= least(ROWS_MOST, most(1, s->room / nv)); r++) {
-        const double step = most(most(r * nv, r + nv), 8) + 0.25 * (r + nv);
-        const double each = step / (r * nv) * rounded(total, r) / total;
+    for (int r = 1; r <= clm_least(ROWS_MOST, clm_most(1, s->room / nv)); r++) {
+        const double step = clm_most(clm_most(r * nv, r + nv), 8) + 0.25 * (r + nv);
+        const double each = step / (r * nv) * clm_rounded(total, r) / total;
         if ((divide && total % r != 0) || each >= best_cost) continue;
         best_cost = each;
         best = r;
@@ -126,16 +122,16 @@ static void offer(clm_candidate *out, int *n, clm_candidate c) {
 }
 
 /* Work-items for `units` pieces of work, at most `slots`: equal shares. */
-static int items_for(int units, int slots) { return over(units, over(units, slots)); }
+static int items_for(int units, int slots) { return clm_over(units, clm_over(units, slots)); }
 
 /* As many blocks of at most `limit` tiles as give all compute units the same work. */
 static int even_block(const sizes *s, int limit, int nv, int columns) {
-    const int fewest = over(s->tiles, limit);
+    const int fewest = clm_over(s->tiles, limit);
     int best = limit;
     double best_cost = 1e30;
-    for (int blocks = fewest; blocks <= least(s->tiles, fewest + 2 * s->units); blocks++) {
-        const int block = over(s->tiles, blocks), units = s->tasks * (s->g.co / columns) * over(s->tiles, block);
-        const double each = over(units, s->units) * (rounded(block, rows_for(s, block, nv, false)) + 0.5);
+    for (int blocks = fewest; blocks <= clm_least(s->tiles, fewest + 2 * s->units); blocks++) {
+        const int block = clm_over(s->tiles, blocks), units = s->tasks * (s->g.co / columns) * clm_over(s->tiles, block);
+        const double each = clm_over(units, s->units) * (clm_rounded(block, rows_for(s, block, nv, false)) + 0.5);
         if (each >= best_cost) continue;
         best_cost = each;
         best = block;
@@ -147,12 +143,13 @@ static int forward_candidates(const sizes *s, clm_candidate *out) {
     static const struct {
         int nv, slots, part; /* part: of the largest block */
     } choices[] = {{4, SLOTS_MOST, 1}, {2, SLOTS_MOST, 1}, {4, SLOTS_MOST, 2}, {4, 4, 1}, {1, SLOTS_MOST, 1}, {2, 4, 2}};
-    const int columns = divisor(s->g.co, s->vec, most(s->vec, FILTER_FLOATS / (s->points * s->g.ci)));
+    const int columns = divisor(s->g.co, s->vec, clm_most(s->vec, FILTER_FLOATS / (s->points * s->g.ci)));
     int n = 0;
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         const int nv = divisor(columns / s->vec, 1, choices[i].nv);
-        const int even = even_block(s, most(1, block_for(s) / choices[i].part), nv, columns), r = rows_for(s, even, nv, false);
-        const int block = rounded(even, r), units = s->tasks * (s->g.co / columns) * over(s->tiles, block);
+        const int even = even_block(s, clm_most(1, block_for(s) / choices[i].part), nv, columns),
+                  r = rows_for(s, even, nv, false);
+        const int block = clm_rounded(even, r), units = s->tasks * (s->g.co / columns) * clm_over(s->tiles, block);
         /* every item transforms the filter for itself */
         const int slots = s->tasks < choices[i].slots * s->units ? 1 : choices[i].slots;
         offer(out, &n, (clm_candidate){{block, r, nv, columns, items_for(units, slots * s->units)}});
@@ -168,7 +165,7 @@ static void parts_for(const sizes *s, int *best_ci, int *best_co) {
         for (int co = s->vec; co <= s->g.co; co += s->vec) {
             if (s->g.ci % ci != 0 || s->g.co % co != 0 || (double)s->points * ci * co > FILTER_FLOATS) continue;
             const int units = s->tasks * (s->g.ci / ci) * (s->g.co / co);
-            const double each = over(units, s->units) * cost(s, ci, co);
+            const double each = clm_over(units, s->units) * cost(s, ci, co);
             if (each >= best_cost) continue;
             best_cost = each;
             *best_ci = ci;
@@ -215,7 +212,7 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     const sizes s = sizes_at(l, y, m);
     const clm_node *node = clm_node_at(clm_lower_graph(l), y);
     const int32_t *p = candidate->value;
-    const int margin = rounded(most(s.g.ci, s.g.co), LINE);
+    const int margin = clm_rounded(clm_most(s.g.ci, s.g.co), LINE);
     const size_t slot = slot_size(&s, p, margin);
     clm_value values[4] = {y, node->in[0], node->in[1]};
     clm_launch_spec spec = {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/integers.h"
 #include "ops/op.h"
 #include "program/codegen.h"
 
@@ -31,10 +32,6 @@ typedef struct plan {
     bool kept[CLM_MAX_RANK], outer[CLM_MAX_RANK];
 } plan;
 
-static int least(int a, int b) { return a < b ? a : b; }
-static int most(int a, int b) { return a > b ? a : b; }
-static int over(int a, int b) { return (a + b - 1) / b; }
-
 static bool is_sum(const clm_generator *g, int k) { return g->p->nodes[g->u->out[k]].op == CLM_OP_SUM; }
 
 static plan make_plan(const clm_generator *g, size_t tasks) {
@@ -55,11 +52,11 @@ static plan make_plan(const clm_generator *g, size_t tasks) {
     for (int a = 0; a < p.last; a++)
         if (p.outer[a]) p.lines *= g->axes[a].size;
 
-    const int units = most(1, (int)g->p->device->info.compute_units), lanes = g->cpu ? units : units * GPU_LANES;
+    const int units = clm_most(1, (int)g->p->device->info.compute_units), lanes = g->cpu ? units : units * GPU_LANES;
     const int results = p.results * (p.row ? 1 : p.vectors), elements = p.lines * p.steps * (p.row ? g->width : 1);
-    const int segments = least(over(lanes, results), elements / (g->cpu ? CPU_SEGMENT : GPU_SEGMENT));
-    const int parts = p.lines > 1 ? p.lines : over(p.steps, BLOCK);
-    p.segments = most(1, least(segments, parts));
+    const int segments = clm_least(clm_over(lanes, results), elements / (g->cpu ? CPU_SEGMENT : GPU_SEGMENT));
+    const int parts = p.lines > 1 ? p.lines : clm_over(p.steps, BLOCK);
+    p.segments = clm_most(1, clm_least(segments, parts));
     if (g->cpu && !p.row) /* whole cache lines of a row of the operands, as long as there is work for every compute unit */
         for (int each = 2; each <= p.vectors && each * g->u->n_out <= CPU_ACCUMULATORS; each++)
             if (p.vectors % each == 0 && (size_t)(p.results * (p.vectors / each) * p.segments) * tasks >= 4u * (size_t)units)
