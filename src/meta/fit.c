@@ -52,13 +52,13 @@ static clm_status plan_within(clm_meta *m, clm_checkpointing how, size_t limit, 
     }
 }
 
-/* Tasks at a time that suit a CPU whose cache holds the values of some tasks, but not of all: as many as keep within 0.6 of it,
+/* Tasks at a time that suit a CPU whose cache holds the values of some tasks, but not of all: as many as keep within 0.7 of it,
  * as long as the work of a launch is worth its price. Otherwise all that are planned now. */
 static int chunk_for_cache(const clm_meta *m) {
     const double launch = 20e-6, rate = 50e9; /* seconds; flops per second and compute unit: magnitudes, not measured here */
     const clm_device_info *d = &m->device->info;
     const int all = m->plan.task_chunk;
-    const double room = 0.6 * (double)d->cache, task_bytes = (double)m->plan.bytes / all;
+    const double room = 0.7 * (double)d->cache, task_bytes = (double)m->plan.bytes / all;
     const double overhead = launch * (double)m->plan.launches / (m->options.tasks / all);
     const double task_time = m->plan.flops / m->options.tasks / (rate * d->compute_units);
     if (d->type != CLM_DEVICE_CPU || task_bytes * all <= room) return all;
