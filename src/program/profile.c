@@ -46,8 +46,9 @@ static int increasing(const void *a, const void *b) {
 static clm_status time_step(clm_program *p, const clm_stage *s, int runs, double *samples, profile_row *row) {
     for (int r = 0; r < runs; r++) CLM_TRY(p->device->backend->time(p->device, s->kernel, &samples[r]));
     qsort(samples, (size_t)runs, sizeof *samples, increasing);
-    *row = (profile_row){s->chained > 1 ? clm_format("chain of %zu launches", s->chained) : label_of(p, s), 1, samples[runs / 2],
-                         0, 0};
+    *row = (profile_row){s->chained > 1 ? clm_format("chain of %zu launches; CLMAML_CHAIN=never shows them", s->chained)
+                                        : label_of(p, s),
+                         1, samples[runs / 2], 0, 0};
     for (size_t i = 0; i < s->chained; i++) {
         row->flops += s[i].spec.flops;
         row->bytes += clm_program_step_traffic(p, &s[i]);
