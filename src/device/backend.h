@@ -114,13 +114,14 @@ struct clm_device {
     clm_device_info info;
     size_t allocated, peak_allocated; /* bytes; kept by the back ends */
     size_t kernels_built;
+    bool no_chains;   /* the driver does not manage them: the back end's `chain` is not to be called */
     char quirks[160]; /* names of the driver quirks that are worked around */
     /* Kept for layers above (ops/choice.h, tune/store.h). */
     bool (*choose)(void *user, const struct clm_lower *l, int32_t y, struct clm_choice *choice);
     void *choose_user;
     struct clm_tune_memory *tune;
     signed char library_state[CLM_LIBRARY_COUNT]; /* 1: its results were right, -1: it cannot be used, 0: not tried */
-    void (*tune_free)(clm_device *d); /* NULL: nothing to free */
+    void (*tune_free)(clm_device *d);             /* NULL: nothing to free */
 };
 
 /* Can launches call this library here, and was a small case of it right? Otherwise CLM_E_DEVICE. Tried once. */

@@ -52,7 +52,7 @@ static bool pays(const clm_program *p, const clm_stage *s, double work, size_t s
 clm_status clm_program_chain(clm_program *p) {
     int mode;
     CLM_TRY(wish(&mode));
-    if (mode == NEVER || !p->device->backend->chain || p->no_fusion) return CLM_OK;
+    if (mode == NEVER || !p->device->backend->chain || p->device->no_chains || p->no_fusion) return CLM_OK;
     for (size_t i = 0; i < p->n_steps;) {
         size_t n = 0;
         double work = 0;

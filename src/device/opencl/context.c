@@ -65,6 +65,7 @@ clm_status clm_opencl_open_part(clm_device **out, int platform_index, int device
     if (parts > 1) clm_cl_describe_part(&base->info, part, parts);
     CLM_GOTO(clm_cl_quirks(&base->info, &d->avoid, base->quirks, sizeof base->quirks));
     if (d->avoid & CLM_AVOID_GROUPS) base->info.max_work_group_size = 1;
+    base->no_chains = d->avoid & CLM_AVOID_CHAINS;
     get_max_local(d);
     CLM_GOTO(clm_cl_pace_open(d));
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->platform, 0};

@@ -19,7 +19,10 @@ static const clm_cl_quirk quirks[] = {
     {"apple-cpu-groups", "Apple", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_GROUPS,
      "it offers work-groups of 1024 items, and refuses more than one once a kernel has a barrier"},
     {"pocl-binaries", "Portable Computing Language", NULL, -1, NULL, NULL, CLM_AVOID_BINARIES,
-     "asked for a binary it compiles every kernel again, for sizes that are never used; what it compiled it keeps on disk itself"},
+     "asked for a binary it compiles every kernel again, for sizes that are never used; what it compiled it keeps on disk "
+     "itself"},
+    {"rusticl-chains", "rusticl", NULL, -1, NULL, NULL, CLM_AVOID_CHAINS,
+     "it compiles a kernel that chooses among buffers for minutes, and warns that its results may be wrong"},
 };
 enum { QUIRKS = sizeof quirks / sizeof *quirks };
 

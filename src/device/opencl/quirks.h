@@ -9,7 +9,8 @@ enum {
     CLM_AVOID_FILL = 1,      /* clEnqueueFillBuffer: patterns are written from the host */
     CLM_AVOID_OPTIMIZER = 2, /* programs are built with -cl-opt-disable */
     CLM_AVOID_GROUPS = 4,    /* work-groups of more than one item */
-    CLM_AVOID_BINARIES = 8   /* the cache of programs: the driver has one of its own */
+    CLM_AVOID_BINARIES = 8,  /* the cache of programs: the driver has one of its own */
+    CLM_AVOID_CHAINS = 16    /* chains of launches */
 };
 
 /* One entry. Texts match as parts of the device's, NULL matches all; versions are those of the driver, as "22.3.6". */
