@@ -43,8 +43,8 @@ typedef struct clm_meta_options {
     clm_reduction reduction; /* over the examples of a task */
     clm_checkpointing checkpointing;
     size_t memory_limit; /* bytes of device memory; 0: what the device has */
-    int task_chunk;      /* tasks per launch, a divisor of `tasks`; 0: as many as fit, fewer where that keeps a CPU's cache warm */
-    bool keep_adapted;   /* keep every task's adapted parameters for clm_meta_read */
+    int task_chunk;    /* tasks per launch, a divisor of `tasks`; 0: as many as fit, fewer where that keeps a CPU's cache warm */
+    bool keep_adapted; /* keep every task's adapted parameters for clm_meta_read */
     clm_optim_options optim;
 } clm_meta_options;
 #define CLM_META_OPTIONS_VERSION 1

@@ -12,7 +12,8 @@
 #include "drivers.h"
 #include "system.h"
 
-static const cli_command *const commands[] = {&cli_train, &cli_eval, &cli_devices, &cli_doctor, &cli_verify, &cli_bench, &cli_tune};
+static const cli_command *const commands[] = {&cli_train,  &cli_eval,  &cli_devices, &cli_doctor,
+                                              &cli_verify, &cli_bench, &cli_tune};
 
 static int print_overview(void) {
     printf("clmaml %s: second-order meta-learning on any OpenCL device\n\nusage: clmaml COMMAND [--option value ..]\n\n",

@@ -69,7 +69,8 @@ const cli_option cli_settings_options[] = {
      "keep the inner steps' activations or compute them again; auto: by memory"},
     {NULL, "task-chunk", CLI_INT, CLI_MOVABLE, AT(task_chunk), 0, 65536, "T", "tasks per launch; 0: chosen"},
     {NULL, "tune-budget", CLI_REAL, CLI_MOVABLE, AT(tune_budget), -1, 1e9, "SECONDS",
-     "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` does it"},
+     "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` "
+     "does it"},
 
     {"Run", "preset", CLI_TEXT, 0, AT(preset), 0, 0, "NAME",
      "a published protocol: omniglot-5w1s, omniglot-5w5s, omniglot-20w1s, omniglot-20w5s, sine; options given beside it win"},

@@ -151,7 +151,8 @@ static clm_status tune(cli_trainer *t) {
     options.tasks = (int)((s->meta_batch + (int64_t)t->split.count - 1) / (int64_t)t->split.count);
     options.task_chunk = options.task_chunk < options.tasks ? options.task_chunk : options.tasks;
     for (size_t i = 0; i < t->split.count; i++)
-        CLI_TRY(cli_tune_on_the_way(t->split.devices[i], t->model, &options, cli_tune_budget(t->split.devices[i], s->tune_budget)));
+        CLI_TRY(
+            cli_tune_on_the_way(t->split.devices[i], t->model, &options, cli_tune_budget(t->split.devices[i], s->tune_budget)));
     return CLM_OK;
 }
 

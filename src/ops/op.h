@@ -23,7 +23,7 @@ typedef struct clm_eval {
     const clm_node *node;
     const clm_node *in_node[CLM_MAX_INPUTS];
     const double *in[CLM_MAX_INPUTS];
-    int tasks; /* length of the task axis */
+    int tasks;                        /* length of the task axis */
     size_t in_stride[CLM_MAX_INPUTS]; /* elements from one task to the next; 0: shared */
     double *out;
 } clm_eval;

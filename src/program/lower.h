@@ -13,8 +13,8 @@ typedef struct clm_launch_spec {
     const char *file, *entry;
     char defines[1024];
     size_t global[3],
-        local[3];        /* local[0] 0: let the library choose; global is then padded as needed, kernels check their bounds */
-    double flops, bytes; /* per task axis as a whole; flops: what the operation takes as it is defined, on one of its launches,
+        local[3];          /* local[0] 0: let the library choose; global is then padded as needed, kernels check their bounds */
+    double flops, bytes;   /* per task axis as a whole; flops: what the operation takes as it is defined, on one of its launches,
                           * however it is computed: so that implementations have the same count */
     clm_library_call call; /* a call of a library instead of a kernel: no file; entry and defines describe it */
 } clm_launch_spec;

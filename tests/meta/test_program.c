@@ -324,7 +324,7 @@ START_TEST(workspace_in_several_buffers) {
     size_t buffers = 0;
     options.poison = true;
     clm_test_vector one = sample_run(device, &s, options, &buffers, NULL);
-    ck_assert_uint_eq(buffers, 2); /* of shared values and of tasks' */
+    ck_assert_uint_eq(buffers, 2);                  /* of shared values and of tasks' */
     size_t largest = (size_t)TASKS * 4 * 5 * 4 * 4; /* activations [tasks, 4, 5, 4, 4] */
     device->info.max_allocation = (largest + 64) * device->backend->element_size;
     clm_test_count(device);

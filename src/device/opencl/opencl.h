@@ -58,7 +58,7 @@ typedef struct clm_cl_device {
     size_t source_count, source_capacity;
     clm_cl_program *programs;
     size_t program_count, program_capacity;
-    char *cache_directory; /* of program binaries; NULL: none */
+    char *cache_directory;                         /* of program binaries; NULL: none */
     clm_library_info libraries[CLM_LIBRARY_COUNT]; /* libraries.h; no name: not looked for yet */
     struct clm_cl_plan *plans;
     size_t plan_count, plan_capacity;
