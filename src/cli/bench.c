@@ -32,6 +32,8 @@ static const cli_option options[] = {
     {"Results", "json", CLI_TEXT, 0, FIELD(json), 0, 0, "FILE", "write everything, single times included, to a file"},
     {"For its own child processes", "blas-peak", CLI_FLAG, 0, FIELD(blas_peak), 0, 0, "",
      "only time the BLAS library; a line of JSON"},
+    {NULL, "blas-turns", CLI_INT, 0, FIELD(blas_turns), 0, 16384, "N",
+     "only time its products of N x N, for every line of input"},
     {NULL, "first-call", CLI_FLAG, 0, FIELD(first_call), 0, 0, "", "only make one step of one item; a line of JSON"},
     {.name = NULL},
 };
@@ -65,6 +67,7 @@ static clm_status take_turns(const bench *b, bench_run *run, bench_result *r) {
     r->host_seconds = r->wall_seconds = 0;
     for (int64_t round = 0; round < b->settings->rounds; round++) {
         for (int i = 0; i < burst; i++) CLI_TRY(time_step(run, r));
+        CLI_TRY(bench_yardstick_turn(r->yardstick, r->peaks));
         for (size_t p = 0; p < r->peers->count; p++) bench_peer_turn(&r->peers->peer[p]);
         if (cli_stop_requested()) return cli_fail(CLM_E_STATE, "stopped in round %d", (int)round + 1);
     }
@@ -92,7 +95,7 @@ static clm_status measure(bench *b, bench_run *run, bench_result *r) {
         CLI_TRY(write_expected(b, run));
         CLI_TRY(bench_peers_start(r->peers, s, r->problem, type, b->folder));
     }
-    if (!s->no_peaks) bench_peaks_refresh(&b->peaks, s);
+    if (!s->no_peaks) CLI_TRY(bench_yardstick_start(r->yardstick, &b->peaks, s));
     CLI_TRY(take_turns(b, run, r));
     bench_peers_end(r->peers);
     r->device_bytes = (double)clm_device_peak_allocated(run->device);
@@ -108,15 +111,18 @@ static clm_status run_item(bench *b, const bench_item *item) {
     bench_problem problem = {0};
     bench_run run = {0};
     bench_peers peers = {0};
+    bench_yardstick yardstick = {0};
     bench_times *times = NULL;
     clm_status status = CLM_OK;
     CLI_NEW(times, 1);
     CLI_GOTO(bench_problem_make(&problem, item, b->settings));
     CLI_GOTO(bench_run_start(&run, &problem, b->settings));
-    bench_result result = {.problem = &problem, .run = &run, .peaks = &b->peaks, .peers = &peers, .times = times};
+    bench_result result = {
+        .problem = &problem, .run = &run, .peaks = &b->peaks, .yardstick = &yardstick, .peers = &peers, .times = times};
     CLI_GOTO(measure(b, &run, &result));
 out:
     bench_peers_free(&peers);
+    bench_yardstick_end(&yardstick);
     bench_run_end(&run);
     bench_problem_free(&problem);
     free(times);
@@ -186,6 +192,7 @@ static int run_bench(cli_args *args) {
         if (!items[i]) return cli_exit(CLM_E_ARG);
     }
     if (b.settings->blas_peak) return cli_exit(bench_blas_print(b.settings));
+    if (b.settings->blas_turns) return cli_exit(bench_blas_turns(b.settings));
     if (b.settings->first_call) return cli_exit(bench_first_print(items[0], b.settings));
     clm_status status = run_all(&b, items, count);
     if (status != CLM_OK && cli_stop_requested()) return CLI_EXIT_INTERRUPTED;

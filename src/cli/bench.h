@@ -1,5 +1,5 @@
 /* The parts of `clmaml bench`: work items (bench_items.c), their run here (bench_run.c), what the machine can do (bench_peaks.c,
- * bench_blas.c), the same work in other programs (bench_peers.c), the first call (bench_first.c), the table and JSON (bench_report.c). */
+ * bench_blas.c) and does while an item is timed (bench_yardstick.c), the same work in other programs (bench_peers.c), the first call (bench_first.c), the table and JSON (bench_report.c). */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
@@ -10,7 +10,7 @@
 
 typedef struct bench_settings {
     char json[CLI_PATH_MAX], device[CLI_PATH_MAX], python[CLI_PATH_MAX], blas[CLI_PATH_MAX];
-    int64_t rounds, tasks, chunk, memory_limit;
+    int64_t rounds, tasks, chunk, memory_limit, blas_turns;
     int checkpointing;
     bool no_peers, no_peaks, cold, profile, first_call, blas_peak;
 } bench_settings;
@@ -128,17 +128,45 @@ typedef struct bench_peaks {
     bench_gemm gemm[BENCH_MAX_GEMM];
     size_t n_gemm;
     double gflops;                     /* the best of them */
+    size_t best;                       /* whose that is */
     double bandwidth, bandwidth_bytes; /* bytes per second; of one of the three arrays */
     char core_type[32];                /* OPENBLAS_CORETYPE that was best; "": the library's own choice */
     bool has_blas;
 } bench_peaks;
 
 clm_status bench_peaks_measure(bench_peaks *peaks, clm_device *device, const bench_settings *settings);
-/* Times the BLAS library again and keeps the better figure: the machine's speed changes. */
-void bench_peaks_refresh(bench_peaks *peaks, const bench_settings *settings);
 void bench_blas_measure(bench_peaks *peaks, const bench_settings *settings);
 /* --blas-peak: times the BLAS library in this process and prints a line of JSON. */
 clm_status bench_blas_print(const bench_settings *settings);
+/* --blas-turns N: times products of N x N by N x N for a turn whenever a line arrives, and answers with a line of JSON. */
+clm_status bench_blas_turns(const bench_settings *settings);
+/* Starts such a process for the library, kernels and size that were the fastest. */
+clm_status bench_blas_start(cli_process **out, const bench_peaks *peaks, const bench_settings *settings);
+
+/* Seconds of single runs of a matrix product by this library, for a turn. */
+typedef struct bench_product bench_product;
+clm_status bench_product_start(bench_product **out, const char *device, int size);
+clm_status bench_product_turn(bench_product *product, bench_times *times);
+void bench_product_end(bench_product *product); /* NULL is allowed */
+
+/* ---- what the machine does while an item is timed ---- */
+
+/* The fastest matrix product found, timed in turns with the steps: speed that changes meanwhile changes both. Start from {0}. */
+typedef struct bench_yardstick {
+    const bench_gemm *gemm; /* NULL: there is none */
+    cli_process *child;     /* of the BLAS library, or */
+    bench_product *product; /* on the device */
+    bench_times *times;     /* of single products */
+} bench_yardstick;
+
+enum { BENCH_TURN_MS = 330 }; /* of products */
+
+clm_status bench_yardstick_start(bench_yardstick *y, const bench_peaks *peaks, const bench_settings *settings);
+/* A turn; the best rate becomes the peak if it is better. A process that ends takes no further turn. */
+clm_status bench_yardstick_turn(bench_yardstick *y, bench_peaks *peaks);
+/* Arithmetic per second of the product by the median of its times; of the peaks where there was no turn. */
+double bench_yardstick_gflops(bench_yardstick *y, const bench_peaks *peaks);
+void bench_yardstick_end(bench_yardstick *y);
 
 /* ---- the first call, in a process of its own ---- */
 
@@ -159,7 +187,8 @@ clm_status bench_first_measure(bench_first *first, const bench_item *item, const
 typedef struct bench_result {
     const bench_problem *problem;
     const bench_run *run;
-    const bench_peaks *peaks;
+    bench_peaks *peaks;
+    bench_yardstick *yardstick;
     bench_peers *peers;
     bench_times *times;
     double host_seconds, wall_seconds; /* of the steps timed: of the calling thread, in all */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench.h"
 #include "system.h"
@@ -21,47 +22,98 @@ static const char *const libraries[] = {"libopenblas.so.0", "libopenblas.so", "l
 
 /* ---- in the child ---- */
 
-static double product_gflops(sgemm_fn sgemm, int n) {
-    size_t count = (size_t)n * (size_t)n;
-    float *a = malloc(3 * count * sizeof *a), *b = a + count, *c = b + count;
-    double best = INFINITY;
-    if (!a) return 0;
-    for (size_t i = 0; i < count; i++) a[i] = b[i] = (float)(i % 17) / 17, c[i] = 0;
-    for (double end = cli_clock() + 0.25; cli_clock() < end;) {
-        double start = cli_clock();
-        sgemm(ROW_MAJOR, NO_TRANSPOSE, NO_TRANSPOSE, n, n, n, 1, a, n, b, n, 0, c, n);
-        best = fmin(best, cli_clock() - start);
-    }
-    free(a);
-    return 2.0 * n * n * n / best * 1e-9;
-}
+typedef struct blas {
+    const char *library;
+    sgemm_fn sgemm;
+    char *(*core_name)(void); /* NULL: not OpenBLAS */
+} blas;
 
-clm_status bench_blas_print(const bench_settings *settings) {
-    static const int sizes[] = {1024, 2048};
+static clm_status load(blas *out, const bench_settings *settings) {
     const char *const own[2] = {settings->blas, NULL}, *const *from = settings->blas[0] ? own : libraries;
-    int which = 0, size = 0;
-    double best = 0;
+    int which = 0;
     void *symbol = cli_library_symbol(from, "cblas_sgemm", &which), *core = NULL;
     if (!symbol)
         return cli_fail(CLM_E_IO, "%s has no cblas_sgemm; install OpenBLAS (Debian: apt-get install libopenblas0)",
                         settings->blas[0] ? settings->blas : "no BLAS library that was found");
-    const char *const same[2] = {from[which], NULL};
+    *out = (blas){.library = from[which]};
+    const char *const same[2] = {out->library, NULL};
     core = cli_library_symbol(same, "openblas_get_corename", NULL);
-    sgemm_fn sgemm;
-    char *(*core_name)(void) = NULL;
-    memcpy(&sgemm, &symbol, sizeof sgemm); /* ISO C has no cast from an object to a function */
-    if (core) memcpy(&core_name, &core, sizeof core_name);
-    for (size_t i = 0; i < CLI_COUNT(sizes); i++) {
-        double gflops = product_gflops(sgemm, sizes[i]);
-        if (gflops > best) best = gflops, size = sizes[i];
-    }
-    json_t *line = json_pack("{s:s, s:s, s:f, s:i}", "library", from[which], "core", core_name ? core_name() : "", "gflops", best,
-                             "size", size);
+    memcpy(&out->sgemm, &symbol, sizeof out->sgemm); /* ISO C has no cast from an object to a function */
+    if (core) memcpy(&out->core_name, &core, sizeof out->core_name);
+    return CLM_OK;
+}
+
+/* Three matrices in one piece; NULL: out of memory. */
+static float *make_matrices(int n) {
+    const size_t count = (size_t)n * (size_t)n;
+    float *a = malloc(3 * count * sizeof *a);
+    for (size_t i = 0; a && i < 3 * count; i++) a[i] = (float)(i % count % 17) / 17;
+    return a;
+}
+
+/* Seconds of one product of n x n by n x n. */
+static double time_product(const blas *lib, float *a, int n) {
+    float *b = a + (size_t)n * (size_t)n, *c = b + (size_t)n * (size_t)n;
+    const double start = cli_clock();
+    lib->sgemm(ROW_MAJOR, NO_TRANSPOSE, NO_TRANSPOSE, n, n, n, 1, a, n, b, n, 0, c, n);
+    return cli_clock() - start;
+}
+
+static double product_gflops(const blas *lib, int n) {
+    float *a = make_matrices(n);
+    double best = INFINITY;
+    for (double end = cli_clock() + 0.25; a && cli_clock() < end;) best = fmin(best, time_product(lib, a, n));
+    free(a);
+    return 2.0 * n * n * n / best * 1e-9;
+}
+
+static clm_status print_line(json_t *line) {
     char *text = json_dumps(line, 0);
     if (text) puts(text);
+    fflush(stdout);
     free(text);
     json_decref(line);
     return text ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
+}
+
+clm_status bench_blas_print(const bench_settings *settings) {
+    static const int sizes[] = {1024, 2048};
+    int size = 0;
+    double best = 0;
+    blas lib;
+    CLI_TRY(load(&lib, settings));
+    for (size_t i = 0; i < CLI_COUNT(sizes); i++) {
+        double gflops = product_gflops(&lib, sizes[i]);
+        if (gflops > best) best = gflops, size = sizes[i];
+    }
+    return print_line(json_pack("{s:s, s:s, s:f, s:i}", "library", lib.library, "core", lib.core_name ? lib.core_name() : "",
+                                "gflops", best, "size", size));
+}
+
+/* The library's threads go on looking for work for a moment after a product: they must be asleep before others are timed. */
+static void let_threads_sleep(void) {
+    const struct timespec moment = {0, 60000000};
+    nanosleep(&moment, NULL);
+}
+
+clm_status bench_blas_turns(const bench_settings *settings) {
+    const int n = (int)settings->blas_turns;
+    char line[64];
+    blas lib;
+    CLI_TRY(load(&lib, settings));
+    float *a = make_matrices(n);
+    clm_status status = a ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
+    if (a) time_product(&lib, a, n); /* memory is touched, threads are made */
+    while (status == CLM_OK && fgets(line, sizeof line, stdin)) {
+        json_t *ms = json_array();
+        const double end = cli_clock() + BENCH_TURN_MS * 1e-3;
+        do json_array_append_new(ms, json_real(time_product(&lib, a, n) * 1e3));
+        while (cli_clock() < end);
+        let_threads_sleep();
+        status = print_line(json_pack("{s:o}", "ms", ms));
+    }
+    free(a);
+    return status;
 }
 
 /* ---- in the parent ---- */
@@ -121,7 +173,7 @@ void bench_blas_measure(bench_peaks *peaks, const bench_settings *settings) {
         snprintf(cores[i], sizeof cores[i], "%s", core);
         if (seen && gemm->gflops <= best) continue; /* the library took kernels that were measured already */
         peaks->n_gemm++;
-        peaks->gflops = fmax(peaks->gflops, gemm->gflops);
+        if (gemm->gflops > peaks->gflops) peaks->gflops = gemm->gflops, peaks->best = peaks->n_gemm - 1;
         if (gemm->gflops <= best) continue;
         best = gemm->gflops;
         snprintf(peaks->core_type, sizeof peaks->core_type, "%s", types[i]);
@@ -129,11 +181,12 @@ void bench_blas_measure(bench_peaks *peaks, const bench_settings *settings) {
     }
 }
 
-void bench_peaks_refresh(bench_peaks *peaks, const bench_settings *settings) {
-    bench_gemm again;
-    char core[32];
-    if (!peaks->has_blas || !run_child(settings, peaks->core_type, &again, core, sizeof core)) return;
-    for (size_t i = 0; i < peaks->n_gemm; i++)
-        if (strcmp(peaks->gemm[i].by, again.by) == 0 && again.gflops > peaks->gemm[i].gflops) peaks->gemm[i] = again;
-    peaks->gflops = fmax(peaks->gflops, again.gflops);
+clm_status bench_blas_start(cli_process **out, const bench_peaks *peaks, const bench_settings *settings) {
+    char program[CLI_PATH_MAX], variable[64], size[16];
+    const char *argv[7] = {program, "bench", "--blas-turns", size}, *environment[2] = {variable, NULL};
+    cli_program_path(program, sizeof program);
+    snprintf(variable, sizeof variable, "OPENBLAS_CORETYPE=%s", peaks->core_type);
+    snprintf(size, sizeof size, "%d", peaks->gemm[peaks->best].size);
+    if (settings->blas[0]) argv[4] = "--blas", argv[5] = settings->blas;
+    return cli_process_start(out, argv, peaks->core_type[0] ? environment : NULL);
 }

@@ -27,16 +27,25 @@ void bench_report_peaks(const bench_peaks *peaks) {
 }
 
 void bench_report_head(void) {
-    printf("\n%-36s %9s %9s %9s %8s %8s %9s %6s %10s %10s %8s %8s\n", "item, and the same in peers", "median ms", "min ms",
-           "ms/task", "of limit", "GFLOP/s", "launches", "host", "on device", "resident", "warm", "cold");
+    printf("\n%-36s %9s %9s %9s %8s %8s %8s %8s %9s %6s %10s %10s %8s %8s\n", "item, and the same in peers", "median ms",
+           "min ms", "ms/task", "of limit", "at best", "GFLOP/s", "product", "launches", "host", "on device", "resident", "warm",
+           "cold");
 }
 
-/* Milliseconds of the direct convolutions and products at the peak. */
-static double limit_ms(const bench_result *r) { return r->run->flops / r->peaks->gflops * 1e-6; }
+/* Milliseconds of the direct convolutions and products at the rate that the fastest product had meanwhile, by the median; and at the
+ * best rate of the whole run. */
+static double limit_ms(const bench_result *r) { return r->run->flops / bench_yardstick_gflops(r->yardstick, r->peaks) * 1e-6; }
+static double least_limit_ms(const bench_result *r) { return r->run->flops / r->peaks->gflops * 1e-6; }
 
-static cli_text fraction_text(const bench_result *r, double median) {
+static cli_text fraction_text(const bench_result *r, double limit, double ms) {
     cli_text text = {"-"};
-    if (isfinite(r->peaks->gflops)) snprintf(text.s, sizeof text.s, "%.1f %%", 100 * limit_ms(r) / median);
+    if (isfinite(r->peaks->gflops)) snprintf(text.s, sizeof text.s, "%.1f %%", 100 * limit / ms);
+    return text;
+}
+
+static cli_text product_text(const bench_result *r) {
+    cli_text text = {"-"};
+    if (isfinite(r->peaks->gflops)) snprintf(text.s, sizeof text.s, "%.1f", bench_yardstick_gflops(r->yardstick, r->peaks));
     return text;
 }
 
@@ -55,8 +64,9 @@ static void print_peer(bench_peer *peer, double ours, int tasks) {
 void bench_report_item(bench_result *r) {
     const bench_item *item = &r->problem->item;
     double median = bench_times_median(r->times), least = bench_times_min(r->times);
-    printf("%-36s %9s %9s %9s %8s %8.1f %9zu %4.1f %% %10s %10s %8s %8s\n", item->name, ms_text(median).s, ms_text(least).s,
-           ms_text(median / item->tasks).s, fraction_text(r, median).s, r->run->flops / median * 1e-6, r->run->launches,
+    printf("%-36s %9s %9s %9s %8s %8s %8.1f %8s %9zu %4.1f %% %10s %10s %8s %8s\n", item->name, ms_text(median).s,
+           ms_text(least).s, ms_text(median / item->tasks).s, fraction_text(r, limit_ms(r), median).s,
+           fraction_text(r, least_limit_ms(r), least).s, r->run->flops / median * 1e-6, product_text(r).s, r->run->launches,
            100 * r->host_seconds / r->wall_seconds, cli_bytes(r->device_bytes).s,
            r->warm.done ? cli_bytes(r->warm.peak_bytes).s : "-", seconds_text(&r->warm).s, seconds_text(&r->cold).s);
     for (size_t i = 0; i < r->peers->count; i++)
@@ -99,6 +109,14 @@ static json_t *json_peer(bench_peer *peer, double ours) {
     return object;
 }
 
+/* Single products, whose number of operations is that of the size. */
+static json_t *json_yardstick(bench_result *r) {
+    const bench_gemm *gemm = r->yardstick->gemm;
+    if (!gemm || !r->yardstick->times->count) return json_null();
+    return json_pack("{s:s, s:i, s:f, s:o}", "by", gemm->by, "size", gemm->size, "gflops",
+                     bench_yardstick_gflops(r->yardstick, r->peaks), "ms", json_times(r->yardstick->times));
+}
+
 json_t *bench_json_item(bench_result *r) {
     const bench_item *t = &r->problem->item;
     double median = bench_times_median(r->times);
@@ -111,18 +129,21 @@ json_t *bench_json_item(bench_result *r) {
                        : t->first_order ? 1
                                         : 2,
                        "adaptation_only", t->learner);
-    json_t *plan = json_pack("{s:s?, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I}", "checkpointing",
+    const double least = bench_times_min(r->times);
+    json_t *plan = json_pack("{s:s?, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I}", "checkpointing",
                              t->learner                                      ? NULL
                              : r->run->checkpointing == CLM_CHECKPOINT_STORE ? "store"
                                                                              : "recompute",
                              "task_chunk", r->run->chunk, "ms_per_task", median / t->tasks, "flops", r->run->flops,
                              "traffic_bytes", r->run->traffic, "limit_ms", limit_ms(r), "fraction_of_limit", limit_ms(r) / median,
+                             "least_limit_ms", least_limit_ms(r), "best_fraction_of_limit", least_limit_ms(r) / least,
                              "traffic_ms", r->run->traffic / r->peaks->bandwidth * 1e3, "gflops", r->run->flops / median * 1e-6,
                              "launches", (json_int_t)r->run->launches, "host_fraction", r->host_seconds / r->wall_seconds,
                              "device_bytes", (json_int_t)r->device_bytes);
     json_object_update(object, plan);
     json_decref(plan);
     json_object_set_new(object, "ms", json_times(r->times));
+    json_object_set_new(object, "yardstick", json_yardstick(r));
     json_object_set_new(object, "first_call_warm", json_first(&r->warm));
     json_object_set_new(object, "first_call_cold", json_first(&r->cold));
     json_object_set_new(object, "peers", peers);

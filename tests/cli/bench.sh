@@ -31,9 +31,21 @@ if command -v python3 >/dev/null; then
     python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$work/sine.json" || fail "sine: not JSON"
 fi
 
+# What it is held against takes its turns in every round: the BLAS library's product or, on a device without one, ours.
+expect_in "$work/sine.json" '"yardstick": \{' "sine: JSON"
+for key in best_fraction_of_limit least_limit_ms; do expect_positive $key "$work/sine.json"; done
+expect_success "our own product" bench sine --tasks 1 --rounds 2 --no-peers --device host --json "$work/own.json"
+expect_in "$work/own.json" '"yardstick": \{' "our own product: JSON"
+[ "$(grep -c '"by": "clmaml"' "$work/own.json")" -eq 2 ] || fail "our own product: it is not the one that took turns"
+if "$CLMAML_PROGRAM" bench --blas-peak >/dev/null 2>&1; then
+    printf 'turn\nturn\n' | "$CLMAML_PROGRAM" bench --blas-turns 64 >"$work/turns" || fail "turns of the BLAS library"
+    [ "$(grep -c '^{"ms": \[[0-9]' "$work/turns")" -eq 2 ] || fail "turns of the BLAS library: $(cat "$work/turns")"
+fi
+
 # Three times the tasks, three times the arithmetic: it is counted.
 expect_success "three tasks" bench sine --tasks 3 --rounds 1 --no-peers --no-peaks --json "$work/three.json"
 expect_in "$work/three.json" '"peaks": null' "without peaks"
+expect_in "$work/three.json" '"yardstick": null' "without peaks"
 awk -v a="$(number flops "$work/sine.json")" -v b="$(number flops "$work/three.json")" 'BEGIN { exit !(b == 3 * a) }' ||
     fail "arithmetic of three tasks: $(number flops "$work/three.json") after $(number flops "$work/sine.json")"
 
@@ -85,6 +97,7 @@ expect_error "unknown item, far from all" 2 "unknown work item 'xyz'.*--help" be
 expect_error "unknown device" 1 "nonesuch" bench sine --device nonesuch --no-peers
 expect_error "no rounds" 2 "--rounds" bench sine --rounds 0
 expect_error "chunk that does not divide" 1 "sine: .*cannot be run 2 at a time" bench sine --tasks 3 --chunk 2 --device host --no-peaks --no-peers
+expect_error "library without turns" 1 "nolib.so has no cblas_sgemm" bench --blas-turns 64 --blas "$work/nolib.so"
 expect_error "library without a product" 1 "nolib.so has no cblas_sgemm" bench --blas-peak --blas "$work/nolib.so"
 
 finish
