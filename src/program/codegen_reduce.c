@@ -5,7 +5,9 @@
  *
  * Sums are made in blocks of BLOCK terms that are then added up: fewer roundings lie between a term and the result. Where there are fewer
  * results than the device has lanes, the reduced elements are cut into segments, each with a result of its own in scratch memory, which
- * a second kernel adds up in order. Neither cut depends on the number of tasks, so neither do the bits.
+ * a second kernel adds up in order. Neither cut depends on the number of tasks, so neither do the bits. On a CPU large sums are cut
+ * as well, so that an item can take whole rows and there are still enough of them: parts of rows cost what whole ones do, because
+ * memory comes in pairs of lines.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 enum {
     BLOCK = 32,
     CPU_SEGMENT = 16384, /* elements that are worth a call and a second launch */
+    CPU_PIECE = 1 << 17, /* elements that are enough for a call */
     GPU_SEGMENT = 256,
     GPU_LANES = 64,       /* work-items for every compute unit that keep it busy */
     CPU_ACCUMULATORS = 16 /* vectors */
@@ -54,9 +57,10 @@ static plan make_plan(const clm_generator *g, size_t tasks) {
 
     const int units = clm_most(1, (int)g->p->device->info.compute_units), lanes = g->cpu ? units : units * GPU_LANES;
     const int results = p.results * (p.row ? 1 : p.vectors), elements = p.lines * p.steps * (p.row ? g->width : 1);
+    const int whole = elements * (p.row ? 1 : p.vectors * g->width);
     const int segments = clm_least(clm_over(lanes, results), elements / (g->cpu ? CPU_SEGMENT : GPU_SEGMENT));
-    const int parts = p.lines > 1 ? p.lines : clm_over(p.steps, BLOCK);
-    p.segments = clm_most(1, clm_least(segments, parts));
+    const int parts = p.lines > 1 ? p.lines : clm_over(p.steps, BLOCK), pieces = g->cpu && !p.row ? whole / CPU_PIECE : 1;
+    p.segments = clm_most(1, clm_least(clm_most(segments, pieces), parts));
     if (g->cpu && !p.row) /* whole cache lines of a row of the operands, as long as there is work for every compute unit */
         for (int each = 2; each <= p.vectors && each * g->u->n_out <= CPU_ACCUMULATORS; each++)
             if (p.vectors % each == 0 && (size_t)(p.results * (p.vectors / each) * p.segments) * tasks >= 4u * (size_t)units)
