@@ -2,6 +2,8 @@
 #include "base/bytes.h"
 
 #include <ctype.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,15 @@ bool clm_bytes_parse(const char *text, size_t length, uint64_t *bytes) {
     if (*end || value > MOST) return false;
     *bytes = (uint64_t)value;
     return true;
+}
+
+clm_bytes_name clm_bytes_text(double bytes) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    clm_bytes_name name;
+    size_t u = 0;
+    for (; bytes >= 1024 && u + 1 < sizeof units / sizeof *units; u++) bytes /= 1024;
+    snprintf(name.s, sizeof name.s, u ? "%.1f %s" : "%.0f %s", u ? ceil(bytes * 10) / 10 : bytes, units[u]);
+    return name;
 }
 
 clm_status clm_memory_limit(uint64_t *bytes) {

@@ -62,14 +62,19 @@ static clm_status open_evaluator(cli_trainer *t) {
     }
 }
 
+/* Where the limit is from, which is where it can be raised. */
+static const char *limit_name(const cli_trainer *t) {
+    return t->settings.memory_limit ? "--memory-limit" : "CLMAML_MEMORY_LIMIT";
+}
+
 static clm_status limit_too_small(const cli_trainer *t, size_t taken) {
-    return cli_fail(CLM_E_LIMIT, "--memory-limit %s is too small: evaluating one task at a time takes %s alone",
+    return cli_fail(CLM_E_LIMIT, "%s of %s is too small: evaluating one task at a time takes %s alone; raise it", limit_name(t),
                     cli_bytes((double)t->memory_limit).s, cli_bytes((double)taken).s);
 }
 
 /* The library knows the rest of the limit alone, the user the whole. */
 static clm_status rest_too_small(const cli_trainer *t, size_t taken) {
-    return cli_fail_in(CLM_E_LIMIT, "--memory-limit %s less %s for evaluation", cli_bytes((double)t->memory_limit).s,
+    return cli_fail_in(CLM_E_LIMIT, "%s of %s less %s for evaluation", limit_name(t), cli_bytes((double)t->memory_limit).s,
                        cli_bytes((double)taken).s);
 }
 

@@ -12,8 +12,6 @@
 #include "base/memory.h"
 #include "meta/internal.h"
 
-#define MIB 1048576.0
-
 /* ---- a plan that fits ---- */
 
 static size_t total_bytes(const clm_meta *m) {
@@ -109,10 +107,10 @@ clm_status clm_meta_plan_share(clm_meta *m) {
     clm_checkpointing asked = m->options.checkpointing;
     return clm_fail(
         CLM_E_LIMIT,
-        "memory limit of %.1f MiB is too small: with checkpointing %s and %d task%s at a time this needs %.1f MiB; raise "
-        "the limit%s or use a smaller model",
-        (double)limit / MIB, names[asked], m->plan.task_chunk, m->plan.task_chunk == 1 ? "" : "s", (double)m->plan.bytes / MIB,
-        asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
+        "memory limit of %s is too small: with checkpointing %s and %d task%s at a time this needs %s; raise --memory-limit (as "
+        "an option of the library memory_limit) or CLMAML_MEMORY_LIMIT%s or use a smaller model",
+        clm_bytes_text((double)limit).s, names[asked], m->plan.task_chunk, m->plan.task_chunk == 1 ? "" : "s",
+        clm_bytes_text((double)m->plan.bytes).s, asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
 }
 
 /* ---- a device with less memory than it says ---- */
@@ -165,15 +163,15 @@ static clm_status commit_smaller(clm_meta *m, const char *why) {
         bool fits = false;
         CLM_TRY(plan_under(m, was - was / 4, &fits));
         if (!fits)
-            return clm_fail(
-                CLM_E_MEMORY,
-                "%s; the device gives less memory than it says, and %.1f MiB are the least this takes (checkpointing %s, "
-                "%d task%s at a time): close other programs that use the device%s%s or use a smaller model",
-                why, (double)m->plan.bytes / MIB, names[m->plan.checkpointing], m->plan.task_chunk,
-                m->plan.task_chunk == 1 ? "" : "s", m->options.task_chunk ? ", leave the task chunk open" : "",
-                m->options.checkpointing == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
-        clm_log_write(CLM_LOG_INFO, "%s gives less memory than it says: now %d tasks at a time, checkpointing %s, %.1f MiB (%s)",
-                      m->device->info.name, m->plan.task_chunk, names[m->plan.checkpointing], (double)m->plan.bytes / MIB, why);
+            return clm_fail(CLM_E_MEMORY,
+                            "%s; the device gives less memory than it says, and %s are the least this takes (checkpointing %s, "
+                            "%d task%s at a time): close other programs that use the device%s%s or use a smaller model",
+                            why, clm_bytes_text((double)m->plan.bytes).s, names[m->plan.checkpointing], m->plan.task_chunk,
+                            m->plan.task_chunk == 1 ? "" : "s", m->options.task_chunk ? ", leave the task chunk open" : "",
+                            m->options.checkpointing == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
+        clm_log_write(CLM_LOG_INFO, "%s gives less memory than it says: now %d tasks at a time, checkpointing %s, %s (%s)",
+                      m->device->info.name, m->plan.task_chunk, names[m->plan.checkpointing],
+                      clm_bytes_text((double)m->plan.bytes).s, why);
         status = commit(m);
     }
     return status;

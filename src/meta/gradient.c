@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "graph/internal.h"
 #include "meta/internal.h"
@@ -41,8 +42,8 @@ static clm_status reserve(clm_meta *m, clm_tensor **out, clm_shape shape, int ta
     uint64_t most = m->device->info.max_allocation;
     if (most && clm_shape_size(&shape) * (size_t)tasks > most / m->device->backend->element_size)
         return clm_fail(CLM_E_LIMIT,
-                        "meta: %d tasks at a time need more in one piece than %s allows (%llu MiB); use fewer tasks at a time",
-                        tasks, m->device->info.name, (unsigned long long)(most >> 20));
+                        "meta: %d tasks at a time need more in one piece than %s allows (%s); use fewer tasks at a time", tasks,
+                        m->device->info.name, clm_bytes_text((double)most).s);
     CLM_TRY(clm_grow(&m->tensors, &m->tensors_capacity, m->n_tensors + 1, sizeof *m->tensors));
     CLM_TRY(clm_tensor_reserve(out, m->device, shape, tasks));
     m->tensors[m->n_tensors++] = *out;

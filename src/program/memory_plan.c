@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "ops/op.h"
 #include "program/internal.h"
@@ -104,12 +105,12 @@ clm_status clm_program_plan_memory(clm_program *p) {
             if (at + h->size <= room) break;
         }
         if (buffer == MOST_BUFFERS) {
-            status =
-                clm_fail(CLM_E_LIMIT,
-                         "%s: a value of %zu MiB is larger than the largest allocation of the device (%zu MiB); use fewer tasks "
-                         "at a time or a smaller model",
-                         clm_op_of(&p->nodes[items[i].value])->name, h->size * p->device->backend->element_size >> 20,
-                         (size_t)(p->device->info.max_allocation >> 20));
+            status = clm_fail(CLM_E_LIMIT,
+                              "%s: a value of %s is larger than the largest allocation of the device (%s); use fewer tasks "
+                              "at a time or a smaller model",
+                              clm_op_of(&p->nodes[items[i].value])->name,
+                              clm_bytes_text((double)h->size * (double)p->device->backend->element_size).s,
+                              clm_bytes_text((double)p->device->info.max_allocation).s);
             goto out;
         }
         h->buffer = buffer;

@@ -67,7 +67,12 @@ expect_no_run "wrong output" 1 "wide.json" train "$work/wide.json" --device host
 expect_no_run "absent model" 1 "absent.json" train sine --model "$work/absent.json" --device host
 
 # ---- memory ----
-expect_no_run "memory limit too small" 1 "limit|memory" train sine --memory-limit 1K --device host
+expect_no_run "memory limit too small" 1 "memory-limit of 1.0 KiB .* raise" train sine --memory-limit 1K --device host
+CLMAML_MEMORY_LIMIT=1K
+export CLMAML_MEMORY_LIMIT
+expect_no_run "memory limit of the environment too small" 1 "CLMAML_MEMORY_LIMIT of 1.0 KiB .* raise" train sine --device host
+expect_error "bench under a memory limit" 1 "limit of 1.0 KiB .* raise .*CLMAML_MEMORY_LIMIT" bench sine --device host --no-peaks --no-peers
+unset CLMAML_MEMORY_LIMIT
 
 # ---- the run directory ----
 if [ "$(id -u)" -eq 0 ]; then

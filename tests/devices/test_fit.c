@@ -146,7 +146,7 @@ START_TEST(the_error_names_the_remedy) {
     ck_assert_int_eq(clm_meta_prepare(meta), CLM_E_MEMORY);
     static const char *const says[] = {"CL_MEM_OBJECT_ALLOCATION_FAILURE",
                                        "(emulated)",
-                                       "MiB are the least",
+                                       "KiB are the least",
                                        "2 tasks at a time",
                                        "chunk open",
                                        "allow recomputation",

@@ -111,7 +111,11 @@ START_TEST(limit_too_small) {
         options.task_chunk = k < 3 ? 0 : 2;
         ck_assert_int_eq(clm_meta_create(&meta, device, model, &options), CLM_E_LIMIT);
         ck_assert_ptr_null(meta);
-        ck_assert_msg(strstr(clm_last_error(), "memory limit") && strstr(clm_last_error(), "MiB"), "%s", clm_last_error());
+        ck_assert_msg(strstr(clm_last_error(), "memory limit of 2.0 KiB") && strstr(clm_last_error(), " needs "), "%s",
+                      clm_last_error());
+        ck_assert_msg(strstr(clm_last_error(), "--memory-limit") && strstr(clm_last_error(), "CLMAML_MEMORY_LIMIT"), "%s",
+                      clm_last_error());
+        ck_assert_msg(!strstr(clm_last_error(), " 0"), "%s", clm_last_error());
         ck_assert_msg(strstr(clm_last_error(), k < 3 ? "1 task at a time" : "2 tasks at a time"), "%s", clm_last_error());
         ck_assert_uint_eq(clm_device_allocated(device), 0);
     }
