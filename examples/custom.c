@@ -47,7 +47,7 @@ static clm_status draw(const clm_source *source, uint64_t iteration, float x[2][
 static clm_status train(clm_meta *meta, const clm_source *source, int iterations, double loss[2]) {
     static float x[2][TASKS * SHOTS], y[2][TASKS * QUERY];
     clm_status status = CLM_OK;
-    clm_batch batch = {x[0], y[0], x[1], y[1]};
+    clm_batch batch = {.support_x = x[0], .support_y = y[0], .query_x = x[1], .query_y = y[1]};
     double recent = 0;
     for (int i = 0; i < iterations && status == CLM_OK; i++) {
         clm_meta_report report;

@@ -22,7 +22,7 @@ static clm_status draw(const clm_source *source, clm_split split, uint64_t first
 }
 
 static clm_status train(clm_meta *meta, const clm_source *source, int iterations) {
-    clm_batch batch = {support_x, support_y, query_x, query_y};
+    clm_batch batch = {.support_x = support_x, .support_y = support_y, .query_x = query_x, .query_y = query_y};
     clm_status status = CLM_OK;
     for (int i = 0; i < iterations && status == CLM_OK; i++) {
         clm_meta_report r;

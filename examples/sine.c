@@ -23,7 +23,8 @@ static clm_status draw(const clm_source *source, clm_split split, uint64_t seed,
 
 static clm_status train(clm_meta *meta, const clm_source *source, int iterations, numbers *room) {
     clm_status status = CLM_OK;
-    clm_batch batch = {room->support_x, room->support_y, room->query_x, room->query_y};
+    clm_batch batch = {
+        .support_x = room->support_x, .support_y = room->support_y, .query_x = room->query_x, .query_y = room->query_y};
     for (int i = 0; i < iterations && status == CLM_OK; i++) {
         clm_meta_report report;
         status = draw(source, CLM_SPLIT_TRAIN, 1, (uint64_t)i * TASKS, TASKS, room);

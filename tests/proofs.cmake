@@ -38,6 +38,9 @@ if(OCLGRIND)
         ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_TEST_SHARD=${shard}/2 CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} ${case}
         COMMAND ${oclgrind}-ops-${shard}.log $<TARGET_FILE:ops_test_ops>)
     endforeach()
+    clmaml_test(oclgrind/images-${type} oclgrind 900
+      ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CK_RUN_CASE=pick
+      COMMAND ${oclgrind}-images.log $<TARGET_FILE:meta_test_dataset>)
     # Whole meta-gradients: races and misuse. Uninitialised values are looked for in the operations, each alone.
     clmaml_test(oclgrind/meta-${type} oclgrind 1500
       ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} "CHECKS=--data-races --uniform-writes --check-api"

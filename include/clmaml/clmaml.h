@@ -4,6 +4,7 @@
 
 #include "checkpoint.h"
 #include "data.h"
+#include "dataset.h"
 #include "device.h"
 #include "environment.h"
 #include "graph.h"

@@ -62,6 +62,23 @@ CLM_API const char *clm_source_description(const clm_source *source);
 CLM_API clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways,
                                      int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
 
+/* ---- images as one array ----
+ * A source that holds its images in memory (Omniglot, folders) hands them over whole. What there is room for can then stay on a device
+ * (dataset.h), and of a task only the numbers of its images travel: number 4 i + r is image i turned anticlockwise by r quarter turns. */
+typedef struct clm_images {
+    size_t count; /* below 2^29 */
+    int channels, height, width;
+    const uint8_t *bytes; /* [count, channels, height, width]; NULL: floats */
+    const float *values;  /* [256]: the number that each byte stands for */
+    const float *floats;  /* instead of both: the numbers themselves */
+} clm_images;
+/* The images of all splits, owned by the source. False for a source that makes its examples when they are asked for: sine, glyphs. */
+CLM_API bool clm_source_images(const clm_source *source, clm_images *out);
+/* The task that clm_source_sample draws, with numbers of images instead of images. */
+CLM_API clm_status clm_source_sample_at(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways,
+                                        int shots, int query, int32_t *support_at, float *support_y, int32_t *query_at,
+                                        float *query_y);
+
 /* Would every task of this size succeed? The check clm_source_sample makes, made once before training. */
 CLM_API clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query);
 
@@ -75,10 +92,11 @@ typedef struct clm_prefetch_options {
     int tasks, ways, shots, query; /* tasks of a batch; of a task, see clm_source_sample */
     uint64_t first;                /* the batch that will be asked for first */
     int ahead;                     /* batches made ahead of the one in use; memory for ahead + 1 */
+    bool numbers;                  /* draw numbers of images, for clm_prefetch_get_at, rather than images */
 } clm_prefetch_options;
-#define CLM_PREFETCH_OPTIONS_VERSION 1
+#define CLM_PREFETCH_OPTIONS_VERSION 2
 #define CLM_PREFETCH_OPTIONS_INIT \
-    { CLM_PREFETCH_OPTIONS_VERSION, CLM_SPLIT_TRAIN, 0, 32, 5, 1, 1, 0, 1 }
+    { CLM_PREFETCH_OPTIONS_VERSION, CLM_SPLIT_TRAIN, 0, 32, 5, 1, 1, 0, 1, false }
 
 typedef struct clm_prefetch clm_prefetch;
 
@@ -89,6 +107,9 @@ CLM_API void clm_prefetch_free(clm_prefetch *prefetch);
 /* Support x, support y, query x, query y of batch `index`, valid until the next call; waits while it is being made. Any order is possible,
  * one after the other is what is fast. One thread at a time. What failed in the thread is reported here. */
 CLM_API clm_status clm_prefetch_get(clm_prefetch *prefetch, uint64_t index, const float *batch[4]);
+
+/* The same with the option `numbers`: numbers of support and query images, their labels. */
+CLM_API clm_status clm_prefetch_get_at(clm_prefetch *prefetch, uint64_t index, const int32_t *at[2], const float *labels[2]);
 
 /* One example of one class, for looking at: image (size*size floats). */
 CLM_API clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out);

@@ -11,6 +11,7 @@
 #define CLMAML_META_H
 
 #include "checkpoint.h"
+#include "dataset.h"
 #include "model.h"
 #include "optim.h"
 #include "program.h"
@@ -57,6 +58,7 @@ typedef struct clm_meta_options {
 /* One meta-batch, C order, in outside layout: x [tasks, n, in_shape..]; y [tasks, n] labels, or [tasks, n, out_shape..] targets. */
 typedef struct clm_batch {
     const float *support_x, *support_y, *query_x, *query_y;
+    const int32_t *support_at, *query_at; /* [tasks, n] instead of support_x, query_x: numbers of images, see clm_meta_use_data */
 } clm_batch;
 
 typedef struct clm_meta clm_meta;
@@ -110,6 +112,10 @@ typedef struct clm_meta_part {
 } clm_meta_part;
 CLM_API size_t clm_meta_part_count(const clm_meta *meta);
 CLM_API clm_meta_part clm_meta_get_part(const clm_meta *meta, size_t index);
+
+/* Batches may name images of a data set from now on. One data set for each device in use, with the same images; n 0: none any more.
+ * Batches of the images themselves can be given as before. */
+CLM_API clm_status clm_meta_use_data(clm_meta *meta, clm_dataset *const *datasets, size_t n);
 
 /* clm_program_profile of all programs of a meta-gradient together; device by device. */
 CLM_API clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to);
@@ -185,6 +191,10 @@ CLM_API clm_program_stats clm_learner_predict_stats(const clm_learner *learner);
 CLM_API clm_status clm_learner_profile(clm_learner *learner, int runs, FILE *to);
 /* Back to the initial parameters, with new support sets [tasks, support, ..]. */
 CLM_API clm_status clm_learner_begin(clm_learner *learner, const float *support_x, const float *support_y);
+/* The same with numbers of images of the data set that clm_learner_use_data has named; NULL: none any more. */
+CLM_API clm_status clm_learner_use_data(clm_learner *learner, clm_dataset *dataset);
+CLM_API clm_status clm_learner_begin_at(clm_learner *learner, const int32_t *support_at, const float *support_y);
+CLM_API clm_status clm_learner_predict_at(clm_learner *learner, const int32_t *query_at, double *out);
 /* One inner step; support_loss [tasks] before it (may be NULL: then nothing is waited for). */
 CLM_API clm_status clm_learner_step(clm_learner *learner, double *support_loss);
 /* Outputs [tasks, query, out..] for query_x [tasks, query, ..] at the current parameters. */

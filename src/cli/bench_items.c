@@ -96,6 +96,8 @@ void bench_problem_free(bench_problem *p) {
     memset(p, 0, sizeof *p);
 }
 
-clm_batch bench_problem_batch(const bench_problem *p) { return (clm_batch){p->data[0], p->data[1], p->data[2], p->data[3]}; }
+clm_batch bench_problem_batch(const bench_problem *p) {
+    return (clm_batch){.support_x = p->data[0], .support_y = p->data[1], .query_x = p->data[2], .query_y = p->data[3]};
+}
 
 void bench_problem_param(const bench_problem *p, size_t i, double *out) { clm_model_init_param(p->model, i, 0, out); }

@@ -29,7 +29,7 @@ static clm_status sample(probe *p) {
     for (size_t t = 0; t < tasks; t++)
         CLI_GOTO(clm_source_sample(p->source, CLM_SPLIT_TRAIN, 7, t, p->ways, p->shots, p->query, p->data[0] + t * sizes[0],
                                    p->data[1] + t * sizes[1], p->data[2] + t * sizes[2], p->data[3] + t * sizes[3]));
-    p->batch = (clm_batch){p->data[0], p->data[1], p->data[2], p->data[3]};
+    p->batch = (clm_batch){.support_x = p->data[0], .support_y = p->data[1], .query_x = p->data[2], .query_y = p->data[3]};
 out:
     return status;
 }

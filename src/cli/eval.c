@@ -13,6 +13,7 @@
 #include "drivers.h"
 #include "evaluate.h"
 #include "presets.h"
+#include "resident.h"
 #include "run.h"
 #include "system.h"
 
@@ -21,7 +22,7 @@ enum { MAX_QUERIES = 16 };
 typedef struct eval_settings {
     int64_t tasks, steps, shots, seed;
     char query[CLI_PATH_MAX], data[CLI_PATH_MAX], device[CLI_PATH_MAX];
-    int bn, split, which, test_rotations;
+    int bn, split, which, test_rotations, data_on;
     bool json;
 } eval_settings;
 
@@ -43,6 +44,7 @@ static const cli_option options[] = {
     {NULL, "data", CLI_TEXT, 0, AT(data), 0, 0, "DIR", "where the data lies now; default: as in the run"},
     {NULL, "seed", CLI_INT, 0, AT(seed), -1, 9007199254740991.0, "N", "of the tasks; -1: the run's"},
     {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "data-on", CLI_CHOICE, 0, AT(data_on), 0, 0, "auto|host|device", "where the images are kept, as for train"},
     {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print JSON"},
     {.name = NULL},
 };
@@ -57,6 +59,7 @@ typedef struct evaluation {
     clm_model *model;
     clm_device *device;
     clm_meta *meta;
+    cli_resident resident;
     cli_adapt adapt;
     double weights[CLI_MAX_STEPS];
     int queries[MAX_QUERIES];
@@ -127,16 +130,25 @@ static clm_status open_meta(evaluation *e) {
     return status;
 }
 
+/* Evaluation is small: what the images leave of the memory is enough. */
+static clm_status load_images(evaluation *e) {
+    const cli_room room = {e->device, 0, SIZE_MAX};
+    cli_resident_decide(&e->resident, &room, 1, 0);
+    return cli_resident_load(&e->resident, &room, 1);
+}
+
 static clm_status open_all(evaluation *e, const char *name) {
     CLI_TRY(find_checkpoint(e, name));
     CLI_TRY(cli_checkpoint_load(&e->checkpoint, e->path));
     merge(e);
     CLI_TRY(cli_setup_source(&e->source, &e->checkpoint.settings));
+    CLI_TRY(cli_resident_open(&e->resident, e->source, e->settings.data_on));
     e->regression = clm_source_is_regression(e->source);
     CLI_TRY(choose_queries(e));
     CLI_TRY(cli_setup_model(&e->model, &e->checkpoint.settings, e->source, e->checkpoint.model[0] ? e->checkpoint.model : NULL));
     CLI_TRY(cli_device_open(&e->device, e->settings.device[0] ? e->settings.device : NULL));
-    return open_meta(e);
+    CLI_TRY(open_meta(e));
+    return load_images(e);
 }
 
 static clm_status evaluate_one(evaluation *e, int query, cli_scores *scores) {
@@ -146,6 +158,7 @@ static clm_status evaluate_one(evaluation *e, int query, cli_scores *scores) {
     cli_evaluator *evaluator = NULL;
     clm_status status = CLM_OK;
     CLI_GOTO(cli_evaluator_create(&evaluator, e->device, e->source, e->model, run, &how));
+    if (e->resident.count) CLI_GOTO(cli_evaluator_use_data(evaluator, e->resident.datasets[0]));
     CLI_GOTO(cli_evaluator_load(evaluator, e->meta));
     CLI_GOTO(cli_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
                                false, scores));
@@ -218,6 +231,7 @@ static int run_eval(cli_args *args) {
     if (!e) return cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
     int exit_status = cli_exit(eval(e, args));
     clm_meta_free(e->meta);
+    cli_resident_close(&e->resident);
     clm_device_close(e->device);
     clm_model_free(e->model);
     clm_source_free(e->source);

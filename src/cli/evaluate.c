@@ -25,6 +25,7 @@ struct cli_evaluator {
     size_t support, query, example, out; /* counts of one task, elements of one example and one output */
     clm_learner *on_query, *on_support;  /* on_support: NULL, or on_query when the sets are of one size */
     float *support_x, *support_y, *query_x, *query_y;
+    int32_t *support_at, *query_at; /* numbers of images instead of images, or NULL */
     double *outputs, *values;
     size_t n_values;
 };
@@ -103,9 +104,21 @@ void cli_evaluator_free(cli_evaluator *e) {
     free(e->support_y);
     free(e->query_x);
     free(e->query_y);
+    free(e->support_at);
+    free(e->query_at);
     free(e->outputs);
     free(e->values);
     free(e);
+}
+
+clm_status cli_evaluator_use_data(cli_evaluator *e, clm_dataset *dataset) {
+    clm_status status = CLM_OK;
+    CLI_GOTO(clm_learner_use_data(e->on_query, dataset));
+    if (e->on_support && e->on_support != e->on_query) CLI_GOTO(clm_learner_use_data(e->on_support, dataset));
+    CLI_NEW(e->support_at, (size_t)e->options.chunk * e->support);
+    CLI_NEW(e->query_at, (size_t)e->options.chunk * e->query);
+out:
+    return status;
 }
 
 clm_status cli_evaluator_load(cli_evaluator *e, clm_meta *meta) {
@@ -149,11 +162,18 @@ static double score_task(const cli_evaluator *e, const double *outputs, const fl
     return total / (double)count;
 }
 
-static clm_status score_chunk(cli_evaluator *e, clm_learner *learner, const float *x, const float *y, size_t count, int tasks,
-                              moments *m) {
-    CLI_TRY(clm_learner_predict(learner, x, e->outputs));
+/* A set of examples: images, or their numbers. */
+typedef struct example_set {
+    const float *x, *y;
+    const int32_t *at;
+    size_t count; /* of a task */
+} example_set;
+
+static clm_status score_chunk(cli_evaluator *e, clm_learner *learner, const example_set *set, int tasks, moments *m) {
+    const size_t count = set->count;
+    CLI_TRY(set->at ? clm_learner_predict_at(learner, set->at, e->outputs) : clm_learner_predict(learner, set->x, e->outputs));
     for (size_t t = 0; t < (size_t)tasks; t++) {
-        double loss, score = score_task(e, e->outputs + t * count * e->out, y + t * count, count, &loss);
+        double loss, score = score_task(e, e->outputs + t * count * e->out, set->y + t * count, count, &loss);
         m->sum += score;
         m->squares += score * score;
         m->loss += loss;
@@ -161,20 +181,40 @@ static clm_status score_chunk(cli_evaluator *e, clm_learner *learner, const floa
     return CLM_OK;
 }
 
+static clm_status begin(clm_learner *learner, const example_set *support) {
+    return support->at ? clm_learner_begin_at(learner, support->at, support->y)
+                       : clm_learner_begin(learner, support->x, support->y);
+}
+
 /* One chunk through all steps; `tasks` of its tasks count. */
 static clm_status run_chunk(cli_evaluator *e, int tasks, int steps, bool ends_only, moments *query, moments *support) {
+    const example_set support_set = {e->support_x, e->support_y, e->support_at, e->support};
+    const example_set query_set = {e->query_x, e->query_y, e->query_at, e->query};
     bool second = e->on_support && e->on_support != e->on_query;
-    CLI_TRY(clm_learner_begin(e->on_query, e->support_x, e->support_y));
-    if (second) CLI_TRY(clm_learner_begin(e->on_support, e->support_x, e->support_y));
+    CLI_TRY(begin(e->on_query, &support_set));
+    if (second) CLI_TRY(begin(e->on_support, &support_set));
     for (int k = 0; k <= steps; k++) {
         if (k > 0) {
             CLI_TRY(clm_learner_step(e->on_query, NULL));
             if (second) CLI_TRY(clm_learner_step(e->on_support, NULL));
         }
         if (ends_only && k > 0 && k < steps) continue;
-        CLI_TRY(score_chunk(e, e->on_query, e->query_x, e->query_y, e->query, tasks, &query[k]));
-        if (e->on_support) CLI_TRY(score_chunk(e, e->on_support, e->support_x, e->support_y, e->support, tasks, &support[k]));
+        CLI_TRY(score_chunk(e, e->on_query, &query_set, tasks, &query[k]));
+        if (e->on_support) CLI_TRY(score_chunk(e, e->on_support, &support_set, tasks, &support[k]));
     }
+    return CLM_OK;
+}
+
+/* The tasks from `first` on, one chunk. */
+static clm_status draw_chunk(cli_evaluator *e, clm_split split, uint64_t seed, uint64_t first) {
+    const cli_evaluator_options *o = &e->options;
+    if (!e->query_at)
+        return cli_setup_sample(e->source, split, seed, first, o->chunk, o->ways, o->shots, o->query, e->support_x, e->support_y,
+                                e->query_x, e->query_y);
+    for (size_t t = 0; t < (size_t)o->chunk; t++)
+        CLI_TRY(clm_source_sample_at(e->source, split, seed, first + t, o->ways, o->shots, o->query,
+                                     e->support_at + t * e->support, e->support_y + t * e->support, e->query_at + t * e->query,
+                                     e->query_y + t * e->query));
     return CLM_OK;
 }
 
@@ -190,8 +230,7 @@ clm_status cli_evaluator_run(cli_evaluator *e, clm_split split, uint64_t seed, u
     int done = 0;
     while (done < tasks && !(done > 0 && cli_stop_requested())) {
         int count = tasks - done < o->chunk ? tasks - done : o->chunk;
-        CLI_TRY(cli_setup_sample(e->source, split, seed, first + (uint64_t)done, o->chunk, o->ways, o->shots, o->query,
-                                 e->support_x, e->support_y, e->query_x, e->query_y));
+        CLI_TRY(draw_chunk(e, split, seed, first + (uint64_t)done));
         CLI_TRY(run_chunk(e, count, steps, ends_only, query, support));
         done += count;
     }

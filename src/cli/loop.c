@@ -16,7 +16,9 @@
 /* The tasks of an iteration. Those of the next are drawn in the meantime. */
 static clm_status load_batch(cli_trainer *t, uint64_t iteration, clm_batch *batch) {
     const cli_settings *s = &t->settings;
-    const float *data[4];
+    const float *data[4], *labels[2];
+    const int32_t *at[2];
+    const bool numbers = t->resident.count > 0;
     if (!t->batches) {
         clm_prefetch_options o = CLM_PREFETCH_OPTIONS_INIT;
         o.seed = (uint64_t)s->seed;
@@ -25,10 +27,16 @@ static clm_status load_batch(cli_trainer *t, uint64_t iteration, clm_batch *batc
         o.shots = (int)s->shots;
         o.query = (int)s->query;
         o.first = iteration;
+        o.numbers = numbers;
         CLI_TRY(clm_prefetch_create(&t->batches, t->source, &o));
     }
+    if (numbers) {
+        CLI_TRY(clm_prefetch_get_at(t->batches, iteration, at, labels));
+        *batch = (clm_batch){.support_at = at[0], .support_y = labels[0], .query_at = at[1], .query_y = labels[1]};
+        return CLM_OK;
+    }
     CLI_TRY(clm_prefetch_get(t->batches, iteration, data));
-    *batch = (clm_batch){data[0], data[1], data[2], data[3]};
+    *batch = (clm_batch){.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]};
     return CLM_OK;
 }
 

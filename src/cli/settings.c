@@ -68,6 +68,10 @@ const cli_option cli_settings_options[] = {
     {NULL, "checkpointing", CLI_CHOICE, 0, AT(checkpointing), 0, 0, "auto|store|recompute",
      "keep the inner steps' activations or compute them again; auto: by memory"},
     {NULL, "task-chunk", CLI_INT, CLI_MOVABLE, AT(task_chunk), 0, 65536, "T", "tasks per launch; 0: chosen"},
+    {NULL, "data-on", CLI_CHOICE, CLI_MOVABLE, AT(data_on), 0, 0, "auto|host|device",
+     "where the images are kept: the host copies those of every batch, or the device holds all and is told which; auto: on a "
+     "GPU, if "
+     "they leave room; results are the same"},
     {NULL, "tune-budget", CLI_REAL, CLI_MOVABLE, AT(tune_budget), -1, 1e9, "SECONDS",
      "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` "
      "does it"},
@@ -77,7 +81,7 @@ const cli_option cli_settings_options[] = {
     {NULL, "run", CLI_TEXT, CLI_NOT_SAVED, AT(run), 0, 0, "DIR", "run directory; default: runs/NAME-TIME"},
     {NULL, "resume", CLI_FLAG, CLI_NOT_SAVED, AT(resume), 0, 0, "",
      "go on from the last checkpoint of --run; only --iterations and where it runs (--device, --split, --data, "
-     "--memory-limit, --task-chunk) may change"},
+     "--memory-limit, --task-chunk, --data-on) may change"},
     {NULL, "val-every", CLI_INT, 0, AT(val_every), 0, BIG, "N", "validate after every N iterations; 0: twenty times a run"},
     {NULL, "val-tasks", CLI_INT, 0, AT(val_tasks), 1, 1e6, "N", "validation tasks"},
     {NULL, "eval-tasks", CLI_INT, 0, AT(eval_tasks), 0, 1e6, "N", "test tasks at the end; 0: none"},

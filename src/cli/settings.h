@@ -33,7 +33,7 @@ typedef struct cli_settings {
     char device[CLI_PATH_MAX], split[CLI_PATH_MAX];
     int64_t memory_limit, task_chunk;
     double tune_budget;
-    int checkpointing;
+    int checkpointing, data_on;
     /* run */
     char preset[CLI_PATH_MAX], run[CLI_PATH_MAX];
     int64_t val_every, val_tasks, eval_tasks, checkpoint_every, log_every, keep;

@@ -69,13 +69,15 @@ static clm_status begin_run(cli_trainer *t, const cli_checkpoint *checkpoint) {
 static void print_plan(const cli_trainer *t) {
     static const char *const names[] = {"auto", "store", "recompute"};
     clm_meta_plan plan = clm_meta_get_plan(t->meta);
+    size_t images = t->resident.wanted ? clm_dataset_bytes(&t->resident.images) : 0;
     size_t evaluation = t->evaluation_bytes, twin = t->first_order ? clm_meta_get_plan(t->first_order).bytes : 0;
     cli_split_print(&t->split, t->meta, stdout);
     printf("plan\n  checkpointing %s, %d tasks per launch; a meta-gradient is %zu launches of %zu kernels, %.3g GFLOP\n",
            names[plan.checkpointing], plan.task_chunk, plan.launches, plan.kernels, plan.flops * 1e-9);
     printf("  predicted peak device memory %s: meta-gradient %s, evaluation %s, second-order probe %s\n",
-           cli_bytes((double)(plan.bytes + evaluation + twin)).s, cli_bytes((double)plan.bytes).s,
+           cli_bytes((double)(plan.bytes + evaluation + twin + images)).s, cli_bytes((double)plan.bytes).s,
            cli_bytes((double)evaluation).s, cli_bytes((double)twin).s);
+    if (images) printf("  images on the device: %zu in %s\n", t->resident.images.count, cli_bytes((double)images).s);
     printf("run directory\n  %s\n", t->settings.run);
     fflush(stdout);
 }
@@ -83,6 +85,7 @@ static void print_plan(const cli_trainer *t) {
 static clm_status prepare(cli_trainer *t, double began) {
     CLI_TRY(clm_meta_prepare(t->meta));
     if (t->first_order) CLI_TRY(clm_meta_prepare(t->first_order));
+    CLI_TRY(cli_trainer_load_images(t));
     printf("ready in %.1f s: %zu kernels built from source, %s of device memory allocated\n\n", cli_clock() - began,
            cli_split_kernels_built(&t->split), cli_bytes((double)cli_split_allocated(&t->split)).s);
     fflush(stdout);

@@ -67,23 +67,48 @@ static const char *limit_name(const cli_trainer *t) {
     return t->settings.memory_limit ? "--memory-limit" : "CLMAML_MEMORY_LIMIT";
 }
 
-static clm_status limit_too_small(const cli_trainer *t, size_t taken) {
+/* Examples whose numbers are on a device at a time. */
+static size_t examples(const cli_trainer *t) {
+    const cli_settings *s = &t->settings;
+    return (size_t)s->meta_batch * (size_t)(s->ways * (s->shots + s->query));
+}
+
+/* The memory of a device that a run uses; what the library takes without a limit. */
+static size_t memory_of(const cli_trainer *t, const clm_device *device) {
+    const uint64_t all = clm_device_get_info(device)->global_memory;
+    return t->memory_limit ? (size_t)t->memory_limit : (size_t)(all - all / 10);
+}
+
+static clm_status limit_too_small(const cli_trainer *t, size_t taken, size_t images) {
+    if (images)
+        return cli_fail(
+            CLM_E_LIMIT,
+            "%s of memory are too little for --data-on device: the images take %s, evaluation %s; keep the images on the "
+            "host (--data-on host)",
+            cli_bytes((double)memory_of(t, t->device)).s, cli_bytes((double)images).s, cli_bytes((double)(taken - images)).s);
     return cli_fail(CLM_E_LIMIT, "%s of %s is too small: evaluating one task at a time takes %s alone; raise it", limit_name(t),
                     cli_bytes((double)t->memory_limit).s, cli_bytes((double)taken).s);
 }
 
 /* The library knows the rest of the limit alone, the user the whole. */
-static clm_status rest_too_small(const cli_trainer *t, size_t taken) {
+static clm_status rest_too_small(const cli_trainer *t, size_t taken, size_t images) {
+    if (images)
+        return cli_fail_in(CLM_E_LIMIT, "%s of memory less %s for evaluation and %s for images, which --data-on host would save",
+                           cli_bytes((double)memory_of(t, t->device)).s, cli_bytes((double)(taken - images)).s,
+                           cli_bytes((double)images).s);
     return cli_fail_in(CLM_E_LIMIT, "%s of %s less %s for evaluation", limit_name(t), cli_bytes((double)t->memory_limit).s,
                        cli_bytes((double)taken).s);
 }
 
-/* Plans a meta-learner in what the limit leaves on each device beside what is allocated and what `beside` (may be NULL) will take. */
+/* Plans a meta-learner in what the limit leaves on each device beside what is allocated, demanded images, and what `beside` (may be NULL)
+ * will take. */
 static clm_status create(cli_trainer *t, clm_meta **out, const clm_meta_options *options, const clm_meta *beside) {
-    size_t limit = (size_t)t->memory_limit, part = 0;
+    const size_t reserve = cli_resident_reserve(&t->resident, examples(t));
+    size_t part = 0;
     for (size_t i = 0; i < t->split.count; i++) {
         clm_meta_share *share = &t->split.shares[i];
-        size_t used = clm_device_allocated(share->device);
+        size_t used = clm_device_allocated(share->device) + reserve;
+        size_t limit = t->memory_limit || reserve ? memory_of(t, share->device) : 0;
         if (beside && share->tasks > 0) used += clm_meta_get_part(beside, part++).plan.bytes;
         if (limit && used >= limit) return CLM_E_LIMIT;
         share->memory_limit = limit ? limit - used : 0;
@@ -94,10 +119,11 @@ static clm_status create(cli_trainer *t, clm_meta **out, const clm_meta_options 
 /* The meta-learner gets what the limit leaves it; its own error says how much it would need. */
 static clm_status open_meta(cli_trainer *t) {
     clm_meta_options options;
-    size_t limit = (size_t)t->memory_limit, taken = clm_device_allocated(t->device);
+    const size_t reserve = cli_resident_reserve(&t->resident, examples(t));
+    size_t limit = (size_t)t->memory_limit, taken = clm_device_allocated(t->device) + reserve;
     CLI_TRY(cli_setup_adapt(&t->adapt, &t->settings, t->model));
     CLI_TRY(cli_setup_meta_options(&options, &t->settings, t->source, &t->adapt, t->weights));
-    if (limit && taken >= limit) return limit_too_small(t, taken);
+    if ((limit || reserve) && taken >= memory_of(t, t->device)) return limit_too_small(t, taken, reserve);
     options.memory_limit = limit ? limit - taken : 0; /* of the trial */
     CLI_TRY(cli_split_tasks(&t->split, &t->settings, t->split_stored, t->model, &options));
     if (!t->settings.first_order) {
@@ -115,7 +141,34 @@ static clm_status open_meta(cli_trainer *t) {
         status = create(t, &t->meta, &options, NULL);
         if (status == CLM_OK) cli_note("the memory limit leaves no room to measure the second-order share; it is not logged");
     }
-    return status == CLM_E_LIMIT && limit ? rest_too_small(t, taken) : status;
+    return status == CLM_E_LIMIT && (limit || reserve) ? rest_too_small(t, taken, reserve) : status;
+}
+
+/* ---- images on the devices ---- */
+
+/* The devices in use, that which evaluates first, with what the plans leave of their memory. Returns how many. */
+static size_t find_rooms(const cli_trainer *t, cli_room *rooms) {
+    size_t n = 0, part = 0;
+    for (size_t i = 0; i < t->split.count; i++) {
+        clm_device *device = t->split.devices[i];
+        const bool computes = t->split.shares[i].tasks > 0;
+        size_t used = clm_device_allocated(device), limit = memory_of(t, device);
+        if (computes) used += clm_meta_get_part(t->meta, part).plan.bytes;
+        if (computes && t->first_order) used += clm_meta_get_part(t->first_order, part).plan.bytes;
+        part += computes;
+        if (computes || i == 0) rooms[n++] = (cli_room){device, (size_t)t->memory_limit, used < limit ? limit - used : 0};
+    }
+    return n;
+}
+
+clm_status cli_trainer_load_images(cli_trainer *t) {
+    cli_room rooms[CLI_MAX_DEVICES];
+    cli_resident *r = &t->resident;
+    CLI_TRY(cli_resident_load(r, rooms, find_rooms(t, rooms)));
+    if (!r->count) return CLM_OK;
+    CLI_TRY(clm_meta_use_data(t->meta, r->datasets, r->count));
+    if (t->first_order) CLI_TRY(clm_meta_use_data(t->first_order, r->datasets, r->count));
+    return cli_evaluator_use_data(t->evaluator, r->datasets[0]);
 }
 
 static clm_status allocate(cli_trainer *t) {
@@ -143,6 +196,7 @@ static clm_status initialise(cli_trainer *t) {
 clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     t->best_score = NAN;
     CLI_TRY(cli_setup_source(&t->source, &t->settings));
+    CLI_TRY(cli_resident_open(&t->resident, t->source, t->settings.data_on));
     CLI_TRY(check_data(t));
     return cli_setup_model(&t->model, &t->settings, t->source, json);
 }
@@ -169,6 +223,8 @@ clm_status cli_trainer_plan(cli_trainer *t) {
     CLI_TRY(open_evaluator(t));
     t->evaluation_bytes = clm_device_allocated(t->device);
     CLI_TRY(open_meta(t));
+    cli_room rooms[CLI_MAX_DEVICES];
+    cli_resident_decide(&t->resident, rooms, find_rooms(t, rooms), examples(t));
     CLI_TRY(allocate(t));
     return initialise(t);
 }
@@ -178,6 +234,7 @@ void cli_trainer_close(cli_trainer *t) {
     clm_meta_free(t->meta);
     clm_meta_free(t->first_order);
     cli_evaluator_free(t->evaluator);
+    cli_resident_close(&t->resident);
     cli_split_close(&t->split);
     clm_model_free(t->model);
     clm_prefetch_free(t->batches);

@@ -4,6 +4,7 @@
 
 #include "evaluate.h"
 #include "progress.h"
+#include "resident.h"
 #include "run.h"
 #include "split.h"
 
@@ -23,6 +24,8 @@ typedef struct cli_trainer {
     int64_t memory_limit;    /* bytes of device memory for everything; 0: none is set */
     size_t evaluation_bytes; /* device memory of the evaluator */
 
+    cli_resident resident;
+
     clm_prefetch *batches;    /* made ahead; from the first that is asked for */
     double *gradient, *other; /* as long as the longest parameter */
 
@@ -38,6 +41,8 @@ typedef struct cli_trainer {
 clm_status cli_trainer_open(cli_trainer *trainer, const char *json);
 /* Opens the devices, shares the tasks out, plans everything, sets the initial parameters. */
 clm_status cli_trainer_plan(cli_trainer *trainer);
+/* Copies the images to the devices, where they are to be; after everything else is prepared. */
+clm_status cli_trainer_load_images(cli_trainer *trainer);
 void cli_trainer_close(cli_trainer *trainer);
 
 /* Trains from the meta-learner's iteration to settings.iterations, or until the user asks to stop. *stopped says which. */

@@ -100,7 +100,7 @@ static clm_status verify_file(const char *path, clm_device *device, comparison *
     cli_reference r = {0};
     memset(c, 0, sizeof *c);
     CLI_GOTO(cli_reference_open(&r, path));
-    clm_batch batch = {r.support_x, r.support_y, r.query_x, r.query_y};
+    clm_batch batch = {.support_x = r.support_x, .support_y = r.support_y, .query_x = r.query_x, .query_y = r.query_y};
     for (int first_order = 0; first_order < 2; first_order++) {
         clm_meta *meta = NULL;
         CLI_GOTO(cli_reference_meta(&r, device, first_order, &meta));

@@ -28,10 +28,33 @@ static void smallest(const clm_source *source, clm_split split, uint64_t *class_
     *class_index = (uint64_t)s->smallest * (uint64_t)s->turns;
 }
 
+/* Index of a picture and the quarter turns that its class stands for. */
+static size_t picture_of(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, int *turns) {
+    *turns = (int)(class_index % (uint64_t)set_of(source)->splits[split].turns);
+    return class_of(source, split, class_index)->first + (size_t)example;
+}
+
 static void image(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out) {
     const clm_image_set *set = set_of(source);
-    size_t index = class_of(source, split, class_index)->first + (size_t)example, area = (size_t)set->size * (size_t)set->size;
-    clm_image_turn(set->pixels + index * area, set->size, (int)(class_index % (uint64_t)set->splits[split].turns), out);
+    int turns;
+    size_t index = picture_of(source, split, class_index, example, &turns), area = (size_t)set->size * (size_t)set->size;
+    clm_image_turn(set->pixels + index * area, set->size, turns, out);
+}
+
+static int32_t number(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example) {
+    int turns;
+    size_t index = picture_of(source, split, class_index, example, &turns);
+    return (int32_t)(4 * index) + turns;
+}
+
+static void images(const clm_source *source, clm_images *out) {
+    const clm_image_set *set = set_of(source);
+    *out = (clm_images){.count = set->images,
+                        .channels = 1,
+                        .height = set->size,
+                        .width = set->size,
+                        .bytes = set->pixels,
+                        .values = set->values};
 }
 
 static char *class_name(const clm_source *source, clm_split split, uint64_t class_index) {
@@ -57,6 +80,8 @@ static const clm_source_ops image_set_ops = {.classes = classes,
                                              .examples = examples,
                                              .smallest = smallest,
                                              .image = image,
+                                             .images = images,
+                                             .number = number,
                                              .class_name = class_name,
                                              .split_origin = split_origin,
                                              .destroy = destroy};
@@ -69,6 +94,10 @@ clm_status clm_image_set_create(clm_image_set **out, const char *name, int size)
     set->base = (clm_source){.ops = &image_set_ops, .name = name, .shape = clm_shape_of(3, 1, size, size)};
     set->size = size;
     for (int i = 0; i < CLM_SPLITS; i++) set->splits[i].turns = 1;
+    for (int i = 0; i < 256; i++) {
+        const uint8_t byte = (uint8_t)i;
+        clm_image_turn(&byte, 1, 0, &set->values[i]); /* what it makes of a byte */
+    }
     *out = set;
     return CLM_OK;
 }

@@ -27,6 +27,7 @@ typedef struct clm_image_set {
     int size;
     uint8_t *pixels; /* [images][size][size], 255 is ink */
     size_t images, pixels_capacity;
+    float values[256]; /* what clm_image_turn makes of a byte */
     clm_image_class *classes;
     size_t count, classes_capacity;
     clm_image_split splits[CLM_SPLITS];

@@ -12,13 +12,17 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "clmaml/data.h"
+#include "data/source.h"
+
+enum { NUMBER = 4 }; /* bytes of what a slot holds */
+_Static_assert(sizeof(float) == NUMBER && sizeof(int32_t) == NUMBER, "floats and numbers of images have one size");
 
 typedef enum slot_state { EMPTY, MAKING, READY } slot_state;
 
 typedef struct slot {
     slot_state state;
-    uint64_t index; /* of its batch, unless EMPTY */
-    float *data[4];
+    uint64_t index;    /* of its batch, unless EMPTY */
+    void *data[4];     /* floats; with the option `numbers`, numbers of images in 0 and 2 */
     clm_status status; /* how making it ended, when READY */
     char message[1024];
 } slot;
@@ -48,9 +52,15 @@ static bool within_reach(const clm_prefetch *p, uint64_t index) {
 
 static clm_status draw_task(clm_prefetch *p, const slot *s, size_t t) {
     const clm_prefetch_options *o = &p->options;
-    return clm_source_sample(p->source, o->split, o->seed, s->index * (uint64_t)o->tasks + t, o->ways, o->shots, o->query,
-                             s->data[0] + t * p->count[0], s->data[1] + t * p->count[1], s->data[2] + t * p->count[2],
-                             s->data[3] + t * p->count[3]);
+    const uint64_t index = s->index * (uint64_t)o->tasks + t;
+    float *x[2] = {s->data[0], s->data[2]};
+    float *y[2] = {(float *)s->data[1] + t * p->count[1], (float *)s->data[3] + t * p->count[3]};
+    int32_t *at[2] = {s->data[0], s->data[2]};
+    if (o->numbers)
+        return clm_source_sample_at(p->source, o->split, o->seed, index, o->ways, o->shots, o->query, at[0] + t * p->count[0],
+                                    y[0], at[1] + t * p->count[2], y[1]);
+    return clm_source_sample(p->source, o->split, o->seed, index, o->ways, o->shots, o->query, x[0] + t * p->count[0], y[0],
+                             x[1] + t * p->count[2], y[1]);
 }
 
 /* Is the batch that is being made still of use? */
@@ -101,7 +111,7 @@ static void work(void *argument) {
 static clm_status allocate(clm_prefetch *p) {
     const clm_prefetch_options *o = &p->options;
     clm_shape shape = clm_source_example_shape(p->source);
-    size_t example = clm_shape_size(&shape), support = (size_t)o->ways * (size_t)o->shots,
+    size_t example = o->numbers ? 1 : clm_shape_size(&shape), support = (size_t)o->ways * (size_t)o->shots,
            query = (size_t)o->ways * (size_t)o->query;
     const size_t count[4] = {support * example, support, query * example, query};
     p->slots = clm_calloc(p->n_slots, sizeof *p->slots);
@@ -109,7 +119,7 @@ static clm_status allocate(clm_prefetch *p) {
     for (int i = 0; i < 4; i++) {
         p->count[i] = count[i];
         for (size_t s = 0; s < p->n_slots; s++)
-            if (!(p->slots[s].data[i] = clm_calloc(count[i] * (size_t)o->tasks, sizeof(float)))) return CLM_E_MEMORY;
+            if (!(p->slots[s].data[i] = clm_calloc(count[i] * (size_t)o->tasks, NUMBER))) return CLM_E_MEMORY;
     }
     return CLM_OK;
 }
@@ -123,6 +133,7 @@ clm_status clm_prefetch_create(clm_prefetch **out, const clm_source *source, con
     if (o->tasks < 1 || o->ahead < 1 || o->ahead > 1024)
         return clm_fail(CLM_E_ARG, "prefetch: batches of %d tasks, %d ahead: at least 1 task, 1 to 1024 batches", o->tasks,
                         o->ahead);
+    if (o->numbers) CLM_TRY(clm_source_check_numbers(source));
     CLM_TRY(clm_source_check(source, o->split, o->ways, o->shots, o->query));
     clm_prefetch *p = clm_calloc(1, sizeof *p);
     if (!p) return CLM_E_MEMORY;
@@ -171,9 +182,28 @@ static void obtain(clm_prefetch *p, uint64_t index) {
     s->state = READY;
 }
 
-clm_status clm_prefetch_get(clm_prefetch *p, uint64_t index, const float *batch[4]) {
+static clm_status get(clm_prefetch *p, uint64_t index, bool numbers, const slot **out) {
+    if (p->options.numbers != numbers)
+        return clm_fail(CLM_E_STATE, "prefetch: this one draws %s: %s", p->options.numbers ? "numbers of images" : "images",
+                        p->options.numbers ? "clm_prefetch_get_at gives them" : "clm_prefetch_get gives them");
     obtain(p, index);
-    const slot *s = slot_of(p, index);
+    *out = slot_of(p, index);
+    return (*out)->status == CLM_OK ? CLM_OK : clm_fail((*out)->status, "%s", (*out)->message);
+}
+
+clm_status clm_prefetch_get(clm_prefetch *p, uint64_t index, const float *batch[4]) {
+    const slot *s;
+    CLM_TRY(get(p, index, false, &s));
     for (int i = 0; i < 4; i++) batch[i] = s->data[i];
-    return s->status == CLM_OK ? CLM_OK : clm_fail(s->status, "%s", s->message);
+    return CLM_OK;
+}
+
+clm_status clm_prefetch_get_at(clm_prefetch *p, uint64_t index, const int32_t *at[2], const float *labels[2]) {
+    const slot *s;
+    CLM_TRY(get(p, index, true, &s));
+    for (int i = 0; i < 2; i++) {
+        at[i] = s->data[2 * i];
+        labels[i] = s->data[2 * i + 1];
+    }
+    return CLM_OK;
 }

@@ -114,6 +114,12 @@ static void draw_distinct(clm_random *r, size_t n, size_t count, uint64_t *out) 
     }
 }
 
+/* Where a set goes; any may be NULL. */
+typedef struct drawn {
+    float *x, *y;
+    int32_t *at;
+} drawn;
+
 typedef struct episode {
     const clm_source *source;
     clm_split split;
@@ -124,22 +130,23 @@ typedef struct episode {
 } episode;
 
 /* Examples first .. first+count-1 of every class, all shuffled together. */
-static void draw_set(const episode *e, clm_random order, int first, int count, float *x, float *y) {
+static void draw_set(const episode *e, clm_random order, int first, int count, const drawn *to) {
+    const clm_source_ops *ops = e->source->ops;
     uint32_t n = (uint32_t)e->ways * (uint32_t)count;
     for (uint32_t i = 0; i < n; i++) e->order[i] = i;
     clm_random_shuffle(&order, e->order, n);
     size_t size = clm_shape_size(&e->source->shape);
     for (uint32_t i = 0; i < n; i++) {
         size_t label = e->order[i] / (uint32_t)count, j = (size_t)first + e->order[i] % (uint32_t)count;
-        if (y) y[i] = (float)label;
-        if (x)
-            e->source->ops->image(e->source, e->split, e->classes[label], e->examples[label * (size_t)e->per_class + j],
-                                  x + i * size);
+        const uint64_t class_index = e->classes[label], example = e->examples[label * (size_t)e->per_class + j];
+        if (to->y) to->y[i] = (float)label;
+        if (to->x) ops->image(e->source, e->split, class_index, example, to->x + i * size);
+        if (to->at) to->at[i] = ops->number(e->source, e->split, class_index, example);
     }
 }
 
 static clm_status sample_classes(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
-                                 int query, float *support_x, float *support_y, float *query_x, float *query_y) {
+                                 int query, const drawn *support, const drawn *asked) {
     clm_status status = CLM_OK;
     int per_class = shots + query;
     uint64_t *classes = clm_calloc((size_t)ways, sizeof *classes);
@@ -154,8 +161,8 @@ static clm_status sample_classes(const clm_source *source, clm_split split, uint
                       examples + (size_t)k * (size_t)per_class);
     }
     episode e = {source, split, ways, per_class, classes, examples, order};
-    draw_set(&e, stream(split, seed, index, DRAW_SUPPORT_ORDER, 0), 0, shots, support_x, support_y);
-    draw_set(&e, stream(split, seed, index, DRAW_QUERY_ORDER, 0), shots, query, query_x, query_y);
+    draw_set(&e, stream(split, seed, index, DRAW_SUPPORT_ORDER, 0), 0, shots, support);
+    draw_set(&e, stream(split, seed, index, DRAW_QUERY_ORDER, 0), shots, query, asked);
 out:
     free(classes);
     free(examples);
@@ -176,9 +183,34 @@ clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t
                              int query, float *support_x, float *support_y, float *query_x, float *query_y) {
     CLM_TRY(clm_source_check(source, split, ways, shots, query));
     if (!source->ops->regress)
-        return sample_classes(source, split, seed, index, ways, shots, query, support_x, support_y, query_x, query_y);
+        return sample_classes(source, split, seed, index, ways, shots, query, &(drawn){support_x, support_y, NULL},
+                              &(drawn){query_x, query_y, NULL});
     sample_function(source, split, seed, index, shots, query, support_x, support_y, query_x, query_y);
     return CLM_OK;
+}
+
+/* ---- images as one array ---- */
+
+bool clm_source_images(const clm_source *source, clm_images *out) {
+    *out = (clm_images){0};
+    if (!source->ops->images) return false;
+    source->ops->images(source, out);
+    return true;
+}
+
+clm_status clm_source_check_numbers(const clm_source *source) {
+    if (source->ops->number) return CLM_OK;
+    return clm_fail(CLM_E_ARG,
+                    "%s makes its examples when they are asked for: they have no numbers; draw the examples themselves",
+                    source->name);
+}
+
+clm_status clm_source_sample_at(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
+                                int query, int32_t *support_at, float *support_y, int32_t *query_at, float *query_y) {
+    CLM_TRY(clm_source_check_numbers(source));
+    CLM_TRY(clm_source_check(source, split, ways, shots, query));
+    return sample_classes(source, split, seed, index, ways, shots, query, &(drawn){NULL, support_y, support_at},
+                          &(drawn){NULL, query_y, query_at});
 }
 
 clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out) {

@@ -18,6 +18,9 @@ typedef struct clm_source_ops {
     /* The class with fewest examples of a split that has classes, in `class_index`; NULL where the source is endless. */
     void (*smallest)(const clm_source *source, clm_split split, uint64_t *class_index);
     void (*image)(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out);
+    /* The images of all splits as one array, and the number of an image in it; NULL where there is none. */
+    void (*images)(const clm_source *source, clm_images *out);
+    int32_t (*number)(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example);
     /* The class's name in words, for messages; NULL where classes have none. Free with free(). */
     char *(*class_name)(const clm_source *source, clm_split split, uint64_t class_index);
     /* Where the split comes from and how to have more of it, for messages; may be NULL. */
@@ -38,6 +41,9 @@ struct clm_source {
 };
 
 const char *clm_split_name(clm_split split);
+
+/* Do the source's examples have numbers? */
+clm_status clm_source_check_numbers(const clm_source *source);
 
 /* Of pictures: 4 to CLM_IMAGE_LARGEST, or an error. */
 clm_status clm_source_check_size(int size);

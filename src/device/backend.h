@@ -85,6 +85,8 @@ typedef struct clm_backend {
     /* Blocking transfers; exactly one of f32, f64 is not NULL. */
     clm_status (*write)(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64);
     clm_status (*read)(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64);
+    /* Blocking. Bytes as they are, for kernels that read the memory as another type; offset and count in bytes. */
+    clm_status (*write_bytes)(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes);
     clm_status (*copy)(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset,
                        size_t count);                                                           /* queued */
     clm_status (*fill)(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value); /* queued */

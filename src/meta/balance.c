@@ -43,7 +43,7 @@ static clm_status time_parts(clm_meta *m, double *speed) {
     double began = 0;
     CLM_GOTO(clm_meta_prepare(m));
     CLM_GOTO(make_batch(m, data));
-    clm_batch batch = {data[0], data[1], data[2], data[3]};
+    clm_batch batch = {.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]};
     for (int run = 0; run <= MOST_RUNS && (run < 2 || clm_clock() - began < enough_seconds); run++) {
         if (run == 1) began = clm_clock();
         CLM_GOTO(clm_split_gradient(m, &batch));

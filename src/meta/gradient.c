@@ -366,6 +366,7 @@ out:
 /* ---- planning and running ---- */
 
 void clm_gradient_free(clm_meta *m) {
+    clm_feed_free(m);
     for (size_t i = 0; i < m->n_programs; i++) clm_program_free(m->programs[i]);
     for (size_t i = 0; i < m->n_tensors; i++) clm_tensor_free(m->tensors[i]);
     for (size_t i = 0; i < m->n_readouts; i++) free(m->readouts[i].host);
@@ -412,7 +413,7 @@ clm_status clm_gradient_plan(clm_meta *m, clm_checkpointing checkpointing, int c
 }
 
 size_t clm_gradient_bytes(const clm_meta *m) {
-    size_t bytes = clm_workspace_bytes(m->workspace);
+    size_t bytes = clm_workspace_bytes(m->workspace) + clm_feed_bytes(m);
     for (size_t i = 0; i < m->n_tensors; i++) bytes += clm_tensor_bytes(m->tensors[i]);
     for (size_t i = 0; i < m->n_programs; i++) bytes += clm_program_get_stats(m->programs[i]).tensor_bytes;
     return bytes;
@@ -421,23 +422,7 @@ size_t clm_gradient_bytes(const clm_meta *m) {
 clm_status clm_gradient_prepare(clm_meta *m) {
     for (size_t i = 0; i < m->n_tensors; i++) CLM_TRY(clm_tensor_commit(m->tensors[i]));
     for (size_t i = 0; i < m->n_programs; i++) CLM_TRY(clm_program_prepare(m->programs[i]));
-    if (m->staging || !clm_inner_input_differs(m->inner.model)) return CLM_OK;
-    size_t most =
-        clm_tensor_size(m->batch[0]) > clm_tensor_size(m->batch[2]) ? clm_tensor_size(m->batch[0]) : clm_tensor_size(m->batch[2]);
-    m->staging = clm_calloc(most, sizeof *m->staging);
-    return m->staging ? CLM_OK : CLM_E_MEMORY;
-}
-
-static clm_status write_chunk(clm_meta *m, const clm_batch *batch, int chunk_index) {
-    const float *data[4] = {batch->support_x, batch->support_y, batch->query_x, batch->query_y};
-    for (int i = 0; i < 4; i++) {
-        size_t n = clm_tensor_size(m->batch[i]);
-        const float *from = data[i] + n * (size_t)chunk_index;
-        size_t examples = (size_t)(i < 2 ? m->inner.support : m->inner.query) * (size_t)m->plan.task_chunk;
-        if (i % 2 == 0) from = clm_inner_input(m->inner.model, from, examples, m->staging);
-        CLM_TRY(clm_tensor_write(m->batch[i], from, n));
-    }
-    return CLM_OK;
+    return clm_feed_prepare(m);
 }
 
 static clm_status read_chunk(clm_meta *m, int chunk_index) {
@@ -451,12 +436,11 @@ static clm_status read_chunk(clm_meta *m, int chunk_index) {
 }
 
 clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch) {
-    CLM_TRY(clm_labels_check(&m->inner, m->options.tasks, "support", batch->support_y, m->inner.support));
-    CLM_TRY(clm_labels_check(&m->inner, m->options.tasks, "query", batch->query_y, m->inner.query));
+    CLM_TRY(clm_feed_check(m, m->options.tasks, batch));
     m->computed = false;
     CLM_TRY(clm_tensor_fill(m->grad, 0));
     for (int c = 0; c < m->options.tasks / m->plan.task_chunk; c++) {
-        CLM_TRY(write_chunk(m, batch, c));
+        CLM_TRY(clm_feed_chunk(m, batch, c));
         for (size_t i = 0; i < m->n_programs; i++) CLM_TRY(clm_program_run(m->programs[i]));
         CLM_TRY(read_chunk(m, c));
     }

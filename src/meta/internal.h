@@ -11,6 +11,7 @@
 #define CLM_META_INTERNAL_H
 
 #include "meta/inner.h"
+#include "program/dataset.h"
 #include "program/internal.h"
 
 typedef struct clm_bind {
@@ -65,7 +66,9 @@ struct clm_meta {
     size_t n_programs, programs_capacity;
     clm_tensor **tensors; /* reserved with the plan */
     size_t n_tensors, tensors_capacity;
-    clm_tensor *batch[4]; /* support x, y, query x, y of one chunk */
+    clm_tensor *batch[4];    /* support x, y, query x, y of one chunk */
+    const clm_dataset *data; /* on this device; NULL: batches hold images */
+    clm_pick *pick[2];       /* support, query; where there are data */
     clm_readout *readouts;
     size_t n_readouts, readouts_capacity;
     float *staging; /* for inputs that change layout */
@@ -86,6 +89,16 @@ clm_status clm_meta_plan_share(clm_meta *m);
  * stay as they are. */
 clm_status clm_fit_prepare(clm_meta *m);
 clm_status clm_fit_run(clm_meta *m, const clm_batch *batch);
+
+/* Batches on their way to the device (feed.c). Device memory for it beside the tensors; what is needed is made and freed with the plan;
+ * a batch of all tasks is checked; the tasks of a chunk are handed over. */
+size_t clm_feed_bytes(const clm_meta *m);
+clm_status clm_feed_prepare(clm_meta *m);
+void clm_feed_free(clm_meta *m);
+clm_status clm_feed_check(const clm_meta *m, int tasks, const clm_batch *batch);
+clm_status clm_feed_chunk(clm_meta *m, const clm_batch *batch, int chunk_index);
+/* The tasks of a share within a batch of all. */
+clm_batch clm_feed_part(const clm_meta *m, const clm_batch *batch);
 
 /* Several devices. The gradient of the whole meta-batch, in the head's flat gradient; for one share, just that. */
 clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch);

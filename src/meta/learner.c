@@ -26,6 +26,8 @@ struct clm_learner {
     int taken; /* steps since begin */
     bool begun;
     float *staging;
+    const clm_dataset *data;
+    clm_pick *pick[2]; /* support, query; where there are data */
 };
 
 typedef struct learner_graph {
@@ -235,6 +237,7 @@ out:
 
 void clm_learner_free(clm_learner *l) {
     if (!l) return;
+    for (int k = 0; k < 2; k++) clm_pick_free(l->pick[k]);
     clm_program_free(l->start);
     for (int k = 0; k < 2; k++) {
         clm_program_free(l->step[k]);
@@ -284,16 +287,51 @@ clm_status clm_learner_set_rate(clm_learner *l, size_t i, const double *data) {
     return clm_param_write(l->inner.model, i, l->rate[i], data);
 }
 
+static clm_status use(clm_learner *l, const clm_dataset *data) {
+    const bool differs = clm_inner_input_differs(l->inner.model);
+    for (int k = 0; k < 2; k++) clm_pick_free(l->pick[k]);
+    l->pick[0] = l->pick[1] = NULL;
+    l->data = data;
+    if (!data) return CLM_OK;
+    CLM_TRY(clm_pick_create(&l->pick[0], data, l->support_x, l->support_y, differs));
+    return clm_pick_create(&l->pick[1], data, l->query_x, NULL, differs);
+}
+
+clm_status clm_learner_use_data(clm_learner *l, clm_dataset *data) {
+    const clm_shape in = clm_model_in_shape(l->inner.model);
+    if (data && clm_dataset_device(data) != l->device) return clm_fail(CLM_E_ARG, "learner: the data set is on another device");
+    if (data) CLM_TRY(clm_dataset_check_shape(data, &in));
+    clm_status status = use(l, data);
+    if (status != CLM_OK) (void)use(l, NULL);
+    return status;
+}
+
+static clm_status check_numbers(const clm_learner *l, const char *what, const int32_t *at, int examples) {
+    if (l->data) return clm_dataset_check_numbers(l->data, l->options.tasks, what, at, examples);
+    return clm_fail(CLM_E_STATE, "learner: numbers of images, but no data set; clm_learner_use_data comes first");
+}
+
+static clm_status start(clm_learner *l) {
+    CLM_TRY(clm_program_run(l->start));
+    l->at = l->taken = 0;
+    l->begun = true;
+    return CLM_OK;
+}
+
 clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float *support_y) {
     size_t examples = (size_t)l->options.tasks * (size_t)l->options.support;
     CLM_TRY(clm_labels_check(&l->inner, l->options.tasks, "support", support_y, l->options.support));
     const float *x = clm_inner_input(l->inner.model, support_x, examples, l->staging);
     CLM_TRY(clm_tensor_write(l->support_x, x, clm_tensor_size(l->support_x)));
     CLM_TRY(clm_tensor_write(l->support_y, support_y, clm_tensor_size(l->support_y)));
-    CLM_TRY(clm_program_run(l->start));
-    l->at = l->taken = 0;
-    l->begun = true;
-    return CLM_OK;
+    return start(l);
+}
+
+clm_status clm_learner_begin_at(clm_learner *l, const int32_t *support_at, const float *support_y) {
+    CLM_TRY(clm_labels_check(&l->inner, l->options.tasks, "support", support_y, l->options.support));
+    CLM_TRY(check_numbers(l, "support", support_at, l->options.support));
+    CLM_TRY(clm_pick_run(l->pick[0], support_at, support_y));
+    return start(l);
 }
 
 static clm_status check_begun(const clm_learner *l) {
@@ -314,13 +352,24 @@ clm_status clm_learner_step(clm_learner *l, double *support_loss) {
     return CLM_OK;
 }
 
+static clm_status predict(clm_learner *l, double *out) {
+    CLM_TRY(clm_program_run(l->predict[l->at]));
+    return clm_tensor_read_f64(l->out[l->at], out, clm_tensor_size(l->out[l->at]));
+}
+
 clm_status clm_learner_predict(clm_learner *l, const float *query_x, double *out) {
     CLM_TRY(check_begun(l));
     size_t examples = (size_t)l->options.tasks * (size_t)l->options.query;
     const float *x = clm_inner_input(l->inner.model, query_x, examples, l->staging);
     CLM_TRY(clm_tensor_write(l->query_x, x, clm_tensor_size(l->query_x)));
-    CLM_TRY(clm_program_run(l->predict[l->at]));
-    return clm_tensor_read_f64(l->out[l->at], out, clm_tensor_size(l->out[l->at]));
+    return predict(l, out);
+}
+
+clm_status clm_learner_predict_at(clm_learner *l, const int32_t *query_at, double *out) {
+    CLM_TRY(check_begun(l));
+    CLM_TRY(check_numbers(l, "query", query_at, l->options.query));
+    CLM_TRY(clm_pick_run(l->pick[1], query_at, NULL));
+    return predict(l, out);
 }
 
 clm_status clm_learner_get_adapted(clm_learner *l, size_t i, double *out) {

@@ -162,13 +162,6 @@ static void work(void *argument) {
     if (j->status != CLM_OK) snprintf(j->message, sizeof j->message, "%s", clm_last_error());
 }
 
-/* The tasks of a share within a batch of all. */
-static clm_batch part_of(const clm_meta *m, const clm_batch *batch) {
-    size_t at[4];
-    for (int i = 0; i < 4; i++) at[i] = clm_tensor_size(m->batch[i]) / (size_t)clm_tensor_tasks(m->batch[i]) * (size_t)m->first;
-    return (clm_batch){batch->support_x + at[0], batch->support_y + at[1], batch->query_x + at[2], batch->query_y + at[3]};
-}
-
 static void run_all(job *jobs, size_t n) {
     for (size_t s = 1; s < n; s++)
         if (clm_thread_start(&jobs[s].thread, work, &jobs[s]) != CLM_OK) jobs[s].thread = NULL;
@@ -187,11 +180,10 @@ static clm_status add_up(clm_meta *head) {
 }
 
 static clm_status gradient_of_all(clm_meta *head, const clm_batch *batch, job *jobs) {
-    CLM_TRY(clm_labels_check(&head->inner, head->tasks, "support", batch->support_y, head->inner.support));
-    CLM_TRY(clm_labels_check(&head->inner, head->tasks, "query", batch->query_y, head->inner.query));
+    CLM_TRY(clm_feed_check(head, head->tasks, batch));
     if (head->moved) CLM_TRY(clm_tensor_read_f64(head->params, head->values, head->elements));
     for (size_t s = 0; s < head->n_shares; s++)
-        jobs[s] = (job){.share = head->shares[s], .head = head, .batch = part_of(head->shares[s], batch)};
+        jobs[s] = (job){.share = head->shares[s], .head = head, .batch = clm_feed_part(head->shares[s], batch)};
     run_all(jobs, head->n_shares);
     for (size_t s = 0; s < head->n_shares; s++) {
         const clm_meta *m = jobs[s].share;

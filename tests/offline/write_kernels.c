@@ -72,6 +72,11 @@ static clm_status rec_read(clm_device *d, clm_mem *mem, size_t offset, size_t co
     return CLM_OK;
 }
 
+static clm_status rec_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes) {
+    (void)d, (void)mem, (void)offset, (void)count, (void)bytes;
+    return CLM_OK;
+}
+
 static clm_status rec_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count) {
     (void)d, (void)from, (void)from_offset, (void)to, (void)to_offset, (void)count;
     return CLM_OK;
@@ -117,6 +122,7 @@ static const clm_backend backend = {.element_size = sizeof(cl_float),
                                     .free = rec_free,
                                     .write = rec_write,
                                     .read = rec_read,
+                                    .write_bytes = rec_write_bytes,
                                     .copy = rec_copy,
                                     .fill = rec_fill,
                                     .make = rec_make,
@@ -126,12 +132,34 @@ static const clm_backend backend = {.element_size = sizeof(cl_float),
 
 /* ---- what is asked of it ---- */
 
+/* For a model of images: one of bytes and one of floats. */
+static void data_sets(clm_device *d, const clm_model *model, clm_dataset *data[2]) {
+    static const uint8_t byte;
+    static const float number;
+    const clm_shape in = clm_model_in_shape(model);
+    clm_images images = {.count = 1};
+    if (in.rank != 3) return;
+    images.channels = in.dim[0];
+    images.height = in.dim[1];
+    images.width = in.dim[2];
+    images.bytes = &byte; /* nothing is copied */
+    images.values = &number;
+    NEED(clm_dataset_create(&data[0], d, &images));
+    images.bytes = NULL;
+    images.values = NULL;
+    images.floats = &number;
+    NEED(clm_dataset_create(&data[1], d, &images));
+}
+
 static void meta_programs(clm_device *d, const clm_model *model, const clm_meta_options *options) {
     clm_meta *meta = NULL;
     clm_learner *learner = NULL;
     clm_learner_options l = CLM_LEARNER_OPTIONS_INIT;
+    clm_dataset *data[2] = {NULL};
+    data_sets(d, model, data);
     NEED(clm_meta_create(&meta, d, model, options));
     NEED(clm_meta_prepare(meta));
+    for (int i = 0; i < 2 && data[i]; i++) NEED(clm_meta_use_data(meta, &data[i], 1));
     clm_meta_free(meta);
     l.tasks = options->tasks;
     l.support = options->support;
@@ -139,7 +167,9 @@ static void meta_programs(clm_device *d, const clm_model *model, const clm_meta_
     l.loss = options->loss;
     l.reduction = options->reduction;
     NEED(clm_learner_create(&learner, d, model, &l)); /* prepares */
+    for (int i = 0; i < 2 && data[i]; i++) NEED(clm_learner_use_data(learner, data[i]));
     clm_learner_free(learner);
+    for (int i = 0; i < 2; i++) clm_dataset_free(data[i]);
 }
 
 /* With memory for all steps and without, and of first order. */

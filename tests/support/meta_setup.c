@@ -114,7 +114,7 @@ clm_test_batch clm_test_batch_make(const clm_model *model, const clm_meta_option
             b.data[i][e] =
                 i % 2 && labels ? (float)clm_random_below(&r, (uint32_t)out.dim[out.rank - 1]) : (float)clm_random_normal(&r);
     }
-    b.batch = (clm_batch){b.data[0], b.data[1], b.data[2], b.data[3]};
+    b.batch = (clm_batch){.support_x = b.data[0], .support_y = b.data[1], .query_x = b.data[2], .query_y = b.data[3]};
     return b;
 }
 

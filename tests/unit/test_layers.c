@@ -41,7 +41,7 @@ static const layer layers[] = {
      false},
     {"src/program/",
      {"base/", "graph/", "ops/", "device/backend.h", "program/"},
-     {"status.h", "graph.h", "device.h", "program.h"},
+     {"status.h", "graph.h", "device.h", "program.h", "data.h", "dataset.h"},
      false,
      false},
     {"src/tune/",

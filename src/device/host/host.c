@@ -91,6 +91,15 @@ static clm_status host_read(clm_device *d, clm_mem *mem, size_t offset, size_t c
     return CLM_OK;
 }
 
+static clm_status host_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes) {
+    const size_t size = mem->elements * sizeof(double);
+    (void)d;
+    if (offset > size || count > size - offset)
+        return clm_fail(CLM_E_ARG, "host: write of %zu bytes at %zu passes the end of a buffer of %zu", count, offset, size);
+    if (count) memcpy((char *)mem->data + offset, bytes, count);
+    return CLM_OK;
+}
+
 static clm_status host_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count) {
     (void)d;
     CLM_TRY(check_range(from, "copy", from_offset, count));
@@ -152,6 +161,7 @@ static const clm_backend host_backend = {.element_size = sizeof(double),
                                          .free = host_free,
                                          .write = host_write,
                                          .read = host_read,
+                                         .write_bytes = host_write_bytes,
                                          .copy = host_copy,
                                          .fill = host_fill,
                                          .make = host_make,

@@ -175,6 +175,30 @@ clm_status clm_cl_read(clm_device *d, clm_mem *mem, size_t offset, size_t count,
     return transfer_all(d, mem, offset, count, &(transfer){.f32 = f32, .f64 = f64});
 }
 
+static cl_int write_mapped(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes) {
+    cl_int code = CL_SUCCESS;
+    void *mapped =
+        clEnqueueMapBuffer(d->queue, mem->buffer, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, offset, count, 0, NULL, NULL, &code);
+    if (code != CL_SUCCESS) return code;
+    memcpy(mapped, bytes, count);
+    return clEnqueueUnmapMemObject(d->queue, mem->buffer, mapped, 0, NULL, NULL);
+}
+
+clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes) {
+    const size_t size = mem->elements * sizeof(cl_float);
+    clm_cl_device *cl = clm_cl(d);
+    if (offset > size || count > size - offset)
+        return clm_fail(CLM_E_ARG, "write of %zu bytes at %zu on %s passes the end of a buffer of %zu", count, offset,
+                        d->info.name, size);
+    if (count == 0) return CLM_OK;
+    double start = clm_clock();
+    cl_int code = d->info.unified_memory
+                      ? write_mapped(cl, mem, offset, count, bytes)
+                      : clEnqueueWriteBuffer(cl->queue, mem->buffer, CL_TRUE, offset, count, bytes, 0, NULL, NULL);
+    clm_cl_idle(cl, start);
+    return clm_cl_check(d, code, "write of %zu bytes", count);
+}
+
 clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count) {
     CLM_TRY(check_range(d, from, "copy", from_offset, count));
     CLM_TRY(check_range(d, to, "copy", to_offset, count));
