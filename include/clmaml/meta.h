@@ -28,6 +28,7 @@ typedef enum clm_rates {
     CLM_RATES_PER_ELEMENT /* learned: one per element of every adapted tensor ("metasgd") */
 } clm_rates;
 typedef enum clm_checkpointing { CLM_CHECKPOINT_AUTO, CLM_CHECKPOINT_STORE, CLM_CHECKPOINT_RECOMPUTE } clm_checkpointing;
+CLM_API const char *clm_checkpointing_name(clm_checkpointing checkpointing); /* "auto", "store", "recompute" */
 
 typedef struct clm_meta_options {
     int version;        /* CLM_META_OPTIONS_VERSION */
@@ -70,17 +71,33 @@ CLM_API clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm
 CLM_API void clm_meta_free(clm_meta *meta);
 CLM_API clm_status clm_meta_prepare(clm_meta *meta);
 
+/* Why a plan has its way of checkpointing and its tasks per launch. */
+typedef enum clm_plan_reason {
+    CLM_PLAN_ASKED,   /* the options say so */
+    CLM_PLAN_WHOLE,   /* everything is kept and all tasks are taken at once: nothing speaks against it */
+    CLM_PLAN_MEMORY,  /* more would not fit */
+    CLM_PLAN_CACHE,   /* so that values stay in a processor's cache: by a model */
+    CLM_PLAN_MEASURED /* the fastest that clm_meta_tune found */
+} clm_plan_reason;
+/* "as measured", to follow a plan in a sentence. */
+CLM_API const char *clm_plan_reason_text(clm_plan_reason reason);
+
 typedef struct clm_meta_plan {
     size_t bytes;                    /* device memory in all, exactly what will be allocated */
     clm_checkpointing checkpointing; /* the one chosen */
     int task_chunk;
+    clm_plan_reason reason;
     size_t launches, kernels; /* of a meta-gradient */
     double flops, traffic;    /* of a meta-gradient; see clm_program_stats */
 } clm_meta_plan;
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
 
-/* clm_tune_programs for what a meta-gradient runs, on each of its devices, and plans anew with what was found. Before
- * clm_meta_prepare. Takes memory of its own for the time it lasts: operands and result of one operation. */
+/* Tunes what a meta-gradient runs, on each of its devices, and plans anew with what was found. Before clm_meta_prepare.
+ * First clm_tune_programs for its operations; that takes memory of its own for the time it lasts: operands and result of one operation.
+ * Then, where the options leave checkpointing or task_chunk open, whole plans: meta-gradients of random tasks, with everything kept or
+ * recomputed, by different numbers of tasks per launch, as far as the limit on memory allows. The fastest, if it is 3 % faster than the
+ * one taken unmeasured, is what later meta-learners of the same model, algorithm and examples take on this device; for another
+ * number of tasks, or under another limit, they take what comes nearest to it and fits. What the options say always wins. */
 CLM_API clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options);
 
 /* ---- several devices ----

@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-/* What was found for one operation. Texts are valid during the call. */
+/* What was found for one operation or plan. Texts are valid during the call. */
 typedef struct clm_tune_line {
     const char *operation;    /* "conv2d [5, 14, 14, 64]* [3, 3, 64, 64]* -> ..", * meaning per task */
     int tasks, uses;          /* of the task axis; in the programs */
@@ -30,19 +30,23 @@ typedef struct clm_tune_line {
     double flops;                         /* of it */
     int candidates, tried, failed;        /* offered; run; dropped because wrong or not to be built */
     bool known;                           /* from an earlier tuning: nothing was measured */
+    bool plan;                            /* of a whole meta-gradient, not of an operation: see clm_meta_tune */
 } clm_tune_line;
 
+typedef enum clm_tune_what { CLM_TUNE_ALL, CLM_TUNE_OPERATIONS, CLM_TUNE_PLANS } clm_tune_what;
+
 typedef struct clm_tune_options {
-    int version;   /* CLM_TUNE_OPTIONS_VERSION */
-    double budget; /* seconds in all; what takes most of the arithmetic gets most of it. 0: no limit */
-    bool again;    /* measure what is known already */
-    bool careful;  /* keep what is stored, the implementation of other numbers of tasks included: for tuning on the way */
+    int version;        /* CLM_TUNE_OPTIONS_VERSION */
+    double budget;      /* seconds in all; what takes most of the arithmetic gets most of it. 0: no limit */
+    bool again;         /* measure what is known already */
+    clm_tune_what what; /* for clm_meta_tune */
+    bool careful;       /* keep what is stored, the implementation of other numbers of tasks included: for tuning on the way */
     void (*progress)(void *user, const clm_tune_line *line); /* may be NULL */
     void *user;
 } clm_tune_options;
 #define CLM_TUNE_OPTIONS_VERSION 1
 #define CLM_TUNE_OPTIONS_INIT \
-    { CLM_TUNE_OPTIONS_VERSION, 0.0, false, false, NULL, NULL }
+    { CLM_TUNE_OPTIONS_VERSION, 0.0, false, CLM_TUNE_ALL, false, NULL, NULL }
 
 /* Tunes every heavy operation of these programs, which must be of one device; they are not changed: programs created afterwards
  * profit. *changed (may be NULL): how many operations have a choice now that they had not. CLM_E_STATE when results cannot be kept

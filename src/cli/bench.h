@@ -54,8 +54,7 @@ typedef struct bench_run {
     double *output;       /* of the learner */
     double flops, traffic;
     size_t launches, bytes; /* of a step; of device memory */
-    clm_checkpointing checkpointing;
-    int chunk;
+    clm_meta_plan plan;     /* of a meta-step */
 } bench_run;
 
 /* Opens the device, plans, allocates and builds. */

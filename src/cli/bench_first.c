@@ -42,9 +42,9 @@ clm_status bench_first_print(const bench_item *item, const bench_settings *setti
 static clm_status run_child(bench_first *first, const bench_item *item, const bench_settings *settings,
                             const char *const *environment) {
     char program[CLI_PATH_MAX], tasks[32], chunk[32], limit[32], line[1024];
-    static const char *const checkpointing[] = {"auto", "store", "recompute"};
-    const char *argv[20] = {program,        "bench",           item->name,
-                            "--first-call", "--checkpointing", checkpointing[settings->checkpointing]};
+    const char *argv[20] = {program,           "bench",
+                            item->name,        "--first-call",
+                            "--checkpointing", clm_checkpointing_name((clm_checkpointing)settings->checkpointing)};
     int n = 6;
     cli_process *child = NULL;
     json_t *answer = NULL;

@@ -69,6 +69,9 @@ void bench_report_item(bench_result *r) {
            fraction_text(r, least_limit_ms(r), least).s, r->run->flops / median * 1e-6, product_text(r).s, r->run->launches,
            100 * r->host_seconds / r->wall_seconds, cli_bytes(r->device_bytes).s,
            r->warm.done ? cli_bytes(r->warm.peak_bytes).s : "-", seconds_text(&r->warm).s, seconds_text(&r->cold).s);
+    if (!item->learner)
+        printf("  %s, %d of %d tasks at a time, %s\n", clm_checkpointing_name(r->run->plan.checkpointing),
+               r->run->plan.task_chunk, item->tasks, clm_plan_reason_text(r->run->plan.reason));
     for (size_t i = 0; i < r->peers->count; i++)
         if (!r->peers->peer[i].missing) print_peer(&r->peers->peer[i], median, item->tasks);
     fflush(stdout);
@@ -130,16 +133,16 @@ json_t *bench_json_item(bench_result *r) {
                                         : 2,
                        "adaptation_only", t->learner);
     const double least = bench_times_min(r->times);
-    json_t *plan = json_pack("{s:s?, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I}", "checkpointing",
-                             t->learner                                      ? NULL
-                             : r->run->checkpointing == CLM_CHECKPOINT_STORE ? "store"
-                                                                             : "recompute",
-                             "task_chunk", r->run->chunk, "ms_per_task", median / t->tasks, "flops", r->run->flops,
-                             "traffic_bytes", r->run->traffic, "limit_ms", limit_ms(r), "fraction_of_limit", limit_ms(r) / median,
-                             "least_limit_ms", least_limit_ms(r), "best_fraction_of_limit", least_limit_ms(r) / least,
-                             "traffic_ms", r->run->traffic / r->peaks->bandwidth * 1e3, "gflops", r->run->flops / median * 1e-6,
-                             "launches", (json_int_t)r->run->launches, "host_fraction", r->host_seconds / r->wall_seconds,
-                             "device_bytes", (json_int_t)r->device_bytes);
+    const clm_meta_plan *p = &r->run->plan;
+    json_t *plan =
+        json_pack("{s:s?, s:s?, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I}", "checkpointing",
+                  t->learner ? NULL : clm_checkpointing_name(p->checkpointing), "plan_chosen",
+                  t->learner ? NULL : clm_plan_reason_text(p->reason), "task_chunk", p->task_chunk, "ms_per_task",
+                  median / t->tasks, "flops", r->run->flops, "traffic_bytes", r->run->traffic, "limit_ms", limit_ms(r),
+                  "fraction_of_limit", limit_ms(r) / median, "least_limit_ms", least_limit_ms(r), "best_fraction_of_limit",
+                  least_limit_ms(r) / least, "traffic_ms", r->run->traffic / r->peaks->bandwidth * 1e3, "gflops",
+                  r->run->flops / median * 1e-6, "launches", (json_int_t)r->run->launches, "host_fraction",
+                  r->host_seconds / r->wall_seconds, "device_bytes", (json_int_t)r->device_bytes);
     json_object_update(object, plan);
     json_decref(plan);
     json_object_set_new(object, "ms", json_times(r->times));

@@ -23,7 +23,7 @@ static clm_status start_learner(bench_run *run) {
     run->traffic = p->item.steps * step.traffic + predict.traffic;
     run->launches = (size_t)p->item.steps * step.launches + predict.launches;
     run->bytes = clm_device_allocated(run->device);
-    run->chunk = o.tasks;
+    run->plan.task_chunk = o.tasks;
     return CLM_OK;
 }
 
@@ -42,13 +42,11 @@ static clm_status start_meta(bench_run *run, const bench_settings *settings) {
     o.checkpointing = (clm_checkpointing)settings->checkpointing;
     CLI_TRY(clm_meta_create(&run->meta, run->device, p->model, &o));
     CLI_TRY(clm_meta_prepare(run->meta));
-    clm_meta_plan plan = clm_meta_get_plan(run->meta);
+    const clm_meta_plan plan = run->plan = clm_meta_get_plan(run->meta);
     run->flops = plan.flops;
     run->traffic = plan.traffic;
     run->launches = plan.launches;
     run->bytes = plan.bytes;
-    run->checkpointing = plan.checkpointing;
-    run->chunk = plan.task_chunk;
     return CLM_OK;
 }
 

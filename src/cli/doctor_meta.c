@@ -144,6 +144,9 @@ static clm_status measure(cli_report *report, const probe *p, clm_device *device
     size_t taken = clm_device_allocated(device) - before;
     cli_report_check(report, taken == plan.bytes, "memory", "predicted %s, allocated %s", cli_bytes((double)plan.bytes).s,
                      cli_bytes((double)taken).s);
+    cli_report_line(report, "plan      checkpointing %s, %d of %d tasks per launch, %s",
+                    clm_checkpointing_name(plan.checkpointing), plan.task_chunk, p->options.tasks,
+                    clm_plan_reason_text(plan.reason));
     CLI_GOTO(clm_meta_step(meta, &p->batch, &last)); /* the first launch of a kernel may be slow */
     began = cli_clock();
     for (int i = 0; i < STEPS; i++) CLI_GOTO(clm_meta_step(meta, &p->batch, &last));

@@ -95,7 +95,8 @@ void cli_split_print(const cli_split *split, const clm_meta *meta, FILE *to) {
             if (split->speeds) fprintf(to, ", %.4g tasks/s in the trial", split->speeds[i]);
             if (split->shares[i].tasks > 0) {
                 clm_meta_part part = clm_meta_get_part(meta, next++);
-                fprintf(to, ", %d per launch, %s", part.plan.task_chunk, cli_bytes((double)part.plan.bytes).s);
+                fprintf(to, ", %d per launch (%s, %s), %s", part.plan.task_chunk, clm_checkpointing_name(part.plan.checkpointing),
+                        clm_plan_reason_text(part.plan.reason), cli_bytes((double)part.plan.bytes).s);
             } else {
                 fprintf(to, split->speeds ? ": too slow to be of help" : ": not used");
             }

@@ -67,13 +67,13 @@ static clm_status begin_run(cli_trainer *t, const cli_checkpoint *checkpoint) {
 }
 
 static void print_plan(const cli_trainer *t) {
-    static const char *const names[] = {"auto", "store", "recompute"};
     clm_meta_plan plan = clm_meta_get_plan(t->meta);
     size_t images = t->resident.wanted ? clm_dataset_bytes(&t->resident.images) : 0;
     size_t evaluation = t->evaluation_bytes, twin = t->first_order ? clm_meta_get_plan(t->first_order).bytes : 0;
     cli_split_print(&t->split, t->meta, stdout);
-    printf("plan\n  checkpointing %s, %d tasks per launch; a meta-gradient is %zu launches of %zu kernels, %.3g GFLOP\n",
-           names[plan.checkpointing], plan.task_chunk, plan.launches, plan.kernels, plan.flops * 1e-9);
+    printf("plan\n  checkpointing %s, %d tasks per launch, %s; a meta-gradient is %zu launches of %zu kernels, %.3g GFLOP\n",
+           clm_checkpointing_name(plan.checkpointing), plan.task_chunk, clm_plan_reason_text(plan.reason), plan.launches,
+           plan.kernels, plan.flops * 1e-9);
     printf("  predicted peak device memory %s: meta-gradient %s, evaluation %s, second-order probe %s\n",
            cli_bytes((double)(plan.bytes + evaluation + twin + images)).s, cli_bytes((double)plan.bytes).s,
            cli_bytes((double)evaluation).s, cli_bytes((double)twin).s);

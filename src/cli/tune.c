@@ -16,6 +16,7 @@
 typedef struct tune_settings {
     cli_settings train;
     double budget;
+    int what;
     bool again;
 } tune_settings;
 
@@ -44,6 +45,8 @@ static const cli_option options[] = {
     OF_TRAIN(NULL, "task-chunk", CLI_INT, task_chunk, 0, 65536, "T"),
     OF_TRAIN(NULL, "device", CLI_TEXT, device, 0, 0, "WHICH"),
     {"Tuning", "budget", CLI_REAL, 0, AT(budget), 0, 1e9, "SECONDS", "stop after so long; 0: when everything has been tried"},
+    {NULL, "only", CLI_CHOICE, 0, AT(what), 0, 0, "all|kernels|plans",
+     "single kernels, or whole plans of a meta-gradient, or both"},
     {NULL, "again", CLI_FLAG, 0, AT(again), 0, 0, "", "measure what is known already once more"},
     {.name = NULL},
 };
@@ -79,9 +82,29 @@ typedef struct findings {
     double before, after; /* seconds of all uses together */
 } findings;
 
+static void print_plan(const clm_tune_line *line) {
+    printf("%s\n", line->operation);
+    if (line->best_seconds > 0 && line->default_seconds > 0) {
+        printf("  unmeasured %9.2f ms  %s\n", line->default_seconds * 1e3, line->default_text);
+        printf("  best       %9.2f ms  %s\n  %.2f times as fast", line->best_seconds * 1e3, line->best_text,
+               line->default_seconds / line->best_seconds);
+    } else {
+        printf("  %s\n  not measured", line->best_text);
+    }
+    if (line->known)
+        printf("; known already\n");
+    else
+        printf("; %d of %d plans tried, %d of them did not fit or failed\n", line->tried, line->candidates, line->failed);
+    fflush(stdout);
+}
+
 /* "conv2d [5, 14, 14, 64]* .. -> [5, 14, 14, 64]*" without its attributes. */
 static void print_line(void *user, const clm_tune_line *line) {
     findings *f = user;
+    if (line->plan) {
+        print_plan(line);
+        return;
+    }
     const double ratio = line->best_seconds > 0 ? line->default_seconds / line->best_seconds : 1;
     f->operations++;
     f->known += line->known;
@@ -150,10 +173,14 @@ static clm_status tune(cli_args *args) {
     CLI_GOTO(clm_meta_create(&meta, device, model, &meta_options));
     tuning.budget = s->budget;
     tuning.again = s->again;
+    tuning.what = (clm_tune_what)s->what;
     tuning.progress = print_line;
     tuning.user = &f;
     const double began = cli_clock();
     CLI_GOTO(clm_meta_tune(meta, &tuning));
+    const clm_meta_plan plan = clm_meta_get_plan(meta);
+    printf("plan: checkpointing %s, %d tasks per launch (%s)\n", clm_checkpointing_name(plan.checkpointing), plan.task_chunk,
+           clm_plan_reason_text(plan.reason));
     printf("%d operations in %.0f s, %d of them known; %d candidates tried, %d failed verification", f.operations,
            cli_clock() - began, f.known, f.tried, f.failed);
     if (f.after > 0) printf("; %.2f ms instead of %.2f ms for all of a meta-gradient's uses", f.after * 1e3, f.before * 1e3);
@@ -174,10 +201,13 @@ static const tune_settings defaults = {.train = CLI_SETTINGS_DEFAULTS};
 const cli_command cli_tune = {
     .name = "tune",
     .synopsis = "[sine|glyphs|omniglot|FOLDER|MODEL.json] [--option value ..]",
-    .summary = "find the fastest kernels for a device",
-    .details = "Tries every implementation of each convolution and matrix product that training with the same options would use, "
-               "checks its results, times it, and keeps the fastest in the cache directory, where training, evaluation and the "
-               "library find it. Repeating a tuned run gives the same bits; tuning between two runs may change the last ones.",
+    .summary = "find the fastest kernels and plans for a device",
+    .details =
+        "Tries every implementation of each convolution and matrix product that training with the same options would use, "
+        "checks its results, times it, and keeps the fastest in the cache directory, where training, evaluation and the "
+        "library find it. Then meta-gradients of random tasks are timed by different plans: everything kept for the way back or "
+        "computed again, by more or fewer tasks at a time; unless --checkpointing and --task-chunk say, the fastest is what "
+        "training takes. Repeating a tuned run gives the same bits; tuning between two runs may change the last ones.",
     .options = options,
     .settings_size = sizeof(tune_settings),
     .defaults = &defaults,

@@ -374,6 +374,10 @@ void clm_gradient_free(clm_meta *m) {
     free(m->tensors);
     free(m->readouts);
     clm_workspace_free(m->workspace);
+    clm_gradient_detach(m);
+}
+
+void clm_gradient_detach(clm_meta *m) {
     m->programs = NULL;
     m->tensors = NULL;
     m->readouts = NULL;

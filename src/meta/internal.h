@@ -73,21 +73,26 @@ struct clm_meta {
     size_t n_readouts, readouts_capacity;
     float *staging; /* for inputs that change layout */
     clm_meta_plan plan;
+    uint64_t model_hash; /* of what the model computes, for plan_store.c; 0: not made yet */
 };
 
 /* Plans the meta-gradient for a way of checkpointing and a number of tasks per launch, replacing an earlier plan. */
 clm_status clm_gradient_plan(clm_meta *m, clm_checkpointing checkpointing, int chunk);
 void clm_gradient_free(clm_meta *m);
+/* Forgets a plan that belongs to another, of which `m` is a copy. */
+void clm_gradient_detach(clm_meta *m);
 clm_status clm_gradient_prepare(clm_meta *m);
 clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch);
 size_t clm_gradient_bytes(const clm_meta *m);
 const clm_readout *clm_gradient_readout(const clm_meta *m, clm_quantity what, size_t index);
 
-/* Memory (fit.c). A plan under the limit: the options', else CLMAML_MEMORY_LIMIT, else nine tenths of the device. */
+/* A plan under the limit on memory (plan.c). */
 clm_status clm_meta_plan_share(clm_meta *m);
-/* Allocates and builds, runs; where the device has less memory than it says, with a smaller plan. Parameters and the optimiser's state
+/* Memory (fit.c). Allocates and builds, runs; where the device has less memory than it says, with a smaller plan. Parameters and the optimiser's state
  * stay as they are. */
 clm_status clm_fit_prepare(clm_meta *m);
+/* The same with the plan as it is, or CLM_E_MEMORY. */
+clm_status clm_fit_commit(clm_meta *m);
 clm_status clm_fit_run(clm_meta *m, const clm_batch *batch);
 
 /* Batches on their way to the device (feed.c). Device memory for it beside the tensors; what is needed is made and freed with the plan;
@@ -109,9 +114,9 @@ void clm_split_proportional(const double *speed, size_t n, int tasks, int *share
 /* One device's part: plans it, allocates and builds, frees. meta.c */
 clm_status clm_meta_create_share(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options,
                                  bool head);
-/* Plans, or plans anew, under the limit on memory. */
-clm_status clm_meta_plan_share(clm_meta *m);
 clm_status clm_meta_prepare_share(clm_meta *m);
+/* Parameters by clm_model_init_param(seed 0), rates by inner_lr, into the flat vector. */
+clm_status clm_meta_write_initial(clm_meta *m);
 void clm_meta_free_share(clm_meta *m);
 clm_status clm_meta_check_options(const clm_meta_options *options);
 

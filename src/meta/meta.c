@@ -126,7 +126,7 @@ void clm_meta_free_share(clm_meta *m) {
     free(m);
 }
 
-static clm_status initial_values(clm_meta *m) {
+clm_status clm_meta_write_initial(clm_meta *m) {
     double *data = clm_calloc(m->elements, sizeof *data);
     clm_status status = CLM_OK;
     if (!data) return CLM_E_MEMORY;
@@ -151,7 +151,7 @@ out:
 clm_status clm_meta_prepare_share(clm_meta *m) {
     if (m->prepared) return CLM_OK;
     CLM_TRY(clm_fit_prepare(m));
-    if (m->shares) CLM_TRY(initial_values(m));
+    if (m->shares) CLM_TRY(clm_meta_write_initial(m));
     m->prepared = m->moved = true;
     return CLM_OK;
 }

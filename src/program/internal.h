@@ -126,6 +126,8 @@ struct clm_lower {
 /* A tensor that has no memory until it is committed: so that what a plan will take is known before it takes it. */
 clm_status clm_tensor_reserve(clm_tensor **out, clm_device *device, clm_shape shape, int tasks);
 clm_status clm_tensor_commit(clm_tensor *tensor);
+/* Gives the memory back; the tensor is reserved as before. */
+void clm_tensor_release(clm_tensor *tensor);
 clm_status clm_tensor_fill(clm_tensor *tensor, double value); /* queued */
 size_t clm_tensor_bytes(const clm_tensor *tensor);
 

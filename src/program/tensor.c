@@ -24,6 +24,11 @@ clm_status clm_tensor_commit(clm_tensor *t) {
     return t->device->backend->alloc(t->device, clm_tensor_size(t->root), &t->root->mem);
 }
 
+void clm_tensor_release(clm_tensor *t) {
+    if (t->mem) t->device->backend->free(t->device, t->mem);
+    t->mem = NULL;
+}
+
 /* Of what a caller may pass: values of a graph have been checked. */
 static clm_status check_shape(const char *what, const clm_shape *shape, int tasks) {
     char text[80];

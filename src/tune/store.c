@@ -61,6 +61,15 @@ bool clm_tune_store_enabled(const clm_device *device) {
     return m && m->directory;
 }
 
+clm_status clm_tune_store_check(const clm_device *device) {
+    if (clm_tune_store_enabled(device)) return CLM_OK;
+    return clm_fail(
+        CLM_E_STATE,
+        "tune: results cannot be kept for %s: it is the host reference, or CLMAML_NO_CACHE is set, or there is no cache "
+        "directory",
+        device->info.name);
+}
+
 /* ---- files ---- */
 
 static uint64_t hash_of(const struct clm_tune_memory *m, const char *key) {
@@ -183,8 +192,7 @@ clm_status clm_tune_keep(clm_device *device, const char *key, clm_tune_entry *en
     char *path = NULL, *lock_path = NULL;
     int lock = -1;
     clm_status status = CLM_OK;
-    if (!clm_tune_store_enabled(device))
-        return clm_fail(CLM_E_STATE, "results of tuning cannot be kept: CLMAML_NO_CACHE is set, or there is no cache directory");
+    CLM_TRY(clm_tune_store_check(device));
     struct clm_tune_memory *m = device->tune;
     record *r = record_of(m, key);
     if (!r) return CLM_E_MEMORY;

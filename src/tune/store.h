@@ -25,6 +25,8 @@ int clm_tune_tasks(int tasks);
 
 /* Is there a place to keep results in? Not with CLMAML_NO_CACHE, nor for the host reference. */
 bool clm_tune_store_enabled(const clm_device *device);
+/* CLM_E_STATE when there is not. */
+clm_status clm_tune_store_check(const clm_device *device);
 /* The entry for this number of tasks, else the one for the nearest. False: none. Files are read once for an opened device. */
 bool clm_tune_find(clm_device *device, const char *key, int tasks, clm_tune_entry *out);
 /* Keeps an entry. `replace` false: one that is there for the same number of tasks stays, and so does the implementation if other

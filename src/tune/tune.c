@@ -138,11 +138,7 @@ clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_t
         return clm_fail(CLM_E_ARG, "tune: options of version %d; initialise them with CLM_TUNE_OPTIONS_INIT", o->version);
     if (n == 0) return CLM_OK;
     clm_device *device = programs[0]->device;
-    if (!clm_tune_store_enabled(device))
-        return clm_fail(CLM_E_STATE,
-                        "tune: results cannot be kept for %s: it is the host reference, or CLMAML_NO_CACHE is set, or "
-                        "there is no cache directory",
-                        device->info.name);
+    CLM_TRY(clm_tune_store_check(device));
     for (size_t i = 0; i < n; i++) CLM_GOTO(clm_problems_collect(&c, programs[i]));
     if (o->budget <= 0 && !o->careful) clm_clblast_tune_once(device); /* before its products are measured */
     if (c.count) qsort(c.problems, c.count, sizeof *c.problems, heaviest_first);

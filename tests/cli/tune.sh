@@ -13,6 +13,28 @@ expect_success "tune, once more" tune sine --meta-batch 3 --steps 1
 expect_in "$work/out" "; known already" "tune, once more"
 expect_in "$work/out" "; 0 candidates tried, 0 failed" "tune, once more"
 
+# Whole plans: measured once, then known, and what later runs take unless they are told otherwise.
+sine="sine --meta-batch 2 --steps 1"
+# shellcheck disable=SC2086
+expect_success "tune, plans" tune $sine --only plans
+expect_in "$work/out" "^meta-gradient of order 2, 1 steps" "tune, plans"
+expect_in "$work/out" "^  best +[0-9.]+ ms  (store|recompute), [12] tasks? at a time" "tune, plans"
+expect_in "$work/out" "; [2-4] of 4 plans tried, 0 of them" "tune, plans"
+expect_in "$work/out" "^plan: checkpointing .* \\(as measured\\)" "tune, plans"
+expect_in "$work/out" "; 0 candidates tried" "tune, plans"
+# shellcheck disable=SC2086
+expect_success "tune, plans once more" tune $sine --only plans
+expect_in "$work/out" "times as fast; known already" "tune, plans once more"
+short="--iterations 1 --val-tasks 2 --eval-tasks 0"
+# shellcheck disable=SC2086
+expect_success "a run by the plan" train $sine $short --run "$work/planned"
+expect_in "$work/out" "checkpointing .*, as measured;" "a run by the plan"
+# shellcheck disable=SC2086
+expect_success "a run by its options" train $sine $short --checkpointing recompute --task-chunk 1 --run "$work/asked"
+expect_in "$work/out" "checkpointing recompute, 1 tasks per launch, as asked for;" "a run by its options"
+expect_success "bench by the plan" bench sine --tasks 2 --rounds 1 --no-peers --no-peaks
+expect_in "$work/out" "^  store, 2 of 2 tasks at a time, everything at once" "bench by the plan" # five steps: not what was measured
+
 # A new device: the first run tunes for a moment, the second uses what the first settled.
 run="train sine --meta-batch 3 --steps 2 --iterations 3 --val-tasks 3 --eval-tasks 0 --tune-budget 1"
 export CLMAML_CACHE_DIR="$work/other"

@@ -1,0 +1,153 @@
+/* The plan of a meta-gradient under a memory limit: whether activations are kept or computed again, and how many tasks a launch has.
+ *
+ * What was measured on the device (plan_tune.c) comes first, where it fits and the options leave it open. Else, in this order: all
+ * activations kept, with as many tasks at a time as fit; then recomputation, likewise. On a CPU fewer tasks are taken at a time where
+ * their values then stay in its cache. What a plan takes is known before anything is taken.
+ *
+ * Plans differ in speed and memory. The number of tasks at a time changes no bit of the results; keeping or recomputing may change the
+ * last ones, where a compiler makes one instruction of a multiplication and an addition in one of the two and not in the other. */
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "meta/internal.h"
+#include "meta/plan.h"
+
+/* ---- one plan ---- */
+
+static size_t total_bytes(const clm_meta *m) {
+    size_t bytes = clm_gradient_bytes(m) + clm_tensor_bytes(m->params) + clm_tensor_bytes(m->grad);
+    return m->shares ? bytes + clm_outer_bytes(&m->outer) : bytes;
+}
+
+clm_status clm_plan_as(clm_meta *m, clm_checkpointing checkpointing, int chunk) {
+    clm_outer_free(&m->outer);
+    CLM_TRY(clm_gradient_plan(m, checkpointing, chunk));
+    if (m->shares) CLM_TRY(clm_outer_init(&m->outer, m->device, m->workspace, m->params, m->grad, &m->options.optim));
+    m->plan.bytes = total_bytes(m);
+    return CLM_OK;
+}
+
+int clm_plan_chunk_below(int tasks, int below) {
+    int c = below - 1;
+    while (c > 1 && tasks % c) c--;
+    return c;
+}
+
+/* ---- the model's choice ---- */
+
+/* Plans with as many tasks at a time as fit, from `chunk` downwards; *fits tells whether one does. */
+static clm_status plan_within(clm_meta *m, clm_checkpointing how, size_t limit, int chunk, bool fixed, bool *fits) {
+    *fits = false;
+    while (true) {
+        clm_status status = clm_plan_as(m, how, chunk);
+        if (status != CLM_OK && (status != CLM_E_LIMIT || fixed || chunk == 1)) return status;
+        if (status == CLM_OK && m->plan.bytes <= limit) {
+            *fits = true;
+            return CLM_OK;
+        }
+        if (fixed || chunk == 1) return CLM_OK;
+        int guess = status == CLM_OK ? (int)((double)chunk * (double)limit / (double)m->plan.bytes) + 1 : chunk;
+        chunk = clm_plan_chunk_below(m->options.tasks, guess < chunk ? guess + 1 : chunk);
+    }
+}
+
+/* Tasks at a time that suit a CPU whose cache holds the values of some tasks, but not of all: as many as keep within 0.7 of it,
+ * as long as the work of a launch is worth its price. Otherwise all that are planned now. */
+static int chunk_for_cache(const clm_meta *m) {
+    const double launch = 20e-6, rate = 50e9; /* seconds; flops per second and compute unit: magnitudes, not measured here */
+    const clm_device_info *d = &m->device->info;
+    const int all = m->plan.task_chunk;
+    const double room = 0.7 * (double)d->cache, task_bytes = (double)m->plan.bytes / all;
+    const double overhead = launch * (double)m->plan.launches / (m->options.tasks / all);
+    const double task_time = m->plan.flops / m->options.tasks / (rate * d->compute_units);
+    if (d->type != CLM_DEVICE_CPU || task_bytes * all <= room) return all;
+    for (int chunk = clm_plan_chunk_below(m->options.tasks, all); overhead <= 0.15 * chunk * task_time;
+         chunk = clm_plan_chunk_below(m->options.tasks, chunk)) {
+        if (chunk * task_bytes <= room) return chunk;
+        if (chunk == 1) break;
+    }
+    return all;
+}
+
+/* Why there are not all tasks at a time with everything kept, where the options leave it open. */
+static clm_plan_reason reason_of(const clm_meta *m) {
+    const clm_meta_options *o = &m->options;
+    const bool recomputed = m->plan.checkpointing == CLM_CHECKPOINT_RECOMPUTE && o->checkpointing == CLM_CHECKPOINT_AUTO;
+    if (recomputed || (!o->task_chunk && m->plan.task_chunk < o->tasks)) return CLM_PLAN_MEMORY;
+    return o->task_chunk || o->checkpointing ? CLM_PLAN_ASKED : CLM_PLAN_WHOLE;
+}
+
+clm_status clm_plan_by_model(clm_meta *m, size_t limit, bool *fits) {
+    clm_checkpointing asked = m->options.checkpointing;
+    bool fixed = m->options.task_chunk > 0;
+    int chunk = fixed ? m->options.task_chunk : m->options.tasks;
+    *fits = false;
+    if (asked != CLM_CHECKPOINT_RECOMPUTE) {
+        clm_status status = plan_within(m, CLM_CHECKPOINT_STORE, limit, chunk, fixed, fits);
+        if (status != CLM_OK && (status != CLM_E_LIMIT || asked == CLM_CHECKPOINT_STORE)) return status;
+    }
+    if (!*fits && asked != CLM_CHECKPOINT_STORE) CLM_TRY(plan_within(m, CLM_CHECKPOINT_RECOMPUTE, limit, chunk, fixed, fits));
+    m->plan.reason = reason_of(m);
+    if (!*fits || fixed || m->plan.checkpointing != CLM_CHECKPOINT_STORE || (chunk = chunk_for_cache(m)) >= m->plan.task_chunk)
+        return CLM_OK;
+    CLM_TRY(clm_plan_as(m, CLM_CHECKPOINT_STORE, chunk));
+    m->plan.reason = CLM_PLAN_CACHE;
+    return CLM_OK;
+}
+
+/* ---- the choice ---- */
+
+clm_status clm_plan_under(clm_meta *m, size_t limit, bool *fits) {
+    clm_plan_choice choice;
+    *fits = false;
+    if (clm_plan_find(m, &choice)) {
+        clm_status status = clm_plan_as(m, choice.checkpointing, choice.chunk);
+        if (status != CLM_OK && status != CLM_E_LIMIT) return status;
+        m->plan.reason = CLM_PLAN_MEASURED;
+        *fits = status == CLM_OK && m->plan.bytes <= limit;
+        if (*fits) return CLM_OK;
+    }
+    return clm_plan_by_model(m, limit, fits);
+}
+
+clm_status clm_plan_limit(const clm_meta *m, size_t *limit) {
+    uint64_t device = m->device->info.global_memory, variable = 0;
+    CLM_TRY(clm_memory_limit(&variable));
+    *limit = device ? (size_t)(device - device / 10) : SIZE_MAX;
+    if (variable) *limit = variable < SIZE_MAX ? (size_t)variable : SIZE_MAX;
+    if (m->options.memory_limit) *limit = m->options.memory_limit;
+    return CLM_OK;
+}
+
+clm_status clm_meta_plan_share(clm_meta *m) {
+    size_t limit = 0;
+    bool fits = false;
+    CLM_TRY(clm_plan_limit(m, &limit));
+    CLM_TRY(clm_plan_under(m, limit, &fits));
+    if (fits) {
+        clm_log_write(CLM_LOG_INFO, "memory plan: %s, %d of %d tasks at a time (%s), %zu of at most %zu bytes, %zu launches",
+                      clm_checkpointing_name(m->plan.checkpointing), m->plan.task_chunk, m->options.tasks,
+                      clm_plan_reason_text(m->plan.reason), m->plan.bytes, limit, m->plan.launches);
+        return CLM_OK;
+    }
+    clm_checkpointing asked = m->options.checkpointing;
+    return clm_fail(
+        CLM_E_LIMIT,
+        "memory limit of %s is too small: with checkpointing %s and %d task%s at a time this needs %s; raise --memory-limit (as "
+        "an option of the library memory_limit) or CLMAML_MEMORY_LIMIT%s%s or use a smaller model",
+        clm_bytes_text((double)limit).s, clm_checkpointing_name(asked), m->plan.task_chunk, m->plan.task_chunk == 1 ? "" : "s",
+        clm_bytes_text((double)m->plan.bytes).s, m->options.task_chunk > 1 ? ", leave the task chunk open" : "",
+        asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
+}
+
+const char *clm_checkpointing_name(clm_checkpointing checkpointing) {
+    static const char *const names[] = {"auto", "store", "recompute"};
+    return (size_t)checkpointing < sizeof names / sizeof *names ? names[checkpointing] : "";
+}
+
+const char *clm_plan_reason_text(clm_plan_reason reason) {
+    static const char *const texts[] = {"as asked for", "everything at once", "to stay under the memory limit",
+                                        "so that values stay in the processor's cache", "as measured"};
+    return (size_t)reason < sizeof texts / sizeof *texts ? texts[reason] : "";
+}
