@@ -378,6 +378,7 @@ void clm_gradient_free(clm_meta *m) {
 }
 
 void clm_gradient_detach(clm_meta *m) {
+    m->pick[0] = m->pick[1] = NULL;
     m->programs = NULL;
     m->tensors = NULL;
     m->readouts = NULL;
