@@ -25,16 +25,11 @@ size_t cli_resident_reserve(const cli_resident *r, size_t examples) {
 }
 
 void cli_resident_decide(cli_resident *r, const cli_room *rooms, size_t n, size_t examples) {
-    bool worth = false;
     if (r->demanded || !r->images.count) return;
     const size_t need = clm_dataset_bytes(&r->images) + numbers(examples);
     r->wanted = true;
-    for (size_t i = 0; i < n; i++) {
-        clm_device_type type = clm_device_get_info(rooms[i].device)->type;
-        worth = worth || type == CLM_DEVICE_GPU || type == CLM_DEVICE_ACCELERATOR;
+    for (size_t i = 0; i < n; i++)
         r->wanted = r->wanted && need <= rooms[i].left && clm_dataset_fits(rooms[i].device, &r->images, rooms[i].limit);
-    }
-    r->wanted = r->wanted && worth;
 }
 
 static clm_status load(cli_resident *r, const cli_room *rooms, size_t n) {

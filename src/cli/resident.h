@@ -23,7 +23,7 @@ typedef struct cli_room {
 clm_status cli_resident_open(cli_resident *resident, const clm_source *source, int data_on);
 /* Device memory to be left to images that are demanded, with the numbers of `examples` examples. */
 size_t cli_resident_reserve(const cli_resident *resident, size_t examples);
-/* Under `auto`: they are wanted when each device has room for them and a half of its memory is enough, unless all are CPUs. */
+/* Under `auto`: they are wanted when each device has room for them, and half of its memory is enough. */
 void cli_resident_decide(cli_resident *resident, const cli_room *rooms, size_t n, size_t examples);
 /* Copies the images that are wanted. Where they were not demanded a failure is a remark, and they stay on the host. */
 clm_status cli_resident_load(cli_resident *resident, const cli_room *rooms, size_t n);
