@@ -66,7 +66,8 @@ typedef struct clm_meta clm_meta;
 
 /* Plans everything and predicts the memory; allocates and builds on the first use or on clm_meta_prepare. The model must outlive
  * it. Errors: CLM_E_LIMIT when even one task at a time does not fit (says what would). Parameters start from
- * clm_model_init_param(seed 0) and rates from inner_lr. */
+ * clm_model_init_param(seed 0) and rates from inner_lr. A CPU is divided into equal parts that work on their tasks apart, with
+ * threads of their own, where the tasks are large enough; CLMAML_CPU_PARTS=1 leaves it whole. */
 CLM_API clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options);
 CLM_API void clm_meta_free(clm_meta *meta);
 CLM_API clm_status clm_meta_prepare(clm_meta *meta);
@@ -104,8 +105,8 @@ CLM_API clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options
  * The tasks of a meta-batch can be shared out to several devices, which compute at the same time. Each holds the parameters and runs
  * consecutive tasks; the gradients are sums over its tasks, in task order, which are added up in the order of the devices. So the
  * same shares on the same devices give the same bits. The first device makes the update and passes the new parameters on. All other
- * functions are used as with one device. All devices belong to the calling thread; a call may drive them from threads of
- * its own, which have ended when it returns. */
+ * functions are used as with one device. All devices belong to the calling thread; a gradient drives them from threads of
+ * its own, which sleep between calls and end with clm_meta_free. */
 typedef struct clm_meta_share {
     clm_device *device;
     int tasks;           /* consecutive tasks of the meta-batch; 0: the device is not used */

@@ -17,6 +17,7 @@ static const struct {
     {"CLMAML_MEMORY_LIMIT", "nine tenths of the device", "the most device memory to take, such as 2G; as --memory-limit"},
     {"CLMAML_MAX_LAUNCH_MS", "500 on GPUs and accelerators, no bound on CPUs",
      "launches that would take longer are cut in pieces; 0: no bound"},
+    {"CLMAML_CPU_PARTS", "auto", "into how many parts a CPU is divided for the tasks of a meta-batch: auto, or a number; 1: none"},
     {"CLMAML_CHAIN", "auto", "small launches that follow one another become one: auto (on CPUs), always, never"},
     {"CLMAML_NO_CLBLAST", "used where it is installed and faster", "anything but 0: CLBlast is not used"},
     {"CLMAML_NO_CLFFT", "used where it is installed and faster", "anything but 0: clFFT is not used"},

@@ -79,6 +79,8 @@ enum { CLM_CLBLAST_VALUES = 10 };
 typedef struct clm_backend {
     size_t element_size; /* 4 or 8 */
     void (*close)(clm_device *d);
+    /* Opens one of `parts` equal parts of the device's compute units, numbered from 0. NULL: it cannot be divided. */
+    clm_status (*part)(clm_device *d, int part, int parts, clm_device **out);
     /* Zeroed memory, touched so that a lack of it shows here (CLM_E_MEMORY). At most info.max_allocation bytes. */
     clm_status (*alloc)(clm_device *d, size_t elements, clm_mem **out);
     void (*free)(clm_device *d, clm_mem *mem);
@@ -116,6 +118,9 @@ struct clm_device {
     clm_device_info info;
     size_t allocated, peak_allocated; /* bytes; kept by the back ends */
     size_t kernels_built;
+    clm_device **parts; /* clm_device_parts */
+    int n_parts;
+    bool part;        /* is one itself */
     bool no_chains;   /* the driver does not manage them: the back end's `chain` is not to be called */
     char quirks[160]; /* names of the driver quirks that are worked around */
     /* Kept for layers above (ops/choice.h, tune/store.h). */
@@ -125,6 +130,10 @@ struct clm_device {
     signed char library_state[CLM_LIBRARY_COUNT]; /* 1: its results were right, -1: it cannot be used, 0: not tried */
     void (*tune_free)(clm_device *d);             /* NULL: nothing to free */
 };
+
+/* Opens the device as `n` equal parts, d->parts, which are closed with it. CLM_E_DEVICE where that is not possible. Parts have
+ * kernels and queues of their own; what is allocated and built through them counts for the whole. Once open, the number stays. */
+clm_status clm_device_parts(clm_device *d, int n);
 
 /* Can launches call this library here, and was a small case of it right? Otherwise CLM_E_DEVICE. Tried once. */
 clm_status clm_library_good(clm_device *d, clm_library library);

@@ -102,18 +102,57 @@ out:
 }
 
 void clm_device_close(clm_device *device) {
-    if (device && device->tune_free) device->tune_free(device);
-    if (device) device->backend->close(device);
+    if (!device) return;
+    for (int i = 0; i < device->n_parts; i++) clm_device_close(device->parts[i]);
+    free(device->parts);
+    if (device->tune_free) device->tune_free(device);
+    device->backend->close(device);
+}
+
+static clm_status open_parts(clm_device *d, int n) {
+    if (!d->backend->part) return clm_fail(CLM_E_DEVICE, "%s cannot be divided", d->info.name);
+    if (!(d->parts = clm_calloc((size_t)n, sizeof(clm_device *)))) return CLM_E_MEMORY;
+    clm_status status = CLM_OK;
+    for (; d->n_parts < n && status == CLM_OK; d->n_parts += status == CLM_OK)
+        status = d->backend->part(d, d->n_parts, n, &d->parts[d->n_parts]);
+    if (status == CLM_OK) return CLM_OK;
+    while (d->n_parts > 0) clm_device_close(d->parts[--d->n_parts]);
+    free(d->parts);
+    d->parts = NULL;
+    return status;
+}
+
+clm_status clm_device_parts(clm_device *d, int n) {
+    if (d->n_parts && d->n_parts != n)
+        return clm_fail(CLM_E_STATE, "%s is divided into %d parts already, not %d", d->info.name, d->n_parts, n);
+    if (!d->n_parts) CLM_TRY(open_parts(d, n));
+    for (int i = 0; i < n; i++) { /* what is forced on the whole */
+        d->parts[i]->choose = d->choose;
+        d->parts[i]->choose_user = d->choose_user;
+    }
+    return CLM_OK;
 }
 
 const clm_device_info *clm_device_get_info(const clm_device *device) { return &device->info; }
 
 clm_status clm_device_finish(clm_device *device) { return device->backend->finish(device); }
 
-size_t clm_device_allocated(const clm_device *device) { return device->allocated; }
+size_t clm_device_allocated(const clm_device *device) {
+    size_t bytes = device->allocated;
+    for (int i = 0; i < device->n_parts; i++) bytes += clm_device_allocated(device->parts[i]);
+    return bytes;
+}
 
-size_t clm_device_peak_allocated(const clm_device *device) { return device->peak_allocated; }
+size_t clm_device_peak_allocated(const clm_device *device) {
+    size_t bytes = device->peak_allocated;
+    for (int i = 0; i < device->n_parts; i++) bytes += clm_device_peak_allocated(device->parts[i]);
+    return bytes;
+}
 
-size_t clm_device_kernels_built(const clm_device *device) { return device->kernels_built; }
+size_t clm_device_kernels_built(const clm_device *device) {
+    size_t built = device->kernels_built;
+    for (int i = 0; i < device->n_parts; i++) built += clm_device_kernels_built(device->parts[i]);
+    return built;
+}
 
 const char *clm_device_quirks(const clm_device *device) { return device->quirks; }

@@ -10,6 +10,7 @@
 #ifndef CLM_META_INTERNAL_H
 #define CLM_META_INTERNAL_H
 
+#include "base/thread.h"
 #include "meta/inner.h"
 #include "program/dataset.h"
 #include "program/internal.h"
@@ -39,6 +40,19 @@ typedef struct clm_outer {
     uint64_t t; /* updates made */
 } clm_outer;
 
+/* What one of several devices does for a gradient, and how it went. */
+typedef enum clm_job_state { CLM_JOB_DONE, CLM_JOB_WANTED, CLM_JOB_OVER } clm_job_state;
+typedef struct clm_job {
+    clm_meta *share;
+    const clm_meta *head;
+    clm_batch batch;      /* its tasks */
+    clm_thread *thread;   /* NULL: the caller does it */
+    clm_monitor *monitor; /* guards `state`; the rest belongs to the thread while WANTED and to the caller otherwise */
+    clm_job_state state;
+    clm_status status;
+    char message[1024];
+} clm_job;
+
 struct clm_meta {
     clm_device *device;
     clm_meta_options options;
@@ -60,6 +74,8 @@ struct clm_meta {
     bool moved;           /* head: its parameters have changed since the others received them */
     double *values, *sum; /* where there are several shares: the head's parameters, the share's gradient, on the host */
     double seconds;       /* that the last gradient took on this device */
+    clm_job *jobs;        /* of the head: [n_shares], once prepared */
+    clm_device *whole;    /* of the head: the device whose parts the shares are (divide.c), or NULL */
     /* the gradient, as planned (gradient.c) */
     clm_workspace *workspace;
     clm_program **programs; /* replayed in this order for every chunk */

@@ -52,22 +52,41 @@ static clm_status plan_within(clm_meta *m, clm_checkpointing how, size_t limit, 
     }
 }
 
-/* Tasks at a time that suit a CPU whose cache holds the values of some tasks, but not of all: as many as keep within 0.7 of it,
- * as long as the work of a launch is worth its price. Otherwise all that are planned now. */
-static int chunk_for_cache(const clm_meta *m) {
+double clm_plan_least_chunk(const clm_meta *m, double units, double price) {
     const double launch = 20e-6, rate = 50e9; /* seconds; flops per second and compute unit: magnitudes, not measured here */
+    const double task_time = m->plan.flops / m->options.tasks / (rate * units);
+    return launch * (double)m->plan.launches / (m->options.tasks / m->plan.task_chunk) / (price * task_time);
+}
+
+/* Tasks at a time that suit a CPU whose cache holds the values of some tasks, but not of all: as many as keep within 0.7 of it,
+ * as long as launches cost at most 15 % of their work. Otherwise all that are planned now. */
+static int chunk_for_cache(const clm_meta *m) {
     const clm_device_info *d = &m->device->info;
     const int all = m->plan.task_chunk;
     const double room = 0.7 * (double)d->cache, task_bytes = (double)m->plan.bytes / all;
-    const double overhead = launch * (double)m->plan.launches / (m->options.tasks / all);
-    const double task_time = m->plan.flops / m->options.tasks / (rate * d->compute_units);
-    if (d->type != CLM_DEVICE_CPU || task_bytes * all <= room) return all;
-    for (int chunk = clm_plan_chunk_below(m->options.tasks, all); overhead <= 0.15 * chunk * task_time;
+    const double least = clm_plan_least_chunk(m, d->compute_units, 0.15);
+    if (task_bytes * all <= room) return all;
+    for (int chunk = clm_plan_chunk_below(m->options.tasks, all); least <= chunk;
          chunk = clm_plan_chunk_below(m->options.tasks, chunk)) {
         if (chunk * task_bytes <= room) return chunk;
         if (chunk == 1) break;
     }
     return all;
+}
+
+/* On a part of a CPU, whose few cores have caches of their own before the one that the driver speaks of: as few as are worth
+ * their launches. */
+static int chunk_for_part(const clm_meta *m) {
+    const double least = clm_plan_least_chunk(m, m->device->info.compute_units, CLM_LAUNCH_PRICE);
+    int best = m->plan.task_chunk;
+    for (int chunk = best; chunk >= 1 && least <= chunk; chunk--)
+        if (m->options.tasks % chunk == 0) best = chunk;
+    return best;
+}
+
+static int suitable_chunk(const clm_meta *m) {
+    if (m->device->info.type != CLM_DEVICE_CPU) return m->plan.task_chunk;
+    return m->device->part ? chunk_for_part(m) : chunk_for_cache(m);
 }
 
 /* Why there are not all tasks at a time with everything kept, where the options leave it open. */
@@ -89,7 +108,7 @@ clm_status clm_plan_by_model(clm_meta *m, size_t limit, bool *fits) {
     }
     if (!*fits && asked != CLM_CHECKPOINT_STORE) CLM_TRY(plan_within(m, CLM_CHECKPOINT_RECOMPUTE, limit, chunk, fixed, fits));
     m->plan.reason = reason_of(m);
-    if (!*fits || fixed || m->plan.checkpointing != CLM_CHECKPOINT_STORE || (chunk = chunk_for_cache(m)) >= m->plan.task_chunk)
+    if (!*fits || fixed || m->plan.checkpointing != CLM_CHECKPOINT_STORE || (chunk = suitable_chunk(m)) >= m->plan.task_chunk)
         return CLM_OK;
     CLM_TRY(clm_plan_as(m, CLM_CHECKPOINT_STORE, chunk));
     m->plan.reason = CLM_PLAN_CACHE;

@@ -8,8 +8,8 @@
  * differently: were each to make its own, the copies would drift apart.
  *
  * Each further device is driven by a thread of its own while a gradient is computed, so they work at the same time whether a queue
- * takes launches without waiting or not; the threads have ended when the call returns. Where no thread can be had the devices
- * take turns, which gives the same numbers.
+ * takes launches without waiting or not. The threads sleep between gradients and end with the head. Where no thread can be had
+ * the devices take turns, which gives the same numbers.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,77 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "meta/internal.h"
+
+/* ---- the devices' threads ---- */
+
+static clm_status compute(const clm_job *j) {
+    clm_meta *m = j->share;
+    double began = clm_clock();
+    if (m != j->head && j->head->moved) CLM_TRY(clm_tensor_write_f64(m->params, j->head->values, m->elements));
+    CLM_TRY(clm_fit_run(m, &j->batch));
+    if (m->sum) CLM_TRY(clm_tensor_read_f64(m->grad, m->sum, m->elements));
+    m->seconds = clm_clock() - began;
+    return CLM_OK;
+}
+
+static void do_job(clm_job *j) {
+    j->status = compute(j);
+    if (j->status != CLM_OK) snprintf(j->message, sizeof j->message, "%s", clm_last_error());
+}
+
+static void drive(void *argument) {
+    clm_job *j = argument;
+    clm_monitor_enter(j->monitor);
+    while (j->state != CLM_JOB_OVER) {
+        if (j->state != CLM_JOB_WANTED) {
+            clm_monitor_wait(j->monitor);
+            continue;
+        }
+        clm_monitor_leave(j->monitor);
+        do_job(j);
+        clm_monitor_enter(j->monitor);
+        j->state = CLM_JOB_DONE;
+        clm_monitor_wake(j->monitor);
+    }
+    clm_monitor_leave(j->monitor);
+}
+
+static void order(clm_job *j, clm_job_state state) {
+    clm_monitor_enter(j->monitor);
+    j->state = state;
+    clm_monitor_wake(j->monitor);
+    clm_monitor_leave(j->monitor);
+}
+
+static void await(clm_job *j) {
+    clm_monitor_enter(j->monitor);
+    while (j->state != CLM_JOB_DONE) clm_monitor_wait(j->monitor);
+    clm_monitor_leave(j->monitor);
+}
+
+/* Threads for all shares but the first. */
+static clm_status engage(clm_meta *head) {
+    if (head->jobs) return CLM_OK;
+    if (!(head->jobs = clm_calloc(head->n_shares, sizeof *head->jobs))) return CLM_E_MEMORY;
+    for (size_t s = 0; s < head->n_shares; s++) {
+        clm_job *j = &head->jobs[s];
+        *j = (clm_job){.share = head->shares[s], .head = head};
+        if (s == 0 || clm_monitor_create(&j->monitor) != CLM_OK) continue;
+        if (clm_thread_start(&j->thread, drive, j) != CLM_OK) j->thread = NULL;
+    }
+    return CLM_OK;
+}
+
+static void dismiss(clm_meta *head) {
+    for (size_t s = 1; head->jobs && s < head->n_shares; s++) {
+        clm_job *j = &head->jobs[s];
+        if (j->thread) order(j, CLM_JOB_OVER);
+        clm_thread_join(j->thread);
+        clm_monitor_free(j->monitor);
+    }
+    free(head->jobs);
+    head->jobs = NULL;
+}
 
 /* ---- creation ---- */
 
@@ -90,19 +161,16 @@ out:
     return status;
 }
 
-clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options) {
-    clm_meta_share whole = {.device = device, .tasks = options->tasks};
-    return clm_meta_create_on(out, &whole, 1, model, options);
-}
-
 void clm_meta_free(clm_meta *head) {
     if (!head) return;
+    dismiss(head);
     for (size_t s = 1; s < head->n_shares; s++) clm_meta_free_share(head->shares[s]);
     clm_meta_free_share(head);
 }
 
 clm_status clm_split_prepare(clm_meta *head) {
     if (head->n_shares == 1) return CLM_OK;
+    CLM_TRY(engage(head));
     if (!head->values && !(head->values = clm_calloc(head->elements, sizeof *head->values))) return CLM_E_MEMORY;
     for (size_t s = 0; s < head->n_shares; s++) {
         clm_meta *m = head->shares[s];
@@ -126,49 +194,34 @@ clm_meta_plan clm_meta_get_plan(const clm_meta *head) {
     return all;
 }
 
-size_t clm_meta_part_count(const clm_meta *head) { return head->n_shares; }
+size_t clm_meta_part_count(const clm_meta *head) { return head->whole ? 1 : head->n_shares; }
+
+/* A divided device counts as the one it is. */
+static clm_meta_part whole_part(const clm_meta *head) {
+    clm_meta_part part = {.device = head->whole, .tasks = head->tasks, .plan = clm_meta_get_plan(head)};
+    for (size_t s = 0; s < head->n_shares; s++)
+        if (head->shares[s]->seconds > part.seconds) part.seconds = head->shares[s]->seconds;
+    return part;
+}
 
 clm_meta_part clm_meta_get_part(const clm_meta *head, size_t i) {
     const clm_meta *m = head->shares[i];
+    if (head->whole) return whole_part(head);
     return (clm_meta_part){
         .device = m->device, .first = m->first, .tasks = m->options.tasks, .seconds = m->seconds, .plan = m->plan};
 }
 
 /* ---- the gradient ---- */
 
-/* What one device does for a gradient, and how it went. */
-typedef struct job {
-    clm_meta *share;
-    const clm_meta *head;
-    clm_batch batch; /* its tasks */
-    clm_thread *thread;
-    clm_status status;
-    char message[1024];
-} job;
-
-static clm_status compute(const job *j) {
-    clm_meta *m = j->share;
-    double began = clm_clock();
-    if (m != j->head && j->head->moved) CLM_TRY(clm_tensor_write_f64(m->params, j->head->values, m->elements));
-    CLM_TRY(clm_fit_run(m, &j->batch));
-    if (m->sum) CLM_TRY(clm_tensor_read_f64(m->grad, m->sum, m->elements));
-    m->seconds = clm_clock() - began;
-    return CLM_OK;
-}
-
-static void work(void *argument) {
-    job *j = argument;
-    j->status = compute(j);
-    if (j->status != CLM_OK) snprintf(j->message, sizeof j->message, "%s", clm_last_error());
-}
-
-static void run_all(job *jobs, size_t n) {
+static void run_all(clm_job *jobs, size_t n) {
     for (size_t s = 1; s < n; s++)
-        if (clm_thread_start(&jobs[s].thread, work, &jobs[s]) != CLM_OK) jobs[s].thread = NULL;
-    work(&jobs[0]);
+        if (jobs[s].thread) order(&jobs[s], CLM_JOB_WANTED);
+    do_job(&jobs[0]);
     for (size_t s = 1; s < n; s++) {
-        if (!jobs[s].thread) work(&jobs[s]);
-        clm_thread_join(jobs[s].thread);
+        if (!jobs[s].thread)
+            do_job(&jobs[s]);
+        else
+            await(&jobs[s]);
     }
 }
 
@@ -179,11 +232,11 @@ static clm_status add_up(clm_meta *head) {
     return clm_tensor_write_f64(head->grad, head->sum, head->elements);
 }
 
-static clm_status gradient_of_all(clm_meta *head, const clm_batch *batch, job *jobs) {
+static clm_status gradient_of_all(clm_meta *head, const clm_batch *batch) {
+    clm_job *jobs = head->jobs;
     CLM_TRY(clm_feed_check(head, head->tasks, batch));
     if (head->moved) CLM_TRY(clm_tensor_read_f64(head->params, head->values, head->elements));
-    for (size_t s = 0; s < head->n_shares; s++)
-        jobs[s] = (job){.share = head->shares[s], .head = head, .batch = clm_feed_part(head->shares[s], batch)};
+    for (size_t s = 0; s < head->n_shares; s++) jobs[s].batch = clm_feed_part(head->shares[s], batch);
     run_all(jobs, head->n_shares);
     for (size_t s = 0; s < head->n_shares; s++) {
         const clm_meta *m = jobs[s].share;
@@ -197,11 +250,8 @@ static clm_status gradient_of_all(clm_meta *head, const clm_batch *batch, job *j
 
 clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch) {
     head->computed = false;
-    if (head->n_shares == 1) return compute(&(job){.share = head, .head = head, .batch = *batch});
-    job *jobs = clm_calloc(head->n_shares, sizeof *jobs);
-    if (!jobs) return CLM_E_MEMORY;
-    clm_status status = gradient_of_all(head, batch, jobs);
+    if (head->n_shares == 1) return compute(&(clm_job){.share = head, .head = head, .batch = *batch});
+    clm_status status = gradient_of_all(head, batch);
     head->computed = status == CLM_OK;
-    free(jobs);
     return status;
 }

@@ -34,7 +34,8 @@ clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options) {
             return clm_fail(CLM_E_STATE, "meta: tune before clm_meta_prepare and before the first use");
     for (size_t s = 0; s < meta->n_shares; s++) {
         CLM_TRY(clm_tune_store_check(meta->shares[s]->device));
-        CLM_TRY(tune_share(meta->shares[s], o));
+        /* Parts of one device are alike: the others find what was stored for the first. */
+        CLM_TRY(meta->whole && s > 0 ? clm_meta_plan_share(meta->shares[s]) : tune_share(meta->shares[s], o));
     }
     return CLM_OK;
 }

@@ -17,8 +17,16 @@ static void opencl_close(clm_device *device) {
     free(d);
 }
 
+/* Parts of parts are not made, and what an emulation says of a device could not be kept up by its parts together. */
+static clm_status open_part(clm_device *device, int part, int parts, clm_device **out) {
+    const clm_cl_device *d = clm_cl(device);
+    if (d->part || d->emulation.active) return clm_fail(CLM_E_DEVICE, "%s is not to be divided", device->info.name);
+    return clm_opencl_open_part(out, device->info.platform_index, device->info.device_index, part, parts);
+}
+
 static const clm_backend opencl_backend = {.element_size = sizeof(cl_float),
                                            .close = opencl_close,
+                                           .part = open_part,
                                            .alloc = clm_cl_alloc,
                                            .free = clm_cl_free,
                                            .write = clm_cl_write,
@@ -66,6 +74,7 @@ clm_status clm_opencl_open_part(clm_device **out, int platform_index, int device
     if (parts > 1) clm_cl_describe_part(&base->info, part, parts);
     CLM_GOTO(clm_cl_quirks(&base->info, &d->avoid, base->quirks, sizeof base->quirks));
     if (d->avoid & CLM_AVOID_GROUPS) base->info.max_work_group_size = 1;
+    base->part = d->part;
     base->no_chains = d->avoid & CLM_AVOID_CHAINS;
     get_max_local(d);
     CLM_GOTO(clm_cl_pace_open(d));

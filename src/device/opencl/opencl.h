@@ -97,6 +97,8 @@ clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_
 /* part.c: replaces d->id by one of `parts` equal parts of it; what a part has of the memory, and its name. */
 clm_status clm_cl_divide(clm_cl_device *d, int part, int parts);
 void clm_cl_describe_part(clm_device_info *info, int part, int parts);
+/* Characters of the device's name without what says which part it is. */
+size_t clm_cl_name_length(const clm_cl_device *d);
 
 /* memory.c */
 clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out);

@@ -36,10 +36,18 @@ out:
     return status;
 }
 
+static const char before_part[] = ", part ";
+
+size_t clm_cl_name_length(const clm_cl_device *d) {
+    const char *name = d->base.info.name, *end = NULL;
+    for (const char *at = name; d->part && (at = strstr(at, before_part)) != NULL; at++) end = at;
+    return end ? (size_t)(end - name) : strlen(name);
+}
+
 void clm_cl_describe_part(clm_device_info *info, int part, int parts) {
     char ending[32];
     size_t used = strlen(info->name);
-    int length = snprintf(ending, sizeof ending, ", part %d of %d", part + 1, parts);
+    int length = snprintf(ending, sizeof ending, "%s%d of %d", before_part, part + 1, parts);
     if (used + (size_t)length >= sizeof info->name) used = sizeof info->name - (size_t)length - 1;
     memcpy(info->name + used, ending, (size_t)length + 1);
     info->global_memory /= (uint64_t)parts; /* drivers give each part the memory of the whole */

@@ -8,11 +8,11 @@
 uint64_t clm_cl_signature(clm_device *device) {
     const clm_cl_device *d = clm_cl(device);
     const clm_device_info *info = &device->info;
-    const char *const texts[] = {info->platform, info->name,   info->vendor,
-                                 info->version,  info->driver, getenv("CLMAML_KERNEL_DIR")};
+    const char *const texts[] = {info->platform, info->vendor, info->version, info->driver, getenv("CLMAML_KERNEL_DIR")};
     char version[1024] = "";
     clGetPlatformInfo(d->platform, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL);
     uint64_t h = clm_hash_text(CLM_HASH_SEED, version);
+    h = clm_hash(h, info->name, clm_cl_name_length(d)); /* equal parts are alike: the units tell them from the whole */
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) h = clm_hash_text(h, texts[i] ? texts[i] : "");
     h = clm_hash(h, &info->compute_units, sizeof info->compute_units);
     for (const clm_embedded_kernel *k = clm_embedded_kernels; k->name; k++) h = clm_hash_text(h, k->source);
