@@ -10,7 +10,7 @@
  *     clm_meta_step(meta, &batch, &report);
  *
  * Every result is, bit for bit, the one that the images themselves would give. Any number of meta-learners and learners of the device
- * may use a data set, which must outlive their use of it.
+ * may use a data set, which must outlive their use of it. Where a meta-learner works on parts of a CPU, each gets a copy.
  */
 #ifndef CLMAML_DATASET_H
 #define CLMAML_DATASET_H

@@ -71,10 +71,17 @@ clm_status clm_feed_chunk(clm_meta *m, const clm_batch *b, int chunk_index) {
 
 /* ---- which data ---- */
 
-static const clm_dataset *find(const clm_meta *m, clm_dataset *const *datasets, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (clm_dataset_device(datasets[i]) == m->device) return datasets[i];
-    return NULL;
+/* NULL in *out: there is none. Parts of a divided device get copies. */
+static clm_status find(const clm_meta *head, const clm_meta *m, clm_dataset *const *datasets, size_t n, const clm_dataset **out) {
+    const clm_device *wanted = head->whole ? head->whole : m->device;
+    *out = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (clm_dataset_device(datasets[i]) != wanted) continue;
+        if (head->whole) return clm_dataset_on_part(datasets[i], m->device, out);
+        *out = datasets[i];
+        break;
+    }
+    return CLM_OK;
 }
 
 static clm_status use(clm_meta *m, const clm_dataset *data) {
@@ -89,13 +96,17 @@ clm_status clm_meta_use_data(clm_meta *head, clm_dataset *const *datasets, size_
     const clm_shape in = clm_model_in_shape(head->inner.model);
     clm_status status = CLM_OK;
     for (size_t s = 0; s < head->n_shares && n; s++) {
-        const clm_dataset *data = find(head->shares[s], datasets, n);
+        const clm_dataset *data = NULL;
+        CLM_TRY(find(head, head->shares[s], datasets, n, &data));
         if (!data)
             return clm_fail(CLM_E_ARG, "meta: no data set on %s, which computes a part", head->shares[s]->device->info.name);
         CLM_TRY(clm_dataset_check_shape(data, &in));
     }
-    for (size_t s = 0; s < head->n_shares && status == CLM_OK; s++)
-        status = use(head->shares[s], find(head->shares[s], datasets, n));
+    for (size_t s = 0; s < head->n_shares && status == CLM_OK; s++) {
+        const clm_dataset *data = NULL;
+        status = find(head, head->shares[s], datasets, n, &data);
+        if (status == CLM_OK) status = use(head->shares[s], data);
+    }
     for (size_t s = 0; s < head->n_shares && status != CLM_OK; s++) (void)use(head->shares[s], NULL);
     return status;
 }

@@ -21,6 +21,7 @@ struct clm_dataset {
     size_t count;
     int channels, height, width;
     bool bytes;
+    clm_dataset *next; /* a copy on a part of the device, and so on */
 };
 
 struct clm_pick {
@@ -105,8 +106,43 @@ clm_status clm_dataset_create(clm_dataset **out, clm_device *device, const clm_i
     return CLM_OK;
 }
 
+static clm_status copy_to(clm_dataset **out, const clm_dataset *data, clm_device *part) {
+    const size_t pixels = data->count * (size_t)data->channels * (size_t)data->height * (size_t)data->width;
+    const size_t bytes = data->bytes ? VALUES * sizeof(float) + pixels : pixels * sizeof(float);
+    const size_t elements = elements_of(part, bytes);
+    float *all = clm_calloc(elements, sizeof *all);
+    clm_dataset *copy = clm_calloc(1, sizeof *copy);
+    clm_status status = all && copy ? CLM_OK : CLM_E_MEMORY;
+    if (status == CLM_OK) {
+        *copy = (clm_dataset){.device = part,
+                              .count = data->count,
+                              .channels = data->channels,
+                              .height = data->height,
+                              .width = data->width,
+                              .bytes = data->bytes};
+        status = part->backend->alloc(part, elements, &copy->mem);
+    }
+    if (status == CLM_OK) status = data->device->backend->read(data->device, data->mem, 0, elements, all, NULL);
+    if (status == CLM_OK) status = part->backend->write_bytes(part, copy->mem, 0, bytes, all);
+    free(all);
+    if (status == CLM_OK)
+        *out = copy;
+    else
+        clm_dataset_free(copy);
+    return status;
+}
+
+clm_status clm_dataset_on_part(clm_dataset *data, clm_device *part, const clm_dataset **out) {
+    clm_dataset *at = data;
+    while (at->device != part && at->next) at = at->next;
+    if (at->device != part) CLM_TRY(copy_to(&at->next, data, part));
+    *out = at->device == part ? at : at->next;
+    return CLM_OK;
+}
+
 void clm_dataset_free(clm_dataset *data) {
     if (!data) return;
+    clm_dataset_free(data->next);
     if (data->mem) data->device->backend->free(data->device, data->mem);
     free(data);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clmaml/dataset.h"
 #include "device/backend.h"
 #include "meta/internal.h"
 #include "support/meta_setup.h"
@@ -120,6 +121,44 @@ START_TEST(counts_as_one_device) {
 }
 END_TEST
 
+/* Numbers of images of a data set on the device: the parts have copies. */
+START_TEST(images_on_the_device) {
+    clm_device *device = clm_test_open_opencl();
+    clm_model *model = clm_test_model(CLM_TEST_NET_COLOUR);
+    clm_meta_options o = clm_test_options(CLM_TEST_NET_COLOUR, NULL, TASKS, 1);
+    clm_test_batch batch = clm_test_batch_make(model, &o, 8);
+    const clm_shape in = clm_model_in_shape(model);
+    const size_t size = clm_shape_size(&in), n[2] = {batch.count[0] / size, batch.count[2] / size};
+    float *images = malloc((n[0] + n[1]) * size * sizeof *images);
+    int32_t *at = malloc((n[0] + n[1]) * sizeof *at);
+    for (int i = 0; i < 2; i++) memcpy(images + (i ? batch.count[0] : 0), batch.data[2 * i], batch.count[2 * i] * sizeof *images);
+    for (size_t i = 0; i < n[0] + n[1]; i++) at[i] = 4 * (int32_t)i; /* not turned */
+    clm_images source = {.count = n[0] + n[1], .channels = in.dim[0], .height = in.dim[1], .width = in.dim[2], .floats = images};
+    clm_dataset *dataset = NULL;
+    CLM_TEST_OK(clm_dataset_create(&dataset, device, &source));
+    clm_meta *meta = created(device, model, &o, "2");
+    ck_assert_uint_eq(meta->n_shares, shares_wanted(device));
+    clm_test_randomise(meta, model, &o, 2);
+    CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch));
+    clm_test_vector sent = clm_test_gradient(meta, model);
+    CLM_TEST_OK(clm_meta_use_data(meta, &dataset, 1));
+    clm_batch numbers = {.support_at = at, .support_y = batch.data[1], .query_at = at + n[0], .query_y = batch.data[3]};
+    CLM_TEST_OK(clm_meta_gradient(meta, &numbers));
+    clm_test_vector picked = clm_test_gradient(meta, model);
+    clm_test_expect_same(&sent, &picked, "picked by number");
+    clm_meta_free(meta);
+    clm_dataset_free(dataset);
+    ck_assert_uint_eq(clm_device_allocated(device), 0);
+    clm_test_vector_free(&sent);
+    clm_test_vector_free(&picked);
+    free(images);
+    free(at);
+    clm_test_batch_free(&batch);
+    clm_model_free(model);
+    clm_device_close(device);
+}
+END_TEST
+
 /* Half of what is there is too little for a half: the device stays whole rather than compute things twice or fail. */
 START_TEST(tight_memory_keeps_it_whole) {
     clm_device *device = clm_test_open_opencl();
@@ -190,6 +229,7 @@ int main(void) {
     tcase_add_loop_test(t, divided_is_the_whole, 0, sizeof rows / sizeof *rows);
     tcase_add_test(t, chunks_give_the_same_bits);
     tcase_add_test(t, counts_as_one_device);
+    tcase_add_test(t, images_on_the_device);
     tcase_add_test(t, tight_memory_keeps_it_whole);
     tcase_add_test(t, large_tasks_are_divided_and_small_ones_not);
     tcase_add_loop_test(t, not_a_number_of_parts, 0, 5);
