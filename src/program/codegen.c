@@ -17,6 +17,8 @@
 
 #include "ops/op.h"
 
+enum { STREAM_LEAST = 1 << 22 }; /* elements of all tasks */
+
 /* ---- index space ---- */
 
 static void find_axes(clm_generator *g) {
@@ -170,6 +172,14 @@ static clm_status make_body(clm_generator *g) {
 
 /* ---- pieces of kernels ---- */
 
+/* Does an output of this unit take the leaf's place? */
+static bool is_replaced(const clm_generator *g, int leaf) {
+    const clm_value next = g->p->homes[g->p->homes[g->u->leaf[leaf]].root].next;
+    for (int k = 0; k < g->u->n_out; k++)
+        if (next >= 0 && g->u->out[k] == next) return true;
+    return false;
+}
+
 /* CPU compilers take a wide vload apart into pieces that they never put together again: there, vectors are read and written through a
  * type of theirs with the alignment of a float. */
 void clm_gen_open(clm_generator *g, clm_text *t) {
@@ -181,12 +191,21 @@ void clm_gen_open(clm_generator *g, clm_text *t) {
         clm_text_add(t, "#define LOAD_FROM(p) vload%d(0, p)\n#define STORE_TO(v, p) vstore%d(v, 0, p)\n", g->width, g->width);
     else
         clm_text_add(t, "#define LOAD_FROM(p) (*(p))\n#define STORE_TO(v, p) (*(p) = (v))\n");
+    if (g->stream) clm_text_add(t, "#define STREAM_TO(v, p) STREAM(v, (__global F *)(p))\n");
     clm_text_add(t, "__kernel void fused(");
-    for (int k = 0; k < g->u->n_out; k++) clm_text_add(t, "%sOUT(o%d)", k ? ", " : "", k);
-    for (int i = 0; i < g->u->n_leaf; i++) clm_text_add(t, ", IN(l%d)", i);
+    for (int k = 0; k < g->u->n_out; k++)
+        clm_text_add(t, "%s%s(o%d)", k ? ", " : "", g->p->homes[g->u->out[k]].before >= 0 ? "OUT_SHARED" : "OUT", k);
+    for (int i = 0; i < g->u->n_leaf; i++) clm_text_add(t, ", %s(l%d)", is_replaced(g, i) ? "IN_SHARED" : "IN", i);
     clm_text_add(t, "%s) {\n", g->parameters.data ? g->parameters.data : "");
     if (wide) clm_text_add(t, "    typedef F U __attribute__((aligned(4)));\n");
     clm_text_add(t, "    const int task = get_global_id(2);\n");
+}
+
+/* The first leaf with the stride of this one: such leaves share the parameter, and what is computed from it. */
+static int same_stride(const clm_generator *g, int axis, int leaf) {
+    int first = 0;
+    while (g->axes[axis].stride[first] != g->axes[axis].stride[leaf]) first++;
+    return first;
 }
 
 void clm_gen_strides(clm_generator *g) {
@@ -197,27 +216,28 @@ void clm_gen_strides(clm_generator *g) {
     }
     for (int a = 0; a + 1 < g->n_axes; a++)
         for (int i = 0; i < g->u->n_leaf; i++)
-            if (g->axes[a].stride[i]) {
+            if (g->axes[a].stride[i] && same_stride(g, a, i) == i) {
                 snprintf(name, sizeof name, "s%d_%d", a, i);
                 clm_gen_parameter(g, name, -1, g->axes[a].stride[i]);
             }
 }
 
 /* The window of an element: rows and columns that no window covers are given to the last one, with a place that none has. */
-static void find_window(clm_generator *g, clm_text *t, const char *indent) {
+void clm_gen_window(const clm_generator *g, clm_text *t, const char *indent) {
     const int *k = g->u->window;
-    clm_text_add(t, "%sconst int c1 = min(i1 / %d, high - 1), c2 = min(i2 / %d, wide - 1);\n", indent, k[0], k[1]);
+    if (!g->u->windowed) return;
+    clm_text_add(t, "%sconst int c1 = min((int)((uint)i1 / %du), high - 1), c2 = min((int)((uint)i2 / %du), wide - 1);\n", indent,
+                 k[0], k[1]);
     clm_text_add(t, "%sconst int k1 = i1 - c1 * %d, k2 = i2 - c2 * %d;\n", indent, k[0], k[1]);
     clm_text_add(t, "%sconst float code = k1 < %d && k2 < %d ? k1 * %d + k2 : -1;\n", indent, k[0], k[1], k[1]);
 }
 
 void clm_gen_pointers(clm_generator *g, clm_text *t, const char *indent) {
-    if (g->u->windowed) find_window(g, t, indent);
     for (int i = 0; i < g->u->n_leaf; i++) {
         clm_text_add(t, "%s__global const float *p%d = PTR(l%d, task)", indent, i, i);
         for (int a = 0; a + 1 < g->n_axes; a++) {
             const bool window = g->u->pooled[i] && (a == 1 || a == 2);
-            if (g->axes[a].stride[i]) clm_text_add(t, " + %c%d * s%d_%d", window ? 'c' : 'i', a, a, i);
+            if (g->axes[a].stride[i]) clm_text_add(t, " + %c%d * s%d_%d", window ? 'c' : 'i', a, a, same_stride(g, a, i));
         }
         clm_text_add(t, ";\n");
     }
@@ -235,8 +255,15 @@ void clm_gen_decode(clm_generator *g, clm_text *t, const char *indent, const cha
     clm_text_add(t, "%sconst int i%d = rest_%s;\n", indent, first, from);
 }
 
-void clm_gen_store(clm_text *t, const char *indent, int k, const char *name, const char *at) {
-    clm_text_add(t, "%sSTORE_TO(%s, PTR(o%d, task) + %s);\n", indent, name, k, at);
+/* Results that the caches do not hold until they are read go around them on a CPU: a line is then not read before it is written. In place of
+ * an operand it has been read anyway. Vectors lie at multiples of their size: values of the workspace begin so. */
+static bool streams(const clm_generator *g, int k) {
+    const clm_home *h = &g->p->homes[g->u->out[k]];
+    return g->stream && h->before < 0 && h->tensor < 0;
+}
+
+void clm_gen_store(const clm_generator *g, clm_text *t, const char *indent, int k, const char *name, const char *at) {
+    clm_text_add(t, "%s%s(%s, PTR(o%d, task) + %s);\n", indent, streams(g, k) ? "STREAM_TO" : "STORE_TO", name, k, at);
 }
 
 static clm_status add_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values,
@@ -244,7 +271,7 @@ static clm_status add_step(clm_generator *g, const clm_launch_spec *spec, clm_te
     if (g->too_many)
         return clm_fail(CLM_E_LIMIT, "fusion: a kernel over %d axes needs more than %d parameters", g->n_axes, CLM_STEP_INTS);
     if (source->failed || g->body.failed || g->parameters.failed) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
-    clm_text_add(source, "#undef F\n#undef LOAD_FROM\n#undef STORE_TO\n");
+    clm_text_add(source, "#undef F\n#undef LOAD_FROM\n#undef STORE_TO\n#undef STREAM_TO\n");
     char *text = source->data;
     *source = (clm_text){0};
     return clm_lower_step(g->l, g->u->out[0], spec, text, values, n_values, g->ints, g->n_ints);
@@ -274,6 +301,7 @@ clm_status clm_codegen(clm_lower *l, const clm_unit *unit) {
     g.cpu = l->program->device->info.type == CLM_DEVICE_CPU;
     find_axes(&g);
     g.width = vector_width(&g);
+    g.stream = g.cpu && g.width > 1 && !unit->axes && clm_program_elements(g.p, unit->out[0]) >= STREAM_LEAST;
     CLM_GOTO(make_body(&g));
     spec.global[0] = spec.global[1] = 1;
     spec.global[2] = (size_t)(unit->per_task ? l->program->tasks : 1);

@@ -19,6 +19,7 @@ typedef struct clm_generator {
     int n_axes;
     int width; /* floats of a vector along the innermost axis */
     bool cpu;
+    bool stream;                    /* results are written around the caches */
     clm_text body;                  /* the expressions */
     clm_value done[CLM_UNIT_NODES]; /* values that `body` has computed */
     int n_done;
@@ -39,9 +40,11 @@ void clm_gen_name(const clm_generator *g, clm_value v, bool root, char *out, siz
 void clm_gen_open(clm_generator *g, clm_text *t);
 /* Declares i<a> for the chosen axes from a running number `from`, the last axis fastest. */
 void clm_gen_decode(clm_generator *g, clm_text *t, const char *indent, const char *from, const bool *use_axis);
-/* Declares p<i>, pointers to the leaves at the indices of all axes before the last, and for windows `code`, the place in one. */
+/* Declares c1 and c2, the window at the indices of the image, and `code`, the place in it; nothing where there are no windows. */
+void clm_gen_window(const clm_generator *g, clm_text *t, const char *indent);
+/* Declares p<i>, pointers to the leaves at the indices of all axes before the last. */
 void clm_gen_pointers(clm_generator *g, clm_text *t, const char *indent);
-void clm_gen_store(clm_text *t, const char *indent, int k, const char *name, const char *at);
+void clm_gen_store(const clm_generator *g, clm_text *t, const char *indent, int k, const char *name, const char *at);
 
 clm_status clm_gen_map(clm_generator *g, clm_text *t, clm_launch_spec *spec);
 clm_status clm_gen_pooled(clm_generator *g, clm_text *t, clm_launch_spec *spec);

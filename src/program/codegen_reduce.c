@@ -21,8 +21,9 @@ enum {
     CPU_SEGMENT = 16384, /* elements that are worth a call and a second launch */
     CPU_PIECE = 1 << 17, /* elements that are enough for a call */
     GPU_SEGMENT = 256,
-    GPU_LANES = 64,       /* work-items for every compute unit that keep it busy */
-    CPU_ACCUMULATORS = 16 /* vectors */
+    GPU_LANES = 64,        /* work-items for every compute unit that keep it busy */
+    CPU_ACCUMULATORS = 16, /* vectors */
+    UNROLLED = 2           /* vectors whose operands stay in registers */
 };
 
 typedef struct plan {
@@ -170,6 +171,7 @@ static void open_item(clm_generator *g, const plan *p, clm_text *t) {
 static void loops(clm_generator *g, const plan *p, clm_text *t) {
     clm_text_add(t, "    for (int line = from; line < to; line++) {\n");
     clm_gen_decode(g, t, "      ", "line", p->outer);
+    if (p->row) clm_gen_window(g, t, "      ");
     if (p->row) clm_gen_pointers(g, t, "      ");
     clm_text_add(t, "    for (int block = begin; block < end; block += %d) {\n", BLOCK);
     declare(g, p, t, "      ", 'b');
@@ -178,10 +180,11 @@ static void loops(clm_generator *g, const plan *p, clm_text *t) {
         clm_text_add(t, "        const int e = step * %d;\n", g->width);
     } else {
         clm_text_add(t, "        const int i%d = step;\n", p->inner);
+        clm_gen_window(g, t, "        ");
         clm_gen_pointers(g, t, "        ");
         if (p->each > 1)
-            clm_text_add(t, "#pragma unroll 1\n        for (int j = 0; j < %d; j++) {\n        const int e = e0 + j * %d;\n",
-                         p->each, g->width);
+            clm_text_add(t, "#pragma unroll%s\n        for (int j = 0; j < %d; j++) {\n        const int e = e0 + j * %d;\n",
+                         p->each > UNROLLED ? " 1" : "", p->each, g->width);
         else
             clm_text_add(t, "        const int e = e0;\n");
     }
@@ -210,7 +213,7 @@ clm_status clm_gen_reduce(clm_generator *g, clm_text *t, clm_launch_spec *spec) 
         char at[80];
         snprintf(at, sizeof at, "(segment * results + result) * vectors * %d + e0", g->width);
         if (p.each > 1) snprintf(at + strlen(at), sizeof at - strlen(at), " + j * %d", g->width);
-        clm_gen_store(t, "    ", k, name, at);
+        clm_gen_store(g, t, "    ", k, name, at);
     }
     clm_text_add(t, "}\n");
     spec->global[0] = (size_t)p.results * (p.row ? 1u : (size_t)(p.vectors / p.each));

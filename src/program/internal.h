@@ -13,7 +13,7 @@
 #include "program/lower.h"
 
 #define CLM_UNIT_OUTPUTS 6
-#define CLM_UNIT_LEAVES 14
+#define CLM_UNIT_LEAVES 22
 #define CLM_UNIT_NODES 160
 #define CLM_STEP_INTS 72
 #define CLM_MOST_BUFFERS 64
@@ -53,6 +53,8 @@ typedef struct clm_home {
     int buffer;          /* of the workspace */
     size_t offset, size; /* elements; size with the task axis */
     int first, last;     /* units that write and last read it; -1 */
+    clm_value before;    /* its memory is that of this value, which the same unit reads for the last time; CLM_INVALID: of none */
+    clm_value next;      /* and this one takes its place */
     int tensor;          /* index into program->io, or -1 */
 } clm_home;
 
@@ -145,6 +147,8 @@ clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *s
                           int n_values, const int *ints, int n_ints);
 /* Runs a step of the host reference; its context is a clm_host_context. */
 extern void (*const clm_host_run)(const clm_launch *launch);
+/* Lifetimes, and which values take the place of others: before lowering, as kernels differ. */
+clm_status clm_program_find_places(clm_program *p);
 clm_status clm_program_plan_memory(clm_program *p);
 /* Decides which steps become one launch; sets `chained`. */
 clm_status clm_program_chain(clm_program *p);

@@ -29,7 +29,14 @@ clm_value clm_lower_scratch(clm_lower *l, size_t elements, bool per_task) {
     p->homes = homes;
     const clm_value v = (clm_value)p->count++;
     p->nodes[v] = (clm_node){.op = CLM_OP_FILL, .per_task = per_task, .shape = clm_shape_of(1, (int)elements)};
-    p->homes[v] = (clm_home){.root = v, .live = true, .materialized = true, .first = l->unit, .last = l->unit, .tensor = -1};
+    p->homes[v] = (clm_home){.root = v,
+                             .live = true,
+                             .materialized = true,
+                             .first = l->unit,
+                             .last = l->unit,
+                             .tensor = -1,
+                             .before = CLM_INVALID,
+                             .next = CLM_INVALID};
     return v;
 }
 

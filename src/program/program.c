@@ -92,6 +92,7 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
         CLM_TRY(add_io(p, outputs[i], true));
         if (public_outputs[i] != outputs[i]) p->aliases[i] = (clm_io_alias){public_outputs[i], outputs[i]};
     }
+    CLM_TRY(clm_program_find_places(p));
     CLM_TRY(clm_program_lower(p, g));
     CLM_TRY(clm_program_chain(p));
     CLM_TRY(clm_program_plan_memory(p));
