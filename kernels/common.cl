@@ -3,6 +3,9 @@
  * joined into one program (src/device/opencl/batch.c): outside kernels they hold macros and static functions only, no typedefs. */
 #define IN(x) __global const float *restrict x##_buf, const uint x##_off, const uint x##_ts
 #define OUT(x) __global float *restrict x##_buf, const uint x##_off, const uint x##_ts
+/* The same for an argument that may be the memory of another one: elements are read where they are then written. */
+#define IN_SHARED(x) __global const float *x##_buf, const uint x##_off, const uint x##_ts
+#define OUT_SHARED(x) __global float *x##_buf, const uint x##_off, const uint x##_ts
 #define PTR(x, task) (x##_buf + x##_off + (size_t)(task) * x##_ts)
 
 /* Vectors of VEC floats, 1 included, in files that are compiled with -DVEC. Spelled out, as drivers make vload2 and the like macros of
@@ -22,6 +25,13 @@
 #define STORE_4(v, p) vstore4(v, 0, p)
 #define STORE_8(v, p) vstore8(v, 0, p)
 #define STORE_16(v, p) vstore16(v, 0, p)
+/* Stores a vector at a multiple of its size around the caches, where compilers have that: what is not read soon is not fetched before it
+ * is written. */
+#if defined(__x86_64__) && defined(__clang__)
+#define STREAM(v, p) __builtin_nontemporal_store(v, p)
+#else
+#define STREAM(v, p) (*(p) = (v))
+#endif
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define vec JOIN(VEC_, VEC)

@@ -17,6 +17,8 @@
 
 #include "ops/op.h"
 
+enum { STREAM_LEAST = 1 << 22 }; /* elements of all tasks */
+
 /* ---- index space ---- */
 
 static void find_axes(clm_generator *g) {
@@ -27,7 +29,6 @@ static void find_axes(clm_generator *g) {
         for (int i = 0; i < u->n_leaf; i++) {
             clm_shape s = clm_value_shape(g->l->graph, u->leaf[i]);
             int own = a - (u->space.rank - s.rank), step = 1;
-            if (!g->in_space[i]) continue;
             for (int k = s.rank - 1; k > own && k >= 0; k--) step *= s.dim[k];
             x.stride[i] = own < 0 || s.dim[own] == 1 ? 0 : step;
         }
@@ -47,22 +48,16 @@ static void find_axes(clm_generator *g) {
     }
 }
 
-int clm_gen_width(const clm_generator *g, int elements) {
-    int most = (int)g->p->device->info.float_vector_width;
+static int vector_width(const clm_generator *g) {
+    int most = (int)g->p->device->info.float_vector_width, inner = g->axes[g->n_axes - 1].size;
     if (!g->cpu)
         most = 4;
     else if (most < 4)
         most = 4;
     if (most > 16) most = 16;
     for (int w = most; w > 1; w /= 2)
-        if (elements % w == 0) return w;
+        if (inner % w == 0) return w;
     return 1;
-}
-
-static int vector_width(const clm_generator *g) {
-    const clm_axis *inner = &g->axes[g->n_axes - 1];
-    if (g->u->passes > 1 && inner->reduced) return 1; /* short rows, and results that are single numbers */
-    return clm_gen_width(g, inner->size);
 }
 
 void clm_gen_parameter(clm_generator *g, const char *name, int index, int value) {
@@ -99,25 +94,16 @@ static int leaf_index(const clm_unit *u, clm_value v) {
     return -1;
 }
 
-/* A reduction, or what is computed from one, as a variable; -1: v is not. */
-static int result_member(const clm_generator *g, clm_value v) {
-    const int k = g->u->pooling ? -1 : clm_unit_member(g->p, g->u, v);
-    return k >= 0 && g->u->level[k] != CLM_LEVEL_SPACE ? k : -1;
-}
-
-static bool is_broadcast(const clm_generator *g, clm_value v) {
-    return g->p->nodes[v].op == CLM_OP_BROADCAST && leaf_index(g->u, v) < 0 && result_member(g, v) < 0;
-}
-
 void clm_gen_name(const clm_generator *g, clm_value v, bool root, char *out, size_t size) {
-    for (; root ? g->p->nodes[v].op == CLM_OP_BROADCAST : is_broadcast(g, v); root = false) v = g->p->nodes[v].in[0];
-    const int leaf = root ? -1 : leaf_index(g->u, v), member = root ? -1 : result_member(g, v);
+    int leaf = root ? -1 : leaf_index(g->u, v);
+    while (leaf < 0 && g->p->nodes[v].op == CLM_OP_BROADCAST) {
+        v = g->p->nodes[v].in[0];
+        leaf = leaf_index(g->u, v);
+    }
     int at = 0;
-    while (at < g->n_done && g->done[at] != v) at++;
+    while (leaf < 0 && at < g->n_done && g->done[at] != v) at++;
     if (leaf >= 0)
-        snprintf(out, size, "%c%d", g->at_result ? 'y' : 'x', leaf);
-    else if (member >= 0)
-        snprintf(out, size, "%s%d%s", g->member[0], member, g->member[1]);
+        snprintf(out, size, "x%d", leaf);
     else
         snprintf(out, size, "v%d", at); /* numbered as they come, so that equal kernels have equal text */
 }
@@ -146,10 +132,8 @@ static const char *expression_of(const clm_node *n) {
 }
 
 static clm_status compute(clm_generator *g, clm_value v, bool root) {
-    char names[2][32] = {"", ""};
-    const int leaf = root ? -1 : leaf_index(g->u, v);
-    if (leaf >= 0) g->used[leaf] = true;
-    if (leaf >= 0 || (!root && result_member(g, v) >= 0)) return CLM_OK;
+    char names[2][24] = {"", ""};
+    if (!root && leaf_index(g->u, v) >= 0) return CLM_OK;
     const clm_node *n = &g->p->nodes[v];
     if (n->op == CLM_OP_BROADCAST) return compute(g, n->in[0], false);
     for (int i = 0; i < g->n_done; i++)
@@ -170,95 +154,36 @@ static clm_status compute(clm_generator *g, clm_value v, bool root) {
     return CLM_OK;
 }
 
-static void open_scope(clm_generator *g, bool at_result) {
-    g->n_done = 0;
-    g->at_result = at_result;
-    memset(g->used, 0, sizeof g->used);
-    clm_text_free(&g->body);
-}
-
-/* What output k needs in the loops over the index space. */
-static clm_status compute_in_space(clm_generator *g, int k) {
-    const clm_node *n = &g->p->nodes[g->u->out[k]];
-    if (g->u->level[k] == CLM_LEVEL_SPACE) return compute(g, g->u->out[k], true);
-    for (int i = 1; i < n->n_in; i++) /* the index of pooled values */
-        if (leaf_index(g->u, n->in[i]) >= 0) CLM_TRY(compute(g, n->in[i], false));
-    return compute(g, n->in[0], false);
-}
-
-/* `body` with its loads before it. */
-static clm_status add_loads(clm_generator *g, clm_text *t, const char *at, bool vectors) {
+/* Loads at element index `e` along the innermost axis, then all expressions. `of`: what unit output k computes. */
+static clm_status make_body(clm_generator *g) {
     const clm_axis *inner = &g->axes[g->n_axes - 1];
     for (int i = 0; i < g->u->n_leaf; i++) {
-        const bool one = clm_shape_size(&g->p->nodes[g->u->leaf[i]].shape) == 1;
-        if (!g->used[i]) continue;
-        if (!g->at_result && inner->stride[i] == 0)
-            clm_text_add(t, "        const F x%d = (F)(p%d[0]);\n", i, i);
-        else if (!g->at_result)
-            clm_text_add(t, "        const F x%d = LOAD_FROM(p%d + e);\n", i, i);
-        else if (one || !vectors)
-            clm_text_add(t, "        const F y%d = (F)(PTR(l%d, task)[%s]);\n", i, i, one ? "0" : at);
+        if (inner->stride[i] == 0)
+            clm_text_add(&g->body, "        const F x%d = (F)(p%d[0]);\n", i, i);
         else
-            clm_text_add(t, "        const F y%d = LOAD_FROM(PTR(l%d, task) + %s);\n", i, i, at);
+            clm_text_add(&g->body, "        const F x%d = LOAD_FROM(p%d + e);\n", i, i);
     }
-    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
-    return t->failed || g->body.failed ? clm_fail(CLM_E_MEMORY, "code generation: out of memory") : CLM_OK;
-}
-
-clm_status clm_gen_body(clm_generator *g, int pass) {
-    clm_text whole = {0};
-    open_scope(g, false);
-    for (int k = 0; k < g->u->n_out; k++)
-        if (g->u->pass[k] == pass && g->u->level[k] != CLM_LEVEL_RESULT) CLM_TRY(compute_in_space(g, k));
-    const clm_status status = add_loads(g, &whole, NULL, true);
-    clm_text_free(&g->body);
-    g->body = whole;
-    return status;
-}
-
-static clm_status compute_at_results(clm_generator *g, int pass) {
-    char name[32];
-    open_scope(g, true);
     for (int k = 0; k < g->u->n_out; k++) {
-        if ((pass >= 0 && g->u->pass[k] != pass) || g->u->level[k] != CLM_LEVEL_RESULT) continue;
-        CLM_TRY(compute(g, g->u->out[k], true));
-        clm_gen_name(g, g->u->out[k], true, name, sizeof name);
-        clm_text_add(&g->body, "        %s%d%s = %s;\n", g->member[0], k, g->member[1], name);
+        clm_value v = g->u->out[k];
+        CLM_TRY(g->u->axes || g->u->pooling ? compute(g, g->p->nodes[v].in[0], false) : compute(g, v, true));
     }
-    return CLM_OK;
-}
-
-clm_status clm_gen_epilogue(clm_generator *g, clm_text *t, int pass, const char *indent, const char *at, bool vectors) {
-    CLM_TRY(compute_at_results(g, pass));
-    if (!g->body.data) return CLM_OK;
-    clm_text_add(t, "%s{\n", indent);
-    CLM_TRY(add_loads(g, t, at, vectors));
-    clm_text_add(t, "%s}\n", indent);
-    return CLM_OK;
-}
-
-/* Which leaves are read in the index space, and which where results are. */
-static clm_status find_uses(clm_generator *g) {
-    g->member[0] = g->member[1] = "";
-    for (int pass = 0; pass < g->u->passes; pass++) {
-        open_scope(g, false);
-        for (int k = 0; k < g->u->n_out; k++)
-            if (g->u->pass[k] == pass && g->u->level[k] != CLM_LEVEL_RESULT) CLM_TRY(compute_in_space(g, k));
-        for (int i = 0; i < g->u->n_leaf; i++) g->in_space[i] |= g->used[i];
-    }
-    CLM_TRY(compute_at_results(g, -1));
-    memcpy(g->in_result, g->used, sizeof g->used);
     return CLM_OK;
 }
 
 /* ---- pieces of kernels ---- */
 
+/* Does an output of this unit take the leaf's place? */
+static bool is_replaced(const clm_generator *g, int leaf) {
+    const clm_value next = g->p->homes[g->p->homes[g->u->leaf[leaf]].root].next;
+    for (int k = 0; k < g->u->n_out; k++)
+        if (next >= 0 && g->u->out[k] == next) return true;
+    return false;
+}
+
 /* CPU compilers take a wide vload apart into pieces that they never put together again: there, vectors are read and written through a
  * type of theirs with the alignment of a float. */
-static bool is_wide(const clm_generator *g) { return g->cpu && g->width > 1; }
-
-void clm_gen_vectors(const clm_generator *g, clm_text *t) {
-    const bool wide = is_wide(g);
+void clm_gen_open(clm_generator *g, clm_text *t) {
+    const bool wide = g->cpu && g->width > 1;
     clm_text_add(t, "#define F float%.0d\n", g->width == 1 ? 0 : g->width);
     if (wide)
         clm_text_add(t, "#define LOAD_FROM(p) (*(__global const U *)(p))\n#define STORE_TO(v, p) (*(__global U *)(p) = (v))\n");
@@ -266,28 +191,21 @@ void clm_gen_vectors(const clm_generator *g, clm_text *t) {
         clm_text_add(t, "#define LOAD_FROM(p) vload%d(0, p)\n#define STORE_TO(v, p) vstore%d(v, 0, p)\n", g->width, g->width);
     else
         clm_text_add(t, "#define LOAD_FROM(p) (*(p))\n#define STORE_TO(v, p) (*(p) = (v))\n");
-}
-
-void clm_gen_vector_type(const clm_generator *g, clm_text *t) {
-    if (is_wide(g)) clm_text_add(t, "    typedef F U __attribute__((aligned(4)));\n");
-}
-
-void clm_gen_forget_vectors(clm_text *t) { clm_text_add(t, "#undef F\n#undef LOAD_FROM\n#undef STORE_TO\n"); }
-
-void clm_gen_open(clm_generator *g, clm_text *t) {
-    clm_gen_vectors(g, t);
+    if (g->stream) clm_text_add(t, "#define STREAM_TO(v, p) STREAM(v, (__global F *)(p))\n");
     clm_text_add(t, "__kernel void fused(");
-    const char *comma = "";
     for (int k = 0; k < g->u->n_out; k++)
-        if (g->takes_out[k]) {
-            clm_text_add(t, "%sOUT(o%d)", comma, k);
-            comma = ", ";
-        }
-    for (int i = 0; i < g->u->n_leaf; i++)
-        if (g->takes_leaf[i]) clm_text_add(t, ", IN(l%d)", i);
+        clm_text_add(t, "%s%s(o%d)", k ? ", " : "", g->p->homes[g->u->out[k]].before >= 0 ? "OUT_SHARED" : "OUT", k);
+    for (int i = 0; i < g->u->n_leaf; i++) clm_text_add(t, ", %s(l%d)", is_replaced(g, i) ? "IN_SHARED" : "IN", i);
     clm_text_add(t, "%s) {\n", g->parameters.data ? g->parameters.data : "");
-    clm_gen_vector_type(g, t);
+    if (wide) clm_text_add(t, "    typedef F U __attribute__((aligned(4)));\n");
     clm_text_add(t, "    const int task = get_global_id(2);\n");
+}
+
+/* The first leaf with the stride of this one: such leaves share the parameter, and what is computed from it. */
+static int same_stride(const clm_generator *g, int axis, int leaf) {
+    int first = 0;
+    while (g->axes[axis].stride[first] != g->axes[axis].stride[leaf]) first++;
+    return first;
 }
 
 void clm_gen_strides(clm_generator *g) {
@@ -298,28 +216,28 @@ void clm_gen_strides(clm_generator *g) {
     }
     for (int a = 0; a + 1 < g->n_axes; a++)
         for (int i = 0; i < g->u->n_leaf; i++)
-            if (g->axes[a].stride[i]) {
+            if (g->axes[a].stride[i] && same_stride(g, a, i) == i) {
                 snprintf(name, sizeof name, "s%d_%d", a, i);
                 clm_gen_parameter(g, name, -1, g->axes[a].stride[i]);
             }
 }
 
 /* The window of an element: rows and columns that no window covers are given to the last one, with a place that none has. */
-static void find_window(clm_generator *g, clm_text *t, const char *indent) {
+void clm_gen_window(const clm_generator *g, clm_text *t, const char *indent) {
     const int *k = g->u->window;
-    clm_text_add(t, "%sconst int c1 = min(i1 / %d, high - 1), c2 = min(i2 / %d, wide - 1);\n", indent, k[0], k[1]);
+    if (!g->u->windowed) return;
+    clm_text_add(t, "%sconst int c1 = min((int)((uint)i1 / %du), high - 1), c2 = min((int)((uint)i2 / %du), wide - 1);\n", indent,
+                 k[0], k[1]);
     clm_text_add(t, "%sconst int k1 = i1 - c1 * %d, k2 = i2 - c2 * %d;\n", indent, k[0], k[1]);
     clm_text_add(t, "%sconst float code = k1 < %d && k2 < %d ? k1 * %d + k2 : -1;\n", indent, k[0], k[1], k[1]);
 }
 
 void clm_gen_pointers(clm_generator *g, clm_text *t, const char *indent) {
-    if (g->u->windowed) find_window(g, t, indent);
     for (int i = 0; i < g->u->n_leaf; i++) {
-        if (!g->used[i]) continue;
         clm_text_add(t, "%s__global const float *p%d = PTR(l%d, task)", indent, i, i);
         for (int a = 0; a + 1 < g->n_axes; a++) {
             const bool window = g->u->pooled[i] && (a == 1 || a == 2);
-            if (g->axes[a].stride[i]) clm_text_add(t, " + %c%d * s%d_%d", window ? 'c' : 'i', a, a, i);
+            if (g->axes[a].stride[i]) clm_text_add(t, " + %c%d * s%d_%d", window ? 'c' : 'i', a, a, same_stride(g, a, i));
         }
         clm_text_add(t, ";\n");
     }
@@ -337,86 +255,68 @@ void clm_gen_decode(clm_generator *g, clm_text *t, const char *indent, const cha
     clm_text_add(t, "%sconst int i%d = rest_%s;\n", indent, first, from);
 }
 
-void clm_gen_store(clm_text *t, const char *indent, int k, const char *name, const char *at) {
-    clm_text_add(t, "%sSTORE_TO(%s, PTR(o%d, task) + %s);\n", indent, name, k, at);
+/* Results that the caches do not hold until they are read go around them on a CPU: a line is then not read before it is written. In place of
+ * an operand it has been read anyway. Vectors lie at multiples of their size: values of the workspace begin so. */
+static bool streams(const clm_generator *g, int k) {
+    const clm_home *h = &g->p->homes[g->u->out[k]];
+    return g->stream && h->before < 0 && h->tensor < 0;
 }
 
-clm_status clm_gen_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values, int n_values) {
+void clm_gen_store(const clm_generator *g, clm_text *t, const char *indent, int k, const char *name, const char *at) {
+    clm_text_add(t, "%s%s(%s, PTR(o%d, task) + %s);\n", indent, streams(g, k) ? "STREAM_TO" : "STORE_TO", name, k, at);
+}
+
+static clm_status add_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values,
+                           int n_values) {
     if (g->too_many)
         return clm_fail(CLM_E_LIMIT, "fusion: a kernel over %d axes needs more than %d parameters", g->n_axes, CLM_STEP_INTS);
     if (source->failed || g->body.failed || g->parameters.failed) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
-    clm_gen_forget_vectors(source);
+    clm_text_add(source, "#undef F\n#undef LOAD_FROM\n#undef STORE_TO\n#undef STREAM_TO\n");
     char *text = source->data;
     *source = (clm_text){0};
     return clm_lower_step(g->l, g->u->out[0], spec, text, values, n_values, g->ints, g->n_ints);
 }
 
-/* The kernel's memory arguments in the order of clm_gen_open. */
-static int arguments(const clm_generator *g, clm_value *values) {
-    int n = 0;
-    for (int k = 0; k < g->u->n_out; k++)
-        if (g->takes_out[k]) values[n++] = g->u->out[k];
-    for (int i = 0; i < g->u->n_leaf; i++)
-        if (g->takes_leaf[i]) values[n++] = g->u->leaf[i];
-    return n;
-}
-
-/* The results of the segments, and the kernel that adds them up and computes what is made of them. */
-static clm_status add_segmented(clm_generator *g, clm_launch_spec *spec, clm_text *source, clm_value *values, int n_values) {
-    const clm_unit *u = g->u;
-    clm_value combined[2 * CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES], scratch[CLM_UNIT_OUTPUTS];
-    int n = 0, n_scratch = 0;
-    for (int k = 0, at = 0; k < u->n_out; at += g->takes_out[k++]) {
-        if (u->level[k] != CLM_LEVEL_REDUCED) continue;
-        const size_t size = clm_shape_size(&g->p->nodes[u->out[k]].shape);
-        values[at] = scratch[n_scratch++] = clm_lower_scratch(g->l, size * (size_t)g->segments, u->per_task);
-        if (values[at] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
+/* The results of the segments, and the kernel that adds them up. */
+static clm_status add_segmented(clm_generator *g, clm_launch_spec *spec, clm_text *source, clm_value *values) {
+    const int n_out = g->u->n_out;
+    clm_value combined[2 * CLM_UNIT_OUTPUTS];
+    for (int k = 0; k < n_out; k++) {
+        const size_t size = clm_shape_size(&g->p->nodes[g->u->out[k]].shape);
+        combined[k] = g->u->out[k];
+        values[k] = combined[n_out + k] = clm_lower_scratch(g->l, size * (size_t)g->segments, g->u->per_task);
+        if (values[k] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
     }
-    CLM_TRY(clm_gen_step(g, spec, source, values, n_values));
+    CLM_TRY(add_step(g, spec, source, values, n_out + g->u->n_leaf));
     CLM_TRY(clm_gen_combine(g, source, spec));
-    for (int k = 0; k < u->n_out; k++)
-        if (u->level[k] != CLM_LEVEL_SPACE && !u->hidden[k]) combined[n++] = u->out[k];
-    for (int k = 0; k < n_scratch; k++) combined[n++] = scratch[k];
-    for (int i = 0; i < u->n_leaf; i++)
-        if (g->in_result[i]) combined[n++] = u->leaf[i];
-    return clm_gen_step(g, spec, source, combined, n);
-}
-
-clm_status clm_gen_begin(clm_generator *g, clm_lower *l, const clm_unit *unit) {
-    *g = (clm_generator){.l = l, .u = unit, .p = l->program, .segments = 1};
-    g->cpu = l->program->device->info.type == CLM_DEVICE_CPU;
-    CLM_TRY(find_uses(g));
-    find_axes(g);
-    g->width = vector_width(g);
-    for (int k = 0; k < unit->n_out; k++) g->takes_out[k] = !unit->hidden[k];
-    for (int i = 0; i < unit->n_leaf; i++) g->takes_leaf[i] = true;
-    return clm_gen_body(g, 0);
-}
-
-void clm_gen_end(clm_generator *g) {
-    clm_text_free(&g->body);
-    clm_text_free(&g->parameters);
+    return add_step(g, spec, source, combined, 2 * n_out);
 }
 
 clm_status clm_codegen(clm_lower *l, const clm_unit *unit) {
-    clm_generator g;
+    clm_generator g = {.l = l, .u = unit, .p = l->program, .segments = 1};
     clm_text source = {0};
     clm_launch_spec spec = {.entry = "fused"};
     clm_value values[CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES];
     clm_status status = CLM_OK;
-    CLM_GOTO(clm_gen_begin(&g, l, unit));
+    g.cpu = l->program->device->info.type == CLM_DEVICE_CPU;
+    find_axes(&g);
+    g.width = vector_width(&g);
+    g.stream = g.cpu && g.width > 1 && !unit->axes && clm_program_elements(g.p, unit->out[0]) >= STREAM_LEAST;
+    CLM_GOTO(make_body(&g));
     spec.global[0] = spec.global[1] = 1;
     spec.global[2] = (size_t)(unit->per_task ? l->program->tasks : 1);
     CLM_GOTO(unit->pooling ? clm_gen_pooled(&g, &source, &spec)
              : unit->axes  ? clm_gen_reduce(&g, &source, &spec)
                            : clm_gen_map(&g, &source, &spec));
-    const int n_values = arguments(&g, values);
+    for (int k = 0; k < unit->n_out; k++) values[k] = unit->out[k];
+    for (int i = 0; i < unit->n_leaf; i++) values[unit->n_out + i] = unit->leaf[i];
     if (g.segments > 1)
-        CLM_GOTO(add_segmented(&g, &spec, &source, values, n_values));
+        CLM_GOTO(add_segmented(&g, &spec, &source, values));
     else
-        CLM_GOTO(clm_gen_step(&g, &spec, &source, values, n_values));
+        CLM_GOTO(add_step(&g, &spec, &source, values, unit->n_out + unit->n_leaf));
 out:
     clm_text_free(&source);
-    clm_gen_end(&g);
+    clm_text_free(&g.body);
+    clm_text_free(&g.parameters);
     return status;
 }

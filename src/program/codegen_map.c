@@ -14,14 +14,12 @@ static int elements_of(const clm_generator *g) { return g->axes[g->n_axes - 1].s
 
 /* How many rows of `each` elements are worth a call. */
 static int chunk_of(int each) { return each >= MAP_ELEMENTS ? 1 : MAP_ELEMENTS / each; }
-int clm_gen_chunk(const clm_generator *g, int elements) { return g->cpu ? chunk_of(elements) : 1; }
 
 static void store_all(clm_generator *g, clm_text *t, const char *indent, const char *at) {
     char name[24];
     for (int k = 0; k < g->u->n_out; k++) {
-        if (g->u->hidden[k]) continue;
         clm_gen_name(g, g->u->out[k], true, name, sizeof name);
-        clm_gen_store(t, indent, k, name, at);
+        clm_gen_store(g, t, indent, k, name, at);
     }
 }
 
@@ -43,6 +41,7 @@ static void map_lines(clm_generator *g, clm_text *t, clm_launch_spec *spec, int 
                      last - 1, last - 1, last - 1, last - 1, last - 1);
     else
         clm_text_add(t, "      {\n      const int row = line;\n");
+    clm_gen_window(g, t, "      ");
     clm_gen_pointers(g, t, "      ");
     clm_text_add(t, "      for (int j = 0; j < vectors; j++) {\n        const int e = j * %d;\n", g->width);
     spec->global[0] = items(count, chunk);
@@ -51,7 +50,7 @@ static void map_lines(clm_generator *g, clm_text *t, clm_launch_spec *spec, int 
 /* One vector after the other: neighbours on neighbouring vectors. */
 static void map_vectors(clm_generator *g, clm_text *t, clm_launch_spec *spec, int rows, int vectors) {
     bool outer[CLM_MAX_RANK] = {false};
-    const int chunk = clm_gen_chunk(g, g->width);
+    const int chunk = g->cpu ? chunk_of(g->width) : 1;
     for (int a = 0; a + 1 < g->n_axes; a++) outer[a] = true;
     clm_gen_parameter(g, "rows", -1, rows);
     clm_gen_parameter(g, "chunk", -1, chunk);
@@ -60,6 +59,7 @@ static void map_vectors(clm_generator *g, clm_text *t, clm_launch_spec *spec, in
         t, "    const int first = get_global_id(0) * chunk, end = min(first + chunk, rows * vectors);\n"
            "    for (int at = first; at < end; at++) {\n      {\n      const int row = at / vectors, j = at - row * vectors;\n");
     clm_gen_decode(g, t, "      ", "row", outer);
+    clm_gen_window(g, t, "      ");
     clm_gen_pointers(g, t, "      ");
     clm_text_add(t, "      {\n        const int e = j * %d;\n", g->width);
     spec->global[0] = items(rows * vectors, chunk);
@@ -127,33 +127,40 @@ clm_status clm_gen_pooled(clm_generator *g, clm_text *t, clm_launch_spec *spec) 
     const int *window = g->u->window;
     const int high = g->u->space.dim[1] / window[0], wide = g->u->space.dim[2] / window[1];
     const int windows = g->u->space.dim[0] * high * wide, vectors = elements_of(g) / g->width;
-    const int chunk = g->cpu ? chunk_of(elements_of(g) * window[0] * window[1]) * vectors : 1;
+    const int chunk = g->cpu ? chunk_of(elements_of(g) * window[0] * window[1]) : 1;
     clm_gen_parameter(g, "windows", -1, windows);
     clm_gen_parameter(g, "vectors", -1, vectors);
     clm_gen_parameter(g, "chunk", -1, chunk);
     clm_gen_strides(g);
     clm_gen_open(g, t);
+    clm_text_add(t, "    const int first = get_global_id(0) * chunk, end = min(first + chunk, windows%s);\n",
+                 g->cpu ? "" : " * vectors");
+    if (g->cpu) /* the windows of whole rows of channels */
+        clm_text_add(t, "    for (int row = first; row < end; row++) {\n");
+    else
+        clm_text_add(t,
+                     "    for (int at = first; at < end; at++) {\n      const int row = at / vectors, j = at - row * vectors;\n");
     clm_text_add(t,
-                 "    const int first = get_global_id(0) * chunk, end = min(first + chunk, windows * vectors);\n"
-                 "    for (int at = first; at < end; at++) {\n"
-                 "      const int row = at / vectors, line = row / wide, o2 = row - line * wide, i0 = line / high;\n"
-                 "      const int o1 = line - i0 * high, e = (at - row * vectors) * %d;\n",
-                 g->width);
+                 "      const int line = row / wide, c2 = row - line * wide, i0 = line / high, c1 = line - i0 * high;\n"
+                 "      %s {\n      const int e = j * %d;\n",
+                 g->cpu ? "for (int j = 0; j < vectors; j++)" : "", g->width);
     declare_pooled(g, t);
-    clm_text_add(t, "      for (int i1 = o1 * %d; i1 < o1 * %d + %d; i1++)\n", window[0], window[0], window[0]);
-    clm_text_add(t, "      for (int i2 = o2 * %d; i2 < o2 * %d + %d; i2++) {\n", window[1], window[1], window[1]);
+    for (int axis = 1; axis <= 2; axis++)
+        clm_text_add(t, "#pragma unroll\n      for (int k%d = 0; k%d < %d; k%d++)\n", axis, axis, window[axis - 1], axis);
+    clm_text_add(t,
+                 "      {\n        const int i1 = c1 * %d + k1, i2 = c2 * %d + k2;\n        const float code = k1 * %d + k2;\n",
+                 window[0], window[1], window[1]);
     clm_gen_pointers(g, t, "        ");
     clm_text_add(t, "%s", g->body.data ? g->body.data : "");
     take_pooled(g, t);
     clm_text_add(t, "      }\n      const int to = row * vectors * %d + e;\n", g->width);
     for (int k = 0; k < g->u->n_out; k++) {
         char name[24];
-        if (g->u->hidden[k]) continue;
         const int argmax = argmax_of(g, &g->p->nodes[g->u->out[k]]);
         snprintf(name, sizeof name, argmax < 0 ? "at%d" : "best%d", argmax < 0 ? k : argmax);
-        clm_gen_store(t, "      ", k, name, "to");
+        clm_gen_store(g, t, "      ", k, name, "to");
     }
-    clm_text_add(t, "    }\n}\n");
-    spec->global[0] = items(windows * vectors, chunk);
+    clm_text_add(t, "      }\n    }\n}\n");
+    spec->global[0] = items(g->cpu ? windows : windows * vectors, chunk);
     return CLM_OK;
 }

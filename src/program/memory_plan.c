@@ -3,6 +3,9 @@
  * Values whose lifetimes (first write to last read, in units) overlap never share memory. Largest first, each at the lowest offset
  * that is free over its whole lifetime; a new workspace buffer is opened where the device's largest allocation is reached.
  *
+ * The result of a map may take the place of an operand of its size that nothing reads afterwards: each element is read before it is written,
+ * by the same work-item. Such a group of values has one place, from the first write of its first to the last read of its last.
+ *
  * A buffer is for shared values or for values of every task. The latter holds the memory of one task after the other: what one task
  * leaves behind is used again by itself alone, so that tasks may go through a program at different speeds (chains of launches).
  */
@@ -13,7 +16,11 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-enum { ALIGN = 32, MOST_BUFFERS = CLM_MOST_BUFFERS }; /* elements: 128 bytes of floats, a cache line or two */
+enum {
+    ALIGN = 32, /* elements: 128 bytes of floats, a cache line or two */
+    MOST_BUFFERS = CLM_MOST_BUFFERS,
+    IN_PLACE = 4096 /* elements: smaller values are not worth a kernel of their own */
+};
 
 /* Of all offsets: libraries get parts of buffers as buffers (backend.h), and these begin where the device allows. */
 static size_t alignment(const clm_program *p) {
@@ -30,15 +37,50 @@ static void touch(clm_program *p, clm_value v, int unit, bool write) {
 static void find_lifetimes(clm_program *p) {
     for (size_t i = 0; i < p->n_units; i++) {
         const clm_unit *u = &p->units[i];
-        for (int k = 0; k < u->n_out; k++)
-            if (!u->hidden[k]) touch(p, u->out[k], u->group, true);
+        for (int k = 0; k < u->n_out; k++) touch(p, u->out[k], (int)i, true);
         if (u->fused) {
-            for (int k = 0; k < u->n_leaf; k++) touch(p, u->leaf[k], u->group, false);
+            for (int k = 0; k < u->n_leaf; k++) touch(p, u->leaf[k], (int)i, false);
         } else {
             const clm_node *n = &p->nodes[u->out[0]];
-            for (int k = 0; k < n->n_in; k++) touch(p, n->in[k], u->group, false);
+            for (int k = 0; k < n->n_in; k++) touch(p, n->in[k], (int)i, false);
         }
     }
+}
+
+static bool in_workspace(const clm_program *p, clm_value v) {
+    const clm_home *h = &p->homes[v];
+    return h->live && h->materialized && h->root == v && h->tensor < 0 && h->first >= 0;
+}
+
+/* Can output `out` of unit number `at` take the place of leaf k? */
+static bool replaces(const clm_program *p, int at, clm_value out, int k) {
+    const clm_unit *u = &p->units[at];
+    const clm_value root = p->homes[u->leaf[k]].root;
+    if (!in_workspace(p, root) || p->homes[root].last != at || p->homes[root].next >= 0 || u->pooled[k]) return false;
+    if (p->nodes[root].per_task != p->nodes[out].per_task) return false;
+    if (!clm_shape_equal(&p->nodes[u->leaf[k]].shape, &u->space) || !clm_shape_equal(&p->nodes[out].shape, &u->space))
+        return false;
+    for (int i = 0; i < u->n_leaf; i++)
+        if (i != k && p->homes[u->leaf[i]].root == root) return false;
+    return true;
+}
+
+clm_status clm_program_find_places(clm_program *p) {
+    for (size_t v = 0; v < p->count; v++) p->homes[v].before = p->homes[v].next = CLM_INVALID;
+    find_lifetimes(p);
+    for (size_t i = 0; i < p->n_units && !p->no_plan; i++) {
+        const clm_unit *u = &p->units[i];
+        for (int o = 0; u->fused && !u->axes && !u->pooling && o < u->n_out; o++) {
+            const clm_value out = u->out[o];
+            if (clm_shape_size(&u->space) < IN_PLACE || !in_workspace(p, out)) continue;
+            for (int k = 0; k < u->n_leaf && p->homes[out].before < 0; k++) {
+                if (!replaces(p, (int)i, out, k)) continue;
+                p->homes[out].before = p->homes[u->leaf[k]].root;
+                p->homes[p->homes[out].before].next = out;
+            }
+        }
+    }
+    return CLM_OK;
 }
 
 typedef struct item {
@@ -85,13 +127,13 @@ clm_status clm_program_plan_memory(clm_program *p) {
         status = CLM_E_MEMORY;
         goto out;
     }
-    find_lifetimes(p);
     for (size_t v = 0; v < p->count; v++) {
         clm_home *h = &p->homes[v];
-        if (!h->live || !h->materialized || h->root != (clm_value)v || h->tensor >= 0 || h->first < 0) continue;
+        if (!in_workspace(p, (clm_value)v)) continue;
         h->place = CLM_PLACE_WORKSPACE;
         h->size = (clm_shape_size(&p->nodes[v].shape) + align - 1) / align * align; /* of one task */
-        items[n++] = (item){(clm_value)v, h->size};
+        for (clm_value next = h->next; next >= 0; next = p->homes[next].next) h->last = p->homes[next].last;
+        if (h->before < 0) items[n++] = (item){(clm_value)v, h->size};
     }
     qsort(items, n, sizeof *items, by_size);
     for (size_t i = 0; i < n; i++) {
@@ -114,8 +156,11 @@ clm_status clm_program_plan_memory(clm_program *p) {
                               clm_bytes_text((double)p->device->info.max_allocation).s);
             goto out;
         }
-        h->buffer = buffer;
-        h->offset = at;
+        for (clm_home *o = h;; o = &p->homes[o->next]) {
+            o->buffer = buffer;
+            o->offset = at;
+            if (o->next < 0) break;
+        }
         p->buffer_per_task[buffer] = per_task;
         if (at + h->size > p->buffer_stride[buffer]) p->buffer_stride[buffer] = at + h->size;
         if ((size_t)buffer + 1 > p->n_buffers) p->n_buffers = (size_t)buffer + 1;

@@ -92,6 +92,7 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
         CLM_TRY(add_io(p, outputs[i], true));
         if (public_outputs[i] != outputs[i]) p->aliases[i] = (clm_io_alias){public_outputs[i], outputs[i]};
     }
+    CLM_TRY(clm_program_find_places(p));
     CLM_TRY(clm_program_lower(p, g));
     CLM_TRY(clm_program_chain(p));
     CLM_TRY(clm_program_plan_memory(p));
@@ -394,6 +395,12 @@ clm_program_stats clm_program_get_stats(const clm_program *p) {
     return s;
 }
 
+static bool writes(const clm_unit *u, clm_value v) {
+    for (int k = 0; k < u->n_out; k++)
+        if (u->out[k] == v) return true;
+    return false;
+}
+
 clm_status clm_program_print(const clm_program *p, FILE *to) {
     char text[80];
     for (size_t i = 0; i < p->n_steps; i++) {
@@ -403,11 +410,10 @@ clm_status clm_program_print(const clm_program *p, FILE *to) {
         fprintf(to, "%4zu %s%-18s %s%s", i, u->fused ? "fused " : "", clm_op_of(n)->name,
                 clm_shape_text(u->fused ? &u->space : &n->shape, text, sizeof text), n->per_task ? " per task" : "");
         fprintf(to, "  writes");
-        for (int k = 0; k < s->n_values; k++)
-            if (clm_unit_writes(p, (size_t)s->unit, s->values[k])) fprintf(to, " %%%d", s->values[k]);
+        for (int k = 0; k < u->n_out; k++) fprintf(to, " %%%d", u->out[k]);
         fprintf(to, " reads");
         for (int k = 0; k < s->n_values; k++)
-            if (!clm_unit_writes(p, (size_t)s->unit, s->values[k])) fprintf(to, " %%%d", s->values[k]);
+            if (!writes(u, s->values[k])) fprintf(to, " %%%d", s->values[k]);
         fprintf(to, "%s\n", s->spec.defines);
     }
     return ferror(to) ? clm_fail(CLM_E_IO, "program: writing failed") : CLM_OK;
