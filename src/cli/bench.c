@@ -25,6 +25,8 @@ static const cli_option options[] = {
     {NULL, "memory-limit", CLI_BYTES, 0, FIELD(memory_limit), 0, 0, "BYTES", "as for train"},
     {NULL, "checkpointing", CLI_CHOICE, 0, FIELD(checkpointing), 0, 0, "auto|store|recompute", "as for train"},
     {NULL, "chunk", CLI_INT, 0, FIELD(chunk), 0, 4096, "N", "tasks per launch; 0: as many as fit"},
+    {NULL, "tune-plans", CLI_REAL, 0, FIELD(tune_plans), 0, 1e9, "SECONDS",
+     "first measure plans of each item for so long, as clmaml tune --only plans; 0: do not"},
     {"Peers", "no-peers", CLI_FLAG, 0, FIELD(no_peers), 0, 0, "", "clMAML alone"},
     {NULL, "python", CLI_TEXT, 0, FIELD(python), 0, 0, "PROGRAM", "the Python that has PyTorch or JAX"},
     {"Peaks", "no-peaks", CLI_FLAG, 0, FIELD(no_peaks), 0, 0, "", "do not measure them: no fraction of the limit"},

@@ -12,6 +12,7 @@ typedef struct bench_settings {
     char json[CLI_PATH_MAX], device[CLI_PATH_MAX], python[CLI_PATH_MAX], blas[CLI_PATH_MAX];
     int64_t rounds, tasks, chunk, memory_limit, blas_turns;
     int checkpointing;
+    double tune_plans;
     bool no_peers, no_peaks, cold, profile, first_call, blas_peak;
 } bench_settings;
 

@@ -27,7 +27,7 @@ static clm_status start_learner(bench_run *run) {
     return CLM_OK;
 }
 
-static clm_status start_meta(bench_run *run, const bench_settings *settings) {
+static clm_status create_meta(bench_run *run, const bench_settings *settings) {
     const bench_problem *p = run->problem;
     clm_meta_options o = CLM_META_OPTIONS_INIT;
     o.tasks = p->item.tasks;
@@ -40,7 +40,27 @@ static clm_status start_meta(bench_run *run, const bench_settings *settings) {
     o.task_chunk = (int)settings->chunk;
     o.memory_limit = (size_t)settings->memory_limit;
     o.checkpointing = (clm_checkpointing)settings->checkpointing;
-    CLI_TRY(clm_meta_create(&run->meta, run->device, p->model, &o));
+    return clm_meta_create(&run->meta, run->device, p->model, &o);
+}
+
+/* On a device opened for it alone: the memory it takes is not the item's. */
+static clm_status tune_plans(const bench_problem *problem, const bench_settings *settings) {
+    bench_run run = {.problem = problem};
+    clm_tune_options tune = CLM_TUNE_OPTIONS_INIT;
+    clm_status status = CLM_OK;
+    tune.what = CLM_TUNE_PLANS;
+    tune.budget = settings->tune_plans;
+    tune.again = true;
+    CLI_GOTO(clm_device_open(&run.device, settings->device[0] ? settings->device : NULL));
+    CLI_GOTO(create_meta(&run, settings));
+    CLI_GOTO(clm_meta_tune(run.meta, &tune));
+out:
+    bench_run_end(&run);
+    return status;
+}
+
+static clm_status start_meta(bench_run *run, const bench_settings *settings) {
+    CLI_TRY(create_meta(run, settings));
     CLI_TRY(clm_meta_prepare(run->meta));
     const clm_meta_plan plan = run->plan = clm_meta_get_plan(run->meta);
     run->flops = plan.flops;
@@ -52,6 +72,7 @@ static clm_status start_meta(bench_run *run, const bench_settings *settings) {
 
 clm_status bench_run_start(bench_run *run, const bench_problem *problem, const bench_settings *settings) {
     *run = (bench_run){.problem = problem};
+    if (settings->tune_plans > 0 && !settings->first_call && !problem->item.learner) CLI_TRY(tune_plans(problem, settings));
     CLI_TRY(clm_device_open(&run->device, settings->device[0] ? settings->device : NULL));
     return problem->item.learner ? start_learner(run) : start_meta(run, settings);
 }

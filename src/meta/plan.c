@@ -108,10 +108,10 @@ clm_status clm_plan_by_model(clm_meta *m, size_t limit, bool *fits) {
     }
     if (!*fits && asked != CLM_CHECKPOINT_STORE) CLM_TRY(plan_within(m, CLM_CHECKPOINT_RECOMPUTE, limit, chunk, fixed, fits));
     m->plan.reason = reason_of(m);
-    if (!*fits || fixed || m->plan.checkpointing != CLM_CHECKPOINT_STORE || (chunk = suitable_chunk(m)) >= m->plan.task_chunk)
-        return CLM_OK;
-    CLM_TRY(clm_plan_as(m, CLM_CHECKPOINT_STORE, chunk));
-    m->plan.reason = CLM_PLAN_CACHE;
+    if (!*fits || fixed || (chunk = suitable_chunk(m)) >= m->plan.task_chunk) return CLM_OK;
+    clm_plan_reason reason = m->plan.reason == CLM_PLAN_MEMORY ? CLM_PLAN_MEMORY : CLM_PLAN_CACHE;
+    CLM_TRY(clm_plan_as(m, m->plan.checkpointing, chunk));
+    m->plan.reason = reason;
     return CLM_OK;
 }
 

@@ -32,8 +32,10 @@ expect_in "$work/out" "checkpointing .*, as measured;" "a run by the plan"
 # shellcheck disable=SC2086
 expect_success "a run by its options" train $sine $short --checkpointing recompute --task-chunk 1 --run "$work/asked"
 expect_in "$work/out" "checkpointing recompute, 1 tasks per launch, as asked for;" "a run by its options"
-expect_success "bench by the plan" bench sine --tasks 2 --rounds 1 --no-peers --no-peaks
-expect_in "$work/out" "^  store, 2 of 2 tasks at a time, everything at once" "bench by the plan" # five steps: not what was measured
+expect_success "bench, not tuned" bench sine --tasks 2 --rounds 1 --no-peers --no-peaks
+expect_in "$work/out" "^  store, 2 of 2 tasks at a time, everything at once" "bench, not tuned" # five steps: not what was measured
+expect_success "bench, tuned" bench sine --tasks 2 --rounds 1 --no-peers --no-peaks --tune-plans 100
+expect_in "$work/out" "^  (store|recompute), [12] of 2 tasks at a time, as measured" "bench, tuned"
 
 # A new device: the first run tunes for a moment, the second uses what the first settled.
 run="train sine --meta-batch 3 --steps 2 --iterations 3 --val-tasks 3 --eval-tasks 0 --tune-budget 1"
