@@ -40,7 +40,8 @@ const char *clm_plan_key(clm_meta *m, int limit_class, char *text, size_t size);
 /* Limits on memory that are told apart: 0 for what the device has, else the power of two below the bytes asked for. */
 int clm_plan_limit_class(const clm_meta *m);
 
-/* Measures plans for about `seconds` (0: no limit), keeps the best, and reports. *changed: there is a choice that there was not. */
-clm_status clm_plan_tune(clm_meta *m, const clm_tune_options *options, double seconds, bool *changed);
+/* Measures plans on n equal parts of a device, or one device, for about `seconds` (without a budget: no limit), keeps the best for the
+ * first, which the others can find, and reports. *changed: there is a choice that there was not. */
+clm_status clm_plan_tune(clm_meta *const *shares, size_t n, const clm_tune_options *options, double seconds, bool *changed);
 
 #endif

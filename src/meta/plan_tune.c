@@ -2,7 +2,7 @@
  *
  * A candidate is planned beside the meta-learner, with the same parameters, and computes gradients of random tasks. The search starts
  * from the plan taken unmeasured and follows the number of tasks downwards and upwards as long as that helps, then does the same with
- * the other way of checkpointing. What would not fit under the limit, does not get its memory, or gives another gradient is dropped.
+ * the other way of checkpointing. Parts of one device are measured together, because together is how they will run. What would not fit under the limit, does not get its memory, or gives another gradient is dropped.
  * The fastest few are timed again, by turns with the unmeasured plan, which stays unless it is beaten by 3 %, by the least times and in
  * most rounds: on a machine that does other things too, one lucky timing decides nothing. */
 #include <math.h>
@@ -13,9 +13,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/thread.h"
 #include "meta/plan.h"
 
-enum { CHUNKS_MOST = 24, FINALISTS = 3, ROUNDS = 5, RUNS_MOST = 50 };
+enum { CHUNKS_MOST = 24, FINALISTS = 3, ROUNDS = 5, RUNS_MOST = 50, LANES_MOST = 8 };
 static const double gain = 0.97;            /* of the unmeasured plan's time: what is not below it is noise */
 static const double worth_timing = 0.03;    /* seconds that a turn lasts at least, */
 static const double enough = 0.3;           /* and that a candidate is looked at before the finals */
@@ -27,13 +28,15 @@ typedef struct candidate {
     clm_plan_choice choice;
     double seconds; /* of a gradient, the least seen; NAN: not tried, INFINITY: dropped */
     size_t bytes;
-    double first;        /* seconds of the gradient that warmed up */
-    clm_meta *trial;     /* while it is open */
-    double turn[ROUNDS]; /* seconds, as a finalist; INFINITY: none */
+    double first;                /* seconds of the gradient that warmed up */
+    clm_meta *trial[LANES_MOST]; /* on every lane, while it is open */
+    double turn[ROUNDS];         /* seconds, as a finalist; INFINITY: none */
 } candidate;
 
 typedef struct search {
-    clm_meta *meta;
+    clm_meta *meta;             /* that of the first lane */
+    clm_meta *lane[LANES_MOST]; /* all that compute at the same time */
+    int n_lanes;
     float *data[4];
     size_t limit;
     double began, seconds; /* INFINITY: all the time */
@@ -64,43 +67,80 @@ static clm_status make_batch(search *s) {
 /* ---- one candidate ---- */
 
 static void trial_close(candidate *c) {
-    clm_meta *t = c->trial;
-    if (!t) return;
-    clm_outer_free(&t->outer);
-    clm_gradient_free(t);
-    free(t->staging);
-    free(t);
-    c->trial = NULL;
+    for (int i = 0; i < LANES_MOST; i++) {
+        clm_meta *t = c->trial[i];
+        c->trial[i] = NULL;
+        if (!t) continue;
+        clm_outer_free(&t->outer);
+        clm_gradient_free(t);
+        free(t->staging);
+        free(t);
+    }
 }
 
-/* A copy of the meta-learner, which shares its parameters and gradient, with a plan of its own. CLM_E_LIMIT: it would not fit. */
-static clm_status trial_plan(search *s, candidate *c) {
-    clm_meta *t = c->trial = clm_calloc(1, sizeof *t);
+/* A copy of a lane's meta-learner, which shares its parameters and gradient, with a plan of its own. CLM_E_LIMIT: it would not fit. */
+static clm_status trial_plan(search *s, candidate *c, int lane) {
+    clm_meta *t = c->trial[lane] = clm_calloc(1, sizeof *t);
     if (!t) return CLM_E_MEMORY;
-    *t = *s->meta;
+    *t = *s->lane[lane];
     clm_gradient_detach(t);
     t->staging = NULL;
     t->outer = (clm_outer){0};
-    CLM_TRY(clm_plan_as(t, c->choice.checkpointing, c->choice.chunk));
+    const int tasks = t->options.tasks, chunk = c->choice.chunk < tasks ? c->choice.chunk : tasks;
+    CLM_TRY(clm_plan_as(t, c->choice.checkpointing, clm_plan_chunk_below(tasks, chunk + 1))); /* lanes may differ by a task */
     c->bytes = t->plan.bytes;
     if (c->bytes <= s->limit) return CLM_OK;
     return clm_fail(CLM_E_LIMIT, "it takes %zu bytes of at most %zu", c->bytes, s->limit);
 }
 
+/* A lane's part of a timing. */
+typedef struct job {
+    const search *s;
+    clm_meta *trial;
+    int runs;
+    clm_thread *thread;
+    clm_status status;
+    char message[512];
+} job;
+
+static clm_status run_trial(const job *j) {
+    float *const *data = j->s->data;
+    const clm_batch batch = {.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]};
+    for (int i = 0; i < j->runs; i++) CLM_TRY(clm_gradient_run(j->trial, &batch));
+    return clm_device_finish(j->trial->device);
+}
+
+static void work(void *argument) {
+    job *j = argument;
+    j->status = run_trial(j);
+    if (j->status != CLM_OK) snprintf(j->message, sizeof j->message, "%s", clm_last_error());
+}
+
+/* On all lanes at once, as it will be. */
 static clm_status run(search *s, const candidate *c, int runs, double *seconds) {
-    const clm_batch batch = {.support_x = s->data[0], .support_y = s->data[1], .query_x = s->data[2], .query_y = s->data[3]};
+    job jobs[LANES_MOST];
     const double began = clm_clock();
-    for (int i = 0; i < runs; i++) CLM_TRY(clm_gradient_run(c->trial, &batch));
-    CLM_TRY(clm_device_finish(s->meta->device));
+    for (int i = 0; i < s->n_lanes; i++) jobs[i] = (job){.s = s, .trial = c->trial[i], .runs = runs};
+    for (int i = 1; i < s->n_lanes; i++)
+        if (clm_thread_start(&jobs[i].thread, work, &jobs[i]) != CLM_OK) jobs[i].thread = NULL;
+    work(&jobs[0]);
+    for (int i = 1; i < s->n_lanes; i++) {
+        if (!jobs[i].thread) work(&jobs[i]);
+        clm_thread_join(jobs[i].thread);
+    }
     *seconds = (clm_clock() - began) / runs;
+    for (int i = 0; i < s->n_lanes; i++)
+        if (jobs[i].status != CLM_OK) return clm_fail(jobs[i].status, "%s", jobs[i].message);
     return CLM_OK;
 }
 
 /* Ready to be timed: allocated, built, run once. */
 static clm_status trial_open(search *s, candidate *c) {
     clm_status status = CLM_OK;
-    CLM_GOTO(trial_plan(s, c));
-    CLM_GOTO(clm_fit_commit(c->trial));
+    for (int i = 0; i < s->n_lanes; i++) {
+        CLM_GOTO(trial_plan(s, c, i));
+        CLM_GOTO(clm_fit_commit(c->trial[i]));
+    }
     CLM_GOTO(run(s, c, 1, &c->first));
 out:
     if (status != CLM_OK) trial_close(c);
@@ -156,7 +196,7 @@ static void try_candidate(search *s, candidate *c) {
 out:
     if (status != CLM_OK) {
         clm_log_write(CLM_LOG_INFO, "tune: %s is not used: %s", text_of(c->choice, text), clm_last_error());
-        (void)clm_device_finish(s->meta->device);
+        for (int i = 0; i < s->n_lanes; i++) (void)clm_device_finish(s->lane[i]->device);
         c->seconds = INFINITY;
         s->dropped++;
     }
@@ -240,7 +280,7 @@ static void close_all(candidate **final, int count) {
 /* Times one by turn, opened for it unless there is memory for all of them. One that fails now is out. */
 static void take_turn(search *s, candidate **final, int count, candidate *c, int round, bool *together) {
     double seconds = INFINITY;
-    clm_status status = c->trial ? CLM_OK : trial_open(s, c);
+    clm_status status = c->trial[0] ? CLM_OK : trial_open(s, c);
     if (status == CLM_E_MEMORY && *together) {
         *together = false;
         close_all(final, count);
@@ -284,8 +324,10 @@ static candidate *decide(search *s, candidate *standard) {
 
 static clm_status measure(search *s, clm_plan_choice standard, clm_plan_choice *choice, clm_tune_entry *entry) {
     CLM_TRY(make_batch(s));
-    CLM_TRY(clm_tensor_commit(s->meta->params));
-    CLM_TRY(clm_meta_write_initial(s->meta));
+    for (int i = 0; i < s->n_lanes; i++) {
+        CLM_TRY(clm_tensor_commit(s->lane[i]->params));
+        CLM_TRY(clm_meta_write_initial(s->lane[i]));
+    }
     if (!(s->grad = clm_calloc(s->meta->elements, sizeof *s->grad))) return CLM_E_MEMORY;
     candidate *first = &s->list[standard.checkpointing == CLM_CHECKPOINT_RECOMPUTE][position(s, standard.chunk)];
     search_all(s, standard);
@@ -342,16 +384,20 @@ static clm_status tune(search *s, const clm_tune_options *o, bool *changed) {
     return CLM_OK;
 }
 
-clm_status clm_plan_tune(clm_meta *m, const clm_tune_options *o, double seconds, bool *changed) {
+clm_status clm_plan_tune(clm_meta *const *shares, size_t n, const clm_tune_options *o, double seconds, bool *changed) {
     search *s = clm_calloc(1, sizeof *s);
     if (!s) return CLM_E_MEMORY;
-    s->meta = m;
+    s->meta = shares[0];
+    s->n_lanes = n < LANES_MOST ? (int)n : LANES_MOST;
+    for (int i = 0; i < s->n_lanes; i++) s->lane[i] = shares[i];
     s->began = clm_clock();
     s->seconds = o->budget > 0 ? fmax(seconds, 0) : INFINITY;
     s->best = INFINITY;
     clm_status status = tune(s, o, changed);
-    clm_tensor_release(m->params);
-    clm_tensor_release(m->grad);
+    for (int i = 0; i < s->n_lanes; i++) {
+        clm_tensor_release(s->lane[i]->params);
+        clm_tensor_release(s->lane[i]->grad);
+    }
     for (int i = 0; i < 4; i++) free(s->data[i]);
     if (s->base != s->grad) free(s->base);
     free(s->grad);

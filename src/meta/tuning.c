@@ -7,22 +7,32 @@
 
 static const double share_of_operations = 0.75; /* of a budget, where plans are measured too */
 
-static clm_status tune_share(clm_meta *share, const clm_tune_options *o) {
+/* What was read before the first of them was tuned is out of date. */
+static void forget_others(clm_meta *const *shares, size_t n) {
+    for (size_t s = 1; s < n; s++) clm_tune_forget(shares[s]->device);
+}
+
+/* n equal parts of a device, or one device: what is stored for the first serves all. */
+static clm_status tune_shares(clm_meta *const *shares, size_t n, const clm_tune_options *o) {
+    clm_meta *first = shares[0];
     const double until = clm_clock() + o->budget;
-    const bool plans = o->what != CLM_TUNE_OPERATIONS && clm_plan_open(share);
+    const bool plans = o->what != CLM_TUNE_OPERATIONS && clm_plan_open(first);
     clm_tune_options operations = *o;
-    size_t operations_changed = 0;
+    size_t changed = 0;
     bool plan_changed = false;
+    CLM_TRY(clm_tune_store_check(first->device));
     if (plans) operations.budget *= share_of_operations;
-    if (o->what != CLM_TUNE_PLANS)
-        CLM_TRY(clm_tune_programs(share->programs, share->n_programs, &operations, &operations_changed));
+    if (o->what != CLM_TUNE_PLANS) CLM_TRY(clm_tune_programs(first->programs, first->n_programs, &operations, &changed));
+    forget_others(shares, n);
     if (plans) {
-        const clm_status status = clm_plan_tune(share, o, until - clm_clock(), &plan_changed);
+        const clm_status status = clm_plan_tune(shares, n, o, until - clm_clock(), &plan_changed);
         /* The plan taken unmeasured serves as before. */
         if (status != CLM_OK) clm_log_write(CLM_LOG_INFO, "tune: plans were not measured: %s", clm_last_error());
         if (status == CLM_E_IO || !o->careful) CLM_TRY(status);
+        forget_others(shares, n);
     }
-    return plans || operations_changed ? clm_meta_plan_share(share) : CLM_OK;
+    for (size_t s = 0; s < n; s++) CLM_TRY(clm_meta_plan_share(shares[s]));
+    return CLM_OK;
 }
 
 clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options) {
@@ -32,10 +42,7 @@ clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options) {
     for (size_t s = 0; s < meta->n_shares; s++)
         if (meta->shares[s]->prepared)
             return clm_fail(CLM_E_STATE, "meta: tune before clm_meta_prepare and before the first use");
-    for (size_t s = 0; s < meta->n_shares; s++) {
-        CLM_TRY(clm_tune_store_check(meta->shares[s]->device));
-        /* Parts of one device are alike: the others find what was stored for the first. */
-        CLM_TRY(meta->whole && s > 0 ? clm_meta_plan_share(meta->shares[s]) : tune_share(meta->shares[s], o));
-    }
+    if (meta->whole) return tune_shares(meta->shares, meta->n_shares, o);
+    for (size_t s = 0; s < meta->n_shares; s++) CLM_TRY(tune_shares(&meta->shares[s], 1, o));
     return CLM_OK;
 }

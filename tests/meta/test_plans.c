@@ -17,6 +17,7 @@ enum { TASKS = 4, STEPS = 2 };
 static void setup(void) {
     clm_test_enter_cache();
     setenv("CLMAML_CHAIN", "never", 1);
+    setenv("CLMAML_CPU_PARTS", "1", 1);
 }
 
 static clm_meta_options options_for(clm_test_net net, int tasks) {
@@ -223,6 +224,44 @@ START_TEST(every_device_is_tuned) {
 }
 END_TEST
 
+/* Parts of a CPU are measured together, and all take what was found; with tasks that do not come out even, and again in a new process. */
+START_TEST(parts_are_tuned_together) {
+    clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES);
+    const clm_meta_options o = options_for(CLM_TEST_NET_CLASSES, 7);
+    clm_test_vector gradient[3];
+    setenv("CLMAML_CPU_PARTS", "2", 1);
+    clm_device *device = clm_test_open_opencl();
+    clm_test_batch batch = clm_test_batch_make(model, &o, 1);
+    for (int round = 0; round < 3; round++) {
+        clm_meta *meta = clm_test_meta(device, model, &o, 3);
+        seen s;
+        const clm_tune_options t = tuning(&s);
+        if (round == 1) {
+            clm_meta_free(meta);
+            CLM_TEST_OK(clm_meta_create(&meta, device, model, &o));
+            CLM_TEST_OK(clm_meta_tune(meta, &t));
+            ck_assert_int_eq(s.plans, 1);
+            ck_assert_int_eq(s.failed, 0);
+            ck_assert_int_ge(s.tried, 3);
+            clm_test_randomise(meta, model, &o, 3);
+        }
+        ck_assert_uint_eq(meta->n_shares, 2);
+        for (size_t i = 0; i < 2; i++) ck_assert_int_eq(meta->shares[i]->plan.reason == CLM_PLAN_MEASURED, round > 0);
+        ck_assert_int_eq(meta->shares[0]->plan.checkpointing, meta->shares[1]->plan.checkpointing);
+        CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch));
+        gradient[round] = clm_test_gradient(meta, model);
+        clm_meta_free(meta);
+        if (round == 1) clm_device_close(device), device = clm_test_open_opencl();
+    }
+    clm_test_expect_same(&gradient[1], &gradient[2], "the next run");
+    clm_test_expect_close(&gradient[0], &gradient[1], clm_test_rounding(1), "by the measured plan");
+    for (int i = 0; i < 3; i++) clm_test_vector_free(&gradient[i]);
+    clm_test_batch_free(&batch);
+    clm_model_free(model);
+    clm_device_close(device);
+}
+END_TEST
+
 START_TEST(nothing_is_kept_on_the_host) {
     clm_device *device = clm_test_open_host();
     clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES);
@@ -371,6 +410,7 @@ int main(void) {
                  {"memory", what_does_not_fit_is_dropped, 2},
                  {"careful", careful_tuning_settles_the_plan, 1},
                  {"devices", every_device_is_tuned, 1},
+                 {"parts", parts_are_tuned_together, 1},
                  {"host", nothing_is_kept_on_the_host, 1},
                  {"used", stored_plans_are_used, 1},
                  {"tasks", stored_plans_serve_other_numbers_of_tasks, 1},
