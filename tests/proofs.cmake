@@ -57,6 +57,7 @@ mark_as_advanced(RUSTICL_ICD POCL_ICD)
 if(RUSTICL_ICD)
   set(rusticl CLMAML_DEVICE= ${no_libraries} RUSTICL_ENABLE=llvmpipe)
   clmaml_test(rusticl/ops rusticl 1500 ENVIRONMENT ${rusticl} CLMAML_TEST_TINY=1 OCL_ICD_VENDORS=${RUSTICL_ICD} COMMAND ops_test_ops)
+  clmaml_test(rusticl/images rusticl 900 ENVIRONMENT ${rusticl} CK_RUN_CASE=pick OCL_ICD_VENDORS=${RUSTICL_ICD} COMMAND meta_test_dataset)
   clmaml_test(rusticl/meta rusticl 900 ENVIRONMENT ${rusticl} OCL_ICD_VENDORS=${RUSTICL_ICD}
     COMMAND sh ${support}/rusticl.sh ${tiny_references})
   if(POCL_ICD)

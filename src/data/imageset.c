@@ -139,6 +139,9 @@ clm_status clm_image_set_load(clm_image_set *set, clm_filetree *tree, int depth,
     clm_image picture = {0};
     clm_resample scratch = {0};
     clm_status status = CLM_OK;
+    if (set->images + entries > INT32_MAX / 4)
+        CLM_GOTO(
+            clm_fail(CLM_E_LIMIT, "%s: a source holds at most %d images; use fewer", clm_filetree_path(tree), INT32_MAX / 4));
     CLM_GOTO(clm_grow(&set->pixels, &set->pixels_capacity, (set->images + entries) * area, 1));
     for (size_t i = 0; i < entries; i++) {
         const char *entry = clm_filetree_entry(tree, i);
