@@ -115,6 +115,10 @@ clm_status cli_evaluator_use_data(cli_evaluator *e, clm_dataset *dataset) {
     clm_status status = CLM_OK;
     CLI_GOTO(clm_learner_use_data(e->on_query, dataset));
     if (e->on_support && e->on_support != e->on_query) CLI_GOTO(clm_learner_use_data(e->on_support, dataset));
+    free(e->support_at);
+    free(e->query_at);
+    e->support_at = e->query_at = NULL;
+    if (!dataset) return CLM_OK;
     CLI_NEW(e->support_at, (size_t)e->options.chunk * e->support);
     CLI_NEW(e->query_at, (size_t)e->options.chunk * e->query);
 out:

@@ -31,7 +31,8 @@ clm_status cli_evaluator_create(cli_evaluator **out, clm_device *device, const c
                                 const cli_settings *settings, const cli_evaluator_options *options);
 void cli_evaluator_free(cli_evaluator *evaluator);
 
-/* From now on tasks name images of the data set, which is on the same device; they are the same tasks. */
+/* From now on tasks name images of the data set, which is on the same device; they are the same tasks. NULL: none any more.
+ */
 clm_status cli_evaluator_use_data(cli_evaluator *evaluator, clm_dataset *dataset);
 
 /* Takes over the meta-learner's parameters and rates. */

@@ -161,14 +161,26 @@ static size_t find_rooms(const cli_trainer *t, cli_room *rooms) {
     return n;
 }
 
+/* n: of the data sets; 0: none any more. */
+static clm_status use_images(cli_trainer *t, size_t n) {
+    clm_dataset **datasets = t->resident.datasets;
+    CLI_TRY(clm_meta_use_data(t->meta, datasets, n));
+    if (t->first_order) CLI_TRY(clm_meta_use_data(t->first_order, datasets, n));
+    return cli_evaluator_use_data(t->evaluator, n ? datasets[0] : NULL);
+}
+
 clm_status cli_trainer_load_images(cli_trainer *t) {
     cli_room rooms[CLI_MAX_DEVICES];
     cli_resident *r = &t->resident;
     CLI_TRY(cli_resident_load(r, rooms, find_rooms(t, rooms)));
     if (!r->count) return CLM_OK;
-    CLI_TRY(clm_meta_use_data(t->meta, r->datasets, r->count));
-    if (t->first_order) CLI_TRY(clm_meta_use_data(t->first_order, r->datasets, r->count));
-    return cli_evaluator_use_data(t->evaluator, r->datasets[0]);
+    clm_status status = use_images(t, r->count);
+    if (status == CLM_OK || r->demanded) return status;
+    cli_note("the images stay on the host: %s", cli_message());
+    cli_forget();
+    CLI_TRY(use_images(t, 0));
+    cli_resident_close(r);
+    return CLM_OK;
 }
 
 static clm_status allocate(cli_trainer *t) {
