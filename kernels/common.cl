@@ -37,3 +37,11 @@
 #define vec JOIN(VEC_, VEC)
 #define LOAD(p) JOIN(LOAD_, VEC)(p)
 #define STORE(v, p) JOIN(STORE_, VEC)(v, p)
+
+/* In files compiled with -DTERMS, 1 or 2: the operands of a second term among a kernel's arguments, and what belongs to a term. */
+#define SECOND_1(a, b)
+#define SECOND_2(a, b) , IN(a), IN(b)
+#define SECOND(a, b) JOIN(SECOND_, TERMS)(a, b)
+#define OF_TERM_1(term, first, second) (first)
+#define OF_TERM_2(term, first, second) ((term) == 0 ? (first) : (second))
+#define OF_TERM(term, first, second) JOIN(OF_TERM_, TERMS)(term, first, second)

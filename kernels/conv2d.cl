@@ -2,7 +2,8 @@
  *
  * A work-item keeps a tile of accumulators in registers: TILE_N images and TILE_X neighbouring pixels at one place, by NV vectors of VEC
  * output channels (NV VEC divides co/groups). Images of a tile meet the border together, so with TILE_X = 1 whole filter positions drop
- * out there and nothing is multiplied by padding. It makes RUN such tiles along a row. No barriers, no local memory. */
+ * out there and nothing is multiplied by padding. It makes RUN such tiles along a row. With TERMS of 2 the result is the sum of two
+ * such correlations. No barriers, no local memory. */
 #define CIG (CI / GROUPS)
 #define COG (CO / GROUPS)
 #define TILE (TILE_N * TILE_X)
@@ -20,13 +21,11 @@
         }                                                                                                              \
     }
 
-__kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
+__kernel void conv2d(OUT(y), IN(x), IN(w) SECOND(x2, w2), const int tasks) {
     const int co = (int)get_global_id(0) * NV * VEC, item = (int)get_global_id(1), task = (int)get_global_id(2);
     const int row = item / RUNS, run = item - row * RUNS; /* a row of tiles, and where in it */
     const int n0 = row / OH * TILE_N, oy = row - row / OH * OH;
     if (co >= CO || n0 >= N || task >= tasks) return;
-    __global const float *xs = PTR(x, task) + co / COG * CIG;
-    __global const float *ws = PTR(w, task) + co;
     __global float *ys = PTR(y, task) + co;
 
     int image[TILE_N]; /* from the tile's first; past the last one, that is repeated and not stored */
@@ -41,7 +40,10 @@ __kernel void conv2d(OUT(y), IN(x), IN(w), const int tasks) {
 #pragma unroll
             for (int v = 0; v < NV; v++) sum[t][v] = (vec)(0.0f);
 
-        for (int ky = 0; ky < KH; ky++) {
+        for (int k = 0; k < TERMS * KH; k++) { /* rows of the filter, of one term after the other */
+            const int term = k / KH, ky = k - term * KH;
+            __global const float *xs = OF_TERM(term, PTR(x, task), PTR(x2, task)) + co / COG * CIG;
+            __global const float *ws = OF_TERM(term, PTR(w, task), PTR(w2, task)) + co;
             const int sy = oy * SH - PH + ky * DH, iy = sy / UH;
             if (sy < 0 || iy >= H || iy * UH != sy) continue;
             for (int kx = 0; kx < KW; kx++) {

@@ -10,7 +10,7 @@
  * A work-item has a stretch of the work and memory of its own in `s`, a slot that stays in the cache, whatever the number of
  * tasks: the filter (or its sums) at all points, and a block of BLOCK tiles at all points, which meet in a matrix product at each
  * point, GROUP or R neighbours and all channels in one place. Where a tile sticks out of the image it reads zeros and writes to
- * waste, both in the slot too. Which item does what has no influence on results; BLOCK has in the filter's adjoint. VEC divides
+ * waste, both in the slot too. With TERMS of 2 the filter's adjoint is the sum of two. Which item does what has no influence on results; BLOCK has in the filter's adjoint. VEC divides
  * ci and co. */
 #define EDGE (M + 2)
 #define POINTS (EDGE * EDGE)
@@ -143,8 +143,9 @@ static void transform_data(__global float *to, int distance, __global const floa
     }
 }
 
-#ifndef BWD_FILTER
 #define BLOCKS ((TILES + BLOCK - 1) / BLOCK)
+
+#ifndef BWD_FILTER
 #define COLUMNS (CO / COB)
 /* Tile t of the block, before and after the product. Results take the place of the operands of the point before. */
 #define SLICE (R * (CI > COB ? CI : COB))
@@ -317,7 +318,7 @@ static void transform_sums(__global float *w, __global const float *u) {
         }
 }
 
-__kernel void winograd_bwd_filter(OUT(w), IN(x), IN(y), OUT(s), const int tasks) {
+__kernel void winograd_bwd_filter(OUT(w), IN(x), IN(y) SECOND(x2, y2), OUT(s), const int tasks) {
     const int item = (int)get_global_id(0), units = tasks * PARTS;
     const int share = (units + ITEMS - 1) / ITEMS, first = item * share, last = min(first + share, units);
     if (item >= ITEMS) return;
@@ -328,17 +329,19 @@ __kernel void winograd_bwd_filter(OUT(w), IN(x), IN(y), OUT(s), const int tasks)
 
     for (int unit = first; unit < last; unit++) {
         const int task = unit / PARTS, part = unit - task * PARTS, ci = part / COLUMNS * CIB, co = part % COLUMNS * COB;
-        for (int t0 = 0; t0 < TILES; t0 += BLOCK) {
-            const int tiles = min(BLOCK, TILES - t0);
+        for (int block = 0; block < TERMS * BLOCKS; block++) { /* of tiles, of one term after the other */
+            const int term = block / BLOCKS, t0 = (block - term * BLOCKS) * BLOCK, tiles = min(BLOCK, TILES - t0);
+            __global const float *xs = OF_TERM(term, PTR(x, task), PTR(x2, task)) + ci;
+            __global const float *ys = OF_TERM(term, PTR(y, task), PTR(y2, task)) + co;
             for (int t = 0; t < tiles; t++) {
                 const int tile = t0 + t, line = tile / TILES_X, n = line / TILES_Y;
                 const int oy = (line - n * TILES_Y) * M, ox = (tile - line * TILES_X) * M;
-                find_tile(pixel, PTR(x, task) + (size_t)n * H * W * CI + ci, nothing, oy - PH, ox - PW, EDGE, H, W, CI);
+                find_tile(pixel, xs + (size_t)n * H * W * CI, nothing, oy - PH, ox - PW, EDGE, H, W, CI);
                 transform_data(V_AT(t, 0), GROUP * CIB, pixel, CIB);
-                find_tile(pixel, PTR(y, task) + (size_t)n * OH * OW * CO + co, nothing, oy, ox, M, OH, OW, CO);
+                find_tile(pixel, ys + (size_t)n * OH * OW * CO, nothing, oy, ox, M, OH, OW, CO);
                 transform_cotangent(Z_AT(t, 0), GROUP * COB, pixel);
             }
-            multiply(u, v, z, tiles, t0 > 0);
+            multiply(u, v, z, tiles, block > 0);
         }
         transform_sums(PTR(w, task) + ci * CO + co, u);
     }

@@ -177,8 +177,9 @@ clm_status clm_jvp(clm_graph *g, const clm_value *inputs, const clm_value *tange
     for (size_t v = 0; v < s.count; v++) {
         unsigned f = s.flags[v];
         if (!(f & WANTED) || !(f & DEPENDS) || (f & IS_INPUT)) continue;
-        clm_value t[CLM_MAX_INPUTS] = {CLM_INVALID, CLM_INVALID, CLM_INVALID};
+        clm_value t[CLM_MAX_INPUTS];
         bool any = false;
+        for (int i = 0; i < CLM_MAX_INPUTS; i++) t[i] = CLM_INVALID;
         for (int i = 0; i < g->nodes[v].n_in; i++) {
             t[i] = s.slot[g->nodes[v].in[i]];
             any |= t[i] != CLM_INVALID;

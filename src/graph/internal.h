@@ -6,7 +6,7 @@
 #include "clmaml/graph.h"
 #include "ops/opcodes.h"
 
-#define CLM_MAX_INPUTS 3
+#define CLM_MAX_INPUTS 4
 #define CLM_ATTR_INTS 14
 
 /* Whole-number and real attributes; what they mean is each operation's business (see its file in src/ops). Unused ones are 0. */

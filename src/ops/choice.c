@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/integers.h"
 #include "base/log.h"
 #include "ops/implementations.h"
 #include "ops/op.h"
@@ -166,7 +167,7 @@ const char *clm_choice_key(const clm_lower *l, clm_value y, char *text, size_t s
     const clm_graph *g = clm_lower_graph(l);
     const clm_node *n = clm_node_at(g, y);
     int used = snprintf(text, size, "%s", clm_op_of(n)->name);
-    for (int i = 0; i < n->n_in; i++) used = add_shape(text, size, used, " ", clm_node_at(g, n->in[i]));
+    for (int i = 0; i < clm_least(n->n_in, 2); i++) used = add_shape(text, size, used, " ", clm_node_at(g, n->in[i]));
     used = add_shape(text, size, used, " -> ", n);
     int last = CLM_ATTR_INTS;
     while (last > 0 && n->attr.i[last - 1] == 0) last--;

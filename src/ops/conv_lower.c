@@ -130,13 +130,17 @@ static size_t size_at(const clm_lower *l, clm_value v) {
     return clm_shape_size(&clm_node_at(clm_lower_graph(l), v)->shape) * (size_t)clm_lower_tasks(l, v);
 }
 
+/* Of a convolution: operands of one term after the other. */
 static clm_status launch(clm_lower *l, clm_value y, clm_launch_spec *spec) {
     const clm_node *node = clm_node_at(clm_lower_graph(l), y);
-    const clm_value values[3] = {y, node->in[0], node->n_in > 1 ? node->in[1] : CLM_INVALID};
     const int tasks = clm_lower_tasks(l, y);
+    clm_value values[1 + CLM_MAX_INPUTS] = {y};
+    for (int i = 0; i < node->n_in; i++) values[1 + i] = node->in[i];
     for (int i = 0; i <= node->n_in; i++) spec->bytes += 4.0 * (double)size_at(l, values[i]);
     return clm_lower_launch(l, y, spec, values, node->n_in + 1, &tasks, 1);
 }
+
+int clm_conv_terms(const clm_lower *l, clm_value y) { return clm_node_at(clm_lower_graph(l), y)->n_in / 2; }
 
 /* ---- convolution and its adjoint in the data ---- */
 
@@ -171,11 +175,12 @@ static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out
 static clm_status direct_lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
     const int32_t *p = candidate->value;
-    const int tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
+    const int tasks = clm_lower_tasks(l, y), terms = clm_conv_terms(l, y), v = width_for(l, c.co / c.groups);
     const int columns = c.co / (v * p[D_NV]), lines = clm_over(c.n, p[D_ROWS]) * c.oh,
               runs = clm_over(clm_over(c.ow, p[D_X]), p[D_RUN]);
-    clm_launch_spec spec = {.file = "conv2d.cl", .entry = "conv2d", .flops = clm_conv_flops(&c) * tasks};
+    clm_launch_spec spec = {.file = "conv2d.cl", .entry = "conv2d", .flops = clm_conv_flops(&c) * tasks * terms};
     clm_conv_define(&spec, &c);
+    clm_spec_define(&spec, "TERMS", terms);
     clm_spec_define(&spec, "VEC", v);
     clm_spec_define(&spec, "NV", p[D_NV]);
     clm_spec_define(&spec, "TILE_N", p[D_ROWS]);
@@ -189,7 +194,8 @@ const clm_impl clm_impl_conv2d_direct = {.name = "direct",
                                          .parameters = "nv rows x run",
                                          .preferred = clm_impl_always,
                                          .candidates = direct_candidates,
-                                         .lower = direct_lower};
+                                         .lower = direct_lower,
+                                         .pairs = clm_impl_always};
 
 /* ---- adjoint in the filter ---- */
 
@@ -201,9 +207,11 @@ static int chunk_for(const clm_conv_geometry *c) {
 }
 
 static clm_launch_spec filter_spec(clm_lower *l, const clm_conv_geometry *c, int nv, const char *file, const char *entry,
-                                   int tasks) {
-    clm_launch_spec spec = {.file = file, .entry = entry, .flops = clm_conv_flops(c) * tasks};
+                                   clm_value y) {
+    const int terms = clm_conv_terms(l, y);
+    clm_launch_spec spec = {.file = file, .entry = entry, .flops = clm_conv_flops(c) * clm_lower_tasks(l, y) * terms};
     clm_conv_define(&spec, c);
+    clm_spec_define(&spec, "TERMS", terms);
     clm_spec_define(&spec, "VEC", width_for(l, c->co / c->groups));
     clm_spec_define(&spec, "NV", nv);
     clm_spec_define(&spec, "CHUNK_Y", clm_least(c->oh, clm_most(1, chunk_for(c) / c->ow)));
@@ -241,7 +249,7 @@ static clm_status thin_lower(clm_lower *l, clm_value y, const clm_candidate *can
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
     const int32_t *p = candidate->value;
     const int tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
-    clm_launch_spec spec = filter_spec(l, &c, p[F_NV], "conv2d_bwd_filter_thin.cl", "conv2d_bwd_filter_thin", tasks);
+    clm_launch_spec spec = filter_spec(l, &c, p[F_NV], "conv2d_bwd_filter_thin.cl", "conv2d_bwd_filter_thin", y);
     clm_spec_define(&spec, "FILTER_ROWS", p[T_FILTER_ROWS]);
     set_sizes(l, &spec, c.co / (v * p[F_NV]), clm_over(c.kh, p[T_FILTER_ROWS]), tasks);
     return launch(l, y, &spec);
@@ -252,7 +260,8 @@ const clm_impl clm_impl_conv2d_bwd_filter_thin = {.name = "thin",
                                                   .applicable = thin_applicable,
                                                   .preferred = clm_impl_always,
                                                   .candidates = thin_candidates,
-                                                  .lower = thin_lower};
+                                                  .lower = thin_lower,
+                                                  .pairs = clm_impl_always};
 
 /* How many tiles of input channels an item makes, one after the other on the same pixels, for `taps` positions of the filter. */
 static int filter_tiles(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int taps, int tasks) {
@@ -295,7 +304,7 @@ static clm_status filter_lower(clm_lower *l, clm_value y, const clm_candidate *c
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
     const int32_t *p = candidate->value;
     const int tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups), cig = c.ci / c.groups;
-    clm_launch_spec spec = filter_spec(l, &c, p[F_NV], "conv2d_bwd_filter.cl", "conv2d_bwd_filter", tasks);
+    clm_launch_spec spec = filter_spec(l, &c, p[F_NV], "conv2d_bwd_filter.cl", "conv2d_bwd_filter", y);
     clm_spec_define(&spec, "TILE_M", p[F_ROWS]);
     clm_spec_define(&spec, "TILES", p[F_TILES]);
     clm_spec_define(&spec, "TAPS", p[F_TAPS]);
@@ -308,7 +317,8 @@ const clm_impl clm_impl_conv2d_bwd_filter_direct = {.name = "direct",
                                                     .parameters = "nv rows tiles taps",
                                                     .preferred = clm_impl_always,
                                                     .candidates = filter_candidates,
-                                                    .lower = filter_lower};
+                                                    .lower = filter_lower,
+                                                    .pairs = clm_impl_always};
 
 /* ---- turned filter ---- */
 

@@ -214,9 +214,11 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     const int32_t *p = candidate->value;
     const int margin = clm_rounded(clm_most(s.g.ci, s.g.co), LINE);
     const size_t slot = slot_size(&s, p, margin);
-    clm_value values[4] = {y, node->in[0], node->in[1]};
-    clm_launch_spec spec = {
-        .file = "winograd.cl", .entry = s.filter ? "winograd_bwd_filter" : "winograd", .flops = clm_conv_flops(&s.g) * s.tasks};
+    const int terms = clm_conv_terms(l, y);
+    clm_value values[2 + CLM_MAX_INPUTS] = {y};
+    clm_launch_spec spec = {.file = "winograd.cl",
+                            .entry = s.filter ? "winograd_bwd_filter" : "winograd",
+                            .flops = clm_conv_flops(&s.g) * s.tasks * terms};
     clm_conv_define(&spec, &s.g);
     const struct {
         const char *name;
@@ -228,16 +230,25 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
         clm_spec_define(&spec, "BWD_FILTER", 1);
         clm_spec_define(&spec, "CIB", p[F_CHANNELS]);
     }
-    for (int i = 0; i < 3; i++) {
+    clm_spec_define(&spec, "TERMS", terms);
+    for (int i = 0; i < node->n_in; i++) values[1 + i] = node->in[i];
+    for (int i = 0; i <= node->n_in; i++) {
         const size_t elements = clm_shape_size(&clm_node_at(clm_lower_graph(l), values[i])->shape);
         spec.bytes += 4.0 * (double)elements * clm_lower_tasks(l, values[i]);
+    }
+    for (int i = 0; i < 3; i++) {
         spec.global[i] = i == 0 ? (size_t)p[F_ITEMS] : 1;
         spec.local[i] = 1;
     }
-    values[3] = clm_lower_scratch(l, slot * (size_t)p[F_ITEMS], false);
-    if (values[3] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "3x3 convolution by short algorithms: no memory for its tiles");
-    return clm_lower_launch(l, y, &spec, values, 4, &s.tasks, 1);
+    const int count = node->n_in + 2; /* `node` moves now */
+    values[count - 1] = clm_lower_scratch(l, slot * (size_t)p[F_ITEMS], false);
+    if (values[count - 1] == CLM_INVALID)
+        return clm_fail(CLM_E_MEMORY, "3x3 convolution by short algorithms: no memory for its tiles");
+    return clm_lower_launch(l, y, &spec, values, count, &s.tasks, 1);
 }
+
+/* In the filter's adjoint a second term is more tiles. Forward it would be a second transformed filter, which the cache has no room for. */
+static bool pairs(const clm_lower *l, clm_value y) { return clm_node_at(clm_lower_graph(l), y)->op == CLM_OP_CONV2D_BWD_FILTER; }
 
 #define ROW(M)                                                                                                                   \
     static bool preferred_##M(const clm_lower *l, clm_value y) { return preferred(l, y, M); }                                    \
@@ -248,6 +259,7 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
                                            .applicable = applicable,                                                             \
                                            .preferred = preferred_##M,                                                           \
                                            .candidates = candidates_##M,                                                         \
-                                           .lower = lower_##M};
+                                           .lower = lower_##M,                                                                   \
+                                           .pairs = pairs};
 ROW(2)
 ROW(4)

@@ -27,7 +27,7 @@ static void find_axes(clm_generator *g) {
         if (u->space.dim[a] == 1 && !u->windowed) continue;
         clm_axis x = {.size = u->space.dim[a], .reduced = u->axes >> a & 1};
         for (int i = 0; i < u->n_leaf; i++) {
-            clm_shape s = clm_value_shape(g->l->graph, u->leaf[i]);
+            clm_shape s = clm_value_shape(&g->l->graph, u->leaf[i]);
             int own = a - (u->space.rank - s.rank), step = 1;
             for (int k = s.rank - 1; k > own && k >= 0; k--) step *= s.dim[k];
             x.stride[i] = own < 0 || s.dim[own] == 1 ? 0 : step;

@@ -120,7 +120,7 @@ struct clm_workspace {
 };
 
 struct clm_lower {
-    const clm_graph *graph;
+    clm_graph graph; /* the program's nodes, for reading */
     clm_program *program;
     int unit;
 };
@@ -139,8 +139,11 @@ bool clm_program_has(const clm_program *p, clm_value v);
 /* elements of a value, task axis included */
 size_t clm_program_elements(const clm_program *p, clm_value v);
 
+/* Sums of two convolutions become one operation of four operands, where its implementation makes that in one launch. pairs.c */
+clm_status clm_program_pair(clm_program *p, const clm_value *outputs, size_t n_outputs);
 clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_outputs);
-clm_status clm_program_lower(clm_program *p, const clm_graph *graph);
+clm_lower clm_lower_for(clm_program *p);
+clm_status clm_program_lower(clm_program *p);
 clm_status clm_codegen(clm_lower *l, const clm_unit *unit);
 /* Adds a step; takes `source` (may be NULL) over, also on failure. */
 clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *spec, char *source, const clm_value *values,

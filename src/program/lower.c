@@ -10,7 +10,7 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-const clm_graph *clm_lower_graph(const clm_lower *l) { return l->graph; }
+const clm_graph *clm_lower_graph(const clm_lower *l) { return &l->graph; }
 const clm_device_info *clm_lower_device(const clm_lower *l) { return &l->program->device->info; }
 clm_device *clm_lower_opened(const clm_lower *l) { return l->program->device; }
 
@@ -23,7 +23,7 @@ clm_value clm_lower_scratch(clm_lower *l, size_t elements, bool per_task) {
     if (elements > INT32_MAX) return CLM_INVALID;
     clm_node *nodes = realloc(p->nodes, (p->count + 2) * sizeof *nodes);
     if (!nodes) return CLM_INVALID;
-    p->nodes = nodes;
+    p->nodes = l->graph.nodes = nodes;
     clm_home *homes = realloc(p->homes, (p->count + 2) * sizeof *homes);
     if (!homes) return CLM_INVALID;
     p->homes = homes;
@@ -131,8 +131,10 @@ static clm_status host_lower(clm_lower *l, clm_value v) {
 
 void (*const clm_host_run)(const clm_launch *) = host_run;
 
-clm_status clm_program_lower(clm_program *p, const clm_graph *graph) {
-    clm_lower l = {.graph = graph, .program = p};
+clm_lower clm_lower_for(clm_program *p) { return (clm_lower){.graph = {.nodes = p->nodes, .count = p->count}, .program = p}; }
+
+clm_status clm_program_lower(clm_program *p) {
+    clm_lower l = clm_lower_for(p);
     for (size_t i = 0; i < p->n_units; i++) {
         const clm_unit *u = &p->units[i];
         const clm_op *op = clm_op_of(&p->nodes[u->out[0]]);

@@ -86,6 +86,7 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
     p->homes = clm_calloc(p->count + 1, sizeof *p->homes);
     if (!p->nodes || !p->homes) return CLM_E_MEMORY;
     memcpy(p->nodes, g->nodes, p->count * sizeof *p->nodes);
+    CLM_TRY(clm_program_pair(p, outputs, n_outputs));
     CLM_TRY(clm_program_fuse(p, outputs, n_outputs));
     CLM_TRY(add_inputs(p));
     for (size_t i = 0; i < n_outputs; i++) {
@@ -93,7 +94,7 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
         if (public_outputs[i] != outputs[i]) p->aliases[i] = (clm_io_alias){public_outputs[i], outputs[i]};
     }
     CLM_TRY(clm_program_find_places(p));
-    CLM_TRY(clm_program_lower(p, g));
+    CLM_TRY(clm_program_lower(p));
     CLM_TRY(clm_program_chain(p));
     CLM_TRY(clm_program_plan_memory(p));
     return workspace_register(p);

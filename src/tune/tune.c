@@ -23,7 +23,9 @@ static bool same_operand(const clm_node *a, const clm_node *b) {
 }
 
 static clm_status add_problem(clm_problems *c, const clm_program *p, clm_value v, double flops) {
-    clm_problem problem = {.node = p->nodes[v], .uses = 1, .flops = flops};
+    const int terms = p->nodes[v].n_in / 2; /* a sum of two is chosen for as its terms are */
+    clm_problem problem = {.node = p->nodes[v], .uses = terms, .flops = flops / terms};
+    problem.node.n_in = 2;
     problem.tasks = problem.node.per_task ? p->tasks : 1;
     for (int i = 0; i < 2; i++) problem.in[i] = p->nodes[problem.node.in[i]];
     for (size_t i = 0; i < c->count; i++) {
@@ -31,7 +33,7 @@ static clm_status add_problem(clm_problems *c, const clm_program *p, clm_value v
         if (known->tasks != problem.tasks || !same_node(&known->node, &problem.node) ||
             !same_operand(&known->in[0], &problem.in[0]) || !same_operand(&known->in[1], &problem.in[1]))
             continue;
-        known->uses++;
+        known->uses += terms;
         return CLM_OK;
     }
     CLM_TRY(clm_grow(&c->problems, &c->capacity, c->count + 1, sizeof *c->problems));
