@@ -29,6 +29,7 @@ static void find_axes(clm_generator *g) {
         for (int i = 0; i < u->n_leaf; i++) {
             clm_shape s = clm_value_shape(&g->l->graph, u->leaf[i]);
             int own = a - (u->space.rank - s.rank), step = 1;
+            if (!g->in_space[i]) continue;
             for (int k = s.rank - 1; k > own && k >= 0; k--) step *= s.dim[k];
             x.stride[i] = own < 0 || s.dim[own] == 1 ? 0 : step;
         }
@@ -48,16 +49,22 @@ static void find_axes(clm_generator *g) {
     }
 }
 
-static int vector_width(const clm_generator *g) {
-    int most = (int)g->p->device->info.float_vector_width, inner = g->axes[g->n_axes - 1].size;
+int clm_gen_width(const clm_generator *g, int elements) {
+    int most = (int)g->p->device->info.float_vector_width;
     if (!g->cpu)
         most = 4;
     else if (most < 4)
         most = 4;
     if (most > 16) most = 16;
     for (int w = most; w > 1; w /= 2)
-        if (inner % w == 0) return w;
+        if (elements % w == 0) return w;
     return 1;
+}
+
+static int vector_width(const clm_generator *g) {
+    const clm_axis *inner = &g->axes[g->n_axes - 1];
+    if (g->u->passes > 1 && inner->reduced) return 1; /* short rows, and results that are single numbers */
+    return clm_gen_width(g, inner->size);
 }
 
 void clm_gen_parameter(clm_generator *g, const char *name, int index, int value) {
@@ -94,16 +101,25 @@ static int leaf_index(const clm_unit *u, clm_value v) {
     return -1;
 }
 
+/* A reduction, or what is computed from one, as a variable; -1: v is not. */
+static int result_member(const clm_generator *g, clm_value v) {
+    const int k = g->u->pooling ? -1 : clm_unit_member(g->p, g->u, v);
+    return k >= 0 && g->u->level[k] != CLM_LEVEL_SPACE ? k : -1;
+}
+
+static bool is_broadcast(const clm_generator *g, clm_value v) {
+    return g->p->nodes[v].op == CLM_OP_BROADCAST && leaf_index(g->u, v) < 0 && result_member(g, v) < 0;
+}
+
 void clm_gen_name(const clm_generator *g, clm_value v, bool root, char *out, size_t size) {
-    int leaf = root ? -1 : leaf_index(g->u, v);
-    while (leaf < 0 && g->p->nodes[v].op == CLM_OP_BROADCAST) {
-        v = g->p->nodes[v].in[0];
-        leaf = leaf_index(g->u, v);
-    }
+    for (; root ? g->p->nodes[v].op == CLM_OP_BROADCAST : is_broadcast(g, v); root = false) v = g->p->nodes[v].in[0];
+    const int leaf = root ? -1 : leaf_index(g->u, v), member = root ? -1 : result_member(g, v);
     int at = 0;
-    while (leaf < 0 && at < g->n_done && g->done[at] != v) at++;
+    while (at < g->n_done && g->done[at] != v) at++;
     if (leaf >= 0)
-        snprintf(out, size, "x%d", leaf);
+        snprintf(out, size, "%c%d", g->at_result ? 'y' : 'x', leaf);
+    else if (member >= 0)
+        snprintf(out, size, "%s%d%s", g->member[0], member, g->member[1]);
     else
         snprintf(out, size, "v%d", at); /* numbered as they come, so that equal kernels have equal text */
 }
@@ -132,8 +148,10 @@ static const char *expression_of(const clm_node *n) {
 }
 
 static clm_status compute(clm_generator *g, clm_value v, bool root) {
-    char names[2][24] = {"", ""};
-    if (!root && leaf_index(g->u, v) >= 0) return CLM_OK;
+    char names[2][32] = {"", ""};
+    const int leaf = root ? -1 : leaf_index(g->u, v);
+    if (leaf >= 0) g->used[leaf] = true;
+    if (leaf >= 0 || (!root && result_member(g, v) >= 0)) return CLM_OK;
     const clm_node *n = &g->p->nodes[v];
     if (n->op == CLM_OP_BROADCAST) return compute(g, n->in[0], false);
     for (int i = 0; i < g->n_done; i++)
@@ -154,19 +172,84 @@ static clm_status compute(clm_generator *g, clm_value v, bool root) {
     return CLM_OK;
 }
 
-/* Loads at element index `e` along the innermost axis, then all expressions. `of`: what unit output k computes. */
-static clm_status make_body(clm_generator *g) {
+static void open_scope(clm_generator *g, bool at_result) {
+    g->n_done = 0;
+    g->at_result = at_result;
+    memset(g->used, 0, sizeof g->used);
+    clm_text_free(&g->body);
+}
+
+/* What output k needs in the loops over the index space. */
+static clm_status compute_in_space(clm_generator *g, int k) {
+    const clm_node *n = &g->p->nodes[g->u->out[k]];
+    if (g->u->level[k] == CLM_LEVEL_SPACE) return compute(g, g->u->out[k], true);
+    for (int i = 1; i < n->n_in; i++) /* the index of pooled values */
+        if (leaf_index(g->u, n->in[i]) >= 0) CLM_TRY(compute(g, n->in[i], false));
+    return compute(g, n->in[0], false);
+}
+
+/* `body` with its loads before it. */
+static clm_status add_loads(clm_generator *g, clm_text *t, const char *at, bool vectors) {
     const clm_axis *inner = &g->axes[g->n_axes - 1];
     for (int i = 0; i < g->u->n_leaf; i++) {
-        if (inner->stride[i] == 0)
-            clm_text_add(&g->body, "        const F x%d = (F)(p%d[0]);\n", i, i);
+        const bool one = clm_shape_size(&g->p->nodes[g->u->leaf[i]].shape) == 1;
+        if (!g->used[i]) continue;
+        if (!g->at_result && inner->stride[i] == 0)
+            clm_text_add(t, "        const F x%d = (F)(p%d[0]);\n", i, i);
+        else if (!g->at_result)
+            clm_text_add(t, "        const F x%d = LOAD_FROM(p%d + e);\n", i, i);
+        else if (one || !vectors)
+            clm_text_add(t, "        const F y%d = (F)(PTR(l%d, task)[%s]);\n", i, i, one ? "0" : at);
         else
-            clm_text_add(&g->body, "        const F x%d = LOAD_FROM(p%d + e);\n", i, i);
+            clm_text_add(t, "        const F y%d = LOAD_FROM(PTR(l%d, task) + %s);\n", i, i, at);
     }
+    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
+    return t->failed || g->body.failed ? clm_fail(CLM_E_MEMORY, "code generation: out of memory") : CLM_OK;
+}
+
+clm_status clm_gen_body(clm_generator *g, int pass) {
+    clm_text whole = {0};
+    open_scope(g, false);
+    for (int k = 0; k < g->u->n_out; k++)
+        if (g->u->pass[k] == pass && g->u->level[k] != CLM_LEVEL_RESULT) CLM_TRY(compute_in_space(g, k));
+    const clm_status status = add_loads(g, &whole, NULL, true);
+    clm_text_free(&g->body);
+    g->body = whole;
+    return status;
+}
+
+static clm_status compute_at_results(clm_generator *g, int pass) {
+    char name[32];
+    open_scope(g, true);
     for (int k = 0; k < g->u->n_out; k++) {
-        clm_value v = g->u->out[k];
-        CLM_TRY(g->u->axes || g->u->pooling ? compute(g, g->p->nodes[v].in[0], false) : compute(g, v, true));
+        if ((pass >= 0 && g->u->pass[k] != pass) || g->u->level[k] != CLM_LEVEL_RESULT) continue;
+        CLM_TRY(compute(g, g->u->out[k], true));
+        clm_gen_name(g, g->u->out[k], true, name, sizeof name);
+        clm_text_add(&g->body, "        %s%d%s = %s;\n", g->member[0], k, g->member[1], name);
     }
+    return CLM_OK;
+}
+
+clm_status clm_gen_epilogue(clm_generator *g, clm_text *t, int pass, const char *indent, const char *at, bool vectors) {
+    CLM_TRY(compute_at_results(g, pass));
+    if (!g->body.data) return CLM_OK;
+    clm_text_add(t, "%s{\n", indent);
+    CLM_TRY(add_loads(g, t, at, vectors));
+    clm_text_add(t, "%s}\n", indent);
+    return CLM_OK;
+}
+
+/* Which leaves are read in the index space, and which where results are. */
+static clm_status find_uses(clm_generator *g) {
+    g->member[0] = g->member[1] = "";
+    for (int pass = 0; pass < g->u->passes; pass++) {
+        open_scope(g, false);
+        for (int k = 0; k < g->u->n_out; k++)
+            if (g->u->pass[k] == pass && g->u->level[k] != CLM_LEVEL_RESULT) CLM_TRY(compute_in_space(g, k));
+        for (int i = 0; i < g->u->n_leaf; i++) g->in_space[i] |= g->used[i];
+    }
+    CLM_TRY(compute_at_results(g, -1));
+    memcpy(g->in_result, g->used, sizeof g->used);
     return CLM_OK;
 }
 
@@ -182,8 +265,10 @@ static bool is_replaced(const clm_generator *g, int leaf) {
 
 /* CPU compilers take a wide vload apart into pieces that they never put together again: there, vectors are read and written through a
  * type of theirs with the alignment of a float. */
-void clm_gen_open(clm_generator *g, clm_text *t) {
-    const bool wide = g->cpu && g->width > 1;
+static bool is_wide(const clm_generator *g) { return g->cpu && g->width > 1; }
+
+void clm_gen_vectors(const clm_generator *g, clm_text *t) {
+    const bool wide = is_wide(g);
     clm_text_add(t, "#define F float%.0d\n", g->width == 1 ? 0 : g->width);
     if (wide)
         clm_text_add(t, "#define LOAD_FROM(p) (*(__global const U *)(p))\n#define STORE_TO(v, p) (*(__global U *)(p) = (v))\n");
@@ -192,12 +277,27 @@ void clm_gen_open(clm_generator *g, clm_text *t) {
     else
         clm_text_add(t, "#define LOAD_FROM(p) (*(p))\n#define STORE_TO(v, p) (*(p) = (v))\n");
     if (g->stream) clm_text_add(t, "#define STREAM_TO(v, p) STREAM(v, (__global F *)(p))\n");
+}
+
+void clm_gen_vector_type(const clm_generator *g, clm_text *t) {
+    if (is_wide(g)) clm_text_add(t, "    typedef F U __attribute__((aligned(4)));\n");
+}
+
+void clm_gen_forget_vectors(clm_text *t) { clm_text_add(t, "#undef F\n#undef LOAD_FROM\n#undef STORE_TO\n#undef STREAM_TO\n"); }
+
+void clm_gen_open(clm_generator *g, clm_text *t) {
+    clm_gen_vectors(g, t);
     clm_text_add(t, "__kernel void fused(");
+    const char *comma = "";
     for (int k = 0; k < g->u->n_out; k++)
-        clm_text_add(t, "%s%s(o%d)", k ? ", " : "", g->p->homes[g->u->out[k]].before >= 0 ? "OUT_SHARED" : "OUT", k);
-    for (int i = 0; i < g->u->n_leaf; i++) clm_text_add(t, ", %s(l%d)", is_replaced(g, i) ? "IN_SHARED" : "IN", i);
+        if (g->takes_out[k]) {
+            clm_text_add(t, "%s%s(o%d)", comma, g->p->homes[g->u->out[k]].before >= 0 ? "OUT_SHARED" : "OUT", k);
+            comma = ", ";
+        }
+    for (int i = 0; i < g->u->n_leaf; i++)
+        if (g->takes_leaf[i]) clm_text_add(t, ", %s(l%d)", is_replaced(g, i) ? "IN_SHARED" : "IN", i);
     clm_text_add(t, "%s) {\n", g->parameters.data ? g->parameters.data : "");
-    if (wide) clm_text_add(t, "    typedef F U __attribute__((aligned(4)));\n");
+    clm_gen_vector_type(g, t);
     clm_text_add(t, "    const int task = get_global_id(2);\n");
 }
 
@@ -234,6 +334,7 @@ void clm_gen_window(const clm_generator *g, clm_text *t, const char *indent) {
 
 void clm_gen_pointers(clm_generator *g, clm_text *t, const char *indent) {
     for (int i = 0; i < g->u->n_leaf; i++) {
+        if (!g->used[i]) continue;
         clm_text_add(t, "%s__global const float *p%d = PTR(l%d, task)", indent, i, i);
         for (int a = 0; a + 1 < g->n_axes; a++) {
             const bool window = g->u->pooled[i] && (a == 1 || a == 2);
@@ -266,57 +367,83 @@ void clm_gen_store(const clm_generator *g, clm_text *t, const char *indent, int 
     clm_text_add(t, "%s%s(%s, PTR(o%d, task) + %s);\n", indent, streams(g, k) ? "STREAM_TO" : "STORE_TO", name, k, at);
 }
 
-static clm_status add_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values,
-                           int n_values) {
+clm_status clm_gen_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values, int n_values) {
     if (g->too_many)
         return clm_fail(CLM_E_LIMIT, "fusion: a kernel over %d axes needs more than %d parameters", g->n_axes, CLM_STEP_INTS);
     if (source->failed || g->body.failed || g->parameters.failed) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
-    clm_text_add(source, "#undef F\n#undef LOAD_FROM\n#undef STORE_TO\n#undef STREAM_TO\n");
+    clm_gen_forget_vectors(source);
     char *text = source->data;
     *source = (clm_text){0};
     return clm_lower_step(g->l, g->u->out[0], spec, text, values, n_values, g->ints, g->n_ints);
 }
 
-/* The results of the segments, and the kernel that adds them up. */
-static clm_status add_segmented(clm_generator *g, clm_launch_spec *spec, clm_text *source, clm_value *values) {
-    const int n_out = g->u->n_out;
-    clm_value combined[2 * CLM_UNIT_OUTPUTS];
-    for (int k = 0; k < n_out; k++) {
-        const size_t size = clm_shape_size(&g->p->nodes[g->u->out[k]].shape);
-        combined[k] = g->u->out[k];
-        values[k] = combined[n_out + k] = clm_lower_scratch(g->l, size * (size_t)g->segments, g->u->per_task);
-        if (values[k] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
+/* The kernel's memory arguments in the order of clm_gen_open. */
+static int arguments(const clm_generator *g, clm_value *values) {
+    int n = 0;
+    for (int k = 0; k < g->u->n_out; k++)
+        if (g->takes_out[k]) values[n++] = g->u->out[k];
+    for (int i = 0; i < g->u->n_leaf; i++)
+        if (g->takes_leaf[i]) values[n++] = g->u->leaf[i];
+    return n;
+}
+
+/* The results of the segments, and the kernel that adds them up and computes what is made of them. */
+static clm_status add_segmented(clm_generator *g, clm_launch_spec *spec, clm_text *source, clm_value *values, int n_values) {
+    const clm_unit *u = g->u;
+    clm_value combined[2 * CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES], scratch[CLM_UNIT_OUTPUTS];
+    int n = 0, n_scratch = 0;
+    for (int k = 0, at = 0; k < u->n_out; at += g->takes_out[k++]) {
+        if (u->level[k] != CLM_LEVEL_REDUCED) continue;
+        const size_t size = clm_shape_size(&g->p->nodes[u->out[k]].shape);
+        values[at] = scratch[n_scratch++] = clm_lower_scratch(g->l, size * (size_t)g->segments, u->per_task);
+        if (values[at] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
     }
-    CLM_TRY(add_step(g, spec, source, values, n_out + g->u->n_leaf));
+    CLM_TRY(clm_gen_step(g, spec, source, values, n_values));
     CLM_TRY(clm_gen_combine(g, source, spec));
-    return add_step(g, spec, source, combined, 2 * n_out);
+    for (int k = 0; k < u->n_out; k++)
+        if (u->level[k] != CLM_LEVEL_SPACE && !u->hidden[k]) combined[n++] = u->out[k];
+    for (int k = 0; k < n_scratch; k++) combined[n++] = scratch[k];
+    for (int i = 0; i < u->n_leaf; i++)
+        if (g->in_result[i]) combined[n++] = u->leaf[i];
+    return clm_gen_step(g, spec, source, combined, n);
+}
+
+clm_status clm_gen_begin(clm_generator *g, clm_lower *l, const clm_unit *unit) {
+    *g = (clm_generator){.l = l, .u = unit, .p = l->program, .segments = 1};
+    g->cpu = l->program->device->info.type == CLM_DEVICE_CPU;
+    CLM_TRY(find_uses(g));
+    find_axes(g);
+    g->width = vector_width(g);
+    g->stream = g->cpu && g->width > 1 && !unit->axes && clm_program_elements(g->p, unit->out[0]) >= STREAM_LEAST;
+    for (int k = 0; k < unit->n_out; k++) g->takes_out[k] = !unit->hidden[k];
+    for (int i = 0; i < unit->n_leaf; i++) g->takes_leaf[i] = true;
+    return clm_gen_body(g, 0);
+}
+
+void clm_gen_end(clm_generator *g) {
+    clm_text_free(&g->body);
+    clm_text_free(&g->parameters);
 }
 
 clm_status clm_codegen(clm_lower *l, const clm_unit *unit) {
-    clm_generator g = {.l = l, .u = unit, .p = l->program, .segments = 1};
+    clm_generator g;
     clm_text source = {0};
     clm_launch_spec spec = {.entry = "fused"};
     clm_value values[CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES];
     clm_status status = CLM_OK;
-    g.cpu = l->program->device->info.type == CLM_DEVICE_CPU;
-    find_axes(&g);
-    g.width = vector_width(&g);
-    g.stream = g.cpu && g.width > 1 && !unit->axes && clm_program_elements(g.p, unit->out[0]) >= STREAM_LEAST;
-    CLM_GOTO(make_body(&g));
+    CLM_GOTO(clm_gen_begin(&g, l, unit));
     spec.global[0] = spec.global[1] = 1;
     spec.global[2] = (size_t)(unit->per_task ? l->program->tasks : 1);
     CLM_GOTO(unit->pooling ? clm_gen_pooled(&g, &source, &spec)
              : unit->axes  ? clm_gen_reduce(&g, &source, &spec)
                            : clm_gen_map(&g, &source, &spec));
-    for (int k = 0; k < unit->n_out; k++) values[k] = unit->out[k];
-    for (int i = 0; i < unit->n_leaf; i++) values[unit->n_out + i] = unit->leaf[i];
+    const int n_values = arguments(&g, values);
     if (g.segments > 1)
-        CLM_GOTO(add_segmented(&g, &spec, &source, values));
+        CLM_GOTO(add_segmented(&g, &spec, &source, values, n_values));
     else
-        CLM_GOTO(add_step(&g, &spec, &source, values, unit->n_out + unit->n_leaf));
+        CLM_GOTO(clm_gen_step(&g, &spec, &source, values, n_values));
 out:
     clm_text_free(&source);
-    clm_text_free(&g.body);
-    clm_text_free(&g.parameters);
+    clm_gen_end(&g);
     return status;
 }

@@ -20,9 +20,14 @@ typedef struct clm_generator {
     int width; /* floats of a vector along the innermost axis */
     bool cpu;
     bool stream;                    /* results are written around the caches */
-    clm_text body;                  /* the expressions */
+    clm_text body;                  /* the expressions of a scope */
     clm_value done[CLM_UNIT_NODES]; /* values that `body` has computed */
     int n_done;
+    bool used[CLM_UNIT_LEAVES]; /* leaves that `body` reads */
+    bool at_result;             /* the scope: elements of results rather than of the index space */
+    const char *member[2];      /* what is written before and behind the number of a reduction, or of what is computed from one */
+    bool in_space[CLM_UNIT_LEAVES], in_result[CLM_UNIT_LEAVES];    /* where leaves are read at all */
+    bool takes_out[CLM_UNIT_OUTPUTS], takes_leaf[CLM_UNIT_LEAVES]; /* arguments of the kernel */
     int ints[CLM_STEP_INTS];
     int n_ints;
     bool too_many;
@@ -34,8 +39,21 @@ typedef struct clm_generator {
 void clm_gen_parameter(clm_generator *g, const char *name, int index, int value);
 /* Parameters s<axis>_<leaf>, the strides along the axes before the last. */
 void clm_gen_strides(clm_generator *g);
+/* Loads at element index `e` along the innermost axis, then all expressions of a pass. */
+clm_status clm_gen_body(clm_generator *g, int pass);
+/* What is computed from the results of a pass; leaves are read at `at`, as vectors or one element. Sets the members' variables. */
+clm_status clm_gen_epilogue(clm_generator *g, clm_text *t, int pass, const char *indent, const char *at, bool vectors);
 /* The name under which a value is known in the kernel; broadcast is the operand itself. */
 void clm_gen_name(const clm_generator *g, clm_value v, bool root, char *out, size_t size);
+/* The unit's index space, the width of vectors, and `body` of the first pass. clm_gen_end also after a failure. */
+clm_status clm_gen_begin(clm_generator *g, clm_lower *l, const clm_unit *unit);
+void clm_gen_end(clm_generator *g);
+/* Adds a step that runs `source`, which is taken over. */
+clm_status clm_gen_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values, int n_values);
+/* Macros F, LOAD_FROM and STORE_TO; the type they need inside a function; their end. */
+void clm_gen_vectors(const clm_generator *g, clm_text *t);
+void clm_gen_vector_type(const clm_generator *g, clm_text *t);
+void clm_gen_forget_vectors(clm_text *t);
 /* "#define F ..", the kernel's head with all parameters, and `task`. */
 void clm_gen_open(clm_generator *g, clm_text *t);
 /* Declares i<a> for the chosen axes from a running number `from`, the last axis fastest. */
@@ -44,6 +62,10 @@ void clm_gen_decode(clm_generator *g, clm_text *t, const char *indent, const cha
 void clm_gen_window(const clm_generator *g, clm_text *t, const char *indent);
 /* Declares p<i>, pointers to the leaves at the indices of all axes before the last. */
 void clm_gen_pointers(clm_generator *g, clm_text *t, const char *indent);
+/* Floats of a vector where there are so many elements. */
+int clm_gen_width(const clm_generator *g, int elements);
+/* Vectors that a work-item of a CPU takes, so that it is worth a call. */
+int clm_gen_chunk(const clm_generator *g, int elements);
 void clm_gen_store(const clm_generator *g, clm_text *t, const char *indent, int k, const char *name, const char *at);
 
 clm_status clm_gen_map(clm_generator *g, clm_text *t, clm_launch_spec *spec);

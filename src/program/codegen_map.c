@@ -14,10 +14,12 @@ static int elements_of(const clm_generator *g) { return g->axes[g->n_axes - 1].s
 
 /* How many rows of `each` elements are worth a call. */
 static int chunk_of(int each) { return each >= MAP_ELEMENTS ? 1 : MAP_ELEMENTS / each; }
+int clm_gen_chunk(const clm_generator *g, int elements) { return g->cpu ? chunk_of(elements) : 1; }
 
 static void store_all(clm_generator *g, clm_text *t, const char *indent, const char *at) {
     char name[24];
     for (int k = 0; k < g->u->n_out; k++) {
+        if (g->u->hidden[k]) continue;
         clm_gen_name(g, g->u->out[k], true, name, sizeof name);
         clm_gen_store(g, t, indent, k, name, at);
     }
@@ -50,7 +52,7 @@ static void map_lines(clm_generator *g, clm_text *t, clm_launch_spec *spec, int 
 /* One vector after the other: neighbours on neighbouring vectors. */
 static void map_vectors(clm_generator *g, clm_text *t, clm_launch_spec *spec, int rows, int vectors) {
     bool outer[CLM_MAX_RANK] = {false};
-    const int chunk = g->cpu ? chunk_of(g->width) : 1;
+    const int chunk = clm_gen_chunk(g, g->width);
     for (int a = 0; a + 1 < g->n_axes; a++) outer[a] = true;
     clm_gen_parameter(g, "rows", -1, rows);
     clm_gen_parameter(g, "chunk", -1, chunk);
@@ -156,6 +158,7 @@ clm_status clm_gen_pooled(clm_generator *g, clm_text *t, clm_launch_spec *spec) 
     clm_text_add(t, "      }\n      const int to = row * vectors * %d + e;\n", g->width);
     for (int k = 0; k < g->u->n_out; k++) {
         char name[24];
+        if (g->u->hidden[k]) continue;
         const int argmax = argmax_of(g, &g->p->nodes[g->u->out[k]]);
         snprintf(name, sizeof name, argmax < 0 ? "at%d" : "best%d", argmax < 0 ? k : argmax);
         clm_gen_store(g, t, "      ", k, name, "to");

@@ -3,11 +3,14 @@
  * column: the innermost axis is kept; a work-item makes some vectors of results and loops over the reduced axes.
  * row:    the innermost axis is reduced; a work-item makes one result.
  *
+ * A unit may go over the elements of a result several times: what the reductions of a pass give, and what is computed from them, are
+ * variables of the work-item in the next one. Maps over the index space are stored on the way.
+ *
  * Sums are made in blocks of BLOCK terms that are then added up: fewer roundings lie between a term and the result. Where there are fewer
  * results than the device has lanes, the reduced elements are cut into segments, each with a result of its own in scratch memory, which
- * a second kernel adds up in order. Neither cut depends on the number of tasks, so neither do the bits. On a CPU large sums are cut
- * as well, so that an item can take whole rows and there are still enough of them: parts of rows cost what whole ones do, because
- * memory comes in pairs of lines.
+ * a second kernel adds up in order, to compute what follows from them. Neither cut depends on the number of tasks, so neither do the
+ * bits. On a CPU large sums are cut as well, so that an item can take whole rows and there are still enough of them: parts of rows
+ * cost what whole ones do, because memory comes in pairs of lines.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +40,20 @@ typedef struct plan {
 } plan;
 
 static bool is_sum(const clm_generator *g, int k) { return g->p->nodes[g->u->out[k]].op == CLM_OP_SUM; }
+static bool is_reduction(const clm_generator *g, int k, int pass) {
+    return g->u->level[k] == CLM_LEVEL_REDUCED && g->u->pass[k] == pass;
+}
+
+/* Accumulators of a work-item for each of its results. */
+static int accumulators_of(const clm_generator *g) {
+    int most = 1;
+    for (int pass = 0; pass < g->u->passes; pass++) {
+        int n = 0;
+        for (int k = 0; k < g->u->n_out; k++) n += is_reduction(g, k, pass);
+        if (n > most) most = n;
+    }
+    return most;
+}
 
 static plan make_plan(const clm_generator *g, size_t tasks) {
     plan p = {.last = g->n_axes - 1, .inner = -1, .results = 1, .lines = 1, .each = 1, .segments = 1};
@@ -61,9 +78,9 @@ static plan make_plan(const clm_generator *g, size_t tasks) {
     const int whole = elements * (p.row ? 1 : p.vectors * g->width);
     const int segments = clm_least(clm_over(lanes, results), elements / (g->cpu ? CPU_SEGMENT : GPU_SEGMENT));
     const int parts = p.lines > 1 ? p.lines : clm_over(p.steps, BLOCK), pieces = g->cpu && !p.row ? whole / CPU_PIECE : 1;
-    p.segments = clm_most(1, clm_least(clm_most(segments, pieces), parts));
+    p.segments = g->u->passes > 1 ? 1 : clm_most(1, clm_least(clm_most(segments, pieces), parts));
     if (g->cpu && !p.row) /* whole cache lines of a row of the operands, as long as there is work for every compute unit */
-        for (int each = 2; each <= p.vectors && each * g->u->n_out <= CPU_ACCUMULATORS; each++)
+        for (int each = 2; each <= p.vectors && each * accumulators_of(g) <= CPU_ACCUMULATORS; each++)
             if (p.vectors % each == 0 && (size_t)(p.results * (p.vectors / each) * p.segments) * tasks >= 4u * (size_t)units)
                 p.each = each;
     return p;
@@ -79,9 +96,10 @@ static void for_each_vector(const plan *p, clm_text *t, const char *indent) {
     if (p->each > 1) clm_text_add(t, "%sfor (int j = 0; j < %d; j++)\n", indent, p->each);
 }
 
-static void declare(const clm_generator *g, const plan *p, clm_text *t, const char *indent, char letter) {
+static void declare(const clm_generator *g, const plan *p, clm_text *t, const char *indent, char letter, int pass) {
     for (int k = 0; k < g->u->n_out; k++) {
         char name[24], total[24];
+        if (!is_reduction(g, k, pass)) continue;
         accumulator(p, letter, k, name, sizeof name);
         accumulator(p, 'a', k, total, sizeof total);
         if (p->each > 1) clm_text_add(t, "%sF %c%d[%d];\n", indent, letter, k, p->each);
@@ -96,9 +114,10 @@ static void declare(const clm_generator *g, const plan *p, clm_text *t, const ch
     }
 }
 
-static void accumulate(const clm_generator *g, const plan *p, clm_text *t, const char *indent) {
+static void accumulate(const clm_generator *g, const plan *p, clm_text *t, const char *indent, int pass) {
     for (int k = 0; k < g->u->n_out; k++) {
-        char name[24], to[24];
+        char name[32], to[24];
+        if (!is_reduction(g, k, pass)) continue;
         clm_gen_name(g, g->p->nodes[g->u->out[k]].in[0], false, name, sizeof name);
         accumulator(p, 'b', k, to, sizeof to);
         if (is_sum(g, k))
@@ -108,9 +127,10 @@ static void accumulate(const clm_generator *g, const plan *p, clm_text *t, const
     }
 }
 
-static void close_block(const clm_generator *g, const plan *p, clm_text *t, const char *indent) {
+static void close_block(const clm_generator *g, const plan *p, clm_text *t, const char *indent, int pass) {
     for (int k = 0; k < g->u->n_out; k++) {
         char from[24], to[24];
+        if (!is_reduction(g, k, pass)) continue;
         accumulator(p, 'b', k, from, sizeof from);
         accumulator(p, 'a', k, to, sizeof to);
         for_each_vector(p, t, indent);
@@ -118,7 +138,7 @@ static void close_block(const clm_generator *g, const plan *p, clm_text *t, cons
     }
 }
 
-/* One scalar out of the vector a<k>, for the row kernel. */
+/* One number r<k> out of the vector a<k>, for the row kernel. */
 static void fold_vector(const clm_generator *g, clm_text *t, int k) {
     char from[32];
     snprintf(from, sizeof from, "a%d", k);
@@ -132,7 +152,7 @@ static void fold_vector(const clm_generator *g, clm_text *t, int k) {
             clm_text_add(t, "((%s.hi > %s.lo) | (%s.hi != %s.hi)) ? %s.hi : %s.lo;\n", from, from, from, from, from, from);
         snprintf(from, sizeof from, "f%d_%d", k, w);
     }
-    clm_text_add(t, "    PTR(o%d, task)[segment * results + result] = %s;\n", k, from);
+    clm_text_add(t, "    const float r%d = %s;\n", k, from);
 }
 
 /* ---- the kernel ---- */
@@ -157,6 +177,11 @@ static void open_item(clm_generator *g, const plan *p, clm_text *t) {
             p->each, p->each * g->width, p->inner);
     clm_text_add(t, "    if (result >= results || segment >= segments) return;\n");
     clm_gen_decode(g, t, "    ", "result", p->kept);
+    for (int k = 0; k < g->u->n_out; k++)
+        if (g->u->level[k] == CLM_LEVEL_SPACE && !g->u->hidden[k]) {
+            clm_text_add(t, "    const int n%d = vectors * %d;\n", p->last, g->width);
+            break;
+        }
     if (p->lines > 1) /* the text of a kernel does not depend on sizes beyond this */
         clm_text_add(
             t, "    const int share = (lines + segments - 1) / segments, from = segment * share, to = min(from + share, lines);\n"
@@ -168,13 +193,27 @@ static void open_item(clm_generator *g, const plan *p, clm_text *t) {
                      BLOCK - 1, BLOCK, BLOCK);
 }
 
-static void loops(clm_generator *g, const plan *p, clm_text *t) {
+/* Maps over the index space, at its indices. */
+static void store_in_space(const clm_generator *g, clm_text *t, const char *indent, int pass) {
+    for (int k = 0; k < g->u->n_out; k++) {
+        char name[32];
+        if (g->u->level[k] != CLM_LEVEL_SPACE || g->u->hidden[k] || g->u->pass[k] != pass) continue;
+        clm_gen_name(g, g->u->out[k], true, name, sizeof name);
+        clm_text_add(t, "%sSTORE_TO(%s, PTR(o%d, task) + ", indent, name, k);
+        for (int a = 0; a + 1 < g->n_axes; a++) clm_text_add(t, "%c", '(');
+        for (int a = 0; a + 1 < g->n_axes; a++) clm_text_add(t, a ? " + i%d) * n%d" : "i%d * n%d", a, a + 1);
+        clm_text_add(t, g->n_axes > 1 ? ") + e);\n" : "e);\n");
+    }
+}
+
+static clm_status loops(clm_generator *g, const plan *p, clm_text *t, int pass) {
+    CLM_TRY(clm_gen_body(g, pass));
     clm_text_add(t, "    for (int line = from; line < to; line++) {\n");
     clm_gen_decode(g, t, "      ", "line", p->outer);
     if (p->row) clm_gen_window(g, t, "      ");
     if (p->row) clm_gen_pointers(g, t, "      ");
     clm_text_add(t, "    for (int block = begin; block < end; block += %d) {\n", BLOCK);
-    declare(g, p, t, "      ", 'b');
+    declare(g, p, t, "      ", 'b', pass);
     clm_text_add(t, "      for (int step = block; step < min(block + %d, end); step++) {\n", BLOCK);
     if (p->row) {
         clm_text_add(t, "        const int e = step * %d;\n", g->width);
@@ -189,32 +228,88 @@ static void loops(clm_generator *g, const plan *p, clm_text *t) {
             clm_text_add(t, "        const int e = e0;\n");
     }
     clm_text_add(t, "%s", g->body.data ? g->body.data : "");
-    accumulate(g, p, t, "        ");
+    accumulate(g, p, t, "        ", pass);
+    store_in_space(g, t, "        ", pass);
     clm_text_add(t, p->each > 1 ? "      }}\n" : "      }\n");
-    close_block(g, p, t, "      ");
+    close_block(g, p, t, "      ", pass);
     clm_text_add(t, "    }}\n");
+    return CLM_OK;
+}
+
+static bool has_loops(const clm_generator *g, int pass) {
+    for (int k = 0; k < g->u->n_out; k++)
+        if (g->u->level[k] != CLM_LEVEL_RESULT && g->u->pass[k] == pass) return true;
+    return false;
+}
+
+static clm_status column_epilogue(clm_generator *g, const plan *p, clm_text *t, int pass) {
+    char at[80];
+    bool any = false;
+    for (int k = 0; k < g->u->n_out; k++) {
+        if (g->u->level[k] != CLM_LEVEL_RESULT || g->u->pass[k] != pass) continue;
+        any = true;
+        if (p->each > 1)
+            clm_text_add(t, "    F a%d[%d];\n", k, p->each);
+        else
+            clm_text_add(t, "    F a%d;\n", k);
+    }
+    if (!any) return CLM_OK;
+    snprintf(at, sizeof at, p->each > 1 ? "result * vectors * %d + e0 + j * %d" : "result * vectors * %d + e0", g->width,
+             g->width);
+    for_each_vector(p, t, "    ");
+    return clm_gen_epilogue(g, t, pass, "    ", at, true);
+}
+
+static clm_status row_epilogue(clm_generator *g, clm_text *t, int pass) {
+    bool any = false;
+    for (int k = 0; k < g->u->n_out; k++) {
+        if (g->u->level[k] != CLM_LEVEL_RESULT || g->u->pass[k] != pass) continue;
+        any = true;
+        clm_text_add(t, "    float r%d;\n", k);
+    }
+    if (!any) return CLM_OK;
+    if (g->width > 1) clm_text_add(t, "#undef F\n#define F float\n");
+    return clm_gen_epilogue(g, t, pass, "    ", "result", false);
+}
+
+static clm_status one_pass(clm_generator *g, const plan *p, clm_text *t, int pass) {
+    declare(g, p, t, "    ", 'a', pass);
+    if (has_loops(g, pass)) CLM_TRY(loops(g, p, t, pass));
+    for (int k = 0; p->row && k < g->u->n_out; k++)
+        if (is_reduction(g, k, pass)) fold_vector(g, t, k);
+    if (p->segments > 1) return CLM_OK;
+    return p->row ? row_epilogue(g, t, pass) : column_epilogue(g, p, t, pass);
+}
+
+static void store_results(const clm_generator *g, const plan *p, clm_text *t) {
+    char name[24], at[112];
+    snprintf(at, sizeof at, "(segment * results + result) * vectors * %d + e0", g->width);
+    if (p->each > 1) snprintf(at + strlen(at), sizeof at - strlen(at), " + j * %d", g->width);
+    for (int k = 0; k < g->u->n_out; k++) {
+        if (!g->takes_out[k] || g->u->level[k] == CLM_LEVEL_SPACE) continue;
+        if (p->row) {
+            clm_text_add(t, "    PTR(o%d, task)[segment * results + result] = r%d;\n", k, k);
+            continue;
+        }
+        accumulator(p, 'a', k, name, sizeof name);
+        for_each_vector(p, t, "    ");
+        clm_gen_store(g, t, "    ", k, name, at);
+    }
 }
 
 clm_status clm_gen_reduce(clm_generator *g, clm_text *t, clm_launch_spec *spec) {
     const plan p = make_plan(g, spec->global[2]);
+    const bool whole = p.segments == 1;
     parameters(g, &p);
+    g->member[0] = p.row ? "r" : "a";
+    g->member[1] = p.each > 1 ? "[j]" : "";
+    for (int k = 0; k < g->u->n_out && !whole; k++)
+        if (g->u->level[k] != CLM_LEVEL_SPACE) g->takes_out[k] = g->u->level[k] == CLM_LEVEL_REDUCED;
+    for (int i = 0; i < g->u->n_leaf && !whole; i++) g->takes_leaf[i] = g->in_space[i];
     clm_gen_open(g, t);
     open_item(g, &p, t);
-    declare(g, &p, t, "    ", 'a');
-    loops(g, &p, t);
-    for (int k = 0; k < g->u->n_out; k++) {
-        char name[24];
-        accumulator(&p, 'a', k, name, sizeof name);
-        if (p.row) {
-            fold_vector(g, t, k);
-            continue;
-        }
-        for_each_vector(&p, t, "    ");
-        char at[80];
-        snprintf(at, sizeof at, "(segment * results + result) * vectors * %d + e0", g->width);
-        if (p.each > 1) snprintf(at + strlen(at), sizeof at - strlen(at), " + j * %d", g->width);
-        clm_gen_store(g, t, "    ", k, name, at);
-    }
+    for (int pass = 0; pass < g->u->passes; pass++) CLM_TRY(one_pass(g, &p, t, pass));
+    store_results(g, &p, t);
     clm_text_add(t, "}\n");
     spec->global[0] = (size_t)p.results * (p.row ? 1u : (size_t)(p.vectors / p.each));
     spec->global[1] = (size_t)p.segments;
@@ -225,21 +320,40 @@ clm_status clm_gen_reduce(clm_generator *g, clm_text *t, clm_launch_spec *spec) 
 /* ---- adding up segments ---- */
 
 clm_status clm_gen_combine(clm_generator *g, clm_text *t, clm_launch_spec *spec) {
-    const int n = (int)clm_shape_size(&g->p->nodes[g->u->out[0]].shape);
+    const clm_unit *u = g->u;
+    const char *comma = "";
+    int n = 0;
+    clm_text_add(t, "#define F float\n__kernel void combine(");
+    for (int k = 0; k < u->n_out; k++) {
+        if (u->level[k] == CLM_LEVEL_REDUCED) n = (int)clm_shape_size(&g->p->nodes[u->out[k]].shape);
+        if (u->level[k] == CLM_LEVEL_SPACE || u->hidden[k]) continue;
+        clm_text_add(t, "%sOUT(o%d)", comma, k);
+        comma = ", ";
+    }
+    for (int k = 0; k < u->n_out; k++)
+        if (u->level[k] == CLM_LEVEL_REDUCED) clm_text_add(t, ", IN(c%d)", k);
+    for (int i = 0; i < u->n_leaf; i++)
+        if (g->in_result[i]) clm_text_add(t, ", IN(l%d)", i);
     g->n_ints = 0;
     g->ints[g->n_ints++] = n;
     g->ints[g->n_ints++] = g->segments;
-    clm_text_add(t, "__kernel void combine(");
-    for (int k = 0; k < g->u->n_out; k++) clm_text_add(t, "%sOUT(o%d)", k ? ", " : "", k);
-    for (int k = 0; k < g->u->n_out; k++) clm_text_add(t, ", IN(l%d)", k);
     clm_text_add(t, ", const int n, const int segments) {\n    const int i = get_global_id(0), task = get_global_id(2);\n"
                     "    if (i >= n) return;\n");
-    for (int k = 0; k < g->u->n_out; k++) {
-        clm_text_add(t, "    {\n      __global const float *p = PTR(l%d, task) + i;\n      float a = p[0];\n", k);
-        clm_text_add(t, "      for (int s = 1; s < segments; s++) ");
-        clm_text_add(t, is_sum(g, k) ? "a += p[s * n];\n" : "a = ((p[s * n] > a) | (p[s * n] != p[s * n])) ? p[s * n] : a;\n");
-        clm_text_add(t, "      PTR(o%d, task)[i] = a;\n    }\n", k);
+    for (int k = 0; k < u->n_out; k++) {
+        if (u->level[k] == CLM_LEVEL_RESULT) clm_text_add(t, "    float a%d;\n", k);
+        if (u->level[k] != CLM_LEVEL_REDUCED) continue;
+        clm_text_add(t, "    __global const float *p%d = PTR(c%d, task) + i;\n    float a%d = p%d[0];\n", k, k, k, k);
+        clm_text_add(t, "    for (int s = 1; s < segments; s++) ");
+        if (is_sum(g, k))
+            clm_text_add(t, "a%d += p%d[s * n];\n", k, k);
+        else
+            clm_text_add(t, "a%d = ((p%d[s * n] > a%d) | (p%d[s * n] != p%d[s * n])) ? p%d[s * n] : a%d;\n", k, k, k, k, k, k, k);
     }
+    g->member[0] = "a";
+    g->member[1] = "";
+    CLM_TRY(clm_gen_epilogue(g, t, 0, "    ", "i", false));
+    for (int k = 0; k < u->n_out; k++)
+        if (u->level[k] != CLM_LEVEL_SPACE && !u->hidden[k]) clm_text_add(t, "    PTR(o%d, task)[i] = a%d;\n", k, k);
     clm_text_add(t, "}\n");
     spec->entry = "combine";
     spec->global[0] = (size_t)n;

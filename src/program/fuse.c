@@ -7,8 +7,7 @@
  * Max-pooling whose windows tile the image takes part: scattering into the image is a value like an elementwise one, which reads
  * its operands at the window of each element, and pooling takes an expression of the image as a reduction does.
  *
- * Afterwards units over the same index space are merged into the earliest one before which all their operands exist: reductions of
- * the same arrays then share their reads.
+ * Every value in memory is then a unit of its own; merge.c and gather.c put units together.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +85,7 @@ static void mark_forced(clm_program *p, const clm_value *outputs, size_t n_outpu
 }
 
 /* Kernel parameters for where a leaf is: its strides. */
-static int count_strides(const clm_program *p, clm_value leaf) {
+int clm_unit_strides(const clm_program *p, clm_value leaf) {
     const clm_shape *s = &p->nodes[leaf].shape;
     int strides = 0;
     for (int i = 0; i + 1 < s->rank; i++) strides += s->dim[i] != 1;
@@ -96,7 +95,7 @@ static int count_strides(const clm_program *p, clm_value leaf) {
 static bool add_leaf(const clm_program *p, expression *e, clm_value leaf) {
     for (int i = 0; i < e->n_leaf; i++)
         if (e->leaf[i] == leaf) return true;
-    e->strides += count_strides(p, leaf);
+    e->strides += clm_unit_strides(p, leaf);
     if (e->n_leaf == MOST_LEAVES || e->strides > MOST_STRIDES) return false;
     e->leaf[e->n_leaf++] = leaf;
     return true;
@@ -247,119 +246,12 @@ static clm_status add_units(clm_program *p) {
         u->pooling = is_pooling(n);
         u->space = is_reduction(n) || u->pooling ? p->nodes[n->in[0]].shape : n->shape;
         u->axes = is_reduction(n) ? (unsigned)n->attr.i[0] : 0;
+        u->level[0] = is_reduction(n) || u->pooling ? CLM_LEVEL_REDUCED : CLM_LEVEL_SPACE;
+        u->passes = 1;
         u->per_task = n->per_task;
         if (!collect_leaves(p, u, (clm_value)v, true, false))
             return clm_fail(CLM_E_LIMIT, "fusion: operation %s reads more than %d arrays", clm_op_of(n)->name, CLM_UNIT_LEAVES);
     }
-    return CLM_OK;
-}
-
-static bool same_space(const clm_unit *a, const clm_unit *b) {
-    if (!a->fused || !b->fused || a->per_task != b->per_task || a->axes != b->axes || a->pooling != b->pooling) return false;
-    if (a->windowed && b->windowed && (a->window[0] != b->window[0] || a->window[1] != b->window[1])) return false;
-    return clm_shape_equal(&a->space, &b->space);
-}
-
-/* The unit that writes a leaf; -1 for inputs. */
-static int writer(const clm_program *p, const int *unit_of, clm_value leaf) { return unit_of[p->homes[leaf].root]; }
-
-typedef struct merger {
-    const clm_program *p;
-    int *unit_of; /* the unit that writes a value */
-    int *seen;    /* the count in which a value was last met */
-    int counts;
-} merger;
-
-/* Values that the kernel computes for v, without those met before in this count. */
-static int count_computed(merger *m, clm_value v, bool root) {
-    const clm_node *n = &m->p->nodes[v];
-    if ((!root && m->p->homes[v].materialized) || m->seen[v] == m->counts) return 0;
-    m->seen[v] = m->counts;
-    int count = n->op != CLM_OP_BROADCAST;
-    for (int i = 0; i < n->n_in; i++) count += count_computed(m, n->in[i], false);
-    return count;
-}
-
-static int count_unit(merger *m, const clm_unit *u) {
-    int count = 0;
-    for (int k = 0; k < u->n_out; k++)
-        count +=
-            u->axes || u->pooling ? count_computed(m, m->p->nodes[u->out[k]].in[0], false) : count_computed(m, u->out[k], true);
-    return count;
-}
-
-/* Within the limits of one kernel, see codegen.c: its values and its whole-number parameters. */
-static bool kernel_holds(merger *m, const clm_unit *a, const clm_unit *b, int strides) {
-    if (a->space.rank + 6 + strides > CLM_STEP_INTS) return false;
-    m->counts++;
-    return count_unit(m, a) + count_unit(m, b) <= CLM_UNIT_NODES;
-}
-
-/* Gathering an image by its own argmax: the greatest value, which the kernel that finds the argmax has at hand. */
-static bool is_maximum(const merger *m, const clm_unit *a, const clm_unit *b, clm_value leaf) {
-    const clm_node *n = &m->p->nodes[b->out[0]], *index = &m->p->nodes[leaf];
-    if (n->op != CLM_OP_POOL_GATHER || n->in[1] != leaf || index->op != CLM_OP_MAX_POOL_ARGMAX || index->in[0] != n->in[0])
-        return false;
-    for (int k = 0; k < a->n_out; k++)
-        if (a->out[k] == leaf) return true;
-    return false;
-}
-
-static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b) {
-    if (!same_space(a, b) || a->n_out + b->n_out > CLM_UNIT_OUTPUTS) return false;
-    int leaves = a->n_leaf, common = 0, strides = 0;
-    for (int i = 0; i < a->n_leaf; i++) strides += count_strides(m->p, a->leaf[i]);
-    for (int i = 0; i < b->n_leaf; i++) {
-        bool found = false;
-        if (is_maximum(m, a, b, b->leaf[i])) {
-            common++;
-            continue;
-        }
-        if (writer(m->p, m->unit_of, b->leaf[i]) >= at) return false;
-        for (int k = 0; k < a->n_leaf; k++) found |= a->leaf[k] == b->leaf[i];
-        leaves += !found;
-        strides += found ? 0 : count_strides(m->p, b->leaf[i]);
-        common += found;
-    }
-    bool small = clm_shape_size(&a->space) <= 4096; /* then the launch costs more than the reading */
-    return leaves <= CLM_UNIT_LEAVES && (common || small) && kernel_holds(m, a, b, strides);
-}
-
-static clm_status merge_units(clm_program *p) {
-    merger m = {.p = p};
-    size_t kept = 0;
-    enum { LOOK_BACK = 400 };
-    int *unit_of = m.unit_of = clm_calloc(p->count + 1, sizeof *unit_of);
-    m.seen = clm_calloc(p->count + 1, sizeof *m.seen);
-    if (!m.unit_of || !m.seen) {
-        free(m.unit_of);
-        free(m.seen);
-        return CLM_E_MEMORY;
-    }
-    for (size_t v = 0; v < p->count; v++) unit_of[v] = -1;
-    for (size_t i = 0; i < p->n_units; i++) {
-        clm_unit *b = &p->units[i];
-        size_t host = kept;
-        for (size_t k = kept; b->fused && !p->no_fusion && k-- > 0 && k + LOOK_BACK > kept;)
-            if (can_merge(&m, &p->units[k], (int)k, b)) host = k;
-        if (host < kept) {
-            clm_unit *a = &p->units[host];
-            for (int j = 0; j < b->n_leaf; j++)
-                if (!is_maximum(&m, a, b, b->leaf[j])) add_unit_leaf(a, b->leaf[j], b->pooled[j]);
-            for (int o = 0; o < b->n_out; o++) a->out[a->n_out++] = b->out[o];
-            if (b->windowed) {
-                a->windowed = true;
-                memcpy(a->window, b->window, sizeof a->window);
-            }
-            unit_of[b->out[0]] = (int)host;
-        } else {
-            unit_of[b->out[0]] = (int)kept;
-            p->units[kept++] = *b;
-        }
-    }
-    p->n_units = kept;
-    free(m.unit_of);
-    free(m.seen);
     return CLM_OK;
 }
 
@@ -368,5 +260,6 @@ clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_o
     mark_forced(p, outputs, n_outputs);
     if (p->device->info.type != CLM_DEVICE_HOST && !p->no_fusion) CLM_TRY(choose(p));
     CLM_TRY(add_units(p));
-    return merge_units(p);
+    CLM_TRY(clm_program_merge(p, outputs, n_outputs));
+    return clm_program_gather(p);
 }

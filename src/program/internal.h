@@ -12,10 +12,11 @@
 #include "clmaml/program.h"
 #include "program/lower.h"
 
-#define CLM_UNIT_OUTPUTS 6
+#define CLM_UNIT_OUTPUTS 12
 #define CLM_UNIT_LEAVES 22
 #define CLM_UNIT_NODES 160
 #define CLM_STEP_INTS 72
+#define CLM_STEP_VALUES 40
 #define CLM_MOST_BUFFERS 64
 
 struct clm_tensor {
@@ -27,12 +28,21 @@ struct clm_tensor {
     int tasks; /* 0: shared */
 };
 
+/* What a fused unit's output is: an array over the index space; a reduction of it (or values pooled from it); an array of the shape of
+ * its reductions, computed from them when they are done. */
+typedef enum clm_level { CLM_LEVEL_SPACE, CLM_LEVEL_REDUCED, CLM_LEVEL_RESULT } clm_level;
+
 typedef struct clm_unit {
     bool fused;
-    clm_value out[CLM_UNIT_OUTPUTS]; /* an operation has one */
+    clm_value out[CLM_UNIT_OUTPUTS]; /* an operation has one; a value comes behind those it is computed from */
     int n_out;
     /* fused only */
-    clm_shape space; /* index space */
+    clm_level level[CLM_UNIT_OUTPUTS];
+    int pass
+        [CLM_UNIT_OUTPUTS]; /* over the elements of a result: in which it is computed; its reductions can be used in the next one */
+    int passes;
+    bool hidden[CLM_UNIT_OUTPUTS]; /* used inside the unit alone: never in memory */
+    clm_shape space;               /* index space */
     bool per_task;
     unsigned axes; /* reduced axes; 0: a map */
     /* Windows that tile an image: the space is then [n, h, w, c]. Leaves that are `pooled` have one element for each window. */
@@ -41,6 +51,7 @@ typedef struct clm_unit {
     clm_value leaf[CLM_UNIT_LEAVES];
     bool pooled[CLM_UNIT_LEAVES];
     int n_leaf;
+    int group; /* the unit whose launch makes this one as well (gather.c); its own number: none does */
 } clm_unit;
 
 /* Where a materialised root lives. */
@@ -78,7 +89,7 @@ typedef struct clm_stage {
     clm_value node;
     clm_launch_spec spec;
     char *source; /* generated, or NULL */
-    clm_value values[CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES];
+    clm_value values[CLM_STEP_VALUES];
     int n_values;
     int ints[CLM_STEP_INTS];
     int n_ints;
@@ -143,8 +154,21 @@ size_t clm_program_elements(const clm_program *p, clm_value v);
 clm_status clm_program_pair(clm_program *p, const clm_value *outputs, size_t n_outputs);
 clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_outputs);
 clm_lower clm_lower_for(clm_program *p);
+/* Units that become one kernel (merge.c). */
+clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_outputs);
+/* The output of u that v is, or is a view of; -1: none. */
+int clm_unit_member(const clm_program *p, const clm_unit *u, clm_value v);
+/* Units whose launches become one (gather.c). */
+clm_status clm_program_gather(clm_program *p);
+/* Kernel parameters for where a leaf is: its strides. */
+int clm_unit_strides(const clm_program *p, clm_value leaf);
+size_t clm_group_size(const clm_program *p, size_t unit);
+/* Does the launch of this unit, or of its group, write v? */
+bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v);
 clm_status clm_program_lower(clm_program *p);
 clm_status clm_codegen(clm_lower *l, const clm_unit *unit);
+/* One launch for units that do not depend on one another: the group of `first`. */
+clm_status clm_codegen_group(clm_lower *l, size_t first);
 /* Adds a step; takes `source` (may be NULL) over, also on failure. */
 clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *spec, char *source, const clm_value *values,
                           int n_values, const int *ints, int n_ints);

@@ -55,7 +55,7 @@ clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *s
         free(source);
         return status;
     }
-    assert(n_values <= CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES && n_ints <= CLM_STEP_INTS);
+    assert(n_values <= CLM_STEP_VALUES && n_ints <= CLM_STEP_INTS);
     clm_stage *s = &p->steps[p->n_steps++];
     memset(s, 0, sizeof *s);
     s->unit = l->unit;
@@ -139,7 +139,10 @@ clm_status clm_program_lower(clm_program *p) {
         const clm_unit *u = &p->units[i];
         const clm_op *op = clm_op_of(&p->nodes[u->out[0]]);
         l.unit = (int)i;
-        if (p->device->info.type == CLM_DEVICE_HOST)
+        if (u->group != (int)i) continue;
+        if (clm_group_size(p, i) > 1)
+            CLM_TRY(clm_codegen_group(&l, i));
+        else if (p->device->info.type == CLM_DEVICE_HOST)
             CLM_TRY(host_lower(&l, u->out[0]));
         else if (u->fused)
             CLM_TRY(clm_codegen(&l, u));

@@ -37,12 +37,13 @@ static void touch(clm_program *p, clm_value v, int unit, bool write) {
 static void find_lifetimes(clm_program *p) {
     for (size_t i = 0; i < p->n_units; i++) {
         const clm_unit *u = &p->units[i];
-        for (int k = 0; k < u->n_out; k++) touch(p, u->out[k], (int)i, true);
+        for (int k = 0; k < u->n_out; k++)
+            if (!u->hidden[k]) touch(p, u->out[k], u->group, true);
         if (u->fused) {
-            for (int k = 0; k < u->n_leaf; k++) touch(p, u->leaf[k], (int)i, false);
+            for (int k = 0; k < u->n_leaf; k++) touch(p, u->leaf[k], u->group, false);
         } else {
             const clm_node *n = &p->nodes[u->out[0]];
-            for (int k = 0; k < n->n_in; k++) touch(p, n->in[k], (int)i, false);
+            for (int k = 0; k < n->n_in; k++) touch(p, n->in[k], u->group, false);
         }
     }
 }
@@ -70,6 +71,7 @@ clm_status clm_program_find_places(clm_program *p) {
     find_lifetimes(p);
     for (size_t i = 0; i < p->n_units && !p->no_plan; i++) {
         const clm_unit *u = &p->units[i];
+        if (clm_group_size(p, (size_t)u->group) > 1) continue; /* work-items of another part may read the operand */
         for (int o = 0; u->fused && !u->axes && !u->pooling && o < u->n_out; o++) {
             const clm_value out = u->out[o];
             if (clm_shape_size(&u->space) < IN_PLACE || !in_workspace(p, out)) continue;

@@ -28,13 +28,15 @@ static char *label_of(const clm_program *p, const clm_stage *s) {
     const clm_unit *u = &p->units[s->unit];
     const clm_node *n = &p->nodes[s->node];
     const char *operation = clm_op_of(n)->name, *entry = s->spec.entry && !u->fused ? s->spec.entry : "";
+    int written = 0;
+    for (int i = 0; i < s->n_values; i++) written += clm_unit_writes(p, (size_t)s->unit, s->values[i]);
     size_t size = strlen(operation) + strlen(entry) + strlen(s->spec.defines) + sizeof shape + 64;
     char *label = clm_calloc(size, 1);
     if (!label) return NULL;
     if (strcmp(entry, operation) == 0) entry = "";
     snprintf(label, size, "%s%s%s%s %s%s %d in %d out%s", u->fused ? "fused " : "", operation, *entry ? ":" : "", entry,
              clm_shape_text(u->fused ? &u->space : &n->shape, shape, sizeof shape), n->per_task ? " per task" : "",
-             s->n_values - u->n_out, u->n_out, s->spec.defines);
+             s->n_values - written, written, s->spec.defines);
     return label;
 }
 

@@ -396,12 +396,6 @@ clm_program_stats clm_program_get_stats(const clm_program *p) {
     return s;
 }
 
-static bool writes(const clm_unit *u, clm_value v) {
-    for (int k = 0; k < u->n_out; k++)
-        if (u->out[k] == v) return true;
-    return false;
-}
-
 clm_status clm_program_print(const clm_program *p, FILE *to) {
     char text[80];
     for (size_t i = 0; i < p->n_steps; i++) {
@@ -411,10 +405,11 @@ clm_status clm_program_print(const clm_program *p, FILE *to) {
         fprintf(to, "%4zu %s%-18s %s%s", i, u->fused ? "fused " : "", clm_op_of(n)->name,
                 clm_shape_text(u->fused ? &u->space : &n->shape, text, sizeof text), n->per_task ? " per task" : "");
         fprintf(to, "  writes");
-        for (int k = 0; k < u->n_out; k++) fprintf(to, " %%%d", u->out[k]);
+        for (int k = 0; k < s->n_values; k++)
+            if (clm_unit_writes(p, (size_t)s->unit, s->values[k])) fprintf(to, " %%%d", s->values[k]);
         fprintf(to, " reads");
         for (int k = 0; k < s->n_values; k++)
-            if (!writes(u, s->values[k])) fprintf(to, " %%%d", s->values[k]);
+            if (!clm_unit_writes(p, (size_t)s->unit, s->values[k])) fprintf(to, " %%%d", s->values[k]);
         fprintf(to, "%s\n", s->spec.defines);
     }
     return ferror(to) ? clm_fail(CLM_E_IO, "program: writing failed") : CLM_OK;

@@ -1,0 +1,309 @@
+/* Which units become one kernel.
+ *
+ * A unit joins the earliest one before which all that it reads exists, or that makes it:
+ *
+ *   maps and reductions over the same index space share their reads;
+ *   a map joins the reduction that reads it: what is written is added up on the way;
+ *   an array of a reduction's shape that is computed from it joins it: mean, variance, 1 / sqrt(variance) end in the launch of a sum;
+ *   where all elements of a result are few, the work-item that adds them up goes through them once more, for reductions and maps that
+ *   need the result: a softmax with its derivatives is one launch, and so are the statistics of a small image. Elements are
+ *   computed again from what is in memory in every pass.
+ *
+ * An array that only its own unit reads never exists.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "ops/op.h"
+#include "program/internal.h"
+
+enum {
+    LOOK_BACK = 400,
+    SMALL_SPACE = 4096, /* elements: the launch costs more than the reading */
+    MOST_PASSES = 4,
+    MOST_ARRAYS = 28 /* arguments of a kernel; three parameters each, of which a device must take 1024 bytes */
+};
+
+/* Elements of one result that a work-item may go through more than once, or write one after the other. */
+enum { GPU_ELEMENTS = 64, CPU_ELEMENTS = 4096, CPU_UNITS = 8 };
+
+typedef struct merger {
+    const clm_program *p;
+    int *unit_of; /* the unit that writes a value */
+    int *seen;    /* the count in which a value was last met */
+    int counts;
+} merger;
+
+/* How unit b would be part of unit a. */
+typedef struct joining {
+    unsigned axes;
+    clm_level level;
+    int pass;
+    bool depends; /* on an output of a */
+} joining;
+
+int clm_unit_member(const clm_program *p, const clm_unit *u, clm_value v) {
+    for (int k = 0; k < u->n_out; k++)
+        if (u->out[k] == p->homes[v].root) return k;
+    return -1;
+}
+
+/* ---- shapes ---- */
+
+static clm_shape kept_shape(clm_shape s, unsigned axes) {
+    for (int i = 0; i < s.rank; i++)
+        if (axes >> i & 1) s.dim[i] = 1;
+    return s;
+}
+
+/* The same elements in the same order, axis by axis. */
+static bool same_but_ones(const clm_shape *a, const clm_shape *b) {
+    int i = 0, k = 0;
+    for (;; i++, k++) {
+        while (i < a->rank && a->dim[i] == 1) i++;
+        while (k < b->rank && b->dim[k] == 1) k++;
+        if (i == a->rank || k == b->rank) return i == a->rank && k == b->rank;
+        if (a->dim[i] != b->dim[k]) return false;
+    }
+}
+
+/* Repeated over `space`, is an array of shape `a` the same as one of shape `b`? */
+static bool repeats_alike(const clm_shape *a, const clm_shape *b) {
+    for (int i = 1; i <= a->rank || i <= b->rank; i++)
+        if ((i <= a->rank ? a->dim[a->rank - i] : 1) != (i <= b->rank ? b->dim[b->rank - i] : 1)) return false;
+    return true;
+}
+
+static size_t elements_of_result(const clm_shape *space, unsigned axes) {
+    size_t n = 1;
+    for (int i = 0; i < space->rank; i++)
+        if (axes >> i & 1) n *= (size_t)space->dim[i];
+    return n;
+}
+
+/* A work-item goes through these one after the other, which must not leave the rest of the device idle. */
+static bool is_short(const clm_program *p, const clm_shape *space, unsigned axes) {
+    const clm_device_info *info = &p->device->info;
+    const size_t each = elements_of_result(space, axes), units = info->compute_units;
+    if (info->type != CLM_DEVICE_CPU) return each <= GPU_ELEMENTS;
+    return each <= (units > CPU_UNITS ? CPU_ELEMENTS * (size_t)CPU_UNITS / units : CPU_ELEMENTS);
+}
+
+/* ---- limits of one kernel ---- */
+
+/* Values that the kernel computes for v, without those met before in this count. */
+static int count_computed(merger *m, clm_value v, bool root) {
+    const clm_node *n = &m->p->nodes[v];
+    if ((!root && m->p->homes[v].materialized) || m->seen[v] == m->counts) return 0;
+    m->seen[v] = m->counts;
+    int count = n->op != CLM_OP_BROADCAST;
+    for (int i = 0; i < n->n_in; i++) count += count_computed(m, n->in[i], false);
+    return count;
+}
+
+static int count_unit(merger *m, const clm_unit *u) {
+    int count = 0;
+    for (int k = 0; k < u->n_out; k++)
+        count += u->level[k] == CLM_LEVEL_REDUCED ? count_computed(m, m->p->nodes[u->out[k]].in[0], false)
+                                                  : count_computed(m, u->out[k], true);
+    return count;
+}
+
+/* Its values and its whole-number parameters, see codegen.c. */
+static bool kernel_holds(merger *m, const clm_unit *a, const clm_unit *b, int strides) {
+    if (a->space.rank + 7 + strides > CLM_STEP_INTS) return false;
+    m->counts++;
+    return count_unit(m, a) + count_unit(m, b) <= CLM_UNIT_NODES;
+}
+
+/* ---- may b join a? ---- */
+
+static bool same_window(const clm_unit *a, const clm_unit *b) {
+    return !a->windowed || !b->windowed || (a->window[0] == b->window[0] && a->window[1] == b->window[1]);
+}
+
+/* As what, looking at index spaces alone. */
+static bool level_in(const clm_unit *a, const clm_unit *b, joining *j) {
+    if (!a->fused || !b->fused || a->per_task != b->per_task || a->pooling != b->pooling || !same_window(a, b)) return false;
+    *j = (joining){.axes = a->axes ? a->axes : b->axes, .level = b->level[0]};
+    if (a->axes && !b->axes && !b->windowed) {
+        const clm_shape result = kept_shape(a->space, a->axes);
+        if (same_but_ones(&result, &b->space)) return j->level = CLM_LEVEL_RESULT, true;
+    }
+    if (a->axes && b->axes && a->axes != b->axes) return false;
+    return clm_shape_equal(&a->space, &b->space);
+}
+
+/* Output k of a, read by b as `leaf`: is it at hand where b needs it? */
+static bool reads_member(const clm_program *p, const clm_unit *a, int k, const clm_unit *b, int leaf, joining *j) {
+    const clm_shape *shape = &p->nodes[b->leaf[leaf]].shape;
+    int pass = a->pass[k];
+    if (a->level[k] == CLM_LEVEL_SPACE) {
+        if (j->level == CLM_LEVEL_RESULT || b->leaf[leaf] != a->out[k] || b->pooled[leaf]) return false;
+        if (!clm_shape_equal(shape, &b->space)) return false;
+    } else if (j->level == CLM_LEVEL_RESULT) {
+        if (!same_but_ones(shape, &b->space)) return false;
+    } else {
+        const clm_shape result = kept_shape(a->space, a->axes);
+        if (b->pooled[leaf] || !repeats_alike(shape, &result)) return false;
+        pass++;
+    }
+    if (pass > j->pass) j->pass = pass;
+    j->depends = true;
+    return true;
+}
+
+/* Gathering an image by its own argmax: the greatest value, which the kernel that finds the argmax has at hand. */
+static bool is_maximum(const merger *m, const clm_unit *a, const clm_unit *b, clm_value leaf) {
+    const clm_node *n = &m->p->nodes[b->out[0]], *index = &m->p->nodes[leaf];
+    if (n->op != CLM_OP_POOL_GATHER || n->in[1] != leaf || index->op != CLM_OP_MAX_POOL_ARGMAX || index->in[0] != n->in[0])
+        return false;
+    return clm_unit_member(m->p, a, leaf) >= 0;
+}
+
+static bool is_at_hand(const merger *m, const clm_unit *a, const clm_unit *b, int leaf, joining *j) {
+    if (a->pooling) return is_maximum(m, a, b, b->leaf[leaf]);
+    const int k = clm_unit_member(m->p, a, b->leaf[leaf]);
+    return k >= 0 && reads_member(m->p, a, k, b, leaf, j);
+}
+
+/* Of an array that is not of the results' shape there may only be one element. */
+static bool readable_at_results(const clm_program *p, const clm_unit *b, clm_value leaf) {
+    const clm_shape *shape = &p->nodes[leaf].shape;
+    return clm_shape_size(shape) == 1 || same_but_ones(shape, &b->space);
+}
+
+/* Kinds of launches that no work-item can make alone need short results. */
+static bool is_worth(const clm_program *p, const clm_unit *a, const clm_unit *b, const joining *j) {
+    const bool mixed = !a->axes != !b->axes && j->level != CLM_LEVEL_RESULT;
+    if (mixed && !j->depends) return false;
+    if (j->pass >= MOST_PASSES) return false;
+    if (j->pass > 0 && j->pass + 1 > a->passes) return is_short(p, &a->space, j->axes);
+    if (mixed && p->device->info.type != CLM_DEVICE_CPU) return is_short(p, &a->space, j->axes);
+    return true;
+}
+
+static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b, joining *j) {
+    const clm_program *p = m->p;
+    if (a->n_out + b->n_out > CLM_UNIT_OUTPUTS || !level_in(a, b, j)) return false;
+    int leaves = a->n_leaf, common = 0, strides = 0;
+    for (int i = 0; i < a->n_leaf; i++) strides += clm_unit_strides(p, a->leaf[i]);
+    for (int i = 0; i < b->n_leaf; i++) {
+        bool found = false;
+        if (is_at_hand(m, a, b, i, j)) {
+            common++;
+            continue;
+        }
+        if (m->unit_of[p->homes[b->leaf[i]].root] >= at) return false;
+        if (j->level == CLM_LEVEL_RESULT && !readable_at_results(p, b, b->leaf[i])) return false;
+        for (int k = 0; k < a->n_leaf; k++) found |= a->leaf[k] == b->leaf[i];
+        leaves += !found;
+        strides += found ? 0 : clm_unit_strides(p, b->leaf[i]);
+        common += found;
+    }
+    if (j->level == CLM_LEVEL_RESULT && !j->depends) return false;
+    const bool small = clm_shape_size(&a->space) <= SMALL_SPACE;
+    return leaves <= CLM_UNIT_LEAVES && leaves + a->n_out + b->n_out <= MOST_ARRAYS && (common || small) &&
+           is_worth(p, a, b, j) && kernel_holds(m, a, b, strides);
+}
+
+/* ---- merging ---- */
+
+static void add_leaf(clm_unit *u, clm_value v, bool pooled) {
+    for (int i = 0; i < u->n_leaf; i++)
+        if (u->leaf[i] == v) {
+            u->pooled[i] |= pooled;
+            return;
+        }
+    u->pooled[u->n_leaf] = pooled;
+    u->leaf[u->n_leaf++] = v;
+}
+
+static void join(merger *m, clm_unit *a, const clm_unit *b, const joining *j) {
+    for (int i = 0; i < b->n_leaf; i++)
+        if (clm_unit_member(m->p, a, b->leaf[i]) < 0) add_leaf(a, b->leaf[i], b->pooled[i]);
+    a->level[a->n_out] = j->level;
+    a->pass[a->n_out] = j->pass;
+    a->out[a->n_out++] = b->out[0];
+    a->axes = j->axes;
+    if (a->passes <= j->pass) a->passes = j->pass + 1;
+    if (b->windowed) {
+        a->windowed = true;
+        memcpy(a->window, b->window, sizeof a->window);
+    }
+}
+
+/* Outputs that no other unit reads and nobody asked for. `read` is room for a mark on every value. */
+static void hide(clm_program *p, const clm_value *outputs, size_t n_outputs, int *read) {
+    memset(read, 0, p->count * sizeof *read);
+    for (size_t i = 0; i < n_outputs; i++) read[p->homes[outputs[i]].root] = 1;
+    for (size_t i = 0; i < p->n_units; i++) {
+        const clm_unit *u = &p->units[i];
+        const clm_node *n = &p->nodes[u->out[0]];
+        for (int k = 0; k < u->n_leaf; k++) read[p->homes[u->leaf[k]].root] = 1;
+        for (int k = 0; !u->fused && k < n->n_in; k++) read[p->homes[n->in[k]].root] = 1;
+    }
+    for (size_t i = 0; i < p->n_units; i++)
+        for (int k = 0; k < p->units[i].n_out; k++)
+            if (p->units[i].fused && p->units[i].n_out > 1) p->units[i].hidden[k] = !read[p->units[i].out[k]];
+}
+
+static bool reads_inputs_only(const clm_program *p, const clm_unit *u) {
+    const clm_node *n = &p->nodes[u->out[0]];
+    for (int i = 0; i < n->n_in; i++)
+        if (p->nodes[p->homes[n->in[i]].root].op != CLM_OP_INPUT) return false;
+    return true;
+}
+
+/* Small whole operations on inputs, as the table of labels for a loss, come first: what reads them can then join what is early. */
+static clm_status hoist(clm_program *p) {
+    clm_unit *sorted = clm_calloc(p->n_units + 1, sizeof *sorted);
+    size_t n = 0;
+    if (!sorted) return CLM_E_MEMORY;
+    for (int late = 0; late < 2; late++)
+        for (size_t i = 0; i < p->n_units; i++) {
+            const clm_unit *u = &p->units[i];
+            const bool small = clm_shape_size(&p->nodes[u->out[0]].shape) <= SMALL_SPACE;
+            if ((!u->fused && small && reads_inputs_only(p, u)) != late) sorted[n++] = *u;
+        }
+    memcpy(p->units, sorted, n * sizeof *sorted);
+    free(sorted);
+    return CLM_OK;
+}
+
+static clm_status merge_all(clm_program *p, const clm_value *outputs, size_t n_outputs) {
+    merger m = {.p = p, .unit_of = clm_calloc(p->count + 1, sizeof(int)), .seen = clm_calloc(p->count + 1, sizeof(int))};
+    size_t kept = 0;
+    if (!m.unit_of || !m.seen) {
+        free(m.unit_of);
+        free(m.seen);
+        return CLM_E_MEMORY;
+    }
+    for (size_t v = 0; v < p->count; v++) m.unit_of[v] = -1;
+    for (size_t i = 0; i < p->n_units; i++) {
+        const clm_unit b = p->units[i];
+        size_t host = kept;
+        joining j, found = {0};
+        for (size_t k = kept; b.fused && !p->no_fusion && k-- > 0 && k + LOOK_BACK > kept;)
+            if (can_merge(&m, &p->units[k], (int)k, &b, &j)) {
+                host = k;
+                found = j;
+            }
+        m.unit_of[b.out[0]] = (int)host;
+        if (host < kept)
+            join(&m, &p->units[host], &b, &found);
+        else
+            p->units[kept++] = b;
+    }
+    p->n_units = kept;
+    hide(p, outputs, n_outputs, m.seen);
+    free(m.unit_of);
+    free(m.seen);
+    return CLM_OK;
+}
+
+clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_outputs) {
+    if (!p->no_fusion && p->device->info.type != CLM_DEVICE_HOST) CLM_TRY(hoist(p));
+    return merge_all(p, outputs, n_outputs);
+}
