@@ -20,7 +20,7 @@ clm_status clm_plan_by_model(clm_meta *m, size_t limit, bool *fits);
 clm_status clm_plan_limit(const clm_meta *m, size_t *limit);
 /* Tasks at a time from which launches cost no more than the part `price` of the work of `units` compute units, by magnitude; may
  * exceed all tasks. For what is planned now. */
-#define CLM_LAUNCH_PRICE 0.1
+#define CLM_LAUNCH_PRICE 0.04
 double clm_plan_least_chunk(const clm_meta *m, double units, double price);
 /* The largest divisor of `tasks` that is below `below`, at least 1. */
 int clm_plan_chunk_below(int tasks, int below);
