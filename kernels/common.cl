@@ -1,6 +1,7 @@
 /* Before every kernel file. A value arrives as buffer, element offset and task stride (0: shared by all tasks). Kernels take the
- * task from the last index of the global size, check their bounds, and need neither local memory nor a particular local size. Files are
- * joined into one program (src/device/opencl/batch.c): outside kernels they hold macros and static functions only, no typedefs. */
+ * task from the last index of the global size, check their bounds, and need neither local memory nor a particular local size, but for
+ * tiled.cl, which says so by reqd_work_group_size. Files are joined into one program (src/device/opencl/batch.c): outside kernels they hold
+ * macros and static functions only, no typedefs; `__kernel` and the name stand in one line with nothing but `void` between. */
 #define IN(x) __global const float *restrict x##_buf, const uint x##_off, const uint x##_ts
 #define OUT(x) __global float *restrict x##_buf, const uint x##_off, const uint x##_ts
 /* The same for an argument that may be the memory of another one: elements are read where they are then written. */

@@ -27,6 +27,9 @@ if(OCLGRIND)
   # The short convolutions, which are not the default on shapes as small as those of the operations' rows.
   clmaml_test(oclgrind/winograd oclgrind 900 ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_DEVICE= ${no_libraries}
     COMMAND sh ${support}/oclgrind.sh ${OCLGRIND} ${CMAKE_CURRENT_BINARY_DIR}/oclgrind-winograd.log $<TARGET_FILE:unit_test_winograd>)
+  # Products by tiles in local memory, which no device takes unmeasured.
+  clmaml_test(oclgrind/tiled oclgrind 900 ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_DEVICE= ${no_libraries}
+    COMMAND sh ${support}/oclgrind.sh ${OCLGRIND} ${CMAKE_CURRENT_BINARY_DIR}/oclgrind-tiled.log $<TARGET_FILE:ops_test_tiled>)
   foreach(type cpu gpu)
     set(case "")
     if(type STREQUAL gpu)

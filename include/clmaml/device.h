@@ -41,6 +41,7 @@ typedef struct clm_device_info {
     bool images;
     unsigned address_bits; /* of the device's pointers */
     uint64_t cache;        /* bytes of the cache before global memory (CL_DEVICE_GLOBAL_MEM_CACHE_SIZE); 0: none or not known */
+    bool dedicated_local_memory; /* local memory is a memory of its own (CL_LOCAL), not a part of global memory */
 } clm_device_info;
 
 /* Opens the device that `spec` names (NULL: environment, then default). Errors: CLM_E_DEVICE with a list of what exists. */

@@ -18,7 +18,7 @@
 typedef struct request {
     uint64_t type, failure; /* an index into their words, plus 1 */
     uint64_t group, local_memory, max_allocation, memory, real_memory, compute_units, vector_width, base_align, address_bits;
-    uint64_t fp64, fp16, images, unified; /* 1: no, 2: yes */
+    uint64_t fp64, fp16, images, unified, dedicated; /* 1: no, 2: yes */
 } request;
 
 typedef enum kind { WORD, AMOUNT, NUMBER, POWER, SWITCH } kind;
@@ -42,6 +42,7 @@ static const struct {
     {"max_work_group", NUMBER, AT(group), 1, 1u << 20, NULL, "a number of at least 1"},
     {"vector_width", POWER, AT(vector_width), 1, 16, NULL, "1, 2, 4, 8 or 16"},
     {"local_memory", AMOUNT, AT(local_memory), 1, UINT64_MAX, NULL, "an amount of memory such as 32K"},
+    {"dedicated_local", SWITCH, AT(dedicated), 0, 0, switch_words, "0 or 1"},
     {"max_allocation", AMOUNT, AT(max_allocation), 4096, UINT64_MAX, NULL, "an amount of memory such as 256M, at least 4K"},
     {"memory", AMOUNT, AT(memory), 4096, UINT64_MAX, NULL, "an amount of memory such as 512M, at least 4K"},
     {"memory_real", AMOUNT, AT(real_memory), 4096, UINT64_MAX, NULL, "an amount of memory such as 512M, at least 4K"},
@@ -142,6 +143,7 @@ clm_status clm_emulate(clm_device_info *info, clm_emulation *emulation) {
     info->fp64 = info->fp64 && r.fp64 != 1;
     info->fp16 = info->fp16 && r.fp16 != 1;
     info->images = info->images && r.images != 1;
+    if (r.dedicated) info->dedicated_local_memory = r.dedicated == 2;
     if (r.unified) info->unified_memory = r.unified == 2;
     /* So that no report of such a device is taken for one of the real. */
     if (strlen(info->name) + sizeof mark <= sizeof info->name) strcat(info->name, mark);

@@ -8,19 +8,23 @@
     X(CONV2D, winograd2)                           \
     X(CONV2D, conv2d_clfft)                        \
     X(CONV2D, conv2d_clblast)                      \
+    X(CONV2D, tiled)                               \
     X(CONV2D, conv2d_direct)                       \
     X(CONV2D_BWD_DATA, winograd4)                  \
     X(CONV2D_BWD_DATA, winograd2)                  \
     X(CONV2D_BWD_DATA, conv2d_clfft)               \
     X(CONV2D_BWD_DATA, conv2d_clblast)             \
+    X(CONV2D_BWD_DATA, tiled)                      \
     X(CONV2D_BWD_DATA, conv2d_direct)              \
     X(CONV2D_BWD_FILTER, winograd4)                \
     X(CONV2D_BWD_FILTER, winograd2)                \
     X(CONV2D_BWD_FILTER, conv2d_clfft)             \
     X(CONV2D_BWD_FILTER, conv2d_clblast)           \
+    X(CONV2D_BWD_FILTER, tiled)                    \
     X(CONV2D_BWD_FILTER, conv2d_bwd_filter_thin)   \
     X(CONV2D_BWD_FILTER, conv2d_bwd_filter_direct) \
     X(MATMUL, matmul_clblast)                      \
+    X(MATMUL, tiled)                               \
     X(MATMUL, matmul_direct)
 
 #endif

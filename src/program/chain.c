@@ -14,8 +14,10 @@ enum { FEWEST = 4, MOST = 400 };
 
 static const double LAUNCH = 15e-6, FLOPS = 20e9, BYTES = 10e9; /* seconds; a second, of one compute unit: magnitudes */
 
-/* Made for every task from its own memory: scratch memory that tasks share, and calls of libraries, are not. */
+/* Made for every task from its own memory: scratch memory that tasks share, and calls of libraries, are not. Groups whose work-items work
+ * together are not taken apart. */
 static bool can_chain(const clm_program *p, const clm_stage *s) {
+    if (s->spec.local[0] * s->spec.local[1] * s->spec.local[2] > 1) return false;
     if (s->spec.call.library != CLM_LIBRARY_NONE || s->spec.global[2] != (size_t)p->tasks || !p->nodes[s->node].per_task)
         return false;
     for (int i = 0; i < s->n_values; i++)

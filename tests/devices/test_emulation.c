@@ -28,7 +28,7 @@ START_TEST(every_key) {
     setenv("CLMAML_EMULATE",
            "type=gpu,compute_units=3,max_work_group=1,vector_width=4,local_memory=32K,max_allocation=256M,memory=512M,memory_"
            "real=0.25G,"
-           "memory_fails=wait,fp64=0,fp16=0,images=0,unified=0,base_align=2048,address_bits=32",
+           "memory_fails=wait,dedicated_local=1,fp64=0,fp16=0,images=0,unified=0,base_align=2048,address_bits=32",
            1);
     CLM_TEST_OK(clm_emulate(&i, &e));
     ck_assert_int_eq(i.type, CLM_DEVICE_GPU);
@@ -36,6 +36,7 @@ START_TEST(every_key) {
     ck_assert_uint_eq(i.max_work_group_size, 1);
     ck_assert_uint_eq(i.float_vector_width, 4);
     ck_assert_uint_eq(i.local_memory, 32768);
+    ck_assert(i.dedicated_local_memory);
     ck_assert_uint_eq(i.max_allocation, 256u << 20);
     ck_assert_uint_eq(i.global_memory, 512u << 20);
     ck_assert_uint_eq(i.base_alignment_bits, 2048);

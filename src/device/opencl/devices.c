@@ -98,12 +98,22 @@ static bool usable(cl_device_id id, const char *version) {
     return available && compiler && little && recent;
 }
 
+/* The largest work-group that lies along the first dimension. */
+static size_t largest_group(cl_device_id id) {
+    size_t group = 0, sizes[16] = {0}, need = 0;
+    GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, group);
+    cl_int code = clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, 0, NULL, &need);
+    if (code == CL_SUCCESS && need <= sizeof sizes) clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, need, sizes, NULL);
+    if (sizes[0] && sizes[0] < group) group = sizes[0];
+    return group ? group : 1;
+}
+
 clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation) {
     cl_device_type type = 0;
     cl_uint units = 0, clock = 0, width = 0, alignment = 0, bits = 0;
     cl_ulong global = 0, allocation = 0, local = 0, cache = 0;
     cl_bool unified = CL_FALSE, images = CL_FALSE;
-    size_t group = 0;
+    cl_device_local_mem_type local_type = CL_NONE;
     GET(id, CL_DEVICE_TYPE, type);
     GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
     GET(id, CL_DEVICE_MAX_CLOCK_FREQUENCY, clock);
@@ -114,7 +124,7 @@ clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_
     GET(id, CL_DEVICE_LOCAL_MEM_SIZE, local);
     GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
     GET(id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, cache);
-    GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, group);
+    GET(id, CL_DEVICE_LOCAL_MEM_TYPE, local_type);
     GET(id, CL_DEVICE_ADDRESS_BITS, bits);
     GET(id, CL_DEVICE_IMAGE_SUPPORT, images);
     *info = (clm_device_info){.type = type_of(type),
@@ -123,7 +133,8 @@ clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_
                               .global_memory = global,
                               .max_allocation = allocation,
                               .local_memory = local,
-                              .max_work_group_size = group ? group : 1,
+                              .dedicated_local_memory = local_type == CL_LOCAL,
+                              .max_work_group_size = largest_group(id),
                               .float_vector_width = width ? width : 1,
                               .base_alignment_bits = alignment,
                               .fp64 = has_extension(id, "cl_khr_fp64"),
