@@ -75,7 +75,7 @@ clm_status clm_meta_balance(clm_meta_share *shares, double *tasks_per_second, si
         even.tasks += parts[i].tasks = count > 0 ? count : 1;
     }
     if (even.tasks != options->tasks) even.task_chunk = 0;
-    CLM_GOTO(clm_meta_create_on(&trial, parts, n, model, &even));
+    CLM_GOTO(clm_split_create(&trial, parts, n, model, &even));
     CLM_GOTO(time_parts(trial, tasks_per_second));
     clm_split_proportional(tasks_per_second, n, options->tasks, tasks);
     for (size_t i = 0; i < n; i++) shares[i].tasks = tasks[i];

@@ -53,7 +53,7 @@ static clm_status create_divided(clm_meta **out, const clm_meta *one, int n, con
         shares[i] = (clm_meta_share){.device = device->parts[i],
                                      .tasks = options->tasks / n + (i < options->tasks % n),
                                      .memory_limit = limit / (size_t)n};
-    clm_status status = clm_meta_create_on(out, shares, (size_t)n, model, options);
+    clm_status status = clm_split_create(out, shares, (size_t)n, model, options);
     free(shares);
     return status;
 }
@@ -67,24 +67,38 @@ static bool keeps_plan(const clm_meta *divided, const clm_meta *one) {
     return true;
 }
 
-clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options) {
-    clm_meta_share whole = {.device = device, .tasks = options->tasks};
+/* Replaces a meta-learner on a whole device by one on its parts, where that is better. */
+static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta_options *options) {
+    clm_device *device = (*meta)->device;
     clm_meta *divided = NULL;
     int parts = 0;
-    *out = NULL;
     CLM_TRY(asked_parts(&parts));
-    CLM_TRY(clm_meta_create_on(out, &whole, 1, model, options));
     if (device->info.type != CLM_DEVICE_CPU || device->part || !device->backend->part) return CLM_OK;
-    parts = parts ? clm_least(clm_least(parts, (int)device->info.compute_units), options->tasks) : parts_for(*out);
+    parts = parts ? clm_least(clm_least(parts, (int)device->info.compute_units), options->tasks) : parts_for(*meta);
     if (parts < 2) return CLM_OK;
-    if (create_divided(&divided, *out, parts, model, options) != CLM_OK) {
+    if (create_divided(&divided, *meta, parts, model, options) != CLM_OK) {
         clm_log_write(CLM_LOG_INFO, "%s is used as a whole: %s", device->info.name, clm_last_error());
-    } else if (keeps_plan(divided, *out)) {
+    } else if (keeps_plan(divided, *meta)) {
         divided->whole = device;
-        clm_meta_free(*out);
-        *out = divided;
+        clm_meta_free(*meta);
+        *meta = divided;
         return CLM_OK;
     }
     clm_meta_free(divided);
     return CLM_OK;
+}
+
+clm_status clm_meta_create_on(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
+                              const clm_meta_options *options) {
+    CLM_TRY(clm_split_create(out, shares, n, model, options));
+    const clm_status status = (*out)->n_shares == 1 ? divide(out, model, options) : CLM_OK;
+    if (status == CLM_OK) return CLM_OK;
+    clm_meta_free(*out);
+    *out = NULL;
+    return status;
+}
+
+clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options) {
+    const clm_meta_share whole = {.device = device, .tasks = options->tasks};
+    return clm_meta_create_on(out, &whole, 1, model, options);
 }

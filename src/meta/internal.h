@@ -123,6 +123,9 @@ clm_batch clm_feed_part(const clm_meta *m, const clm_batch *batch);
 
 /* Several devices. The gradient of the whole meta-batch, in the head's flat gradient; for one share, just that. */
 clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch);
+/* clm_meta_create_on without a thought for dividing a device. */
+clm_status clm_split_create(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
+                            const clm_meta_options *options);
 /* Host memory for exchanging parameters and gradients. */
 clm_status clm_split_prepare(clm_meta *head);
 /* Shares `tasks` tasks out so that the slowest device, at these speeds, is done as early as possible. */

@@ -139,8 +139,8 @@ static clm_status add_share(clm_meta **head, const clm_meta_share *share, int fi
     return CLM_OK;
 }
 
-clm_status clm_meta_create_on(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
-                              const clm_meta_options *options) {
+clm_status clm_split_create(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
+                            const clm_meta_options *options) {
     clm_meta *head = NULL;
     clm_status status = CLM_OK;
     int first = 0;
