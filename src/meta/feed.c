@@ -1,6 +1,7 @@
 /* Batches on their way to a device: the images themselves, copied for every chunk of tasks, or numbers of images of a data set that
  * stays there, from which a launch makes the chunk's tensors. Both leave the same bits in them. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "meta/internal.h"
@@ -14,6 +15,7 @@ clm_status clm_feed_prepare(clm_meta *m) {
     const size_t support = clm_tensor_size(m->batch[0]), query = clm_tensor_size(m->batch[2]);
     for (int i = 0; i < 2 && m->data; i++)
         if (!m->pick[i]) CLM_TRY(clm_pick_create(&m->pick[i], m->data, m->batch[2 * i], m->batch[2 * i + 1], differs));
+    if (m->packed && !m->packing && !(m->packing = clm_calloc(CLM_WRITE_TOGETHER, sizeof *m->packing))) return CLM_E_MEMORY;
     if (m->staging || !differs) return CLM_OK;
     m->staging = clm_calloc(support > query ? support : query, sizeof *m->staging);
     return m->staging ? CLM_OK : CLM_E_MEMORY;
@@ -64,7 +66,23 @@ static clm_status feed_set(clm_meta *m, int set, const float *x, const int32_t *
     return clm_tensor_write(to_y, y, clm_tensor_size(to_y));
 }
 
+/* All four arrays in one transfer. */
+static clm_status feed_packed(clm_meta *m, const clm_batch *b, size_t chunk_index) {
+    const float *from[4] = {b->support_x, b->support_y, b->query_x, b->query_y};
+    float *to = m->packing;
+    for (int i = 0; i < 4; i++) {
+        const size_t size = clm_tensor_size(m->batch[i]);
+        const size_t examples = (size_t)(i < 2 ? m->inner.support : m->inner.query) * (size_t)m->plan.task_chunk;
+        const float *data = from[i] + size * chunk_index;
+        if (i % 2 == 0) data = clm_inner_input(m->inner.model, data, examples, m->staging);
+        memcpy(to, data, size * sizeof *to);
+        to += size;
+    }
+    return clm_tensor_write(m->packed, m->packing, clm_tensor_size(m->packed));
+}
+
 clm_status clm_feed_chunk(clm_meta *m, const clm_batch *b, int chunk_index) {
+    if (m->packed && !b->support_at && !b->query_at) return feed_packed(m, b, (size_t)chunk_index);
     CLM_TRY(feed_set(m, 0, b->support_x, b->support_at, b->support_y, (size_t)chunk_index));
     return feed_set(m, 1, b->query_x, b->query_at, b->query_y, (size_t)chunk_index);
 }

@@ -128,12 +128,40 @@ static void end(builder *b) {
     free(b->rate_total);
 }
 
+static clm_status view(clm_meta *m, clm_tensor **out, clm_tensor *whole, size_t at, clm_shape shape, int tasks) {
+    CLM_TRY(clm_grow(&m->tensors, &m->tensors_capacity, m->n_tensors + 1, sizeof *m->tensors));
+    CLM_TRY(clm_tensor_view(out, whole, at, shape, tasks));
+    m->tensors[m->n_tensors++] = *out;
+    return CLM_OK;
+}
+
+/* One piece of memory for all that the host reads of a program. */
+static clm_status gather_reads(builder *b) {
+    clm_tensor *all = NULL;
+    size_t size = 0;
+    for (size_t i = 0; i < b->n_reads; i++) size += b->reads[i].tensor ? 0 : b->reads[i].count * (size_t)b->chunk;
+    if (!size || size > CLM_READ_TOGETHER) return CLM_OK;
+    CLM_TRY(reserve(b->m, &all, clm_shape_of(1, (int)size), 0));
+    size = 0;
+    for (size_t i = 0; i < b->n_reads; i++) {
+        clm_readout *r = &b->reads[i];
+        if (r->tensor) continue;
+        CLM_TRY(view(b->m, &r->tensor, all, size, clm_value_shape(b->g, r->value), b->chunk));
+        CLM_TRY(bind(b, r->value, r->tensor));
+        r->all = all;
+        r->at = size;
+        size += r->count * (size_t)b->chunk;
+    }
+    return CLM_OK;
+}
+
 /* Makes the program, hands its readouts to the meta. */
 static clm_status finish(builder *b) {
     clm_meta *m = b->m;
     clm_program_options o = CLM_PROGRAM_OPTIONS_INIT;
     o.tasks = b->chunk;
     o.workspace = m->workspace;
+    CLM_TRY(gather_reads(b));
     CLM_TRY(clm_grow(&m->programs, &m->programs_capacity, m->n_programs + 1, sizeof *m->programs));
     CLM_TRY(clm_program_create(&m->programs[m->n_programs], m->device, b->g, b->outputs, b->n_outputs, &o));
     size_t index = m->n_programs++;
@@ -394,7 +422,18 @@ static clm_status reserve_batch(clm_meta *m, int chunk) {
     clm_examples q = clm_inner_examples(&m->inner, g, "query", m->inner.query);
     CLM_GOTO(clm_graph_status(g));
     clm_value in[4] = {s.x, s.y, q.x, q.y};
-    for (int i = 0; i < 4; i++) CLM_GOTO(reserve(m, &m->batch[i], clm_value_shape(g, in[i]), chunk));
+    size_t at = 0, size = 0;
+    for (int i = 0; i < 4; i++) {
+        const clm_shape shape = clm_value_shape(g, in[i]);
+        size += clm_shape_size(&shape) * (size_t)chunk;
+    }
+    m->packed = NULL;
+    if (size <= CLM_WRITE_TOGETHER) CLM_GOTO(reserve(m, &m->packed, clm_shape_of(1, (int)size), 0));
+    for (int i = 0; i < 4; i++) {
+        const clm_shape shape = clm_value_shape(g, in[i]);
+        CLM_GOTO(m->packed ? view(m, &m->batch[i], m->packed, at, shape, chunk) : reserve(m, &m->batch[i], shape, chunk));
+        at += clm_shape_size(&shape) * (size_t)chunk;
+    }
 out:
     clm_graph_free(g);
     return status;
@@ -419,7 +458,8 @@ clm_status clm_gradient_plan(clm_meta *m, clm_checkpointing checkpointing, int c
 
 size_t clm_gradient_bytes(const clm_meta *m) {
     size_t bytes = clm_workspace_bytes(m->workspace) + clm_feed_bytes(m);
-    for (size_t i = 0; i < m->n_tensors; i++) bytes += clm_tensor_bytes(m->tensors[i]);
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (m->tensors[i]->root == m->tensors[i]) bytes += clm_tensor_bytes(m->tensors[i]);
     for (size_t i = 0; i < m->n_programs; i++) bytes += clm_program_get_stats(m->programs[i]).tensor_bytes;
     return bytes;
 }
@@ -427,12 +467,21 @@ size_t clm_gradient_bytes(const clm_meta *m) {
 clm_status clm_gradient_prepare(clm_meta *m) {
     for (size_t i = 0; i < m->n_tensors; i++) CLM_TRY(clm_tensor_commit(m->tensors[i]));
     for (size_t i = 0; i < m->n_programs; i++) CLM_TRY(clm_program_prepare(m->programs[i]));
+    if (!m->reading && !(m->reading = clm_calloc(CLM_READ_TOGETHER, sizeof *m->reading))) return CLM_E_MEMORY;
     return clm_feed_prepare(m);
 }
 
 static clm_status read_chunk(clm_meta *m, int chunk_index) {
+    const clm_tensor *read = NULL; /* what is in m->reading: the readouts of a program follow one another */
     for (size_t i = 0; i < m->n_readouts; i++) {
         clm_readout *r = &m->readouts[i];
+        if (r->all) {
+            const size_t n = r->count * (size_t)m->plan.task_chunk;
+            if (r->all != read) CLM_TRY(clm_tensor_read_f64(r->all, m->reading, clm_tensor_size(r->all)));
+            read = r->all;
+            memcpy(r->host + n * (size_t)chunk_index, m->reading + r->at, n * sizeof *r->host);
+            continue;
+        }
         clm_tensor *t = r->tensor ? r->tensor : clm_program_tensor(m->programs[r->program], r->value);
         size_t n = r->count * (size_t)m->plan.task_chunk;
         CLM_TRY(clm_tensor_read_f64(t, r->host + n * (size_t)chunk_index, n));

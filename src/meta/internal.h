@@ -20,6 +20,9 @@ typedef struct clm_bind {
     clm_tensor *tensor;
 } clm_bind;
 
+/* Numbers that are small enough to travel together: a transfer costs what the copying of some thousands of them does. */
+enum { CLM_WRITE_TOGETHER = 16384, CLM_READ_TOGETHER = 16384 };
+
 /* Something a program leaves in a tensor for the host: `count` numbers for each task. */
 typedef struct clm_readout {
     clm_quantity what;
@@ -27,7 +30,8 @@ typedef struct clm_readout {
     size_t program;
     clm_value value;
     clm_tensor *tensor; /* instead of program and value */
-    size_t count;
+    clm_tensor *all; /* what `tensor` is a view of, from `at` on, with others of the program: one transfer reads them; or NULL */
+    size_t at, count;
     double *host; /* [tasks, count] */
 } clm_readout;
 
@@ -82,12 +86,16 @@ struct clm_meta {
     size_t n_programs, programs_capacity;
     clm_tensor **tensors; /* reserved with the plan */
     size_t n_tensors, tensors_capacity;
-    clm_tensor *batch[4];    /* support x, y, query x, y of one chunk */
+    clm_tensor *batch[4]; /* support x, y, query x, y of one chunk */
+    clm_tensor
+        *packed; /* where these are small: what they are views of, in this order, so that one transfer writes them; or NULL */
     const clm_dataset *data; /* on this device; NULL: batches hold images */
     clm_pick *pick[2];       /* support, query; where there are data */
     clm_readout *readouts;
     size_t n_readouts, readouts_capacity;
-    float *staging; /* for inputs that change layout */
+    float *packing;  /* [CLM_WRITE_TOGETHER], for `packed` */
+    double *reading; /* [CLM_READ_TOGETHER], for clm_readout.all */
+    float *staging;  /* for inputs that change layout */
     clm_meta_plan plan;
     uint64_t model_hash; /* of what the model computes, for plan_store.c; 0: not made yet */
 };

@@ -120,6 +120,8 @@ void clm_meta_free_share(clm_meta *m) {
     free(m->rate_grad);
     free(m->weights);
     free(m->staging);
+    free(m->packing);
+    free(m->reading);
     free(m->shares);
     free(m->values);
     free(m->sum);

@@ -74,6 +74,8 @@ static void trial_close(candidate *c) {
         clm_outer_free(&t->outer);
         clm_gradient_free(t);
         free(t->staging);
+        free(t->packing);
+        free(t->reading);
         free(t);
     }
 }
@@ -84,7 +86,8 @@ static clm_status trial_plan(search *s, candidate *c, int lane) {
     if (!t) return CLM_E_MEMORY;
     *t = *s->lane[lane];
     clm_gradient_detach(t);
-    t->staging = NULL;
+    t->staging = t->packing = NULL;
+    t->reading = NULL;
     t->outer = (clm_outer){0};
     const int tasks = t->options.tasks, chunk = c->choice.chunk < tasks ? c->choice.chunk : tasks;
     CLM_TRY(clm_plan_as(t, c->choice.checkpointing, clm_plan_chunk_below(tasks, chunk + 1))); /* lanes may differ by a task */
