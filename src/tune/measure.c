@@ -176,6 +176,8 @@ static int direct_index(const clm_bench *b) {
     return 0;
 }
 
+static bool is_first(const clm_bench *b, int index) { return index == 0 || b->list[index].impl != b->list[index - 1].impl; }
+
 /* Seconds that trying a choice may take at least. */
 static double first_use(const clm_bench *b, int index) {
     return b->list[index].impl->first_use * (b->device->info.type == CLM_DEVICE_CPU ? 1.0 : 0.1);
@@ -187,9 +189,10 @@ clm_status clm_bench_measure(clm_bench *b, const char *only, double seconds, clm
     const int direct = direct_index(b);
     search s = {.allowed = unknown};
     line->candidates = b->count;
-    for (int i = -1; i < b->count; i++) {
-        const int index = i < 0 ? direct : i; /* the measure of errors first */
-        if (i >= 0 && index == direct) continue;
+    for (int i = -1; i < 2 * b->count;
+         i++) { /* the measure of errors, then the best guess of every implementation, then the rest */
+        const int index = i < 0 ? direct : i % b->count;
+        if (i >= 0 && (index == direct || is_first(b, index) != (i < b->count))) continue;
         if (i > 0 && clm_clock() > until) break;
         if (i > 0 && clm_clock() + first_use(b, index) > until) continue;
         if (only && i > 0 && strcmp(b->list[index].impl->name, only) != 0) continue;

@@ -426,6 +426,10 @@ START_TEST(every_kernel_has_a_row) {
             strike_kernels(program, missing);
             clm_program_free(program);
         }
+        options.no_fusion = true; /* alone, as in programs that have nothing to join them with */
+        CLM_TEST_OK(clm_program_create(&program, device, o.graph, outputs, n, &options));
+        strike_kernels(program, missing);
+        clm_program_free(program);
         clm_op_instance_free(&o);
     }
     clm_device_close(device);
