@@ -87,6 +87,7 @@ typedef struct clm_meta_plan {
     size_t bytes;                    /* device memory in all, exactly what will be allocated */
     clm_checkpointing checkpointing; /* the one chosen */
     int task_chunk;
+    int parts; /* of a CPU, which take their tasks apart, each with a copy of a data set on the device; 1: it is not divided */
     clm_plan_reason reason;
     size_t launches, kernels; /* of a meta-gradient */
     double flops, traffic;    /* of a meta-gradient; see clm_program_stats */

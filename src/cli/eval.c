@@ -132,7 +132,7 @@ static clm_status open_meta(evaluation *e) {
 
 /* Evaluation is small: what the images leave of the memory is enough. */
 static clm_status load_images(evaluation *e) {
-    const cli_room room = {e->device, 0, SIZE_MAX};
+    const cli_room room = {e->device, 0, SIZE_MAX, false};
     cli_resident_decide(&e->resident, &room, 1, 0);
     return cli_resident_load(&e->resident, &room, 1);
 }

@@ -20,8 +20,17 @@ clm_status cli_resident_open(cli_resident *r, const clm_source *source, int data
                      clm_source_name(source));
 }
 
-size_t cli_resident_reserve(const cli_resident *r, size_t examples) {
-    return r->demanded ? clm_dataset_bytes(&r->images) + numbers(examples) : 0;
+size_t cli_resident_reserve(const cli_resident *r, const clm_device *device, size_t examples) {
+    enum { PARTS_MOST = 4 }; /* docs/environment.md, CLMAML_CPU_PARTS */
+    const clm_device_info *info = clm_device_get_info(device);
+    const size_t units = info->type == CLM_DEVICE_CPU ? info->compute_units : 1;
+    const size_t parts = units < PARTS_MOST ? units : PARTS_MOST;
+    return r->demanded ? clm_dataset_bytes(&r->images) * (parts > 1 ? 1 + parts : 1) + numbers(examples) : 0;
+}
+
+size_t cli_resident_bytes(const cli_resident *r, const clm_meta *meta) {
+    const size_t parts = (size_t)clm_meta_get_plan(meta).parts;
+    return r->wanted ? clm_dataset_bytes(&r->images) * (parts > 1 ? 1 + parts : 1) : 0;
 }
 
 void cli_resident_decide(cli_resident *r, const cli_room *rooms, size_t n, size_t examples) {
@@ -29,7 +38,8 @@ void cli_resident_decide(cli_resident *r, const cli_room *rooms, size_t n, size_
     const size_t need = clm_dataset_bytes(&r->images) + numbers(examples);
     r->wanted = true;
     for (size_t i = 0; i < n; i++)
-        r->wanted = r->wanted && need <= rooms[i].left && clm_dataset_fits(rooms[i].device, &r->images, rooms[i].limit);
+        r->wanted = r->wanted && !rooms[i].divided && need <= rooms[i].left &&
+                    clm_dataset_fits(rooms[i].device, &r->images, rooms[i].limit);
 }
 
 static clm_status load(cli_resident *r, const cli_room *rooms, size_t n) {

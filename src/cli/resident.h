@@ -17,13 +17,17 @@ typedef struct cli_resident {
 typedef struct cli_room {
     clm_device *device;
     size_t limit, left;
+    bool divided; /* into parts, each of which would take a copy of the images */
 } cli_room;
 
 /* What the source has and the user asks for: `device` where the source has no images is an error. */
 clm_status cli_resident_open(cli_resident *resident, const clm_source *source, int data_on);
-/* Device memory to be left to images that are demanded, with the numbers of `examples` examples. */
-size_t cli_resident_reserve(const cli_resident *resident, size_t examples);
-/* Under `auto`: they are wanted when each device has room for them, and half of its memory is enough. */
+/* Device memory to be left to images that are demanded, with the numbers of `examples` examples, where `device` may be divided. */
+size_t cli_resident_reserve(const cli_resident *resident, const clm_device *device, size_t examples);
+/* What they take, with the copies that a meta-learner's parts need. */
+size_t cli_resident_bytes(const cli_resident *resident, const clm_meta *meta);
+/* Under `auto`: they are wanted when each device has room for them, half of its memory is enough, and none is divided: there
+ * copies would take memory, and save no time. */
 void cli_resident_decide(cli_resident *resident, const cli_room *rooms, size_t n, size_t examples);
 /* Copies the images that are wanted. Where they were not demanded a failure is a remark, and they stay on the host. */
 clm_status cli_resident_load(cli_resident *resident, const cli_room *rooms, size_t n);

@@ -68,7 +68,7 @@ static clm_status begin_run(cli_trainer *t, const cli_checkpoint *checkpoint) {
 
 static void print_plan(const cli_trainer *t) {
     clm_meta_plan plan = clm_meta_get_plan(t->meta);
-    size_t images = t->resident.wanted ? clm_dataset_bytes(&t->resident.images) : 0;
+    size_t images = cli_resident_bytes(&t->resident, t->meta);
     size_t evaluation = t->evaluation_bytes, twin = t->first_order ? clm_meta_get_plan(t->first_order).bytes : 0;
     cli_split_print(&t->split, t->meta, stdout);
     printf("plan\n  checkpointing %s, %d tasks per launch, %s; a meta-gradient is %zu launches of %zu kernels, %.3g GFLOP\n",

@@ -103,7 +103,7 @@ static clm_status rest_too_small(const cli_trainer *t, size_t taken, size_t imag
 /* Plans a meta-learner in what the limit leaves on each device beside what is allocated, demanded images, and what `beside` (may be NULL)
  * will take. */
 static clm_status create(cli_trainer *t, clm_meta **out, const clm_meta_options *options, const clm_meta *beside) {
-    const size_t reserve = cli_resident_reserve(&t->resident, examples(t));
+    const size_t reserve = cli_resident_reserve(&t->resident, t->device, examples(t));
     size_t part = 0;
     for (size_t i = 0; i < t->split.count; i++) {
         clm_meta_share *share = &t->split.shares[i];
@@ -119,7 +119,7 @@ static clm_status create(cli_trainer *t, clm_meta **out, const clm_meta_options 
 /* The meta-learner gets what the limit leaves it; its own error says how much it would need. */
 static clm_status open_meta(cli_trainer *t) {
     clm_meta_options options;
-    const size_t reserve = cli_resident_reserve(&t->resident, examples(t));
+    const size_t reserve = cli_resident_reserve(&t->resident, t->device, examples(t));
     size_t limit = (size_t)t->memory_limit, taken = clm_device_allocated(t->device) + reserve;
     CLI_TRY(cli_setup_adapt(&t->adapt, &t->settings, t->model));
     CLI_TRY(cli_setup_meta_options(&options, &t->settings, t->source, &t->adapt, t->weights));
@@ -156,7 +156,9 @@ static size_t find_rooms(const cli_trainer *t, cli_room *rooms) {
         if (computes) used += clm_meta_get_part(t->meta, part).plan.bytes;
         if (computes && t->first_order) used += clm_meta_get_part(t->first_order, part).plan.bytes;
         part += computes;
-        if (computes || i == 0) rooms[n++] = (cli_room){device, (size_t)t->memory_limit, used < limit ? limit - used : 0};
+        if (computes || i == 0)
+            rooms[n++] = (cli_room){device, (size_t)t->memory_limit, used < limit ? limit - used : 0,
+                                    clm_meta_get_plan(t->meta).parts > 1};
     }
     return n;
 }

@@ -183,6 +183,7 @@ clm_status clm_split_prepare(clm_meta *head) {
 
 clm_meta_plan clm_meta_get_plan(const clm_meta *head) {
     clm_meta_plan all = head->plan;
+    all.parts = head->whole ? (int)head->n_shares : 1;
     for (size_t s = 1; s < head->n_shares; s++) {
         const clm_meta_plan *p = &head->shares[s]->plan;
         all.bytes += p->bytes;

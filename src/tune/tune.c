@@ -61,14 +61,19 @@ static int heaviest_first(const void *a, const void *b) {
 
 /* ---- one of them ---- */
 
-/* The choice that an entry stands for. */
+/* The choice that an entry stands for, as clm_choice_for takes it: parameters that are not offered for this number of tasks mean the
+ * best guess of the implementation. */
 static bool known_choice(const clm_bench *b, const clm_tune_entry *e, clm_choice *choice) {
+    bool found = false;
     for (int i = 0; i < b->count; i++) {
-        *choice = b->list[i];
-        if (!strcmp(choice->impl->name, e->implementation) && !memcmp(choice->candidate.value, e->value, sizeof e->value))
-            return true;
+        const clm_choice *c = &b->list[i];
+        if (strcmp(c->impl->name, e->implementation) != 0) continue;
+        const bool same = !memcmp(c->candidate.value, e->value, sizeof e->value);
+        if (same || !found) *choice = *c;
+        found = true;
+        if (same) break;
     }
-    return false;
+    return found;
 }
 
 /* The default choice as an entry: what was not measured must not change when it is measured in the middle of a run. */
