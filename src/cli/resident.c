@@ -20,17 +20,19 @@ clm_status cli_resident_open(cli_resident *r, const clm_source *source, int data
                      clm_source_name(source));
 }
 
+/* The device's own and one for each of its parts. */
+static size_t places(size_t parts) { return parts > 1 ? 1 + parts : 1; }
+
 size_t cli_resident_reserve(const cli_resident *r, const clm_device *device, size_t examples) {
-    enum { PARTS_MOST = 4 }; /* docs/environment.md, CLMAML_CPU_PARTS */
     const clm_device_info *info = clm_device_get_info(device);
     const size_t units = info->type == CLM_DEVICE_CPU ? info->compute_units : 1;
-    const size_t parts = units < PARTS_MOST ? units : PARTS_MOST;
-    return r->demanded ? clm_dataset_bytes(&r->images) * (parts > 1 ? 1 + parts : 1) + numbers(examples) : 0;
+    const size_t parts = units < CLM_CPU_PARTS_MOST ? units : CLM_CPU_PARTS_MOST;
+    return r->demanded ? clm_dataset_bytes(&r->images) * places(parts) + numbers(examples) : 0;
 }
 
 size_t cli_resident_bytes(const cli_resident *r, const clm_meta *meta) {
     const size_t parts = (size_t)clm_meta_get_plan(meta).parts;
-    return r->wanted ? clm_dataset_bytes(&r->images) * (parts > 1 ? 1 + parts : 1) : 0;
+    return r->wanted ? clm_dataset_bytes(&r->images) * places(parts) : 0;
 }
 
 void cli_resident_decide(cli_resident *r, const cli_room *rooms, size_t n, size_t examples) {

@@ -13,7 +13,6 @@
 #include "base/memory.h"
 #include "meta/plan.h"
 
-enum { MOST_PARTS = 4 };
 static const double most_idle = 0.15; /* of all parts' time, where the tasks do not come out even */
 
 /* CLMAML_CPU_PARTS: *parts is 0 for "auto". */
@@ -32,7 +31,7 @@ static clm_status asked_parts(int *parts) {
  * planned. 1: it stays whole. */
 static int parts_for(const clm_meta *m) {
     const int units = (int)m->device->info.compute_units, tasks = m->options.tasks;
-    for (int n = clm_least(clm_least(units, tasks), MOST_PARTS); n > 1; n--) {
+    for (int n = clm_least(clm_least(units, tasks), CLM_CPU_PARTS_MOST); n > 1; n--) {
         const int share = clm_over(tasks, n);
         if (units % n || share * n > (1 + most_idle) * tasks) continue;
         if (clm_plan_least_chunk(m, (double)units / n, CLM_LAUNCH_PRICE) <= share) return n;

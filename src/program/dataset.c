@@ -39,10 +39,9 @@ struct clm_pick {
 
 static size_t example_size(const clm_images *i) { return (size_t)i->channels * (size_t)i->height * (size_t)i->width; }
 
-size_t clm_dataset_bytes(const clm_images *i) {
-    const size_t elements = i->count * example_size(i);
-    return i->bytes ? VALUES * sizeof(float) + elements : elements * sizeof(float);
-}
+static size_t bytes_for(bool bytes, size_t pixels) { return bytes ? VALUES * sizeof(float) + pixels : pixels * sizeof(float); }
+
+size_t clm_dataset_bytes(const clm_images *i) { return bytes_for(i->bytes != NULL, i->count * example_size(i)); }
 
 static size_t elements_of(const clm_device *d, size_t bytes) {
     return (bytes + d->backend->element_size - 1) / d->backend->element_size;
@@ -108,7 +107,7 @@ clm_status clm_dataset_create(clm_dataset **out, clm_device *device, const clm_i
 
 static clm_status copy_to(clm_dataset **out, const clm_dataset *data, clm_device *part) {
     const size_t pixels = data->count * (size_t)data->channels * (size_t)data->height * (size_t)data->width;
-    const size_t bytes = data->bytes ? VALUES * sizeof(float) + pixels : pixels * sizeof(float);
+    const size_t bytes = bytes_for(data->bytes, pixels);
     const size_t elements = elements_of(part, bytes);
     float *all = clm_calloc(elements, sizeof *all);
     clm_dataset *copy = clm_calloc(1, sizeof *copy);
