@@ -62,8 +62,6 @@ bool clm_impl_always(const clm_lower *l, clm_value y);
 
 /* Has the operation rows here? */
 bool clm_choice_exists(clm_opcode op);
-/* The rows of an operation in order, NULL at the end. */
-const clm_impl *const *clm_choice_rows(clm_opcode op);
 /* What an implementation offers for y: 0 when it is not applicable. */
 int clm_choice_candidates(const clm_lower *l, clm_value y, const clm_impl *impl, clm_candidate out[CLM_CANDIDATES_MOST]);
 /* Everything that can compute y, at most CLM_CHOICES_MOST; [0] is the choice where nothing has been measured. */
