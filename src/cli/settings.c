@@ -70,7 +70,7 @@ const cli_option cli_settings_options[] = {
     {NULL, "task-chunk", CLI_INT, CLI_MOVABLE, AT(task_chunk), 0, 65536, "T", "tasks per launch; 0: chosen"},
     {NULL, "data-on", CLI_CHOICE, CLI_MOVABLE, AT(data_on), 0, 0, "auto|host|device",
      "where the images are kept: the host copies those of every batch, or the device holds all and is told which; auto: "
-     "where there is room; results are the same"},
+     "where there is room and no CPU is divided; results are the same"},
     {NULL, "tune-budget", CLI_REAL, CLI_MOVABLE, AT(tune_budget), -1, 1e9, "SECONDS",
      "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` "
      "does it"},
