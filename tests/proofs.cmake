@@ -44,10 +44,13 @@ if(OCLGRIND)
     clmaml_test(oclgrind/images-${type} oclgrind 900
       ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CK_RUN_CASE=pick
       COMMAND ${oclgrind}-images.log $<TARGET_FILE:meta_test_dataset>)
-    # Whole meta-gradients: races and misuse. Uninitialised values are looked for in the operations, each alone.
+    # Whole meta-gradients, launch by launch and in chains.
     clmaml_test(oclgrind/meta-${type} oclgrind 1500
-      ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} "CHECKS=--data-races --uniform-writes --check-api"
+      ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CLMAML_CHAIN=never
       COMMAND ${oclgrind}-meta.log $<TARGET_FILE:clmaml_program> verify ${CMAKE_CURRENT_SOURCE_DIR}/golden/image_layers_2step.safetensors)
+    clmaml_test(oclgrind/chain-${type} oclgrind 1500
+      ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CLMAML_CHAIN=always
+      COMMAND ${oclgrind}-chain.log $<TARGET_FILE:clmaml_program> verify ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlp_sine_1step.safetensors)
   endforeach()
 endif()
 

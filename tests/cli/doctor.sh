@@ -43,12 +43,12 @@ grep -q "^|" "$report" && fail "report: marks of lines are left"
 [ "$(find "$work" -maxdepth 1 -name 'report*')" = "$report" ] || fail "report: temporary files were left"
 
 # Every work-around at once changes nothing but speed.
-CLMAML_QUIRKS=+oclgrind-fill,+apple-cpu-groups
+CLMAML_QUIRKS=+oclgrind-writes,+apple-cpu-groups
 export CLMAML_QUIRKS
 expect_success "training with work-arounds" train sine --meta-batch 2 --shots 2 --query 2 --iterations 2 --val-tasks 2 --eval-tasks 2 \
     --run "$work/run"
 CLMAML_QUIRKS=+fast
-expect_error "an unknown quirk" 1 "CLMAML_QUIRKS: .\+fast. is not none, \+NAME or -NAME; the names are oclgrind-fill" train sine --run "$work/new"
+expect_error "an unknown quirk" 1 "CLMAML_QUIRKS: .\+fast. is not none, \+NAME or -NAME; the names are oclgrind-writes" train sine --run "$work/new"
 unset CLMAML_QUIRKS
 
 # The log, where it was asked for.

@@ -6,7 +6,7 @@
  * launch equal T runs of one task. Inputs are shared by the tasks or per task in several combinations.
  *
  * Environment: CLMAML_TEST_SEED, CLMAML_TEST_TINY (small shapes, one combination), CLMAML_TEST_SHARD=I/N (rows I, I+N, ..),
- * CLMAML_TEST_ROW (rows whose name starts so), CLMAML_TEST_NO_POISON.
+ * CLMAML_TEST_ROW (rows whose name starts so).
  */
 #include <check.h>
 #include <math.h>
@@ -268,7 +268,7 @@ static void device_properties(clm_op_instance *o, clm_device *device, clm_test_r
     if (!host) host = clm_test_open_host();
     if (!clm_test_expect_ok(report, clm_op_instance_compute(o, host, &options, CLM_TEST_DEVICE_KINDS, &truth), "host reference"))
         goto out;
-    options.poison = !getenv("CLMAML_TEST_NO_POISON");
+    options.poison = true;
     clm_status status = clm_op_instance_program(o, device, &options, CLM_TEST_DEVICE_KINDS, &program);
     if (status == CLM_OK) status = clm_op_instance_run(o, program, -1, CLM_TEST_DEVICE_KINDS, &planned);
     if (!clm_test_expect_ok(report, status, "OpenCL device")) goto out;

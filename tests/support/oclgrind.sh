@@ -6,9 +6,8 @@ log=$2
 shift 2
 rm -f "$log"
 checks=${CHECKS:---data-races --uniform-writes --uninitialized --check-api}
-# Oclgrind 21.10 holds what clEnqueueFillBuffer filled for uninitialised even after a kernel has written it, so no poison here.
 # shellcheck disable=SC2086
-CK_FORK=no CLMAML_TEST_NO_POISON=1 "$oclgrind" $checks --max-errors 20 --build-options -cl-opt-disable --log "$log" "$@"
+CK_FORK=no "$oclgrind" $checks --max-errors 20 --build-options -cl-opt-disable --log "$log" "$@"
 status=$?
 if [ -s "$log" ]; then
     echo "Oclgrind reports:" >&2

@@ -50,7 +50,7 @@ START_TEST(versions_compare_number_by_number) {
 END_TEST
 
 START_TEST(an_entry_holds_from_one_version_until_before_another) {
-    const clm_cl_quirk quirk = {"q", "Maker", "dev", CLM_DEVICE_GPU, "2.1", "2.10", CLM_AVOID_FILL, "because"};
+    const clm_cl_quirk quirk = {"q", "Maker", "dev", CLM_DEVICE_GPU, "2.1", "2.10", CLM_AVOID_WRITES, "because"};
     static const struct {
         const char *driver;
         bool holds;
@@ -66,14 +66,14 @@ START_TEST(an_entry_holds_from_one_version_until_before_another) {
     info = device("A Maker of GPUs", "2.5", CLM_DEVICE_GPU);
     strcpy(info.name, "something else");
     ck_assert(!clm_cl_quirk_matches(&quirk, &info));
-    const clm_cl_quirk all = {"all", NULL, NULL, -1, NULL, NULL, CLM_AVOID_FILL, "because"};
+    const clm_cl_quirk all = {"all", NULL, NULL, -1, NULL, NULL, CLM_AVOID_WRITES, "because"};
     ck_assert(clm_cl_quirk_matches(&all, &info));
 }
 END_TEST
 
 START_TEST(known_drivers) {
     clm_device_info oclgrind = device("Oclgrind", "Oclgrind 21.10", CLM_DEVICE_CPU);
-    expect(&oclgrind, NULL, CLM_AVOID_FILL | CLM_AVOID_OPTIMIZER, "oclgrind-fill oclgrind-freeze");
+    expect(&oclgrind, NULL, CLM_AVOID_WRITES | CLM_AVOID_OPTIMIZER, "oclgrind-writes oclgrind-freeze");
     clm_device_info later = device("Oclgrind", "Oclgrind 23.1", CLM_DEVICE_CPU);
     expect(&later, NULL, 0, "");
     clm_device_info apple = device("Apple", "1.1", CLM_DEVICE_CPU), apple_gpu = device("Apple", "1.2 1.0", CLM_DEVICE_GPU);
@@ -88,13 +88,13 @@ END_TEST
 
 START_TEST(the_user_decides) {
     clm_device_info oclgrind = device("Oclgrind", "Oclgrind 21.10", CLM_DEVICE_CPU), other = device("Other", "1", CLM_DEVICE_GPU);
-    expect(&oclgrind, "", CLM_AVOID_FILL | CLM_AVOID_OPTIMIZER, "oclgrind-fill oclgrind-freeze");
+    expect(&oclgrind, "", CLM_AVOID_WRITES | CLM_AVOID_OPTIMIZER, "oclgrind-writes oclgrind-freeze");
     expect(&oclgrind, "none", 0, "");
-    expect(&oclgrind, "-oclgrind-fill", CLM_AVOID_OPTIMIZER, "oclgrind-freeze");
-    expect(&oclgrind, "none,+oclgrind-fill", CLM_AVOID_FILL, "oclgrind-fill");
-    expect(&other, "+apple-cpu-groups,+oclgrind-fill", CLM_AVOID_FILL | CLM_AVOID_GROUPS, "oclgrind-fill apple-cpu-groups");
-    static const char *const wrong[] = {"oclgrind-fill", "+", "+no-such", "all", "none,", "+oclgrind-fill -oclgrind-freeze",
-                                        ",none"};
+    expect(&oclgrind, "-oclgrind-writes", CLM_AVOID_OPTIMIZER, "oclgrind-freeze");
+    expect(&oclgrind, "none,+oclgrind-writes", CLM_AVOID_WRITES, "oclgrind-writes");
+    expect(&other, "+apple-cpu-groups,+oclgrind-writes", CLM_AVOID_WRITES | CLM_AVOID_GROUPS, "oclgrind-writes apple-cpu-groups");
+    static const char *const wrong[] = {
+        "oclgrind-writes", "+", "+no-such", "all", "none,", "+oclgrind-writes -oclgrind-freeze", ",none"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         unsigned avoid;
         char text[160];
@@ -126,11 +126,11 @@ END_TEST
 
 /* On the device at hand: what is avoided changes what is done, and the numbers stay. */
 START_TEST(work_arounds_work) {
-    setenv("CLMAML_QUIRKS", "none,+oclgrind-fill,+oclgrind-freeze,+apple-cpu-groups", 1);
+    setenv("CLMAML_QUIRKS", "none,+oclgrind-writes,+oclgrind-freeze,+apple-cpu-groups", 1);
     clm_device *d = NULL;
     OK(clm_device_open(&d, NULL));
     ck_assert_msg(clm_device_get_info(d)->type != CLM_DEVICE_HOST, "the tests need an OpenCL device");
-    ck_assert_str_eq(clm_device_quirks(d), "oclgrind-fill oclgrind-freeze apple-cpu-groups");
+    ck_assert_str_eq(clm_device_quirks(d), "oclgrind-writes oclgrind-freeze apple-cpu-groups");
     ck_assert_uint_eq(clm_device_get_info(d)->max_work_group_size, 1);
     clm_device_close(d);
     setenv("CLMAML_QUIRKS", "+nonsense", 1);

@@ -19,29 +19,50 @@ static clm_status check_alloc(clm_device *d, cl_int code, size_t bytes) {
                     d->allocated, (unsigned long long)d->info.global_memory, clm_cl_error_name(code), (int)code);
 }
 
-/* Small buffers begin as a copy of zeros: one call rather than a round trip through the queue. Besides, memory checkers see every
- * byte of them initialised, which some miss in a fill. */
-static cl_int create_small(clm_cl_device *d, size_t bytes, cl_mem *out) {
-    char zeros[SMALL] = {0};
+static cl_int create_from(clm_cl_device *d, size_t bytes, void *zeros, cl_mem *out) {
     cl_int code = CL_SUCCESS;
     *out = clCreateBuffer(d->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes ? bytes : sizeof(cl_float), zeros, &code);
     return code;
 }
 
+/* Small buffers begin as a copy of zeros: one call rather than a round trip through the queue. */
+static cl_int create_small(clm_cl_device *d, size_t bytes, cl_mem *out) {
+    char zeros[SMALL] = {0};
+    return create_from(d, bytes, zeros, out);
+}
+
+/* The same for all others where nothing may be written to a part of a buffer. */
+static cl_int create_whole(clm_cl_device *d, size_t bytes, cl_mem *out) {
+    void *zeros = calloc(1, bytes);
+    const cl_int code = zeros ? create_from(d, bytes, zeros, out) : CL_OUT_OF_HOST_MEMORY;
+    free(zeros);
+    return code;
+}
+
+static bool maps(const clm_cl_device *d) { return d->base.info.unified_memory || d->avoid & CLM_AVOID_WRITES; }
+
+/* Where `size` bytes at `offset` are in the memory of the host, until they are unmapped. Mapped for reading as well, memory keeps its
+ * state with checkers that take what is written there for all that there is. */
+static void *map(clm_cl_device *d, cl_mem buffer, bool write, size_t offset, size_t size, cl_int *code) {
+    const cl_map_flags overwrite = d->avoid & CLM_AVOID_WRITES ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_WRITE_INVALIDATE_REGION;
+    *code = CL_SUCCESS;
+    return clEnqueueMapBuffer(d->queue, buffer, CL_TRUE, write ? overwrite : CL_MAP_READ, offset, size, 0, NULL, NULL, code);
+}
+
+static cl_int unmap(clm_cl_device *d, cl_mem buffer, void *mapped) {
+    return clEnqueueUnmapMemObject(d->queue, buffer, mapped, 0, NULL, NULL);
+}
+
 /* Offset and count in elements. */
 static cl_int fill_buffer(clm_cl_device *d, cl_mem buffer, size_t offset, size_t count, cl_float value) {
-    enum { PART = 4096 };
     const size_t size = sizeof value;
-    cl_float part[PART];
-    cl_int code = CL_SUCCESS;
-    if (!(d->avoid & CLM_AVOID_FILL))
+    cl_int code;
+    if (!(d->avoid & CLM_AVOID_WRITES))
         return clEnqueueFillBuffer(d->queue, buffer, &value, size, offset * size, count * size, 0, NULL, NULL);
-    for (size_t i = 0; i < PART; i++) part[i] = value;
-    for (size_t done = 0, n; done < count && code == CL_SUCCESS; done += n) {
-        n = count - done < PART ? count - done : PART;
-        code = clEnqueueWriteBuffer(d->queue, buffer, CL_TRUE, (offset + done) * size, n * size, part, 0, NULL, NULL);
-    }
-    return code;
+    cl_float *mapped = map(d, buffer, true, offset * size, count * size, &code);
+    if (code != CL_SUCCESS) return code;
+    for (size_t i = 0; i < count; i++) mapped[i] = value;
+    return unmap(d, buffer, mapped);
 }
 
 /* Drivers make large buffers lazily: filling one now shows here whether there is room for it. */
@@ -73,7 +94,10 @@ clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out) {
     clm_mem *mem = clm_calloc(1, sizeof *mem);
     if (!mem) return CLM_E_MEMORY;
     mem->elements = elements;
-    cl_int code = bytes <= SMALL ? create_small(clm_cl(d), bytes, &mem->buffer) : create_large(clm_cl(d), bytes, &mem->buffer);
+    clm_cl_device *cl = clm_cl(d);
+    cl_int code = bytes <= SMALL                 ? create_small(cl, bytes, &mem->buffer)
+                  : cl->avoid & CLM_AVOID_WRITES ? create_whole(cl, bytes, &mem->buffer)
+                                                 : create_large(cl, bytes, &mem->buffer);
     d->allocated += bytes;
     if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_ALLOCATION);
     if (code != CL_SUCCESS) d->allocated -= bytes;
@@ -122,12 +146,11 @@ static void move(const transfer *t, size_t from, cl_float *device, size_t count)
 /* Memory that is shared with the host is mapped, which spares a copy; the pointer holds until the buffer is unmapped, no longer. */
 static cl_int transfer_mapped(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, const transfer *t) {
     const size_t size = sizeof(cl_float);
-    cl_int code = CL_SUCCESS;
-    cl_float *mapped = clEnqueueMapBuffer(d->queue, mem->buffer, CL_TRUE, t->write ? CL_MAP_WRITE_INVALIDATE_REGION : CL_MAP_READ,
-                                          offset * size, count * size, 0, NULL, NULL, &code);
+    cl_int code;
+    cl_float *mapped = map(d, mem->buffer, t->write, offset * size, count * size, &code);
     if (code != CL_SUCCESS) return code;
     move(t, 0, mapped, count);
-    return clEnqueueUnmapMemObject(d->queue, mem->buffer, mapped, 0, NULL, NULL);
+    return unmap(d, mem->buffer, mapped);
 }
 
 static cl_int transfer_floats(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, float *data, bool write) {
@@ -155,7 +178,7 @@ static clm_status transfer_all(clm_device *d, clm_mem *mem, size_t offset, size_
     if (count == 0) return CLM_OK;
     double start = clm_clock();
     cl_int code;
-    if (d->info.unified_memory)
+    if (maps(clm_cl(d)))
         code = transfer_mapped(clm_cl(d), mem, offset, count, t);
     else if (t->f32)
         code = transfer_floats(clm_cl(d), mem, offset, count, t->f32, t->write);
@@ -176,12 +199,11 @@ clm_status clm_cl_read(clm_device *d, clm_mem *mem, size_t offset, size_t count,
 }
 
 static cl_int write_mapped(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes) {
-    cl_int code = CL_SUCCESS;
-    void *mapped =
-        clEnqueueMapBuffer(d->queue, mem->buffer, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, offset, count, 0, NULL, NULL, &code);
+    cl_int code;
+    void *mapped = map(d, mem->buffer, true, offset, count, &code);
     if (code != CL_SUCCESS) return code;
     memcpy(mapped, bytes, count);
-    return clEnqueueUnmapMemObject(d->queue, mem->buffer, mapped, 0, NULL, NULL);
+    return unmap(d, mem->buffer, mapped);
 }
 
 clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes) {
@@ -192,11 +214,23 @@ clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t
                         d->info.name, size);
     if (count == 0) return CLM_OK;
     double start = clm_clock();
-    cl_int code = d->info.unified_memory
-                      ? write_mapped(cl, mem, offset, count, bytes)
-                      : clEnqueueWriteBuffer(cl->queue, mem->buffer, CL_TRUE, offset, count, bytes, 0, NULL, NULL);
+    cl_int code = maps(cl) ? write_mapped(cl, mem, offset, count, bytes)
+                           : clEnqueueWriteBuffer(cl->queue, mem->buffer, CL_TRUE, offset, count, bytes, 0, NULL, NULL);
     clm_cl_idle(cl, start);
     return clm_cl_check(d, code, "write of %zu bytes", count);
+}
+
+static cl_int copy_mapped(clm_cl_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t size) {
+    cl_int code, back;
+    void *source = map(d, from->buffer, false, from_offset, size, &code);
+    if (code != CL_SUCCESS) return code;
+    void *target = map(d, to->buffer, true, to_offset, size, &code);
+    if (code == CL_SUCCESS) {
+        memcpy(target, source, size);
+        code = unmap(d, to->buffer, target);
+    }
+    back = unmap(d, from->buffer, source);
+    return code != CL_SUCCESS ? code : back;
 }
 
 clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count) {
@@ -204,9 +238,11 @@ clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem
     CLM_TRY(check_range(d, to, "copy", to_offset, count));
     if (count == 0) return CLM_OK;
     const size_t size = sizeof(cl_float);
-    cl_int code = clEnqueueCopyBuffer(clm_cl(d)->queue, from->buffer, to->buffer, from_offset * size, to_offset * size,
-                                      count * size, 0, NULL, NULL);
-    clm_cl_queued(clm_cl(d));
+    clm_cl_device *cl = clm_cl(d);
+    cl_int code = cl->avoid & CLM_AVOID_WRITES ? copy_mapped(cl, from, from_offset * size, to, to_offset * size, count * size)
+                                               : clEnqueueCopyBuffer(cl->queue, from->buffer, to->buffer, from_offset * size,
+                                                                     to_offset * size, count * size, 0, NULL, NULL);
+    clm_cl_queued(cl);
     return clm_cl_check(d, code, "copying %zu numbers", count);
 }
 

@@ -12,8 +12,8 @@
 #include "base/log.h"
 
 static const clm_cl_quirk quirks[] = {
-    {"oclgrind-fill", "Oclgrind", NULL, -1, NULL, "21.10.1", CLM_AVOID_FILL,
-     "what clEnqueueFillBuffer filled counts as uninitialised, also after a kernel has written it"},
+    {"oclgrind-writes", "Oclgrind", NULL, -1, NULL, "21.10.1", CLM_AVOID_WRITES,
+     "once the host has written or filled a part of a buffer, the rest of it counts as uninitialised, also what kernels write"},
     {"oclgrind-freeze", "Oclgrind", NULL, -1, NULL, "21.10.1", CLM_AVOID_OPTIMIZER,
      "the simulator does not know the instruction `freeze`, which LLVM's optimiser makes"},
     {"apple-cpu-groups", "Apple", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_GROUPS,
@@ -75,7 +75,7 @@ static clm_status fail_word(const char *word, size_t length) {
     return clm_fail(CLM_E_ARG, "CLMAML_QUIRKS: \"%.*s\" is not none, +NAME or -NAME; the names are %s", (int)length, word, names);
 }
 
-/* Changes `applies` by a list such as "none,+oclgrind-fill". */
+/* Changes `applies` by a list such as "none,+oclgrind-writes". */
 static clm_status apply_wish(const char *text, bool applies[QUIRKS]) {
     while (*text) {
         size_t length = strcspn(text, ",");

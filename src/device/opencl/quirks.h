@@ -6,7 +6,7 @@
 #include "clmaml/device.h"
 
 enum {
-    CLM_AVOID_FILL = 1,      /* clEnqueueFillBuffer: patterns are written from the host */
+    CLM_AVOID_WRITES = 1,    /* writing and filling parts of buffers: they begin as zeros and are mapped */
     CLM_AVOID_OPTIMIZER = 2, /* programs are built with -cl-opt-disable */
     CLM_AVOID_GROUPS = 4,    /* work-groups of more than one item */
     CLM_AVOID_BINARIES = 8,  /* the cache of programs: the driver has one of its own */
