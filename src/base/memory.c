@@ -1,4 +1,5 @@
 /* Host memory. Sizes are checked for overflow before the system is asked. */
+#define _GNU_SOURCE /* madvise */
 #include "base/memory.h"
 
 #include <stdarg.h>
@@ -6,6 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
 static void fail_memory(size_t count, size_t size) {
     clm_fail(CLM_E_MEMORY, "out of memory: %zu x %zu bytes of host memory asked for", count, size);
@@ -34,6 +40,18 @@ clm_status clm_grow(void *array, size_t *capacity, size_t need, size_t size) {
     memcpy(array, &moved, sizeof moved);
     *capacity = grown;
     return CLM_OK;
+}
+
+void clm_prefer_large_pages(void *memory, size_t size) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)memory, to = from + size;
+    const uintptr_t first = (from + page - 1) / page * page,
+                    last = to / page * page; /* whole pages, which belong to nobody else */
+    if (first < last) (void)madvise((char *)memory + (first - from), last - first, MADV_HUGEPAGE);
+#else
+    (void)memory;
+    (void)size;
+#endif
 }
 
 char *clm_strdup(const char *text) {

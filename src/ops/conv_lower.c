@@ -234,7 +234,8 @@ static double image_bytes(const clm_conv_geometry *c) {
 static int thin_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
     const int rows = c.kw * (c.ci / c.groups), tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
-    const int enough = (image_bytes(&c) > CACHE ? 2 : LONG_ITEMS) * clm_most(1, (int)clm_lower_device(l)->compute_units);
+    const int units = clm_most(1, (int)clm_lower_device(l)->compute_units);
+    const int enough = units == 1 ? 1 : (image_bytes(&c) > CACHE ? 2 : LONG_ITEMS) * units;
     const tile_search search = {c.co / c.groups, rows, rows, 1, 0.5};
     tile t[TILES_MOST];
     int n = 0;

@@ -92,6 +92,21 @@ START_TEST(grow_keeps_old_and_zeroes_new) {
 }
 END_TEST
 
+/* Whatever part of it is named, from less than a page on. */
+START_TEST(large_pages_leave_memory_as_it_is) {
+    enum { SIZE = 5 << 20 };
+    unsigned char *memory = clm_calloc(SIZE, 1);
+    ck_assert_ptr_nonnull(memory);
+    for (size_t i = 0; i < SIZE; i += 1009) memory[i] = (unsigned char)(i >> 3);
+    static const size_t parts[][2] = {{0, 0}, {1, 100}, {4095, 4098}, {12345, SIZE - 23456}, {0, SIZE}};
+    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) clm_prefer_large_pages(memory + parts[k][0], parts[k][1]);
+    size_t changed = 0;
+    for (size_t i = 0; i < SIZE; i++) changed += memory[i] != (i % 1009 ? 0 : (unsigned char)(i >> 3));
+    ck_assert_uint_eq(changed, 0);
+    free(memory);
+}
+END_TEST
+
 START_TEST(text_grows) {
     clm_text text = {0};
     char *expected = NULL;
@@ -420,6 +435,7 @@ int main(void) {
     tcase_add_test(values, error_belongs_to_its_thread);
     tcase_add_test(values, calloc_refuses_sizes_that_overflow);
     tcase_add_test(values, grow_keeps_old_and_zeroes_new);
+    tcase_add_test(values, large_pages_leave_memory_as_it_is);
     tcase_add_test(values, text_grows);
     tcase_add_test(values, hash_known_answers);
     tcase_add_test(values, hash_tells_texts_apart);
