@@ -3,8 +3,10 @@
  * Values whose lifetimes (first write to last read, in units) overlap never share memory. Largest first, each at the lowest offset
  * that is free over its whole lifetime; a new workspace buffer is opened where the device's largest allocation is reached.
  *
- * The result of a map may take the place of an operand of its size that nothing reads afterwards: each element is read before it is written,
- * by the same work-item. Such a group of values has one place, from the first write of its first to the last read of its last.
+ * An array over the index space of a unit may take the place of an operand of its size that nothing reads afterwards: each element is read
+ * before it is written, by the same work-item. Such a group of values has one place, from the first write of its first to the last read of
+ * its last. In a reduction that holds for what its last pass writes: every pass computes its expressions from memory again, so that an
+ * operand must outlive all passes but the one that overwrites it.
  *
  * A buffer is for shared values or for values of every task. The latter holds the memory of one task after the other: what one task
  * leaves behind is used again by itself alone, so that tasks may go through a program at different speeds (chains of launches).
@@ -66,15 +68,21 @@ static bool replaces(const clm_program *p, int at, clm_value out, int k) {
     return true;
 }
 
+/* Is output o written where nothing of the unit reads its operands any more but at the element at hand? What is read when sums are done is of
+ * their shape, which is smaller: no sum is of one element. */
+static bool written_last(const clm_unit *u, int o) {
+    return u->fused && !u->pooling && u->level[o] == CLM_LEVEL_SPACE && u->pass[o] == u->passes - 1;
+}
+
 clm_status clm_program_find_places(clm_program *p) {
     for (size_t v = 0; v < p->count; v++) p->homes[v].before = p->homes[v].next = CLM_INVALID;
     find_lifetimes(p);
     for (size_t i = 0; i < p->n_units && !p->no_plan; i++) {
         const clm_unit *u = &p->units[i];
         if (clm_group_size(p, (size_t)u->group) > 1) continue; /* work-items of another part may read the operand */
-        for (int o = 0; u->fused && !u->axes && !u->pooling && o < u->n_out; o++) {
+        for (int o = 0; o < u->n_out; o++) {
             const clm_value out = u->out[o];
-            if (clm_shape_size(&u->space) < IN_PLACE || !in_workspace(p, out)) continue;
+            if (!written_last(u, o) || clm_shape_size(&u->space) < IN_PLACE || !in_workspace(p, out)) continue;
             for (int k = 0; k < u->n_leaf && p->homes[out].before < 0; k++) {
                 if (!replaces(p, (int)i, out, k)) continue;
                 p->homes[out].before = p->homes[u->leaf[k]].root;

@@ -97,6 +97,40 @@ START_TEST(recomputing_keeps_parameters_only) {
 }
 END_TEST
 
+/* The adjoint of a layer is written over its image: the most that is alive at a time are the images of all layers, of each what pooling makes of
+ * it and which element of each window that is, and one more array of a pooled image. */
+START_TEST(recomputing_writes_over_what_it_reads) {
+    enum { FILTERS = 16, SIZE = 28, QUERY = 20, PARAMETERS = 8 }; /* sets: of steps, the adjoint, the optimiser, the gradient */
+    clm_device *device = clm_test_open_opencl();
+    clm_model *model = NULL;
+    clm_conv4_options net = CLM_CONV4_INIT;
+    net.filters = FILTERS;
+    net.size = SIZE;
+    net.ways = 5;
+    CLM_TEST_OK(clm_model_conv4(&model, &net));
+    size_t alive = 0, image = (size_t)QUERY * FILTERS * SIZE * SIZE;
+    for (int size = SIZE; size > 1; size /= 2) {
+        const size_t pooled = (size_t)QUERY * FILTERS * (size_t)(size / 2) * (size_t)(size / 2);
+        alive += (size_t)QUERY * FILTERS * (size_t)size * (size_t)size + 2 * pooled;
+    }
+    for (int steps = 1; steps <= 3; steps += 2) {
+        clm_meta_options options = CLM_META_OPTIONS_INIT;
+        options.tasks = options.task_chunk = 1;
+        options.support = 5;
+        options.query = QUERY;
+        options.steps = steps;
+        options.checkpointing = CLM_CHECKPOINT_RECOMPUTE;
+        const size_t beside = (PARAMETERS + (size_t)steps) * clm_model_param_elements(model) + (5 + QUERY) * SIZE * SIZE;
+        const size_t bytes = predicted(device, model, &options);
+        ck_assert_msg(bytes <= (alive + image / 4 + beside) * sizeof(float),
+                      "%d steps: %zu bytes, %zu for images, %zu beside them", steps, bytes, (alive + image / 4) * sizeof(float),
+                      beside * sizeof(float));
+    }
+    clm_model_free(model);
+    clm_device_close(device);
+}
+END_TEST
+
 /* ---- the limit ---- */
 
 START_TEST(limit_too_small) {
@@ -266,6 +300,7 @@ int main(void) {
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, prediction_is_exact_and_steps_take_nothing, 0, PLANS * CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, recomputing_keeps_parameters_only, 0, 2 * CLM_TEST_DEVICES);
+    tcase_add_test(tcase, recomputing_writes_over_what_it_reads);
     tcase_add_loop_test(tcase, limit_too_small, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, limit_chooses_chunks_then_recomputation, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, largest_allocation_chooses_too, 0, CLM_TEST_DEVICES);
