@@ -10,8 +10,9 @@
  * A work-item has a stretch of the work and memory of its own in `s`, a slot that stays in the cache, whatever the number of
  * tasks: the filter (or its sums) at all points, and a block of BLOCK tiles at all points, which meet in a matrix product at each
  * point, GROUP or R neighbours and all channels in one place. Where a tile sticks out of the image it reads zeros and writes to
- * waste, both in the slot too. With TERMS of 2 the filter's adjoint is the sum of two. Which item does what has no influence on results; BLOCK has in the filter's adjoint. VEC divides
- * ci and co. */
+ * waste, both in the slot too. With TERMS of 2 the result is the sum of two: a correlation has the channels of the second term
+ * behind those of the first, so that the terms are added up at the points; the filter's adjoint has more tiles. Which item does
+ * what has no influence on results; BLOCK has in the filter's adjoint. VEC divides ci and co. */
 #define EDGE (M + 2)
 #define POINTS (EDGE * EDGE)
 #define TILES_Y ((OH + M - 1) / M)
@@ -147,14 +148,17 @@ static void transform_data(__global float *to, int distance, __global const floa
 
 #ifndef BWD_FILTER
 #define COLUMNS (CO / COB)
-/* Tile t of the block, before and after the product. Results take the place of the operands of the point before. */
-#define SLICE (R * (CI > COB ? CI : COB))
-#define V_AT(t, k) (v + ((t) / R * (POINTS + 1) + (k) + 1) * SLICE + (t) % R * CI)
+#define DEPTH (TERMS * CI)
+/* Tile t of the block, before and after the product. Results take the place of the operands of the point before. One point more in
+ * distances keeps them from being multiples of a page. */
+#define SLICE (R * (DEPTH > COB ? DEPTH : COB))
+#define V_AT(t, k) (v + ((t) / R * (POINTS + 1) + (k) + 1) * SLICE + (t) % R * DEPTH)
 #define M_AT(t, k) (v + ((t) / R * (POINTS + 1) + (k)) * SLICE + (t) % R * COB)
-#define U_AT(c, k) (u + (((c) / GROUP * POINTS + (k)) * GROUP + (c) % GROUP) * COB)
-#define U_SIZE ((CI + GROUP - 1) / GROUP * GROUP * POINTS * COB)
+#define U_AT(c, k) (u + (((c) / GROUP * (POINTS + 1) + (k)) * GROUP + (c) % GROUP) * COB)
+#define U_SIZE ((DEPTH + GROUP - 1) / GROUP * GROUP * (POINTS + 1) * COB)
 
-static void transform_filter(__global float *u, __global const float *w) {
+/* The filter of a term whose channels begin at `from`. */
+static void transform_filter(__global float *u, __global const float *w, int from) {
     for (int c = 0; c < CI; c++)
         for (int o = 0; o < COB; o += VEC) {
             vec a[POINTS];
@@ -165,7 +169,7 @@ static void transform_filter(__global float *u, __global const float *w) {
 #pragma unroll
             for (int i = 0; i < EDGE; i++) filter_to_points(a + i, EDGE);
 #pragma unroll
-            for (int k = 0; k < POINTS; k++) KEEP(a[k], U_AT(c, k) + o);
+            for (int k = 0; k < POINTS; k++) KEEP(a[k], U_AT(from + c, k) + o);
         }
 }
 
@@ -180,14 +184,14 @@ static void multiply(__global float *v, __global const float *u, int rows) {
                 for (int r = 0; r < R; r++)
 #pragma unroll
                     for (int j = 0; j < NV; j++) sum[r][j] = (vec)(0.0f);
-                for (int c = 0; c < CI; c++) {
+                for (int c = 0; c < DEPTH; c++) {
                     __global const float *up = U_AT(c, k) + o;
                     vec uv[NV];
 #pragma unroll
                     for (int j = 0; j < NV; j++) uv[j] = TAKE(up + j * VEC);
 #pragma unroll
                     for (int r = 0; r < R; r++) {
-                        const vec xv = (vec)(vp[r * CI + c]);
+                        const vec xv = (vec)(vp[r * DEPTH + c]);
 #pragma unroll
                         for (int j = 0; j < NV; j++) sum[r][j] += xv * uv[j];
                     }
@@ -214,26 +218,28 @@ static void transform_output(__global const float **pixel, __global const float 
     }
 }
 
-__kernel void winograd(OUT(y), IN(x), IN(w), OUT(s), const int tasks) {
+__kernel void winograd(OUT(y), IN(x), IN(w) SECOND(x2, w2), OUT(s), const int tasks) {
     const int item = (int)get_global_id(0), units = tasks * COLUMNS * BLOCKS;
     const int share = (units + ITEMS - 1) / ITEMS, first = item * share, last = min(first + share, units);
     if (item >= ITEMS) return;
     __global float *nothing = PTR(s, 0) + (size_t)item * SLOT, *waste = nothing + MARGIN, *u = waste + MARGIN, *v = u + U_SIZE;
     for (int c = 0; c < MARGIN; c++) nothing[c] = 0.0f;
     __global const float *pixel[POINTS];
+    int have[2] = {-1, -1}; /* columns of the terms' filters */
 
-    for (int unit = first, have = -1; unit < last; unit++) { /* blocks of tiles within columns of the filter within tasks */
+    for (int unit = first; unit < last; unit++) { /* blocks of tiles within columns of the filter within tasks */
         const int column = unit / BLOCKS, task = column / COLUMNS, co = (column - task * COLUMNS) * COB;
         const int t0 = (unit - column * BLOCKS) * BLOCK, tiles = min(BLOCK, TILES - t0), rows = (tiles + R - 1) / R * R;
-        if (have != (w_ts ? column : column % COLUMNS)) {
-            have = w_ts ? column : column % COLUMNS;
-            transform_filter(u, PTR(w, task) + co);
-        }
-        for (int t = 0; t < rows; t++) { /* past the last tile, that is repeated */
-            const int tile = t0 + min(t, tiles - 1), line = tile / TILES_X, n = line / TILES_Y;
-            find_tile(pixel, PTR(x, task) + (size_t)n * H * W * CI, nothing, (line - n * TILES_Y) * M - PH,
-                      (tile - line * TILES_X) * M - PW, EDGE, H, W, CI);
-            transform_data(V_AT(t, 0), SLICE, pixel, CI);
+        for (int term = 0; term < TERMS; term++) {
+            const int wanted = OF_TERM(term, w_ts, w2_ts) ? column : column % COLUMNS;
+            if (have[term] != wanted) transform_filter(u, OF_TERM(term, PTR(w, task), PTR(w2, task)) + co, term * CI);
+            have[term] = wanted;
+            for (int t = 0; t < rows; t++) { /* past the last tile, that is repeated */
+                const int tile = t0 + min(t, tiles - 1), line = tile / TILES_X, n = line / TILES_Y;
+                find_tile(pixel, OF_TERM(term, PTR(x, task), PTR(x2, task)) + (size_t)n * H * W * CI, nothing,
+                          (line - n * TILES_Y) * M - PH, (tile - line * TILES_X) * M - PW, EDGE, H, W, CI);
+                transform_data(V_AT(t, 0) + term * CI, SLICE, pixel, CI);
+            }
         }
         multiply(v, u, rows);
         for (int t = 0; t < tiles; t++) {

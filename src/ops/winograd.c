@@ -17,7 +17,7 @@
 
 enum {
     BLOCK_FLOATS = 3 << 15,  /* of a block of tiles at all points: it stays in a core's own cache, */
-    FILTER_FLOATS = 5 << 15, /* and so does the filter, or its sums */
+    FILTER_FLOATS = 5 << 15, /* and so does the filter of a term, or its sums */
     GROUP = 4,               /* channels or tiles whose points lie together */
     LINE = 32,               /* floats to which the slot's parts are rounded */
     ROWS_MOST = 14,
@@ -35,13 +35,14 @@ typedef struct sizes {
     clm_conv_geometry g;
     int m, points, tiles; /* outputs of a tile along an axis; points of its transform; tiles of one task */
     int vec, room, units; /* vector width, accumulators that registers hold, compute units */
-    int tasks;
+    int tasks, terms;
     bool filter; /* the adjoint in the filter */
 } sizes;
 
 static sizes sizes_at(const clm_lower *l, clm_value y, int m) {
     const clm_device_info *device = clm_lower_device(l);
     sizes s = {.g = clm_conv_geometry_at(l, y), .m = m, .points = (m + 2) * (m + 2), .tasks = clm_lower_tasks(l, y)};
+    s.terms = clm_conv_terms(l, y);
     s.tiles = s.g.n * clm_over(s.g.oh, m) * clm_over(s.g.ow, m);
     s.vec = clm_least(clm_tile_vector(l, s.g.ci), clm_tile_vector(l, s.g.co));
     s.room = device->float_vector_width >= 16 ? 28 : 12;
@@ -87,9 +88,9 @@ static bool preferred(const clm_lower *l, clm_value y, int m) {
 
 /* ---- candidates ---- */
 
-/* Tiles of a block, at most. */
+/* Tiles of a block, at most. Forward, the filters of two terms take room from it. */
 static int block_for(const sizes *s) {
-    const int channels = s->filter ? (s->g.ci + s->g.co) / 2 : clm_most(s->g.ci, s->g.co);
+    const int channels = s->filter ? (s->g.ci + s->g.co) / 2 : s->terms * clm_most(s->terms * s->g.ci, s->g.co);
     return clm_least(s->tiles, clm_most(8, BLOCK_FLOATS / (s->points * channels)));
 }
 
@@ -124,6 +125,10 @@ static void offer(clm_candidate *out, int *n, clm_candidate c) {
 /* Work-items for `units` pieces of work, at most `slots`: equal shares. */
 static int items_for(int units, int slots) { return clm_over(units, clm_over(units, slots)); }
 
+/* Memories of work-items for every compute unit: several let the units be done at the same time; a unit that is alone has its only one
+ * in the cache. */
+static int slots_for(const sizes *s, int slots) { return (s->units == 1 ? 1 : slots) * s->units; }
+
 /* As many blocks of at most `limit` tiles as give all compute units the same work. */
 static int even_block(const sizes *s, int limit, int nv, int columns) {
     const int fewest = clm_over(s->tiles, limit);
@@ -152,7 +157,7 @@ static int forward_candidates(const sizes *s, clm_candidate *out) {
         const int block = clm_rounded(even, r), units = s->tasks * (s->g.co / columns) * clm_over(s->tiles, block);
         /* every item transforms the filter for itself */
         const int slots = s->tasks < choices[i].slots * s->units ? 1 : choices[i].slots;
-        offer(out, &n, (clm_candidate){{block, r, nv, columns, items_for(units, slots * s->units)}});
+        offer(out, &n, (clm_candidate){{block, r, nv, columns, items_for(units, slots_for(s, slots))}});
     }
     return n;
 }
@@ -181,7 +186,7 @@ static int filter_candidates(const sizes *s, clm_candidate *out) {
     const int units = s->tasks * (s->g.ci / ci) * (s->g.co / co);
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         const int nv = divisor(co / s->vec, 1, choices[i].nv), r = rows_for(s, ci, nv, true);
-        offer(out, &n, (clm_candidate){{block, r, nv, co, items_for(units, choices[i].slots * s->units), ci}});
+        offer(out, &n, (clm_candidate){{block, r, nv, co, items_for(units, slots_for(s, choices[i].slots)), ci}});
     }
     return n;
 }
@@ -201,9 +206,9 @@ static size_t slot_size(const sizes *s, const int32_t *p, int margin) {
         const size_t channels = (size_t)p[F_CHANNELS];
         size = edge + points * ((block + GROUP - 1) / GROUP * GROUP * (channels + columns) + channels * columns);
     } else {
-        const size_t ci = (size_t)s->g.ci;
-        size = 2 * edge + points * ((ci + GROUP - 1) / GROUP * GROUP) * columns +
-               (points + 1) * block * (ci > columns ? ci : columns);
+        const size_t depth = (size_t)s->g.ci * (size_t)s->terms;
+        size = 2 * edge +
+               (points + 1) * ((depth + GROUP - 1) / GROUP * GROUP * columns + block * (depth > columns ? depth : columns));
     }
     return (size + LINE - 1) / LINE * LINE;
 }
@@ -247,12 +252,16 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     return clm_lower_launch(l, y, &spec, values, count, &s.tasks, 1);
 }
 
-/* In the filter's adjoint a second term is more tiles. Forward it would be a second transformed filter, which the cache has no room for. */
-static bool pairs(const clm_lower *l, clm_value y) { return clm_node_at(clm_lower_graph(l), y)->op == CLM_OP_CONV2D_BWD_FILTER; }
+/* In the filter's adjoint a second term is more tiles. Forward it is more channels: worth it where the filters stay in the cache whole. */
+static bool pairs(const clm_lower *l, clm_value y, int m) {
+    const sizes s = sizes_at(l, y, m);
+    return s.filter || s.points * s.g.ci * s.g.co <= FILTER_FLOATS;
+}
 
 #define ROW(M)                                                                                                                   \
     static bool preferred_##M(const clm_lower *l, clm_value y) { return preferred(l, y, M); }                                    \
     static int candidates_##M(const clm_lower *l, clm_value y, clm_candidate *out) { return candidates(l, y, out, M); }          \
+    static bool pairs_##M(const clm_lower *l, clm_value y) { return pairs(l, y, M); }                                            \
     static clm_status lower_##M(clm_lower *l, clm_value y, const clm_candidate *candidate) { return lower(l, y, candidate, M); } \
     const clm_impl clm_impl_winograd##M = {.name = "winograd" #M,                                                                \
                                            .parameters = "block rows nv columns items channels",                                 \
@@ -260,6 +269,6 @@ static bool pairs(const clm_lower *l, clm_value y) { return clm_node_at(clm_lowe
                                            .preferred = preferred_##M,                                                           \
                                            .candidates = candidates_##M,                                                         \
                                            .lower = lower_##M,                                                                   \
-                                           .pairs = pairs};
+                                           .pairs = pairs_##M};
 ROW(2)
 ROW(4)

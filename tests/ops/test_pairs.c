@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "ops/choice.h"
+#include "ops/conv.h"
 #include "ops/op.h"
 #include "support/numbers.h"
 #include "support/run.h"
@@ -21,8 +22,13 @@ static const struct {
     unsigned shared; /* operands that all tasks share, by bits */
 } rows[] = {
     {CLM_OP_CONV2D, 3, 7, 9, 16, 3, 32, {.stride = {1, 1}, .pad = {1, 1}, .dilation = {1, 1}, .groups = 1}, 0},
+    /* the default by short algorithms; a filter too large for them in pairs */
+    {CLM_OP_CONV2D, 5, 14, 14, 64, 3, 64, {.stride = {1, 1}, .pad = {1, 1}, .dilation = {1, 1}, .groups = 1}, 2},
+    {CLM_OP_CONV2D, 1, 5, 4, 96, 3, 160, {.stride = {1, 1}, .pad = {1, 1}, .dilation = {1, 1}, .groups = 1}, 0},
+    {CLM_OP_CONV2D, 2, 11, 6, 20, 3, 12, {.stride = {1, 1}, .pad = {0, 2}, .dilation = {1, 1}, .groups = 1}, 9},
     {CLM_OP_CONV2D, 2, 6, 5, 5, 3, 6, {.stride = {2, 1}, .pad = {1, 0}, .dilation = {1, 2}, .groups = 1}, 2},
     {CLM_OP_CONV2D, 5, 3, 3, 8, 3, 8, {.stride = {1, 1}, .pad = {1, 1}, .dilation = {1, 1}, .groups = 2}, 9},
+    {CLM_OP_CONV2D_BWD_DATA, 3, 9, 7, 16, 3, 48, {.stride = {1, 1}, .pad = {1, 0}, .dilation = {1, 1}, .groups = 1}, 8},
     {CLM_OP_CONV2D_BWD_DATA, 2, 7, 8, 4, 3, 8, {.stride = {2, 2}, .pad = {1, 1}, .dilation = {1, 1}, .groups = 1}, 0},
     {CLM_OP_CONV2D_BWD_FILTER, 3, 9, 7, 16, 3, 16, {.stride = {1, 1}, .pad = {1, 1}, .dilation = {1, 1}, .groups = 1}, 0},
     {CLM_OP_CONV2D_BWD_FILTER, 2, 11, 6, 1, 3, 16, {.stride = {1, 1}, .pad = {1, 1}, .dilation = {1, 1}, .groups = 1}, 4},
@@ -104,6 +110,8 @@ static bool choose(void *user, const clm_lower *l, clm_value y, clm_choice *choi
     forced *f = user;
     f->count = clm_choice_list(l, y, f->list);
     *choice = f->list[f->index < f->count ? f->index : 0];
+    for (int i = 0; i < f->count && clm_conv_terms(l, y) == 2 && choice->impl != f->impl; i++)
+        *choice = f->list[i];                              /* a pair is made by what makes its terms */
     const bool same = !f->impl || f->impl == choice->impl; /* terms with other shared operands may have other choices */
     f->pairs = same && (!f->impl || f->pairs) && choice->impl->pairs && choice->impl->pairs(l, y);
     f->impl = choice->impl;
@@ -150,7 +158,7 @@ START_TEST(sums_are_those_of_the_terms) {
 }
 END_TEST
 
-/* The default choice of every row makes pairs on CPUs but for the short algorithms forward, which a small plane is not for. */
+/* The default choice of every row makes pairs on CPUs. */
 START_TEST(default_is_one_launch) {
     clm_device *device = clm_test_open_opencl();
     forced f = {0};

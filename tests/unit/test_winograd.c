@@ -1,5 +1,6 @@
 /* 3x3 convolutions by short algorithms (src/ops/winograd.c): every row and candidate against the double-precision reference on
- * shapes that fit no tile, operands shared and per task; the candidates of a row give the same bits, for any number of tasks. */
+ * shapes that fit no tile, operands shared and per task, also where two convolutions are one launch (program/pairs.c); the candidates of a
+ * row give the same bits, for any number of tasks. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "support/numbers.h"
 #include "support/run.h"
 
-enum { TASKS = 3, INPUTS = 3, OUTPUTS = 3 };
+enum { TASKS = 3, INPUTS = 5, OUTPUTS = 4 };
 
 extern const clm_impl clm_impl_winograd2, clm_impl_winograd4;
 
@@ -24,6 +25,7 @@ typedef struct problem {
 typedef struct forced {
     const clm_impl *row;
     int index, most, used;
+    bool pairs; /* two convolutions are one launch */
 } forced;
 
 static bool force(void *user, const clm_lower *l, clm_value y, clm_choice *choice) {
@@ -37,6 +39,7 @@ static bool force(void *user, const clm_lower *l, clm_value y, clm_choice *choic
         if (n > f->most) f->most = n;
         *choice = (clm_choice){f->row, list[f->index < n ? f->index : n - 1]};
         f->used++;
+        if (served[i] == CLM_OP_CONV2D) f->pairs = f->row->pairs(l, y);
         return true;
     }
     return false;
@@ -58,9 +61,9 @@ static double *zeros(size_t n) {
 static void make(setting *s, const problem *p, clm_random *r) {
     const clm_conv_options o = {{1, 1}, {p->pad, p->pad}, {1, 1}, 1};
     const int oh = p->h + 2 * p->pad - 2, ow = p->w + 2 * p->pad - 2;
-    const clm_shape shapes[INPUTS] = {clm_shape_of(4, p->n, p->h, p->w, p->ci), clm_shape_of(4, 3, 3, p->ci, p->co),
-                                      clm_shape_of(4, p->n, oh, ow, p->co)};
-    static const char *const names[INPUTS] = {"x", "w", "dy"};
+    const clm_shape x = clm_shape_of(4, p->n, p->h, p->w, p->ci), w = clm_shape_of(4, 3, 3, p->ci, p->co);
+    const clm_shape shapes[INPUTS] = {x, w, clm_shape_of(4, p->n, oh, ow, p->co), x, w};
+    static const char *const names[INPUTS] = {"x", "w", "dy", "x'", "w'"};
     CLM_TEST_OK(clm_graph_create(&s->graph));
     for (int i = 0; i < INPUTS; i++) {
         const size_t size = clm_shape_size(&shapes[i]) * TASKS;
@@ -71,6 +74,7 @@ static void make(setting *s, const problem *p, clm_random *r) {
     s->out[0] = clm_conv2d(s->graph, s->in[0], s->in[1], &o);
     s->out[1] = clm_conv2d_bwd_data(s->graph, s->in[2], s->in[1], p->h, p->w, &o);
     s->out[2] = clm_conv2d_bwd_filter(s->graph, s->in[0], s->in[2], 3, 3, &o);
+    s->out[3] = clm_add(s->graph, clm_conv2d(s->graph, s->in[0], s->in[4], &o), clm_conv2d(s->graph, s->in[3], s->in[1], &o));
     ck_assert_int_eq(clm_graph_status(s->graph), CLM_OK);
     for (int i = 0; i < OUTPUTS; i++) {
         s->count[i] = clm_test_elements(s->graph, s->out[i], TASKS);
@@ -96,10 +100,10 @@ static void compute(clm_device *device, setting *s, int tasks, double *const *re
 
 /* One candidate of a row; if there are more to come, also the first one with fewer tasks. */
 static void check_candidate(clm_device *device, const problem *p, setting *s, forced *f, bool more) {
-    static const char *const names[OUTPUTS] = {"conv2d", "conv2d_bwd_data", "conv2d_bwd_filter"};
+    static const char *const names[OUTPUTS] = {"conv2d", "conv2d_bwd_data", "conv2d_bwd_filter", "sum of two conv2d"};
     f->used = 0;
     compute(device, s, TASKS, f->index ? s->found : s->first);
-    ck_assert_int_eq(f->used, OUTPUTS);
+    ck_assert_int_eq(f->used, OUTPUTS + (f->pairs ? 2 : 3)); /* for every launch, and for the terms of the sum */
     for (int i = 0; i < OUTPUTS; i++) {
         const double difference = clm_test_difference(s->expected[i], f->index ? s->found[i] : s->first[i], s->count[i]);
         ck_assert_msg(difference < 4e-6, "%s %s, candidate %d: difference %g; %d images %dx%d, %d to %d channels, padding %d",
