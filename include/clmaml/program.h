@@ -52,10 +52,11 @@ typedef struct clm_program_options {
     bool no_fusion;           /* one kernel per operation: for tests */
     bool no_plan;             /* no two values share memory: for tests */
     bool poison;              /* fill the workspace with NaN before every run: for tests */
+    bool thrifty; /* compute large values that inputs give a second time rather than keep them, where that saves memory */
 } clm_program_options;
 #define CLM_PROGRAM_OPTIONS_VERSION 1
 #define CLM_PROGRAM_OPTIONS_INIT \
-    { CLM_PROGRAM_OPTIONS_VERSION, 1, NULL, false, false, false }
+    { CLM_PROGRAM_OPTIONS_VERSION, 1, NULL, false, false, false, false }
 
 typedef struct clm_program clm_program;
 

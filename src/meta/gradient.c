@@ -32,6 +32,7 @@ typedef struct builder {
     clm_value rate[CLM_MAX_PARAMS];   /* of the step at hand */
     clm_value *rate_input;            /* [n_rates] */
     clm_value *rate_total;            /* [n_rates] gradient so far, per task */
+    bool thrifty;                     /* it has the query examples, the most of all, and is to take little memory */
 } builder;
 
 size_t clm_meta_rate_slot(const clm_meta *m, size_t k, size_t i) {
@@ -161,6 +162,7 @@ static clm_status finish(builder *b) {
     clm_program_options o = CLM_PROGRAM_OPTIONS_INIT;
     o.tasks = b->chunk;
     o.workspace = m->workspace;
+    o.thrifty = b->thrifty;
     CLM_TRY(gather_reads(b));
     CLM_TRY(clm_grow(&m->programs, &m->programs_capacity, m->n_programs + 1, sizeof *m->programs));
     CLM_TRY(clm_program_create(&m->programs[m->n_programs], m->device, b->g, b->outputs, b->n_outputs, &o));
@@ -339,6 +341,7 @@ static clm_status build_step(builder *b, const between *w, int k) {
 static clm_status build_query(builder *b, const between *w) {
     clm_value theta[CLM_MAX_PARAMS], lambda[CLM_MAX_PARAMS];
     int K = b->m->options.steps;
+    b->thrifty = true;
     CLM_TRY(theta_inputs(b, w, K, theta));
     CLM_TRY(query_at(b, K, theta, true, lambda));
     for (size_t i = 0; i < b->m->inner.n; i++) CLM_TRY(output(b, clm_per_task(b->g, lambda[i]), w->lambda[K % 2][i]));
@@ -361,7 +364,8 @@ static clm_status build_adjoint(builder *b, const between *w, int k) {
     CLM_TRY(clm_inner_step(&m->inner, b->g, theta, b->rate, b->support, &s, grad, next));
     CLM_TRY(clm_inner_adjoint(&m->inner, b->g, theta, b->rate, grad, m->options.first_order, lambda, rate_grad));
     add_rate_grads(b, (size_t)k, rate_grad);
-    if (k > 0 && m->weights) CLM_TRY(query_at(b, k, theta, false, lambda));
+    b->thrifty = k > 0 && m->weights;
+    if (b->thrifty) CLM_TRY(query_at(b, k, theta, false, lambda));
     CLM_TRY(accumulate_rates(b));
     if (k == 0) return accumulate_params(b, lambda);
     for (size_t i = 0; i < n; i++) CLM_TRY(output(b, lambda[i], w->lambda[k % 2][i]));

@@ -7,7 +7,7 @@
  * Max-pooling whose windows tile the image takes part: scattering into the image is a value like an elementwise one, which reads
  * its operands at the window of each element, and pooling takes an expression of the image as a reduction does.
  *
- * Every value in memory is then a unit of its own; merge.c and gather.c put units together.
+ * Every value in memory is then a unit of its own; merge.c and gather.c put units together, order.c orders them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -261,5 +261,6 @@ clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_o
     if (p->device->info.type != CLM_DEVICE_HOST && !p->no_fusion) CLM_TRY(choose(p));
     CLM_TRY(add_units(p));
     CLM_TRY(clm_program_merge(p, outputs, n_outputs));
+    if (p->thrifty && !p->no_plan) CLM_TRY(clm_program_order(p, outputs, n_outputs));
     return clm_program_gather(p);
 }

@@ -64,9 +64,11 @@ typedef struct clm_home {
     int buffer;          /* of the workspace */
     size_t offset, size; /* elements; size with the task axis */
     int first, last;     /* units that write and last read it; -1 */
-    clm_value before;    /* its memory is that of this value, which the same unit reads for the last time; CLM_INVALID: of none */
-    clm_value next;      /* and this one takes its place */
-    int tensor;          /* index into program->io, or -1 */
+    int left,
+        again; /* it is not in memory between these: read for the time being, written anew (again.c); again 0: it is all the time */
+    clm_value before; /* its memory is that of this value, which the same unit reads for the last time; CLM_INVALID: of none */
+    clm_value next;   /* and this one takes its place */
+    int tensor;       /* index into program->io, or -1 */
 } clm_home;
 
 /* A program's input or output. */
@@ -101,7 +103,7 @@ typedef struct clm_stage {
 struct clm_program {
     clm_device *device;
     clm_workspace *workspace;
-    bool owns_workspace, prepared, poison, no_fusion, no_plan;
+    bool owns_workspace, prepared, poison, no_fusion, no_plan, thrifty;
     int tasks;
     clm_node *nodes; /* a copy of the graph's */
     size_t count;
@@ -158,6 +160,8 @@ clm_lower clm_lower_for(clm_program *p);
 clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_outputs);
 /* The output of u that v is, or is a view of; -1: none. */
 int clm_unit_member(const clm_program *p, const clm_unit *u, clm_value v);
+/* Units that let memory go come early (order.c). */
+clm_status clm_program_order(clm_program *p, const clm_value *outputs, size_t n_outputs);
 /* Units whose launches become one (gather.c). */
 clm_status clm_program_gather(clm_program *p);
 /* Kernel parameters for where a leaf is: its strides. */
@@ -176,6 +180,11 @@ clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *s
 extern void (*const clm_host_run)(const clm_launch *launch);
 /* Lifetimes, and which values take the place of others: before lowering, as kernels differ. */
 clm_status clm_program_find_places(clm_program *p);
+/* Large values that are made a second time instead of being kept (again.c); finds places anew. */
+clm_status clm_program_again(clm_program *p);
+/* The most elements of one task that are in the workspace at a time, and whether it is where a value is: once places are found. */
+clm_status clm_program_peak(const clm_program *p, size_t *peak);
+bool clm_program_in_workspace(const clm_program *p, clm_value v);
 clm_status clm_program_plan_memory(clm_program *p);
 /* Decides which steps become one launch; sets `chained`. */
 clm_status clm_program_chain(clm_program *p);

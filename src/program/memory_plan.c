@@ -8,6 +8,8 @@
  * its last. In a reduction that holds for what its last pass writes: every pass computes its expressions from memory again, so that an
  * operand must outlive all passes but the one that overwrites it.
  *
+ * A value that is made a second time (again.c) is not in memory in between, but comes back to the same place.
+ *
  * A buffer is for shared values or for values of every task. The latter holds the memory of one task after the other: what one task
  * leaves behind is used again by itself alone, so that tasks may go through a program at different speeds (chains of launches).
  */
@@ -32,11 +34,22 @@ static size_t alignment(const clm_program *p) {
 
 static void touch(clm_program *p, clm_value v, int unit, bool write) {
     clm_home *h = &p->homes[p->homes[v].root];
+    if (write && h->first >= 0) {
+        h->left = h->last;
+        h->again = unit;
+    }
     if (write && h->first < 0) h->first = unit;
     if (unit > h->last) h->last = unit;
+    if (unit > h->left && unit < h->again) h->left = unit;
 }
 
 static void find_lifetimes(clm_program *p) {
+    for (size_t v = 0; v < p->count; v++) {
+        clm_home *h = &p->homes[v];
+        h->before = h->next = CLM_INVALID;
+        h->first = h->last = -1;
+        h->left = h->again = 0;
+    }
     for (size_t i = 0; i < p->n_units; i++) {
         const clm_unit *u = &p->units[i];
         for (int k = 0; k < u->n_out; k++)
@@ -50,7 +63,7 @@ static void find_lifetimes(clm_program *p) {
     }
 }
 
-static bool in_workspace(const clm_program *p, clm_value v) {
+bool clm_program_in_workspace(const clm_program *p, clm_value v) {
     const clm_home *h = &p->homes[v];
     return h->live && h->materialized && h->root == v && h->tensor < 0 && h->first >= 0;
 }
@@ -59,7 +72,7 @@ static bool in_workspace(const clm_program *p, clm_value v) {
 static bool replaces(const clm_program *p, int at, clm_value out, int k) {
     const clm_unit *u = &p->units[at];
     const clm_value root = p->homes[u->leaf[k]].root;
-    if (!in_workspace(p, root) || p->homes[root].last != at || p->homes[root].next >= 0 || u->pooled[k]) return false;
+    if (!clm_program_in_workspace(p, root) || p->homes[root].last != at || p->homes[root].next >= 0 || u->pooled[k]) return false;
     if (p->nodes[root].per_task != p->nodes[out].per_task) return false;
     if (!clm_shape_equal(&p->nodes[u->leaf[k]].shape, &u->space) || !clm_shape_equal(&p->nodes[out].shape, &u->space))
         return false;
@@ -75,14 +88,13 @@ static bool written_last(const clm_unit *u, int o) {
 }
 
 clm_status clm_program_find_places(clm_program *p) {
-    for (size_t v = 0; v < p->count; v++) p->homes[v].before = p->homes[v].next = CLM_INVALID;
     find_lifetimes(p);
     for (size_t i = 0; i < p->n_units && !p->no_plan; i++) {
         const clm_unit *u = &p->units[i];
         if (clm_group_size(p, (size_t)u->group) > 1) continue; /* work-items of another part may read the operand */
         for (int o = 0; o < u->n_out; o++) {
             const clm_value out = u->out[o];
-            if (!written_last(u, o) || clm_shape_size(&u->space) < IN_PLACE || !in_workspace(p, out)) continue;
+            if (!written_last(u, o) || clm_shape_size(&u->space) < IN_PLACE || !clm_program_in_workspace(p, out)) continue;
             for (int k = 0; k < u->n_leaf && p->homes[out].before < 0; k++) {
                 if (!replaces(p, (int)i, out, k)) continue;
                 p->homes[out].before = p->homes[u->leaf[k]].root;
@@ -90,6 +102,57 @@ clm_status clm_program_find_places(clm_program *p) {
             }
         }
     }
+    return CLM_OK;
+}
+
+/* ---- places in the workspace ---- */
+
+/* Units in which h is in memory, in up to two stretches. */
+typedef struct stretch {
+    int first, last;
+} stretch;
+
+static int stretches(const clm_home *h, stretch out[2]) {
+    out[0] = (stretch){h->first, h->again ? h->left : h->last};
+    out[1] = (stretch){h->again, h->last};
+    return h->again ? 2 : 1;
+}
+
+static bool meet(const clm_home *a, const clm_home *b) {
+    stretch of_a[2], of_b[2];
+    const int n_a = stretches(a, of_a), n_b = stretches(b, of_b);
+    for (int i = 0; i < n_a; i++)
+        for (int k = 0; k < n_b; k++)
+            if (of_a[i].first <= of_b[k].last && of_b[k].first <= of_a[i].last) return true;
+    return false;
+}
+
+/* As one with what takes its place. */
+static clm_home with_followers(const clm_program *p, clm_value v) {
+    clm_home h = p->homes[v];
+    for (clm_value next = h.next; next >= 0; next = p->homes[next].next) h.last = p->homes[next].last;
+    return h;
+}
+
+clm_status clm_program_peak(const clm_program *p, size_t *peak) {
+    size_t *alive = clm_calloc(p->n_units + 2, sizeof *alive),
+           now = 0; /* the change before every unit, modulo the size of the type */
+    if (!alive) return CLM_E_MEMORY;
+    for (size_t v = 0; v < p->count; v++) {
+        if (!clm_program_in_workspace(p, (clm_value)v) || p->homes[v].before >= 0) continue;
+        const clm_home h = with_followers(p, (clm_value)v);
+        stretch of_h[2];
+        for (int i = stretches(&h, of_h); i-- > 0;) {
+            alive[of_h[i].first] += clm_shape_size(&p->nodes[v].shape);
+            alive[of_h[i].last + 1] -= clm_shape_size(&p->nodes[v].shape);
+        }
+    }
+    *peak = 0;
+    for (size_t i = 0; i < p->n_units; i++) {
+        now += alive[i];
+        if (now > *peak) *peak = now;
+    }
+    free(alive);
     return CLM_OK;
 }
 
@@ -115,7 +178,7 @@ static size_t lowest_gap(const clm_program *p, const item *items, size_t placed,
     size_t n = 0, at = 0;
     for (size_t i = 0; i < placed; i++) {
         const clm_home *o = &p->homes[items[i].value];
-        if (o->buffer == buffer && (p->no_plan || (o->first <= h->last && h->first <= o->last))) clash[n++] = o;
+        if (o->buffer == buffer && (p->no_plan || meet(o, h))) clash[n++] = o;
     }
     qsort(clash, n, sizeof *clash, by_offset);
     for (size_t i = 0; i < n; i++) {
@@ -139,10 +202,10 @@ clm_status clm_program_plan_memory(clm_program *p) {
     }
     for (size_t v = 0; v < p->count; v++) {
         clm_home *h = &p->homes[v];
-        if (!in_workspace(p, (clm_value)v)) continue;
+        if (!clm_program_in_workspace(p, (clm_value)v)) continue;
         h->place = CLM_PLACE_WORKSPACE;
         h->size = (clm_shape_size(&p->nodes[v].shape) + align - 1) / align * align; /* of one task */
-        for (clm_value next = h->next; next >= 0; next = p->homes[next].next) h->last = p->homes[next].last;
+        *h = with_followers(p, (clm_value)v);
         if (h->before < 0) items[n++] = (item){(clm_value)v, h->size};
     }
     qsort(items, n, sizeof *items, by_size);

@@ -94,6 +94,7 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
         if (public_outputs[i] != outputs[i]) p->aliases[i] = (clm_io_alias){public_outputs[i], outputs[i]};
     }
     CLM_TRY(clm_program_find_places(p));
+    if (p->thrifty && !p->no_plan) CLM_TRY(clm_program_again(p));
     CLM_TRY(clm_program_lower(p));
     CLM_TRY(clm_program_chain(p));
     CLM_TRY(clm_program_plan_memory(p));
@@ -116,6 +117,7 @@ clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *
     p->no_fusion = o->no_fusion;
     p->no_plan = o->no_plan;
     p->poison = o->poison;
+    p->thrifty = o->thrifty;
     p->aliases = clm_calloc(n_outputs + 1, sizeof *p->aliases);
     p->n_aliases = n_outputs;
     copies = clm_calloc(n_outputs + 1, sizeof *copies);

@@ -1,5 +1,5 @@
-/* Arrays that take the place of others, inside units that also add up what they write: the numbers are those that every array gives that has
- * memory of its own, bit by bit, and those of the host reference.
+/* Arrays that take the place of others, inside units that also add up what they write, and arrays that are made a second time: the numbers are
+ * those that come out where every array has memory of its own, bit by bit, and those of the host reference.
  *
  * Every case transposes on the way in and out, so that what lies between is in the workspace, which is filled with NaN before each run.
  */
@@ -71,14 +71,17 @@ static size_t outputs_size(const sample *s) {
     return n;
 }
 
+typedef enum plan { APART, PLACED, THRIFTY } plan;
+
 /* All outputs, one behind the other; bytes of the workspace. */
-static double *run(clm_device *d, sample *s, bool no_plan, size_t *workspace) {
+static double *run(clm_device *d, sample *s, plan how, size_t *workspace) {
     clm_program *p = NULL;
     clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
     double *all = calloc(outputs_size(s) + 1, sizeof *all), *at = all;
     options.tasks = TASKS;
     options.poison = true;
-    options.no_plan = no_plan;
+    options.no_plan = how == APART;
+    options.thrifty = how == THRIFTY;
     CLM_TEST_OK(clm_program_create(&p, d, s->g, s->out, s->n_out, &options));
     CLM_TEST_OK(clm_program_prepare(p));
     *workspace = clm_program_get_stats(p).workspace_bytes;
@@ -93,12 +96,11 @@ static double *run(clm_device *d, sample *s, bool no_plan, size_t *workspace) {
 }
 
 /* `arrays`: of the size of `space`, that the workspace may hold; the rest is small. */
-static void check(sample *s, int way, clm_shape space, double arrays, const char *what) {
+static void check_as(sample *s, plan how, int way, clm_shape space, double arrays, const char *what) {
     const size_t n = outputs_size(s);
     size_t shared, apart, ignored;
     clm_device *device = open_as(way), *host = clm_test_open_host();
-    double *truth = run(host, s, false, &ignored), *plain = run(device, s, true, &apart),
-           *placed = run(device, s, false, &shared);
+    double *truth = run(host, s, how, &ignored), *plain = run(device, s, APART, &apart), *placed = run(device, s, how, &shared);
     for (size_t i = 0; i < n; i++) {
         ck_assert_msg(placed[i] == plain[i], "%s: element %zu is %.17g, apart from others %.17g", what, i, placed[i], plain[i]);
         ck_assert_msg(fabs(placed[i] - truth[i]) <= 2e-4 * (1 + fabs(truth[i])), "%s: element %zu is %.9g, expected %.9g", what,
@@ -112,6 +114,10 @@ static void check(sample *s, int way, clm_shape space, double arrays, const char
     free(placed);
     clm_device_close(device);
     clm_device_close(host);
+}
+
+static void check(sample *s, int way, clm_shape space, double arrays, const char *what) {
+    check_as(s, PLACED, way, space, arrays, what);
 }
 
 /* ---- a map beside its sum ---- */
@@ -198,6 +204,40 @@ START_TEST(through_windows) {
 }
 END_TEST
 
+/* ---- made a second time ---- */
+
+static clm_value layer(sample *s, clm_value x, clm_value filter) {
+    clm_conv_options conv = CLM_CONV_INIT;
+    const clm_pool_options pool = {.kernel = {2, 2}, .stride = {2, 2}};
+    conv.pad[0] = conv.pad[1] = 1;
+    x = clm_batch_norm(s->g, clm_conv2d(s->g, x, filter, &conv), CLM_INVALID, CLM_INVALID, 1e-2, NULL, NULL);
+    return clm_max_pool(s->g, clm_relu(s->g, x), &pool);
+}
+
+/* The image of the first layer is let go of while the others have their turn. */
+START_TEST(first_layer_again) {
+    static const int sizes[][4] = {{4, 20, 20, 8}, {3, 25, 33, 5}};
+    const int *size = sizes[_i / WAYS_TO_OPEN];
+    const clm_shape shape = clm_shape_of(4, size[0], size[1], size[2], size[3]);
+    sample s = sample_new(400 + _i);
+    clm_value w[3], grad[3], y = input(&s, clm_shape_of(4, size[0], size[1], size[2], 2));
+    for (int i = 0; i < 3; i++) {
+        w[i] = input(&s, clm_shape_of(4, 3, 3, i ? size[3] : 2, size[3]));
+        y = layer(&s, y, w[i]);
+    }
+    CLM_TEST_OK(clm_grad(s.g, clm_mean_all(s.g, clm_mul(s.g, y, y)), w, 3, grad));
+    for (int i = 0; i < 3; i++) output(&s, grad[i]);
+    size_t kept, thrifty;
+    clm_device *device = open_as(_i % WAYS_TO_OPEN);
+    free(run(device, &s, PLACED, &kept));
+    free(run(device, &s, THRIFTY, &thrifty));
+    clm_device_close(device);
+    ck_assert_msg(thrifty < kept - kept / 10, "%zu bytes, and %zu where everything is kept", thrifty, kept);
+    check_as(&s, THRIFTY, _i % WAYS_TO_OPEN, shape, 2, "a layer made again");
+    sample_free(&s);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("places");
     TCase *tcase = tcase_create("places");
@@ -206,6 +246,7 @@ int main(void) {
     tcase_add_loop_test(tcase, by_the_last_pass, 0, WAYS_TO_OPEN * (int)(sizeof passes / sizeof *passes));
     tcase_add_loop_test(tcase, by_an_earlier_pass, 0, WAYS_TO_OPEN * (int)(sizeof passes / sizeof *passes));
     tcase_add_loop_test(tcase, through_windows, 0, WAYS_TO_OPEN * 3);
+    tcase_add_loop_test(tcase, first_layer_again, 0, WAYS_TO_OPEN * 2);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

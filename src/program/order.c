@@ -1,0 +1,117 @@
+/* Launches that let memory go come early.
+ *
+ * Rules of differentiation leave operations in the order in which they build them: a convolution's adjoint in the image, which makes a large
+ * array, before that in the filter, which makes a small one and is the last to read the layer's input. A whole operation whose last
+ * reads are of much more than it writes goes in front of those that it does not depend on, where memory is what counts
+ * (clm_program_options.thrifty). The numbers are the same in any order.
+ *
+ * Passing a unit that reads one of these operands as well, it lets go of the others alone: it goes as far as they are worth it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "program/internal.h"
+
+enum {
+    MUCH = 4,    /* times what is written */
+    LARGE = 4096 /* elements */
+};
+
+typedef struct order {
+    clm_program *p;
+    int *writer, *reader; /* of a value's root: the unit that writes it, the last one that reads it; -1: none */
+    bool *kept;           /* not in memory that is shared: an input, an output */
+} order;
+
+static int operands(const clm_program *p, const clm_unit *u) { return u->fused ? u->n_leaf : p->nodes[u->out[0]].n_in; }
+
+static clm_value operand(const clm_program *p, const clm_unit *u, int k) {
+    return p->homes[u->fused ? u->leaf[k] : p->nodes[u->out[0]].in[k]].root;
+}
+
+/* What units from `first` to `last` write and read. */
+static void note(order *o, int first, int last) {
+    for (int i = first; i <= last; i++) {
+        const clm_unit *u = &o->p->units[i];
+        for (int k = 0; k < u->n_out; k++) o->writer[u->out[k]] = i;
+        for (int k = 0; k < operands(o->p, u); k++) {
+            int *reader = &o->reader[operand(o->p, u, k)];
+            if (*reader < i) *reader = i;
+        }
+    }
+}
+
+static bool reads(const clm_program *p, const clm_unit *u, clm_value root) {
+    for (int k = 0; k < operands(p, u); k++)
+        if (operand(p, u, k) == root) return true;
+    return false;
+}
+
+/* Elements that unit `at` would let go of in front of unit `to`. */
+static size_t let_go(const order *o, int at, int to) {
+    const clm_unit *u = &o->p->units[at];
+    size_t n = 0;
+    for (int k = 0; k < operands(o->p, u); k++) {
+        const clm_value root = operand(o->p, u, k);
+        bool last = !o->kept[root] && o->reader[root] == at;
+        for (int i = to; i < at && last; i++) last = !reads(o->p, &o->p->units[i], root);
+        for (int i = 0; i < k && last; i++) last = operand(o->p, u, i) != root;
+        if (last) n += clm_shape_size(&o->p->nodes[root].shape);
+    }
+    return n;
+}
+
+/* Where unit `at` belongs. */
+static int place_of(const order *o, int at) {
+    const clm_unit *u = &o->p->units[at];
+    const size_t written = clm_shape_size(&o->p->nodes[u->out[0]].shape), least = written * MUCH > LARGE ? written * MUCH : LARGE;
+    int first = 0, to = at;
+    for (int k = 0; k < operands(o->p, u); k++) {
+        const int writer = o->writer[operand(o->p, u, k)];
+        if (writer >= first) first = writer + 1;
+    }
+    while (to > first && let_go(o, at, to - 1) >= least) to--;
+    return to;
+}
+
+static void move(order *o, int from, int to) {
+    const clm_unit u = o->p->units[from];
+    memmove(&o->p->units[to + 1], &o->p->units[to], (size_t)(from - to) * sizeof u);
+    o->p->units[to] = u;
+    for (int i = to; i <= from; i++) { /* operands that were read here last are read elsewhere in this stretch */
+        const clm_unit *moved = &o->p->units[i];
+        for (int k = 0; k < operands(o->p, moved); k++) {
+            int *reader = &o->reader[operand(o->p, moved, k)];
+            if (*reader <= from) *reader = -1;
+        }
+    }
+    note(o, to, from);
+}
+
+clm_status clm_program_order(clm_program *p, const clm_value *outputs, size_t n_outputs) {
+    order o = {.p = p,
+               .writer = clm_calloc(p->count + 1, sizeof *o.writer),
+               .reader = clm_calloc(p->count + 1, sizeof *o.reader),
+               .kept = clm_calloc(p->count + 1, sizeof *o.kept)};
+    clm_status status = CLM_OK;
+    if (!o.writer || !o.reader || !o.kept) {
+        status = CLM_E_MEMORY;
+        goto out;
+    }
+    for (size_t v = 0; v < p->count; v++) {
+        o.writer[v] = o.reader[v] = -1;
+        o.kept[v] = p->nodes[v].op == CLM_OP_INPUT;
+    }
+    for (size_t i = 0; i < n_outputs; i++) o.kept[p->homes[outputs[i]].root] = true;
+    note(&o, 0, (int)p->n_units - 1);
+    for (int i = 1; i < (int)p->n_units; i++) {
+        const int to = p->units[i].fused ? i : place_of(&o, i);
+        if (to < i) move(&o, i, to);
+    }
+out:
+    free(o.writer);
+    free(o.reader);
+    free(o.kept);
+    return status;
+}
