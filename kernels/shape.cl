@@ -1,4 +1,4 @@
-/* Moving numbers: move (transpose, slice, pad), gather, scatter_add, one_hot, argmax.
+/* Moving numbers: move (transpose, slice, pad), gather, scatter_add.
  *
  * An item takes ROWS rows of the output and of each COLS elements, VEC at a time. VEC divides the row. Remainders are taken from the
  * quotients that are needed anyway. */
@@ -9,7 +9,7 @@
     const int first = (item - block * parts) * COLS, last = min(first + COLS, width);                                  \
     for (int row = block * ROWS, until = min(row + ROWS, rows); row < until; row++)
 
-/* Label or index as a whole number; -1 when it points nowhere. */
+/* An index as a whole number; -1 when it points nowhere. */
 static int whole(const float v, const int n) { return v >= 0 && v < n ? (int)v : -1; }
 
 #ifdef BASE
@@ -61,32 +61,6 @@ __kernel void scatter_add(IN(x), IN(index), OUT(y)) {
                 if (whole(PTR(index, task)[j], Y_ENTRIES) == entry) sum += LOAD(from + j * INNER + i);
             STORE(sum, to + i);
         }
-    }
-}
-#endif
-
-#if !defined(BASE) && !defined(X_ENTRIES)
-__kernel void one_hot(IN(labels), OUT(y)) {
-    const int task = get_global_id(2);
-    FOR_ROWS(INNER, OUTER) {
-        const int label = whole(PTR(labels, task)[row], INNER);
-        for (int i = first; i < last; i++) PTR(y, task)[row * INNER + i] = i == label ? 1.0f : 0.0f;
-    }
-}
-
-/* NaN counts as the greatest value. */
-__kernel void argmax(IN(x), OUT(y)) {
-    const int task = get_global_id(2);
-    FOR_ROWS(INNER, OUTER) {
-        __global const float *const from = PTR(x, task) + row * INNER;
-        int at = first;
-        float best = from[first];
-        for (int i = first + 1; i < last; i++)
-            if (!(from[i] <= best) && best == best) {
-                best = from[i];
-                at = i;
-            }
-        PTR(y, task)[row] = at;
     }
 }
 #endif

@@ -4,7 +4,12 @@
  * x [outer, entries, inner]:
  *   gather       y[o, j, i] = x[o, index[j], i]
  *   scatter_add  y[o, e, i] = sum over j in order of x[o, j, i] where index[j] = e
- * An index that is out of range, or NaN, points nowhere; a fraction is dropped. Attribute of both: i[0] the axis. */
+ * An index that is out of range, or NaN, points nowhere; a fraction is dropped. Attribute of both: i[0] the axis.
+ *
+ * one_hot and what argmax is made of are elementwise but for the place of an element along the last axis, which kernels know: so they are
+ * computed inside the kernels that use them, and a loss needs no table of labels in memory. */
+#include <math.h>
+
 #include "ops/op.h"
 #include "ops/shape.h"
 #include "ops/tile.h"
@@ -123,58 +128,44 @@ clm_value clm_one_hot(clm_graph *g, clm_value labels, int n) {
                                "one_hot: labels %s with %d classes; at least 1 class and at most %d axes with that of the "
                                "classes",
                                clm_shape_text(&shape, text, sizeof text), n, CLM_MAX_RANK);
-    shape.dim[shape.rank++] = n;
-    return clm_graph_add(g, CLM_OP_ONE_HOT, &labels, 1, shape, NULL);
+    shape.dim[shape.rank++] = 1;
+    clm_value column = clm_reshape(g, labels, shape);
+    shape.dim[shape.rank - 1] = n;
+    column = clm_broadcast(g, column, shape);
+    return clm_graph_add(g, CLM_OP_ONE_HOT, &column, 1, shape, NULL);
 }
 
-static int last_axis(const clm_shape *s) { return s->dim[s->rank - 1]; }
+static int last_axis(const clm_shape *s) { return s->rank ? s->dim[s->rank - 1] : 1; }
 
 static void one_hot_eval(const clm_eval *e) {
     const int n = last_axis(&e->node->shape);
-    const size_t rows = clm_shape_size(&e->node->shape) / (size_t)n;
-    for (size_t r = 0; r < rows; r++)
-        for (int j = 0; j < n; j++) e->out[r * (size_t)n + (size_t)j] = whole(e->in[0][r], n) == j;
+    const size_t size = clm_shape_size(&e->node->shape);
+    for (size_t i = 0; i < size; i++) e->out[i] = whole(e->in[0][i], n) == (int64_t)(i % (size_t)n);
 }
 
 /* ---- argmax ---- */
 
+/* max over j of place(x, max x)[j], where place is -j at the maxima and -infinity elsewhere: the index of the first one, negated. */
 clm_value clm_argmax(clm_graph *g, clm_value x) {
     if (!clm_graph_valid(g, &x, 1)) return CLM_INVALID;
-    clm_shape shape = clm_value_shape(g, x);
+    clm_shape shape = clm_value_shape(g, x), result = shape;
     if (shape.rank < 1) return clm_graph_error(g, CLM_E_SHAPE, "argmax: the operand is a scalar, [], and has no last axis");
-    shape.dim[--shape.rank] = 0;
-    return clm_graph_add(g, CLM_OP_ARGMAX, &x, 1, shape, NULL);
+    const unsigned last = 1u << (shape.rank - 1);
+    const clm_value greatest = clm_broadcast(g, clm_reduce_max(g, x, last, true), shape);
+    const clm_value place = clm_graph_add(g, CLM_OP_PLACE, (clm_value[]){x, greatest}, 2, shape, NULL);
+    result.dim[--result.rank] = 0;
+    return clm_reshape(g, clm_neg(g, clm_reduce_max(g, place, last, true)), result);
 }
 
-static void argmax_eval(const clm_eval *e) {
-    const int n = last_axis(&e->in_node[0]->shape);
-    const size_t rows = clm_shape_size(&e->node->shape);
-    for (size_t r = 0; r < rows; r++) {
-        const double *x = e->in[0] + r * (size_t)n;
-        int best = 0;
-        for (int j = 1; j < n; j++)
-            if (!(x[j] <= x[best]) && x[best] == x[best]) best = j;
-        e->out[r] = best;
+static void place_eval(const clm_eval *e) {
+    const size_t n = (size_t)last_axis(&e->node->shape), size = clm_shape_size(&e->node->shape);
+    for (size_t i = 0; i < size; i++) {
+        const double x = e->in[0][i];
+        e->out[i] = x == e->in[1][i] || x != x ? -(double)(i % n) : -HUGE_VAL;
     }
 }
 
-/* one_hot and argmax: rows of a last axis of n. */
-static clm_status rows_lower(struct clm_lower *l, clm_value y) {
-    const clm_node *node = clm_node_at(clm_lower_graph(l), y);
-    const bool hot = node->op == CLM_OP_ONE_HOT;
-    const clm_shape *wide = hot ? &node->shape : &clm_node_at(clm_lower_graph(l), node->in[0])->shape;
-    const int n = last_axis(wide), rows = (int)(clm_shape_size(wide) / (size_t)n), tasks = clm_lower_tasks(l, y);
-    const int cols = hot && !clm_tile_serial(l) ? 1 : n, per_item = clm_tile_rows(l, rows, cols, tasks);
-    clm_launch_spec spec = {.file = "shape.cl", .entry = clm_ops[node->op]->name};
-    clm_spec_define(&spec, "INNER", n);
-    clm_spec_define(&spec, "OUTER", rows);
-    clm_spec_define(&spec, "VEC", 1);
-    clm_spec_define(&spec, "COLS", cols);
-    clm_spec_define(&spec, "ROWS", per_item);
-    clm_tile_global(l, &spec, (size_t)((rows + per_item - 1) / per_item) * (size_t)(n / cols), tasks);
-    spec.bytes = 4.0 * tasks * rows * (n + 1.0);
-    return clm_lower_launch(l, y, &spec, (clm_value[]){node->in[0], y}, 2, NULL, 0);
-}
+/* ---- rows ---- */
 
 const clm_op clm_row_gather = {
     .name = "gather", .flags = CLM_OPF_LINEAR, .n_in = 2, .vjp = gather_vjp, .eval = gather_eval, .lower = indexed_lower};
@@ -184,6 +175,16 @@ const clm_op clm_row_scatter_add = {.name = "scatter_add",
                                     .vjp = scatter_add_vjp,
                                     .eval = scatter_add_eval,
                                     .lower = indexed_lower};
-const clm_op clm_row_one_hot = {
-    .name = "one_hot", .flags = CLM_OPF_CONSTANT, .n_in = 1, .eval = one_hot_eval, .lower = rows_lower};
-const clm_op clm_row_argmax = {.name = "argmax", .flags = CLM_OPF_CONSTANT, .n_in = 1, .eval = argmax_eval, .lower = rows_lower};
+/* A fraction of a label is dropped; a label below 0, past the last class or NaN is in no interval [j, j + 1). */
+const clm_op clm_row_one_hot = {.name = "one_hot",
+                                .flags = CLM_OPF_ELEMENTWISE | CLM_OPF_CONSTANT | CLM_OPF_INDEX,
+                                .n_in = 1,
+                                .eval = one_hot_eval,
+                                .expression = "((a >= $i) & (a < $i + (F)(1.0f))) ? (F)(1.0f) : (F)(0.0f)",
+                                .cost = 2};
+const clm_op clm_row_place = {.name = "place",
+                              .flags = CLM_OPF_ELEMENTWISE | CLM_OPF_CONSTANT | CLM_OPF_INDEX,
+                              .n_in = 2,
+                              .eval = place_eval,
+                              .expression = "((a == b) | (a != a)) ? -$i : (F)(-INFINITY)",
+                              .cost = 2};

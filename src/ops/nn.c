@@ -105,13 +105,17 @@ clm_value clm_cross_entropy(clm_graph *g, clm_value logits, clm_value labels, cl
     if (!check_labels(g, "cross-entropy", logits, labels)) return CLM_INVALID;
     clm_shape s = g->nodes[logits].shape;
     clm_value picked = clm_mul(g, clm_log_softmax(g, logits), clm_one_hot(g, labels, s.dim[1]));
+    clm_value rows = clm_sum(g, picked, 2u, true); /* with the other sums over rows; then over what these give */
     double scale = reduction == CLM_REDUCE_MEAN ? -1.0 / s.dim[0] : -1.0;
-    return clm_scale(g, clm_sum_all(g, picked), scale);
+    return clm_scale(g, clm_sum_all(g, rows), scale);
 }
 
 clm_value clm_accuracy(clm_graph *g, clm_value logits, clm_value labels) {
     if (!check_labels(g, "accuracy", logits, labels)) return CLM_INVALID;
-    return clm_mean_all(g, clm_equal(g, clm_argmax(g, logits), labels));
+    /* a column, as sums over rows are: the reshape undoes that of argmax */
+    clm_shape column = clm_shape_of(2, g->nodes[logits].shape.dim[0], 1);
+    clm_value found = clm_reshape(g, clm_argmax(g, logits), column);
+    return clm_mean_all(g, clm_equal(g, found, clm_reshape(g, labels, column)));
 }
 
 clm_value clm_mse(clm_graph *g, clm_value x, clm_value target, clm_reduction reduction) {

@@ -14,7 +14,8 @@ enum {
     CLM_OPF_CONSTANT = 8,    /* derivative zero everywhere */
     CLM_OPF_LEAF = 16,       /* input or constant */
     CLM_OPF_TASKS = 32,      /* reads the whole task axis and gives a shared value */
-    CLM_OPF_VIEW = 64        /* the same memory seen otherwise: no launch */
+    CLM_OPF_VIEW = 64,       /* the same memory seen otherwise: no launch */
+    CLM_OPF_INDEX = 128      /* elementwise, and depends on the place of the element along the last axis */
 };
 
 /* Host reference: computes one task's output in double precision. in[i], out: contiguous arrays of the nodes' shapes. For
@@ -44,7 +45,7 @@ typedef struct clm_op {
     /* Emits OpenCL launches for node y. NULL for elementwise operations, which are generated. */
     clm_status (*lower)(struct clm_lower *l, clm_value y);
     /* Elementwise only. OpenCL expression: `a`, `b` are the operands (any float vector type F), `$0`, `$1` stand for attr.f[0], attr.f[1]
-     * as literals of type F. */
+     * as literals of type F, `$i` for the index along the last axis. */
     const char *expression;
     double (*scalar)(double a, double b, const clm_attr *attr); /* the same in double */
     int cost; /* rough multiples of an addition; expensive values are not recomputed by fusion */

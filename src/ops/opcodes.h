@@ -41,7 +41,7 @@
     X(ONE_HOT, one_hot)                     \
     X(SUM, sum)                             \
     X(REDUCE_MAX, reduce_max)               \
-    X(ARGMAX, argmax)                       \
+    X(PLACE, place)                         \
     X(PER_TASK, per_task)                   \
     X(SUM_TASKS, sum_tasks)                 \
     X(MATMUL, matmul)                       \

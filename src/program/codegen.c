@@ -34,7 +34,8 @@ static void find_axes(clm_generator *g) {
             x.stride[i] = own < 0 || s.dim[own] == 1 ? 0 : step;
         }
         clm_axis *before = g->n_axes ? &g->axes[g->n_axes - 1] : NULL;
-        bool joins = before && before->reduced == x.reduced && !u->windowed;
+        const bool known = u->windowed || (u->indexed && a == u->space.rank - 1); /* the index along it is used */
+        bool joins = before && before->reduced == x.reduced && !known;
         for (int i = 0; i < u->n_leaf && joins; i++) joins = before->stride[i] == x.stride[i] * x.size;
         if (joins) {
             before->size *= x.size;
@@ -126,12 +127,27 @@ void clm_gen_name(const clm_generator *g, clm_value v, bool root, char *out, siz
 
 static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
 
-/* Writes an operation's expression with its operands' names in place of a and b and its constants in place of $0 and $1. */
-static void substitute(clm_text *t, const char *expression, const char *a, const char *b, const clm_attr *attr) {
+/* Along the last axis, which is the innermost one of the index space unless it has one element. */
+static void place(const clm_generator *g, clm_text *t, const clm_node *n) {
+    if (n->shape.rank == 0 || n->shape.dim[n->shape.rank - 1] == 1) {
+        clm_text_add(t, "(F)(0.0f)");
+        return;
+    }
+    clm_text_add(t, "((F)((float)e)");
+    for (int w = 0; w < g->width && g->width > 1; w++) clm_text_add(t, w ? ", %d.0f" : " + (F)(%d.0f", w);
+    clm_text_add(t, g->width > 1 ? "))" : ")");
+}
+
+/* Writes an operation's expression with its operands' names in place of a and b, its constants in place of $0 and $1, and the place of
+ * the element in place of $i. */
+static void substitute(const clm_generator *g, clm_text *t, const clm_node *n, const char *expression, const char *a,
+                       const char *b) {
     for (const char *c = expression; *c; c++) {
         bool alone = (c == expression || !is_letter(c[-1])) && !is_letter(c[1]);
-        if (*c == '$')
-            literal(t, attr->f[*++c - '0']);
+        if (*c == '$' && c[1] == 'i')
+            place(g, t, n), c++;
+        else if (*c == '$')
+            literal(t, n->attr.f[*++c - '0']);
         else if (*c == 'a' && alone)
             clm_text_add(t, "%s", a);
         else if (*c == 'b' && alone)
@@ -166,7 +182,7 @@ static clm_status compute(clm_generator *g, clm_value v, bool root) {
     if (n->op == CLM_OP_POOL_SCATTER)
         clm_text_add(&g->body, "(%s == (F)(code)) ? %s : (F)(0.0f)", names[1], names[0]);
     else
-        substitute(&g->body, expression_of(n), names[0], names[1], &n->attr);
+        substitute(g, &g->body, n, expression_of(n), names[0], names[1]);
     clm_text_add(&g->body, ";\n");
     g->done[g->n_done++] = v;
     return CLM_OK;

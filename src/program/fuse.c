@@ -225,6 +225,7 @@ static bool collect_leaves(const clm_program *p, clm_unit *u, clm_value v, bool 
     const clm_node *n = &p->nodes[v];
     if (!root && p->homes[v].materialized) return add_unit_leaf(u, v, pooled);
     const bool scatter = is_scatter(n);
+    u->indexed |= (clm_op_of(n)->flags & CLM_OPF_INDEX) != 0;
     if (scatter || is_pooling(n)) set_window(u, n);
     for (int i = 0; i < n->n_in; i++)
         if (!collect_leaves(p, u, n->in[i], false, scatter || (is_pooling(n) && i == 1))) return false;

@@ -31,7 +31,7 @@ static bool is_sum_over_tasks(const clm_program *p, const clm_unit *u) { return 
 /* Every operand is one number or has the elements of the space in their order. */
 static bool is_flat(const clm_program *p, const clm_unit *u) {
     if (is_sum_over_tasks(p, u)) return true;
-    if (!u->fused || u->axes || u->pooling || u->windowed || u->n_leaf > MOST_LEAVES) return false;
+    if (!u->fused || u->axes || u->pooling || u->windowed || u->indexed || u->n_leaf > MOST_LEAVES) return false;
     for (int i = 0; i < u->n_leaf; i++) {
         const size_t size = clm_shape_size(&p->nodes[u->leaf[i]].shape);
         if (size != 1 && size != clm_shape_size(&u->space)) return false;

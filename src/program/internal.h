@@ -44,6 +44,7 @@ typedef struct clm_unit {
     bool hidden[CLM_UNIT_OUTPUTS]; /* used inside the unit alone: never in memory */
     clm_shape space;               /* index space */
     bool per_task;
+    bool indexed;  /* something in it depends on the index along the last axis */
     unsigned axes; /* reduced axes; 0: a map */
     /* Windows that tile an image: the space is then [n, h, w, c]. Leaves that are `pooled` have one element for each window. */
     bool windowed, pooling; /* pooling: so have the outputs */

@@ -127,7 +127,7 @@ static bool same_window(const clm_unit *a, const clm_unit *b) {
 static bool level_in(const clm_unit *a, const clm_unit *b, joining *j) {
     if (!a->fused || !b->fused || a->per_task != b->per_task || a->pooling != b->pooling || !same_window(a, b)) return false;
     *j = (joining){.axes = a->axes ? a->axes : b->axes, .level = b->level[0]};
-    if (a->axes && !b->axes && !b->windowed) {
+    if (a->axes && !b->axes && !b->windowed && !b->indexed) {
         const clm_shape result = kept_shape(a->space, a->axes);
         if (same_but_ones(&result, &b->space)) return j->level = CLM_LEVEL_RESULT, true;
     }
@@ -228,6 +228,7 @@ static void join(merger *m, clm_unit *a, const clm_unit *b, const joining *j) {
     a->out[a->n_out++] = b->out[0];
     a->axes = j->axes;
     if (a->passes <= j->pass) a->passes = j->pass + 1;
+    a->indexed |= b->indexed;
     if (b->windowed) {
         a->windowed = true;
         memcpy(a->window, b->window, sizeof a->window);
@@ -249,30 +250,7 @@ static void hide(clm_program *p, const clm_value *outputs, size_t n_outputs, int
             if (p->units[i].fused && p->units[i].n_out > 1) p->units[i].hidden[k] = !read[p->units[i].out[k]];
 }
 
-static bool reads_inputs_only(const clm_program *p, const clm_unit *u) {
-    const clm_node *n = &p->nodes[u->out[0]];
-    for (int i = 0; i < n->n_in; i++)
-        if (p->nodes[p->homes[n->in[i]].root].op != CLM_OP_INPUT) return false;
-    return true;
-}
-
-/* Small whole operations on inputs, as the table of labels for a loss, come first: what reads them can then join what is early. */
-static clm_status hoist(clm_program *p) {
-    clm_unit *sorted = clm_calloc(p->n_units + 1, sizeof *sorted);
-    size_t n = 0;
-    if (!sorted) return CLM_E_MEMORY;
-    for (int late = 0; late < 2; late++)
-        for (size_t i = 0; i < p->n_units; i++) {
-            const clm_unit *u = &p->units[i];
-            const bool small = clm_shape_size(&p->nodes[u->out[0]].shape) <= SMALL_SPACE;
-            if ((!u->fused && small && reads_inputs_only(p, u)) != late) sorted[n++] = *u;
-        }
-    memcpy(p->units, sorted, n * sizeof *sorted);
-    free(sorted);
-    return CLM_OK;
-}
-
-static clm_status merge_all(clm_program *p, const clm_value *outputs, size_t n_outputs) {
+clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_outputs) {
     merger m = {.p = p, .unit_of = clm_calloc(p->count + 1, sizeof(int)), .seen = clm_calloc(p->count + 1, sizeof(int))};
     size_t kept = 0;
     if (!m.unit_of || !m.seen) {
@@ -301,9 +279,4 @@ static clm_status merge_all(clm_program *p, const clm_value *outputs, size_t n_o
     free(m.unit_of);
     free(m.seen);
     return CLM_OK;
-}
-
-clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_outputs) {
-    if (!p->no_fusion && p->device->info.type != CLM_DEVICE_HOST) CLM_TRY(hoist(p));
-    return merge_all(p, outputs, n_outputs);
 }
