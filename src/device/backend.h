@@ -14,7 +14,7 @@ typedef struct clm_kernel clm_kernel; /* back end's own: a launch bound to memor
 struct clm_lower;                     /* program/lower.h */
 struct clm_choice;                    /* ops/choice.h */
 
-#define CLM_MAX_ARGS 104 /* at least what one fused step may take: CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES + CLM_STEP_INTS */
+#define CLM_MAX_ARGS 114 /* at least what one fused step may take: CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES + CLM_STEP_INTS */
 
 typedef enum clm_arg_kind {
     CLM_ARG_MEM,  /* becomes three kernel arguments: __global float *, uint offset, uint task_stride (elements) */

@@ -64,7 +64,7 @@ int clm_gen_width(const clm_generator *g, int elements) {
 
 static int vector_width(const clm_generator *g) {
     const clm_axis *inner = &g->axes[g->n_axes - 1];
-    if (g->u->passes > 1 && inner->reduced) return 1; /* short rows, and results that are single numbers */
+    if ((g->u->passes > 1 || g->u->totals) && inner->reduced) return 1; /* short rows, and results that are single numbers */
     return clm_gen_width(g, inner->size);
 }
 
@@ -227,27 +227,40 @@ clm_status clm_gen_body(clm_generator *g, int pass) {
     clm_text whole = {0};
     open_scope(g, false);
     for (int k = 0; k < g->u->n_out; k++)
-        if (g->u->pass[k] == pass && g->u->level[k] != CLM_LEVEL_RESULT) CLM_TRY(compute_in_space(g, k));
+        if (g->u->pass[k] == pass && g->u->level[k] <= CLM_LEVEL_REDUCED) CLM_TRY(compute_in_space(g, k));
     const clm_status status = add_loads(g, &whole, NULL, true);
     clm_text_free(&g->body);
     g->body = whole;
     return status;
 }
 
-static clm_status compute_at_results(clm_generator *g, int pass) {
-    char name[32];
+static clm_status compute_at_results(clm_generator *g, clm_level level, int pass) {
+    char name[32], to[24];
     open_scope(g, true);
     for (int k = 0; k < g->u->n_out; k++) {
-        if ((pass >= 0 && g->u->pass[k] != pass) || g->u->level[k] != CLM_LEVEL_RESULT) continue;
-        CLM_TRY(compute(g, g->u->out[k], true));
-        clm_gen_name(g, g->u->out[k], true, name, sizeof name);
-        clm_text_add(&g->body, "        %s%d%s = %s;\n", g->member[0], k, g->member[1], name);
+        const clm_value v = g->u->out[k], term = level == CLM_LEVEL_TOTAL ? g->p->nodes[v].in[0] : v;
+        if ((pass >= 0 && g->u->pass[k] != pass) || g->u->level[k] != level) continue;
+        CLM_TRY(compute(g, term, term == v));
+        clm_gen_name(g, term, term == v, name, sizeof name);
+        snprintf(to, sizeof to, "u%d", k);
+        if (level == CLM_LEVEL_TOTAL)
+            clm_gen_take(g, &g->body, "        ", k, to, name);
+        else
+            clm_text_add(&g->body, "        %s%d%s = %s;\n", g->member[0], k, g->member[1], name);
     }
     return CLM_OK;
 }
 
+clm_status clm_gen_at_results(clm_generator *g, clm_text *t, clm_level level) {
+    CLM_TRY(compute_at_results(g, level, -1));
+    clm_text_add(t, "    {\n");
+    CLM_TRY(add_loads(g, t, level == CLM_LEVEL_TOTAL ? "result" : "0", false));
+    clm_text_add(t, "    }\n");
+    return CLM_OK;
+}
+
 clm_status clm_gen_epilogue(clm_generator *g, clm_text *t, int pass, const char *indent, const char *at, bool vectors) {
-    CLM_TRY(compute_at_results(g, pass));
+    CLM_TRY(compute_at_results(g, CLM_LEVEL_RESULT, pass));
     if (!g->body.data) return CLM_OK;
     clm_text_add(t, "%s{\n", indent);
     CLM_TRY(add_loads(g, t, at, vectors));
@@ -261,11 +274,13 @@ static clm_status find_uses(clm_generator *g) {
     for (int pass = 0; pass < g->u->passes; pass++) {
         open_scope(g, false);
         for (int k = 0; k < g->u->n_out; k++)
-            if (g->u->pass[k] == pass && g->u->level[k] != CLM_LEVEL_RESULT) CLM_TRY(compute_in_space(g, k));
+            if (g->u->pass[k] == pass && g->u->level[k] <= CLM_LEVEL_REDUCED) CLM_TRY(compute_in_space(g, k));
         for (int i = 0; i < g->u->n_leaf; i++) g->in_space[i] |= g->used[i];
     }
-    CLM_TRY(compute_at_results(g, -1));
-    memcpy(g->in_result, g->used, sizeof g->used);
+    for (clm_level level = CLM_LEVEL_RESULT; level <= CLM_LEVEL_END; level++) {
+        CLM_TRY(compute_at_results(g, level, -1));
+        for (int i = 0; i < g->u->n_leaf; i++) g->in_result[i] |= g->used[i];
+    }
     return CLM_OK;
 }
 

@@ -31,6 +31,7 @@ typedef struct clm_generator {
     int ints[CLM_STEP_INTS];
     int n_ints;
     bool too_many;
+    int items;    /* of a task, where rows' results are added up */
     int segments; /* of a reduction; results of each are in scratch memory when there are several */
     clm_text parameters;
 } clm_generator;
@@ -41,6 +42,13 @@ void clm_gen_parameter(clm_generator *g, const char *name, int index, int value)
 void clm_gen_strides(clm_generator *g);
 /* Loads at element index `e` along the innermost axis, then all expressions of a pass. */
 clm_status clm_gen_body(clm_generator *g, int pass);
+/* `to` and a value of output k, which is a sum or a maximum, become one. */
+void clm_gen_take(const clm_generator *g, clm_text *t, const char *indent, int k, const char *to, const char *value);
+/* Where rows' results are added up: opens the loop over the rows of a work-item, of which `result` is one; closes it and stores. */
+void clm_gen_open_rows(clm_generator *g, clm_text *t, clm_launch_spec *spec, int rows);
+clm_status clm_gen_close_rows(clm_generator *g, clm_text *t);
+/* Terms of the totals at a result, and what is computed from totals: statements of a scope of its own. */
+clm_status clm_gen_at_results(clm_generator *g, clm_text *t, clm_level level);
 /* What is computed from the results of a pass; leaves are read at `at`, as vectors or one element. Sets the members' variables. */
 clm_status clm_gen_epilogue(clm_generator *g, clm_text *t, int pass, const char *indent, const char *at, bool vectors);
 /* The name under which a value is known in the kernel; broadcast is the operand itself. */

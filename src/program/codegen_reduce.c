@@ -4,7 +4,8 @@
  * row:    the innermost axis is reduced; a work-item makes one result.
  *
  * A unit may go over the elements of a result several times: what the reductions of a pass give, and what is computed from them, are
- * variables of the work-item in the next one. Maps over the index space are stored on the way.
+ * variables of the work-item in the next one. Maps over the index space are stored on the way. Where the results of rows are added up,
+ * a work-item takes several of them (codegen_total.c).
  *
  * Sums are made in blocks of BLOCK terms that are then added up: fewer roundings lie between a term and the result. Where there are fewer
  * results than the device has lanes, the reduced elements are cut into segments, each with a result of its own in scratch memory, which
@@ -78,7 +79,7 @@ static plan make_plan(const clm_generator *g, size_t tasks) {
     const int whole = elements * (p.row ? 1 : p.vectors * g->width);
     const int segments = clm_least(clm_over(lanes, results), elements / (g->cpu ? CPU_SEGMENT : GPU_SEGMENT));
     const int parts = p.lines > 1 ? p.lines : clm_over(p.steps, BLOCK), pieces = g->cpu && !p.row ? whole / CPU_PIECE : 1;
-    p.segments = g->u->passes > 1 ? 1 : clm_most(1, clm_least(clm_most(segments, pieces), parts));
+    p.segments = g->u->passes > 1 || g->u->totals ? 1 : clm_most(1, clm_least(clm_most(segments, pieces), parts));
     if (g->cpu && !p.row) /* whole cache lines of a row of the operands, as long as there is work for every compute unit */
         for (int each = 2; each <= p.vectors && each * accumulators_of(g) <= CPU_ACCUMULATORS; each++)
             if (p.vectors % each == 0 && (size_t)(p.results * (p.vectors / each) * p.segments) * tasks >= 4u * (size_t)units)
@@ -114,16 +115,20 @@ static void declare(const clm_generator *g, const plan *p, clm_text *t, const ch
     }
 }
 
+void clm_gen_take(const clm_generator *g, clm_text *t, const char *indent, int k, const char *to, const char *value) {
+    if (is_sum(g, k))
+        clm_text_add(t, "%s%s += %s;\n", indent, to, value);
+    else
+        clm_text_add(t, "%s%s = ((%s > %s) | (%s != %s)) ? %s : %s;\n", indent, to, value, to, value, value, value, to);
+}
+
 static void accumulate(const clm_generator *g, const plan *p, clm_text *t, const char *indent, int pass) {
     for (int k = 0; k < g->u->n_out; k++) {
         char name[32], to[24];
         if (!is_reduction(g, k, pass)) continue;
         clm_gen_name(g, g->p->nodes[g->u->out[k]].in[0], false, name, sizeof name);
         accumulator(p, 'b', k, to, sizeof to);
-        if (is_sum(g, k))
-            clm_text_add(t, "%s%s += %s;\n", indent, to, name);
-        else
-            clm_text_add(t, "%s%s = ((%s > %s) | (%s != %s)) ? %s : %s;\n", indent, to, name, to, name, name, name, to);
+        clm_gen_take(g, t, indent, k, to, name);
     }
 }
 
@@ -166,8 +171,13 @@ static void parameters(clm_generator *g, const plan *p) {
     clm_gen_strides(g);
 }
 
-/* Which result, which segment, and the bounds of the loops in it. */
-static void open_item(clm_generator *g, const plan *p, clm_text *t) {
+/* Which result and which segment. */
+static void choose_result(clm_generator *g, const plan *p, clm_text *t, clm_launch_spec *spec) {
+    if (g->u->totals) {
+        clm_gen_open_rows(g, t, spec, p->results);
+        clm_text_add(t, "    const int segment = 0, steps = vectors;\n");
+        return;
+    }
     clm_text_add(t, "    const int id = get_global_id(0), segment = get_global_id(1);\n");
     if (p->row)
         clm_text_add(t, "    const int result = id, steps = vectors;\n");
@@ -176,6 +186,12 @@ static void open_item(clm_generator *g, const plan *p, clm_text *t) {
             t, "    const int groups = vectors / %d, result = id / groups, e0 = (id - result * groups) * %d, steps = n%d;\n",
             p->each, p->each * g->width, p->inner);
     clm_text_add(t, "    if (result >= results || segment >= segments) return;\n");
+    spec->global[0] = (size_t)p->results * (p->row ? 1u : (size_t)(p->vectors / p->each));
+    spec->global[1] = (size_t)p->segments;
+}
+
+/* The bounds of the loops in it. */
+static void open_item(clm_generator *g, const plan *p, clm_text *t) {
     clm_gen_decode(g, t, "    ", "result", p->kept);
     for (int k = 0; k < g->u->n_out; k++)
         if (g->u->level[k] == CLM_LEVEL_SPACE && !g->u->hidden[k]) {
@@ -238,7 +254,7 @@ static clm_status loops(clm_generator *g, const plan *p, clm_text *t, int pass) 
 
 static bool has_loops(const clm_generator *g, int pass) {
     for (int k = 0; k < g->u->n_out; k++)
-        if (g->u->level[k] != CLM_LEVEL_RESULT && g->u->pass[k] == pass) return true;
+        if (g->u->level[k] <= CLM_LEVEL_REDUCED && g->u->pass[k] == pass) return true;
     return false;
 }
 
@@ -286,7 +302,7 @@ static void store_results(const clm_generator *g, const plan *p, clm_text *t) {
     snprintf(at, sizeof at, "(segment * results + result) * vectors * %d + e0", g->width);
     if (p->each > 1) snprintf(at + strlen(at), sizeof at - strlen(at), " + j * %d", g->width);
     for (int k = 0; k < g->u->n_out; k++) {
-        if (!g->takes_out[k] || g->u->level[k] == CLM_LEVEL_SPACE) continue;
+        if (!g->takes_out[k] || (g->u->level[k] != CLM_LEVEL_REDUCED && g->u->level[k] != CLM_LEVEL_RESULT)) continue;
         if (p->row) {
             clm_text_add(t, "    PTR(o%d, task)[segment * results + result] = r%d;\n", k, k);
             continue;
@@ -307,12 +323,12 @@ clm_status clm_gen_reduce(clm_generator *g, clm_text *t, clm_launch_spec *spec) 
         if (g->u->level[k] != CLM_LEVEL_SPACE) g->takes_out[k] = g->u->level[k] == CLM_LEVEL_REDUCED;
     for (int i = 0; i < g->u->n_leaf && !whole; i++) g->takes_leaf[i] = g->in_space[i];
     clm_gen_open(g, t);
+    choose_result(g, &p, t, spec);
     open_item(g, &p, t);
     for (int pass = 0; pass < g->u->passes; pass++) CLM_TRY(one_pass(g, &p, t, pass));
     store_results(g, &p, t);
+    if (g->u->totals) CLM_TRY(clm_gen_close_rows(g, t));
     clm_text_add(t, "}\n");
-    spec->global[0] = (size_t)p.results * (p.row ? 1u : (size_t)(p.vectors / p.each));
-    spec->global[1] = (size_t)p.segments;
     g->segments = p.segments;
     return CLM_OK;
 }

@@ -12,7 +12,7 @@
 #include "clmaml/program.h"
 #include "program/lower.h"
 
-#define CLM_UNIT_OUTPUTS 12
+#define CLM_UNIT_OUTPUTS 20
 #define CLM_UNIT_LEAVES 22
 #define CLM_UNIT_NODES 160
 #define CLM_STEP_INTS 72
@@ -28,9 +28,10 @@ struct clm_tensor {
     int tasks; /* 0: shared */
 };
 
-/* What a fused unit's output is: an array over the index space; a reduction of it (or values pooled from it); an array of the shape of
- * its reductions, computed from them when they are done. */
-typedef enum clm_level { CLM_LEVEL_SPACE, CLM_LEVEL_REDUCED, CLM_LEVEL_RESULT } clm_level;
+/* What a fused unit's output is, in the order in which a kernel comes to them: an array over the index space; a reduction of it (or
+ * values pooled from it); an array of the shape of its reductions, computed from them when they are done; a reduction of such arrays to
+ * one number; and a number computed from these. */
+typedef enum clm_level { CLM_LEVEL_SPACE, CLM_LEVEL_REDUCED, CLM_LEVEL_RESULT, CLM_LEVEL_TOTAL, CLM_LEVEL_END } clm_level;
 
 typedef struct clm_unit {
     bool fused;
@@ -41,6 +42,7 @@ typedef struct clm_unit {
     int pass
         [CLM_UNIT_OUTPUTS]; /* over the elements of a result: in which it is computed; its reductions can be used in the next one */
     int passes;
+    bool totals;                   /* some output is a reduction to one number of all results of a task */
     bool hidden[CLM_UNIT_OUTPUTS]; /* used inside the unit alone: never in memory */
     clm_shape space;               /* index space */
     bool per_task;
@@ -172,6 +174,8 @@ size_t clm_group_size(const clm_program *p, size_t unit);
 bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v);
 clm_status clm_program_lower(clm_program *p);
 clm_status clm_codegen(clm_lower *l, const clm_unit *unit);
+/* Work-items of a task that go through its rows together, where rows' results are added up (codegen_total.c). */
+int clm_total_items(const clm_program *p, size_t rows);
 /* One launch for units that do not depend on one another: the group of `first`. */
 clm_status clm_codegen_group(clm_lower *l, size_t first);
 /* Adds a step; takes `source` (may be NULL) over, also on failure. */

@@ -7,7 +7,9 @@
  *   an array of a reduction's shape that is computed from it joins it: mean, variance, 1 / sqrt(variance) end in the launch of a sum;
  *   where all elements of a result are few, the work-item that adds them up goes through them once more, for reductions and maps that
  *   need the result: a softmax with its derivatives is one launch, and so are the statistics of a small image. Elements are
- *   computed again from what is in memory in every pass.
+ *   computed again from what is in memory in every pass;
+ *   where all results of a task are few, what they add up to joins them: the loss of a batch is the sum over rows of what the rows'
+ *   softmax gives, and ends, with its scale, in their launch.
  *
  * An array that only its own unit reads never exists.
  */
@@ -27,6 +29,11 @@ enum {
 
 /* Elements of one result that a work-item may go through more than once, or write one after the other. */
 enum { GPU_ELEMENTS = 64, CPU_ELEMENTS = 4096, CPU_UNITS = 8 };
+
+/* Where rows' results are added up in their launch, a task is the business of one core of a CPU, which may be the only one that has a task:
+ * that is worth fewer elements, 1 / CPU_SHARE of the above. Elsewhere a work-group takes the task, and every item some of the rows: with
+ * few elements for each that costs less than another launch. */
+enum { CPU_SHARE = 4 };
 
 typedef struct merger {
     const clm_program *p;
@@ -83,11 +90,26 @@ static size_t elements_of_result(const clm_shape *space, unsigned axes) {
 }
 
 /* A work-item goes through these one after the other, which must not leave the rest of the device idle. */
-static bool is_short(const clm_program *p, const clm_shape *space, unsigned axes) {
+static bool is_few(const clm_program *p, size_t each) {
     const clm_device_info *info = &p->device->info;
-    const size_t each = elements_of_result(space, axes), units = info->compute_units;
+    const size_t units = info->compute_units;
     if (info->type != CLM_DEVICE_CPU) return each <= GPU_ELEMENTS;
     return each <= (units > CPU_UNITS ? CPU_ELEMENTS * (size_t)CPU_UNITS / units : CPU_ELEMENTS);
+}
+
+static bool is_short(const clm_program *p, const clm_shape *space, unsigned axes) {
+    return is_few(p, elements_of_result(space, axes));
+}
+
+/* The innermost axis is summed, and the items that share the rows of a task have few elements each. */
+static bool has_few_rows(const clm_program *p, const clm_unit *a) {
+    const clm_shape result = kept_shape(a->space, a->axes);
+    const size_t rows = clm_shape_size(&result), items = (size_t)clm_total_items(p, rows);
+    int last = a->space.rank - 1;
+    while (last > 0 && a->space.dim[last] == 1) last--;
+    if (a->windowed || a->pooling || !(a->axes >> last & 1)) return false;
+    const size_t each = (rows + items - 1) / items * elements_of_result(&a->space, a->axes);
+    return is_few(p, p->device->info.type == CLM_DEVICE_CPU ? CPU_SHARE * each : each);
 }
 
 /* ---- limits of one kernel ---- */
@@ -105,8 +127,9 @@ static int count_computed(merger *m, clm_value v, bool root) {
 static int count_unit(merger *m, const clm_unit *u) {
     int count = 0;
     for (int k = 0; k < u->n_out; k++)
-        count += u->level[k] == CLM_LEVEL_REDUCED ? count_computed(m, m->p->nodes[u->out[k]].in[0], false)
-                                                  : count_computed(m, u->out[k], true);
+        count += u->level[k] == CLM_LEVEL_REDUCED || u->level[k] == CLM_LEVEL_TOTAL
+                     ? count_computed(m, m->p->nodes[u->out[k]].in[0], false)
+                     : count_computed(m, u->out[k], true);
     return count;
 }
 
@@ -123,14 +146,24 @@ static bool same_window(const clm_unit *a, const clm_unit *b) {
     return !a->windowed || !b->windowed || (a->window[0] == b->window[0] && a->window[1] == b->window[1]);
 }
 
+/* Of what is not over the index space of a: of the results' shape, their total, or one number like that. */
+static bool level_of_results(const clm_unit *a, const clm_unit *b, joining *j) {
+    const clm_shape result = kept_shape(a->space, a->axes);
+    if (!a->axes || b->windowed || b->indexed) return false;
+    j->level = CLM_LEVEL_END;
+    if (a->totals && !b->axes && clm_shape_size(&b->space) == 1) return true;
+    if (!same_but_ones(&result, &b->space)) return false;
+    j->level = b->axes ? CLM_LEVEL_TOTAL : CLM_LEVEL_RESULT;
+    return !b->axes || (clm_shape_size(&result) > 1 && elements_of_result(&b->space, b->axes) == clm_shape_size(&result));
+}
+
 /* As what, looking at index spaces alone. */
 static bool level_in(const clm_unit *a, const clm_unit *b, joining *j) {
     if (!a->fused || !b->fused || a->per_task != b->per_task || a->pooling != b->pooling || !same_window(a, b)) return false;
-    *j = (joining){.axes = a->axes ? a->axes : b->axes, .level = b->level[0]};
-    if (a->axes && !b->axes && !b->windowed && !b->indexed) {
-        const clm_shape result = kept_shape(a->space, a->axes);
-        if (same_but_ones(&result, &b->space)) return j->level = CLM_LEVEL_RESULT, true;
-    }
+    if (a->totals && b->windowed) return false;
+    *j = (joining){.axes = a->axes ? a->axes : b->axes};
+    if (level_of_results(a, b, j)) return true;
+    j->level = b->level[0];
     if (a->axes && b->axes && a->axes != b->axes) return false;
     return clm_shape_equal(&a->space, &b->space);
 }
@@ -139,10 +172,11 @@ static bool level_in(const clm_unit *a, const clm_unit *b, joining *j) {
 static bool reads_member(const clm_program *p, const clm_unit *a, int k, const clm_unit *b, int leaf, joining *j) {
     const clm_shape *shape = &p->nodes[b->leaf[leaf]].shape;
     int pass = a->pass[k];
+    if ((a->level[k] >= CLM_LEVEL_TOTAL) != (j->level == CLM_LEVEL_END)) return false;
     if (a->level[k] == CLM_LEVEL_SPACE) {
-        if (j->level == CLM_LEVEL_RESULT || b->leaf[leaf] != a->out[k] || b->pooled[leaf]) return false;
+        if (j->level >= CLM_LEVEL_RESULT || b->leaf[leaf] != a->out[k] || b->pooled[leaf]) return false;
         if (!clm_shape_equal(shape, &b->space)) return false;
-    } else if (j->level == CLM_LEVEL_RESULT) {
+    } else if (j->level >= CLM_LEVEL_RESULT) {
         if (!same_but_ones(shape, &b->space)) return false;
     } else {
         const clm_shape result = kept_shape(a->space, a->axes);
@@ -176,7 +210,8 @@ static bool readable_at_results(const clm_program *p, const clm_unit *b, clm_val
 
 /* Kinds of launches that no work-item can make alone need short results. */
 static bool is_worth(const clm_program *p, const clm_unit *a, const clm_unit *b, const joining *j) {
-    const bool mixed = !a->axes != !b->axes && j->level != CLM_LEVEL_RESULT;
+    const bool mixed = !a->axes != !b->axes && j->level < CLM_LEVEL_RESULT;
+    if (j->level == CLM_LEVEL_TOTAL && !has_few_rows(p, a)) return false;
     if (mixed && !j->depends) return false;
     if (j->pass >= MOST_PASSES) return false;
     if (j->pass > 0 && j->pass + 1 > a->passes) return is_short(p, &a->space, j->axes);
@@ -196,13 +231,13 @@ static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b, j
             continue;
         }
         if (m->unit_of[p->homes[b->leaf[i]].root] >= at) return false;
-        if (j->level == CLM_LEVEL_RESULT && !readable_at_results(p, b, b->leaf[i])) return false;
+        if (j->level >= CLM_LEVEL_RESULT && !readable_at_results(p, b, b->leaf[i])) return false;
         for (int k = 0; k < a->n_leaf; k++) found |= a->leaf[k] == b->leaf[i];
         leaves += !found;
         strides += found ? 0 : clm_unit_strides(p, b->leaf[i]);
         common += found;
     }
-    if (j->level == CLM_LEVEL_RESULT && !j->depends) return false;
+    if (j->level >= CLM_LEVEL_RESULT && !j->depends) return false;
     const bool small = clm_shape_size(&a->space) <= SMALL_SPACE;
     return leaves <= CLM_UNIT_LEAVES && leaves + a->n_out + b->n_out <= MOST_ARRAYS && (common || small) &&
            is_worth(p, a, b, j) && kernel_holds(m, a, b, strides);
@@ -229,6 +264,7 @@ static void join(merger *m, clm_unit *a, const clm_unit *b, const joining *j) {
     a->axes = j->axes;
     if (a->passes <= j->pass) a->passes = j->pass + 1;
     a->indexed |= b->indexed;
+    a->totals |= j->level == CLM_LEVEL_TOTAL;
     if (b->windowed) {
         a->windowed = true;
         memcpy(a->window, b->window, sizeof a->window);

@@ -1,6 +1,7 @@
 /* Fusion: what should be one launch is one, and computes what the host reference computes, whatever becomes one with what.
  *
- * Each case runs on the device as it is and as a GPU, whose sums are cut into segments and end in a second kernel.
+ * Each case runs on the device as it is and as a GPU, whose sums are cut into segments and end in a second kernel; losses also as one
+ * whose work-groups are smaller than the rows are many.
  */
 #include <check.h>
 #include <math.h>
@@ -12,10 +13,12 @@
 #include "support/numbers.h"
 #include "support/run.h"
 
-enum { TASKS = 3, MOST_VALUES = 24, AS_IS = 0, AS_GPU = 1, WAYS_TO_OPEN = 2 };
+enum { TASKS = 3, MOST_VALUES = 24, AS_IS = 0, AS_GPU = 1, WAYS_TO_OPEN = 2, WITH_SMALL_GROUPS = 3 };
+
+static const char *const ways_to_open[] = {"", "type=gpu", "type=gpu,max_work_group=6"};
 
 static clm_device *open_as(int way) {
-    ck_assert_int_eq(setenv("CLMAML_EMULATE", way == AS_GPU ? "type=gpu" : "", 1), 0);
+    ck_assert_int_eq(setenv("CLMAML_EMULATE", ways_to_open[way], 1), 0);
     ck_assert_int_eq(setenv("CLMAML_CHAIN", "never", 1), 0);
     clm_device *device = clm_test_open_opencl();
     ck_assert_int_eq(setenv("CLMAML_EMULATE", "", 1), 0); /* the host reference is itself */
@@ -125,25 +128,33 @@ static size_t check(sample *s, int way, const char *what) {
 static const struct {
     int rows, ways;
     double first; /* the first logit of every task; 0: a number like the others */
-} losses[] = {{5, 5, 0}, {7, 1, 0}, {3, 33, 0}, {5, 5, NAN}, {5, 5, INFINITY}, {5, 5, -INFINITY}};
+} losses[] = {{5, 5, 0},  {1, 5, 0},   {7, 1, 0},   {7, 2, 0},   {3, 33, 0},       {33, 3, 0},
+              {75, 5, 0}, {20, 20, 0}, {300, 2, 0}, {5, 5, NAN}, {5, 5, INFINITY}, {5, 5, -INFINITY}};
 
-/* The loss, its gradient in the logits and the tangent of that. */
-START_TEST(cross_entropy_is_few_launches) {
-    const int rows = losses[_i / 2].rows, ways = losses[_i / 2].ways;
+/* The loss, its gradient in the logits, the tangent of that, and how often the greatest logit is the label's. */
+START_TEST(cross_entropy_is_one_launch) {
+    const int kind = _i / WITH_SMALL_GROUPS, way = _i % WITH_SMALL_GROUPS;
+    const int rows = losses[kind].rows, ways = losses[kind].ways;
+    const size_t expected = way == WITH_SMALL_GROUPS - 1 && (rows + 3) / 4 * ways > 64 ? 2 : 1; /* too much for a group of 4 */
     clm_random r = clm_random_make(11, (uint64_t)_i);
     sample s = sample_new();
     clm_value logits = input(&s, &r, clm_shape_of(2, rows, ways), true), v = input(&s, &r, clm_shape_of(2, rows, ways), true);
     clm_value labels = input(&s, &r, clm_shape_of(1, rows), true);
     for (int i = 0; i < TASKS * rows; i++) s.data[2][i] = (double)clm_random_below(&r, (uint32_t)ways);
-    for (int t = 0; t < TASKS && losses[_i / 2].first != 0; t++) s.data[0][t * rows * ways] = losses[_i / 2].first;
-    s.out[0] = clm_cross_entropy(s.g, logits, labels, CLM_REDUCE_MEAN);
-    CLM_TEST_OK(clm_grad(s.g, s.out[0], &logits, 1, &s.out[1]));
-    CLM_TEST_OK(clm_jvp(s.g, &logits, &v, 1, &s.out[1], 1, &s.out[2]));
-    s.n_out = 3;
-    ck_assert_uint_le(check(&s, _i % 2, "cross-entropy, gradient and tangent"), 3); /* labels as a table; rows; their sum */
+    s.data[2][rows] = kind % 3 - 1.0; /* also out of range, one class further, and with a fraction */
+    s.data[2][TASKS * rows - 1] = kind % 2 ? ways : ways - 0.5;
+    for (int t = 0; t < TASKS && losses[kind].first != 0; t++) s.data[0][t * rows * ways] = losses[kind].first;
+    s.out[0] = clm_cross_entropy(s.g, logits, labels, kind % 4 == 3 ? CLM_REDUCE_SUM : CLM_REDUCE_MEAN);
+    s.out[1] = clm_accuracy(s.g, logits, labels);
+    CLM_TEST_OK(clm_grad(s.g, s.out[0], &logits, 1, &s.out[2]));
+    CLM_TEST_OK(clm_hvp(s.g, s.out[0], &logits, &v, 1, &s.out[3]));
+    s.n_out = 1;
+    ck_assert_uint_eq(check(&s, way, "cross-entropy"), expected);
+    s.n_out = 4;
+    ck_assert_uint_eq(check(&s, way, "cross-entropy, accuracy, gradient and tangent"), ways > 1 ? expected : 2);
     s.out[0] = clm_softmax(s.g, logits);
     s.n_out = 1;
-    ck_assert_uint_eq(check(&s, _i % 2, "softmax"), 1);
+    ck_assert_uint_eq(check(&s, way, "softmax"), 1);
     sample_free(&s);
 }
 END_TEST
@@ -258,7 +269,7 @@ int main(void) {
     TCase *tcase = tcase_create("fusion");
     seed = clm_test_seed();
     tcase_set_timeout(tcase, 300);
-    tcase_add_loop_test(tcase, cross_entropy_is_few_launches, 0, WAYS_TO_OPEN * (int)(sizeof losses / sizeof *losses));
+    tcase_add_loop_test(tcase, cross_entropy_is_one_launch, 0, WITH_SMALL_GROUPS * (int)(sizeof losses / sizeof *losses));
     tcase_add_loop_test(tcase, statistics_end_in_their_sum, 0, WAYS_TO_OPEN * 3);
     tcase_add_loop_test(tcase, maps_join_their_sum, 0, WAYS_TO_OPEN * 6);
     tcase_add_loop_test(tcase, updates_are_one_launch, 0, WAYS_TO_OPEN);
