@@ -45,6 +45,11 @@ CLM_API clm_status clm_workspace_create(clm_workspace **out, clm_device *device)
 CLM_API void clm_workspace_free(clm_workspace *workspace);
 CLM_API size_t clm_workspace_bytes(const clm_workspace *workspace); /* what the programs created so far need */
 
+/* An output that will be bound to the tensor of an input. */
+typedef struct clm_overwrite {
+    clm_value output, input;
+} clm_overwrite;
+
 typedef struct clm_program_options {
     int version;              /* CLM_PROGRAM_OPTIONS_VERSION */
     int tasks;                /* length of the task axis; at least 1 */
@@ -53,10 +58,13 @@ typedef struct clm_program_options {
     bool no_plan;             /* no two values share memory: for tests */
     bool poison;              /* fill the workspace with NaN before every run: for tests */
     bool thrifty; /* compute large values that inputs give a second time rather than keep them, where that saves memory */
+    /* Said in advance, it may spare a copy: each element of the output is then written where that of the input has been read. */
+    const clm_overwrite *overwrite;
+    size_t n_overwrite;
 } clm_program_options;
 #define CLM_PROGRAM_OPTIONS_VERSION 1
 #define CLM_PROGRAM_OPTIONS_INIT \
-    { CLM_PROGRAM_OPTIONS_VERSION, 1, NULL, false, false, false, false }
+    { CLM_PROGRAM_OPTIONS_VERSION, 1, NULL, false, false, false, false, NULL, 0 }
 
 typedef struct clm_program clm_program;
 

@@ -87,6 +87,10 @@ typedef struct clm_backend {
     /* Blocking transfers; exactly one of f32, f64 is not NULL. */
     clm_status (*write)(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64);
     clm_status (*read)(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64);
+    /* Queued transfers; the host's memory must stay as it is until the queue has been waited for. NULL: `write` and `read` do not wait
+     * for anything either. */
+    clm_status (*write_later)(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *data);
+    clm_status (*read_later)(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data);
     /* Blocking. Bytes as they are, for kernels that read the memory as another type; offset and count in bytes. */
     clm_status (*write_bytes)(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes);
     clm_status (*copy)(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset,

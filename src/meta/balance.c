@@ -46,7 +46,7 @@ static clm_status time_parts(clm_meta *m, double *speed) {
     clm_batch batch = {.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]};
     for (int run = 0; run <= MOST_RUNS && (run < 2 || clm_clock() - began < enough_seconds); run++) {
         if (run == 1) began = clm_clock();
-        CLM_GOTO(clm_split_gradient(m, &batch));
+        CLM_GOTO(clm_split_gradient(m, &batch, false));
         for (size_t s = 0; s < m->n_shares && run > 0; s++) {
             double rate = m->shares[s]->options.tasks / fmax(m->shares[s]->seconds, 1e-9);
             speed[s] = run == 1 ? rate : fmax(speed[s], rate);

@@ -1,5 +1,6 @@
 /* Batches on their way to a device: the images themselves, copied for every chunk of tasks, or numbers of images of a data set that
- * stays there, from which a launch makes the chunk's tensors. Both leave the same bits in them. */
+ * stays there, from which a launch makes the chunk's tensors. Both leave the same bits in them. Images are written while the device
+ * computes the chunk before: the batch must stay as it is until the device has been waited for. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,15 +62,21 @@ static clm_status feed_set(clm_meta *m, int set, const float *x, const int32_t *
     const size_t examples = (size_t)(set ? m->inner.query : m->inner.support) * (size_t)m->plan.task_chunk;
     y += clm_tensor_size(to_y) * chunk_index;
     if (at) return clm_pick_run(m->pick[set], at + examples * chunk_index, y);
-    x = clm_inner_input(m->inner.model, x + clm_tensor_size(to_x) * chunk_index, examples, m->staging);
-    CLM_TRY(clm_tensor_write(to_x, x, clm_tensor_size(to_x)));
-    return clm_tensor_write(to_y, y, clm_tensor_size(to_y));
+    x += clm_tensor_size(to_x) * chunk_index;
+    const float *inner = clm_inner_input(m->inner.model, x, examples, m->staging);
+    if (inner == x)
+        CLM_TRY(clm_tensor_write_later(to_x, x, clm_tensor_size(to_x)));
+    else /* there is room for one set */
+        CLM_TRY(clm_tensor_write(to_x, inner, clm_tensor_size(to_x)));
+    return clm_tensor_write_later(to_y, y, clm_tensor_size(to_y));
 }
 
 /* All four arrays in one transfer. */
 static clm_status feed_packed(clm_meta *m, const clm_batch *b, size_t chunk_index) {
     const float *from[4] = {b->support_x, b->support_y, b->query_x, b->query_y};
-    float *to = m->packing;
+    const size_t whole = clm_tensor_size(m->packed), at = chunk_index % (CLM_WRITE_TOGETHER / whole);
+    if (at == 0 && chunk_index > 0) CLM_TRY(clm_device_finish(m->device)); /* what was packed before is on its way */
+    float *const packing = m->packing + at * whole, *to = packing;
     for (int i = 0; i < 4; i++) {
         const size_t size = clm_tensor_size(m->batch[i]);
         const size_t examples = (size_t)(i < 2 ? m->inner.support : m->inner.query) * (size_t)m->plan.task_chunk;
@@ -78,7 +85,7 @@ static clm_status feed_packed(clm_meta *m, const clm_batch *b, size_t chunk_inde
         memcpy(to, data, size * sizeof *to);
         to += size;
     }
-    return clm_tensor_write(m->packed, m->packing, clm_tensor_size(m->packed));
+    return clm_tensor_write_later(m->packed, packing, whole);
 }
 
 clm_status clm_feed_chunk(clm_meta *m, const clm_batch *b, int chunk_index) {

@@ -93,8 +93,8 @@ clm_status clm_fit_prepare(clm_meta *m) {
     return status == CLM_E_MEMORY ? shrink(m) : status;
 }
 
-clm_status clm_fit_run(clm_meta *m, const clm_batch *batch) {
+clm_status clm_fit_run(clm_meta *m, const clm_batch *batch, bool update) {
     clm_status status;
-    while ((status = clm_gradient_run(m, batch)) == CLM_E_MEMORY) CLM_TRY(shrink(m));
+    while ((status = clm_gradient_run(m, batch, update ? &m->outer : NULL)) == CLM_E_MEMORY) CLM_TRY(shrink(m));
     return status;
 }

@@ -8,6 +8,7 @@
  * theta_0 is the shared parameters seen per task, so that step 0 reads one copy; what comes back to it, lambda_0, is summed over
  * tasks into the flat gradient.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,6 +223,7 @@ static void add_rate_grads(builder *b, size_t k, const clm_value *rate_grad) {
 
 /* Adds a per-task value, summed over the tasks, to a tensor. */
 static clm_status accumulate(builder *b, clm_value v, clm_tensor *into) {
+    if (b->m->all_at_once) return output(b, clm_sum_tasks(b->g, v, CLM_INVALID), into);
     clm_value sum = clm_input(b->g, "sum", clm_value_shape(b->g, v), false);
     CLM_TRY(bind(b, sum, into));
     return output(b, clm_sum_tasks(b->g, v, sum), into);
@@ -405,6 +407,7 @@ void clm_gradient_free(clm_meta *m) {
     free(m->programs);
     free(m->tensors);
     free(m->readouts);
+    free(m->reading);
     clm_workspace_free(m->workspace);
     clm_gradient_detach(m);
 }
@@ -415,6 +418,7 @@ void clm_gradient_detach(clm_meta *m) {
     m->tensors = NULL;
     m->readouts = NULL;
     m->workspace = NULL;
+    m->reading = NULL;
     m->n_programs = m->programs_capacity = m->n_tensors = m->tensors_capacity = m->n_readouts = m->readouts_capacity = 0;
 }
 
@@ -445,6 +449,7 @@ out:
 
 clm_status clm_gradient_plan(clm_meta *m, clm_checkpointing checkpointing, int chunk) {
     clm_gradient_free(m);
+    m->all_at_once = checkpointing == CLM_CHECKPOINT_STORE && chunk == m->options.tasks;
     CLM_TRY(clm_workspace_create(&m->workspace, m->device));
     CLM_TRY(reserve_batch(m, chunk));
     CLM_TRY(checkpointing == CLM_CHECKPOINT_STORE ? plan_store(m, chunk) : plan_recompute(m, chunk));
@@ -468,40 +473,89 @@ size_t clm_gradient_bytes(const clm_meta *m) {
     return bytes;
 }
 
+static clm_status prepare_reading(clm_meta *m) {
+    const clm_tensor *last = NULL;
+    m->chunk_reads = 0;
+    for (size_t i = 0; i < m->n_readouts; i++) {
+        const clm_tensor *all = m->readouts[i].all; /* the readouts of a program follow one another */
+        if (all && all != last) m->chunk_reads += clm_tensor_size(all);
+        last = all ? all : last;
+    }
+    m->reading = clm_calloc((size_t)(m->options.tasks / m->plan.task_chunk) * m->chunk_reads + 1, sizeof *m->reading);
+    return m->reading ? CLM_OK : CLM_E_MEMORY;
+}
+
 clm_status clm_gradient_prepare(clm_meta *m) {
     for (size_t i = 0; i < m->n_tensors; i++) CLM_TRY(clm_tensor_commit(m->tensors[i]));
     for (size_t i = 0; i < m->n_programs; i++) CLM_TRY(clm_program_prepare(m->programs[i]));
-    if (!m->reading && !(m->reading = clm_calloc(CLM_READ_TOGETHER, sizeof *m->reading))) return CLM_E_MEMORY;
+    if (!m->reading) CLM_TRY(prepare_reading(m));
     return clm_feed_prepare(m);
 }
 
-static clm_status read_chunk(clm_meta *m, int chunk_index) {
-    const clm_tensor *read = NULL; /* what is in m->reading: the readouts of a program follow one another */
+/* Queues the transfer of what the readouts of a chunk share, or reads where nothing is gained by that. */
+static clm_status read_chunk(clm_meta *m, size_t chunk_index) {
+    const bool later = clm_tensor_reads_later(m->device);
+    const clm_tensor *queued = NULL;
+    float *to = m->reading + chunk_index * m->chunk_reads;
     for (size_t i = 0; i < m->n_readouts; i++) {
         clm_readout *r = &m->readouts[i];
-        if (r->all) {
-            const size_t n = r->count * (size_t)m->plan.task_chunk;
-            if (r->all != read) CLM_TRY(clm_tensor_read_f64(r->all, m->reading, clm_tensor_size(r->all)));
-            read = r->all;
-            memcpy(r->host + n * (size_t)chunk_index, m->reading + r->at, n * sizeof *r->host);
+        const size_t n = r->count * (size_t)m->plan.task_chunk;
+        if (r->all && later) {
+            if (r->all == queued) continue;
+            queued = r->all;
+            CLM_TRY(clm_tensor_read_later(r->all, to, clm_tensor_size(r->all)));
+            to += clm_tensor_size(r->all);
             continue;
         }
         clm_tensor *t = r->tensor ? r->tensor : clm_program_tensor(m->programs[r->program], r->value);
-        size_t n = r->count * (size_t)m->plan.task_chunk;
-        CLM_TRY(clm_tensor_read_f64(t, r->host + n * (size_t)chunk_index, n));
+        CLM_TRY(clm_tensor_read_f64(t, r->host + n * chunk_index, n));
     }
     return CLM_OK;
 }
 
-clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch) {
-    CLM_TRY(clm_feed_check(m, m->options.tasks, batch));
-    m->computed = false;
-    CLM_TRY(clm_tensor_fill(m->grad, 0));
-    for (int c = 0; c < m->options.tasks / m->plan.task_chunk; c++) {
+/* What came in these transfers. */
+static void sort_reading(clm_meta *m, size_t chunks) {
+    if (!clm_tensor_reads_later(m->device)) return;
+    for (size_t c = 0; c < chunks; c++) {
+        const clm_tensor *of = NULL;
+        const float *all = NULL, *next = m->reading + c * m->chunk_reads;
+        for (size_t i = 0; i < m->n_readouts; i++) {
+            clm_readout *r = &m->readouts[i];
+            const size_t n = r->count * (size_t)m->plan.task_chunk;
+            if (!r->all) continue;
+            if (r->all != of) {
+                of = r->all;
+                all = next;
+                next += clm_tensor_size(of);
+            }
+            for (size_t e = 0; e < n; e++) r->host[n * c + e] = (double)all[r->at + e];
+        }
+    }
+}
+
+static clm_status queue_all(clm_meta *m, const clm_batch *batch) {
+    const int chunks = m->options.tasks / m->plan.task_chunk;
+    if (!m->all_at_once) CLM_TRY(clm_tensor_fill(m->grad, 0));
+    for (int c = 0; c < chunks; c++) {
         CLM_TRY(clm_feed_chunk(m, batch, c));
         for (size_t i = 0; i < m->n_programs; i++) CLM_TRY(clm_program_run(m->programs[i]));
-        CLM_TRY(read_chunk(m, c));
+        CLM_TRY(read_chunk(m, (size_t)c));
     }
+    return CLM_OK;
+}
+
+clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch, clm_outer *update) {
+    CLM_TRY(clm_feed_check(m, m->options.tasks, batch));
+    m->computed = false;
+    const clm_status status = queue_all(m, batch);
+    if (status != CLM_OK) {
+        char why[512];
+        snprintf(why, sizeof why, "%s", clm_last_error());
+        (void)clm_device_finish(m->device); /* the batch is the caller's, and may be on its way */
+        return clm_fail(status, "%s", why);
+    }
+    CLM_TRY(update ? clm_outer_run(update, m->tasks) : clm_device_finish(m->device));
+    sort_reading(m, (size_t)(m->options.tasks / m->plan.task_chunk));
     m->computed = true;
     return CLM_OK;
 }

@@ -39,9 +39,12 @@ typedef struct clm_readout {
 typedef struct clm_outer {
     clm_optim_options options;
     clm_tensor *params, *grad, *first, *second, *scalars, *norm;
+    clm_tensor *kept[3];   /* params, first and second as they were before the last update */
     clm_tensor *scalar[4]; /* views: rate, 1 / tasks, bias corrections */
     clm_program *measure, *update;
-    uint64_t t; /* updates made */
+    uint64_t t;              /* updates made */
+    float values[4], length; /* of `scalars` and `norm`, on their way */
+    bool queued;             /* an update that is neither accepted nor undone */
 } clm_outer;
 
 /* What one of several devices does for a gradient, and how it went. */
@@ -50,6 +53,7 @@ typedef struct clm_job {
     clm_meta *share;
     const clm_meta *head;
     clm_batch batch;      /* its tasks */
+    bool update;          /* with clm_outer_run */
     clm_thread *thread;   /* NULL: the caller does it */
     clm_monitor *monitor; /* guards `state`; the rest belongs to the thread while WANTED and to the caller otherwise */
     clm_job_state state;
@@ -84,6 +88,7 @@ struct clm_meta {
     clm_workspace *workspace;
     clm_program **programs; /* replayed in this order for every chunk */
     size_t n_programs, programs_capacity;
+    bool all_at_once;     /* one program for all tasks: it writes the gradient, where others add to it */
     clm_tensor **tensors; /* reserved with the plan */
     size_t n_tensors, tensors_capacity;
     clm_tensor *batch[4]; /* support x, y, query x, y of one chunk */
@@ -93,9 +98,10 @@ struct clm_meta {
     clm_pick *pick[2];       /* support, query; where there are data */
     clm_readout *readouts;
     size_t n_readouts, readouts_capacity;
-    float *packing;  /* [CLM_WRITE_TOGETHER], for `packed` */
-    double *reading; /* [CLM_READ_TOGETHER], for clm_readout.all */
-    float *staging;  /* for inputs that change layout */
+    float *packing; /* [CLM_WRITE_TOGETHER], for `packed` */
+    float *reading; /* [chunks of tasks, chunk_reads]: every clm_readout.all, as they follow one another */
+    size_t chunk_reads;
+    float *staging; /* for inputs that change layout */
     clm_meta_plan plan;
     uint64_t model_hash; /* of what the model computes, for plan_store.c; 0: not made yet */
 };
@@ -106,7 +112,8 @@ void clm_gradient_free(clm_meta *m);
 /* Forgets a plan that belongs to another, of which `m` is a copy. */
 void clm_gradient_detach(clm_meta *m);
 clm_status clm_gradient_prepare(clm_meta *m);
-clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch);
+/* Waits, once, for the sum of the tasks' gradients and what is read of it, and, where `update` is not NULL, for clm_outer_run. */
+clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch, clm_outer *update);
 size_t clm_gradient_bytes(const clm_meta *m);
 const clm_readout *clm_gradient_readout(const clm_meta *m, clm_quantity what, size_t index);
 
@@ -117,7 +124,7 @@ clm_status clm_meta_plan_share(clm_meta *m);
 clm_status clm_fit_prepare(clm_meta *m);
 /* The same with the plan as it is, or CLM_E_MEMORY. */
 clm_status clm_fit_commit(clm_meta *m);
-clm_status clm_fit_run(clm_meta *m, const clm_batch *batch);
+clm_status clm_fit_run(clm_meta *m, const clm_batch *batch, bool update);
 
 /* Batches on their way to the device (feed.c). Device memory for it beside the tensors; what is needed is made and freed with the plan;
  * a batch of all tasks is checked; the tasks of a chunk are handed over. */
@@ -129,8 +136,8 @@ clm_status clm_feed_chunk(clm_meta *m, const clm_batch *batch, int chunk_index);
 /* The tasks of a share within a batch of all. */
 clm_batch clm_feed_part(const clm_meta *m, const clm_batch *batch);
 
-/* Several devices. The gradient of the whole meta-batch, in the head's flat gradient; for one share, just that. */
-clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch);
+/* Several devices. The gradient of the whole meta-batch, in the head's flat gradient; for one share, just that. `update`: and clm_outer_run. */
+clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch, bool update);
 /* clm_meta_create_on without a thought for dividing a device. */
 clm_status clm_split_create(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
                             const clm_meta_options *options);
@@ -158,9 +165,12 @@ clm_status clm_outer_init(clm_outer *o, clm_device *device, clm_workspace *works
 void clm_outer_free(clm_outer *o);
 clm_status clm_outer_prepare(clm_outer *o);
 size_t clm_outer_bytes(const clm_outer *o);
-/* L2 norm of the gradient / tasks; waits. */
-clm_status clm_outer_measure(clm_outer *o, int tasks, double *norm);
-clm_status clm_outer_update(clm_outer *o, int tasks);
+/* Measures the L2 norm of the gradient / tasks and makes the update, which is then to be accepted or undone; waits. Where it fails, nothing
+ * is updated. */
+clm_status clm_outer_run(clm_outer *o, int tasks);
+clm_status clm_outer_norm(const clm_outer *o, double *norm);
+void clm_outer_accept(clm_outer *o);
+clm_status clm_outer_undo(clm_outer *o);
 
 /* Binds those of the pairs that the program has. */
 clm_status clm_bind_all(clm_program *p, const clm_bind *binds, size_t n);

@@ -121,7 +121,6 @@ void clm_meta_free_share(clm_meta *m) {
     free(m->weights);
     free(m->staging);
     free(m->packing);
-    free(m->reading);
     free(m->shares);
     free(m->values);
     free(m->sum);

@@ -75,7 +75,6 @@ static void trial_close(candidate *c) {
         clm_gradient_free(t);
         free(t->staging);
         free(t->packing);
-        free(t->reading);
         free(t);
     }
 }
@@ -87,7 +86,6 @@ static clm_status trial_plan(search *s, candidate *c, int lane) {
     *t = *s->lane[lane];
     clm_gradient_detach(t);
     t->staging = t->packing = NULL;
-    t->reading = NULL;
     t->outer = (clm_outer){0};
     const int tasks = t->options.tasks, chunk = c->choice.chunk < tasks ? c->choice.chunk : tasks;
     CLM_TRY(clm_plan_as(t, c->choice.checkpointing, clm_plan_chunk_below(tasks, chunk + 1))); /* lanes may differ by a task */
@@ -109,7 +107,7 @@ typedef struct job {
 static clm_status run_trial(const job *j) {
     float *const *data = j->s->data;
     const clm_batch batch = {.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]};
-    for (int i = 0; i < j->runs; i++) CLM_TRY(clm_gradient_run(j->trial, &batch));
+    for (int i = 0; i < j->runs; i++) CLM_TRY(clm_gradient_run(j->trial, &batch, NULL));
     return clm_device_finish(j->trial->device);
 }
 

@@ -10,7 +10,7 @@
 
 clm_status clm_meta_gradient(clm_meta *m, const clm_batch *batch) {
     CLM_TRY(clm_meta_prepare(m));
-    CLM_TRY(clm_split_gradient(m, batch));
+    CLM_TRY(clm_split_gradient(m, batch, false));
     return clm_device_finish(m->device);
 }
 
@@ -94,23 +94,32 @@ static clm_status mean_of(clm_meta *m, clm_quantity what, double *mean) {
     return status;
 }
 
+static clm_status read_report(clm_meta *m, clm_meta_report *r) {
+    CLM_TRY(mean_of(m, CLM_Q_SUPPORT_LOSS, &r->support_loss));
+    CLM_TRY(mean_of(m, CLM_Q_QUERY_LOSS, &r->query_loss));
+    CLM_TRY(mean_of(m, CLM_Q_SUPPORT_ACCURACY, &r->support_accuracy));
+    CLM_TRY(mean_of(m, CLM_Q_QUERY_ACCURACY, &r->query_accuracy));
+    CLM_TRY(clm_outer_norm(&m->outer, &r->grad_norm));
+    r->lr = clm_optim_rate(&m->options.optim, m->outer.t);
+    return CLM_OK;
+}
+
 clm_status clm_meta_step(clm_meta *m, const clm_batch *batch, clm_meta_report *report) {
     clm_meta_report r = {0};
     CLM_TRY(clm_meta_prepare(m));
-    CLM_TRY(clm_split_gradient(m, batch));
-    CLM_TRY(mean_of(m, CLM_Q_SUPPORT_LOSS, &r.support_loss));
-    CLM_TRY(mean_of(m, CLM_Q_QUERY_LOSS, &r.query_loss));
-    CLM_TRY(mean_of(m, CLM_Q_SUPPORT_ACCURACY, &r.support_accuracy));
-    CLM_TRY(mean_of(m, CLM_Q_QUERY_ACCURACY, &r.query_accuracy));
-    CLM_TRY(clm_outer_measure(&m->outer, m->tasks, &r.grad_norm));
-    r.lr = clm_optim_rate(&m->options.optim, m->outer.t);
+    CLM_TRY(clm_split_gradient(m, batch, true));
+    const clm_status status = read_report(m, &r);
     if (report) *report = r;
-    if (!isfinite(r.query_loss) || !isfinite(r.support_loss) || !isfinite(r.grad_norm))
-        return clm_fail(
-            CLM_E_NUMERIC,
-            "the meta-step gave a number that is not finite (support loss %g, query loss %g, gradient norm %g); nothing was "
-            "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient",
-            r.support_loss, r.query_loss, r.grad_norm, m->options.inner_lr, r.lr);
-    m->moved = true;
-    return clm_outer_update(&m->outer, m->tasks);
+    if (status == CLM_OK && isfinite(r.query_loss) && isfinite(r.support_loss) && isfinite(r.grad_norm)) {
+        m->moved = true;
+        clm_outer_accept(&m->outer);
+        return CLM_OK;
+    }
+    CLM_TRY(clm_outer_undo(&m->outer));
+    CLM_TRY(status);
+    return clm_fail(
+        CLM_E_NUMERIC,
+        "the meta-step gave a number that is not finite (support loss %g, query loss %g, gradient norm %g); nothing was "
+        "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient",
+        r.support_loss, r.query_loss, r.grad_norm, m->options.inner_lr, r.lr);
 }

@@ -26,7 +26,7 @@ static clm_status compute(const clm_job *j) {
     clm_meta *m = j->share;
     double began = clm_clock();
     if (m != j->head && j->head->moved) CLM_TRY(clm_tensor_write_f64(m->params, j->head->values, m->elements));
-    CLM_TRY(clm_fit_run(m, &j->batch));
+    CLM_TRY(clm_fit_run(m, &j->batch, j->update));
     if (m->sum) CLM_TRY(clm_tensor_read_f64(m->grad, m->sum, m->elements));
     m->seconds = clm_clock() - began;
     return CLM_OK;
@@ -249,10 +249,11 @@ static clm_status gradient_of_all(clm_meta *head, const clm_batch *batch) {
     return add_up(head);
 }
 
-clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch) {
+clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch, bool update) {
     head->computed = false;
-    if (head->n_shares == 1) return compute(&(clm_job){.share = head, .head = head, .batch = *batch});
+    if (head->n_shares == 1) return compute(&(clm_job){.share = head, .head = head, .batch = *batch, .update = update});
     clm_status status = gradient_of_all(head, batch);
+    if (status == CLM_OK && update) status = clm_outer_run(&head->outer, head->tasks);
     head->computed = status == CLM_OK;
     return status;
 }

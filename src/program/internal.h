@@ -69,9 +69,11 @@ typedef struct clm_home {
     int first, last;     /* units that write and last read it; -1 */
     int left,
         again; /* it is not in memory between these: read for the time being, written anew (again.c); again 0: it is all the time */
-    clm_value before; /* its memory is that of this value, which the same unit reads for the last time; CLM_INVALID: of none */
-    clm_value next;   /* and this one takes its place */
-    int tensor;       /* index into program->io, or -1 */
+    clm_value
+        before; /* its memory is, or if it is an output may be, that of this value, which the same unit reads for the last time;
+                         CLM_INVALID: of none */
+    clm_value next; /* and this one takes its place */
+    int tensor;     /* index into program->io, or -1 */
 } clm_home;
 
 /* A program's input or output. */
@@ -120,6 +122,8 @@ struct clm_program {
     size_t n_io, io_capacity;
     clm_io_alias *aliases;
     size_t n_aliases;
+    const clm_overwrite *overwrite; /* of the options, while it is created */
+    size_t n_overwrite;
     size_t *buffer_need;                    /* elements per workspace buffer */
     size_t buffer_stride[CLM_MOST_BUFFERS]; /* elements of one task */
     bool buffer_per_task[CLM_MOST_BUFFERS];
@@ -147,6 +151,11 @@ clm_status clm_tensor_commit(clm_tensor *tensor);
 /* Gives the memory back; the tensor is reserved as before. */
 void clm_tensor_release(clm_tensor *tensor);
 clm_status clm_tensor_fill(clm_tensor *tensor, double value); /* queued */
+/* Queued: the host's memory is read, or written, by the time the device has been waited for. */
+clm_status clm_tensor_write_later(clm_tensor *tensor, const float *data, size_t count);
+clm_status clm_tensor_read_later(clm_tensor *tensor, float *data, size_t count);
+/* Are numbers of this device best read that way? Not where it keeps more digits, and nothing is waited for. */
+bool clm_tensor_reads_later(const clm_device *device);
 size_t clm_tensor_bytes(const clm_tensor *tensor);
 
 /* Is v an input that the program reads, or an output? */

@@ -6,7 +6,7 @@
  * An array over the index space of a unit may take the place of an operand of its size that nothing reads afterwards: each element is read
  * before it is written, by the same work-item. Such a group of values has one place, from the first write of its first to the last read of
  * its last. In a reduction that holds for what its last pass writes: every pass computes its expressions from memory again, so that an
- * operand must outlive all passes but the one that overwrites it.
+ * operand must outlive all passes but the one that overwrites it. An output may take the place of an input in the same way.
  *
  * A value that is made a second time (again.c) is not in memory in between, but comes back to the same place.
  *
@@ -68,11 +68,11 @@ bool clm_program_in_workspace(const clm_program *p, clm_value v) {
     return h->live && h->materialized && h->root == v && h->tensor < 0 && h->first >= 0;
 }
 
-/* Can output `out` of unit number `at` take the place of leaf k? */
+/* Can output `out` of unit number `at` take the place of leaf k, as far as elements go? */
 static bool replaces(const clm_program *p, int at, clm_value out, int k) {
     const clm_unit *u = &p->units[at];
     const clm_value root = p->homes[u->leaf[k]].root;
-    if (!clm_program_in_workspace(p, root) || p->homes[root].last != at || p->homes[root].next >= 0 || u->pooled[k]) return false;
+    if (p->homes[root].last != at || p->homes[root].next >= 0 || u->pooled[k]) return false;
     if (p->nodes[root].per_task != p->nodes[out].per_task) return false;
     if (!clm_shape_equal(&p->nodes[u->leaf[k]].shape, &u->space) || !clm_shape_equal(&p->nodes[out].shape, &u->space))
         return false;
@@ -87,6 +87,14 @@ static bool written_last(const clm_unit *u, int o) {
     return u->fused && !u->pooling && u->level[o] == CLM_LEVEL_SPACE && u->pass[o] == u->passes - 1;
 }
 
+/* In the workspace the planner chooses; outputs are written over inputs where that was asked for. */
+static bool is_wanted(const clm_program *p, const clm_unit *u, clm_value out, clm_value in) {
+    if (clm_program_in_workspace(p, out)) return clm_program_in_workspace(p, in) && clm_shape_size(&u->space) >= IN_PLACE;
+    for (size_t i = 0; i < p->n_overwrite; i++)
+        if (p->overwrite[i].output == out && p->overwrite[i].input == in) return p->homes[out].tensor >= 0;
+    return false;
+}
+
 clm_status clm_program_find_places(clm_program *p) {
     find_lifetimes(p);
     for (size_t i = 0; i < p->n_units && !p->no_plan; i++) {
@@ -94,11 +102,12 @@ clm_status clm_program_find_places(clm_program *p) {
         if (clm_group_size(p, (size_t)u->group) > 1) continue; /* work-items of another part may read the operand */
         for (int o = 0; o < u->n_out; o++) {
             const clm_value out = u->out[o];
-            if (!written_last(u, o) || clm_shape_size(&u->space) < IN_PLACE || !clm_program_in_workspace(p, out)) continue;
+            if (!written_last(u, o)) continue;
             for (int k = 0; k < u->n_leaf && p->homes[out].before < 0; k++) {
-                if (!replaces(p, (int)i, out, k)) continue;
-                p->homes[out].before = p->homes[u->leaf[k]].root;
-                p->homes[p->homes[out].before].next = out;
+                const clm_value in = p->homes[u->leaf[k]].root;
+                if (!is_wanted(p, u, out, in) || !replaces(p, (int)i, out, k)) continue;
+                p->homes[out].before = in;
+                p->homes[in].next = out;
             }
         }
     }

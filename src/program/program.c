@@ -118,6 +118,8 @@ clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *
     p->no_plan = o->no_plan;
     p->poison = o->poison;
     p->thrifty = o->thrifty;
+    p->overwrite = o->overwrite;
+    p->n_overwrite = o->n_overwrite;
     p->aliases = clm_calloc(n_outputs + 1, sizeof *p->aliases);
     p->n_aliases = n_outputs;
     copies = clm_calloc(n_outputs + 1, sizeof *copies);
@@ -132,6 +134,8 @@ clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *
     /* The graph gains copies of inputs that are outputs, and nothing that its owner could notice. */
     CLM_GOTO(copied_outputs(graph, outputs, n_outputs, copies));
     CLM_GOTO(plan(p, graph, copies, outputs, n_outputs));
+    p->overwrite = NULL;
+    p->n_overwrite = 0;
     *out = p;
     p = NULL;
 out:
@@ -229,12 +233,20 @@ static bool adds_in_place(const clm_program *p, const clm_io *in, const clm_io *
     return readers == 1;
 }
 
-/* An output bound to memory that an input reads is written beside it and copied at the end. */
+/* Its kernel has been made for that memory (clm_program_find_places). */
+static bool takes_place(const clm_program *p, const clm_io *in, const clm_io *out) {
+    return p->homes[out->value].before == in->value && in->tensor->root == out->tensor->root &&
+           in->tensor->offset == out->tensor->offset;
+}
+
+/* An output bound to memory that an input reads is written beside it and copied at the end, if it cannot be written there at once. */
 static bool needs_shadow(const clm_program *p, const clm_io *out) {
     if (!out->output || !out->tensor) return false;
     for (size_t i = 0; i < p->n_io; i++) {
         const clm_io *in = &p->io[i];
-        if (!in->output && in->tensor && overlap(in->tensor, out->tensor) && !adds_in_place(p, in, out)) return true;
+        if (!in->output && in->tensor && overlap(in->tensor, out->tensor) && !adds_in_place(p, in, out) &&
+            !takes_place(p, in, out))
+            return true;
     }
     return false;
 }

@@ -104,6 +104,22 @@ clm_status clm_tensor_read_f64(clm_tensor *t, double *data, size_t count) {
     return t->device->backend->read(t->device, t->root->mem, t->offset, count, NULL, data);
 }
 
+bool clm_tensor_reads_later(const clm_device *device) { return device->backend->read_later != NULL; }
+
+clm_status clm_tensor_write_later(clm_tensor *t, const float *data, size_t count) {
+    const clm_backend *b = t->device->backend;
+    CLM_TRY(check_count(t, "tensor write", count));
+    if (b->write_later) return b->write_later(t->device, t->root->mem, t->offset, count, data);
+    return b->write(t->device, t->root->mem, t->offset, count, data, NULL);
+}
+
+clm_status clm_tensor_read_later(clm_tensor *t, float *data, size_t count) {
+    const clm_backend *b = t->device->backend;
+    CLM_TRY(check_count(t, "tensor read", count));
+    if (b->read_later) return b->read_later(t->device, t->root->mem, t->offset, count, data);
+    return b->read(t->device, t->root->mem, t->offset, count, data, NULL);
+}
+
 clm_status clm_tensor_copy(clm_tensor *to, const clm_tensor *from) {
     CLM_TRY(check_count(from, "tensor copy", clm_tensor_size(to)));
     if (to->device != from->device) return clm_fail(CLM_E_ARG, "tensor copy: the tensors belong to different devices");

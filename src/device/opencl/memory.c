@@ -1,4 +1,4 @@
-/* Device memory: one buffer an allocation. Transfers wait, copies and fills are queued. */
+/* Device memory: one buffer an allocation. Transfers wait unless they are for later; copies and fills are queued. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,10 +164,11 @@ static cl_int transfer_mapped(clm_cl_device *d, clm_mem *mem, size_t offset, siz
     return unmap(d, mem->buffer, mapped);
 }
 
-static cl_int transfer_floats(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, float *data, bool write) {
+static cl_int transfer_floats(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, float *data, bool write,
+                              cl_bool wait) {
     const size_t size = sizeof(cl_float);
-    if (write) return clEnqueueWriteBuffer(d->queue, mem->buffer, CL_TRUE, offset * size, count * size, data, 0, NULL, NULL);
-    return clEnqueueReadBuffer(d->queue, mem->buffer, CL_TRUE, offset * size, count * size, data, 0, NULL, NULL);
+    if (write) return clEnqueueWriteBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL);
+    return clEnqueueReadBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL);
 }
 
 static cl_int transfer_doubles(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, const transfer *t) {
@@ -176,7 +177,7 @@ static cl_int transfer_doubles(clm_cl_device *d, clm_mem *mem, size_t offset, si
     for (size_t done = 0, n; done < count && code == CL_SUCCESS; done += n) {
         n = count - done < CONVERT ? count - done : CONVERT;
         if (t->write) move(t, done, part, n);
-        code = transfer_floats(d, mem, offset + done, n, part, t->write);
+        code = transfer_floats(d, mem, offset + done, n, part, t->write, CL_TRUE);
         if (!t->write && code == CL_SUCCESS) move(t, done, part, n);
     }
     free(part);
@@ -192,7 +193,7 @@ static clm_status transfer_all(clm_device *d, clm_mem *mem, size_t offset, size_
     if (maps(clm_cl(d)))
         code = transfer_mapped(clm_cl(d), mem, offset, count, t);
     else if (t->f32)
-        code = transfer_floats(clm_cl(d), mem, offset, count, t->f32, t->write);
+        code = transfer_floats(clm_cl(d), mem, offset, count, t->f32, t->write, CL_TRUE);
     else
         code = transfer_doubles(clm_cl(d), mem, offset, count, t);
     clm_cl_idle(clm_cl(d), start);
@@ -207,6 +208,24 @@ clm_status clm_cl_write(clm_device *d, clm_mem *mem, size_t offset, size_t count
 
 clm_status clm_cl_read(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64) {
     return transfer_all(d, mem, offset, count, &(transfer){.f32 = f32, .f64 = f64});
+}
+
+/* Also where memory is shared with the host: to be mapped it would have to be waited for. */
+static clm_status transfer_later(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data, bool write) {
+    const char *what = write ? "write" : "read";
+    CLM_TRY(check_range(d, mem, what, offset, count));
+    if (count == 0) return CLM_OK;
+    cl_int code = transfer_floats(clm_cl(d), mem, offset, count, data, write, CL_FALSE);
+    clm_cl_queued(clm_cl(d));
+    return clm_cl_check(d, code, "%s of %zu numbers", what, count);
+}
+
+clm_status clm_cl_write_later(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *data) {
+    return transfer_later(d, mem, offset, count, (float *)data, true); /* only read then */
+}
+
+clm_status clm_cl_read_later(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data) {
+    return transfer_later(d, mem, offset, count, data, false);
 }
 
 static cl_int write_mapped(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes) {

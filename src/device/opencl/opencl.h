@@ -105,6 +105,8 @@ clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out);
 void clm_cl_free(clm_device *d, clm_mem *mem);
 clm_status clm_cl_write(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64);
 clm_status clm_cl_read(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64);
+clm_status clm_cl_write_later(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *data);
+clm_status clm_cl_read_later(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data);
 clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes);
 clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count);
 clm_status clm_cl_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value);
