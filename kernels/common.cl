@@ -1,13 +1,15 @@
-/* Before every kernel file. A value arrives as buffer, element offset and task stride (0: shared by all tasks). Kernels take the
+/* Before every kernel file. A value arrives as buffer and place: element offset and task stride (0: shared by all tasks). Kernels take the
  * task from the last index of the global size, check their bounds, and need neither local memory nor a particular local size, but for
  * tiled.cl, which says so by reqd_work_group_size. Files are joined into one program (src/device/opencl/batch.c): outside kernels they hold
  * macros and static functions only, no typedefs; `__kernel` and the name stand in one line with nothing but `void` between. */
-#define IN(x) __global const float *restrict x##_buf, const uint x##_off, const uint x##_ts
-#define OUT(x) __global float *restrict x##_buf, const uint x##_off, const uint x##_ts
+#define IN(x) __global const float *restrict x##_buf, const uint2 x##_at
+#define OUT(x) __global float *restrict x##_buf, const uint2 x##_at
 /* The same for an argument that may be the memory of another one: elements are read where they are then written. */
-#define IN_SHARED(x) __global const float *x##_buf, const uint x##_off, const uint x##_ts
-#define OUT_SHARED(x) __global float *x##_buf, const uint x##_off, const uint x##_ts
-#define PTR(x, task) (x##_buf + x##_off + (size_t)(task) * x##_ts)
+#define IN_SHARED(x) __global const float *x##_buf, const uint2 x##_at
+#define OUT_SHARED(x) __global float *x##_buf, const uint2 x##_at
+#define OFFSET(x) (x##_at.s0)
+#define TASK_STRIDE(x) (x##_at.s1)
+#define PTR(x, task) (x##_buf + OFFSET(x) + (size_t)(task) * TASK_STRIDE(x))
 
 /* Vectors of VEC floats, 1 included, in files that are compiled with -DVEC. Spelled out, as drivers make vload2 and the like macros of
  * their own. */

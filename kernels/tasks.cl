@@ -7,12 +7,11 @@ static float sum_of(__global const float *x, const uint stride, const int tasks,
 
 __kernel void sum_tasks(OUT(y), IN(x), const int size, const int tasks) {
     const int first = get_global_id(0) * ITEMS, last = min(first + ITEMS, size);
-    for (int i = first; i < last; i++) PTR(y, 0)[i] = sum_of(PTR(x, 0) + i, x_ts, tasks, 0.0f);
+    for (int i = first; i < last; i++) PTR(y, 0)[i] = sum_of(PTR(x, 0) + i, TASK_STRIDE(x), tasks, 0.0f);
 }
 
 /* y and initial may be the same memory. */
-__kernel void sum_tasks_from(__global float *y_buf, const uint y_off, const uint y_ts, IN(x), __global const float *initial_buf,
-                             const uint initial_off, const uint initial_ts, const int size, const int tasks) {
+__kernel void sum_tasks_from(OUT_SHARED(y), IN(x), IN_SHARED(initial), const int size, const int tasks) {
     const int first = get_global_id(0) * ITEMS, last = min(first + ITEMS, size);
-    for (int i = first; i < last; i++) PTR(y, 0)[i] = sum_of(PTR(x, 0) + i, x_ts, tasks, PTR(initial, 0)[i]);
+    for (int i = first; i < last; i++) PTR(y, 0)[i] = sum_of(PTR(x, 0) + i, TASK_STRIDE(x), tasks, PTR(initial, 0)[i]);
 }

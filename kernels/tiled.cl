@@ -85,7 +85,7 @@
 #define SCATTER_4(p, ld, v) (p)[0] = (v).s0, (p)[ld] = (v).s1, (p)[2 * (ld)] = (v).s2, (p)[3 * (ld)] = (v).s3
 
 /* Some compilers take loads through vloadn apart, as they know of no alignment. Values mostly have it; views need not. */
-#define ALIGNED(x, n) (((x##_off | x##_ts) & ((n)-1)) == 0)
+#define ALIGNED(x, n) (((OFFSET(x) | TASK_STRIDE(x)) & ((n)-1)) == 0)
 #define GET_1(p, aligned) (*(p))
 #define GET_2(p, aligned) ((aligned) ? *(__global const float2 *)(p) : vload2(0, p))
 #define GET_4(p, aligned) ((aligned) ? *(__global const float4 *)(p) : vload4(0, p))

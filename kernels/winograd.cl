@@ -231,7 +231,7 @@ __kernel void winograd(OUT(y), IN(x), IN(w) SECOND(x2, w2), OUT(s), const int ta
         const int column = unit / BLOCKS, task = column / COLUMNS, co = (column - task * COLUMNS) * COB;
         const int t0 = (unit - column * BLOCKS) * BLOCK, tiles = min(BLOCK, TILES - t0), rows = (tiles + R - 1) / R * R;
         for (int term = 0; term < TERMS; term++) {
-            const int wanted = OF_TERM(term, w_ts, w2_ts) ? column : column % COLUMNS;
+            const int wanted = OF_TERM(term, TASK_STRIDE(w), TASK_STRIDE(w2)) ? column : column % COLUMNS;
             if (have[term] != wanted) transform_filter(u, OF_TERM(term, PTR(w, task), PTR(w2, task)) + co, term * CI);
             have[term] = wanted;
             for (int t = 0; t < rows; t++) { /* past the last tile, that is repeated */

@@ -17,7 +17,7 @@ struct clm_choice;                    /* ops/choice.h */
 #define CLM_MAX_ARGS 114 /* at least what one fused step may take: CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES + CLM_STEP_INTS */
 
 typedef enum clm_arg_kind {
-    CLM_ARG_MEM,  /* becomes three kernel arguments: __global float *, uint offset, uint task_stride (elements) */
+    CLM_ARG_MEM,  /* becomes two kernel arguments: __global float *, uint2 (offset, task_stride) (elements) */
     CLM_ARG_INT,  /* int */
     CLM_ARG_FLOAT /* float */
 } clm_arg_kind;
@@ -71,6 +71,8 @@ typedef struct clm_launch {
     clm_library_call call;
     clm_arg args[CLM_MAX_ARGS];
     int n_args;
+    bool
+        quads; /* the kernel takes every run of CLM_ARG_INTs as int4s, the last filled up with zeros: drivers take time for each argument */
     double flops, bytes; /* for reports; 0: not counted */
 } clm_launch;
 

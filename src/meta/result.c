@@ -109,7 +109,7 @@ clm_status clm_meta_step(clm_meta *m, const clm_batch *batch, clm_meta_report *r
     CLM_TRY(clm_meta_prepare(m));
     CLM_TRY(clm_split_gradient(m, batch, true));
     const clm_status status = read_report(m, &r);
-    if (report) *report = r;
+    if (report && status == CLM_OK) *report = r;
     if (status == CLM_OK && isfinite(r.query_loss) && isfinite(r.support_loss) && isfinite(r.grad_norm)) {
         m->moved = true;
         clm_outer_accept(&m->outer);

@@ -73,11 +73,14 @@ void clm_gen_parameter(clm_generator *g, const char *name, int index, int value)
         g->too_many = true;
         return;
     }
-    if (index < 0)
-        clm_text_add(&g->parameters, ", const int %s", name);
-    else
-        clm_text_add(&g->parameters, ", const int %s%d", name, index);
+    clm_text_add(&g->parameters, "    const int %s", name);
+    if (index >= 0) clm_text_add(&g->parameters, "%d", index);
+    clm_text_add(&g->parameters, " = q%d.s%d;\n", g->n_ints / 4, g->n_ints % 4);
     g->ints[g->n_ints++] = value;
+}
+
+void clm_gen_quads(clm_text *t, int n_ints) {
+    for (int i = 0; 4 * i < n_ints; i++) clm_text_add(t, ", const int4 q%d", i);
 }
 
 /* ---- expressions ---- */
@@ -327,7 +330,8 @@ void clm_gen_open(clm_generator *g, clm_text *t) {
         }
     for (int i = 0; i < g->u->n_leaf; i++)
         if (g->takes_leaf[i]) clm_text_add(t, ", %s(l%d)", is_replaced(g, i) ? "IN_SHARED" : "IN", i);
-    clm_text_add(t, "%s) {\n", g->parameters.data ? g->parameters.data : "");
+    clm_gen_quads(t, g->n_ints);
+    clm_text_add(t, ") {\n%s", g->parameters.data ? g->parameters.data : "");
     clm_gen_vector_type(g, t);
     clm_text_add(t, "    const int task = get_global_id(2);\n");
 }

@@ -62,6 +62,8 @@ clm_status clm_gen_step(clm_generator *g, const clm_launch_spec *spec, clm_text 
 void clm_gen_vectors(const clm_generator *g, clm_text *t);
 void clm_gen_vector_type(const clm_generator *g, clm_text *t);
 void clm_gen_forget_vectors(clm_text *t);
+/* The arguments in which a kernel gets its ints: q0, q1 .. (clm_launch.quads). */
+void clm_gen_quads(clm_text *t, int n_ints);
 /* "#define F ..", the kernel's head with all parameters, and `task`. */
 void clm_gen_open(clm_generator *g, clm_text *t);
 /* Declares i<a> for the chosen axes from a running number `from`, the last axis fastest. */

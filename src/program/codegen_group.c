@@ -90,12 +90,7 @@ static void sum_part(clm_lower *l, const clm_unit *u, part *p) {
     const size_t elements = clm_shape_size(&n->shape);
     const bool from = n->n_in == 2;
     g.width = clm_gen_width(&g, (int)elements);
-    open_part(&g, p,
-              from
-                  ? ", __global float *y_buf, const uint y_off, const uint y_ts, IN(x), __global const float *initial_buf, const "
-                    "uint initial_off, const uint initial_ts"
-                  : ", OUT(y), IN(x)",
-              elements);
+    open_part(&g, p, from ? ", OUT_SHARED(y), IN(x), IN_SHARED(initial)" : ", OUT(y), IN(x)", elements);
     clm_text_add(&p->text, "        F sum = %s;\n", from ? "LOAD_FROM(PTR(initial, 0) + e)" : "(F)(0.0f)");
     clm_text_add(&p->text, "        for (int t = 0; t < tasks; t++) sum += LOAD_FROM(PTR(x, t) + e);\n"
                            "        STORE_TO(sum, PTR(y, 0) + e);\n");
@@ -133,8 +128,8 @@ static clm_status add_part(group *g, part *p) {
     g->items += (size_t)items;
     clm_text_add(&g->calls, "    if (id < items%d) {\n        part%d(id, task, tasks, vectors%d", at, function_of(g, p), at);
     for (int i = first; i < g->n_values; i++) {
-        clm_text_add(&g->head, "%s__global float *a%d_buf, const uint a%d_off, const uint a%d_ts", i ? ", " : "", i, i, i);
-        clm_text_add(&g->calls, ", a%d_buf, a%d_off, a%d_ts", i, i, i);
+        clm_text_add(&g->head, "%s__global float *a%d_buf, const uint2 a%d_at", i ? ", " : "", i, i);
+        clm_text_add(&g->calls, ", a%d_buf, a%d_at", i, i);
     }
     clm_text_add(&g->calls, ");\n        return;\n    }\n    id -= items%d;\n", at);
     return CLM_OK;
@@ -145,9 +140,13 @@ static clm_status add_step(group *g, size_t first, bool per_task) {
     clm_text source = {0};
     clm_text_add(&source, "%s__kernel void group(%s", g->functions.data ? g->functions.data : "",
                  g->head.data ? g->head.data : "");
-    for (int i = 0; 2 * i < g->n_ints; i++) clm_text_add(&source, ", const int items%d, const int vectors%d", i, i);
-    clm_text_add(&source, ", const int tasks) {\n    const int task = get_global_id(2);\n    int id = get_global_id(0);\n%s}\n",
-                 g->calls.data ? g->calls.data : "");
+    clm_gen_quads(&source, g->n_ints + 1);
+    clm_text_add(&source, ") {\n");
+    for (int i = 0; 2 * i < g->n_ints; i++)
+        clm_text_add(&source, "    const int items%d = q%d.s%d, vectors%d = q%d.s%d;\n", i, i / 2, i % 2 * 2, i, i / 2,
+                     i % 2 * 2 + 1);
+    clm_text_add(&source, "    const int tasks = q%d.s%d, task = get_global_id(2);\n    int id = get_global_id(0);\n%s}\n",
+                 g->n_ints / 4, g->n_ints % 4, g->calls.data ? g->calls.data : "");
     if (source.failed || g->functions.failed || g->head.failed || g->calls.failed) {
         clm_text_free(&source);
         return clm_fail(CLM_E_MEMORY, "code generation: out of memory");

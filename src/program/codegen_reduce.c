@@ -353,8 +353,8 @@ clm_status clm_gen_combine(clm_generator *g, clm_text *t, clm_launch_spec *spec)
     g->n_ints = 0;
     g->ints[g->n_ints++] = n;
     g->ints[g->n_ints++] = g->segments;
-    clm_text_add(t, ", const int n, const int segments) {\n    const int i = get_global_id(0), task = get_global_id(2);\n"
-                    "    if (i >= n) return;\n");
+    clm_text_add(t, ", const int4 q0) {\n    const int n = q0.s0, segments = q0.s1;\n"
+                    "    const int i = get_global_id(0), task = get_global_id(2);\n    if (i >= n) return;\n");
     for (int k = 0; k < u->n_out; k++) {
         if (u->level[k] == CLM_LEVEL_RESULT) clm_text_add(t, "    float a%d;\n", k);
         if (u->level[k] != CLM_LEVEL_REDUCED) continue;

@@ -309,6 +309,7 @@ static void describe_step(const clm_program *p, const clm_stage *s, clm_launch *
     const clm_unit *u = &p->units[s->unit];
     *launch = (clm_launch){.file = s->spec.file,
                            .source = s->source,
+                           .quads = s->source != NULL,
                            .entry = s->spec.entry,
                            .defines = s->spec.defines,
                            .call = s->spec.call,

@@ -36,7 +36,7 @@ END_TEST
 
 START_TEST(kernel_directory_overrides) {
     char *common = clm_path_join(clm_test_cache, "common.cl"), *file = clm_path_join(clm_test_cache, "mine.cl");
-    const char *text = "__kernel void mine(__global float *y, uint offset, uint stride) { y[offset] = FROM_COMMON + stride; }";
+    const char *text = "__kernel void mine(__global float *y, uint2 at) { y[at.s0] = FROM_COMMON + at.s1; }";
     CLM_TEST_OK(clm_file_write(common, "#define FROM_COMMON 7\n", 22));
     CLM_TEST_OK(clm_file_write(file, text, strlen(text)));
     setenv("CLMAML_KERNEL_DIR", clm_test_cache, 1);

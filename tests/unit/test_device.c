@@ -166,7 +166,7 @@ static const failure failures[] = {
      CLM_E_BUILD,
      {"scaling", "scale", "CL_BUILD_PROGRAM_FAILURE", "nonsense", "-DK=9"}},
     {clm_test_scale_source, NULL, "absent", "-DK=2", 4, CLM_E_DEVICE, {"scaling", "absent", "CL_INVALID_KERNEL_NAME"}},
-    {clm_test_scale_source, NULL, "scale", "-DK=2", 3, CLM_E_ARG, {"scaling", "scale", "takes 8 arguments", "has 7"}},
+    {clm_test_scale_source, NULL, "scale", "-DK=2", 3, CLM_E_ARG, {"scaling", "scale", "takes 6 arguments", "has 5"}},
     {NULL, "no_such_file.cl", "scale", "", 4, CLM_E_ARG, {"no_such_file.cl"}},
 };
 

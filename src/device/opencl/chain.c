@@ -133,14 +133,22 @@ static void add_case(chain *c, size_t i) {
     clm_text_add(&c->text,
                  "    case %zu:\n      for (int k = item; k < t[1] * t[2]; k += items)\n        %s%s(k %% t[1], k / t[1], task",
                  i, l->entry, c->members[c->member[i]].suffix);
-    for (int a = 0; a < l->n_args; a++) {
+    for (int a = 0, n; a < l->n_args; a += n ? n : 1) {
+        n = clm_cl_ints_at(l, a);
         if (l->args[a].kind == CLM_ARG_MEM) {
-            clm_text_add(&c->text, ", base[t[%d]], (uint)t[%d], (uint)t[%d]", at, at + 1, at + 2);
+            clm_text_add(&c->text, ", base[t[%d]], (uint2)((uint)t[%d], (uint)t[%d])", at, at + 1, at + 2);
             at += 3;
-        } else {
-            clm_text_add(&c->text, l->args[a].kind == CLM_ARG_INT ? ", t[%d]" : ", as_float(t[%d])", at);
-            at++;
+            continue;
         }
+        if (n && l->quads) {
+            for (int k = 0; k < 4; k++) {
+                clm_text_add(&c->text, k ? ", " : ", (int4)(");
+                clm_text_add(&c->text, k < n ? "t[%d]" : "0", at + k);
+            }
+            clm_text_add(&c->text, ")");
+        } else
+            clm_text_add(&c->text, n ? ", t[%d]" : ", as_float(t[%d])", at);
+        at += n ? n : 1;
     }
     clm_text_add(&c->text, ");\n      t += %d;\n      break;\n", at);
 }

@@ -37,29 +37,43 @@ static clm_status set_mem(binding *b, const clm_arg *arg) {
         return clm_fail(CLM_E_LIMIT, "%s: a value begins %zu elements into its buffer, kernel %s can address %lu",
                         b->launch->label, arg->offset, b->launch->entry, (unsigned long)UINT32_MAX);
     }
-    cl_uint offset = (cl_uint)arg->offset, stride = (cl_uint)arg->task_stride;
+    const cl_uint2 at = {{(cl_uint)arg->offset, (cl_uint)arg->task_stride}};
     CLM_TRY(set_arg(b, sizeof arg->mem->buffer, &arg->mem->buffer));
-    CLM_TRY(set_arg(b, sizeof offset, &offset));
-    return set_arg(b, sizeof stride, &stride);
+    return set_arg(b, sizeof at, &at);
+}
+
+int clm_cl_ints_at(const clm_launch *l, int i) {
+    int n = 0;
+    while (i + n < l->n_args && n < (l->quads ? 4 : 1) && l->args[i + n].kind == CLM_ARG_INT) n++;
+    return n;
+}
+
+static clm_status set_ints(binding *b, const clm_arg *arg, int n) {
+    cl_int4 four = {{0}};
+    for (int i = 0; i < n; i++) four.s[i] = arg[i].i;
+    return set_arg(b, b->launch->quads ? sizeof four : sizeof four.s[0], &four);
 }
 
 static clm_status set_args(binding *b) {
     const clm_launch *l = b->launch;
     cl_uint expected = 0, given = 0;
-    for (int i = 0; i < l->n_args; i++) given += l->args[i].kind == CLM_ARG_MEM ? 3 : 1;
+    for (int i = 0, n; i < l->n_args; i += n ? n : 1) {
+        n = clm_cl_ints_at(l, i);
+        given += l->args[i].kind == CLM_ARG_MEM ? 2 : 1;
+    }
     cl_int code = clGetKernelInfo(b->kernel, CL_KERNEL_NUM_ARGS, sizeof expected, &expected, NULL);
     CLM_TRY(clm_cl_check(b->device, code, "%s: counting the arguments of kernel %s", l->label, l->entry));
     if (expected != given) {
         return clm_fail(CLM_E_ARG, "%s: kernel %s takes %u arguments, the launch has %u", l->label, l->entry, expected, given);
     }
-    for (int i = 0; i < l->n_args; i++) {
+    for (int i = 0, n; i < l->n_args; i += n ? n : 1) {
         const clm_arg *arg = &l->args[i];
-        cl_int whole = arg->i;
-        cl_float real = (cl_float)arg->f;
+        const cl_float real = (cl_float)arg->f;
+        n = clm_cl_ints_at(l, i);
         if (arg->kind == CLM_ARG_MEM)
             CLM_TRY(set_mem(b, arg));
         else if (arg->kind == CLM_ARG_INT)
-            CLM_TRY(set_arg(b, sizeof whole, &whole));
+            CLM_TRY(set_ints(b, arg, n));
         else
             CLM_TRY(set_arg(b, sizeof real, &real));
     }

@@ -114,6 +114,8 @@ clm_status clm_cl_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count,
 cl_int clm_cl_emulated_lack(clm_device *d, clm_emulated_failure at);
 
 /* kernels.c */
+/* How many of a launch's arguments, from number i on, are one int or int4 of the kernel; 0: it is something else. */
+int clm_cl_ints_at(const clm_launch *l, int i);
 clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out);
 void clm_cl_release(clm_device *d, clm_kernel *kernel);
 clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel);
