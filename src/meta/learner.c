@@ -18,6 +18,7 @@ struct clm_learner {
     clm_tensor *state[2][CLM_MAX_PARAMS]; /* adapted ones */
     clm_tensor *rate[CLM_MAX_PARAMS];     /* of the next step */
     double *rates;                        /* CLM_RATES_PER_STEP: [rate_steps, n] */
+    clm_tensor *support;                  /* what the next two are views of, so that one transfer writes them */
     clm_tensor *support_x, *support_y, *query_x;
     clm_tensor *loss[2], *out[2];
     clm_workspace *workspace;
@@ -25,7 +26,10 @@ struct clm_learner {
     int at;    /* the set that holds the current parameters */
     int taken; /* steps since begin */
     bool begun;
-    float *staging;
+    float *staging;  /* for inputs that change layout */
+    float *sending;  /* support x, y, query x on their way, where they are small; NULL: they are waited for */
+    bool on_its_way; /* what is in `sending` may not have been read yet */
+    float *reading;  /* predictions on their way, where they are small */
     const clm_dataset *data;
     clm_pick *pick[2]; /* support, query; where there are data */
 };
@@ -147,8 +151,16 @@ static clm_status make_tensors(clm_learner *l) {
     clm_shape out = clm_model_out_shape(l->inner.model), many = {.rank = out.rank + 1, .dim = {o->query}};
     for (int i = 0; i < out.rank; i++) many.dim[i + 1] = out.dim[i];
     CLM_GOTO(clm_graph_status(g));
-    CLM_GOTO(clm_tensor_create(&l->support_x, l->device, clm_value_shape(g, s.x), o->tasks));
-    CLM_GOTO(clm_tensor_create(&l->support_y, l->device, clm_value_shape(g, s.y), o->tasks));
+    const clm_shape x = clm_value_shape(g, s.x), y = clm_value_shape(g, s.y);
+    const size_t size_x = clm_shape_size(&x) * (size_t)o->tasks, size_y = clm_shape_size(&y) * (size_t)o->tasks;
+    if (size_x + size_y <= CLM_WRITE_TOGETHER) {
+        CLM_GOTO(clm_tensor_create(&l->support, l->device, clm_shape_of(1, (int)(size_x + size_y)), 0));
+        CLM_GOTO(clm_tensor_view(&l->support_x, l->support, 0, x, o->tasks));
+        CLM_GOTO(clm_tensor_view(&l->support_y, l->support, size_x, y, o->tasks));
+    } else {
+        CLM_GOTO(clm_tensor_create(&l->support_x, l->device, x, o->tasks));
+        CLM_GOTO(clm_tensor_create(&l->support_y, l->device, y, o->tasks));
+    }
     CLM_GOTO(clm_tensor_create(&l->query_x, l->device, clm_value_shape(g, q.x), o->tasks));
     for (int k = 0; k < 2; k++) {
         CLM_GOTO(clm_tensor_create(&l->loss[k], l->device, (clm_shape){0}, o->tasks));
@@ -157,6 +169,19 @@ static clm_status make_tensors(clm_learner *l) {
 out:
     clm_graph_free(g);
     return status;
+}
+
+/* Where all is small, a copy on the host costs less than to wait for a transfer. */
+static clm_status make_host_memory(clm_learner *l) {
+    const size_t x = clm_tensor_size(l->support_x), y = clm_tensor_size(l->support_y), query = clm_tensor_size(l->query_x);
+    const size_t out = clm_tensor_size(l->out[0]);
+    const bool later = clm_tensor_reads_later(l->device);
+    l->staging = clm_calloc(x > query ? x : query, sizeof *l->staging);
+    if (!l->staging) return CLM_E_MEMORY;
+    if (later && l->support && query <= CLM_WRITE_TOGETHER && !(l->sending = clm_calloc(x + y + query, sizeof *l->sending)))
+        return CLM_E_MEMORY;
+    if (later && out <= CLM_READ_TOGETHER && !(l->reading = clm_calloc(out, sizeof *l->reading))) return CLM_E_MEMORY;
+    return CLM_OK;
 }
 
 static clm_status build_programs(clm_learner *l) {
@@ -220,10 +245,8 @@ clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_m
     CLM_GOTO(clm_workspace_create(&l->workspace, device));
     CLM_GOTO(make_tensors(l));
     CLM_GOTO(build_programs(l));
-    size_t most =
-        clm_tensor_size(l->support_x) > clm_tensor_size(l->query_x) ? clm_tensor_size(l->support_x) : clm_tensor_size(l->query_x);
-    l->staging = clm_calloc(most, sizeof *l->staging);
-    if (!l->staging || (o->rates == CLM_RATES_PER_STEP && !l->rates)) {
+    CLM_GOTO(make_host_memory(l));
+    if (o->rates == CLM_RATES_PER_STEP && !l->rates) {
         status = CLM_E_MEMORY;
         goto out;
     }
@@ -235,8 +258,16 @@ out:
     return status;
 }
 
+/* Waits for what is on its way from the host's memory. */
+static clm_status arrive(clm_learner *l) {
+    const bool wait = l->on_its_way;
+    l->on_its_way = false;
+    return wait ? clm_device_finish(l->device) : CLM_OK;
+}
+
 void clm_learner_free(clm_learner *l) {
     if (!l) return;
+    (void)arrive(l);
     for (int k = 0; k < 2; k++) clm_pick_free(l->pick[k]);
     clm_program_free(l->start);
     for (int k = 0; k < 2; k++) {
@@ -253,10 +284,13 @@ void clm_learner_free(clm_learner *l) {
     }
     clm_tensor_free(l->support_x);
     clm_tensor_free(l->support_y);
+    clm_tensor_free(l->support);
     clm_tensor_free(l->query_x);
     clm_workspace_free(l->workspace);
     free(l->rates);
     free(l->staging);
+    free(l->sending);
+    free(l->reading);
     free(l);
 }
 
@@ -322,8 +356,17 @@ clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float
     size_t examples = (size_t)l->options.tasks * (size_t)l->options.support;
     CLM_TRY(clm_labels_check(&l->inner, l->options.tasks, "support", support_y, l->options.support));
     const float *x = clm_inner_input(l->inner.model, support_x, examples, l->staging);
-    CLM_TRY(clm_tensor_write(l->support_x, x, clm_tensor_size(l->support_x)));
-    CLM_TRY(clm_tensor_write(l->support_y, support_y, clm_tensor_size(l->support_y)));
+    const size_t size_x = clm_tensor_size(l->support_x), size_y = clm_tensor_size(l->support_y);
+    if (l->sending) {
+        CLM_TRY(arrive(l));
+        memcpy(l->sending, x, size_x * sizeof *x);
+        memcpy(l->sending + size_x, support_y, size_y * sizeof *support_y);
+        l->on_its_way = true;
+        CLM_TRY(clm_tensor_write_later(l->support, l->sending, size_x + size_y));
+    } else {
+        CLM_TRY(clm_tensor_write(l->support_x, x, size_x));
+        CLM_TRY(clm_tensor_write(l->support_y, support_y, size_y));
+    }
     return start(l);
 }
 
@@ -353,16 +396,34 @@ clm_status clm_learner_step(clm_learner *l, double *support_loss) {
 }
 
 static clm_status predict(clm_learner *l, double *out) {
+    clm_tensor *from = l->out[l->at];
+    const size_t size = clm_tensor_size(from);
     CLM_TRY(clm_program_run(l->predict[l->at]));
-    return clm_tensor_read_f64(l->out[l->at], out, clm_tensor_size(l->out[l->at]));
+    if (!l->reading) return clm_tensor_read_f64(from, out, size);
+    l->on_its_way = true;
+    CLM_TRY(clm_tensor_read_later(from, l->reading, size));
+    CLM_TRY(arrive(l));
+    for (size_t i = 0; i < size; i++) out[i] = (double)l->reading[i];
+    return CLM_OK;
 }
 
 clm_status clm_learner_predict(clm_learner *l, const float *query_x, double *out) {
     CLM_TRY(check_begun(l));
     size_t examples = (size_t)l->options.tasks * (size_t)l->options.query;
     const float *x = clm_inner_input(l->inner.model, query_x, examples, l->staging);
-    CLM_TRY(clm_tensor_write(l->query_x, x, clm_tensor_size(l->query_x)));
-    return predict(l, out);
+    const size_t size = clm_tensor_size(l->query_x);
+    if (!l->sending) {
+        CLM_TRY(clm_tensor_write(l->query_x, x, size));
+        return predict(l, out);
+    }
+    /* Behind the support set, which may still be on its way; another query set has arrived with its prediction. */
+    float *const query = l->sending + clm_tensor_size(l->support);
+    memcpy(query, x, size * sizeof *x);
+    l->on_its_way = true;
+    clm_status status = clm_tensor_write_later(l->query_x, query, size);
+    if (status == CLM_OK) status = predict(l, out);
+    if (status != CLM_OK) (void)arrive(l);
+    return status;
 }
 
 clm_status clm_learner_predict_at(clm_learner *l, const int32_t *query_at, double *out) {

@@ -118,6 +118,8 @@ struct clm_program {
     size_t n_units, units_capacity;
     clm_stage *steps;
     size_t n_steps, steps_capacity;
+    clm_kernel **line; /* of the steps, in order; once prepared */
+    size_t n_line;
     clm_io *io;
     size_t n_io, io_capacity;
     clm_io_alias *aliases;

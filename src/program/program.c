@@ -150,6 +150,9 @@ static void release_prepared(clm_program *p) {
         if (p->steps[i].kernel) p->device->backend->release(p->device, p->steps[i].kernel);
         p->steps[i].kernel = NULL;
     }
+    free(p->line);
+    p->line = NULL;
+    p->n_line = 0;
     for (size_t i = 0; i < p->n_io; i++) {
         clm_io *io = &p->io[i];
         if (io->owned) clm_tensor_free(io->tensor);
@@ -338,6 +341,15 @@ static clm_status build_single(clm_program *p, const clm_launch *launches) {
     return status;
 }
 
+/* The kernels alone, one behind the other: what is known of the steps is large, and a replay goes through all of them. */
+static clm_status line_up(clm_program *p) {
+    p->line = clm_calloc(p->n_steps + 1, sizeof(clm_kernel *));
+    if (!p->line) return CLM_E_MEMORY;
+    p->n_line = 0;
+    for (size_t i = 0; i < p->n_steps; i += p->steps[i].chained) p->line[p->n_line++] = p->steps[i].kernel;
+    return CLM_OK;
+}
+
 static clm_status prepare_steps(clm_program *p) {
     const clm_backend *b = p->device->backend;
     clm_launch *launches = clm_calloc(p->n_steps + 1, sizeof *launches);
@@ -352,7 +364,7 @@ static clm_status prepare_steps(clm_program *p) {
         if (status == CLM_E_LIMIT) status = b->make(p->device, &launches[i], &step->kernel);
     }
     free(launches);
-    return status;
+    return status == CLM_OK ? line_up(p) : status;
 }
 
 clm_status clm_program_prepare(clm_program *p) {
@@ -380,7 +392,7 @@ clm_status clm_program_run(clm_program *p) {
     if (!p->prepared) return clm_fail(CLM_E_STATE, "program: clm_program_prepare comes before clm_program_run");
     for (size_t i = 0; p->poison && i < p->workspace->count; i++)
         CLM_TRY(b->fill(p->device, p->workspace->mem[i], 0, p->workspace->need[i], NAN));
-    for (size_t i = 0; i < p->n_steps; i += p->steps[i].chained) CLM_TRY(b->enqueue(p->device, p->steps[i].kernel));
+    for (size_t i = 0; i < p->n_line; i++) CLM_TRY(b->enqueue(p->device, p->line[i]));
     for (size_t i = 0; i < p->n_io; i++)
         if (p->io[i].shadow) CLM_TRY(clm_tensor_copy(p->io[i].tensor, p->io[i].shadow));
     return CLM_OK;
