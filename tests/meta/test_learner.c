@@ -47,6 +47,44 @@ static clm_test_vector adapted_of(clm_learner *learner, const clm_model *model, 
     return v;
 }
 
+/* ---- on its way ---- */
+
+/* A task is handed over, learnt and predicted with one wait, at the end; what is handed over is the caller's again at once. */
+START_TEST(one_wait_a_task) {
+    enum { STEPS = 2, ROUNDS = 3, MOST = 256 };
+    clm_device *device = clm_test_open_opencl();
+    clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES);
+    clm_meta_options options = clm_test_options(CLM_TEST_NET_CLASSES, NULL, 2, STEPS);
+    clm_learner_options lo = learner_options(&options);
+    clm_learner *learner = NULL;
+    double first[MOST], out[MOST];
+    CLM_TEST_OK(clm_learner_create(&learner, device, model, &lo));
+    clm_test_count(device);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        clm_test_batch batch = clm_test_batch_make(model, &options, 1), other = clm_test_batch_make(model, &options, 2);
+        const size_t before = clm_test_counted.waits, transfers = clm_test_counted.transfers;
+        if (round == 1) CLM_TEST_OK(clm_learner_begin(learner, other.data[0], other.data[1]));
+        CLM_TEST_OK(clm_learner_begin(learner, batch.data[0], batch.data[1]));
+        for (int a = 0; a < 2; a++)
+            for (size_t e = 0; e < batch.count[a]; e++) batch.data[a][e] = -9;
+        for (int k = 0; k < STEPS; k++) CLM_TEST_OK(clm_learner_step(learner, NULL));
+        CLM_TEST_OK(clm_learner_predict(learner, batch.data[2], out));
+        ck_assert_uint_eq(clm_test_counted.waits, before + (round == 1 ? 2 : 1)); /* the other set had to arrive first */
+        ck_assert_uint_eq(clm_test_counted.transfers, transfers + (round == 1 ? 4 : 3));
+        clm_shape shape = clm_model_out_shape(model);
+        const size_t n = (size_t)options.tasks * (size_t)options.query * clm_shape_size(&shape);
+        ck_assert_uint_le(n, MOST);
+        if (round == 0) memcpy(first, out, n * sizeof *first);
+        ck_assert_mem_eq(first, out, n * sizeof *first);
+        clm_test_batch_free(&batch);
+        clm_test_batch_free(&other);
+    }
+    clm_learner_free(learner);
+    clm_model_free(model);
+    clm_device_close(device);
+}
+END_TEST
+
 /* ---- the learner does what the meta-learner does ---- */
 
 static const struct {
@@ -353,6 +391,7 @@ int main(void) {
     Suite *suite = suite_create("learner");
     TCase *tcase = tcase_create("learner");
     tcase_set_timeout(tcase, 300);
+    tcase_add_test(tcase, one_wait_a_task);
     tcase_add_loop_test(tcase, learner_is_the_inner_loop, 0, ROWS * CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, last_rates_go_on, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, batch_norm_modes, 0, 2 * CLM_TEST_DEVICES);

@@ -111,6 +111,60 @@ START_TEST(outputs_crosswise) {
 }
 END_TEST
 
+/* p <- p - 3 q, q <- p q, said in advance: without a copy, unless the second is a sum, which reads p for every element of q. */
+START_TEST(output_in_place_of_an_input) {
+    enum { MANY = 3 * N };
+    clm_device *device = clm_test_open(_i / 2);
+    const bool sum = _i % 2;
+    clm_graph *g = graph_new();
+    clm_shape shape = clm_shape_of(2, 3, N);
+    clm_value p = clm_input(g, "p", shape, false), q = clm_input(g, "q", shape, false), out[3];
+    out[0] = clm_sub(g, p, clm_scale(g, q, 3));
+    out[1] = clm_mul(g, sum ? clm_broadcast(g, clm_sum_all(g, p), shape) : p, q);
+    out[2] = clm_add(g, p, q);
+    const clm_overwrite over[2] = {{out[0], p}, {out[1], q}};
+    clm_program_options o = CLM_PROGRAM_OPTIONS_INIT;
+    o.overwrite = over;
+    o.n_overwrite = 2;
+    clm_program *program = NULL;
+    CLM_TEST_OK(clm_program_create(&program, device, g, out, 3, &o));
+    double now[2][MANY], total[MANY];
+    for (int e = 0; e < MANY; e++) {
+        now[0][e] = 0.25 * e - 3;
+        now[1][e] = 1.5 - 0.125 * e;
+    }
+    clm_tensor *tp = tensor_new(device, shape, 0, now[0]), *tq = tensor_new(device, shape, 0, now[1]);
+    CLM_TEST_OK(clm_program_bind(program, p, tp));
+    CLM_TEST_OK(clm_program_bind(program, out[0], tp));
+    CLM_TEST_OK(clm_program_bind(program, q, tq));
+    CLM_TEST_OK(clm_program_bind(program, out[1], tq));
+    CLM_TEST_OK(clm_program_prepare(program));
+    clm_test_count(device);
+    for (int k = 0; k < 2; k++) {
+        double all = 0;
+        CLM_TEST_OK(clm_program_run(program));
+        if (_i / 2 && !sum) ck_assert_uint_eq(clm_test_counted.transfers, 0);
+        for (int e = 0; e < MANY; e++) all += now[0][e];
+        for (int e = 0; e < MANY; e++) {
+            const double a = now[0][e], b = now[1][e];
+            now[0][e] = a - 3 * b;
+            now[1][e] = (sum ? all : a) * b;
+            total[e] = a + b;
+        }
+        expect(tp, now[0]);
+        expect(tq, now[1]);
+        expect(clm_program_tensor(program, out[2]), total);
+        clm_test_count(device);
+    }
+    clm_program_free(program);
+    clm_tensor_free(tp);
+    clm_tensor_free(tq);
+    clm_graph_free(g);
+    ck_assert_uint_eq(clm_device_allocated(device), 0);
+    clm_device_close(device);
+}
+END_TEST
+
 /* The output's memory begins in the middle of the input's. */
 START_TEST(output_over_part_of_an_input) {
     clm_device *device = clm_test_open(_i);
@@ -479,6 +533,7 @@ int main(void) {
     TCase *tcase = tcase_create("program");
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, output_over_its_input, 0, CLM_TEST_DEVICES);
+    tcase_add_loop_test(tcase, output_in_place_of_an_input, 0, 2 * CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, outputs_crosswise, 0, 2 * CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, output_over_part_of_an_input, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, sum_over_tasks_in_place, 0, 2 * CLM_TEST_DEVICES);

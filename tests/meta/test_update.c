@@ -177,6 +177,60 @@ START_TEST(bad_numbers_change_nothing) {
 }
 END_TEST
 
+/* A meta-step of all tasks at once asks for little: the batch, the scalars, what is read, and one wait for all of it. The gradient is not
+ * cleared first, and the update is made where the parameters are. */
+START_TEST(a_step_waits_once) {
+    clm_device *device = clm_test_open_opencl();
+    clm_model *model = clm_test_model(CLM_TEST_NET_REGRESSION);
+    clm_meta_options options = clm_test_options(CLM_TEST_NET_REGRESSION, NULL, 2, 3);
+    options.checkpointing = CLM_CHECKPOINT_STORE;
+    options.task_chunk = _i ? 1 : options.tasks;
+    options.optim.kind = CLM_OPTIM_ADAM;
+    clm_test_batch batch = clm_test_batch_make(model, &options, 5);
+    clm_meta *meta = clm_test_meta(device, model, &options, 1);
+    const clm_meta_plan plan = clm_meta_get_plan(meta);
+    const size_t chunks = (size_t)(options.tasks / plan.task_chunk);
+    clm_test_count(device);
+    for (size_t k = 1; k <= 3; k++) {
+        CLM_TEST_OK(clm_meta_step(meta, &batch.batch, NULL));
+        ck_assert_uint_eq(clm_test_counted.waits, k);
+        /* For each chunk the batch and the results, beyond one the cleared gradient; scalars and norm. */
+        ck_assert_uint_eq(clm_test_counted.transfers, k * (2 * chunks + (chunks > 1) + 2));
+        ck_assert_uint_ge(clm_test_counted.launches, k * (plan.launches + 2)); /* the norm, the update */
+        ck_assert_uint_le(clm_test_counted.launches, k * (plan.launches + 4)); /* each in segments */
+    }
+    clm_meta_free(meta);
+    clm_test_batch_free(&batch);
+    clm_model_free(model);
+    clm_device_close(device);
+}
+END_TEST
+
+/* Batches are the caller's again when a step returns. */
+START_TEST(a_batch_may_change_after_its_step) {
+    clm_device *device = clm_test_open(_i);
+    clm_model *model = clm_test_model(CLM_TEST_NET_CONV);
+    clm_meta_options options = clm_test_options(CLM_TEST_NET_CONV, NULL, 4, 1);
+    options.task_chunk = 1;
+    clm_test_batch batch = clm_test_batch_make(model, &options, 5), once = clm_test_batch_make(model, &options, 5);
+    clm_meta *meta = clm_test_meta(device, model, &options, 1), *other = clm_test_meta(device, model, &options, 1);
+    CLM_TEST_OK(clm_meta_step(meta, &batch.batch, NULL));
+    CLM_TEST_OK(clm_meta_step(other, &once.batch, NULL));
+    for (int a = 0; a < 4; a++)
+        for (size_t e = 0; e < once.count[a]; e++) once.data[a][e] = 77;
+    clm_test_vector a = clm_test_values(meta, model), b = clm_test_values(other, model);
+    clm_test_expect_same(&a, &b, "parameters after a step");
+    clm_test_vector_free(&a);
+    clm_test_vector_free(&b);
+    clm_meta_free(meta);
+    clm_meta_free(other);
+    clm_test_batch_free(&batch);
+    clm_test_batch_free(&once);
+    clm_model_free(model);
+    clm_device_close(device);
+}
+END_TEST
+
 /* An inner rate so large that the inner loop leaves the floats. */
 START_TEST(divergence_is_reported) {
     clm_device *device = clm_test_open(_i);
@@ -311,6 +365,8 @@ int main(void) {
     tcase_add_loop_test(tcase, optimiser_is_as_written_out, 0, OPTIMISERS * CLM_TEST_DEVICES);
     tcase_add_test(tcase, settings_that_make_no_sense);
     tcase_add_loop_test(tcase, bad_numbers_change_nothing, 0, 2 * CLM_TEST_DEVICES);
+    tcase_add_loop_test(tcase, a_step_waits_once, 0, 2);
+    tcase_add_loop_test(tcase, a_batch_may_change_after_its_step, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, divergence_is_reported, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, resumed_run_gives_the_same_bits, 0, RESUMED * CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, archive_that_does_not_fit, 0, 5);

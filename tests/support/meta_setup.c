@@ -222,6 +222,48 @@ static clm_status counting_make(clm_device *d, const clm_launch *launch, clm_ker
     return counted_backend->make(d, launch, out);
 }
 
+static clm_status counting_enqueue(clm_device *d, clm_kernel *kernel) {
+    clm_test_counted.launches++;
+    return counted_backend->enqueue(d, kernel);
+}
+
+static clm_status counting_finish(clm_device *d) {
+    clm_test_counted.waits++;
+    return counted_backend->finish(d);
+}
+
+static clm_status counting_write(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64) {
+    clm_test_counted.transfers++;
+    clm_test_counted.waits++;
+    return counted_backend->write(d, mem, offset, count, f32, f64);
+}
+
+static clm_status counting_read(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64) {
+    clm_test_counted.transfers++;
+    clm_test_counted.waits++;
+    return counted_backend->read(d, mem, offset, count, f32, f64);
+}
+
+static clm_status counting_write_later(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *data) {
+    clm_test_counted.transfers++;
+    return counted_backend->write_later(d, mem, offset, count, data);
+}
+
+static clm_status counting_read_later(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data) {
+    clm_test_counted.transfers++;
+    return counted_backend->read_later(d, mem, offset, count, data);
+}
+
+static clm_status counting_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count) {
+    clm_test_counted.transfers++;
+    return counted_backend->copy(d, from, from_offset, to, to_offset, count);
+}
+
+static clm_status counting_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value) {
+    clm_test_counted.transfers++;
+    return counted_backend->fill(d, mem, offset, count, value);
+}
+
 void clm_test_count(clm_device *device) {
     clm_test_counted = (clm_test_counts){0};
     if (device->backend == &counting) return;
@@ -229,5 +271,13 @@ void clm_test_count(clm_device *device) {
     counting = *device->backend;
     counting.alloc = counting_alloc;
     counting.make = counting_make;
+    counting.enqueue = counting_enqueue;
+    counting.finish = counting_finish;
+    counting.write = counting_write;
+    counting.read = counting_read;
+    if (counting.write_later) counting.write_later = counting_write_later;
+    if (counting.read_later) counting.read_later = counting_read_later;
+    counting.copy = counting_copy;
+    counting.fill = counting_fill;
     device->backend = &counting;
 }

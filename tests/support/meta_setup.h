@@ -69,6 +69,8 @@ double clm_test_rounding(int device_index);
 typedef struct clm_test_counts {
     size_t allocations, launches_made, largest; /* elements */
     size_t fail_at;                             /* the allocation, counted from 1, that fails; 0: none */
+    size_t launches, transfers,
+        waits; /* queued; queued or waited for, copies and fills included; transfers that wait, and finish */
 } clm_test_counts;
 extern clm_test_counts clm_test_counted;
 void clm_test_count(clm_device *device);
