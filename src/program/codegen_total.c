@@ -8,9 +8,6 @@
  *
  * So a loss with its gradient is one launch. Which rows an item takes depends on the device and the number of rows, never on tasks.
  */
-#include <string.h>
-
-#include "base/integers.h"
 #include "ops/op.h"
 #include "program/codegen.h"
 
