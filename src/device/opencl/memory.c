@@ -215,6 +215,7 @@ static clm_status transfer_later(clm_device *d, clm_mem *mem, size_t offset, siz
     const char *what = write ? "write" : "read";
     CLM_TRY(check_range(d, mem, what, offset, count));
     if (count == 0) return CLM_OK;
+    if (clm_cl(d)->avoid & CLM_AVOID_WRITES) return transfer_all(d, mem, offset, count, &(transfer){.f32 = data, .write = write});
     cl_int code = transfer_floats(clm_cl(d), mem, offset, count, data, write, CL_FALSE);
     clm_cl_queued(clm_cl(d));
     return clm_cl_check(d, code, "%s of %zu numbers", what, count);
