@@ -84,7 +84,7 @@ struct clm_meta {
     double seconds;       /* that the last gradient took on this device */
     clm_job *jobs;        /* of the head: [n_shares], once prepared */
     clm_device *whole;    /* of the head: the device whose parts the shares are (divide.c), or NULL */
-    /* the gradient, as planned (gradient.c) */
+    /* the gradient, as planned (gradient.c) and run (replay.c) */
     clm_workspace *workspace;
     clm_program **programs; /* replayed in this order for every chunk */
     size_t n_programs, programs_capacity;
