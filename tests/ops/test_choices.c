@@ -397,8 +397,8 @@ START_TEST(store_survives_damage) {
                                            "{",
                                            "[]",
                                            "{\"format\": \"clmaml-tune-0\"}",
-                                           "{\"format\": \"clmaml-tune-1\", \"operation\": \"another\", \"implementation\": "
-                                           "\"direct\", \"choices\": []}",
+                                           ("{\"format\": \"clmaml-tune-1\", \"operation\": \"another\", \"implementation\": "
+                                            "\"direct\", \"choices\": []}"),
                                            "{\"format\": \"clmaml-tune-1\", \"operation\": \"op\", \"implementation\": 7}"};
     make_cache();
     clm_device *device = clm_test_open_opencl();
