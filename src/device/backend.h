@@ -71,8 +71,8 @@ typedef struct clm_launch {
     clm_library_call call;
     clm_arg args[CLM_MAX_ARGS];
     int n_args;
-    bool
-        quads; /* the kernel takes every run of CLM_ARG_INTs as int4s, the last filled up with zeros: drivers take time for each argument */
+    /* the kernel takes every run of CLM_ARG_INTs as int4s, the last filled up with zeros: drivers take time for each argument */
+    bool quads;
     double flops, bytes; /* for reports; 0: not counted */
 } clm_launch;
 

@@ -21,14 +21,6 @@ static bool can_be_again(const clm_program *p, const clm_unit *u) {
     return clm_program_in_workspace(p, u->out[0]);
 }
 
-static bool reads(const clm_program *p, const clm_unit *u, clm_value v) {
-    const clm_node *n = &p->nodes[u->out[0]];
-    const int operands = u->fused ? u->n_leaf : n->n_in;
-    for (int k = 0; k < operands; k++)
-        if (p->homes[u->fused ? u->leaf[k] : n->in[k]].root == v) return true;
-    return false;
-}
-
 /* Room for one more unit is there. */
 static void insert(clm_program *p, int at, clm_unit u) {
     memmove(&p->units[at + 1], &p->units[at], (p->n_units - (size_t)at) * sizeof u);
@@ -76,7 +68,7 @@ static clm_status one_again(clm_program *p, size_t peak, bool *reader, bool *don
         int at = -1;
         memset(reader, 0, p->n_units * sizeof *reader);
         for (size_t k = 0; k < p->n_units; k++)
-            if (reads(p, &p->units[k], v)) reader[p->units[k].group] = true;
+            if (clm_unit_reads(p, &p->units[k], v)) reader[p->units[k].group] = true;
         CLM_TRY(best_place(p, reader, i, &at, &best));
         CLM_TRY(clm_program_find_places(p)); /* as it is without it */
         if (at < 0) continue;

@@ -39,8 +39,8 @@ typedef struct clm_unit {
     int n_out;
     /* fused only */
     clm_level level[CLM_UNIT_OUTPUTS];
-    int pass
-        [CLM_UNIT_OUTPUTS]; /* over the elements of a result: in which it is computed; its reductions can be used in the next one */
+    /* over the elements of a result: in which it is computed; its reductions can be used in the next one */
+    int pass[CLM_UNIT_OUTPUTS];
     int passes;
     bool totals;                   /* some output is a reduction to one number of all results of a task */
     bool hidden[CLM_UNIT_OUTPUTS]; /* used inside the unit alone: never in memory */
@@ -67,11 +67,10 @@ typedef struct clm_home {
     int buffer;          /* of the workspace */
     size_t offset, size; /* elements; size with the task axis */
     int first, last;     /* units that write and last read it; -1 */
-    int left,
-        again; /* it is not in memory between these: read for the time being, written anew (again.c); again 0: it is all the time */
-    clm_value
-        before; /* its memory is, or if it is an output may be, that of this value, which the same unit reads for the last time;
-                         CLM_INVALID: of none */
+    /* it is not in memory between these: read for the time being, written anew (again.c); again 0: it is all the time */
+    int left, again;
+    /* its memory is, or if it is an output may be, that of this value, which the same unit reads for the last time; CLM_INVALID: of none */
+    clm_value before;
     clm_value next; /* and this one takes its place */
     int tensor;     /* index into program->io, or -1 */
 } clm_home;
@@ -174,6 +173,10 @@ clm_lower clm_lower_for(clm_program *p);
 clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_outputs);
 /* The output of u that v is, or is a view of; -1: none. */
 int clm_unit_member(const clm_program *p, const clm_unit *u, clm_value v);
+/* What a unit reads, by its place in memory: how many values, the k-th, and whether v is one. */
+int clm_unit_operands(const clm_program *p, const clm_unit *u);
+clm_value clm_unit_operand(const clm_program *p, const clm_unit *u, int k);
+bool clm_unit_reads(const clm_program *p, const clm_unit *u, clm_value v);
 /* Units that let memory go come early (order.c). */
 clm_status clm_program_order(clm_program *p, const clm_value *outputs, size_t n_outputs);
 /* Units whose launches become one (gather.c). */

@@ -54,12 +54,7 @@ static void find_lifetimes(clm_program *p) {
         const clm_unit *u = &p->units[i];
         for (int k = 0; k < u->n_out; k++)
             if (!u->hidden[k]) touch(p, u->out[k], u->group, true);
-        if (u->fused) {
-            for (int k = 0; k < u->n_leaf; k++) touch(p, u->leaf[k], u->group, false);
-        } else {
-            const clm_node *n = &p->nodes[u->out[0]];
-            for (int k = 0; k < n->n_in; k++) touch(p, n->in[k], u->group, false);
-        }
+        for (int k = 0; k < clm_unit_operands(p, u); k++) touch(p, clm_unit_operand(p, u, k), u->group, false);
     }
 }
 

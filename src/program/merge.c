@@ -56,6 +56,18 @@ int clm_unit_member(const clm_program *p, const clm_unit *u, clm_value v) {
     return -1;
 }
 
+int clm_unit_operands(const clm_program *p, const clm_unit *u) { return u->fused ? u->n_leaf : p->nodes[u->out[0]].n_in; }
+
+clm_value clm_unit_operand(const clm_program *p, const clm_unit *u, int k) {
+    return p->homes[u->fused ? u->leaf[k] : p->nodes[u->out[0]].in[k]].root;
+}
+
+bool clm_unit_reads(const clm_program *p, const clm_unit *u, clm_value v) {
+    for (int k = 0; k < clm_unit_operands(p, u); k++)
+        if (clm_unit_operand(p, u, k) == p->homes[v].root) return true;
+    return false;
+}
+
 /* ---- shapes ---- */
 
 static clm_shape kept_shape(clm_shape s, unsigned axes) {
@@ -277,9 +289,7 @@ static void hide(clm_program *p, const clm_value *outputs, size_t n_outputs, int
     for (size_t i = 0; i < n_outputs; i++) read[p->homes[outputs[i]].root] = 1;
     for (size_t i = 0; i < p->n_units; i++) {
         const clm_unit *u = &p->units[i];
-        const clm_node *n = &p->nodes[u->out[0]];
-        for (int k = 0; k < u->n_leaf; k++) read[p->homes[u->leaf[k]].root] = 1;
-        for (int k = 0; !u->fused && k < n->n_in; k++) read[p->homes[n->in[k]].root] = 1;
+        for (int k = 0; k < clm_unit_operands(p, u); k++) read[clm_unit_operand(p, u, k)] = 1;
     }
     for (size_t i = 0; i < p->n_units; i++)
         for (int k = 0; k < p->units[i].n_out; k++)

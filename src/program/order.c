@@ -24,39 +24,27 @@ typedef struct order {
     bool *kept;           /* not in memory that is shared: an input, an output */
 } order;
 
-static int operands(const clm_program *p, const clm_unit *u) { return u->fused ? u->n_leaf : p->nodes[u->out[0]].n_in; }
-
-static clm_value operand(const clm_program *p, const clm_unit *u, int k) {
-    return p->homes[u->fused ? u->leaf[k] : p->nodes[u->out[0]].in[k]].root;
-}
-
 /* What units from `first` to `last` write and read. */
 static void note(order *o, int first, int last) {
     for (int i = first; i <= last; i++) {
         const clm_unit *u = &o->p->units[i];
         for (int k = 0; k < u->n_out; k++) o->writer[u->out[k]] = i;
-        for (int k = 0; k < operands(o->p, u); k++) {
-            int *reader = &o->reader[operand(o->p, u, k)];
+        for (int k = 0; k < clm_unit_operands(o->p, u); k++) {
+            int *reader = &o->reader[clm_unit_operand(o->p, u, k)];
             if (*reader < i) *reader = i;
         }
     }
-}
-
-static bool reads(const clm_program *p, const clm_unit *u, clm_value root) {
-    for (int k = 0; k < operands(p, u); k++)
-        if (operand(p, u, k) == root) return true;
-    return false;
 }
 
 /* Elements that unit `at` would let go of in front of unit `to`. */
 static size_t let_go(const order *o, int at, int to) {
     const clm_unit *u = &o->p->units[at];
     size_t n = 0;
-    for (int k = 0; k < operands(o->p, u); k++) {
-        const clm_value root = operand(o->p, u, k);
+    for (int k = 0; k < clm_unit_operands(o->p, u); k++) {
+        const clm_value root = clm_unit_operand(o->p, u, k);
         bool last = !o->kept[root] && o->reader[root] == at;
-        for (int i = to; i < at && last; i++) last = !reads(o->p, &o->p->units[i], root);
-        for (int i = 0; i < k && last; i++) last = operand(o->p, u, i) != root;
+        for (int i = to; i < at && last; i++) last = !clm_unit_reads(o->p, &o->p->units[i], root);
+        for (int i = 0; i < k && last; i++) last = clm_unit_operand(o->p, u, i) != root;
         if (last) n += clm_shape_size(&o->p->nodes[root].shape);
     }
     return n;
@@ -67,8 +55,8 @@ static int place_of(const order *o, int at) {
     const clm_unit *u = &o->p->units[at];
     const size_t written = clm_shape_size(&o->p->nodes[u->out[0]].shape), least = written * MUCH > LARGE ? written * MUCH : LARGE;
     int first = 0, to = at;
-    for (int k = 0; k < operands(o->p, u); k++) {
-        const int writer = o->writer[operand(o->p, u, k)];
+    for (int k = 0; k < clm_unit_operands(o->p, u); k++) {
+        const int writer = o->writer[clm_unit_operand(o->p, u, k)];
         if (writer >= first) first = writer + 1;
     }
     while (to > first && let_go(o, at, to - 1) >= least) to--;
@@ -81,8 +69,8 @@ static void move(order *o, int from, int to) {
     o->p->units[to] = u;
     for (int i = to; i <= from; i++) { /* operands that were read here last are read elsewhere in this stretch */
         const clm_unit *moved = &o->p->units[i];
-        for (int k = 0; k < operands(o->p, moved); k++) {
-            int *reader = &o->reader[operand(o->p, moved, k)];
+        for (int k = 0; k < clm_unit_operands(o->p, moved); k++) {
+            int *reader = &o->reader[clm_unit_operand(o->p, moved, k)];
             if (*reader <= from) *reader = -1;
         }
     }

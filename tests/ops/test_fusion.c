@@ -17,14 +17,6 @@ enum { TASKS = 3, MOST_VALUES = 24, AS_IS = 0, AS_GPU = 1, WAYS_TO_OPEN = 2, WIT
 
 static const char *const ways_to_open[] = {"", "type=gpu", "type=gpu,max_work_group=6"};
 
-static clm_device *open_as(int way) {
-    ck_assert_int_eq(setenv("CLMAML_EMULATE", ways_to_open[way], 1), 0);
-    ck_assert_int_eq(setenv("CLMAML_CHAIN", "never", 1), 0);
-    clm_device *device = clm_test_open_opencl();
-    ck_assert_int_eq(setenv("CLMAML_EMULATE", "", 1), 0); /* the host reference is itself */
-    return device;
-}
-
 /* A graph with numbers for its inputs. */
 typedef struct sample {
     clm_graph *g;
@@ -97,7 +89,7 @@ static void expect_close(const double *got, const double *expected, size_t n, co
 /* The device against the host; a task by itself has the bits it has among others. Returns the launches. */
 static size_t check(sample *s, int way, const char *what) {
     size_t launches = 0, n = outputs_size(s, TASKS);
-    clm_device *device = open_as(way), *host = clm_test_open_host();
+    clm_device *device = clm_test_open_as(ways_to_open[way]), *host = clm_test_open_host();
     double *truth = run(host, s, TASKS, 0, NULL), *fused = run(device, s, TASKS, 0, &launches);
     expect_close(fused, truth, n, what);
     for (int task = 1; task < TASKS; task++) {

@@ -13,15 +13,9 @@
 #include "support/numbers.h"
 #include "support/run.h"
 
-enum { TASKS = 2, MOST = 8, AS_IS = 0, AS_GPU = 1, WAYS_TO_OPEN = 2 };
+enum { TASKS = 2, MOST = 8, WAYS_TO_OPEN = 2 };
 
-static clm_device *open_as(int way) {
-    ck_assert_int_eq(setenv("CLMAML_EMULATE", way == AS_GPU ? "type=gpu" : "", 1), 0);
-    ck_assert_int_eq(setenv("CLMAML_CHAIN", "never", 1), 0);
-    clm_device *device = clm_test_open_opencl();
-    ck_assert_int_eq(setenv("CLMAML_EMULATE", "", 1), 0); /* the host reference is itself */
-    return device;
-}
+static const char *const ways_to_open[WAYS_TO_OPEN] = {"", "type=gpu"};
 
 typedef struct sample {
     clm_graph *g;
@@ -99,7 +93,7 @@ static double *run(clm_device *d, sample *s, plan how, size_t *workspace) {
 static void check_as(sample *s, plan how, int way, clm_shape space, double arrays, const char *what) {
     const size_t n = outputs_size(s);
     size_t shared, apart, ignored;
-    clm_device *device = open_as(way), *host = clm_test_open_host();
+    clm_device *device = clm_test_open_as(ways_to_open[way]), *host = clm_test_open_host();
     double *truth = run(host, s, how, &ignored), *plain = run(device, s, APART, &apart), *placed = run(device, s, how, &shared);
     for (size_t i = 0; i < n; i++) {
         ck_assert_msg(placed[i] == plain[i], "%s: element %zu is %.17g, apart from others %.17g", what, i, placed[i], plain[i]);
@@ -228,7 +222,7 @@ START_TEST(first_layer_again) {
     CLM_TEST_OK(clm_grad(s.g, clm_mean_all(s.g, clm_mul(s.g, y, y)), w, 3, grad));
     for (int i = 0; i < 3; i++) output(&s, grad[i]);
     size_t kept, thrifty;
-    clm_device *device = open_as(_i % WAYS_TO_OPEN);
+    clm_device *device = clm_test_open_as(ways_to_open[_i % WAYS_TO_OPEN]);
     free(run(device, &s, PLACED, &kept));
     free(run(device, &s, THRIFTY, &thrifty));
     clm_device_close(device);

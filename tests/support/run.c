@@ -1,6 +1,8 @@
 /* See run.h. */
 #include "support/run.h"
 
+#include <stdlib.h>
+
 #include "base/error.h"
 
 clm_device *clm_test_open_opencl(void) {
@@ -8,6 +10,14 @@ clm_device *clm_test_open_opencl(void) {
     CLM_TEST_OK(clm_device_open(&device, NULL));
     ck_assert_msg(clm_device_get_info(device)->type != CLM_DEVICE_HOST,
                   "this test needs an OpenCL device, but CLMAML_DEVICE names the host reference");
+    return device;
+}
+
+clm_device *clm_test_open_as(const char *emulation) {
+    ck_assert_int_eq(setenv("CLMAML_EMULATE", emulation, 1), 0);
+    ck_assert_int_eq(setenv("CLMAML_CHAIN", "never", 1), 0);
+    clm_device *device = clm_test_open_opencl();
+    ck_assert_int_eq(setenv("CLMAML_EMULATE", "", 1), 0); /* the host reference is itself */
     return device;
 }
 

@@ -15,6 +15,8 @@
 
 /* Opens what CLMAML_DEVICE names, or the default; anything but an OpenCL device fails the test. */
 clm_device *clm_test_open_opencl(void);
+/* The same as CLMAML_EMULATE would have it, with a launch for every step: chains are off from here on. */
+clm_device *clm_test_open_as(const char *emulation);
 clm_device *clm_test_open_host(void);
 
 /* Elements of a value: of its shape, times `tasks` when it is per task. */

@@ -19,22 +19,13 @@ static clm_status check_alloc(clm_device *d, cl_int code, size_t bytes) {
                     d->allocated, (unsigned long long)d->info.global_memory, clm_cl_error_name(code), (int)code);
 }
 
-static cl_int create_from(clm_cl_device *d, size_t bytes, void *zeros, cl_mem *out) {
-    cl_int code = CL_SUCCESS;
-    *out = clCreateBuffer(d->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes ? bytes : sizeof(cl_float), zeros, &code);
-    return code;
-}
-
-/* Small buffers begin as a copy of zeros: one call rather than a round trip through the queue. */
-static cl_int create_small(clm_cl_device *d, size_t bytes, cl_mem *out) {
-    char zeros[SMALL] = {0};
-    return create_from(d, bytes, zeros, out);
-}
-
-/* The same for all others where nothing may be written to a part of a buffer. */
+/* As a copy of zeros: for small buffers one call rather than a round trip through the queue, and for all where nothing may be written to a
+ * part of a buffer. */
 static cl_int create_whole(clm_cl_device *d, size_t bytes, cl_mem *out) {
-    void *zeros = calloc(1, bytes);
-    const cl_int code = zeros ? create_from(d, bytes, zeros, out) : CL_OUT_OF_HOST_MEMORY;
+    const size_t size = bytes ? bytes : sizeof(cl_float);
+    cl_int code = CL_OUT_OF_HOST_MEMORY;
+    void *zeros = calloc(1, size);
+    *out = zeros ? clCreateBuffer(d->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, size, zeros, &code) : NULL;
     free(zeros);
     return code;
 }
@@ -106,9 +97,8 @@ clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out) {
     if (!mem) return CLM_E_MEMORY;
     mem->elements = elements;
     clm_cl_device *cl = clm_cl(d);
-    cl_int code = bytes <= SMALL                 ? create_small(cl, bytes, &mem->buffer)
-                  : cl->avoid & CLM_AVOID_WRITES ? create_whole(cl, bytes, &mem->buffer)
-                                                 : create_large(cl, bytes, &mem->buffer);
+    const bool whole = bytes <= SMALL || cl->avoid & CLM_AVOID_WRITES;
+    cl_int code = whole ? create_whole(cl, bytes, &mem->buffer) : create_large(cl, bytes, &mem->buffer);
     d->allocated += bytes;
     if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_ALLOCATION);
     if (code != CL_SUCCESS) d->allocated -= bytes;
