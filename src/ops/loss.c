@@ -1,6 +1,6 @@
 /* Losses composed from operations: their derivatives need nothing of their own.
  *
- * All give a scalar. CLM_REDUCE_SUM adds up what CLM_REDUCE_MEAN averages. Where a loss has a kink, its derivative is PyTorch's. */
+ * All give a scalar. CLM_REDUCE_SUM adds up what CLM_REDUCE_MEAN averages. At kinks the derivatives are PyTorch's. */
 #include "ops/op.h"
 #include "ops/shape.h"
 
@@ -43,7 +43,8 @@ static bool check_weights(clm_graph *g, clm_value logits, clm_value weights, dou
     return false;
 }
 
-/* -sum_ic w_c q_ic log softmax(x)_ic with q = (1 - smoothing) one_hot + smoothing / classes; the mean divides by sum_i w[label_i] */
+/* -sum_ic w_c q_ic log softmax(x)_ic with q = (1 - smoothing) one_hot + smoothing / classes; the mean divides by
+ * sum_i w[label_i] */
 clm_value clm_weighted_cross_entropy(clm_graph *g, clm_value logits, clm_value labels, clm_value class_weights,
                                      double label_smoothing, clm_reduction reduction) {
     if (class_weights == CLM_INVALID && label_smoothing == 0) return clm_cross_entropy(g, logits, labels, reduction);
@@ -96,8 +97,8 @@ clm_value clm_mae(clm_graph *g, clm_value x, clm_value target, clm_reduction red
     return reduced(g, clm_abs(g, clm_sub(g, x, target)), reduction);
 }
 
-/* q (d - q / 2) with q = d clamped to +-delta. |d| does not appear, so the second derivative is 1 at d = 0 too; ties of the clamp go
- * to d, so it is 1 at |d| = delta. */
+/* q (d - q / 2) with q = d clamped to +-delta. |d| does not appear, so the second derivative is 1 at d = 0 too; ties of the clamp
+ * go to d, so it is 1 at |d| = delta. */
 clm_value clm_huber(clm_graph *g, clm_value x, clm_value target, double delta, clm_reduction reduction) {
     if (!check_target(g, "Huber loss", x, target)) return CLM_INVALID;
     if (!(delta > 0 && isfinite(delta)))
@@ -107,8 +108,8 @@ clm_value clm_huber(clm_graph *g, clm_value x, clm_value target, double delta, c
     return reduced(g, clm_mul(g, q, clm_sub(g, d, clm_scale(g, q, 0.5))), reduction);
 }
 
-/* -t log sigmoid(x) - (1 - t) log sigmoid(-x) = t softplus(-x) + (1 - t) softplus(x): nothing cancels where t is 0 or 1, and there
- * is no kink. */
+/* -t log sigmoid(x) - (1 - t) log sigmoid(-x) = t softplus(-x) + (1 - t) softplus(x): nothing cancels where t is 0 or 1, and
+ * there is no kink. */
 clm_value clm_binary_cross_entropy(clm_graph *g, clm_value logits, clm_value targets, clm_reduction reduction) {
     if (!check_target(g, "binary cross-entropy", logits, targets)) return CLM_INVALID;
     clm_value yes = clm_mul(g, targets, clm_softplus(g, clm_neg(g, logits)));
