@@ -8,6 +8,7 @@
 #include "device.h"
 #include "environment.h"
 #include "graph.h"
+#include "learner.h"
 #include "meta.h"
 #include "model.h"
 #include "optim.h"

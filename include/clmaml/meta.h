@@ -1,11 +1,9 @@
-/* Meta-learning: the inner loop, the gradient through it, and the outer update.
+/* Meta-learning: the gradient of an algorithm (task.h) over a meta-batch of tasks, and the outer update.
  *
- * With theta_0 = theta and theta_{k+1} = theta_k - A_k o g_k, g_k the gradient of the support loss at theta_k, the meta-loss is
+ * For MAML, with theta_0 = theta and theta_{k+1} = theta_k - A_k o g_k, g_k the gradient of the support loss at theta_k, the meta-loss is
  * the mean over tasks of sum_k w_k L_query(theta_k) (only w_K = 1 unless step weights are given). Its exact gradient comes from
  * lambda_K = w_K grad L_query(theta_K), lambda_k = lambda_{k+1} - H_k (A_k o lambda_{k+1}) + w_k grad L_query(theta_k), one
- * Hessian-vector product (forward over reverse) per inner step. First order drops the H term.
- * Finn et al. 2017 (MAML), Li et al. 2017 (Meta-SGD), Raghu et al. 2020 (ANIL), Antoniou et al. 2019 (per-layer per-step rates,
- * multi-step loss).
+ * Hessian-vector product (forward over reverse) per inner step. First order drops the H term. Other inner rules and algorithms: docs/algorithms.md.
  */
 #ifndef CLMAML_META_H
 #define CLMAML_META_H
@@ -14,49 +12,40 @@
 #include "dataset.h"
 #include "model.h"
 #include "optim.h"
+#include "params.h"
 #include "program.h"
+#include "task.h"
 #include "tune.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef enum clm_loss { CLM_LOSS_CROSS_ENTROPY, CLM_LOSS_MSE } clm_loss;
-typedef enum clm_rates {
-    CLM_RATES_FIXED,      /* one number, inner_lr */
-    CLM_RATES_PER_STEP,   /* learned: one per inner step and parameter tensor ("lslr"), shape [steps, tensors] */
-    CLM_RATES_PER_ELEMENT /* learned: one per element of every adapted tensor ("metasgd") */
-} clm_rates;
 typedef enum clm_checkpointing { CLM_CHECKPOINT_AUTO, CLM_CHECKPOINT_STORE, CLM_CHECKPOINT_RECOMPUTE } clm_checkpointing;
 CLM_API const char *clm_checkpointing_name(clm_checkpointing checkpointing); /* "auto", "store", "recompute" */
 
 typedef struct clm_meta_options {
-    int version;        /* CLM_META_OPTIONS_VERSION */
-    int tasks;          /* tasks of a meta-batch */
-    int support, query; /* examples of a task: ways*shots, ways*query-per-class */
-    int steps;          /* inner steps K >= 1 */
-    double inner_lr;
-    bool first_order;
-    clm_rates rates;
-    const double *step_weights; /* K weights w_1 .. w_K of the multi-step loss, copied; NULL: only the last */
-    const char *const *adapt;   /* prefixes of the names of adapted parameters (ANIL); NULL: all */
-    size_t n_adapt;
-    clm_loss loss;
-    clm_reduction reduction; /* over the examples of a task */
+    int version;           /* CLM_META_OPTIONS_VERSION */
+    int tasks;             /* tasks of a meta-batch */
+    clm_task_options task; /* what happens in each */
+    /* Derivative-order annealing (Antoniou et al. 2019): outer updates that leave out the second-order term, from the first. */
+    uint64_t first_order_until;
+    bool both_orders; /* plan the first-order gradient beside the other, for clm_meta_gradient_of_order; implied by first_order_until */
     clm_checkpointing checkpointing;
     size_t memory_limit; /* bytes of device memory; 0: what the device has */
     int task_chunk;    /* tasks per launch, a divisor of `tasks`; 0: as many as fit, fewer where that keeps a CPU's cache warm */
     bool keep_adapted; /* keep every task's adapted parameters for clm_meta_read */
     clm_optim_options optim;
 } clm_meta_options;
-#define CLM_META_OPTIONS_VERSION 1
-#define CLM_META_OPTIONS_INIT                                                                                      \
-    {                                                                                                              \
-        CLM_META_OPTIONS_VERSION, 32, 5, 5, 1, 0.4, false, CLM_RATES_FIXED, NULL, NULL, 0, CLM_LOSS_CROSS_ENTROPY, \
-            CLM_REDUCE_MEAN, CLM_CHECKPOINT_AUTO, 0, 0, false, CLM_OPTIM_OPTIONS_INIT                              \
+#define CLM_META_OPTIONS_VERSION 2
+#define CLM_META_OPTIONS_INIT                                                                                            \
+    {                                                                                                                    \
+        CLM_META_OPTIONS_VERSION, 32, CLM_TASK_OPTIONS_INIT, 0, false, CLM_CHECKPOINT_AUTO, 0, 0, false, \
+            CLM_OPTIM_OPTIONS_INIT                                                                                       \
     }
 
-/* One meta-batch, C order, in outside layout: x [tasks, n, in_shape..]; y [tasks, n] labels, or [tasks, n, out_shape..] targets. */
+/* One meta-batch, C order, in outside layout: x [tasks, n, in_shape..]; y [tasks, n] labels, or [tasks, n, target..]. With
+ * support_per_step, support arrays are [tasks, steps, n, ..]. */
 typedef struct clm_batch {
     const float *support_x, *support_y, *query_x, *query_y;
     const int32_t *support_at, *query_at; /* [tasks, n] instead of support_x, query_x: numbers of images, see clm_meta_use_data */
@@ -76,7 +65,7 @@ CLM_API clm_status clm_meta_prepare(clm_meta *meta);
 /* Why a plan has its way of checkpointing and its tasks per launch. */
 typedef enum clm_plan_reason {
     CLM_PLAN_ASKED,   /* the options say so */
-    CLM_PLAN_WHOLE,   /* everything is kept and all tasks are taken at once: nothing speaks against it */
+    CLM_PLAN_WHOLE,   /* everything is kept and all tasks are taken at once: the default */
     CLM_PLAN_MEMORY,  /* more would not fit */
     CLM_PLAN_CACHE,   /* so that values stay in a processor's cache: by a model */
     CLM_PLAN_MEASURED /* the fastest that clm_meta_tune found */
@@ -140,25 +129,39 @@ CLM_API clm_status clm_meta_use_data(clm_meta *meta, clm_dataset *const *dataset
 /* clm_program_profile of all programs of a meta-gradient together; device by device. */
 CLM_API clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to);
 
-/* Parameters and rates, outside layout. For CLM_RATES_PER_STEP index 0 holds all; for CLM_RATES_PER_ELEMENT index i is parameter
- * i's rates (CLM_E_ARG for one that is not adapted). */
+/* All parameters and rates, to and from the host: `params` made with the same model and task options (others: what both have). */
+CLM_API clm_status clm_meta_set_params(clm_meta *meta, clm_params *params);
+CLM_API clm_status clm_meta_get_params(clm_meta *meta, clm_params *params);
+/* The moving average of the parameters (clm_optim_options.average); the parameters themselves before the first update. CLM_E_STATE where none
+ * is kept. */
+CLM_API clm_status clm_meta_get_average(clm_meta *meta, clm_params *params);
+
+/* One tensor, outside layout: parameter i of the model, then of the loss; with batch_norm_per_step [steps, C]. Rates: for CLM_RATES_PER_STEP index 0
+ * holds all; for CLM_RATES_PER_ELEMENT index i is parameter i's rates (CLM_E_ARG for one that is not adapted). */
 CLM_API clm_status clm_meta_set_param(clm_meta *meta, size_t i, const double *data);
 CLM_API clm_status clm_meta_get_param(clm_meta *meta, size_t i, double *data);
 CLM_API clm_status clm_meta_set_rate(clm_meta *meta, size_t i, const double *data);
 CLM_API clm_status clm_meta_get_rate(clm_meta *meta, size_t i, double *data);
 CLM_API size_t clm_meta_rate_size(const clm_meta *meta, size_t i); /* 0: no such rates */
 CLM_API bool clm_meta_is_adapted(const clm_meta *meta, size_t i);
+CLM_API bool clm_meta_is_learned(const clm_meta *meta, size_t i);
+CLM_API size_t clm_meta_param_count(const clm_meta *meta); /* tensors: of the model and of the loss */
+
+/* Other weights of the multi-step loss from the next gradient on: [steps]. CLM_E_STATE where the options gave none. */
+CLM_API clm_status clm_meta_set_step_weights(clm_meta *meta, const double *weights);
 
 /* Computes the meta-gradient; changes nothing else. */
 CLM_API clm_status clm_meta_gradient(clm_meta *meta, const clm_batch *batch);
+/* Of first (1) or the task's own order (2), where both_orders is set; otherwise CLM_E_STATE for 1. */
+CLM_API clm_status clm_meta_gradient_of_order(clm_meta *meta, const clm_batch *batch, int order);
 
 /* Results of the last clm_meta_gradient or clm_meta_step, as doubles in outside layout. */
 typedef enum clm_quantity {
     CLM_Q_SUPPORT_LOSS,     /* [tasks, steps] before each inner step */
     CLM_Q_QUERY_LOSS,       /* [tasks], weighted over the steps with step_weights */
     CLM_Q_QUERY_LOGITS,     /* [tasks, query, out..] after the last step */
-    CLM_Q_SUPPORT_ACCURACY, /* [tasks], before the first step (0 for MSE) */
-    CLM_Q_QUERY_ACCURACY,   /* [tasks], after the last step (0 for MSE) */
+    CLM_Q_SUPPORT_ACCURACY, /* [tasks], before the first step (0 without labels) */
+    CLM_Q_QUERY_ACCURACY,   /* [tasks], after the last step (0 without labels) */
     CLM_Q_ADAPTED,          /* parameter `index`: [tasks, shape..]; needs keep_adapted */
     CLM_Q_GRAD,             /* parameter `index`: of the mean over tasks */
     CLM_Q_RATE_GRAD         /* rates `index` */
@@ -177,50 +180,6 @@ CLM_API clm_status clm_meta_step(clm_meta *meta, const clm_batch *batch, clm_met
 CLM_API clm_status clm_meta_save(clm_meta *meta, clm_archive *archive);
 CLM_API clm_status clm_meta_restore(clm_meta *meta, const clm_archive *archive);
 CLM_API uint64_t clm_meta_iteration(const clm_meta *meta); /* outer updates made */
-
-/* ---- a learner: the inner loop alone, to adapt and to evaluate ---- */
-typedef struct clm_learner_options {
-    int version;
-    int tasks, support, query;
-    double inner_lr;
-    clm_rates rates;
-    int rate_steps; /* rows of CLM_RATES_PER_STEP; later steps use the last row */
-    const char *const *adapt;
-    size_t n_adapt;
-    clm_loss loss;
-    clm_reduction reduction;
-    clm_bn_mode bn_mode;
-} clm_learner_options;
-#define CLM_LEARNER_OPTIONS_VERSION 1
-#define CLM_LEARNER_OPTIONS_INIT                                                                                         \
-    {                                                                                                                    \
-        CLM_LEARNER_OPTIONS_VERSION, 1, 5, 5, 0.4, CLM_RATES_FIXED, 1, NULL, 0, CLM_LOSS_CROSS_ENTROPY, CLM_REDUCE_MEAN, \
-            CLM_BN_TRANSDUCTIVE                                                                                          \
-    }
-
-typedef struct clm_learner clm_learner;
-CLM_API clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model,
-                                      const clm_learner_options *options);
-CLM_API void clm_learner_free(clm_learner *learner);
-CLM_API clm_status clm_learner_set_param(clm_learner *learner, size_t i, const double *data); /* outside layout */
-CLM_API clm_status clm_learner_set_rate(clm_learner *learner, size_t i, const double *data);
-/* What one call takes. */
-CLM_API clm_program_stats clm_learner_step_stats(const clm_learner *learner);
-CLM_API clm_program_stats clm_learner_predict_stats(const clm_learner *learner);
-/* clm_program_profile of one step and one prediction together. */
-CLM_API clm_status clm_learner_profile(clm_learner *learner, int runs, FILE *to);
-/* Back to the initial parameters, with new support sets [tasks, support, ..]. */
-CLM_API clm_status clm_learner_begin(clm_learner *learner, const float *support_x, const float *support_y);
-/* The same with numbers of images of the data set that clm_learner_use_data has named; NULL: none any more. */
-CLM_API clm_status clm_learner_use_data(clm_learner *learner, clm_dataset *dataset);
-CLM_API clm_status clm_learner_begin_at(clm_learner *learner, const int32_t *support_at, const float *support_y);
-CLM_API clm_status clm_learner_predict_at(clm_learner *learner, const int32_t *query_at, double *out);
-/* One inner step; support_loss [tasks] before it (may be NULL: then nothing is waited for). */
-CLM_API clm_status clm_learner_step(clm_learner *learner, double *support_loss);
-/* Outputs [tasks, query, out..] for query_x [tasks, query, ..] at the current parameters. */
-CLM_API clm_status clm_learner_predict(clm_learner *learner, const float *query_x, double *out);
-/* Adapted parameter i, [tasks, shape..], outside layout. */
-CLM_API clm_status clm_learner_get_adapted(clm_learner *learner, size_t i, double *out);
 
 #ifdef __cplusplus
 }

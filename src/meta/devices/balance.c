@@ -14,7 +14,7 @@
 enum { MOST_RUNS = 20 };
 static const double enough_seconds = 1.0;
 
-void clm_split_proportional(const double *speed, size_t n, int tasks, int *share) {
+void clm_shares_proportional(const double *speed, size_t n, int tasks, int *share) {
     for (size_t i = 0; i < n; i++) share[i] = 0;
     for (int t = 0; t < tasks; t++) { /* each task to the device that would be done with it first */
         size_t best = 0;
@@ -24,31 +24,19 @@ void clm_split_proportional(const double *speed, size_t n, int tasks, int *share
     }
 }
 
-/* Numbers without meaning that no operation minds. */
-static clm_status make_batch(const clm_meta *m, float *data[4]) {
-    clm_shape out = clm_model_out_shape(m->inner.model);
-    int classes = m->inner.loss == CLM_LOSS_CROSS_ENTROPY ? out.dim[out.rank - 1] : 0;
-    for (int i = 0; i < 4; i++) {
-        size_t n = clm_tensor_size(m->batch[i]) / (size_t)clm_tensor_tasks(m->batch[i]) * (size_t)m->tasks;
-        if (!(data[i] = clm_calloc(n, sizeof *data[i]))) return CLM_E_MEMORY;
-        for (size_t e = 0; e < n; e++) data[i][e] = i % 2 && classes ? (float)(e % (size_t)classes) : (float)sin(0.7 * (double)e);
-    }
-    return CLM_OK;
-}
-
 /* The least seconds a task of each device in a few runs; the first builds and warms up and does not count. */
 static clm_status time_parts(clm_meta *m, double *speed) {
     float *data[4] = {NULL};
     clm_status status = CLM_OK;
     double began = 0;
     CLM_GOTO(clm_meta_prepare(m));
-    CLM_GOTO(make_batch(m, data));
+    CLM_GOTO(clm_feed_random(m->shares[0], m->options.tasks, 1, data));
     clm_batch batch = {.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]};
     for (int run = 0; run <= MOST_RUNS && (run < 2 || clm_clock() - began < enough_seconds); run++) {
         if (run == 1) began = clm_clock();
-        CLM_GOTO(clm_split_gradient(m, &batch, false));
+        CLM_GOTO(clm_shares_gradient(m, 0, &batch, false));
         for (size_t s = 0; s < m->n_shares && run > 0; s++) {
-            double rate = m->shares[s]->options.tasks / fmax(m->shares[s]->seconds, 1e-9);
+            double rate = m->shares[s]->tasks / fmax(m->shares[s]->seconds, 1e-9);
             speed[s] = run == 1 ? rate : fmax(speed[s], rate);
         }
     }
@@ -75,9 +63,9 @@ clm_status clm_meta_balance(clm_meta_share *shares, double *tasks_per_second, si
         even.tasks += parts[i].tasks = count > 0 ? count : 1;
     }
     if (even.tasks != options->tasks) even.task_chunk = 0;
-    CLM_GOTO(clm_split_create(&trial, parts, n, model, &even));
+    CLM_GOTO(clm_shares_create(&trial, parts, n, model, &even));
     CLM_GOTO(time_parts(trial, tasks_per_second));
-    clm_split_proportional(tasks_per_second, n, options->tasks, tasks);
+    clm_shares_proportional(tasks_per_second, n, options->tasks, tasks);
     for (size_t i = 0; i < n; i++) shares[i].tasks = tasks[i];
 out:
     clm_meta_free(trial);

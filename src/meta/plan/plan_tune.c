@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/thread.h"
-#include "meta/plan.h"
+#include "meta/plan/plan.h"
 
 enum { CHUNKS_MOST = 24, FINALISTS = 3, ROUNDS = 5, RUNS_MOST = 50, LANES_MOST = 8 };
 static const double gain = 0.97;            /* of the unmeasured plan's time: what is not below it is noise */
@@ -29,13 +29,13 @@ typedef struct candidate {
     double seconds; /* of a gradient, the least seen; NAN: not tried, INFINITY: dropped */
     size_t bytes;
     double first;                /* seconds of the gradient that warmed up */
-    clm_meta *trial[LANES_MOST]; /* on every lane, while it is open */
+    clm_share *trial[LANES_MOST]; /* on every lane, while it is open */
     double turn[ROUNDS];         /* seconds, as a finalist; INFINITY: none */
 } candidate;
 
 typedef struct search {
-    clm_meta *meta;             /* that of the first lane */
-    clm_meta *lane[LANES_MOST]; /* all that compute at the same time */
+    clm_share *meta;            /* that of the first lane */
+    clm_share *lane[LANES_MOST]; /* all that compute at the same time */
     int n_lanes;
     float *data[4];
     size_t limit;
@@ -50,46 +50,43 @@ typedef struct search {
 /* ---- random tasks ---- */
 
 static clm_status make_batch(search *s) {
-    const clm_meta *m = s->meta;
-    const clm_shape out = clm_model_out_shape(m->inner.model);
-    const uint32_t classes = m->inner.loss == CLM_LOSS_CROSS_ENTROPY ? (uint32_t)out.dim[out.rank - 1] : 0;
-    clm_random random = clm_random_make((uint64_t)(clm_clock() * 1e9), 2);
-    for (int i = 0; i < 4; i++) {
-        const size_t per_task = clm_tensor_size(m->batch[i]) / (size_t)clm_tensor_tasks(m->batch[i]);
-        const size_t n = per_task * (size_t)m->options.tasks;
-        if (!(s->data[i] = clm_calloc(n, sizeof *s->data[i]))) return CLM_E_MEMORY;
-        for (size_t e = 0; e < n; e++)
-            s->data[i][e] = i % 2 && classes ? (float)clm_random_below(&random, classes) : (float)clm_random_normal(&random);
-    }
-    return CLM_OK;
+    return clm_feed_random(s->meta, s->meta->tasks, (uint64_t)(clm_clock() * 1e9), s->data);
 }
 
 /* ---- one candidate ---- */
 
 static void trial_close(candidate *c) {
     for (int i = 0; i < LANES_MOST; i++) {
-        clm_meta *t = c->trial[i];
+        clm_share *t = c->trial[i];
         c->trial[i] = NULL;
         if (!t) continue;
-        clm_outer_free(&t->outer);
-        clm_gradient_free(t);
+        if (t->optimizer) clm_optimizer_free(t->optimizer);
+        free(t->optimizer);
+        clm_exec_free(t);
         free(t->staging);
         free(t->packing);
+        free(t->weights);
         free(t);
     }
 }
 
-/* A copy of a lane's meta-learner, which shares its parameters and gradient, with a plan of its own. CLM_E_LIMIT: it would not fit. */
+/* A copy of a lane's share, with its parameters and gradient and a plan of its own. CLM_E_LIMIT: it would not fit. */
 static clm_status trial_plan(search *s, candidate *c, int lane) {
-    clm_meta *t = c->trial[lane] = clm_calloc(1, sizeof *t);
+    const clm_share *of = s->lane[lane];
+    clm_share *t = c->trial[lane] = clm_calloc(1, sizeof *t);
     if (!t) return CLM_E_MEMORY;
-    *t = *s->lane[lane];
-    clm_gradient_detach(t);
-    t->staging = t->packing = NULL;
-    t->outer = (clm_outer){0};
-    const int tasks = t->options.tasks, chunk = c->choice.chunk < tasks ? c->choice.chunk : tasks;
+    *t = *of;
+    clm_exec_detach(t);
+    t->staging = t->packing = t->weights = NULL;
+    t->optimizer = NULL;
+    if (of->optimizer) { /* one of its own: what it takes counts */
+        if (!(t->optimizer = clm_calloc(1, sizeof *t->optimizer))) return CLM_E_MEMORY;
+        CLM_TRY(clm_optimizer_init(t->optimizer, t->device, of->optimizer->state[CLM_STATE_PARAMS], t->grad,
+                                   &of->optimizer->options));
+    }
+    const int tasks = t->tasks, chunk = c->choice.chunk < tasks ? c->choice.chunk : tasks;
     CLM_TRY(clm_plan_as(t, c->choice.checkpointing, clm_plan_chunk_below(tasks, chunk + 1))); /* lanes may differ by a task */
-    c->bytes = t->plan.bytes;
+    c->bytes = t->exec.plan.bytes;
     if (c->bytes <= s->limit) return CLM_OK;
     return clm_fail(CLM_E_LIMIT, "it takes %zu bytes of at most %zu", c->bytes, s->limit);
 }
@@ -97,7 +94,7 @@ static clm_status trial_plan(search *s, candidate *c, int lane) {
 /* A lane's part of a timing. */
 typedef struct job {
     const search *s;
-    clm_meta *trial;
+    clm_share *trial;
     int runs;
     clm_thread *thread;
     clm_status status;
@@ -107,7 +104,7 @@ typedef struct job {
 static clm_status run_trial(const job *j) {
     float *const *data = j->s->data;
     const clm_batch batch = {.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]};
-    for (int i = 0; i < j->runs; i++) CLM_TRY(clm_gradient_run(j->trial, &batch, NULL));
+    for (int i = 0; i < j->runs; i++) CLM_TRY(clm_exec_run(j->trial, 0, &batch, NULL, 0));
     return clm_device_finish(j->trial->device);
 }
 
@@ -140,7 +137,7 @@ static clm_status trial_open(search *s, candidate *c) {
     clm_status status = CLM_OK;
     for (int i = 0; i < s->n_lanes; i++) {
         CLM_GOTO(trial_plan(s, c, i));
-        CLM_GOTO(clm_fit_commit(c->trial[i]));
+        CLM_GOTO(clm_retry_commit(c->trial[i]));
     }
     CLM_GOTO(run(s, c, 1, &c->first));
 out:
@@ -152,7 +149,7 @@ out:
  * which makes it percents on random numbers. */
 static clm_status verify(search *s) {
     double difference = 0, norm = 0;
-    const size_t n = s->meta->elements;
+    const size_t n = s->meta->task->learned;
     CLM_TRY(clm_tensor_read_f64(s->meta->grad, s->base ? s->grad : (s->base = s->grad), n));
     if (s->base == s->grad) {
         s->grad = clm_calloc(n, sizeof *s->grad);
@@ -209,7 +206,7 @@ out:
 
 /* Divisors of the number of tasks that are worth telling apart, in increasing order, the one at hand among them. */
 static void list_chunks(search *s, clm_plan_choice standard) {
-    const int tasks = s->meta->options.tasks, asked = s->meta->options.task_chunk;
+    const int tasks = s->meta->tasks, asked = s->meta->request.task_chunk;
     int chunks[CHUNKS_MOST], n = 0, last = 0;
     for (int c = asked ? asked : tasks; c > 0; c = c > 1 && !asked ? clm_plan_chunk_below(tasks, c) : 0) {
         if (n > 0 && c != standard.chunk && (n >= CHUNKS_MOST - 2 || (c > 1 && 2 * last < 3 * c))) continue;
@@ -248,7 +245,7 @@ static void search_all(search *s, clm_plan_choice standard) {
     const int how = standard.checkpointing == CLM_CHECKPOINT_RECOMPUTE;
     const int best = descend(s, s->list[how], position(s, standard.chunk));
     candidate *other = s->list[!how];
-    if (s->meta->options.checkpointing) return;
+    if (s->meta->request.checkpointing) return;
     try_candidate(s, &other[best]);
     if (isinf(other[best].seconds) || other[best].seconds < hopeless * s->best) descend(s, other, best);
 }
@@ -327,9 +324,9 @@ static clm_status measure(search *s, clm_plan_choice standard, clm_plan_choice *
     CLM_TRY(make_batch(s));
     for (int i = 0; i < s->n_lanes; i++) {
         CLM_TRY(clm_tensor_commit(s->lane[i]->params));
-        CLM_TRY(clm_meta_write_initial(s->lane[i]));
+        CLM_TRY(clm_share_write_initial(s->lane[i]));
     }
-    if (!(s->grad = clm_calloc(s->meta->elements, sizeof *s->grad))) return CLM_E_MEMORY;
+    if (!(s->grad = clm_calloc(s->meta->task->learned, sizeof *s->grad))) return CLM_E_MEMORY;
     candidate *first = &s->list[standard.checkpointing == CLM_CHECKPOINT_RECOMPUTE][position(s, standard.chunk)];
     search_all(s, standard);
     candidate *best = decide(s, first);
@@ -343,17 +340,17 @@ static clm_status measure(search *s, clm_plan_choice standard, clm_plan_choice *
 static void report(search *s, const clm_tune_options *o, clm_plan_choice choice, clm_plan_choice standard,
                    const clm_tune_entry *e, bool known) {
     char key[512], best_text[64], default_text[64];
-    const clm_meta *m = s->meta;
+    const clm_share *m = s->meta;
     if (!o->progress || !clm_plan_key(s->meta, clm_plan_limit_class(m), key, sizeof key)) return;
     const clm_tune_line line = {.operation = key,
-                                .tasks = m->options.tasks,
+                                .tasks = m->tasks,
                                 .uses = 1,
                                 .default_text = text_of(standard, default_text),
                                 .best_text = text_of(choice, best_text),
                                 .default_seconds = e->default_seconds,
                                 .best_seconds = e->seconds,
-                                .flops = m->plan.flops,
-                                .candidates = m->options.checkpointing ? s->n : 2 * s->n,
+                                .flops = m->exec.plan.flops,
+                                .candidates = m->request.checkpointing ? s->n : 2 * s->n,
                                 .tried = s->tried,
                                 .failed = s->dropped,
                                 .known = known,
@@ -362,7 +359,7 @@ static void report(search *s, const clm_tune_options *o, clm_plan_choice choice,
 }
 
 static clm_status tune(search *s, const clm_tune_options *o, bool *changed) {
-    clm_meta *m = s->meta;
+    clm_share *m = s->meta;
     clm_plan_choice standard, choice;
     clm_tune_entry entry = {0};
     bool fits = false;
@@ -370,7 +367,7 @@ static clm_status tune(search *s, const clm_tune_options *o, bool *changed) {
     CLM_TRY(clm_plan_limit(m, &s->limit));
     CLM_TRY(clm_plan_by_model(m, s->limit, &fits)); /* what is reported is counted on it */
     if (!fits) return clm_fail(CLM_E_LIMIT, "meta: there is no plan to tune under the limit on memory");
-    if (!known) standard = choice = (clm_plan_choice){m->plan.checkpointing, m->plan.task_chunk};
+    if (!known) standard = choice = (clm_plan_choice){m->exec.plan.checkpointing, m->exec.plan.task_chunk};
     list_chunks(s, standard);
     if (!known) {
         entry = (clm_tune_entry){0};
@@ -385,7 +382,7 @@ static clm_status tune(search *s, const clm_tune_options *o, bool *changed) {
     return CLM_OK;
 }
 
-clm_status clm_plan_tune(clm_meta *const *shares, size_t n, const clm_tune_options *o, double seconds, bool *changed) {
+clm_status clm_plan_tune(clm_share *const *shares, size_t n, const clm_tune_options *o, double seconds, bool *changed) {
     search *s = clm_calloc(1, sizeof *s);
     if (!s) return CLM_E_MEMORY;
     s->meta = shares[0];

@@ -1,20 +1,30 @@
 /* Tuning of what a meta-learner will run: its operations, then whole plans, whose times depend on them. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/files.h"
 #include "base/log.h"
-#include "meta/plan.h"
+#include "meta/plan/plan.h"
 
 static const double share_of_operations = 0.75; /* of a budget, where plans are measured too */
 
 /* What was read before the first of them was tuned is out of date. */
-static void forget_others(clm_meta *const *shares, size_t n) {
+static void forget_others(clm_share *const *shares, size_t n) {
     for (size_t s = 1; s < n; s++) clm_tune_forget(shares[s]->device);
 }
 
+static clm_status tune_operations(const clm_share *m, const clm_tune_options *o, size_t *changed) {
+    clm_program **programs = NULL;
+    size_t n = 0;
+    CLM_TRY(clm_exec_programs(m, &programs, &n));
+    const clm_status status = clm_tune_programs(programs, n, o, changed);
+    free(programs);
+    return status;
+}
+
 /* n equal parts of a device, or one device: what is stored for the first serves all. */
-static clm_status tune_shares(clm_meta *const *shares, size_t n, const clm_tune_options *o) {
-    clm_meta *first = shares[0];
+static clm_status tune_shares(clm_share *const *shares, size_t n, const clm_tune_options *o) {
+    clm_share *first = shares[0];
     const double until = clm_clock() + o->budget;
     const bool plans = o->what != CLM_TUNE_OPERATIONS && clm_plan_open(first);
     clm_tune_options operations = *o;
@@ -22,7 +32,7 @@ static clm_status tune_shares(clm_meta *const *shares, size_t n, const clm_tune_
     bool plan_changed = false;
     CLM_TRY(clm_tune_store_check(first->device));
     if (plans) operations.budget *= share_of_operations;
-    if (o->what != CLM_TUNE_PLANS) CLM_TRY(clm_tune_programs(first->programs, first->n_programs, &operations, &changed));
+    if (o->what != CLM_TUNE_PLANS) CLM_TRY(tune_operations(first, &operations, &changed));
     forget_others(shares, n);
     if (plans) {
         const clm_status status = clm_plan_tune(shares, n, o, until - clm_clock(), &plan_changed);
@@ -31,7 +41,7 @@ static clm_status tune_shares(clm_meta *const *shares, size_t n, const clm_tune_
         if (status == CLM_E_IO || !o->careful) CLM_TRY(status);
         forget_others(shares, n);
     }
-    for (size_t s = 0; s < n; s++) CLM_TRY(clm_meta_plan_share(shares[s]));
+    for (size_t s = 0; s < n; s++) CLM_TRY(clm_plan_share(shares[s]));
     return CLM_OK;
 }
 

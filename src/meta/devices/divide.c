@@ -2,7 +2,7 @@
  *
  * One launch after the other on all cores leaves each waiting for the slowest, and a task's values wander from one core's cache to
  * another's between launches. So where a meta-batch's tasks are large enough, a CPU is divided into equal parts, each with its
- * share of the tasks as if it were a device (split.c): nobody waits before the gradients are added up. The shares are equal and the
+ * share of the tasks as if it were a device (shares.c): nobody waits before the gradients are added up. The shares are equal and the
  * number of parts depends on the device and the tasks alone, so the same run gives the same bits. Other numbers of parts, by
  * CLMAML_CPU_PARTS, add up in another order. */
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "base/integers.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "meta/plan.h"
+#include "meta/plan/plan.h"
 
 static const double most_idle = 0.15; /* of all parts' time, where the tasks do not come out even */
 
@@ -29,8 +29,8 @@ static clm_status asked_parts(int *parts) {
 
 /* By default as many parts as make the compute units come out even, and as have enough to do, as `m`, on the whole device, is
  * planned. 1: it stays whole. */
-static int parts_for(const clm_meta *m) {
-    const int units = (int)m->device->info.compute_units, tasks = m->options.tasks;
+static int parts_for(const clm_share *m) {
+    const int units = (int)m->device->info.compute_units, tasks = m->tasks;
     for (int n = clm_least(clm_least(units, tasks), CLM_CPU_PARTS_MOST); n > 1; n--) {
         const int share = clm_over(tasks, n);
         if (units % n || share * n > (1 + most_idle) * tasks) continue;
@@ -40,7 +40,7 @@ static int parts_for(const clm_meta *m) {
 }
 
 /* On the parts, as the options have it; each may take an equal part of the memory. */
-static clm_status create_divided(clm_meta **out, const clm_meta *one, int n, const clm_model *model,
+static clm_status create_divided(clm_meta **out, const clm_share *one, int n, const clm_model *model,
                                  const clm_meta_options *options) {
     clm_device *device = one->device;
     size_t limit = 0;
@@ -52,32 +52,32 @@ static clm_status create_divided(clm_meta **out, const clm_meta *one, int n, con
         shares[i] = (clm_meta_share){.device = device->parts[i],
                                      .tasks = options->tasks / n + (i < options->tasks % n),
                                      .memory_limit = limit / (size_t)n};
-    clm_status status = clm_split_create(out, shares, (size_t)n, model, options);
+    clm_status status = clm_shares_create(out, shares, (size_t)n, model, options);
     free(shares);
     return status;
 }
 
 /* Not at the price of computing things twice. */
-static bool keeps_plan(const clm_meta *divided, const clm_meta *one) {
+static bool keeps_plan(const clm_meta *divided, const clm_share *one) {
     for (size_t s = 0; s < divided->n_shares; s++)
-        if (divided->shares[s]->plan.checkpointing != one->plan.checkpointing &&
-            divided->shares[s]->plan.reason == CLM_PLAN_MEMORY)
+        if (divided->shares[s]->exec.plan.checkpointing != one->exec.plan.checkpointing &&
+            divided->shares[s]->exec.plan.reason == CLM_PLAN_MEMORY)
             return false;
     return true;
 }
 
 /* Replaces a meta-learner on a whole device by one on its parts, where that is better. */
 static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta_options *options) {
-    clm_device *device = (*meta)->device;
+    clm_device *device = (*meta)->shares[0]->device;
     clm_meta *divided = NULL;
     int parts = 0;
     CLM_TRY(asked_parts(&parts));
     if (device->info.type != CLM_DEVICE_CPU || device->part || !device->backend->part) return CLM_OK;
-    parts = parts ? clm_least(clm_least(parts, (int)device->info.compute_units), options->tasks) : parts_for(*meta);
+    parts = parts ? clm_least(clm_least(parts, (int)device->info.compute_units), options->tasks) : parts_for((*meta)->shares[0]);
     if (parts < 2) return CLM_OK;
-    if (create_divided(&divided, *meta, parts, model, options) != CLM_OK) {
+    if (create_divided(&divided, (*meta)->shares[0], parts, model, options) != CLM_OK) {
         clm_log_write(CLM_LOG_INFO, "%s is used as a whole: %s", device->info.name, clm_last_error());
-    } else if (keeps_plan(divided, *meta)) {
+    } else if (keeps_plan(divided, (*meta)->shares[0])) {
         divided->whole = device;
         clm_meta_free(*meta);
         *meta = divided;
@@ -89,7 +89,7 @@ static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta
 
 clm_status clm_meta_create_on(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
                               const clm_meta_options *options) {
-    CLM_TRY(clm_split_create(out, shares, n, model, options));
+    CLM_TRY(clm_shares_create(out, shares, n, model, options));
     const clm_status status = (*out)->n_shares == 1 ? divide(out, model, options) : CLM_OK;
     if (status == CLM_OK) return CLM_OK;
     clm_meta_free(*out);

@@ -1,8 +1,7 @@
 /* Plans that were measured, kept among the results of tuning (tune/store.h).
  *
  * An entry stands for what decides how fast a plan is: the device with its driver and the library's kernels (the store's part), and in
- * the key what the model computes, the algorithm and its steps, the examples, what the options ask for, and the limit on memory as a
- * power of two. The values of the entry are
+ * the key what the model computes, a hash of all task options, what is asked of the plan, and the limit on memory as a power of two. The values of the entry are
  *     checkpointing, tasks at a time, tasks of the measured meta-batch, and the first two of the plan taken unmeasured.
  * The time of a task hardly depends on how many others there are, so a choice also serves other numbers of tasks. */
 #include <inttypes.h>
@@ -14,7 +13,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "graph/internal.h"
-#include "meta/plan.h"
+#include "meta/plan/plan.h"
 
 enum { CHECKPOINTING, CHUNK, TASKS, STANDARD_CHECKPOINTING, STANDARD_CHUNK };
 #define NAME "plan"
@@ -35,61 +34,60 @@ static uint64_t hash_graph(uint64_t h, const clm_graph *g) {
     return h;
 }
 
-/* Of the graph that scores both sets of examples, and of which parameters are adapted. */
-static clm_status hash_model(clm_meta *m) {
-    const clm_inner *inner = &m->inner;
+/* Of the graph that scores both sets of examples. */
+static clm_status hash_model(clm_share *m) {
+    const clm_task *t = m->task;
     clm_graph *g = NULL;
     clm_value theta[CLM_MAX_PARAMS];
     clm_status status = CLM_OK;
     CLM_GOTO(clm_graph_create(&g));
-    for (size_t i = 0; i < inner->n; i++) {
-        const clm_param *p = clm_model_param(inner->model, i);
-        theta[i] = clm_input(g, p->name, p->inner_shape, true);
-    }
-    clm_inner_score(inner, g, theta, clm_inner_examples(inner, g, "support", inner->support), NULL);
-    clm_inner_score(inner, g, theta, clm_inner_examples(inner, g, "query", inner->query), NULL);
+    for (size_t i = 0; i < t->n; i++) theta[i] = clm_input(g, t->entries[i].name, t->entries[i].inner_shape, true);
+    const clm_examples support = clm_task_examples(t, g, "support", t->options.support);
+    const clm_examples query = clm_task_examples(t, g, "query", t->options.query);
+    const clm_value out = clm_model_apply(t->model, g, theta, support.x, NULL);
+    if (!t->algorithm->output) clm_task_score_output(t, g, theta, out, support.y);
+    clm_model_apply(t->model, g, theta, query.x, NULL);
     CLM_GOTO(clm_graph_status(g));
-    uint64_t h = clm_hash(CLM_HASH_SEED, inner->adapted, inner->n * sizeof *inner->adapted);
-    m->model_hash = hash_graph(h, g) | 1;
+    m->model_hash = hash_graph(CLM_HASH_SEED, g) | 1;
 out:
     clm_graph_free(g);
     return status;
 }
 
-int clm_plan_limit_class(const clm_meta *m) {
-    uint64_t variable = 0, limit = m->options.memory_limit;
+int clm_plan_limit_class(const clm_share *m) {
+    uint64_t variable = 0, limit = m->request.memory_limit;
     int power = 0;
     if (!limit && clm_memory_limit(&variable) == CLM_OK) limit = variable;
     while (limit >>= 1) power++;
     return power;
 }
 
-const char *clm_plan_key(clm_meta *m, int limit_class, char *text, size_t size) {
-    const clm_meta_options *o = &m->options;
+const char *clm_plan_key(clm_share *m, int limit_class, char *text, size_t size) {
+    const clm_task_options *o = &m->task->options;
     if (!m->model_hash && hash_model(m) != CLM_OK) return NULL;
-    snprintf(
-        text, size,
-        "meta-gradient of order %d, %d steps%s, %d + %d examples, rates %d, checkpointing %s, %d tasks at a time, limit 2^%d, "
-        "model %016" PRIx64,
-        o->first_order ? 1 : 2, o->steps, m->weights ? ", loss of every step" : "", o->support, o->query, (int)o->rates,
-        clm_checkpointing_name(o->checkpointing), o->task_chunk, limit_class, m->model_hash);
+    snprintf(text, size,
+             "meta-gradient of %s, order %d, %d steps, %d + %d examples, checkpointing %s, %d tasks at a time, limit 2^%d%s, task "
+             "%016" PRIx64 ", model %016" PRIx64,
+             m->task->algorithm->info.name, o->first_order ? 1 : 2, o->steps, o->support, o->query,
+             clm_checkpointing_name(m->request.checkpointing), m->request.task_chunk, limit_class,
+             m->request.both_orders ? ", both orders" : "", clm_task_hash(m->task), m->model_hash);
     return text;
 }
 
 /* ---- the entry ---- */
 
-static bool makes_sense(const clm_meta *m, const clm_plan_choice *c, int tasks) {
-    const clm_meta_options *o = &m->options;
+static bool makes_sense(const clm_share *m, const clm_plan_choice *c, int tasks) {
+    const clm_request *o = &m->request;
     if (c->checkpointing != CLM_CHECKPOINT_STORE && c->checkpointing != CLM_CHECKPOINT_RECOMPUTE) return false;
     if (o->checkpointing && c->checkpointing != o->checkpointing) return false;
     if (c->chunk < 1 || tasks < 1 || tasks % c->chunk) return false;
     return !o->task_chunk || c->chunk == o->task_chunk;
 }
 
-static bool find_entry(clm_meta *m, int limit_class, clm_tune_entry *e, clm_plan_choice *choice, clm_plan_choice *standard) {
+static bool find_entry(clm_share *m, int limit_class, clm_tune_entry *e, clm_plan_choice *choice, clm_plan_choice *standard) {
     char key[512];
     if (!clm_plan_key(m, limit_class, key, sizeof key)) return false;
-    if (!clm_tune_find(m->device, key, m->options.tasks, e) || strcmp(e->implementation, NAME) != 0) return false;
+    if (!clm_tune_find(m->device, key, m->tasks, e) || strcmp(e->implementation, NAME) != 0) return false;
     *choice = (clm_plan_choice){(clm_checkpointing)e->value[CHECKPOINTING], e->value[CHUNK]};
     *standard = (clm_plan_choice){(clm_checkpointing)e->value[STANDARD_CHECKPOINTING], e->value[STANDARD_CHUNK]};
     return makes_sense(m, choice, e->value[TASKS]) && makes_sense(m, standard, e->value[TASKS]);
@@ -107,11 +105,11 @@ static bool translate(clm_plan_choice *c, int from, int to) {
     return 2 * c->chunk > wanted || c->chunk == to;
 }
 
-bool clm_plan_open(const clm_meta *m) {
-    return (!m->options.checkpointing || !m->options.task_chunk) && clm_tune_store_enabled(m->device);
+bool clm_plan_open(const clm_share *m) {
+    return (!m->request.checkpointing || !m->request.task_chunk) && clm_tune_store_enabled(m->device);
 }
 
-bool clm_plan_find(clm_meta *m, clm_plan_choice *choice) {
+bool clm_plan_find(clm_share *m, clm_plan_choice *choice) {
     const int exact = clm_plan_limit_class(m),
               classes[] = {exact, exact + 1, 0}; /* what is beside the plan takes a part of a limit */
     clm_plan_choice standard;
@@ -119,23 +117,23 @@ bool clm_plan_find(clm_meta *m, clm_plan_choice *choice) {
     if (!clm_plan_open(m)) return false;
     for (int i = 0; i < (exact ? 3 : 1); i++)
         if (find_entry(m, classes[i], &e, choice, &standard) && e.tried > 0 &&
-            translate(choice, e.value[TASKS], m->options.tasks))
+            translate(choice, e.value[TASKS], m->tasks))
             return true;
     return false;
 }
 
-bool clm_plan_known(clm_meta *m, clm_tune_entry *entry, clm_plan_choice *choice, clm_plan_choice *standard) {
-    return find_entry(m, clm_plan_limit_class(m), entry, choice, standard) && entry->value[TASKS] == m->options.tasks;
+bool clm_plan_known(clm_share *m, clm_tune_entry *entry, clm_plan_choice *choice, clm_plan_choice *standard) {
+    return find_entry(m, clm_plan_limit_class(m), entry, choice, standard) && entry->value[TASKS] == m->tasks;
 }
 
-clm_status clm_plan_keep(clm_meta *m, clm_plan_choice choice, clm_plan_choice standard, clm_tune_entry entry, bool replace) {
+clm_status clm_plan_keep(clm_share *m, clm_plan_choice choice, clm_plan_choice standard, clm_tune_entry entry, bool replace) {
     char key[512];
     if (!clm_plan_key(m, clm_plan_limit_class(m), key, sizeof key)) return CLM_E_MEMORY;
     snprintf(entry.implementation, sizeof entry.implementation, NAME);
-    entry.tasks = m->options.tasks;
+    entry.tasks = m->tasks;
     entry.value[CHECKPOINTING] = (int32_t)choice.checkpointing;
     entry.value[CHUNK] = choice.chunk;
-    entry.value[TASKS] = m->options.tasks;
+    entry.value[TASKS] = m->tasks;
     entry.value[STANDARD_CHECKPOINTING] = (int32_t)standard.checkpointing;
     entry.value[STANDARD_CHUNK] = standard.chunk;
     return clm_tune_keep(m->device, key, &entry, replace);

@@ -1,0 +1,52 @@
+/* Meta-parameters by name: what a checkpoint holds of a model, without planning anything.
+ *
+ *     clm_params_create(&params, model, &options.task);
+ *     clm_params_load(params, archive);                   // a checkpoint of clm_meta_save, or a reference file
+ *     clm_meta_set_params(meta, params);                  // or clm_learner_set_params
+ *
+ * The entries are the model's parameters, those of the loss (gaussian-policy's log_std), then the learned rates. Values are doubles in outside layout. An
+ * entry with one row for each inner step has the steps as its first axis.
+ */
+#ifndef CLMAML_PARAMS_H
+#define CLMAML_PARAMS_H
+
+#include "checkpoint.h"
+#include "task.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct clm_params clm_params;
+
+typedef struct clm_params_info {
+    const char *name; /* in an archive: "param.0.weight", "alpha", "alpha.0.weight"; owned by the params */
+    clm_shape shape;
+    size_t size;   /* elements */
+    bool learned;  /* changed by the outer loop */
+    bool adapted;  /* changed by the inner loop */
+    bool per_step; /* one row for each inner step */
+    bool rate;
+} clm_params_info;
+
+/* Values as clm_params_reset(params, 0) leaves them. The model must outlive it. */
+CLM_API clm_status clm_params_create(clm_params **out, const clm_model *model, const clm_task_options *options);
+CLM_API void clm_params_free(clm_params *params); /* NULL is allowed */
+CLM_API size_t clm_params_count(const clm_params *params);
+CLM_API clm_params_info clm_params_get_info(const clm_params *params, size_t i);
+/* Index of an entry by its name in an archive; clm_params_count when there is none. */
+CLM_API size_t clm_params_find(const clm_params *params, const char *name);
+/* Elements of entry i, to read and to write. */
+CLM_API double *clm_params_values(clm_params *params, size_t i);
+/* clm_model_init_param with `seed`, rates at inner_lr. */
+CLM_API clm_status clm_params_reset(clm_params *params, uint64_t seed);
+/* To and from an archive. Loading changes nothing unless every entry is there with its shape. */
+CLM_API clm_status clm_params_save(clm_params *params, clm_archive *archive, clm_dtype dtype);
+CLM_API clm_status clm_params_load(clm_params *params, const clm_archive *archive);
+/* Copies entries that both have, by name and size. */
+CLM_API void clm_params_copy(clm_params *to, const clm_params *from);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,94 @@
+/* The table of algorithms, and the options that a row does not read. */
+#include <stdio.h>
+#include <string.h>
+
+#include "meta/algorithm/algorithm.h"
+
+static const clm_algorithm *const algorithms[] = {
+    &clm_algorithm_maml,   &clm_algorithm_fomaml,  &clm_algorithm_anil,  &clm_algorithm_boil,
+    &clm_algorithm_metasgd, &clm_algorithm_mamlpp, &clm_algorithm_cavia, &clm_algorithm_reptile,
+    &clm_algorithm_imaml,  &clm_algorithm_protonet, &clm_algorithm_protomaml,
+};
+enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
+
+const clm_algorithm *clm_algorithm_find(const char *name) {
+    for (int i = 0; i < ALGORITHMS; i++)
+        if (strcmp(algorithms[i]->info.name, name) == 0) return algorithms[i];
+    return NULL;
+}
+
+size_t clm_algorithm_count(void) { return ALGORITHMS; }
+const char *clm_algorithm_name(size_t i) { return i < ALGORITHMS ? algorithms[i]->info.name : NULL; }
+clm_algorithm_info clm_algorithm_get_info(size_t i) {
+    return i < ALGORITHMS ? algorithms[i]->info : (clm_algorithm_info){0};
+}
+
+static const char *const option_names[] = {
+#define TAKES_NAME(NAME, text) [CLM_TAKES_BIT_##NAME] = text,
+    CLM_TAKES_LIST(TAKES_NAME)
+#undef TAKES_NAME
+};
+
+bool clm_algorithm_uses(const char *algorithm, const char *option) {
+    const clm_algorithm *a = clm_algorithm_find(algorithm);
+    for (int bit = 0; a && bit < CLM_TAKES_BITS; bit++)
+        if (strcmp(option_names[bit], option) == 0) return a->takes & (1u << bit);
+    return a && strcmp(option, "inner-lr") == 0 && (a->takes & CLM_TAKES(STEPS));
+}
+
+/* Is an option other than it is initially? Steps have no such value that says "not asked for". */
+static bool is_set(const clm_task_options *o, clm_takes_bit bit) {
+    const clm_task_options initial = CLM_TASK_OPTIONS_INIT;
+    const clm_inner_options *i = &o->inner;
+    switch (bit) {
+    case CLM_TAKES_BIT_INNER:
+        return (i->rule && strcmp(i->rule, initial.inner.rule) != 0) || i->weight_decay > 0 || i->clip_value > 0 ||
+               i->clip_norm > 0;
+    case CLM_TAKES_BIT_ORDER: return o->first_order;
+    case CLM_TAKES_BIT_RATES: return o->rates != CLM_RATES_FIXED;
+    case CLM_TAKES_BIT_WEIGHTS: return o->step_weights != NULL;
+    case CLM_TAKES_BIT_MASKS: return o->n_adapt || o->n_freeze || o->n_unlearned;
+    case CLM_TAKES_BIT_SUPPORT_PER_STEP: return o->support_per_step;
+    case CLM_TAKES_BIT_NORM_PER_STEP: return o->batch_norm_per_step;
+    case CLM_TAKES_BIT_PROXIMAL:
+        return o->proximal != initial.proximal || o->solver != initial.solver || o->solver_steps != initial.solver_steps;
+    case CLM_TAKES_BIT_WAYS: /* what a task has, which may be said to any algorithm */
+    case CLM_TAKES_BIT_STEPS:
+    case CLM_TAKES_BITS: break;
+    }
+    return false;
+}
+
+clm_status clm_algorithm_check(const clm_algorithm *a, const clm_task_options *o) {
+    for (int bit = 0; bit < CLM_TAKES_BITS; bit++)
+        if (!(a->takes & (1u << bit)) && is_set(o, (clm_takes_bit)bit))
+            return clm_fail(CLM_E_ARG, "the algorithm %s has no use for the option %s; leave it out", a->info.name,
+                            option_names[bit]);
+    return CLM_OK;
+}
+
+static clm_status unknown(const char *name) {
+    char known[400];
+    size_t length = 0;
+    known[0] = 0;
+    for (int i = 0; i < ALGORITHMS && length < sizeof known; i++)
+        length += (size_t)snprintf(known + length, sizeof known - length, "%s%s", i ? ", " : "", algorithms[i]->info.name);
+    return clm_fail(CLM_E_ARG, "unknown algorithm \"%.40s\"; known: %s", name, known);
+}
+
+clm_status clm_task_options_resolve(clm_task_options *o) {
+    if (!o->algorithm) o->algorithm = "maml";
+    const clm_algorithm *a = clm_algorithm_find(o->algorithm);
+    if (!a) return unknown(o->algorithm);
+    o->algorithm = a->info.name;
+    if (a->imply) a->imply(o);
+    return CLM_OK;
+}
+
+void clm_step_weights_annealed(int steps, uint64_t t, uint64_t over, double *weights) {
+    const double K = steps, equal = 1 / K, least = 0.03 / K;
+    const double done = over == 0 || t >= over ? 1 : (double)t / (double)over;
+    for (int k = 0; k < steps; k++) weights[k] = equal + (least - equal) * done;
+    weights[steps - 1] = 1 - (K - 1) * weights[0];
+    if (steps == 1) weights[0] = 1;
+}

@@ -1,0 +1,259 @@
+/* A meta-batch on several devices.
+ *
+ * Every device has a share: a run of consecutive tasks, with a copy of the parameters and an executable for them (share.c). A gradient is
+ *   1. the first share's parameters to the other devices, through the host, when they have changed;
+ *   2. on every device at once, the sum of the gradients of its tasks, in task order;
+ *   3. these sums, added up in double in the order of the devices, into the first share's gradient, from which the update is made.
+ * So the same shares give the same bits. One device makes the update and the others copy its result, because devices round
+ * differently: if each made its own, the copies would drift apart.
+ *
+ * Each further device is driven by a thread of its own while a gradient is computed, so they work at the same time whether a queue
+ * takes launches without waiting or not. The threads sleep between gradients and end with the meta-learner. Where no thread can be had
+ * the devices work one after the other, which gives the same numbers.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/integers.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "meta/internal.h"
+
+/* ---- the devices' threads ---- */
+
+static clm_status compute(const clm_job *j) {
+    clm_share *m = j->share;
+    const clm_meta *meta = j->meta;
+    double began = clm_clock();
+    if (m != meta->shares[0] && meta->moved) CLM_TRY(clm_tensor_write_f64(m->params, meta->values, m->task->elements));
+    CLM_TRY(clm_retry_run(m, j->variant, &j->batch, j->update ? m->optimizer : NULL, meta->options.tasks));
+    if (m->sum) CLM_TRY(clm_tensor_read_f64(m->grad, m->sum, m->task->learned));
+    m->seconds = clm_clock() - began;
+    return CLM_OK;
+}
+
+static void do_job(clm_job *j) {
+    j->status = compute(j);
+    if (j->status != CLM_OK) snprintf(j->message, sizeof j->message, "%s", clm_last_error());
+}
+
+static void drive(void *argument) {
+    clm_job *j = argument;
+    clm_monitor_enter(j->monitor);
+    while (j->state != CLM_JOB_OVER) {
+        if (j->state != CLM_JOB_WANTED) {
+            clm_monitor_wait(j->monitor);
+            continue;
+        }
+        clm_monitor_leave(j->monitor);
+        do_job(j);
+        clm_monitor_enter(j->monitor);
+        j->state = CLM_JOB_DONE;
+        clm_monitor_wake(j->monitor);
+    }
+    clm_monitor_leave(j->monitor);
+}
+
+static void order(clm_job *j, clm_job_state state) {
+    clm_monitor_enter(j->monitor);
+    j->state = state;
+    clm_monitor_wake(j->monitor);
+    clm_monitor_leave(j->monitor);
+}
+
+static void await(clm_job *j) {
+    clm_monitor_enter(j->monitor);
+    while (j->state != CLM_JOB_DONE) clm_monitor_wait(j->monitor);
+    clm_monitor_leave(j->monitor);
+}
+
+/* Threads for all shares but the first. */
+static clm_status engage(clm_meta *meta) {
+    if (meta->jobs) return CLM_OK;
+    if (!(meta->jobs = clm_calloc(meta->n_shares, sizeof *meta->jobs))) return CLM_E_MEMORY;
+    for (size_t s = 0; s < meta->n_shares; s++) {
+        clm_job *j = &meta->jobs[s];
+        *j = (clm_job){.share = meta->shares[s], .meta = meta};
+        if (s == 0 || clm_monitor_create(&j->monitor) != CLM_OK) continue;
+        if (clm_thread_start(&j->thread, drive, j) != CLM_OK) j->thread = NULL;
+    }
+    return CLM_OK;
+}
+
+void clm_shares_dismiss(clm_meta *meta) {
+    for (size_t s = 1; meta->jobs && s < meta->n_shares; s++) {
+        clm_job *j = &meta->jobs[s];
+        if (j->thread) order(j, CLM_JOB_OVER);
+        clm_thread_join(j->thread);
+        clm_monitor_free(j->monitor);
+    }
+    free(meta->jobs);
+    meta->jobs = NULL;
+}
+
+/* ---- creation ---- */
+
+static clm_status check_shares(const clm_meta_share *shares, size_t n, int tasks) {
+    long long sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (shares[i].tasks < 0) return clm_fail(CLM_E_ARG, "meta: share %zu has %d tasks", i, shares[i].tasks);
+        sum += shares[i].tasks;
+        for (size_t k = 0; k < i; k++)
+            if (shares[k].device == shares[i].device)
+                return clm_fail(CLM_E_ARG, "meta: shares %zu and %zu are on one device, %s; a device takes one share", k, i,
+                                shares[i].device->info.name);
+    }
+    if (sum == tasks && tasks > 0) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "meta: the shares of %zu device%s have %lld tasks in all, the meta-batch has %d", n,
+                    n == 1 ? "" : "s", sum, tasks);
+}
+
+/* What is asked of the plan of one share. A chunk that suits the whole need not divide a part. */
+static clm_request request_of(const clm_meta_options *o, const clm_meta_share *share) {
+    clm_request r = {.checkpointing = o->checkpointing,
+                     .task_chunk = clm_least(o->task_chunk, share->tasks),
+                     .memory_limit = share->memory_limit ? share->memory_limit : o->memory_limit,
+                     .keep_adapted = o->keep_adapted,
+                     .both_orders = (o->both_orders || o->first_order_until > 0) && !o->task.first_order};
+    while (r.task_chunk > 1 && share->tasks % r.task_chunk) r.task_chunk--;
+    return r;
+}
+
+static clm_status fail_share(clm_status status, const clm_meta *meta, const clm_device *device, int first, int tasks) {
+    if (tasks == meta->options.tasks) return status;
+    return clm_fail_in(status, "%s, tasks %d to %d of %d", device->info.name, first, first + tasks - 1, meta->options.tasks);
+}
+
+static clm_status add_shares(clm_meta *meta, const clm_meta_share *shares, size_t n) {
+    int first = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!shares[i].tasks) continue;
+        const clm_request request = request_of(&meta->options, &shares[i]);
+        clm_status status = clm_share_create(&meta->shares[meta->n_shares], meta, &shares[i], first, &request);
+        if (status != CLM_OK) return fail_share(status, meta, shares[i].device, first, shares[i].tasks);
+        meta->n_shares++;
+        first += shares[i].tasks;
+    }
+    return CLM_OK;
+}
+
+clm_status clm_shares_create(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
+                             const clm_meta_options *options) {
+    clm_status status = CLM_OK;
+    *out = NULL;
+    CLM_TRY(clm_meta_check_options(options));
+    CLM_TRY(check_shares(shares, n, options->tasks));
+    clm_meta *meta = clm_calloc(1, sizeof *meta);
+    if (!meta) return CLM_E_MEMORY;
+    CLM_GOTO(clm_task_init(&meta->task, model, &options->task));
+    meta->options = *options;
+    meta->options.task = meta->task.options;
+    if (!(meta->shares = clm_calloc(n, sizeof *meta->shares))) CLM_GOTO(CLM_E_MEMORY);
+    CLM_GOTO(add_shares(meta, shares, n));
+    *out = meta;
+    meta = NULL;
+out:
+    clm_meta_free(meta);
+    return status;
+}
+
+clm_status clm_shares_prepare(clm_meta *meta) {
+    if (meta->n_shares == 1) return CLM_OK;
+    CLM_TRY(engage(meta));
+    if (!meta->values && !(meta->values = clm_calloc(meta->task.elements, sizeof *meta->values))) return CLM_E_MEMORY;
+    for (size_t s = 0; s < meta->n_shares; s++) {
+        clm_share *m = meta->shares[s];
+        if (!m->sum && !(m->sum = clm_calloc(meta->task.learned, sizeof *m->sum))) return CLM_E_MEMORY;
+    }
+    return CLM_OK;
+}
+
+/* ---- reports ---- */
+
+clm_meta_plan clm_meta_get_plan(const clm_meta *meta) {
+    clm_meta_plan all = meta->shares[0]->exec.plan;
+    all.parts = meta->whole ? (int)meta->n_shares : 1;
+    for (size_t s = 1; s < meta->n_shares; s++) {
+        const clm_meta_plan *p = &meta->shares[s]->exec.plan;
+        all.bytes += p->bytes;
+        all.launches += p->launches;
+        all.kernels += p->kernels;
+        all.flops += p->flops;
+        all.traffic += p->traffic;
+    }
+    return all;
+}
+
+size_t clm_meta_part_count(const clm_meta *meta) { return meta->whole ? 1 : meta->n_shares; }
+
+/* A divided device counts as the one it is. */
+static clm_meta_part whole_part(const clm_meta *meta) {
+    clm_meta_part part = {.device = meta->whole, .tasks = meta->options.tasks, .plan = clm_meta_get_plan(meta)};
+    for (size_t s = 0; s < meta->n_shares; s++)
+        if (meta->shares[s]->seconds > part.seconds) part.seconds = meta->shares[s]->seconds;
+    return part;
+}
+
+clm_meta_part clm_meta_get_part(const clm_meta *meta, size_t i) {
+    const clm_share *m = meta->shares[i];
+    if (meta->whole) return whole_part(meta);
+    return (clm_meta_part){
+        .device = m->device, .first = m->first, .tasks = m->tasks, .seconds = m->seconds, .plan = m->exec.plan};
+}
+
+/* ---- the gradient ---- */
+
+static void run_all(clm_job *jobs, size_t n) {
+    for (size_t s = 1; s < n; s++)
+        if (jobs[s].thread) order(&jobs[s], CLM_JOB_WANTED);
+    do_job(&jobs[0]);
+    for (size_t s = 1; s < n; s++) {
+        if (!jobs[s].thread)
+            do_job(&jobs[s]);
+        else
+            await(&jobs[s]);
+    }
+}
+
+/* The sums of all devices, into the first share's gradient. */
+static clm_status add_up(clm_meta *meta) {
+    clm_share *first = meta->shares[0];
+    for (size_t s = 1; s < meta->n_shares; s++)
+        for (size_t e = 0; e < meta->task.learned; e++) first->sum[e] += meta->shares[s]->sum[e];
+    return clm_tensor_write_f64(first->grad, first->sum, meta->task.learned);
+}
+
+static clm_status gradient_of_all(clm_meta *meta, size_t variant, const clm_batch *batch) {
+    clm_job *jobs = meta->jobs;
+    CLM_TRY(clm_feed_check(meta->shares[0], meta->options.tasks, batch));
+    if (meta->moved) CLM_TRY(clm_tensor_read_f64(meta->shares[0]->params, meta->values, meta->task.elements));
+    for (size_t s = 0; s < meta->n_shares; s++) {
+        jobs[s].batch = clm_feed_part(meta->shares[s], batch);
+        jobs[s].variant = variant;
+    }
+    run_all(jobs, meta->n_shares);
+    for (size_t s = 0; s < meta->n_shares; s++) {
+        const clm_share *m = jobs[s].share;
+        if (jobs[s].status == CLM_OK) continue;
+        clm_fail(jobs[s].status, "%s", jobs[s].message);
+        return fail_share(jobs[s].status, meta, m->device, m->first, m->tasks);
+    }
+    meta->moved = false;
+    return add_up(meta);
+}
+
+static clm_status gradient_of_one(clm_meta *meta, size_t variant, const clm_batch *batch, bool update) {
+    return compute(&(clm_job){.share = meta->shares[0], .meta = meta, .batch = *batch, .variant = variant, .update = update});
+}
+
+clm_status clm_shares_gradient(clm_meta *meta, size_t variant, const clm_batch *batch, bool update) {
+    meta->computed = false;
+    clm_status status =
+        meta->n_shares == 1 ? gradient_of_one(meta, variant, batch, update) : gradient_of_all(meta, variant, batch);
+    if (status == CLM_OK && update && meta->n_shares > 1) status = clm_optimizer_run(&meta->optimizer, meta->options.tasks);
+    meta->computed = status == CLM_OK;
+    meta->variant = variant;
+    return status;
+}

@@ -1,0 +1,154 @@
+/* Batches on their way to a device: the images themselves, copied for every chunk of tasks, or numbers of images of a data set that
+ * stays there, from which a launch makes the chunk's tensors. Both leave the same bits in them. Images are written while the device
+ * computes the chunk before: the batch must stay as it is until the device has been waited for. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "meta/internal.h"
+
+size_t clm_feed_bytes(const clm_share *m) {
+    return m->data ? clm_pick_bytes(m->exec.batch[0], m->exec.batch[1]) + clm_pick_bytes(m->exec.batch[2], m->exec.batch[3]) : 0;
+}
+
+clm_status clm_feed_prepare(clm_share *m) {
+    const bool differs = clm_input_differs(m->task->model);
+    const size_t support = clm_tensor_size(m->exec.batch[0]), query = clm_tensor_size(m->exec.batch[2]);
+    for (int i = 0; i < 2 && m->data; i++)
+        if (!m->exec.pick[i]) CLM_TRY(clm_pick_create(&m->exec.pick[i], m->data, m->exec.batch[2 * i], m->exec.batch[2 * i + 1], differs));
+    if (m->exec.packed && !m->packing && !(m->packing = clm_calloc(CLM_WRITE_TOGETHER, sizeof *m->packing))) return CLM_E_MEMORY;
+    if (m->staging || !differs) return CLM_OK;
+    m->staging = clm_calloc(support > query ? support : query, sizeof *m->staging);
+    return m->staging ? CLM_OK : CLM_E_MEMORY;
+}
+
+void clm_feed_free(clm_share *m) {
+    for (int i = 0; i < 2; i++) clm_pick_free(m->exec.pick[i]);
+    m->exec.pick[0] = m->exec.pick[1] = NULL;
+}
+
+static clm_status check_set(const clm_share *m, int tasks, const char *what, const float *x, const int32_t *at, const float *y,
+                            int examples) {
+    if (at && !m->data)
+        return clm_fail(CLM_E_STATE, "meta: the %s set has numbers of images and there is no data set; see clm_meta_use_data",
+                        what);
+    if (!at && !x) return clm_fail(CLM_E_ARG, "meta: the %s set has neither images nor numbers of images", what);
+    if (at) CLM_TRY(clm_dataset_check_numbers(m->data, tasks, what, at, examples));
+    return clm_task_check_labels(m->task, tasks, what, y, examples);
+}
+
+clm_status clm_feed_check(const clm_share *m, int tasks, const clm_batch *b) {
+    CLM_TRY(check_set(m, tasks, "support", b->support_x, b->support_at, b->support_y, clm_task_support(m->task)));
+    return check_set(m, tasks, "query", b->query_x, b->query_at, b->query_y, m->task->options.query);
+}
+
+static const float *part(const float *data, size_t at) { return data ? data + at : NULL; }
+
+clm_batch clm_feed_part(const clm_share *m, const clm_batch *batch) {
+    size_t at[4];
+    for (int i = 0; i < 4; i++) at[i] = clm_tensor_size(m->exec.batch[i]) / (size_t)clm_tensor_tasks(m->exec.batch[i]) * (size_t)m->first;
+    clm_batch b = {.support_x = part(batch->support_x, at[0]),
+                   .support_y = batch->support_y + at[1],
+                   .query_x = part(batch->query_x, at[2]),
+                   .query_y = batch->query_y + at[3]};
+    if (batch->support_at) b.support_at = batch->support_at + (size_t)m->first * (size_t)clm_task_support(m->task);
+    if (batch->query_at) b.query_at = batch->query_at + (size_t)m->first * (size_t)m->task->options.query;
+    return b;
+}
+
+/* Set 0: support, 1: query. */
+static clm_status feed_set(clm_share *m, int set, const float *x, const int32_t *at, const float *y, size_t chunk_index) {
+    clm_tensor *to_x = m->exec.batch[2 * set], *to_y = m->exec.batch[2 * set + 1];
+    const size_t examples = (size_t)(set ? m->task->options.query : clm_task_support(m->task)) * (size_t)m->exec.plan.task_chunk;
+    y += clm_tensor_size(to_y) * chunk_index;
+    if (at) return clm_pick_run(m->exec.pick[set], at + examples * chunk_index, y);
+    x += clm_tensor_size(to_x) * chunk_index;
+    const float *inner = clm_input_to_inner(m->task->model, x, examples, m->staging);
+    if (inner == x)
+        CLM_TRY(clm_tensor_write_later(to_x, x, clm_tensor_size(to_x)));
+    else /* there is room for one set */
+        CLM_TRY(clm_tensor_write(to_x, inner, clm_tensor_size(to_x)));
+    return clm_tensor_write_later(to_y, y, clm_tensor_size(to_y));
+}
+
+/* All four arrays in one transfer. */
+static clm_status feed_packed(clm_share *m, const clm_batch *b, size_t chunk_index) {
+    const float *from[4] = {b->support_x, b->support_y, b->query_x, b->query_y};
+    const size_t whole = clm_tensor_size(m->exec.packed), at = chunk_index % (CLM_WRITE_TOGETHER / whole);
+    if (at == 0 && chunk_index > 0) CLM_TRY(clm_device_finish(m->device)); /* what was packed before is on its way */
+    float *const packing = m->packing + at * whole, *to = packing;
+    for (int i = 0; i < 4; i++) {
+        const size_t size = clm_tensor_size(m->exec.batch[i]);
+        const size_t examples = (size_t)(i < 2 ? clm_task_support(m->task) : m->task->options.query) * (size_t)m->exec.plan.task_chunk;
+        const float *data = from[i] + size * chunk_index;
+        if (i % 2 == 0) data = clm_input_to_inner(m->task->model, data, examples, m->staging);
+        memcpy(to, data, size * sizeof *to);
+        to += size;
+    }
+    return clm_tensor_write_later(m->exec.packed, packing, whole);
+}
+
+clm_status clm_feed_chunk(clm_share *m, const clm_batch *b, int chunk_index) {
+    if (m->exec.packed && !b->support_at && !b->query_at) return feed_packed(m, b, (size_t)chunk_index);
+    CLM_TRY(feed_set(m, 0, b->support_x, b->support_at, b->support_y, (size_t)chunk_index));
+    return feed_set(m, 1, b->query_x, b->query_at, b->query_y, (size_t)chunk_index);
+}
+
+/* ---- made-up tasks ---- */
+
+clm_status clm_feed_random(const clm_share *m, int tasks, uint64_t seed, float *data[4]) {
+    const uint32_t classes = (uint32_t)clm_task_classes(m->task);
+    clm_random random = clm_random_make(seed, 2);
+    for (int i = 0; i < 4; i++) {
+        const clm_tensor *t = m->exec.batch[i];
+        const size_t n = clm_tensor_size(t) / (size_t)clm_tensor_tasks(t) * (size_t)tasks;
+        if (!(data[i] = clm_calloc(n, sizeof *data[i]))) return CLM_E_MEMORY;
+        for (size_t e = 0; e < n; e++)
+            data[i][e] = i % 2 && classes ? (float)clm_random_below(&random, classes) : (float)clm_random_normal(&random);
+    }
+    return CLM_OK;
+}
+
+/* ---- which data ---- */
+
+/* NULL in *out: there is none. Parts of a divided device get copies. */
+static clm_status find(const clm_meta *meta, const clm_share *m, clm_dataset *const *datasets, size_t n,
+                       const clm_dataset **out) {
+    const clm_device *wanted = meta->whole ? meta->whole : m->device;
+    *out = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (clm_dataset_device(datasets[i]) != wanted) continue;
+        if (meta->whole) return clm_dataset_on_part(datasets[i], m->device, out);
+        *out = datasets[i];
+        break;
+    }
+    return CLM_OK;
+}
+
+static clm_status use(clm_share *m, const clm_dataset *data) {
+    clm_feed_free(m);
+    m->exec.plan.bytes -= clm_feed_bytes(m);
+    m->data = data;
+    m->exec.plan.bytes += clm_feed_bytes(m);
+    return m->prepared ? clm_feed_prepare(m) : CLM_OK;
+}
+
+clm_status clm_meta_use_data(clm_meta *meta, clm_dataset *const *datasets, size_t n) {
+    const clm_shape in = clm_model_in_shape(meta->task.model);
+    clm_status status = CLM_OK;
+    for (size_t s = 0; s < meta->n_shares && n; s++) {
+        const clm_dataset *data = NULL;
+        CLM_TRY(find(meta, meta->shares[s], datasets, n, &data));
+        if (!data)
+            return clm_fail(CLM_E_ARG, "meta: no data set on %s, which computes a part", meta->shares[s]->device->info.name);
+        CLM_TRY(clm_dataset_check_shape(data, &in));
+    }
+    for (size_t s = 0; s < meta->n_shares && status == CLM_OK; s++) {
+        const clm_dataset *data = NULL;
+        status = find(meta, meta->shares[s], datasets, n, &data);
+        if (status == CLM_OK) status = use(meta->shares[s], data);
+    }
+    for (size_t s = 0; s < meta->n_shares && status != CLM_OK; s++) (void)use(meta->shares[s], NULL);
+    return status;
+}

@@ -1,0 +1,118 @@
+/* Losses as rows. Formulas are those of PyTorch, of which the reductions take the mean or the sum. */
+#include "meta/loss.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static clm_reduction reduction(const clm_task *t) { return t->options.loss.reduction; }
+
+/* ---- cross-entropy ---- */
+
+static clm_status declare_cross_entropy(clm_task *t) {
+    const clm_loss_options *o = &t->options.loss;
+    const int classes = clm_task_classes(t);
+    if (!(o->label_smoothing >= 0 && o->label_smoothing < 1))
+        return clm_fail(CLM_E_ARG, "cross-entropy: label smoothing %g must lie in [0, 1)", o->label_smoothing);
+    if (!o->class_weights) return CLM_OK;
+    for (int i = 0; i < classes; i++)
+        if (!(o->class_weights[i] >= 0) || !isfinite(o->class_weights[i]))
+            return clm_fail(CLM_E_ARG, "cross-entropy: the weight of class %d is %g", i, o->class_weights[i]);
+    return clm_task_add_param(t, "loss.class_weights", clm_shape_of(1, classes), false, 0, o->class_weights);
+}
+
+static clm_value cross_entropy(const clm_task *t, clm_graph *g, const clm_value *theta, clm_value out, clm_value y) {
+    const clm_loss_options *o = &t->options.loss;
+    return clm_weighted_cross_entropy(g, out, y, o->class_weights ? theta[t->n - 1] : CLM_INVALID, o->label_smoothing,
+                                      o->reduction);
+}
+
+/* ---- regression ---- */
+
+static clm_value mse(const clm_task *t, clm_graph *g, const clm_value *theta, clm_value out, clm_value y) {
+    (void)theta;
+    return clm_mse(g, out, y, reduction(t));
+}
+
+static clm_value mae(const clm_task *t, clm_graph *g, const clm_value *theta, clm_value out, clm_value y) {
+    (void)theta;
+    return clm_mae(g, out, y, reduction(t));
+}
+
+static clm_status declare_huber(clm_task *t) {
+    if (t->options.loss.delta > 0) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "huber: delta %g must be above 0", t->options.loss.delta);
+}
+
+static clm_value huber(const clm_task *t, clm_graph *g, const clm_value *theta, clm_value out, clm_value y) {
+    (void)theta;
+    return clm_huber(g, out, y, t->options.loss.delta, reduction(t));
+}
+
+static clm_value bce(const clm_task *t, clm_graph *g, const clm_value *theta, clm_value out, clm_value y) {
+    (void)theta;
+    return clm_binary_cross_entropy(g, out, y, reduction(t));
+}
+
+/* ---- policy gradient ---- */
+
+static clm_status declare_gaussian(clm_task *t) {
+    const clm_shape out = clm_model_out_shape(t->model);
+    if (out.rank != 1)
+        return clm_fail(CLM_E_SHAPE, "gaussian-policy: the model's output must be a vector, the mean of the actions");
+    return clm_task_add_param(t, "log_std", out, true, 0, NULL);
+}
+
+static clm_shape gaussian_target(const clm_task *t) {
+    return clm_shape_of(1, clm_model_out_shape(t->model).dim[0] + 1);
+}
+
+static clm_value gaussian(const clm_task *t, clm_graph *g, const clm_value *theta, clm_value out, clm_value y) {
+    return clm_gaussian_policy_loss(g, out, theta[t->n - 1], y, reduction(t));
+}
+
+/* ---- the user's own ---- */
+
+static clm_status declare_custom(clm_task *t) {
+    if (t->options.loss.function) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "the loss \"custom\" needs a function (clm_loss_options.function)");
+}
+
+static clm_shape custom_target(const clm_task *t) { return t->options.loss.target_shape; }
+
+static clm_value custom(const clm_task *t, clm_graph *g, const clm_value *theta, clm_value out, clm_value y) {
+    (void)theta;
+    return t->options.loss.function(t->options.loss.user, g, out, y);
+}
+
+/* ---- the table ---- */
+
+static const clm_loss losses[] = {
+    {"cross-entropy", "of softmax outputs and class labels, with label smoothing and class weights", true, NULL,
+     declare_cross_entropy, cross_entropy},
+    {"mse", "mean squared error", false, NULL, NULL, mse},
+    {"mae", "mean absolute error", false, NULL, NULL, mae},
+    {"huber", "squared up to delta, linear beyond it (Huber 1964)", false, NULL, declare_huber, huber},
+    {"bce", "binary cross-entropy of logits and targets 0 or 1", false, NULL, NULL, bce},
+    {"gaussian-policy", "policy gradient of a Gaussian policy: targets are actions, then the advantage (Williams 1992)", false,
+     gaussian_target, declare_gaussian, gaussian},
+    {"custom", "a function of the user's own", false, custom_target, declare_custom, custom},
+};
+enum { LOSSES = sizeof losses / sizeof losses[0] };
+
+const clm_loss *clm_loss_find(const char *name) {
+    for (int i = 0; i < LOSSES; i++)
+        if (strcmp(losses[i].name, name) == 0) return &losses[i];
+    return NULL;
+}
+
+const char *clm_loss_names(char *text, size_t size) {
+    size_t length = 0;
+    for (int i = 0; i < LOSSES && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", losses[i].name);
+    return text;
+}
+
+size_t clm_loss_count(void) { return LOSSES; }
+const char *clm_loss_name(size_t i) { return i < LOSSES ? losses[i].name : NULL; }
+const char *clm_loss_summary(size_t i) { return i < LOSSES ? losses[i].summary : NULL; }
