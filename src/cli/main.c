@@ -7,13 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/drivers.h"
+#include "base/options.h"
+#include "base/system.h"
 #include "commands.h"
-#include "doctor.h"
-#include "drivers.h"
-#include "system.h"
+#include "doctor/examine.h"
 
-static const cli_command *const commands[] = {&cli_train,  &cli_eval,  &cli_devices, &cli_doctor,
-                                              &cli_verify, &cli_bench, &cli_tune};
+#define DECLARE(name) extern const cli_command cli_##name;
+#define ADDRESS(name) &cli_##name,
+CLI_COMMANDS(DECLARE)
+static const cli_command *const commands[] = {CLI_COMMANDS(ADDRESS)};
+
+/* What the program says to itself: work for a process of its own. */
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} inner_commands[] = {
+    {"--probe-driver", cli_drivers_probe},
+    {"--examine-device", cli_doctor_examine},
+};
 
 static int print_overview(void) {
     printf("clmaml %s: second-order meta-learning on any OpenCL device\n\nusage: clmaml COMMAND [--option value ..]\n\n",
@@ -61,9 +73,8 @@ static int dispatch(int argc, char **argv) {
         printf("clmaml %s\n", clm_version());
         return CLI_EXIT_OK;
     }
-    /* What the program says to itself. */
-    if (strcmp(argv[1], "--probe-driver") == 0) return cli_drivers_probe(argc - 2, argv + 2);
-    if (strcmp(argv[1], "--examine-device") == 0) return cli_doctor_examine(argc - 2, argv + 2);
+    for (size_t i = 0; i < CLI_COUNT(inner_commands); i++)
+        if (strcmp(argv[1], inner_commands[i].name) == 0) return inner_commands[i].run(argc - 2, argv + 2);
     for (size_t i = 0; i < CLI_COUNT(commands); i++) {
         if (strcmp(argv[1], commands[i]->name) == 0) return run_command(commands[i], argc - 2, argv + 2);
         names[i] = commands[i]->name;

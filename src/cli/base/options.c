@@ -1,0 +1,285 @@
+/* The option parser: `--name value`, `--name=value`, `--flag`, positionals in between, `--` ends the options. */
+#include "base/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/system.h"
+
+static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Number of insertions, deletions and replacements between two short words. */
+static size_t edit_distance(const char *a, const char *b) {
+    enum { MAX = 40 };
+    size_t row[MAX + 1], n = strlen(a), m = strlen(b);
+    if (n > MAX || m > MAX) return MAX;
+    for (size_t j = 0; j <= m; j++) row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t above = row[j];
+            row[j] = min_size(min_size(row[j - 1], above) + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[m];
+}
+
+const char *cli_nearest(const char *word, const char *const *words, size_t count) {
+    const char *best = NULL;
+    size_t best_distance = SIZE_MAX;
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = edit_distance(word, words[i]);
+        if (strlen(word) >= 4 && strncmp(word, words[i], strlen(word)) == 0) distance = min_size(distance, 1);
+        if (distance <= (strlen(words[i]) + 3) / 3 && distance < best_distance) best = words[i], best_distance = distance;
+    }
+    return best;
+}
+
+size_t cli_option_count(const cli_option *options) {
+    size_t count = 0;
+    while (options[count].name) count++;
+    return count;
+}
+
+int cli_option_find(const cli_option *options, const char *name) {
+    for (size_t i = 0; options[i].name; i++)
+        if (strcmp(options[i].name, name) == 0) return (int)i;
+    return -1;
+}
+
+cli_text cli_option_word(const cli_option *option, int index) {
+    cli_text text = {""};
+    const char *at = option->value;
+    while (index-- > 0 && at) at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL;
+    if (at) snprintf(text.s, sizeof text.s, "%.*s", (int)strcspn(at, "|"), at);
+    return text;
+}
+
+static void *field(const cli_option *option, void *settings) { return (char *)settings + option->offset; }
+
+static clm_status bad_number(const cli_option *o, const char *text) {
+    if (o->kind == CLI_BYTES) return cli_usage("--%s: '%s' is not an amount of memory such as 512M or 2G", o->name, text);
+    if (o->max >= 1e15)
+        return cli_usage("--%s: '%s' is not a%s number of at least %g", o->name, text, o->kind == CLI_INT ? " whole" : "",
+                         o->min);
+    return cli_usage("--%s: '%s' is not a%s number from %g to %g", o->name, text, o->kind == CLI_INT ? " whole" : "", o->min,
+                     o->max);
+}
+
+static clm_status set_real(const cli_option *o, double *to, const char *text) {
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value) || value < o->min || value > o->max) return bad_number(o, text);
+    *to = value;
+    return CLM_OK;
+}
+
+static clm_status set_int(const cli_option *o, int64_t *to, const char *text) {
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || errno || (double)value < o->min || (double)value > o->max) return bad_number(o, text);
+    *to = value;
+    return CLM_OK;
+}
+
+static clm_status set_bytes(const cli_option *o, int64_t *to, const char *text) {
+    static const char units[] = "KMGT";
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || !(value >= 0)) return bad_number(o, text);
+    const char *unit = *end ? strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end) : NULL;
+    if (*end) {
+        if (!unit) return bad_number(o, text);
+        for (const char *u = units; u <= unit; u++) value *= 1024;
+        end++;
+        if (strcmp(end, "iB") == 0 || strcmp(end, "B") == 0) end += strlen(end);
+    }
+    if (*end || value > 9e15) return bad_number(o, text);
+    *to = (int64_t)value;
+    return CLM_OK;
+}
+
+static clm_status set_choice(const cli_option *o, int *to, const char *text) {
+    for (int i = 0;; i++) {
+        cli_text word = cli_option_word(o, i);
+        if (!word.s[0]) break;
+        if (strcmp(word.s, text) != 0) continue;
+        *to = i;
+        return CLM_OK;
+    }
+    return cli_usage("--%s: '%s' is not one of %s", o->name, text, o->value);
+}
+
+clm_status cli_option_set(const cli_option *option, void *settings, const char *text) {
+    void *to = field(option, settings);
+    switch (option->kind) {
+    case CLI_FLAG: *(bool *)to = true; return CLM_OK;
+    case CLI_INT: return set_int(option, to, text);
+    case CLI_REAL: return set_real(option, to, text);
+    case CLI_BYTES: return set_bytes(option, to, text);
+    case CLI_CHOICE: return set_choice(option, to, text);
+    case CLI_TEXT:
+        if (strlen(text) >= CLI_PATH_MAX) return cli_usage("--%s: longer than %d characters", option->name, CLI_PATH_MAX - 1);
+        memcpy(to, text, strlen(text) + 1);
+        return CLM_OK;
+    }
+    return CLM_OK;
+}
+
+json_t *cli_option_to_json(const cli_option *option, const void *settings) {
+    const void *from = (const char *)settings + option->offset;
+    switch (option->kind) {
+    case CLI_FLAG: return json_boolean(*(const bool *)from);
+    case CLI_INT:
+    case CLI_BYTES: return json_integer(*(const int64_t *)from);
+    case CLI_REAL: return json_real(*(const double *)from);
+    case CLI_CHOICE: return json_string(cli_option_word(option, *(const int *)from).s);
+    case CLI_TEXT: return json_string(from);
+    }
+    return NULL;
+}
+
+clm_status cli_option_from_json(const cli_option *option, void *settings, const json_t *value, const char *where) {
+    char text[64];
+    const char *from = text;
+    if (json_is_string(value))
+        from = json_string_value(value);
+    else if (json_is_integer(value))
+        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(text, sizeof text, "%.17g", json_real_value(value));
+    else if (!json_is_boolean(value))
+        return cli_fail(CLM_E_FORMAT, "%s: option '%s' has a value of the wrong type", where, option->name);
+    if (json_is_boolean(value) != (option->kind == CLI_FLAG))
+        return cli_fail(CLM_E_FORMAT, "%s: option '%s' has a value of the wrong type", where, option->name);
+    if (option->kind == CLI_FLAG) {
+        *(bool *)field(option, settings) = json_is_true(value);
+        return CLM_OK;
+    }
+    clm_status status = cli_option_set(option, settings, from);
+    if (status == CLM_OK) return CLM_OK;
+    char message[512];
+    snprintf(message, sizeof message, "%s", cli_message());
+    cli_forget(); /* the file is at fault, not the command line */
+    return cli_fail(CLM_E_FORMAT, "%s: %s", where, message);
+}
+
+static clm_status unknown_option(const cli_command *command, const char *name) {
+    const char *names[CLI_MAX_OPTIONS + 1];
+    size_t count = 0;
+    for (; command->options[count].name; count++) names[count] = command->options[count].name;
+    names[count++] = "help";
+    const char *nearest = cli_nearest(name, names, count);
+    if (nearest)
+        return cli_usage("unknown option --%s; did you mean --%s? (clmaml %s --help lists all)", name, nearest, command->name);
+    return cli_usage("unknown option --%s (clmaml %s --help lists all)", name, command->name);
+}
+
+static clm_status parse_option(const cli_command *command, int argc, char **argv, int *at, cli_args *args) {
+    char name[64];
+    const char *text = argv[*at] + 2, *equals = strchr(text, '=');
+    snprintf(name, sizeof name, "%.*s", (int)(equals ? (size_t)(equals - text) : strlen(text)), text);
+    if (strcmp(name, "help") == 0) {
+        args->help = true;
+        return CLM_OK;
+    }
+    int row = cli_option_find(command->options, name);
+    if (row < 0) return unknown_option(command, name);
+    const cli_option *option = &command->options[row];
+    const char *value = equals ? equals + 1 : NULL;
+    if (option->kind == CLI_FLAG && value) return cli_usage("--%s takes no value", name);
+    if (option->kind != CLI_FLAG && !value) {
+        if (*at + 1 >= argc) return cli_usage("--%s needs a value: --%s %s", name, name, option->value);
+        value = argv[++*at];
+    }
+    args->given[row] = true;
+    return cli_option_set(option, args->settings, value);
+}
+
+clm_status cli_options_parse(const cli_command *command, int argc, char **argv, cli_args *args) {
+    bool options_end = false;
+    for (int i = 0; i < argc && !args->help; i++) {
+        if (!options_end && strcmp(argv[i], "--") == 0) {
+            options_end = true;
+        } else if (!options_end && strcmp(argv[i], "-h") == 0) {
+            args->help = true;
+        } else if (!options_end && strncmp(argv[i], "--", 2) == 0) {
+            CLI_TRY(parse_option(command, argc, argv, &i, args));
+        } else if (!options_end && argv[i][0] == '-' && argv[i][1]) {
+            return cli_usage("unknown option %s; options are long, see clmaml %s --help", argv[i], command->name);
+        } else if (args->n_positional == command->max_positional) {
+            return cli_usage("'%s' is one argument too many; usage: clmaml %s %s", argv[i], command->name, command->synopsis);
+        } else {
+            args->positional[args->n_positional++] = argv[i];
+        }
+    }
+    return CLM_OK;
+}
+
+/* Text wrapped to `width`, its further lines indented by `indent`. */
+static void print_wrapped(const char *text, int column, int indent, int width) {
+    while (*text) {
+        size_t word = strcspn(text, " \n");
+        if (column > indent && column + (int)word >= width) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        }
+        printf("%.*s", (int)word, text);
+        column += (int)word;
+        text += word;
+        if (*text == '\n') {
+            printf("\n%*s", indent, "");
+            column = indent;
+            text++;
+        } else if (*text == ' ') {
+            if (column + 1 < width) putchar(' ');
+            column++;
+            text++;
+        }
+    }
+    putchar('\n');
+}
+
+static void print_default(const cli_option *option, const void *defaults, char *text, size_t size) {
+    const void *from = (const char *)defaults + option->offset;
+    text[0] = 0;
+    switch (option->kind) {
+    case CLI_FLAG: break;
+    case CLI_INT: snprintf(text, size, " [%lld]", (long long)*(const int64_t *)from); break;
+    case CLI_BYTES: break; /* 0 stands for something that the help says */
+    case CLI_REAL: snprintf(text, size, " [%g]", *(const double *)from); break;
+    case CLI_CHOICE: snprintf(text, size, " [%s]", cli_option_word(option, *(const int *)from).s); break;
+    case CLI_TEXT:
+        if (*(const char *)from) snprintf(text, size, " [%s]", (const char *)from);
+        break;
+    }
+}
+
+void cli_options_help(const cli_command *command) {
+    enum { INDENT = 30 };
+    int width = cli_is_terminal(stdout) ? cli_terminal_width(stdout) : 100;
+    if (width > 120) width = 120;
+    if (width < 60) width = 60;
+    printf("usage: clmaml %s %s\n\n", command->name, command->synopsis);
+    print_wrapped(command->details, 0, 0, width);
+    for (const cli_option *option = command->options; option->name; option++) {
+        char head[128], text[1024], preset[CLI_PATH_MAX];
+        if (option->group) printf("\n%s\n", option->group);
+        snprintf(head, sizeof head, "  --%s%s%s", option->name, option->kind == CLI_FLAG ? "" : " ",
+                 option->kind == CLI_FLAG ? "" : option->value);
+        print_default(option, command->defaults, preset, sizeof preset);
+        snprintf(text, sizeof text, "%s%.200s", option->help, preset);
+        if (strlen(head) + 2 > INDENT)
+            printf("%s\n%*s", head, INDENT, "");
+        else
+            printf("%-*s", INDENT, head);
+        print_wrapped(text, INDENT, INDENT, width);
+    }
+    printf("  %-*s%s\n", INDENT - 2, "--help", "this text");
+}
