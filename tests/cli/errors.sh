@@ -16,7 +16,8 @@ expect_error "not a number" 2 "--ways: 'five'" train glyphs --ways five
 expect_error "out of range" 2 "--shots: '0' is not a whole number from 1" train glyphs --shots 0
 expect_error "not a choice" 2 "--reduction: 'max' is not one of mean\|sum" train glyphs --reduction max
 expect_error "memory amount" 2 "--memory-limit: 'much'" train glyphs --memory-limit much
-expect_error "unknown preset" 2 "omniglot-5w1s" train --preset omniglot-5w1
+expect_error "unknown preset" 2 "--preset: 'omniglot-5w1' is not one of omniglot-5w1s, .*, sine; did you mean omniglot-5w1s" train --preset omniglot-5w1
+expect_error "unknown preset of tune" 2 "is not one of omniglot-5w1s, .*, sine$" tune --preset everything
 expect_error "no source" 2 "say what to train on" train
 expect_error "unknown source" 2 "did you mean glyphs" train glyph
 expect_error "one argument too many" 2 "one argument too many" train sine glyphs

@@ -7,39 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/system.h"
-
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
-
-/* Number of insertions, deletions and replacements between two short words. */
-static size_t edit_distance(const char *a, const char *b) {
-    enum { MAX = 40 };
-    size_t row[MAX + 1], n = strlen(a), m = strlen(b);
-    if (n > MAX || m > MAX) return MAX;
-    for (size_t j = 0; j <= m; j++) row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t above = row[j];
-            row[j] = min_size(min_size(row[j - 1], above) + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[m];
-}
-
-const char *cli_nearest(const char *word, const char *const *words, size_t count) {
-    const char *best = NULL;
-    size_t best_distance = SIZE_MAX;
-    for (size_t i = 0; i < count; i++) {
-        size_t distance = edit_distance(word, words[i]);
-        if (strlen(word) >= 4 && strncmp(word, words[i], strlen(word)) == 0) distance = min_size(distance, 1);
-        if (distance <= (strlen(words[i]) + 3) / 3 && distance < best_distance) best = words[i], best_distance = distance;
-    }
-    return best;
-}
-
 size_t cli_option_count(const cli_option *options) {
     size_t count = 0;
     while (options[count].name) count++;
@@ -113,7 +80,24 @@ static clm_status set_choice(const cli_option *o, int *to, const char *text) {
         *to = i;
         return CLM_OK;
     }
-    return cli_usage("--%s: '%s' is not one of %s", o->name, text, o->value);
+    return cli_usage("--%s: '%s' is not one of %s", o->name, text, (const char *)o->value);
+}
+
+const cli_names *cli_option_names(const cli_option *option) { return option->kind == CLI_NAME ? option->value : NULL; }
+
+const char *cli_option_placeholder(const cli_option *option) { return option->kind == CLI_NAME ? "NAME" : option->value; }
+
+static clm_status set_name(const cli_option *o, char *to, const char *text) {
+    char list[1024];
+    const cli_names *names = cli_option_names(o);
+    if (cli_names_find(names, text) >= 0 || (!*text && o->min <= 0)) {
+        snprintf(to, CLI_PATH_MAX, "%s", text);
+        return CLM_OK;
+    }
+    const char *nearest = cli_names_nearest(names, text);
+    cli_names_join(names, ", ", list, sizeof list);
+    return cli_usage("--%s: '%s' is not one of %s%s%s", o->name, text, list, nearest ? "; did you mean " : "",
+                     nearest ? nearest : "");
 }
 
 clm_status cli_option_set(const cli_option *option, void *settings, const char *text) {
@@ -124,6 +108,7 @@ clm_status cli_option_set(const cli_option *option, void *settings, const char *
     case CLI_REAL: return set_real(option, to, text);
     case CLI_BYTES: return set_bytes(option, to, text);
     case CLI_CHOICE: return set_choice(option, to, text);
+    case CLI_NAME: return set_name(option, to, text);
     case CLI_TEXT:
         if (strlen(text) >= CLI_PATH_MAX) return cli_usage("--%s: longer than %d characters", option->name, CLI_PATH_MAX - 1);
         memcpy(to, text, strlen(text) + 1);
@@ -140,7 +125,8 @@ json_t *cli_option_to_json(const cli_option *option, const void *settings) {
     case CLI_BYTES: return json_integer(*(const int64_t *)from);
     case CLI_REAL: return json_real(*(const double *)from);
     case CLI_CHOICE: return json_string(cli_option_word(option, *(const int *)from).s);
-    case CLI_TEXT: return json_string(from);
+    case CLI_TEXT:
+    case CLI_NAME: return json_string(from);
     }
     return NULL;
 }
@@ -195,7 +181,7 @@ static clm_status parse_option(const cli_command *command, int argc, char **argv
     const char *value = equals ? equals + 1 : NULL;
     if (option->kind == CLI_FLAG && value) return cli_usage("--%s takes no value", name);
     if (option->kind != CLI_FLAG && !value) {
-        if (*at + 1 >= argc) return cli_usage("--%s needs a value: --%s %s", name, name, option->value);
+        if (*at + 1 >= argc) return cli_usage("--%s needs a value: --%s %s", name, name, cli_option_placeholder(option));
         value = argv[++*at];
     }
     args->given[row] = true;
@@ -220,66 +206,4 @@ clm_status cli_options_parse(const cli_command *command, int argc, char **argv, 
         }
     }
     return CLM_OK;
-}
-
-/* Text wrapped to `width`, its further lines indented by `indent`. */
-static void print_wrapped(const char *text, int column, int indent, int width) {
-    while (*text) {
-        size_t word = strcspn(text, " \n");
-        if (column > indent && column + (int)word >= width) {
-            printf("\n%*s", indent, "");
-            column = indent;
-        }
-        printf("%.*s", (int)word, text);
-        column += (int)word;
-        text += word;
-        if (*text == '\n') {
-            printf("\n%*s", indent, "");
-            column = indent;
-            text++;
-        } else if (*text == ' ') {
-            if (column + 1 < width) putchar(' ');
-            column++;
-            text++;
-        }
-    }
-    putchar('\n');
-}
-
-static void print_default(const cli_option *option, const void *defaults, char *text, size_t size) {
-    const void *from = (const char *)defaults + option->offset;
-    text[0] = 0;
-    switch (option->kind) {
-    case CLI_FLAG: break;
-    case CLI_INT: snprintf(text, size, " [%lld]", (long long)*(const int64_t *)from); break;
-    case CLI_BYTES: break; /* 0 stands for something that the help says */
-    case CLI_REAL: snprintf(text, size, " [%g]", *(const double *)from); break;
-    case CLI_CHOICE: snprintf(text, size, " [%s]", cli_option_word(option, *(const int *)from).s); break;
-    case CLI_TEXT:
-        if (*(const char *)from) snprintf(text, size, " [%s]", (const char *)from);
-        break;
-    }
-}
-
-void cli_options_help(const cli_command *command) {
-    enum { INDENT = 30 };
-    int width = cli_is_terminal(stdout) ? cli_terminal_width(stdout) : 100;
-    if (width > 120) width = 120;
-    if (width < 60) width = 60;
-    printf("usage: clmaml %s %s\n\n", command->name, command->synopsis);
-    print_wrapped(command->details, 0, 0, width);
-    for (const cli_option *option = command->options; option->name; option++) {
-        char head[128], text[1024], preset[CLI_PATH_MAX];
-        if (option->group) printf("\n%s\n", option->group);
-        snprintf(head, sizeof head, "  --%s%s%s", option->name, option->kind == CLI_FLAG ? "" : " ",
-                 option->kind == CLI_FLAG ? "" : option->value);
-        print_default(option, command->defaults, preset, sizeof preset);
-        snprintf(text, sizeof text, "%s%.200s", option->help, preset);
-        if (strlen(head) + 2 > INDENT)
-            printf("%s\n%*s", head, INDENT, "");
-        else
-            printf("%-*s", INDENT, head);
-        print_wrapped(text, INDENT, INDENT, width);
-    }
-    printf("  %-*s%s\n", INDENT - 2, "--help", "this text");
 }

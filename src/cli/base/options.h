@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/common.h"
+#include "base/names.h"
 
 typedef enum cli_kind {
     CLI_FLAG,   /* bool; takes no value */
@@ -12,7 +13,8 @@ typedef enum cli_kind {
     CLI_REAL,   /* double in [min, max] */
     CLI_BYTES,  /* int64_t; accepts K, M, G */
     CLI_CHOICE, /* int: which of the words in `value`, separated by | */
-    CLI_TEXT    /* char[CLI_PATH_MAX] */
+    CLI_TEXT,   /* char[CLI_PATH_MAX] */
+    CLI_NAME    /* char[CLI_PATH_MAX]: one of CLI_NAMES in `value`; "" for none of them only where `min` is 0 */
 } cli_kind;
 
 enum {
@@ -27,9 +29,12 @@ typedef struct cli_option {
     unsigned flags;
     size_t offset; /* of the field in the settings */
     double min, max;
-    const char *value; /* placeholder, or the words of a choice */
+    const void *value; /* placeholder, the words of a choice, or CLI_NAMES */
     const char *help;
 } cli_option;
+
+/* The `value` of a CLI_NAME row: the functions of a cli_names. */
+#define CLI_NAMES(count, name, summary) (&(const cli_names){count, name, summary})
 
 enum { CLI_MAX_OPTIONS = 80, CLI_MAX_POSITIONALS = 256 };
 
@@ -52,7 +57,10 @@ typedef struct cli_command {
 
 /* Fills args->settings (a copy of the defaults that the caller owns) from the command line after the subcommand's name. */
 clm_status cli_options_parse(const cli_command *command, int argc, char **argv, cli_args *args);
+/* The text of --help. */
 void cli_options_help(const cli_command *command);
+/* A line a name, with its summary, as --help does. */
+void cli_names_print(const cli_names *names, int indent);
 
 size_t cli_option_count(const cli_option *options);
 /* Row of an option; -1 when there is none. */
@@ -62,10 +70,11 @@ clm_status cli_option_set(const cli_option *option, void *settings, const char *
 /* The field as JSON, and back. */
 json_t *cli_option_to_json(const cli_option *option, const void *settings);
 clm_status cli_option_from_json(const cli_option *option, void *settings, const json_t *value, const char *where);
+/* What --help and messages show for the value. */
+const char *cli_option_placeholder(const cli_option *option);
+/* The names of a CLI_NAME row; NULL for others. */
+const cli_names *cli_option_names(const cli_option *option);
 /* The word of a choice. */
 cli_text cli_option_word(const cli_option *option, int index);
-
-/* The nearest of `count` words within a third of its length, or NULL. */
-const char *cli_nearest(const char *word, const char *const *words, size_t count);
 
 #endif

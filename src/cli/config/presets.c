@@ -55,19 +55,16 @@ static const preset presets[] = {
 static const char *const sine_defaults[] = {"ways",     "1",    "shots",      "10", "query",      "10",    "test-steps", "10",
                                             "inner-lr", "0.01", "meta-batch", "25", "iterations", "10000", NULL};
 
+/* NULL: none, as for "". */
 static const preset *find_preset(const char *name) {
     for (size_t i = 0; i < CLI_COUNT(presets); i++)
         if (strcmp(presets[i].name, name) == 0) return &presets[i];
     return NULL;
 }
 
-static clm_status unknown_preset(const char *name) {
-    const char *names[CLI_COUNT(presets)];
-    for (size_t i = 0; i < CLI_COUNT(presets); i++) names[i] = presets[i].name;
-    const char *nearest = cli_nearest(name, names, CLI_COUNT(presets));
-    return cli_usage("--preset: '%s' is not one of omniglot-5w1s, omniglot-5w5s, omniglot-20w1s, omniglot-20w5s, sine%s%s", name,
-                     nearest ? "; did you mean " : "", nearest ? nearest : "");
-}
+size_t cli_preset_count(void) { return CLI_COUNT(presets); }
+const char *cli_preset_name(size_t i) { return presets[i].name; }
+const char *cli_preset_published(size_t i) { return presets[i].published; }
 
 static clm_status apply_texts(cli_settings *settings, const char *const *texts, const bool *given, bool *set) {
     for (; texts[0]; texts += 2) {
@@ -82,9 +79,8 @@ static clm_status apply_texts(cli_settings *settings, const char *const *texts, 
 
 clm_status cli_presets_apply(cli_settings *settings, const bool *given) {
     bool set[CLI_MAX_OPTIONS] = {false};
-    if (settings->preset[0]) {
-        const preset *p = find_preset(settings->preset);
-        if (!p) return unknown_preset(settings->preset);
+    const preset *p = find_preset(settings->preset);
+    if (p) {
         if (!settings->source[0]) snprintf(settings->source, sizeof settings->source, "%s", p->source);
         CLI_TRY(apply_texts(settings, p->settings, given, set));
         if (p->original_inner_lr > 0 && !given[cli_settings_row("inner-lr")])
@@ -147,7 +143,7 @@ static void print_data(FILE *to, const cli_settings *s, const clm_source *source
 }
 
 void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *source, const clm_model *model) {
-    const preset *p = s->preset[0] ? find_preset(s->preset) : NULL;
+    const preset *p = find_preset(s->preset);
     bool regression = source ? clm_source_is_regression(source) : strcmp(s->source, "sine") == 0;
     fprintf(to, "protocol%s%s\n", p ? " " : "", p ? p->name : "");
     print_data(to, s, source);

@@ -6,6 +6,11 @@
 
 #include "config/settings.h"
 
+/* Their names, and the figures that were published. */
+size_t cli_preset_count(void);
+const char *cli_preset_name(size_t i);
+const char *cli_preset_published(size_t i);
+
 /* Fills what the command line left open from --preset, then from the defaults that suit the source. */
 clm_status cli_presets_apply(cli_settings *settings, const bool *given);
 

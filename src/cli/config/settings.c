@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/presets.h"
+
 #define AT(field) offsetof(cli_settings, field)
 #define BIG 9007199254740991.0 /* 2^53 - 1: whole numbers that JSON keeps */
 
@@ -73,8 +75,8 @@ const cli_option cli_settings_options[] = {
      "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` "
      "does it"},
 
-    {"Run", "preset", CLI_TEXT, 0, AT(preset), 0, 0, "NAME",
-     "a published protocol: omniglot-5w1s, omniglot-5w5s, omniglot-20w1s, omniglot-20w5s, sine; options given beside it win"},
+    {"Run", "preset", CLI_NAME, 0, AT(preset), 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, cli_preset_published),
+     "a published protocol, with the figures it is known for; options given beside it win"},
     {NULL, "run", CLI_TEXT, CLI_NOT_SAVED, AT(run), 0, 0, "DIR", "run directory; default: runs/NAME-TIME"},
     {NULL, "resume", CLI_FLAG, CLI_NOT_SAVED, AT(resume), 0, 0, "",
      "go on from the last checkpoint of --run; only --iterations and where it runs (--device, --split, --data, "

@@ -23,7 +23,7 @@ typedef struct tune_settings {
     { group, name, kind, 0, AT(train.field), least, most, value, "as for train" }
 
 static const cli_option options[] = {
-    OF_TRAIN("What a run looks like", "preset", CLI_TEXT, preset, 0, 0, "NAME"),
+    OF_TRAIN("What a run looks like", "preset", CLI_NAME, preset, 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, NULL)),
     OF_TRAIN(NULL, "data", CLI_TEXT, data, 0, 0, "DIR"),
     OF_TRAIN(NULL, "size", CLI_INT, size, 8, 512, "N"),
     OF_TRAIN(NULL, "ways", CLI_INT, ways, 1, 1000, "N"),
