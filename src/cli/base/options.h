@@ -36,7 +36,7 @@ typedef struct cli_option {
 /* The `value` of a CLI_NAME row: the functions of a cli_names. */
 #define CLI_NAMES(count, name, summary) (&(const cli_names){count, name, summary})
 
-enum { CLI_MAX_OPTIONS = 80, CLI_MAX_POSITIONALS = 256 };
+enum { CLI_MAX_OPTIONS = 128, CLI_MAX_POSITIONALS = 256 };
 
 typedef struct cli_args {
     void *settings;
