@@ -27,10 +27,15 @@ static const struct {
     {"--examine-device", cli_doctor_examine},
 };
 
+static size_t command_count(void) { return CLI_COUNT(commands); }
+static const char *command_name(size_t i) { return commands[i]->name; }
+static const char *command_summary(size_t i) { return commands[i]->summary; }
+static const cli_names command_names = {command_count, command_name, command_summary};
+
 static int print_overview(void) {
     printf("clmaml %s: second-order meta-learning on any OpenCL device\n\nusage: clmaml COMMAND [--option value ..]\n\n",
            clm_version());
-    for (size_t i = 0; i < CLI_COUNT(commands); i++) printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
+    cli_names_print(&command_names, 2);
     printf("\nclmaml COMMAND --help lists the options. A first run without any data of your own:\n\n"
            "  clmaml train glyphs --iterations 300\n");
     return CLI_EXIT_OK;
@@ -62,7 +67,7 @@ out:
 }
 
 static int dispatch(int argc, char **argv) {
-    const char *names[CLI_COUNT(commands)];
+    char list[256];
     cli_child_program(argv[0]);
     if (argc < 2) {
         print_overview();
@@ -75,13 +80,12 @@ static int dispatch(int argc, char **argv) {
     }
     for (size_t i = 0; i < CLI_COUNT(inner_commands); i++)
         if (strcmp(argv[1], inner_commands[i].name) == 0) return inner_commands[i].run(argc - 2, argv + 2);
-    for (size_t i = 0; i < CLI_COUNT(commands); i++) {
-        if (strcmp(argv[1], commands[i]->name) == 0) return run_command(commands[i], argc - 2, argv + 2);
-        names[i] = commands[i]->name;
-    }
-    const char *nearest = cli_nearest(argv[1], names, CLI_COUNT(commands));
+    const int index = cli_names_find(&command_names, argv[1]);
+    if (index >= 0) return run_command(commands[index], argc - 2, argv + 2);
+    const char *nearest = cli_names_nearest(&command_names, argv[1]);
     if (nearest) return cli_exit(cli_usage("unknown command '%s'; did you mean '%s'?", argv[1], nearest));
-    return cli_exit(cli_usage("unknown command '%s'; clmaml --help lists the commands", argv[1]));
+    cli_names_join(&command_names, ", ", list, sizeof list);
+    return cli_exit(cli_usage("unknown command '%s'; the commands are %s", argv[1], list));
 }
 
 int main(int argc, char **argv) {

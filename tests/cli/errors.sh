@@ -10,6 +10,7 @@ expect_no_run() {
 
 # ---- the command line ----
 expect_error "unknown command" 2 "unknown command 'trian'; did you mean 'train'" trian
+expect_error "command like none" 2 "unknown command 'predict-all'; the commands are train, eval, .*, tune$" predict-all
 expect_error "unknown option" 2 "unknown option --inner-rl; did you mean --inner-lr" train sine --inner-rl 1
 expect_error "missing value" 2 "--ways needs a value" train glyphs --ways
 expect_error "not a number" 2 "--ways: 'five'" train glyphs --ways five
