@@ -72,8 +72,11 @@ static void row_help(const cli_option *option, char *text, size_t size) {
 void cli_options_help(const cli_command *command) {
     enum { INDENT = 30 };
     const int width = help_width();
-    printf("usage: clmaml %s %s\n\n", command->name, command->synopsis);
+    char synopsis[1024];
+    cli_command_synopsis(command, synopsis, sizeof synopsis);
+    printf("usage: clmaml %s %s\n\n", command->name, synopsis);
     print_wrapped(command->details, 0, 0, width);
+    if (command->subjects) cli_names_print(command->subjects, 2);
     for (const cli_option *option = command->options; option->name; option++) {
         char head[128], text[1024], preset[CLI_PATH_MAX];
         if (option->group) printf("\n%s\n", option->group);

@@ -188,6 +188,22 @@ static clm_status parse_option(const cli_command *command, int argc, char **argv
     return cli_option_set(option, args->settings, value);
 }
 
+void cli_command_synopsis(const cli_command *command, char *text, size_t size) {
+    static const char subject[] = "SUBJECT";
+    const char *at = command->subjects ? strstr(command->synopsis, subject) : NULL;
+    char names[512];
+    snprintf(text, size, "%s", command->synopsis);
+    if (!at) return;
+    cli_names_join(command->subjects, "|", names, sizeof names);
+    snprintf(text, size, "%.*s%s%s", (int)(at - command->synopsis), command->synopsis, names, at + sizeof subject - 1);
+}
+
+static clm_status too_many(const cli_command *command, const char *argument) {
+    char synopsis[1024];
+    cli_command_synopsis(command, synopsis, sizeof synopsis);
+    return cli_usage("'%s' is one argument too many; usage: clmaml %s %s", argument, command->name, synopsis);
+}
+
 clm_status cli_options_parse(const cli_command *command, int argc, char **argv, cli_args *args) {
     bool options_end = false;
     for (int i = 0; i < argc && !args->help; i++) {
@@ -200,7 +216,7 @@ clm_status cli_options_parse(const cli_command *command, int argc, char **argv, 
         } else if (!options_end && argv[i][0] == '-' && argv[i][1]) {
             return cli_usage("unknown option %s; options are long, see clmaml %s --help", argv[i], command->name);
         } else if (args->n_positional == command->max_positional) {
-            return cli_usage("'%s' is one argument too many; usage: clmaml %s %s", argv[i], command->name, command->synopsis);
+            return too_many(command, argv[i]);
         } else {
             args->positional[args->n_positional++] = argv[i];
         }

@@ -52,11 +52,14 @@ typedef struct cli_command {
     size_t settings_size;
     const void *defaults;
     size_t max_positional;
+    const cli_names *subjects;  /* what the synopsis calls SUBJECT, listed below the details; NULL: none */
     int (*run)(cli_args *args); /* returns the exit status */
 } cli_command;
 
 /* Fills args->settings (a copy of the defaults that the caller owns) from the command line after the subcommand's name. */
 clm_status cli_options_parse(const cli_command *command, int argc, char **argv, cli_args *args);
+/* The command's synopsis with its subjects in full: "sine|glyphs|FOLDER [--option value ..]". */
+void cli_command_synopsis(const cli_command *command, char *text, size_t size);
 /* The text of --help. */
 void cli_options_help(const cli_command *command);
 /* A line a name, with its summary, as --help does. */

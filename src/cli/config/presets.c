@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/sources.h"
+
 typedef struct preset {
     const char *name, *source;
     double original_inner_lr; /* as published, loss summed over the ways; 0: a regression, nothing to convert */
@@ -51,10 +53,6 @@ static const preset presets[] = {
       "iterations", "70000",    "val-every", "1000",       "val-tasks", "200",       "eval-tasks", "600"}},
 };
 
-/* What a sinusoid task needs when nothing is said; the defaults of the option table are those of images. */
-static const char *const sine_defaults[] = {"ways",     "1",    "shots",      "10", "query",      "10",    "test-steps", "10",
-                                            "inner-lr", "0.01", "meta-batch", "25", "iterations", "10000", NULL};
-
 /* NULL: none, as for "". */
 static const preset *find_preset(const char *name) {
     for (size_t i = 0; i < CLI_COUNT(presets); i++)
@@ -87,8 +85,8 @@ clm_status cli_presets_apply(cli_settings *settings, const bool *given) {
             settings->inner_lr = settings->reduction == CLM_REDUCE_SUM ? p->original_inner_lr / (double)settings->shots
                                                                        : p->original_inner_lr * (double)settings->ways;
     }
-    if (strcmp(settings->source, "sine") == 0) CLI_TRY(apply_texts(settings, sine_defaults, given, set));
-    return CLM_OK;
+    const char *const *defaults = cli_source_of(settings->source)->defaults;
+    return defaults ? apply_texts(settings, defaults, given, set) : CLM_OK;
 }
 
 const char *cli_bn_name(const clm_model *model, int bn) {
@@ -135,16 +133,15 @@ static void print_outer(FILE *to, const cli_settings *s) {
 }
 
 static void print_data(FILE *to, const cli_settings *s, const clm_source *source) {
-    bool omniglot = strcmp(s->source, "omniglot") == 0;
     fprintf(to, "  data        %s\n", source ? clm_source_description(source) : s->source);
-    if (omniglot)
+    if (cli_source_takes(cli_source_of(s->source), "rotations"))
         fprintf(to, "              rotations as classes: training %s, test %s\n", s->rotations ? "yes" : "no",
                 s->test_rotations ? "yes" : "no");
 }
 
 void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *source, const clm_model *model) {
     const preset *p = find_preset(s->preset);
-    bool regression = source ? clm_source_is_regression(source) : strcmp(s->source, "sine") == 0;
+    bool regression = source ? clm_source_is_regression(source) : cli_source_of(s->source)->regression;
     fprintf(to, "protocol%s%s\n", p ? " " : "", p ? p->name : "");
     print_data(to, s, source);
     if (regression)

@@ -6,24 +6,18 @@
 #include <string.h>
 
 #include "base/system.h"
+#include "config/sources.h"
 
 static bool is_model_file(const char *name) {
     size_t length = strlen(name);
     return length > 5 && strcmp(name + length - 5, ".json") == 0;
 }
 
-static bool holds_omniglot(const char *directory) {
-    static const char *const names[] = {"images_background.zip", "images_background"};
-    char path[CLI_PATH_MAX];
-    for (size_t i = 0; i < CLI_COUNT(names); i++)
-        if (cli_path(path, directory, names[i]) == CLM_OK && cli_path_exists(path)) return true;
-    cli_forget();
-    return false;
-}
-
 /* The "data" entry of a model file, or --data. */
 static clm_status resolve_model_data(cli_settings *settings) {
     json_error_t error;
+    char names[256];
+    cli_names_join(&cli_source_names, "|", names, sizeof names);
     json_t *root = json_load_file(settings->model, 0, &error);
     if (!root) return cli_fail(CLM_E_FORMAT, "%s: line %d: %s", settings->model, error.line, error.text);
     const char *data = json_string_value(json_object_get(root, "data"));
@@ -31,24 +25,23 @@ static clm_status resolve_model_data(cli_settings *settings) {
     if (data && !is_model_file(data))
         status = cli_setup_resolve(settings, data);
     else if (settings->data[0])
-        status = cli_setup_resolve(settings, holds_omniglot(settings->data) ? "omniglot" : settings->data);
+        status = cli_setup_resolve(settings, cli_source_is_omniglot(settings->data) ? "omniglot" : settings->data);
     else
-        status = cli_usage("%s names no \"data\"; say what to train on: clmaml train sine|glyphs|omniglot|FOLDER --model %s",
-                           settings->model, settings->model);
+        status = cli_usage("%s names no \"data\"; say what to train on: clmaml train %s|FOLDER --model %s", settings->model,
+                           names, settings->model);
     json_decref(root);
     return status;
 }
 
 clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
-    static const char *const known[] = {"sine", "glyphs", "omniglot"};
+    char names[256];
     if (strlen(name) >= sizeof settings->source) return cli_usage("'%.40s..' is too long a name", name);
-    for (size_t i = 0; i < CLI_COUNT(known); i++) {
-        if (strcmp(name, known[i]) != 0) continue;
+    if (cli_names_find(&cli_source_names, name) >= 0) {
         snprintf(settings->source, sizeof settings->source, "%s", name);
         return CLM_OK;
     }
     if (cli_is_directory(name)) {
-        bool omniglot = holds_omniglot(name);
+        bool omniglot = cli_source_is_omniglot(name);
         if (omniglot) snprintf(settings->data, sizeof settings->data, "%s", name);
         snprintf(settings->source, sizeof settings->source, "%s", omniglot ? "omniglot" : name);
         return CLM_OK;
@@ -59,28 +52,13 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
         snprintf(settings->model, sizeof settings->model, "%s", name);
         return resolve_model_data(settings);
     }
-    const char *nearest = cli_nearest(name, known, CLI_COUNT(known));
-    return cli_usage("'%s' is neither sine, glyphs, omniglot, a folder of images nor a model file%s%s", name,
-                     nearest ? "; did you mean " : "", nearest ? nearest : "");
+    const char *nearest = cli_names_nearest(&cli_source_names, name);
+    cli_names_join(&cli_source_names, ", ", names, sizeof names);
+    return cli_usage("'%s' is neither %s, a folder of images nor a model file%s%s", name, names, nearest ? "; did you mean " : "",
+                     nearest ? nearest : "");
 }
 
-clm_status cli_setup_source(clm_source **out, const cli_settings *s) {
-    if (strcmp(s->source, "sine") == 0) return clm_source_sine(out);
-    if (strcmp(s->source, "glyphs") == 0) return clm_source_glyphs(out, (int)s->size);
-    if (strcmp(s->source, "omniglot") == 0) {
-        clm_omniglot_options options = CLM_OMNIGLOT_OPTIONS_INIT;
-        if (!s->data[0])
-            return cli_usage("omniglot needs --data DIR, the directory with images_background.zip and images_evaluation.zip (or "
-                             "those folders)");
-        options.size = (int)s->size;
-        options.split = s->omniglot_split == CLI_OMNIGLOT_1200 ? CLM_OMNIGLOT_1200 : CLM_OMNIGLOT_ALPHABETS;
-        options.split_seed = (uint64_t)s->split_seed;
-        options.rotations = s->rotations == CLI_YES;
-        options.test_rotations = s->test_rotations == CLI_YES;
-        return clm_source_omniglot(out, s->data, &options);
-    }
-    return clm_source_folder(out, s->data[0] ? s->data : s->source, (int)s->size, s->invert == CLI_YES);
-}
+clm_status cli_setup_source(clm_source **out, const cli_settings *s) { return cli_source_of(s->source)->open(out, s); }
 
 /* A classifier has one output per way, a regression as many as the target. */
 static clm_status check_output(const clm_model *model, const cli_settings *s, const clm_source *source) {

@@ -4,7 +4,7 @@
 
 #include "config/settings.h"
 
-/* Which source a positional argument means: `name` is sine, glyphs, omniglot, a folder of images or a model file. A model file
+/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images or a model file. A model file
  * becomes settings->model and its "data" entry the source. */
 clm_status cli_setup_resolve(cli_settings *settings, const char *name);
 

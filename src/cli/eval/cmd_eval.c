@@ -15,6 +15,7 @@
 #include "config/checkpoint.h"
 #include "config/presets.h"
 #include "config/resident.h"
+#include "config/sources.h"
 #include "eval/evaluate.h"
 
 enum { MAX_QUERIES = 16 };
@@ -137,9 +138,10 @@ static clm_status load_images(evaluation *e) {
     return cli_resident_load(&e->resident, &room, 1);
 }
 
-static clm_status open_all(evaluation *e, const char *name) {
+static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     CLI_TRY(find_checkpoint(e, name));
     CLI_TRY(cli_checkpoint_load(&e->checkpoint, e->path));
+    CLI_TRY(cli_source_check(e->checkpoint.settings.source, options, given));
     merge(e);
     CLI_TRY(cli_setup_source(&e->source, &e->checkpoint.settings));
     CLI_TRY(cli_resident_open(&e->resident, e->source, e->settings.data_on));
@@ -219,7 +221,7 @@ static clm_status print_json(const evaluation *e) {
 static clm_status eval(evaluation *e, const cli_args *args) {
     if (args->n_positional == 0) return cli_usage("say what to evaluate: clmaml eval RUN|CHECKPOINT");
     e->settings = *(const eval_settings *)args->settings;
-    CLI_TRY(open_all(e, args->positional[0]));
+    CLI_TRY(open_all(e, args->positional[0], args->given));
     for (size_t i = 0; i < e->n_queries; i++) CLI_TRY(evaluate_one(e, e->queries[i], &e->scores[i]));
     if (e->settings.json) return print_json(e);
     print_table(e);

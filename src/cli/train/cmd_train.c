@@ -7,13 +7,20 @@
 #include "base/options.h"
 #include "base/system.h"
 #include "config/presets.h"
+#include "config/sources.h"
 #include "train/trainer.h"
+
+static clm_status no_source(void) {
+    char names[256];
+    cli_names_join(&cli_subject_names, "|", names, sizeof names);
+    return cli_usage("say what to train on: clmaml train %s, or --preset NAME", names);
+}
 
 static clm_status settle_new(cli_settings *s, const cli_args *args) {
     if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(s, args->positional[0]));
     CLI_TRY(cli_presets_apply(s, args->given));
-    if (!s->source[0])
-        return cli_usage("say what to train on: clmaml train sine|glyphs|omniglot|FOLDER|MODEL.json, or --preset NAME");
+    if (!s->source[0]) return no_source();
+    CLI_TRY(cli_source_check(s->source, cli_settings_options, args->given));
     CLI_TRY(cli_settings_check(s));
     /* Resolved here and stored, so that more --iterations on resuming change neither the rhythm nor the schedule. */
     if (s->val_every == 0) s->val_every = s->iterations >= 40 ? s->iterations / 20 : s->iterations > 2 ? s->iterations / 2 : 1;
@@ -38,6 +45,7 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
             return cli_fail(CLM_E_FORMAT, "%s belongs to another run than %s: they differ in %s", path, s->run, difference);
     }
     CLI_TRY(cli_settings_resume(&stored, s, args->given, s->run));
+    CLI_TRY(cli_source_check(stored.source, cli_settings_options, args->given));
     *s = stored;
     return cli_settings_check(s);
 }
@@ -216,15 +224,11 @@ static int run_train(cli_args *args) {
 
 const cli_command cli_train = {
     .name = "train",
-    .synopsis = "sine|glyphs|omniglot|FOLDER|MODEL.json [--option value ..]",
+    .synopsis = "SUBJECT [--option value ..]",
+    .subjects = &cli_subject_names,
     .summary = "meta-learn a starting point from tasks",
     .details = "Trains a network by second-order MAML so that a few inner steps on a few examples of new classes suffice. What "
-               "to train on:\n"
-               "  sine        regression on sinusoids\n"
-               "  glyphs      endless procedural handwritten-like characters; needs no data\n"
-               "  omniglot    1623 handwritten characters; --data DIR holds the distributed zips or folders\n"
-               "  FOLDER      FOLDER/{train,val,test}/CLASS/IMAGE.png\n"
-               "  MODEL.json  a list of layers whose \"data\" entry is one of the above",
+               "to train on:",
     .options = cli_settings_options,
     .settings_size = sizeof(cli_settings),
     .defaults = &cli_settings_defaults,

@@ -7,6 +7,7 @@
 
 #include "base/system.h"
 #include "config/presets.h"
+#include "config/sources.h"
 
 clm_status cli_run_default_name(char *path, const cli_settings *s) {
     char stamp[32] = "";
@@ -17,7 +18,8 @@ clm_status cli_run_default_name(char *path, const cli_settings *s) {
     for (int attempt = 1; attempt < 1000; attempt++) {
         char name[256], suffix[16] = "", task[48] = "";
         if (attempt > 1) snprintf(suffix, sizeof suffix, "-%d", attempt);
-        if (strcmp(s->source, "sine") != 0) snprintf(task, sizeof task, "-%lldw%llds", (long long)s->ways, (long long)s->shots);
+        if (!cli_source_of(s->source)->regression)
+            snprintf(task, sizeof task, "-%lldw%llds", (long long)s->ways, (long long)s->shots);
         snprintf(name, sizeof name, "%.80s%s-%s%s", *base ? base : "folder", task, stamp, suffix);
         CLI_TRY(cli_path(path, "runs", name));
         if (!cli_path_exists(path)) break;

@@ -10,6 +10,7 @@
 #include "base/system.h"
 #include "config/presets.h"
 #include "config/setup.h"
+#include "config/sources.h"
 
 typedef struct tune_settings {
     cli_settings train;
@@ -112,6 +113,7 @@ static clm_status settle(cli_settings *run, const cli_args *args) {
     if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(run, args->positional[0]));
     CLI_TRY(cli_presets_apply(run, given));
     if (!run->source[0]) snprintf(run->source, sizeof run->source, "glyphs");
+    CLI_TRY(cli_source_check(run->source, options, args->given));
     return cli_settings_check(run);
 }
 
@@ -172,14 +174,16 @@ static const tune_settings defaults = {.train = CLI_SETTINGS_DEFAULTS};
 
 const cli_command cli_tune = {
     .name = "tune",
-    .synopsis = "[sine|glyphs|omniglot|FOLDER|MODEL.json] [--option value ..]",
+    .synopsis = "[SUBJECT] [--option value ..]",
+    .subjects = &cli_subject_names,
     .summary = "find the fastest kernels and plans for a device",
     .details =
         "Tries every implementation of each convolution and matrix product that training with the same options would use, "
         "checks its results, times it, and keeps the fastest in the cache directory, where training, evaluation and the "
         "library find it. Then meta-gradients of random tasks are timed by different plans: everything kept for the way back or "
         "computed again, by more or fewer tasks at a time; unless --checkpointing and --task-chunk say, the fastest is what "
-        "training takes. Repeating a tuned run gives the same bits; tuning between two runs may change the last ones.",
+        "training takes. Repeating a tuned run gives the same bits; tuning between two runs may change the last ones. "
+        "What the run would learn from, glyphs unless told otherwise:",
     .options = options,
     .settings_size = sizeof(tune_settings),
     .defaults = &defaults,
