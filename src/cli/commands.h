@@ -1,5 +1,5 @@
-/* The subcommands in the order of --help. A line is all that the program needs to know of one: X(NAME) is `cli_command cli_NAME` of
- * cmd_NAME.c, in a wing. */
+/* The subcommands in the order of --help. A line is all that the program needs to know of one: X(NAME) is
+ * `cli_command cli_NAME` of cmd_NAME.c, in a wing. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 

@@ -2,8 +2,8 @@
  *
  *     base <- graph <- autodiff <- meta        base <- device        program sees graph, ops and device
  *
- * Only device/opencl knows OpenCL, only base (and the program's) talks to the operating system, the program and the examples use
- * the public headers alone. A rule is a row of `layers`; a file belongs to the row with the longest matching prefix.
+ * Only device/opencl knows OpenCL, only base (and the program's) talks to the operating system, the program and the examples
+ * use the public headers alone. A rule is a row of `layers`; a file belongs to the row with the longest matching prefix.
  *
  * The program is in wings that have such rules too. Its own headers are named from src/cli.
  */
@@ -136,8 +136,8 @@ static bool file_exists(const char *root, const char *path) {
     return stat(full, &info) == 0;
 }
 
-/* Turns what stands between the quotes into a path below the source directory: next to the file, below src/ (of the program: below
- * src/cli/) or below include/. */
+/* Turns what stands between the quotes into a path below the source directory: next to the file, below src/ (of the program:
+ * below src/cli/) or below include/. */
 static bool resolve(const walk *w, const char *path, const char *name, char *out, size_t size) {
     const char *slash = strrchr(path, '/');
     snprintf(out, size, "%.*s/%s", (int)(slash - path), path, name);

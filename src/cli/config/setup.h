@@ -4,8 +4,8 @@
 
 #include "config/settings.h"
 
-/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images or a model file. A model file
- * becomes settings->model and its "data" entry the source. */
+/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images or a model file. A model
+ * file becomes settings->model and its "data" entry the source. */
 clm_status cli_setup_resolve(cli_settings *settings, const char *name);
 
 clm_status cli_setup_source(clm_source **out, const cli_settings *settings);

@@ -1,4 +1,4 @@
-/* The table of data sources. A new source is a row: train's --help, its messages, what opens and which options are allowed follow. */
+/* The table of data sources. A new source is a row: --help, messages, what opens and which options are allowed follow. */
 #include "config/sources.h"
 
 #include <stdio.h>
