@@ -17,6 +17,6 @@ function(clmaml_embed_kernels out)
 endfunction()
 
 function(clmaml_embed_peers out)
-  clmaml_embed(made embedded_peers.c cli/bench_scripts.h bench_script bench_scripts ${ARGN})
+  clmaml_embed(made embedded_peers.c bench/scripts.h bench_script bench_scripts ${ARGN})
   set(${out} ${made} PARENT_SCOPE)
 endfunction()

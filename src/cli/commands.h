@@ -1,9 +1,15 @@
-/* The subcommands, one a file. */
+/* The subcommands in the order of --help. A line is all that the program needs to know of one: X(NAME) is
+ * `cli_command cli_NAME` of cmd_NAME.c, in a wing. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
-#include "options.h"
-
-extern const cli_command cli_train, cli_eval, cli_devices, cli_doctor, cli_verify, cli_bench, cli_tune;
+#define CLI_COMMANDS(X) \
+    X(train)            \
+    X(eval)             \
+    X(devices)          \
+    X(doctor)           \
+    X(verify)           \
+    X(bench)            \
+    X(tune)
 
 #endif

@@ -7,18 +7,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/drivers.h"
+#include "base/options.h"
+#include "base/system.h"
 #include "commands.h"
-#include "doctor.h"
-#include "drivers.h"
-#include "system.h"
+#include "doctor/examine.h"
 
-static const cli_command *const commands[] = {&cli_train,  &cli_eval,  &cli_devices, &cli_doctor,
-                                              &cli_verify, &cli_bench, &cli_tune};
+#define DECLARE(name) extern const cli_command cli_##name;
+#define ADDRESS(name) &cli_##name,
+CLI_COMMANDS(DECLARE)
+static const cli_command *const commands[] = {CLI_COMMANDS(ADDRESS)};
+
+/* What the program says to itself: work for a process of its own. */
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} inner_commands[] = {
+    {"--probe-driver", cli_drivers_probe},
+    {"--examine-device", cli_doctor_examine},
+};
+
+static size_t command_count(void) { return CLI_COUNT(commands); }
+static const char *command_name(size_t i) { return commands[i]->name; }
+static const char *command_summary(size_t i) { return commands[i]->summary; }
+static const cli_names command_names = {command_count, command_name, command_summary};
 
 static int print_overview(void) {
     printf("clmaml %s: second-order meta-learning on any OpenCL device\n\nusage: clmaml COMMAND [--option value ..]\n\n",
            clm_version());
-    for (size_t i = 0; i < CLI_COUNT(commands); i++) printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
+    cli_names_print(&command_names, 2);
     printf("\nclmaml COMMAND --help lists the options. A first run without any data of your own:\n\n"
            "  clmaml train glyphs --iterations 300\n");
     return CLI_EXIT_OK;
@@ -50,7 +67,7 @@ out:
 }
 
 static int dispatch(int argc, char **argv) {
-    const char *names[CLI_COUNT(commands)];
+    char list[256];
     cli_child_program(argv[0]);
     if (argc < 2) {
         print_overview();
@@ -61,16 +78,14 @@ static int dispatch(int argc, char **argv) {
         printf("clmaml %s\n", clm_version());
         return CLI_EXIT_OK;
     }
-    /* What the program says to itself. */
-    if (strcmp(argv[1], "--probe-driver") == 0) return cli_drivers_probe(argc - 2, argv + 2);
-    if (strcmp(argv[1], "--examine-device") == 0) return cli_doctor_examine(argc - 2, argv + 2);
-    for (size_t i = 0; i < CLI_COUNT(commands); i++) {
-        if (strcmp(argv[1], commands[i]->name) == 0) return run_command(commands[i], argc - 2, argv + 2);
-        names[i] = commands[i]->name;
-    }
-    const char *nearest = cli_nearest(argv[1], names, CLI_COUNT(commands));
+    for (size_t i = 0; i < CLI_COUNT(inner_commands); i++)
+        if (strcmp(argv[1], inner_commands[i].name) == 0) return inner_commands[i].run(argc - 2, argv + 2);
+    const int index = cli_names_find(&command_names, argv[1]);
+    if (index >= 0) return run_command(commands[index], argc - 2, argv + 2);
+    const char *nearest = cli_names_nearest(&command_names, argv[1]);
     if (nearest) return cli_exit(cli_usage("unknown command '%s'; did you mean '%s'?", argv[1], nearest));
-    return cli_exit(cli_usage("unknown command '%s'; clmaml --help lists the commands", argv[1]));
+    cli_names_join(&command_names, ", ", list, sizeof list);
+    return cli_exit(cli_usage("unknown command '%s'; the commands are %s", argv[1], list));
 }
 
 int main(int argc, char **argv) {

@@ -10,13 +10,15 @@ expect_no_run() {
 
 # ---- the command line ----
 expect_error "unknown command" 2 "unknown command 'trian'; did you mean 'train'" trian
+expect_error "command like none" 2 "unknown command 'predict-all'; the commands are train, eval, .*, tune$" predict-all
 expect_error "unknown option" 2 "unknown option --inner-rl; did you mean --inner-lr" train sine --inner-rl 1
 expect_error "missing value" 2 "--ways needs a value" train glyphs --ways
 expect_error "not a number" 2 "--ways: 'five'" train glyphs --ways five
 expect_error "out of range" 2 "--shots: '0' is not a whole number from 1" train glyphs --shots 0
 expect_error "not a choice" 2 "--reduction: 'max' is not one of mean\|sum" train glyphs --reduction max
 expect_error "memory amount" 2 "--memory-limit: 'much'" train glyphs --memory-limit much
-expect_error "unknown preset" 2 "omniglot-5w1s" train --preset omniglot-5w1
+expect_error "unknown preset" 2 "--preset: 'omniglot-5w1' is not one of omniglot-5w1s, .*, sine; did you mean omniglot-5w1s" train --preset omniglot-5w1
+expect_error "unknown preset of tune" 2 "is not one of omniglot-5w1s, .*, sine$" tune --preset everything
 expect_error "no source" 2 "say what to train on" train
 expect_error "unknown source" 2 "did you mean glyphs" train glyph
 expect_error "one argument too many" 2 "one argument too many" train sine glyphs
@@ -24,6 +26,10 @@ expect_error "both clips" 2 "exclude each other" train sine --clip-norm 1 --clip
 expect_error "loss weights" 2 "2 weights for --steps 3" train sine --steps 3 --multi-step 0.5,0.5
 expect_error "no parameter of that name" 2 "no parameter's name begins with 'head\.'" train sine --adapt head. --run "$work/new"
 expect_error "omniglot without data" 2 "needs --data" train omniglot
+expect_error "pixels of a sinusoid" 2 "--size is for glyphs, omniglot, FOLDER; it says nothing to sine" train sine --size 28 --run "$work/new"
+expect_error "data of a sinusoid" 2 "--data is for omniglot, FOLDER; it says nothing to sine" train --preset sine --data "$work" --run "$work/new"
+expect_error "the split of glyphs" 2 "--omniglot-split is for omniglot; it says nothing to glyphs" train glyphs --omniglot-split 1200 --run "$work/new"
+expect_error "the split of tuned glyphs" 2 "--data is for omniglot, FOLDER; it says nothing to glyphs" tune --data "$work"
 expect_error "eval without argument" 2 "say what to evaluate" eval
 expect_error "verify without argument" 2 "say what to verify" verify
 

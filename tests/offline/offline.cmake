@@ -24,7 +24,9 @@ clmaml_proof(offline_found "clang with llvm-spirv of its version, libclc and spi
   clang-15 llvm-spirv-15 libclc-15 spirv-tools)
 
 if(offline_found)
-  add_executable(write_kernels offline/write_kernels.c ${PROJECT_SOURCE_DIR}/src/cli/reference.c ${PROJECT_SOURCE_DIR}/src/cli/common.c)
+  set(program_sources ${PROJECT_SOURCE_DIR}/src/cli)
+  add_executable(write_kernels offline/write_kernels.c ${program_sources}/verify/reference.c ${program_sources}/base/common.c)
+  target_include_directories(write_kernels PRIVATE ${program_sources})
   target_link_libraries(write_kernels PRIVATE clmaml_warnings clmaml_test_support)
   set_target_properties(write_kernels PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/offline)
   clmaml_test(offline/compile offline 1500

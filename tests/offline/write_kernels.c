@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/cli/reference.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "clmaml/meta.h"
 #include "device/opencl/opencl.h"
 #include "ops/choice.h"
 #include "support/op_instance.h"
+#include "verify/reference.h"
 
 /* A program that cannot do its work ends here. */
 #define NEED(call)                                                                          \

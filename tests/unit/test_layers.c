@@ -2,8 +2,10 @@
  *
  *     base <- graph <- autodiff <- meta        base <- device        program sees graph, ops and device
  *
- * Only device/opencl knows OpenCL, only base (and the program) talks to the operating system, the program and the examples use
- * the public headers alone. A rule is a row of `layers`; a file belongs to the row with the longest matching prefix.
+ * Only device/opencl knows OpenCL, only base (and the program's) talks to the operating system, the program and the examples
+ * use the public headers alone. A rule is a row of `layers`; a file belongs to the row with the longest matching prefix.
+ *
+ * The program is in wings that have such rules too. Its own headers are named from src/cli.
  */
 #include <check.h>
 #include <dirent.h>
@@ -57,7 +59,19 @@ static const layer layers[] = {
      {"*"},
      false,
      false},
-    {"src/cli/", {"cli/"}, {"*"}, false, true},
+    {"src/cli/base/", {"cli/base/"}, {"*"}, false, true},
+    {"src/cli/config/", {"cli/base/", "cli/config/"}, {"*"}, false, false},
+    {"src/cli/eval/", {"cli/base/", "cli/config/", "cli/eval/"}, {"*"}, false, false},
+    {"src/cli/tune/", {"cli/base/", "cli/config/", "cli/tune/"}, {"*"}, false, false},
+    {"src/cli/train/",
+     {"cli/base/", "cli/config/", "cli/eval/evaluate.h", "cli/tune/on_the_way.h", "cli/train/"},
+     {"*"},
+     false,
+     false},
+    {"src/cli/bench/", {"cli/base/", "cli/bench/"}, {"*"}, false, false},
+    {"src/cli/doctor/", {"cli/base/", "cli/doctor/"}, {"*"}, false, false},
+    {"src/cli/verify/", {"cli/base/", "cli/verify/"}, {"*"}, false, false},
+    {"src/cli/", {"cli/commands.h", "cli/base/", "cli/doctor/examine.h"}, {"*"}, false, false},
     {"examples/", {"examples/"}, {"*"}, false, false},
 };
 enum { LAYER_COUNT = sizeof layers / sizeof layers[0] };
@@ -66,6 +80,8 @@ enum { LAYER_COUNT = sizeof layers / sizeof layers[0] };
 static const char *const opencl_headers[] = {"CL/", "OpenCL/", "clblast", "clFFT", NULL};
 static const char *const system_headers[] = {"unistd.h", "sys/",      "dirent.h", "fcntl.h", "pthread.h", "dlfcn.h",
                                              "poll.h",   "termios.h", "glob.h",   "spawn.h", "strings.h", NULL};
+
+static const char program[] = "src/cli/";
 
 static bool starts_with(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
 
@@ -120,12 +136,13 @@ static bool file_exists(const char *root, const char *path) {
     return stat(full, &info) == 0;
 }
 
-/* Turns what stands between the quotes into a path below the source directory: next to the file, below src/ or below include/. */
+/* Turns what stands between the quotes into a path below the source directory: next to the file, below src/ (of the program:
+ * below src/cli/) or below include/. */
 static bool resolve(const walk *w, const char *path, const char *name, char *out, size_t size) {
     const char *slash = strrchr(path, '/');
     snprintf(out, size, "%.*s/%s", (int)(slash - path), path, name);
     if (file_exists(w->root, out)) return true;
-    snprintf(out, size, "src/%s", name);
+    snprintf(out, size, "%s%s", starts_with(path, program) ? program : "src/", name);
     if (file_exists(w->root, out)) return true;
     snprintf(out, size, "include/%s", name);
     return file_exists(w->root, out);
@@ -204,6 +221,21 @@ START_TEST(includes_follow_the_arrows) {
 }
 END_TEST
 
+/* A row of the program sees rows above it alone, so that its wings have no cycle. */
+START_TEST(wings_see_what_is_above_them) {
+    for (size_t i = 0; i < LAYER_COUNT; i++) {
+        if (!starts_with(layers[i].prefix, program)) continue;
+        for (size_t k = 0; layers[i].sees[k]; k++) {
+            char seen[256];
+            snprintf(seen, sizeof seen, "src/%s", layers[i].sees[k]);
+            const layer *wing = layer_of(seen);
+            ck_assert_msg(wing && starts_with(seen, program), "%s may include %s", layers[i].prefix, seen);
+            ck_assert_msg(wing <= &layers[i], "%s is below %s, which may include it", seen, layers[i].prefix);
+        }
+    }
+}
+END_TEST
+
 /* The checker itself: each line would be an error. */
 START_TEST(wrong_arrows_are_seen) {
     static const struct {
@@ -221,6 +253,14 @@ START_TEST(wrong_arrows_are_seen) {
         {"src/ops/a.c", "src/program/plan.h", false},
         {"src/ops/a.c", "unistd.h", true},
         {"src/cli/a.c", "src/base/error.h", false},
+        {"src/cli/base/a.c", "src/base/error.h", false},
+        {"src/cli/base/a.c", "src/cli/config/settings.h", false},
+        {"src/cli/config/a.c", "src/cli/train/run.h", false},
+        {"src/cli/eval/a.c", "src/cli/train/run.h", false},
+        {"src/cli/train/a.c", "src/cli/doctor/report.h", false},
+        {"src/cli/train/a.c", "src/cli/commands.h", false},
+        {"src/cli/bench/a.c", "src/cli/config/settings.h", false},
+        {"src/cli/doctor/a.c", "unistd.h", true},
         {"examples/a.c", "src/base/error.h", false},
         {"src/meta/a.c", "src/device/opencl/embedded.h", false},
         {"src/graph/a.c", "include/clmaml/program.h", false},
@@ -231,6 +271,7 @@ START_TEST(wrong_arrows_are_seen) {
                       wrong[i].from, wrong[i].target);
     ck_assert_ptr_null(violation(layer_of("src/ops/a.c"), "src/program/lower.h", false));
     ck_assert_ptr_null(violation(layer_of("src/device/opencl/a.c"), "CL/cl.h", true));
+    ck_assert_ptr_null(violation(layer_of("src/cli/train/a.c"), "src/cli/tune/on_the_way.h", false));
     ck_assert_ptr_null(layer_of("src/elsewhere/a.c"));
 }
 END_TEST
@@ -239,6 +280,7 @@ int main(void) {
     Suite *suite = suite_create("layers");
     TCase *tc = tcase_create("includes");
     tcase_add_test(tc, includes_follow_the_arrows);
+    tcase_add_test(tc, wings_see_what_is_above_them);
     tcase_add_test(tc, wrong_arrows_are_seen);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -1,0 +1,156 @@
+/* Errors, texts and small helpers that all subcommands share.
+ *
+ * Invariant: a message is printed once, by cli_exit, on one line; whatever fails records it and passes a status up.
+ */
+#include "base/common.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char own_message[4096];
+static bool usage_mistake;
+
+static void record(const char *format, va_list args) {
+    char text[sizeof own_message];
+    vsnprintf(text, sizeof text, format, args);
+    memcpy(own_message, text, sizeof text);
+}
+
+clm_status cli_fail(clm_status status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    record(format, args);
+    va_end(args);
+    return status;
+}
+
+clm_status cli_fail_in(clm_status status, const char *format, ...) {
+    char before[sizeof own_message], whole[2 * sizeof own_message];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(before, sizeof before, format, args);
+    va_end(args);
+    snprintf(whole, sizeof whole, "%s: %s", before, cli_message());
+    snprintf(own_message, sizeof own_message, "%.*s", (int)sizeof own_message - 1, whole);
+    return status;
+}
+
+clm_status cli_usage(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    record(format, args);
+    va_end(args);
+    usage_mistake = true;
+    return CLM_E_ARG;
+}
+
+void cli_forget(void) {
+    own_message[0] = 0;
+    usage_mistake = false;
+}
+
+/* Library messages may list things over several lines: here they become one. */
+const char *cli_message(void) {
+    static char line[sizeof own_message];
+    const char *from = own_message[0] ? own_message : clm_last_error();
+    size_t n = 0;
+    for (; *from && n + 3 < sizeof line; from++) {
+        if (*from != '\n') {
+            line[n++] = *from;
+            continue;
+        }
+        while (from[1] == '\n' || from[1] == ' ') from++;
+        if (!from[1]) break;
+        if (n && line[n - 1] != ':' && line[n - 1] != ';' && line[n - 1] != ',') line[n++] = ';';
+        line[n++] = ' ';
+    }
+    line[n] = 0;
+    return line;
+}
+
+int cli_exit(clm_status status) {
+    if (status == CLM_OK) return CLI_EXIT_OK;
+    const char *message = cli_message();
+    fflush(stdout);
+    fprintf(stderr, "clmaml: %s\n", *message ? message : clm_status_name(status));
+    return usage_mistake ? CLI_EXIT_USAGE : CLI_EXIT_FAILURE;
+}
+
+void cli_note(const char *format, ...) {
+    va_list args;
+    fflush(stdout);
+    fputs("clmaml: note: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+cli_text cli_bytes(double bytes) {
+    static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    cli_text text;
+    size_t u = 0;
+    while (bytes >= 1024 && u + 1 < CLI_COUNT(unit)) bytes /= 1024, u++;
+    snprintf(text.s, sizeof text.s, u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
+    return text;
+}
+
+cli_text cli_duration(double seconds) {
+    cli_text text;
+    if (!(seconds >= 0 && seconds < 1e9)) seconds = 0;
+    long s = (long)(seconds + 0.5);
+    if (s >= 3600)
+        snprintf(text.s, sizeof text.s, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(text.s, sizeof text.s, "%ld:%02ld", s / 60, s % 60);
+    return text;
+}
+
+cli_text cli_count(size_t count) {
+    cli_text text;
+    if (count == SIZE_MAX)
+        snprintf(text.s, sizeof text.s, "endless");
+    else
+        snprintf(text.s, sizeof text.s, "%zu", count);
+    return text;
+}
+
+clm_status cli_path(char *path, const char *directory, const char *name) {
+    size_t length = strlen(directory);
+    const char *slash = length && directory[length - 1] == '/' ? "" : "/";
+    if (snprintf(path, CLI_PATH_MAX, "%s%s%s", directory, slash, name) >= CLI_PATH_MAX)
+        return cli_fail(CLM_E_LIMIT, "path too long: %s/%s", directory, name);
+    return CLM_OK;
+}
+
+clm_status cli_parse_list(const char *what, const char *text, double *values, size_t capacity, size_t *count) {
+    *count = 0;
+    for (const char *at = text;;) {
+        char *end;
+        double value = strtod(at, &end);
+        if (end == at || !isfinite(value) || (*end && *end != ','))
+            return cli_usage("%s: '%s' is not a list of numbers such as 1,5,15", what, text);
+        if (*count == capacity) return cli_usage("%s: more than %zu numbers in '%s'", what, capacity, text);
+        values[(*count)++] = value;
+        if (!*end) return CLM_OK;
+        at = end + 1;
+    }
+}
+
+void cli_error_add(cli_error_norm *norm, const double *x, const double *reference, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        double d = x[i] - reference[i];
+        norm->difference += d * d;
+        norm->reference += reference[i] * reference[i];
+    }
+}
+
+double cli_error_value(const cli_error_norm *norm) {
+    double difference = sqrt(norm->difference), reference = sqrt(norm->reference);
+    return reference > 0 ? difference / reference : difference;
+}
+
+size_t cli_elements(const clm_shape *shape, int tasks) { return clm_shape_size(shape) * (size_t)(tasks > 0 ? tasks : 1); }

@@ -1,0 +1,83 @@
+/* Long options from tables: one row makes the parser, its range check, the line in --help and the entry in config.json. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <jansson.h>
+
+#include "base/common.h"
+#include "base/names.h"
+
+typedef enum cli_kind {
+    CLI_FLAG,   /* bool; takes no value */
+    CLI_INT,    /* int64_t in [min, max] */
+    CLI_REAL,   /* double in [min, max] */
+    CLI_BYTES,  /* int64_t; accepts K, M, G */
+    CLI_CHOICE, /* int: which of the words in `value`, separated by | */
+    CLI_TEXT,   /* char[CLI_PATH_MAX] */
+    CLI_NAME    /* char[CLI_PATH_MAX]: one of CLI_NAMES in `value`; "" for none of them only where `min` is 0 */
+} cli_kind;
+
+enum {
+    CLI_NOT_SAVED = 1, /* not part of a run's config.json */
+    CLI_MOVABLE = 2    /* may differ from the run's config when it is resumed */
+};
+
+typedef struct cli_option {
+    const char *group; /* heading in --help that this row opens, or NULL */
+    const char *name;  /* without the dashes */
+    cli_kind kind;
+    unsigned flags;
+    size_t offset; /* of the field in the settings */
+    double min, max;
+    const void *value; /* placeholder, the words of a choice, or CLI_NAMES */
+    const char *help;
+} cli_option;
+
+/* The `value` of a CLI_NAME row: the functions of a cli_names. */
+#define CLI_NAMES(count, name, summary) (&(const cli_names){count, name, summary})
+
+enum { CLI_MAX_OPTIONS = 128, CLI_MAX_POSITIONALS = 256 };
+
+typedef struct cli_args {
+    void *settings;
+    bool given[CLI_MAX_OPTIONS]; /* by row */
+    const char *positional[CLI_MAX_POSITIONALS];
+    size_t n_positional;
+    bool help;
+} cli_args;
+
+typedef struct cli_command {
+    const char *name, *synopsis, *summary, *details;
+    const cli_option *options; /* ends with a row without a name */
+    size_t settings_size;
+    const void *defaults;
+    size_t max_positional;
+    const cli_names *subjects;  /* what the synopsis calls SUBJECT, listed below the details; NULL: none */
+    int (*run)(cli_args *args); /* returns the exit status */
+} cli_command;
+
+/* Fills args->settings (a copy of the defaults that the caller owns) from the command line after the subcommand's name. */
+clm_status cli_options_parse(const cli_command *command, int argc, char **argv, cli_args *args);
+/* The command's synopsis with its subjects in full: "sine|glyphs|FOLDER [--option value ..]". */
+void cli_command_synopsis(const cli_command *command, char *text, size_t size);
+/* The text of --help. */
+void cli_options_help(const cli_command *command);
+/* A line a name, with its summary, as --help does. */
+void cli_names_print(const cli_names *names, int indent);
+
+size_t cli_option_count(const cli_option *options);
+/* Row of an option; -1 when there is none. */
+int cli_option_find(const cli_option *options, const char *name);
+/* Sets one field from text, checked as on the command line. */
+clm_status cli_option_set(const cli_option *option, void *settings, const char *text);
+/* The field as JSON, and back. */
+json_t *cli_option_to_json(const cli_option *option, const void *settings);
+clm_status cli_option_from_json(const cli_option *option, void *settings, const json_t *value, const char *where);
+/* What --help and messages show for the value. */
+const char *cli_option_placeholder(const cli_option *option);
+/* The names of a CLI_NAME row; NULL for others. */
+const cli_names *cli_option_names(const cli_option *option);
+/* The word of a choice. */
+cli_text cli_option_word(const cli_option *option, int index);
+
+#endif

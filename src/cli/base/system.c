@@ -1,0 +1,212 @@
+/* Signals, the terminal, files, directories. This file and child.c are the only ones of the program that call POSIX. */
+#include "base/system.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number) { stop_signal = number; }
+
+void cli_signals_catch(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    sigemptyset(&action.sa_mask);
+    /* SA_RESETHAND: whoever presses Ctrl-C twice does not want to wait. SA_RESTART: drivers do not expect EINTR. */
+    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool cli_stop_requested(void) { return stop_signal != 0; }
+
+double cli_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+bool cli_is_terminal(FILE *stream) { return isatty(fileno(stream)) == 1; }
+
+int cli_terminal_width(FILE *stream) {
+#ifdef TIOCGWINSZ
+    struct winsize size;
+    if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+#endif
+    const char *columns = getenv("COLUMNS");
+    int width = columns ? atoi(columns) : 0;
+    return width > 0 ? width : 80;
+}
+
+bool cli_path_exists(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool cli_is_directory(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+clm_status cli_directory_visit(const char *path, void (*visit)(void *user, const char *name), void *user) {
+    DIR *directory = opendir(path);
+    if (!directory) return cli_fail(CLM_E_IO, "cannot read directory %s: %s", path, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) visit(user, entry->d_name);
+    closedir(directory);
+    return CLM_OK;
+}
+
+static void count_entry(void *user, const char *name) {
+    (void)name;
+    ++*(size_t *)user;
+}
+
+bool cli_directory_has_entries(const char *path) {
+    size_t count = 0;
+    if (cli_directory_visit(path, count_entry, &count) != CLM_OK) {
+        cli_forget();
+        return cli_path_exists(path); /* unreadable: not ours to use */
+    }
+    return count > 0;
+}
+
+clm_status cli_directory_make(const char *path) {
+    char part[CLI_PATH_MAX];
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof part) return cli_fail(CLM_E_ARG, "'%s' cannot name a directory", path);
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != 0) continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (mkdir(part, 0777) == 0) continue;
+        int error = errno; /* the look at what is there may set another */
+        if (error != EEXIST && !cli_is_directory(part))
+            return cli_fail(CLM_E_IO, "cannot make directory %s: %s", part, strerror(error));
+    }
+    return cli_is_directory(path) ? CLM_OK : cli_fail(CLM_E_IO, "%s is there and not a directory", path);
+}
+
+static bool write_all(int file, const char *text, size_t size) {
+    while (size > 0) {
+        ssize_t wrote = write(file, text, size);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote < 0) return false;
+        text += wrote;
+        size -= (size_t)wrote;
+    }
+    return true;
+}
+
+clm_status cli_file_write(const char *path, const char *text, size_t size) {
+    char temporary[CLI_PATH_MAX + 32];
+    if (strlen(path) >= CLI_PATH_MAX) return cli_fail(CLM_E_LIMIT, "path too long: %s", path);
+    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
+    int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file < 0) return cli_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(errno));
+    bool good = write_all(file, text, size) && fsync(file) == 0;
+    int error = errno;
+    if (close(file) != 0 && good) good = false, error = errno;
+    if (good && rename(temporary, path) != 0) good = false, error = errno;
+    if (good) return CLM_OK;
+    unlink(temporary);
+    return cli_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(error));
+}
+
+clm_status cli_file_read(const char *path, char **text) {
+    FILE *file = fopen(path, "rb");
+    char *data = NULL;
+    size_t size = 0, capacity = 0, got = 1;
+    *text = NULL;
+    if (!file || cli_is_directory(path)) {
+        clm_status status = cli_fail(CLM_E_IO, "cannot read %s: %s", path, file ? "it is a directory" : strerror(errno));
+        if (file) fclose(file);
+        return status;
+    }
+    while (got > 0) {
+        if (size + 1 >= capacity) {
+            char *larger = realloc(data, capacity = 2 * capacity + 4096);
+            if (!larger) {
+                free(data);
+                fclose(file);
+                return cli_fail(CLM_E_MEMORY, "out of memory reading %s", path);
+            }
+            data = larger;
+        }
+        got = fread(data + size, 1, capacity - size - 1, file);
+        size += got;
+    }
+    bool bad = ferror(file) != 0;
+    fclose(file);
+    data[size] = 0;
+    if (bad) {
+        free(data);
+        return cli_fail(CLM_E_IO, "cannot read %s: %s", path, strerror(errno));
+    }
+    *text = data;
+    return CLM_OK;
+}
+
+void cli_environment_set(const char *name, const char *value) {
+    if (value)
+        setenv(name, value, 1);
+    else
+        unsetenv(name);
+}
+
+void cli_environment_visit(const char *prefix, void (*visit)(void *user, const char *entry), void *user) {
+    for (char **entry = environ; entry && *entry; entry++)
+        if (strncmp(*entry, prefix, strlen(prefix)) == 0) visit(user, *entry);
+}
+
+clm_status cli_temporary_directory(char *path, size_t size) {
+    const char *base = getenv("TMPDIR");
+    if (snprintf(path, size, "%s/clmaml-XXXXXX", base && *base ? base : "/tmp") >= (int)size || !mkdtemp(path))
+        return cli_fail(CLM_E_IO, "cannot make a temporary directory %s: %s", path, strerror(errno));
+    return CLM_OK;
+}
+
+static void remove_entry(void *user, const char *name) {
+    char path[CLI_PATH_MAX];
+    if (cli_path(path, user, name) != CLM_OK) return;
+    if (cli_is_directory(path))
+        cli_remove_tree(path);
+    else
+        unlink(path);
+}
+
+void cli_remove_tree(const char *path) {
+    char copy[CLI_PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    if (cli_directory_visit(path, remove_entry, copy) != CLM_OK) cli_forget();
+    rmdir(path);
+}
+
+bool cli_library_loads(const char *name, char *why, size_t size) {
+    void *handle = dlopen(name, RTLD_LAZY | RTLD_LOCAL); /* stays: unloading and loading again is what some drivers cannot do */
+    const char *error = handle ? NULL : dlerror();
+    if (!handle) snprintf(why, size, "%s", error ? error : "it does not load");
+    return handle != NULL;
+}
+
+void cli_limit_lifetime(double seconds) { alarm((unsigned)seconds + 1); }
+
+cli_text cli_system_name(void) {
+    cli_text text = {"unknown"};
+    struct utsname name;
+    if (uname(&name) == 0) snprintf(text.s, sizeof text.s, "%.20s %.24s %.16s", name.sysname, name.release, name.machine);
+    return text;
+}

@@ -1,0 +1,64 @@
+/* What the program asks of the operating system beyond C11: signals, the terminal, directories, a child process. */
+#ifndef CLI_SYSTEM_H
+#define CLI_SYSTEM_H
+
+#include <stdio.h>
+
+#include "base/common.h"
+
+/* From now on SIGINT and SIGTERM only set a flag; a second one ends the program at once. */
+void cli_signals_catch(void);
+bool cli_stop_requested(void);
+
+double cli_clock(void); /* seconds, monotonic */
+bool cli_is_terminal(FILE *stream);
+int cli_terminal_width(FILE *stream); /* columns; 80 when unknown */
+
+bool cli_path_exists(const char *path);
+bool cli_is_directory(const char *path);
+bool cli_directory_has_entries(const char *path);
+/* Makes a directory and the missing ones above it. */
+clm_status cli_directory_make(const char *path);
+/* Calls visit for every name in a directory, in no order. */
+clm_status cli_directory_visit(const char *path, void (*visit)(void *user, const char *name), void *user);
+/* Replaces a file in one piece: temporary name, sync, rename. */
+clm_status cli_file_write(const char *path, const char *text, size_t size);
+/* Whole file, 0-terminated; free(). */
+clm_status cli_file_read(const char *path, char **text);
+
+/* This program in a process of its own, which may crash or hang without taking this one along. */
+typedef struct cli_child {
+    const char *const *arguments; /* after the program's name; the last is NULL */
+    const char *vendors;          /* OCL_ICD_VENDORS for the child; NULL: as here */
+    double patience;              /* seconds without a line after which it counts as hung and is killed; 0: no limit */
+    bool quiet;                   /* its stderr is dropped */
+    void (*line)(void *user, const char *line); /* called for every line of its stdout */
+    void *user;
+} cli_child;
+
+typedef struct cli_child_end {
+    bool hung;
+    int signal; /* that ended it; 0: it exited */
+    int status; /* its exit status */
+} cli_child_end;
+
+/* Fails only when no process can be started. */
+clm_status cli_child_run(const cli_child *child, cli_child_end *end);
+/* Before the first child: the program's name as it was called, for systems that do not say which file they run. */
+void cli_child_program(const char *argv0);
+
+/* A directory of our own for the time that the program runs. */
+clm_status cli_temporary_directory(char *path, size_t size);
+void cli_remove_tree(const char *path);
+void cli_environment_set(const char *name, const char *value); /* NULL: unset */
+/* Whether a shared library loads; otherwise why not. */
+bool cli_library_loads(const char *name, char *why, size_t size);
+/* Ends this process then, whatever it is doing: a child whose parent was killed is not to hang for ever. */
+void cli_limit_lifetime(double seconds);
+/* "Linux 6.1.0 x86_64" */
+cli_text cli_system_name(void);
+
+/* Calls visit for every environment variable NAME=VALUE whose name starts with `prefix`. */
+void cli_environment_visit(const char *prefix, void (*visit)(void *user, const char *entry), void *user);
+
+#endif

@@ -1,0 +1,221 @@
+/* `clmaml bench`: how fast is a meta-step here, how much of what the device can do is that, and how fast is it elsewhere?
+ *
+ * Our steps and those of the peers are timed in turns, so that a machine whose speed changes changes it for all.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/drivers.h"
+#include "base/options.h"
+#include "base/system.h"
+#include "bench/bench.h"
+
+#define FIELD(name) offsetof(bench_settings, name)
+
+static const cli_option options[] = {
+    {"Work", "rounds", CLI_INT, 0, FIELD(rounds), 1, 1000, "N", "turns of ours and of every peer"},
+    {NULL, "tasks", CLI_INT, 0, FIELD(tasks), 1, 4096, "N", "tasks of a meta-batch instead of the item's own"},
+    {NULL, "cold", CLI_FLAG, 0, FIELD(cold), 0, 0, "", "time the first call with empty kernel caches too"},
+    {NULL, "profile", CLI_FLAG, 0, FIELD(profile), 0, 0, "",
+     "time per kernel and shape, with arithmetic and memory traffic per second"},
+    {"Device", "device", CLI_TEXT, 0, FIELD(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "memory-limit", CLI_BYTES, 0, FIELD(memory_limit), 0, 0, "BYTES", "as for train"},
+    {NULL, "checkpointing", CLI_CHOICE, 0, FIELD(checkpointing), 0, 0, "auto|store|recompute", "as for train"},
+    {NULL, "chunk", CLI_INT, 0, FIELD(chunk), 0, 4096, "N", "tasks per launch; 0: as many as fit"},
+    {NULL, "tune-plans", CLI_REAL, 0, FIELD(tune_plans), 0, 1e9, "SECONDS",
+     "first measure plans of each item for so long, as clmaml tune --only plans; 0: do not"},
+    {"Peers", "no-peers", CLI_FLAG, 0, FIELD(no_peers), 0, 0, "", "clMAML alone"},
+    {NULL, "python", CLI_TEXT, 0, FIELD(python), 0, 0, "PROGRAM", "the Python that has PyTorch or JAX"},
+    {"Peaks", "no-peaks", CLI_FLAG, 0, FIELD(no_peaks), 0, 0, "", "do not measure them: no fraction of the limit"},
+    {NULL, "blas", CLI_TEXT, 0, FIELD(blas), 0, 0, "LIBRARY", "shared library with cblas_sgemm [OpenBLAS or what else is found]"},
+    {"Results", "json", CLI_TEXT, 0, FIELD(json), 0, 0, "FILE", "write everything, single times included, to a file"},
+    {"For its own child processes", "blas-peak", CLI_FLAG, 0, FIELD(blas_peak), 0, 0, "",
+     "only time the BLAS library; a line of JSON"},
+    {NULL, "blas-turns", CLI_INT, 0, FIELD(blas_turns), 0, 16384, "N",
+     "only time its products of N x N, for every line of input"},
+    {NULL, "first-call", CLI_FLAG, 0, FIELD(first_call), 0, 0, "", "only make one step of one item; a line of JSON"},
+    {.name = NULL},
+};
+static const bench_settings defaults = {.python = "python3", .rounds = 5};
+
+typedef struct bench {
+    const bench_settings *settings;
+    bench_peaks peaks;
+    json_t *items;
+    char folder[CLI_PATH_MAX]; /* "": none yet */
+} bench;
+
+/* ---- one item ---- */
+
+static clm_status time_step(bench_run *run, bench_result *r) {
+    double cpu = cli_thread_seconds(), start = cli_clock();
+    CLI_TRY(bench_run_step(run));
+    CLI_TRY(clm_device_finish(run->device));
+    double wall = cli_clock() - start;
+    r->host_seconds += cli_thread_seconds() - cpu;
+    r->wall_seconds += wall;
+    bench_times_add(r->times, wall * 1e3);
+    return CLM_OK;
+}
+
+static clm_status take_turns(const bench *b, bench_run *run, bench_result *r) {
+    CLI_TRY(bench_run_step(run)); /* the first two are not counted: memory is touched, clocks rise */
+    CLI_TRY(time_step(run, r));
+    int burst = bench_burst(r->times->ms[0]);
+    r->times->count = 0;
+    r->host_seconds = r->wall_seconds = 0;
+    for (int64_t round = 0; round < b->settings->rounds; round++) {
+        for (int i = 0; i < burst; i++) CLI_TRY(time_step(run, r));
+        CLI_TRY(bench_yardstick_turn(r->yardstick, r->peaks));
+        for (size_t p = 0; p < r->peers->count; p++) bench_peer_turn(&r->peers->peer[p]);
+        if (cli_stop_requested()) return cli_fail(CLM_E_STATE, "stopped in round %d", (int)round + 1);
+    }
+    return CLM_OK;
+}
+
+static clm_status write_expected(bench *b, bench_run *run) {
+    char path[CLI_PATH_MAX];
+    if (!b->folder[0]) CLI_TRY(cli_temporary_directory(b->folder, sizeof b->folder));
+    CLI_TRY(cli_path(path, b->folder, "problem.safetensors"));
+    return bench_run_expected(run, path);
+}
+
+static clm_status print_profile(const bench_run *run) {
+    puts("");
+    clm_status status = run->meta ? clm_meta_profile(run->meta, 5, stdout) : clm_learner_profile(run->learner, 5, stdout);
+    puts("");
+    return status;
+}
+
+static clm_status measure(bench *b, bench_run *run, bench_result *r) {
+    const bench_settings *s = b->settings;
+    clm_device_type type = clm_device_get_info(run->device)->type;
+    if (!s->no_peers) {
+        CLI_TRY(write_expected(b, run));
+        CLI_TRY(bench_peers_start(r->peers, s, r->problem, type, b->folder));
+    }
+    if (!s->no_peaks) CLI_TRY(bench_yardstick_start(r->yardstick, &b->peaks, s));
+    CLI_TRY(take_turns(b, run, r));
+    bench_peers_end(r->peers);
+    r->device_bytes = (double)clm_device_peak_allocated(run->device);
+    CLI_TRY(bench_first_measure(&r->warm, &r->problem->item, s, false));
+    if (r->warm.built) CLI_TRY(bench_first_measure(&r->warm, &r->problem->item, s, false)); /* the caches were not warm */
+    if (s->cold) CLI_TRY(bench_first_measure(&r->cold, &r->problem->item, s, true));
+    bench_report_item(r);
+    if (s->profile) CLI_TRY(print_profile(run));
+    return json_array_append_new(b->items, bench_json_item(r)) == 0 ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
+}
+
+static clm_status run_item(bench *b, const bench_item *item) {
+    bench_problem problem = {0};
+    bench_run run = {0};
+    bench_peers peers = {0};
+    bench_yardstick yardstick = {0};
+    bench_times *times = NULL;
+    clm_status status = CLM_OK;
+    CLI_NEW(times, 1);
+    CLI_GOTO(bench_problem_make(&problem, item, b->settings));
+    CLI_GOTO(bench_run_start(&run, &problem, b->settings));
+    bench_result result = {
+        .problem = &problem, .run = &run, .peaks = &b->peaks, .yardstick = &yardstick, .peers = &peers, .times = times};
+    CLI_GOTO(measure(b, &run, &result));
+out:
+    bench_peers_free(&peers);
+    bench_yardstick_end(&yardstick);
+    bench_run_end(&run);
+    bench_problem_free(&problem);
+    free(times);
+    return status == CLM_OK ? status : cli_fail_in(status, "%s", item->name);
+}
+
+/* ---- the command ---- */
+
+static clm_status describe_device(const bench *b, json_t **out) {
+    clm_device *device = NULL;
+    CLI_TRY(cli_device_open(&device, b->settings->device[0] ? b->settings->device : NULL));
+    const clm_device_info *d = clm_device_get_info(device);
+    printf("clmaml %s on %s, %s, driver %s, %u compute units\n", clm_version(), d->name, d->platform, d->driver,
+           d->compute_units);
+    *out = json_pack("{s:s, s:s, s:s, s:s, s:i}", "name", d->name, "platform", d->platform, "driver", d->driver, "version",
+                     d->version, "compute_units", (int)d->compute_units);
+    clm_device_close(device);
+    return CLM_OK;
+}
+
+static clm_status measure_peaks(bench *b) {
+    clm_device *device = NULL;
+    clm_status status = CLM_OK;
+    b->peaks.gflops = b->peaks.bandwidth = HUGE_VAL; /* not measured: no fraction */
+    if (b->settings->no_peaks) return CLM_OK;
+    CLI_GOTO(clm_device_open(&device, b->settings->device[0] ? b->settings->device : NULL));
+    CLI_GOTO(bench_peaks_measure(&b->peaks, device, b->settings));
+    bench_report_peaks(&b->peaks);
+out:
+    clm_device_close(device);
+    return status;
+}
+
+static clm_status write_json(const bench *b, json_t *device) {
+    json_t *root = json_pack("{s:s, s:O, s:o, s:O}", "clmaml", clm_version(), "device", device, "peaks",
+                             b->settings->no_peaks ? json_null() : bench_json_peaks(&b->peaks), "items", b->items);
+    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
+    clm_status status = text ? cli_file_write(b->settings->json, text, strlen(text)) : cli_fail(CLM_E_MEMORY, "out of memory");
+    free(text);
+    json_decref(root);
+    return status;
+}
+
+static clm_status run_all(bench *b, const bench_item *const *items, size_t count) {
+    json_t *device = NULL;
+    clm_status status = CLM_OK;
+    if (!(b->items = json_array())) return cli_fail(CLM_E_MEMORY, "out of memory");
+    cli_signals_catch();
+    CLI_GOTO(describe_device(b, &device));
+    CLI_GOTO(measure_peaks(b));
+    bench_report_head();
+    for (size_t i = 0; i < count; i++) CLI_GOTO(run_item(b, items[i]));
+    if (b->settings->json[0]) CLI_GOTO(write_json(b, device));
+out:
+    if (b->folder[0]) cli_remove_tree(b->folder);
+    json_decref(device);
+    json_decref(b->items);
+    return status;
+}
+
+static int run_bench(cli_args *args) {
+    const bench_item *items[CLI_MAX_POSITIONALS];
+    bench b = {.settings = args->settings};
+    size_t count = args->n_positional ? args->n_positional : bench_item_count;
+    for (size_t i = 0; i < count; i++) {
+        items[i] = args->n_positional ? bench_item_find(args->positional[i]) : &bench_items[i];
+        if (!items[i]) return cli_exit(CLM_E_ARG);
+    }
+    if (b.settings->blas_peak) return cli_exit(bench_blas_print(b.settings));
+    if (b.settings->blas_turns) return cli_exit(bench_blas_turns(b.settings));
+    if (b.settings->first_call) return cli_exit(bench_first_print(items[0], b.settings));
+    clm_status status = run_all(&b, items, count);
+    if (status != CLM_OK && cli_stop_requested()) return CLI_EXIT_INTERRUPTED;
+    return cli_exit(status);
+}
+
+const cli_command cli_bench = {
+    .name = "bench",
+    .synopsis = "[ITEM ..] [--option value ..]",
+    .summary = "time meta-steps against what the device can do and against PyTorch and JAX",
+    .details =
+        "Measures the device's matrix products and memory bandwidth, then for every work item the time of a meta-step, the "
+        "fraction "
+        "that the arithmetic alone would take at the peak, host time, memory and first call, in turns with the same work in "
+        "PyTorch and JAX where they are installed. Items: omniglot-1step, omniglot-1step-fo, omniglot-5step, omniglot-5step-fo "
+        "(5-way 1-shot, 32 tasks; fo: first order), omniglot-20way (5 steps, 16 tasks), miniimagenet (5-way 5-shot, 5 steps, 4 "
+        "tasks), sine (5 steps, 25 tasks), adaptation (one task, 5 steps and a prediction, no outer loop). All when none is "
+        "named.",
+    .options = options,
+    .settings_size = sizeof(bench_settings),
+    .defaults = &defaults,
+    .max_positional = CLI_MAX_POSITIONALS,
+    .run = run_bench,
+};

@@ -1,0 +1,172 @@
+/* The same work in other programs: processes that read the item from a file, prove that they compute the same, and make steps when told.
+ *
+ * Their scripts are embedded in the program and written to the run's temporary folder. What is not installed is not an error.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/system.h"
+#include "bench/bench.h"
+#include "bench/scripts.h"
+
+enum { ON_CPU = 1, ON_GPU = 2 };
+enum { ONE_THREAD, ALL_THREADS };
+enum { READY_SECONDS = 900, TURN_SECONDS = 900 }; /* compilers of whole steps take minutes */
+
+typedef struct peer_row {
+    const char *key, *script, *option;
+    int places, threads;
+    bool learner; /* also for items that adapt one task */
+} peer_row;
+
+static const peer_row rows[] = {
+    {"torch-1-thread", "torch_loop.py", NULL, ON_CPU, ONE_THREAD, true},
+    {"torch-threads", "torch_loop.py", NULL, ON_CPU, ALL_THREADS, true},
+    {"torch-processes", "torch_processes.py", NULL, ON_CPU, ALL_THREADS, false},
+    {"torch-vmap", "torch_vmap.py", NULL, ON_CPU, ALL_THREADS, false},
+    {"torch-gpu", "torch_loop.py", "--gpu", ON_GPU, ONE_THREAD, true},
+    {"torch-gpu-vmap", "torch_vmap.py", "--gpu", ON_GPU, ONE_THREAD, false},
+    {"torch-gpu-vmap-compile", "torch_vmap.py", "--gpu --compile", ON_GPU, ONE_THREAD, false},
+    {"jax-vmap", "jax_tasks.py", NULL, ON_CPU, ALL_THREADS, true},
+    {"jax-map", "jax_tasks.py", "--map", ON_CPU, ALL_THREADS, false},
+    {"jax-gpu-vmap", "jax_tasks.py", "--gpu", ON_GPU, ONE_THREAD, true},
+};
+
+static clm_status write_scripts(const char *folder) {
+    char path[CLI_PATH_MAX];
+    for (const bench_script *s = bench_scripts; s->name; s++) {
+        CLI_TRY(cli_path(path, folder, s->name));
+        CLI_TRY(cli_file_write(path, s->text, strlen(s->text)));
+    }
+    return CLM_OK;
+}
+
+static clm_status ask(bench_peer *peer, const char *line, double seconds, json_t **answer) {
+    enum { SIZE = 65536 };
+    char *text = malloc(SIZE);
+    json_error_t error;
+    clm_status status = text ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
+    *answer = NULL;
+    if (status == CLM_OK && line) status = cli_process_send(peer->child, line);
+    if (status == CLM_OK) status = cli_process_receive(peer->child, seconds, text, SIZE);
+    if (status == CLM_OK && !(*answer = json_loads(text, 0, &error)))
+        status = cli_fail(CLM_E_FORMAT, "it said '%.80s', which is not JSON", text);
+    free(text);
+    return status;
+}
+
+/* Its work is over; it is shown with the reason. */
+static void give_up(bench_peer *peer, const char *why) {
+    snprintf(peer->problem, sizeof peer->problem, "%s", why);
+    cli_process_end(peer->child);
+    peer->child = NULL;
+    cli_forget();
+}
+
+static void start_one(bench_peer *peer, const peer_row *row, const bench_settings *settings, const char *folder) {
+    char script[CLI_PATH_MAX], problem[CLI_PATH_MAX], threads[16], options[64], *word;
+    const char *argv[12] = {settings->python, script, problem, "--threads", threads};
+    int n = 5;
+    snprintf(options, sizeof options, "%s", row->option ? row->option : "");
+    for (word = strtok(options, " "); word; word = strtok(NULL, " ")) argv[n++] = word;
+    snprintf(threads, sizeof threads, "%d", row->threads == ONE_THREAD ? 1 : cli_processors());
+    snprintf(peer->key, sizeof peer->key, "%s", row->key);
+    clm_status status = cli_path(script, folder, row->script);
+    if (status == CLM_OK) status = cli_path(problem, folder, "problem.safetensors");
+    if (status == CLM_OK) status = cli_process_start(&peer->child, argv, NULL);
+    if (status != CLM_OK) {
+        peer->missing = true;
+        give_up(peer, cli_message());
+    }
+}
+
+/* Its first words: what it is, and how far its results are from ours. */
+static void greet(bench_peer *peer) {
+    json_t *answer;
+    if (ask(peer, NULL, READY_SECONDS, &answer) != CLM_OK) {
+        give_up(peer, cli_message());
+        return;
+    }
+    const char *error = json_string_value(json_object_get(answer, "error")),
+               *name = json_string_value(json_object_get(answer, "name"));
+    peer->missing = json_is_true(json_object_get(answer, "missing"));
+    if (error || !name) {
+        give_up(peer, error ? error : "it did not say what it is");
+    } else {
+        snprintf(peer->name, sizeof peer->name, "%s", name);
+        peer->loss = json_number_value(json_object_get(answer, "loss"));
+        peer->loss_error = json_number_value(json_object_get(answer, "loss_error"));
+        peer->grad_error = json_number_value(json_object_get(answer, "grad_error"));
+        if (!(peer->loss_error < BENCH_MAX_LOSS_ERROR) || !(peer->grad_error < BENCH_MAX_GRAD_ERROR)) {
+            char text[160];
+            snprintf(text, sizeof text, "%.60s computes something else: relative errors %.1e of the loss, %.1e of the gradient",
+                     name, peer->loss_error, peer->grad_error);
+            give_up(peer, text);
+        }
+    }
+    json_decref(answer);
+}
+
+clm_status bench_peers_start(bench_peers *peers, const bench_settings *settings, const bench_problem *problem,
+                             clm_device_type device, const char *folder) {
+    int place = device == CLM_DEVICE_CPU || device == CLM_DEVICE_HOST ? ON_CPU : ON_GPU;
+    CLI_TRY(write_scripts(folder));
+    for (size_t i = 0; i < CLI_COUNT(rows); i++) {
+        const peer_row *row = &rows[i];
+        if (!(row->places & place) || (problem->item.learner && !row->learner)) continue;
+        if (row->threads == ALL_THREADS && cli_processors() == 1 && strncmp(row->script, "torch_v", 7) != 0 &&
+            !strstr(row->key, "jax"))
+            continue; /* the same as one thread */
+        bench_peer *peer = &peers->peer[peers->count++];
+        peer->times = calloc(1, sizeof *peer->times);
+        if (!peer->times) return cli_fail(CLM_E_MEMORY, "out of memory");
+        start_one(peer, row, settings, folder);
+        if (peer->child) greet(peer); /* one after the other: a memory full of compilers helps nobody */
+        if (cli_stop_requested()) break;
+    }
+    return CLM_OK;
+}
+
+void bench_peer_turn(bench_peer *peer) {
+    char line[32];
+    json_t *answer, *value;
+    size_t i;
+    if (!peer->child) return;
+    snprintf(line, sizeof line, "steps %d", peer->burst ? peer->burst : 1);
+    if (ask(peer, line, TURN_SECONDS, &answer) != CLM_OK) {
+        give_up(peer, cli_message());
+        return;
+    }
+    double last = 0;
+    json_array_foreach(json_object_get(answer, "ms"), i, value) bench_times_add(peer->times, last = json_number_value(value));
+    if (!peer->burst) { /* the first turn was for learning how long one takes */
+        peer->burst = bench_burst(last);
+        if (peer->burst > 1) peer->times->count = 0;
+    }
+    json_decref(answer);
+}
+
+void bench_peers_end(bench_peers *peers) {
+    for (size_t i = 0; i < peers->count; i++) {
+        bench_peer *peer = &peers->peer[i];
+        json_t *answer = NULL;
+        if (!peer->child) continue;
+        if (ask(peer, "memory", 60, &answer) == CLM_OK)
+            peer->peak_bytes = json_number_value(json_object_get(answer, "peak_bytes"));
+        else
+            cli_forget();
+        json_decref(answer);
+        cli_process_end(peer->child);
+        peer->child = NULL;
+    }
+}
+
+void bench_peers_free(bench_peers *peers) {
+    for (size_t i = 0; i < peers->count; i++) {
+        cli_process_end(peers->peer[i].child);
+        free(peers->peer[i].times);
+    }
+    *peers = (bench_peers){0};
+}

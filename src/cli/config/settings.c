@@ -1,0 +1,202 @@
+/* The table of training options and the settings it fills. The table is the one list of what a run depends on: parser, --help,
+ * config.json and the comparison at --resume all walk it. */
+#include "config/settings.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/presets.h"
+
+#define AT(field) offsetof(cli_settings, field)
+#define BIG 9007199254740991.0 /* 2^53 - 1: whole numbers that JSON keeps */
+
+const cli_option cli_settings_options[] = {
+    {"Data", "data", CLI_TEXT, CLI_MOVABLE, AT(data), 0, 0, "DIR", "where the data lies: for omniglot the two zips or folders"},
+    {NULL, "size", CLI_INT, 0, AT(size), 8, 512, "N", "pixels a side of an image"},
+    {NULL, "invert", CLI_CHOICE, 0, AT(invert), 0, 0, "no|yes", "image folders: dark pixels are ink"},
+    {NULL, "omniglot-split", CLI_CHOICE, 0, AT(omniglot_split), 0, 0, "alphabets|1200",
+     "background/evaluation alphabets, or all characters shuffled: 1100 train, 100 validate, 423 test"},
+    {NULL, "split-seed", CLI_INT, 0, AT(split_seed), 0, BIG, "N", "seed of the shuffled split"},
+    {NULL, "rotations", CLI_CHOICE, 0, AT(rotations), 0, 0, "no|yes",
+     "omniglot: rotations by 90 degrees are classes of their own"},
+    {NULL, "test-rotations", CLI_CHOICE, 0, AT(test_rotations), 0, 0, "no|yes", "the same for test classes"},
+
+    {"Task and network", "ways", CLI_INT, 0, AT(ways), 1, 1000, "N", "classes of a task"},
+    {NULL, "shots", CLI_INT, 0, AT(shots), 1, 1000, "K", "support examples per class"},
+    {NULL, "query", CLI_INT, 0, AT(query), 1, 1000, "Q", "query examples per class"},
+    {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N", "filters of each convolution of the Conv-4 network"},
+    {NULL, "network", CLI_CHOICE, 0, AT(network), 0, 0, "conv4|conv4-strided",
+     "max-pooling, or stride-2 convolutions with a spatial mean (the original's Omniglot network)"},
+    {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of the network above"},
+
+    {"Inner loop", "steps", CLI_INT, 0, AT(steps), 1, CLI_MAX_STEPS, "K", "inner steps in training"},
+    {NULL, "test-steps", CLI_INT, 0, AT(test_steps), 0, CLI_MAX_STEPS, "K",
+     "inner steps at validation and test; 0: as many as in training"},
+    {NULL, "inner-lr", CLI_REAL, 0, AT(inner_lr), 0, 1e6, "X", "inner learning rate, or what learned rates start from"},
+    {NULL, "first-order", CLI_FLAG, 0, AT(first_order), 0, 0, "", "drop the second-order term (FOMAML)"},
+    {NULL, "anil", CLI_FLAG, 0, AT(anil), 0, 0, "", "adapt the last layer only"},
+    {NULL, "adapt", CLI_TEXT, 0, AT(adapt), 0, 0, "PREFIX,..", "adapt only parameters whose names start so"},
+    {NULL, "rates", CLI_CHOICE, 0, AT(rates), 0, 0, "fixed|per-step|per-element",
+     "learn the inner rates: per layer and step (MAML++), or per element (Meta-SGD)"},
+    {NULL, "multi-step", CLI_TEXT, 0, AT(multi_step), 0, 0, "W1,..,WK|even", "weights of the query loss after every inner step"},
+    {NULL, "reduction", CLI_CHOICE, 0, AT(reduction), 0, 0, "mean|sum", "of the loss over the examples of a task"},
+    {NULL, "bn", CLI_CHOICE, 0, AT(bn), 0, 0, "transductive|support-stats",
+     "where batch-norm takes its statistics at validation and test: the batch at hand, or the support set"},
+
+    {"Outer loop", "meta-batch", CLI_INT, 0, AT(meta_batch), 1, 65536, "T", "tasks of a meta-batch"},
+    {NULL, "iterations", CLI_INT, CLI_MOVABLE, AT(iterations), 0, BIG, "N", "outer updates"},
+    {NULL, "optimizer", CLI_CHOICE, 0, AT(optimizer), 0, 0, "sgd|momentum|adam|adamw", "outer update rule"},
+    {NULL, "outer-lr", CLI_REAL, 0, AT(outer_lr), 0, 1e6, "X", "outer learning rate"},
+    {NULL, "momentum", CLI_REAL, 0, AT(momentum), 0, 1, "X", "of the momentum rule"},
+    {NULL, "weight-decay", CLI_REAL, 0, AT(weight_decay), 0, 1e6, "X", "adamw: decoupled; others: added to the gradient"},
+    {NULL, "clip-norm", CLI_REAL, 0, AT(clip_norm), 0, 1e30, "X", "scale the meta-gradient down to this norm; 0: never"},
+    {NULL, "clip-value", CLI_REAL, 0, AT(clip_value), 0, 1e30, "X", "clip every element of the meta-gradient; 0: never"},
+    {NULL, "cosine", CLI_FLAG, 0, AT(cosine), 0, 0, "", "let the outer rate fall along half a cosine"},
+    {NULL, "cosine-over", CLI_INT, 0, AT(cosine_over), 0, BIG, "N", "over so many updates; 0: --iterations of the first start"},
+    {NULL, "lr-min", CLI_REAL, 0, AT(lr_min), 0, 1e6, "X", "where the cosine ends"},
+    {NULL, "seed", CLI_INT, 0, AT(seed), 0, BIG, "N", "of initial parameters and tasks"},
+
+    {"Device", "device", CLI_TEXT, CLI_MOVABLE, AT(device), 0, 0, "WHICH",
+     "gpu, cpu, accelerator, P:D, part of a name, type:name, host; several with commas share the tasks; default: CLMAML_DEVICE, "
+     "then the best"},
+    {NULL, "split", CLI_TEXT, CLI_MOVABLE, AT(split), 0, 0, "T1,T2,..",
+     "tasks of a meta-batch for each of several devices; default: in proportion to their speed, measured as the run begins"},
+    {NULL, "memory-limit", CLI_BYTES, CLI_MOVABLE, AT(memory_limit), 0, 0, "SIZE",
+     "memory to stay under on each device, 512M or 2G; default: what the device has"},
+    {NULL, "checkpointing", CLI_CHOICE, 0, AT(checkpointing), 0, 0, "auto|store|recompute",
+     "keep the inner steps' activations or compute them again; auto: by memory"},
+    {NULL, "task-chunk", CLI_INT, CLI_MOVABLE, AT(task_chunk), 0, 65536, "T", "tasks per launch; 0: chosen"},
+    {NULL, "data-on", CLI_CHOICE, CLI_MOVABLE, AT(data_on), 0, 0, "auto|host|device",
+     "where the images are kept: the host copies those of every batch, or the device holds all and is told which; auto: "
+     "where there is room and no CPU is divided; results are the same"},
+    {NULL, "tune-budget", CLI_REAL, CLI_MOVABLE, AT(tune_budget), -1, 1e9, "SECONDS",
+     "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` "
+     "does it"},
+
+    {"Run", "preset", CLI_NAME, 0, AT(preset), 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, cli_preset_published),
+     "a published protocol, with the figures it is known for; options given beside it win"},
+    {NULL, "run", CLI_TEXT, CLI_NOT_SAVED, AT(run), 0, 0, "DIR", "run directory; default: runs/NAME-TIME"},
+    {NULL, "resume", CLI_FLAG, CLI_NOT_SAVED, AT(resume), 0, 0, "",
+     "go on from the last checkpoint of --run; only --iterations and where it runs (--device, --split, --data, "
+     "--memory-limit, --task-chunk, --data-on) may change"},
+    {NULL, "val-every", CLI_INT, 0, AT(val_every), 0, BIG, "N", "validate after every N iterations; 0: twenty times a run"},
+    {NULL, "val-tasks", CLI_INT, 0, AT(val_tasks), 1, 1e6, "N", "validation tasks"},
+    {NULL, "eval-tasks", CLI_INT, 0, AT(eval_tasks), 0, 1e6, "N", "test tasks at the end; 0: none"},
+    {NULL, "checkpoint-every", CLI_INT, 0, AT(checkpoint_every), 0, BIG, "N",
+     "checkpoint after every N iterations; 0: with each validation"},
+    {NULL, "log-every", CLI_INT, 0, AT(log_every), 1, BIG, "N", "a line of metrics every N iterations"},
+    {NULL, "keep", CLI_INT, 0, AT(keep), 0, 1e6, "N", "numbered checkpoints kept beside last and best"},
+    {.name = NULL},
+};
+_Static_assert(CLI_COUNT(cli_settings_options) <= CLI_MAX_OPTIONS, "the table of given options is too short");
+
+const cli_settings cli_settings_defaults = CLI_SETTINGS_DEFAULTS;
+
+int cli_settings_row(const char *name) { return cli_option_find(cli_settings_options, name); }
+
+json_t *cli_settings_to_json(const cli_settings *settings) {
+    json_t *object = json_object();
+    json_object_set_new(object, "source", json_string(settings->source));
+    for (const cli_option *option = cli_settings_options; option->name; option++) {
+        if (!(option->flags & CLI_NOT_SAVED)) json_object_set_new(object, option->name, cli_option_to_json(option, settings));
+    }
+    return object;
+}
+
+clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, const char *where) {
+    const char *source = json_string_value(json_object_get(object, "source"));
+    *settings = cli_settings_defaults;
+    if (!json_is_object(object) || !source || strlen(source) >= sizeof settings->source)
+        return cli_fail(CLM_E_FORMAT, "%s: holds no settings of a run", where);
+    memcpy(settings->source, source, strlen(source) + 1);
+    for (const cli_option *option = cli_settings_options; option->name; option++) {
+        const json_t *value = json_object_get(object, option->name);
+        if (value && !(option->flags & CLI_NOT_SAVED)) CLI_TRY(cli_option_from_json(option, settings, value, where));
+    }
+    return CLM_OK;
+}
+
+clm_status cli_split_parse(const char *text, int tasks, int *share, size_t capacity, size_t *count) {
+    double values[CLI_MAX_DEVICES];
+    long long sum = 0;
+    CLI_TRY(cli_parse_list("--split", text, values, capacity < CLI_MAX_DEVICES ? capacity : CLI_MAX_DEVICES, count));
+    for (size_t i = 0; i < *count; i++) {
+        if (!(values[i] >= 0 && values[i] <= tasks) || values[i] != (int)values[i])
+            return cli_usage("--split: %g is not a number of tasks, 0 to %d", values[i], tasks);
+        sum += share[i] = (int)values[i];
+    }
+    if (sum != tasks) return cli_usage("--split %s makes up %lld tasks, --meta-batch is %d", text, sum, tasks);
+    return CLM_OK;
+}
+
+clm_status cli_settings_check(const cli_settings *s) {
+    double weights[CLI_MAX_STEPS];
+    int share[CLI_MAX_DEVICES];
+    size_t count;
+    if (s->clip_norm > 0 && s->clip_value > 0) return cli_usage("--clip-norm and --clip-value exclude each other");
+    if (s->anil && s->adapt[0]) return cli_usage("--anil and --adapt exclude each other");
+    if (!(s->inner_lr > 0)) return cli_usage("--inner-lr must be more than 0");
+    if (s->split[0]) CLI_TRY(cli_split_parse(s->split, (int)s->meta_batch, share, CLI_COUNT(share), &count));
+    if (s->lr_min > s->outer_lr) return cli_usage("--lr-min %g is above --outer-lr %g", s->lr_min, s->outer_lr);
+    return cli_settings_step_weights(s, weights, &count);
+}
+
+clm_status cli_settings_step_weights(const cli_settings *s, double *weights, size_t *count) {
+    *count = 0;
+    if (!s->multi_step[0]) return CLM_OK;
+    if (strcmp(s->multi_step, "even") == 0) {
+        *count = (size_t)s->steps;
+        for (size_t k = 0; k < *count; k++) weights[k] = 1.0 / (double)s->steps;
+        return CLM_OK;
+    }
+    CLI_TRY(cli_parse_list("--multi-step", s->multi_step, weights, CLI_MAX_STEPS, count));
+    if (*count != (size_t)s->steps)
+        return cli_usage("--multi-step gives %zu weights for --steps %lld", *count, (long long)s->steps);
+    return CLM_OK;
+}
+
+const char *cli_settings_difference(const cli_settings *a, const cli_settings *b) {
+    if (strcmp(a->source, b->source) != 0) return "source";
+    for (const cli_option *option = cli_settings_options; option->name; option++) {
+        if (option->flags & (CLI_NOT_SAVED | CLI_MOVABLE)) continue;
+        json_t *x = cli_option_to_json(option, a), *y = cli_option_to_json(option, b);
+        bool same = json_equal(x, y);
+        json_decref(x);
+        json_decref(y);
+        if (!same) return option->name;
+    }
+    return NULL;
+}
+
+static clm_status contradiction(const cli_option *option, const json_t *stored, const json_t *given, const char *run) {
+    char *was = json_dumps(stored, JSON_ENCODE_ANY), *is = json_dumps(given, JSON_ENCODE_ANY);
+    clm_status status = cli_usage("--%s %s contradicts %s, which was started with %s; leave it out, or start another run",
+                                  option->name, is ? is : "?", run, was ? was : "?");
+    free(was);
+    free(is);
+    return status;
+}
+
+clm_status cli_settings_resume(cli_settings *stored, const cli_settings *given, const bool *is_given, const char *run) {
+    clm_status status = CLM_OK;
+    bool elsewhere = is_given[cli_settings_row("device")] && strcmp(given->device, stored->device) != 0;
+    if (elsewhere) stored->split[0] = 0; /* was made for the devices of before */
+    if (given->source[0] && strcmp(given->source, stored->source) != 0)
+        return cli_usage("'%s' contradicts %s, which was started with '%s'", given->source, run, stored->source);
+    for (size_t i = 0; cli_settings_options[i].name && status == CLM_OK; i++) {
+        const cli_option *option = &cli_settings_options[i];
+        if (!is_given[i] || (option->flags & CLI_NOT_SAVED)) continue;
+        json_t *was = cli_option_to_json(option, stored), *is = cli_option_to_json(option, given);
+        if (!json_equal(was, is)) {
+            status =
+                option->flags & CLI_MOVABLE ? cli_option_from_json(option, stored, is, run) : contradiction(option, was, is, run);
+        }
+        json_decref(was);
+        json_decref(is);
+    }
+    memcpy(stored->run, given->run, sizeof stored->run);
+    stored->resume = true;
+    return status;
+}

@@ -1,0 +1,76 @@
+/* The settings of a training run: what `train` parses, a run directory keeps and `eval` reads again. */
+#ifndef CLI_SETTINGS_H
+#define CLI_SETTINGS_H
+
+#include "base/options.h"
+
+enum { CLI_OMNIGLOT_ALPHABETS, CLI_OMNIGLOT_1200 };
+enum { CLI_NETWORK_CONV4, CLI_NETWORK_CONV4_STRIDED };
+enum { CLI_NO, CLI_YES };
+enum { CLI_MAX_STEPS = 100, CLI_MAX_DEVICES = 256 };
+
+typedef struct cli_settings {
+    /* data */
+    char source[CLI_PATH_MAX], data[CLI_PATH_MAX];
+    int64_t size, split_seed;
+    int invert, omniglot_split, rotations, test_rotations;
+    /* task and network */
+    int64_t ways, shots, query, filters;
+    int network;
+    char model[CLI_PATH_MAX];
+    /* inner loop */
+    int64_t steps, test_steps;
+    double inner_lr;
+    bool first_order, anil;
+    char adapt[CLI_PATH_MAX], multi_step[CLI_PATH_MAX];
+    int rates, reduction, bn;
+    /* outer loop */
+    int64_t meta_batch, iterations, cosine_over, seed;
+    int optimizer;
+    double outer_lr, lr_min, momentum, weight_decay, clip_norm, clip_value;
+    bool cosine;
+    /* device */
+    char device[CLI_PATH_MAX], split[CLI_PATH_MAX];
+    int64_t memory_limit, task_chunk;
+    double tune_budget;
+    int checkpointing, data_on;
+    /* run */
+    char preset[CLI_PATH_MAX], run[CLI_PATH_MAX];
+    int64_t val_every, val_tasks, eval_tasks, checkpoint_every, log_every, keep;
+    bool resume;
+} cli_settings;
+
+extern const cli_option cli_settings_options[]; /* ends with a row without a name */
+#define CLI_SETTINGS_DEFAULTS                                                                                              \
+    {                                                                                                                      \
+        .size = 28, .split_seed = 1623, .invert = CLI_YES, .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES, \
+        .test_rotations = CLI_NO, .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1,                     \
+        .network = CLI_NETWORK_CONV4, .steps = 1, .inner_lr = 0.4, .meta_batch = 32, .iterations = 1000,                   \
+        .optimizer = CLM_OPTIM_ADAM, .outer_lr = 1e-3, .momentum = 0.9, .seed = 1, .val_tasks = 100, .eval_tasks = 600,    \
+        .log_every = 10, .keep = 3                                                                                         \
+    }
+extern const cli_settings cli_settings_defaults;
+
+/* Everything that makes the run what it is, as a JSON object; what is CLI_NOT_SAVED is left out. */
+json_t *cli_settings_to_json(const cli_settings *settings);
+clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, const char *where);
+
+/* Checks that concern several options at once. */
+clm_status cli_settings_check(const cli_settings *settings);
+
+/* Merges the command line into a stored run's settings: what may move does, what contradicts is an error that names both. */
+clm_status cli_settings_resume(cli_settings *stored, const cli_settings *given, const bool *is_given, const char *run);
+
+/* The name of a setting that makes two runs different ones, or NULL. */
+const char *cli_settings_difference(const cli_settings *a, const cli_settings *b);
+
+/* Row number of an option. */
+int cli_settings_row(const char *name);
+
+/* --split: "24,8" as numbers of tasks, which must make up `tasks`. */
+clm_status cli_split_parse(const char *text, int tasks, int *share, size_t capacity, size_t *count);
+
+/* The weights of the multi-step loss: *count = 0 for the plain loss, else steps. */
+clm_status cli_settings_step_weights(const cli_settings *settings, double *weights, size_t *count);
+
+#endif

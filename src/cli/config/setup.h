@@ -1,0 +1,34 @@
+/* From settings to the library's objects. */
+#ifndef CLI_SETUP_H
+#define CLI_SETUP_H
+
+#include "config/settings.h"
+
+/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images or a model file. A model
+ * file becomes settings->model and its "data" entry the source. */
+clm_status cli_setup_resolve(cli_settings *settings, const char *name);
+
+clm_status cli_setup_source(clm_source **out, const cli_settings *settings);
+/* From --model, else the network that suits the source. `json` (may be NULL) wins over both: the model as a checkpoint keeps it.
+ */
+clm_status cli_setup_model(clm_model **out, const cli_settings *settings, const clm_source *source, const char *json);
+
+/* Adapted-parameter prefixes, kept in `text`. */
+typedef struct cli_adapt {
+    char text[CLI_PATH_MAX];
+    const char *prefix[64];
+    size_t count;
+} cli_adapt;
+clm_status cli_setup_adapt(cli_adapt *adapt, const cli_settings *settings, const clm_model *model);
+
+/* Options for a meta-learner; `adapt` and `weights` (CLI_MAX_STEPS numbers) must live until clm_meta_create. */
+clm_status cli_setup_meta_options(clm_meta_options *options, const cli_settings *settings, const clm_source *source,
+                                  const cli_adapt *adapt, double *weights);
+
+/* Fills tasks first .. first+count-1 of a sequence into arrays [count, n, ..]. */
+clm_status cli_setup_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,
+                            int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
+
+const char *cli_split_name(clm_split split);
+
+#endif

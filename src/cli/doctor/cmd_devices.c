@@ -1,0 +1,188 @@
+/* `clmaml devices`: every platform and device with what matters here, the one that would be chosen marked. Drivers are tried in
+ * processes of their own first: one that crashes is named, and the devices of the others are listed. */
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/drivers.h"
+#include "base/options.h"
+#include "doctor/environment.h"
+
+typedef struct devices_settings {
+    bool json, verbose;
+} devices_settings;
+
+static const cli_option options[] = {
+    {"Options", "json", CLI_FLAG, 0, offsetof(devices_settings, json), 0, 0, "", "print JSON"},
+    {NULL, "verbose", CLI_FLAG, 0, offsetof(devices_settings, verbose), 0, 0, "",
+     "drivers, limits, and the environment variables that count"},
+    {.name = NULL},
+};
+static const devices_settings defaults = {false, false};
+
+static const char *const type_names[] = {"host", "cpu", "gpu", "accelerator"};
+
+static void specification(const clm_device_info *d, char *text, size_t size) {
+    if (d->type == CLM_DEVICE_HOST)
+        snprintf(text, size, "host");
+    else
+        snprintf(text, size, "%d:%d", d->platform_index, d->device_index);
+}
+
+static void print_details(const clm_device_info *d) {
+    printf("      platform %s, vendor %s\n      driver %s, %s\n", d->platform, d->vendor, d->driver, d->version);
+    printf("      work-group size up to %zu, float vectors of %u, base alignment %u bits%s%s%s%s\n", d->max_work_group_size,
+           d->float_vector_width, d->base_alignment_bits, d->fp64 ? ", fp64" : "", d->fp16 ? ", fp16" : "",
+           d->unified_memory ? ", memory shared with the host" : "", d->available ? "" : ", NOT AVAILABLE");
+}
+
+static void print_table(const clm_device_info *list, size_t count, bool verbose) {
+    size_t name_width = 4, platform_width = 8;
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(list[i].name) > name_width) name_width = strlen(list[i].name);
+        if (strlen(list[i].platform) > platform_width) platform_width = strlen(list[i].platform);
+    }
+    if (name_width > 44) name_width = 44;
+    if (platform_width > 32) platform_width = 32;
+    printf("  %-5s %-11s %-*s %-*s %5s %8s %10s %10s %10s\n", "P:D", "type", (int)name_width, "name", (int)platform_width,
+           "platform", "units", "clock", "memory", "largest", "local");
+    for (size_t i = 0; i < count; i++) {
+        const clm_device_info *d = &list[i];
+        char spec[32], clock[24] = "-";
+        specification(d, spec, sizeof spec);
+        if (d->clock_mhz) snprintf(clock, sizeof clock, "%u MHz", d->clock_mhz);
+        printf("%c %-5s %-11s %-*.*s %-*.*s %5u %8s %10s %10s %10s\n", d->chosen ? '*' : ' ', spec, type_names[d->type],
+               (int)name_width, (int)name_width, d->name, (int)platform_width, (int)platform_width, d->platform, d->compute_units,
+               clock, d->global_memory ? cli_bytes((double)d->global_memory).s : "-",
+               d->max_allocation ? cli_bytes((double)d->max_allocation).s : "-",
+               d->local_memory ? cli_bytes((double)d->local_memory).s : "-");
+        if (verbose && d->type != CLM_DEVICE_HOST) print_details(d);
+    }
+}
+
+static json_t *device_object(const clm_device_info *d) {
+    char spec[32];
+    specification(d, spec, sizeof spec);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:b}", "device",
+                     spec, "type", type_names[d->type], "name", d->name, "platform", d->platform, "vendor", d->vendor, "driver",
+                     d->driver, "version", d->version, "compute_units", (json_int_t)d->compute_units, "clock_mhz",
+                     (json_int_t)d->clock_mhz, "global_memory", (json_int_t)d->global_memory, "max_allocation",
+                     (json_int_t)d->max_allocation, "local_memory", (json_int_t)d->local_memory, "max_work_group_size",
+                     (json_int_t)d->max_work_group_size, "float_vector_width", (json_int_t)d->float_vector_width, "fp64", d->fp64,
+                     "fp16", d->fp16, "unified_memory", d->unified_memory, "available", d->available, "chosen", d->chosen);
+}
+
+static json_t *driver_object(const cli_driver *d) {
+    return json_pack("{s:s, s:s, s:s, s:b}", "icd", d->path, "library", d->library, "verdict", d->verdict, "left_out",
+                     d->left_out);
+}
+
+/* ---- what was found ---- */
+
+typedef struct inventory {
+    clm_device_info *devices;
+    cli_driver *drivers;
+    size_t device_count, driver_count;
+    char warnings[4096]; /* of the library */
+} inventory;
+
+static clm_status print_json(const inventory *found) {
+    json_t *root = json_object(), *devices = json_array(), *drivers = json_array(), *warnings = json_array();
+    for (size_t i = 0; i < found->device_count; i++) json_array_append_new(devices, device_object(&found->devices[i]));
+    for (size_t i = 0; i < found->driver_count; i++) {
+        const cli_driver *d = &found->drivers[i];
+        json_array_append_new(drivers, driver_object(d));
+        if (d->suspect) json_array_append_new(warnings, json_sprintf("%s: %s", d->path, d->verdict));
+    }
+    if (found->warnings[0]) json_array_append_new(warnings, json_string_nocheck(found->warnings));
+    json_object_set_new(root, "devices", devices);
+    json_object_set_new(root, "drivers", drivers);
+    json_object_set_new(root, "warnings", warnings);
+    char *text = json_dumps(root, JSON_INDENT(2));
+    json_decref(root);
+    if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
+    puts(text);
+    free(text);
+    return CLM_OK;
+}
+
+static bool any_chosen(const clm_device_info *list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (list[i].chosen) return true;
+    return false;
+}
+
+static void print_drivers(const inventory *found) {
+    printf("\nOpenCL drivers\n");
+    for (size_t i = 0; i < found->driver_count; i++)
+        printf("  %s (%s): %s\n", found->drivers[i].path, found->drivers[i].library, found->drivers[i].verdict);
+    if (!found->driver_count) printf("  none is registered\n");
+}
+
+static void explain_absence(const inventory *found) {
+    const char *vendors = getenv("OCL_ICD_VENDORS");
+    printf("\nThere is no OpenCL device. Install the driver of your GPU, or PoCL to use the CPU (Debian: apt-get install "
+           "pocl-opencl-icd). --device host works without, slowly.\n");
+    if (vendors && !found->driver_count) printf("OCL_ICD_VENDORS is %s, where there is no driver.\n", vendors);
+}
+
+static void print_text(const inventory *found, bool verbose) {
+    print_table(found->devices, found->device_count, verbose);
+    if (verbose) {
+        print_drivers(found);
+        printf("\nenvironment\n");
+        cli_environment_print(stdout, true);
+    }
+    if (found->device_count <= 1)
+        explain_absence(found);
+    else if (!any_chosen(found->devices, found->device_count) && getenv("CLMAML_DEVICE"))
+        cli_note("CLMAML_DEVICE is \"%s\", which matches none of these, or one that does not open", getenv("CLMAML_DEVICE"));
+    for (size_t i = 0; i < found->driver_count; i++) {
+        const cli_driver *d = &found->drivers[i];
+        if (d->suspect) cli_note("OpenCL driver %s%s: %s", d->path, d->left_out ? " is left out" : "", d->verdict);
+    }
+    if (found->warnings[0] && verbose) cli_note("%s", found->warnings);
+}
+
+/* The mark goes to the device that a command would get: one that does not open is passed over. */
+static void mark_chosen(inventory *found) {
+    clm_device *device = NULL;
+    int platform = -2, index = -2;
+    if (clm_device_open(&device, NULL) == CLM_OK) {
+        platform = clm_device_get_info(device)->platform_index;
+        index = clm_device_get_info(device)->device_index;
+    }
+    clm_device_close(device);
+    for (size_t i = 0; i < found->device_count; i++)
+        found->devices[i].chosen = found->devices[i].platform_index == platform && found->devices[i].device_index == index;
+}
+
+static int run_devices(cli_args *args) {
+    const devices_settings *s = args->settings;
+    inventory found = {0};
+    clm_status status = cli_drivers_try(&found.drivers, &found.driver_count);
+    if (status == CLM_OK) status = clm_device_list(&found.devices, &found.device_count, found.warnings, sizeof found.warnings);
+    if (status == CLM_OK) mark_chosen(&found);
+    if (status == CLM_OK && s->json) status = print_json(&found);
+    if (status == CLM_OK && !s->json) print_text(&found, s->verbose);
+    clm_device_list_free(found.devices);
+    free(found.drivers);
+    return cli_exit(status);
+}
+
+const cli_command cli_devices = {
+    .name = "devices",
+    .synopsis = "[--verbose] [--json]",
+    .summary = "list OpenCL platforms and devices, the chosen one marked",
+    .details = "Lists the devices of all OpenCL platforms and the host reference. The one marked * is what a command without "
+               "--device uses. P:D names a device in --device and CLMAML_DEVICE; of a list with commas train uses all devices. "
+               "Every driver is tried in a process of its own: one "
+               "that crashes or hangs is named and left out.",
+    .options = options,
+    .settings_size = sizeof(devices_settings),
+    .defaults = &defaults,
+    .max_positional = 0,
+    .run = run_devices,
+};

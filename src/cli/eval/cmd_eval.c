@@ -1,0 +1,257 @@
+/* `clmaml eval`: a trained start on new tasks, after 0 .. K inner steps, for several numbers of query examples.
+ *
+ * The number of query examples matters where batch-norm takes its statistics from the query batch, so results are given for 1, 5
+ * and 15 unless told otherwise, and the batch-norm mode is named.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/drivers.h"
+#include "base/options.h"
+#include "base/system.h"
+#include "config/checkpoint.h"
+#include "config/presets.h"
+#include "config/resident.h"
+#include "config/sources.h"
+#include "eval/evaluate.h"
+
+enum { MAX_QUERIES = 16 };
+
+typedef struct eval_settings {
+    int64_t tasks, steps, shots, seed;
+    char query[CLI_PATH_MAX], data[CLI_PATH_MAX], device[CLI_PATH_MAX];
+    int bn, split, which, test_rotations, data_on;
+    bool json;
+} eval_settings;
+
+#define AT(field) offsetof(eval_settings, field)
+enum { BN_OF_RUN = 2, ROTATIONS_OF_RUN = 2 };
+
+static const cli_option options[] = {
+    {"Options", "tasks", CLI_INT, 0, AT(tasks), 2, 1e7, "N", "number of tasks"},
+    {NULL, "steps", CLI_INT, 0, AT(steps), 0, CLI_MAX_STEPS, "K", "inner steps; every number from 0 to K is reported"},
+    {NULL, "query", CLI_TEXT, 0, AT(query), 0, 0, "Q,..",
+     "query examples per class; default: 1,5,15, or the run's for a regression"},
+    {NULL, "shots", CLI_INT, 0, AT(shots), 0, 1000, "K", "support examples per class; 0: as in the run"},
+    {NULL, "bn", CLI_CHOICE, 0, AT(bn), 0, 0, "transductive|support-stats|run",
+     "batch-norm statistics: of the query batch at hand, of the support set, or as in the run"},
+    {NULL, "split", CLI_CHOICE, 0, AT(split), 0, 0, "train|validation|test", "classes to draw tasks from"},
+    {NULL, "checkpoint", CLI_CHOICE, 0, AT(which), 0, 0, "best|last", "of a run directory"},
+    {NULL, "test-rotations", CLI_CHOICE, 0, AT(test_rotations), 0, 0, "no|yes|run",
+     "omniglot: rotated test characters are classes of their own"},
+    {NULL, "data", CLI_TEXT, 0, AT(data), 0, 0, "DIR", "where the data lies now; default: as in the run"},
+    {NULL, "seed", CLI_INT, 0, AT(seed), -1, 9007199254740991.0, "N", "of the tasks; -1: the run's"},
+    {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "data-on", CLI_CHOICE, 0, AT(data_on), 0, 0, "auto|host|device", "where the images are kept, as for train"},
+    {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print JSON"},
+    {.name = NULL},
+};
+static const eval_settings defaults = {
+    .tasks = 600, .steps = 10, .seed = -1, .bn = BN_OF_RUN, .split = CLM_SPLIT_TEST, .test_rotations = ROTATIONS_OF_RUN};
+
+typedef struct evaluation {
+    eval_settings settings;
+    cli_checkpoint checkpoint;
+    char path[CLI_PATH_MAX];
+    clm_source *source;
+    clm_model *model;
+    clm_device *device;
+    clm_meta *meta;
+    cli_resident resident;
+    cli_adapt adapt;
+    double weights[CLI_MAX_STEPS];
+    int queries[MAX_QUERIES];
+    size_t n_queries;
+    cli_scores scores[MAX_QUERIES];
+    bool regression;
+} evaluation;
+
+static clm_status find_checkpoint(evaluation *e, const char *name) {
+    if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "%s does not exist; give a run directory or a checkpoint", name);
+    if (!cli_is_directory(name)) {
+        snprintf(e->path, sizeof e->path, "%s", name);
+        return CLM_OK;
+    }
+    CLI_TRY(cli_run_checkpoint_path(e->path, name, e->settings.which == 0 ? "best" : "last"));
+    if (cli_path_exists(e->path)) return CLM_OK;
+    if (e->settings.which == 0) {
+        CLI_TRY(cli_run_checkpoint_path(e->path, name, "last")); /* a run without validation classes has no best */
+        if (cli_path_exists(e->path)) return CLM_OK;
+    }
+    return cli_fail(CLM_E_IO, "%s holds no checkpoint (%s does not exist)", name, e->path);
+}
+
+/* The run's settings with what the command line changes. */
+static void merge(evaluation *e) {
+    cli_settings *run = &e->checkpoint.settings;
+    const eval_settings *s = &e->settings;
+    if (s->data[0]) memcpy(run->data, s->data, sizeof run->data);
+    if (s->shots > 0) run->shots = s->shots;
+    if (s->bn != BN_OF_RUN) run->bn = s->bn;
+    if (s->test_rotations != ROTATIONS_OF_RUN) run->test_rotations = s->test_rotations;
+}
+
+/* Numbers asked for must fit the data; of the default ones those that do not are left out. */
+static clm_status choose_queries(evaluation *e) {
+    double values[MAX_QUERIES];
+    size_t count;
+    const cli_settings *run = &e->checkpoint.settings;
+    bool asked = e->settings.query[0] != 0;
+    if (!asked && e->regression) snprintf(e->settings.query, sizeof e->settings.query, "%lld", (long long)run->query);
+    CLI_TRY(cli_parse_list("--query", e->settings.query[0] ? e->settings.query : "1,5,15", values, MAX_QUERIES, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (values[i] < 1 || values[i] > 1000 || values[i] != floor(values[i]))
+            return cli_usage("--query: %g is not a whole number from 1 to 1000", values[i]);
+        clm_status status =
+            clm_source_check(e->source, (clm_split)e->settings.split, (int)run->ways, (int)run->shots, (int)values[i]);
+        if (status != CLM_OK && (asked || e->n_queries == 0)) return status;
+        if (status == CLM_OK)
+            e->queries[e->n_queries++] = (int)values[i];
+        else
+            cli_note("%d query examples per class are left out: %s", (int)values[i], cli_message());
+    }
+    return CLM_OK;
+}
+
+/* A meta-learner of one task only to read the checkpoint: the library knows its arrays' names and checks their shapes. */
+static clm_status open_meta(evaluation *e) {
+    cli_settings *run = &e->checkpoint.settings;
+    clm_meta_options o;
+    CLI_TRY(cli_setup_adapt(&e->adapt, run, e->model));
+    CLI_TRY(cli_setup_meta_options(&o, run, e->source, &e->adapt, e->weights));
+    o.tasks = o.task_chunk = 1;
+    o.first_order = true;
+    o.memory_limit = 0;
+    CLI_TRY(clm_meta_create(&e->meta, e->device, e->model, &o));
+    clm_status status = clm_meta_restore(e->meta, e->checkpoint.archive);
+    if (status != CLM_OK && !strstr(cli_message(), e->path)) return cli_fail_in(status, "%s", e->path);
+    return status;
+}
+
+/* Evaluation is small: what the images leave of the memory is enough. */
+static clm_status load_images(evaluation *e) {
+    const cli_room room = {e->device, 0, SIZE_MAX, false};
+    cli_resident_decide(&e->resident, &room, 1, 0);
+    return cli_resident_load(&e->resident, &room, 1);
+}
+
+static clm_status open_all(evaluation *e, const char *name, const bool *given) {
+    CLI_TRY(find_checkpoint(e, name));
+    CLI_TRY(cli_checkpoint_load(&e->checkpoint, e->path));
+    CLI_TRY(cli_source_check(e->checkpoint.settings.source, options, given));
+    merge(e);
+    CLI_TRY(cli_setup_source(&e->source, &e->checkpoint.settings));
+    CLI_TRY(cli_resident_open(&e->resident, e->source, e->settings.data_on));
+    e->regression = clm_source_is_regression(e->source);
+    CLI_TRY(choose_queries(e));
+    CLI_TRY(cli_setup_model(&e->model, &e->checkpoint.settings, e->source, e->checkpoint.model[0] ? e->checkpoint.model : NULL));
+    CLI_TRY(cli_device_open(&e->device, e->settings.device[0] ? e->settings.device : NULL));
+    CLI_TRY(open_meta(e));
+    return load_images(e);
+}
+
+static clm_status evaluate_one(evaluation *e, int query, cli_scores *scores) {
+    const cli_settings *run = &e->checkpoint.settings;
+    uint64_t seed = (uint64_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed);
+    cli_evaluator_options how = {(int)run->ways, (int)run->shots, query, 16, (clm_bn_mode)run->bn, false};
+    cli_evaluator *evaluator = NULL;
+    clm_status status = CLM_OK;
+    CLI_GOTO(cli_evaluator_create(&evaluator, e->device, e->source, e->model, run, &how));
+    if (e->resident.count) CLI_GOTO(cli_evaluator_use_data(evaluator, e->resident.datasets[0]));
+    CLI_GOTO(cli_evaluator_load(evaluator, e->meta));
+    CLI_GOTO(cli_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
+                               false, scores));
+out:
+    cli_evaluator_free(evaluator);
+    return status;
+}
+
+static void print_table(const evaluation *e) {
+    const cli_settings *run = &e->checkpoint.settings;
+    printf("%s, iteration %llu\n", e->path, (unsigned long long)e->checkpoint.iteration);
+    printf("%s\n", clm_source_description(e->source));
+    printf("%lld tasks of %s %s, seed %lld, ", (long long)e->settings.tasks, cli_split_name((clm_split)e->settings.split),
+           e->regression ? "functions" : "classes", (long long)(e->settings.seed >= 0 ? e->settings.seed : run->seed));
+    if (e->regression)
+        printf("%lld shots; mean squared error, mean +- 95 %% interval\n\n", (long long)run->shots);
+    else
+        printf("%lld-way %lld-shot, batch-norm %s; accuracy, mean +- 95 %% interval\n\n", (long long)run->ways,
+               (long long)run->shots, cli_bn_name(e->model, run->bn));
+    printf("inner steps");
+    for (size_t i = 0; i < e->n_queries; i++) {
+        char head[48];
+        snprintf(head, sizeof head, e->regression ? "%d query points" : "query %d per class", e->queries[i]);
+        printf("  %20s", head);
+    }
+    for (int k = 0; k <= e->settings.steps; k++) {
+        printf("\n%11d", k);
+        for (size_t i = 0; i < e->n_queries; i++)
+            printf("  %20s", cli_score_interval_text(&e->scores[i].query[k], e->regression).s);
+    }
+    printf("\n");
+}
+
+static clm_status print_json(const evaluation *e) {
+    const cli_settings *run = &e->checkpoint.settings;
+    json_t *results = json_array();
+    for (size_t i = 0; i < e->n_queries; i++) {
+        json_t *steps = json_array();
+        for (int k = 0; k <= e->settings.steps; k++)
+            json_array_append_new(steps, json_pack("{s:i, s:f, s:f}", "steps", k, "mean", e->scores[i].query[k].mean, "interval",
+                                                   e->scores[i].query[k].half));
+        json_array_append_new(results, json_pack("{s:i, s:o}", "query", e->queries[i], "after_steps", steps));
+    }
+    json_t *root = json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "checkpoint", e->path, "iteration",
+                             (json_int_t)e->checkpoint.iteration, "source", clm_source_description(e->source), "split",
+                             cli_split_name((clm_split)e->settings.split), "tasks", (json_int_t)e->settings.tasks, "seed",
+                             (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways", (json_int_t)run->ways,
+                             "shots", (json_int_t)run->shots, "metric", e->regression ? "mean squared error" : "accuracy",
+                             "batch_norm", cli_bn_name(e->model, run->bn), "interval", "95 % over tasks", "results", results);
+    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    json_decref(root);
+    if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
+    puts(text);
+    free(text);
+    return CLM_OK;
+}
+
+static clm_status eval(evaluation *e, const cli_args *args) {
+    if (args->n_positional == 0) return cli_usage("say what to evaluate: clmaml eval RUN|CHECKPOINT");
+    e->settings = *(const eval_settings *)args->settings;
+    CLI_TRY(open_all(e, args->positional[0], args->given));
+    for (size_t i = 0; i < e->n_queries; i++) CLI_TRY(evaluate_one(e, e->queries[i], &e->scores[i]));
+    if (e->settings.json) return print_json(e);
+    print_table(e);
+    return CLM_OK;
+}
+
+static int run_eval(cli_args *args) {
+    evaluation *e = calloc(1, sizeof *e);
+    if (!e) return cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
+    int exit_status = cli_exit(eval(e, args));
+    clm_meta_free(e->meta);
+    cli_resident_close(&e->resident);
+    clm_device_close(e->device);
+    clm_model_free(e->model);
+    clm_source_free(e->source);
+    cli_checkpoint_close(&e->checkpoint);
+    free(e);
+    return exit_status;
+}
+
+const cli_command cli_eval = {
+    .name = "eval",
+    .synopsis = "RUN|CHECKPOINT [--option value ..]",
+    .summary = "accuracy of a run or a checkpoint on new tasks",
+    .details = "Adapts to tasks of held-out classes and reports the score on their query sets after every number of inner steps, "
+               "as mean and 95 % "
+               "interval over tasks. Of a run directory the best checkpoint by validation is taken.",
+    .options = options,
+    .settings_size = sizeof(eval_settings),
+    .defaults = &defaults,
+    .max_positional = 1,
+    .run = run_eval,
+};

@@ -1,0 +1,268 @@
+/* Evaluation of a meta-learned start: the learner adapts `chunk` tasks at once and predicts after every step.
+ *
+ * Tasks come from their index alone, so a result does not depend on the chunk. When the number of tasks is no multiple of it the
+ * last chunk runs past the end and the surplus is not counted. Scores are computed here in double from the outputs.
+ */
+#include "eval/evaluate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/system.h"
+
+typedef struct moments {
+    double sum, squares, loss;
+} moments;
+
+struct cli_evaluator {
+    const clm_source *source;
+    const clm_model *model;
+    cli_evaluator_options options;
+    cli_adapt adapt;
+    bool regression;
+    size_t support, query, example, out; /* counts of one task, elements of one example and one output */
+    clm_learner *on_query, *on_support;  /* on_support: NULL, or on_query when the sets are of one size */
+    float *support_x, *support_y, *query_x, *query_y;
+    int32_t *support_at, *query_at; /* numbers of images instead of images, or NULL */
+    double *outputs, *values;
+    size_t n_values;
+};
+
+static clm_status create_learner(clm_learner **out, clm_device *device, cli_evaluator *e, const cli_settings *s, size_t query) {
+    clm_learner_options options = CLM_LEARNER_OPTIONS_INIT;
+    options.tasks = e->options.chunk;
+    options.support = (int)e->support;
+    options.query = (int)query;
+    options.inner_lr = s->inner_lr;
+    options.rates = (clm_rates)s->rates;
+    options.rate_steps = (int)s->steps;
+    options.adapt = e->adapt.count ? e->adapt.prefix : NULL;
+    options.n_adapt = e->adapt.count;
+    options.loss = e->regression ? CLM_LOSS_MSE : CLM_LOSS_CROSS_ENTROPY;
+    options.reduction = (clm_reduction)s->reduction;
+    options.bn_mode = e->options.bn;
+    return clm_learner_create(out, device, e->model, &options);
+}
+
+static clm_status allocate(cli_evaluator *e) {
+    clm_status status = CLM_OK;
+    size_t chunk = (size_t)e->options.chunk, most = e->query > e->support ? e->query : e->support;
+    CLI_NEW(e->support_x, chunk * e->support * e->example);
+    CLI_NEW(e->support_y, chunk * e->support);
+    CLI_NEW(e->query_x, chunk * e->query * e->example);
+    CLI_NEW(e->query_y, chunk * e->query);
+    CLI_NEW(e->outputs, chunk * most * e->out);
+    for (size_t i = 0; i < clm_model_param_count(e->model); i++) {
+        size_t n = clm_shape_size(&clm_model_param(e->model, i)->shape);
+        if (n > e->n_values) e->n_values = n;
+    }
+    if (e->n_values < CLI_MAX_STEPS * clm_model_param_count(e->model))
+        e->n_values = CLI_MAX_STEPS * clm_model_param_count(e->model);
+    CLI_NEW(e->values, e->n_values);
+out:
+    return status;
+}
+
+clm_status cli_evaluator_create(cli_evaluator **out, clm_device *device, const clm_source *source, const clm_model *model,
+                                const cli_settings *settings, const cli_evaluator_options *options) {
+    clm_status status = CLM_OK;
+    clm_shape in = clm_source_example_shape(source), result = clm_model_out_shape(model);
+    cli_evaluator *e = NULL;
+    *out = NULL;
+    CLI_NEW(e, 1);
+    e->source = source;
+    e->model = model;
+    e->options = *options;
+    e->regression = clm_source_is_regression(source);
+    e->support = (size_t)options->ways * (size_t)options->shots;
+    e->query = (size_t)options->ways * (size_t)options->query;
+    e->example = clm_shape_size(&in);
+    e->out = clm_shape_size(&result);
+    CLI_GOTO(cli_setup_adapt(&e->adapt, settings, model));
+    CLI_GOTO(allocate(e));
+    CLI_GOTO(create_learner(&e->on_query, device, e, settings, e->query));
+    if (options->with_support) {
+        if (e->support == e->query)
+            e->on_support = e->on_query;
+        else
+            CLI_GOTO(create_learner(&e->on_support, device, e, settings, e->support));
+    }
+    *out = e;
+    e = NULL;
+out:
+    cli_evaluator_free(e);
+    return status;
+}
+
+void cli_evaluator_free(cli_evaluator *e) {
+    if (!e) return;
+    if (e->on_support != e->on_query) clm_learner_free(e->on_support);
+    clm_learner_free(e->on_query);
+    free(e->support_x);
+    free(e->support_y);
+    free(e->query_x);
+    free(e->query_y);
+    free(e->support_at);
+    free(e->query_at);
+    free(e->outputs);
+    free(e->values);
+    free(e);
+}
+
+clm_status cli_evaluator_use_data(cli_evaluator *e, clm_dataset *dataset) {
+    clm_status status = CLM_OK;
+    CLI_GOTO(clm_learner_use_data(e->on_query, dataset));
+    if (e->on_support && e->on_support != e->on_query) CLI_GOTO(clm_learner_use_data(e->on_support, dataset));
+    free(e->support_at);
+    free(e->query_at);
+    e->support_at = e->query_at = NULL;
+    if (!dataset) return CLM_OK;
+    CLI_NEW(e->support_at, (size_t)e->options.chunk * e->support);
+    CLI_NEW(e->query_at, (size_t)e->options.chunk * e->query);
+out:
+    return status;
+}
+
+clm_status cli_evaluator_load(cli_evaluator *e, clm_meta *meta) {
+    clm_learner *learners[2] = {e->on_query, e->on_support != e->on_query ? e->on_support : NULL};
+    for (size_t i = 0; i < clm_model_param_count(e->model); i++) {
+        CLI_TRY(clm_meta_get_param(meta, i, e->values));
+        for (size_t l = 0; l < 2; l++)
+            if (learners[l]) CLI_TRY(clm_learner_set_param(learners[l], i, e->values));
+        if (clm_meta_rate_size(meta, i) == 0) continue;
+        CLI_TRY(clm_meta_get_rate(meta, i, e->values));
+        for (size_t l = 0; l < 2; l++)
+            if (learners[l]) CLI_TRY(clm_learner_set_rate(learners[l], i, e->values));
+    }
+    return CLM_OK;
+}
+
+/* Right answers are counted strictly: an output that is not a number is wrong. Adds the cross-entropy to *loss. */
+static bool classify(const double *out, size_t n, size_t label, double *loss) {
+    size_t best = 0;
+    double sum = 0;
+    for (size_t j = 1; j < n; j++)
+        if (out[j] > out[best]) best = j;
+    for (size_t j = 0; j < n; j++) sum += exp(out[j] - out[best]);
+    *loss += log(sum) + out[best] - out[label];
+    return best == label && isfinite(sum);
+}
+
+/* Score of one task's outputs [count, out]. */
+static double score_task(const cli_evaluator *e, const double *outputs, const float *targets, size_t count, double *loss) {
+    double total = 0, sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double *out = outputs + i * e->out;
+        if (e->regression) {
+            double d = out[0] - (double)targets[i];
+            total += d * d;
+        } else {
+            total += classify(out, e->out, (size_t)targets[i], &sum);
+        }
+    }
+    *loss = (e->regression ? total : sum) / (double)count;
+    return total / (double)count;
+}
+
+/* A set of examples: images, or their numbers. */
+typedef struct example_set {
+    const float *x, *y;
+    const int32_t *at;
+    size_t count; /* of a task */
+} example_set;
+
+static clm_status score_chunk(cli_evaluator *e, clm_learner *learner, const example_set *set, int tasks, moments *m) {
+    const size_t count = set->count;
+    CLI_TRY(set->at ? clm_learner_predict_at(learner, set->at, e->outputs) : clm_learner_predict(learner, set->x, e->outputs));
+    for (size_t t = 0; t < (size_t)tasks; t++) {
+        double loss, score = score_task(e, e->outputs + t * count * e->out, set->y + t * count, count, &loss);
+        m->sum += score;
+        m->squares += score * score;
+        m->loss += loss;
+    }
+    return CLM_OK;
+}
+
+static clm_status begin(clm_learner *learner, const example_set *support) {
+    return support->at ? clm_learner_begin_at(learner, support->at, support->y)
+                       : clm_learner_begin(learner, support->x, support->y);
+}
+
+/* One chunk through all steps; `tasks` of its tasks count. */
+static clm_status run_chunk(cli_evaluator *e, int tasks, int steps, bool ends_only, moments *query, moments *support) {
+    const example_set support_set = {e->support_x, e->support_y, e->support_at, e->support};
+    const example_set query_set = {e->query_x, e->query_y, e->query_at, e->query};
+    bool second = e->on_support && e->on_support != e->on_query;
+    CLI_TRY(begin(e->on_query, &support_set));
+    if (second) CLI_TRY(begin(e->on_support, &support_set));
+    for (int k = 0; k <= steps; k++) {
+        if (k > 0) {
+            CLI_TRY(clm_learner_step(e->on_query, NULL));
+            if (second) CLI_TRY(clm_learner_step(e->on_support, NULL));
+        }
+        if (ends_only && k > 0 && k < steps) continue;
+        CLI_TRY(score_chunk(e, e->on_query, &query_set, tasks, &query[k]));
+        if (e->on_support) CLI_TRY(score_chunk(e, e->on_support, &support_set, tasks, &support[k]));
+    }
+    return CLM_OK;
+}
+
+/* The tasks from `first` on, one chunk. */
+static clm_status draw_chunk(cli_evaluator *e, clm_split split, uint64_t seed, uint64_t first) {
+    const cli_evaluator_options *o = &e->options;
+    if (!e->query_at)
+        return cli_setup_sample(e->source, split, seed, first, o->chunk, o->ways, o->shots, o->query, e->support_x, e->support_y,
+                                e->query_x, e->query_y);
+    for (size_t t = 0; t < (size_t)o->chunk; t++)
+        CLI_TRY(clm_source_sample_at(e->source, split, seed, first + t, o->ways, o->shots, o->query,
+                                     e->support_at + t * e->support, e->support_y + t * e->support, e->query_at + t * e->query,
+                                     e->query_y + t * e->query));
+    return CLM_OK;
+}
+
+static cli_score summary(const moments *m, int tasks) {
+    double n = tasks, mean = m->sum / n, variance = n > 1 ? (m->squares - n * mean * mean) / (n - 1) : 0;
+    return (cli_score){mean, 1.96 * sqrt((variance > 0 ? variance : 0) / n)};
+}
+
+clm_status cli_evaluator_run(cli_evaluator *e, clm_split split, uint64_t seed, uint64_t first, int tasks, int steps,
+                             bool ends_only, cli_scores *scores) {
+    moments query[CLI_MAX_STEPS + 1] = {{0, 0, 0}}, support[CLI_MAX_STEPS + 1] = {{0, 0, 0}};
+    const cli_evaluator_options *o = &e->options;
+    int done = 0;
+    while (done < tasks && !(done > 0 && cli_stop_requested())) {
+        int count = tasks - done < o->chunk ? tasks - done : o->chunk;
+        CLI_TRY(draw_chunk(e, split, seed, first + (uint64_t)done));
+        CLI_TRY(run_chunk(e, count, steps, ends_only, query, support));
+        done += count;
+    }
+    memset(scores, 0, sizeof *scores);
+    scores->steps = steps;
+    scores->tasks = done;
+    for (int k = 0; k <= steps && done > 0; k++) {
+        scores->query[k] = summary(&query[k], done);
+        scores->support[k] = summary(&support[k], done);
+        scores->query_loss[k] = query[k].loss / done;
+    }
+    return CLM_OK;
+}
+
+cli_text cli_score_text(double score, bool regression) {
+    cli_text text;
+    if (regression)
+        snprintf(text.s, sizeof text.s, "%.4g", score);
+    else
+        snprintf(text.s, sizeof text.s, "%.1f %%", 100 * score);
+    return text;
+}
+
+cli_text cli_score_interval_text(const cli_score *score, bool regression) {
+    cli_text text;
+    if (regression)
+        snprintf(text.s, sizeof text.s, "%.4f +- %.4f", score->mean, score->half);
+    else
+        snprintf(text.s, sizeof text.s, "%.2f +- %.2f %%", 100 * score->mean, 100 * score->half);
+    return text;
+}

@@ -1,0 +1,235 @@
+/* The training loop.
+ *
+ * Iteration i trains on tasks i T .. i T + T - 1 of the endless sequence that the seed starts, so the counter alone says what
+ * comes next. After update n, in this order: a row of metrics, validation (which may write `best`), a checkpoint. A checkpoint
+ * therefore holds the best score up to and including n, and a run resumed from it repeats nothing and leaves nothing out.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/system.h"
+#include "config/presets.h"
+#include "train/curve.h"
+#include "train/trainer.h"
+
+/* The tasks of an iteration. Those of the next are drawn in the meantime. */
+static clm_status load_batch(cli_trainer *t, uint64_t iteration, clm_batch *batch) {
+    const cli_settings *s = &t->settings;
+    const float *data[4], *labels[2];
+    const int32_t *at[2];
+    const bool numbers = t->resident.count > 0;
+    if (!t->batches) {
+        clm_prefetch_options o = CLM_PREFETCH_OPTIONS_INIT;
+        o.seed = (uint64_t)s->seed;
+        o.tasks = (int)s->meta_batch;
+        o.ways = (int)s->ways;
+        o.shots = (int)s->shots;
+        o.query = (int)s->query;
+        o.first = iteration;
+        o.numbers = numbers;
+        CLI_TRY(clm_prefetch_create(&t->batches, t->source, &o));
+    }
+    if (numbers) {
+        CLI_TRY(clm_prefetch_get_at(t->batches, iteration, at, labels));
+        *batch = (clm_batch){.support_at = at[0], .support_y = labels[0], .query_at = at[1], .query_y = labels[1]};
+        return CLM_OK;
+    }
+    CLI_TRY(clm_prefetch_get(t->batches, iteration, data));
+    *batch = (clm_batch){.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]};
+    return CLM_OK;
+}
+
+static clm_status copy_to_twin(cli_trainer *t) {
+    for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
+        CLI_TRY(clm_meta_get_param(t->meta, i, t->gradient));
+        CLI_TRY(clm_meta_set_param(t->first_order, i, t->gradient));
+        if (clm_meta_rate_size(t->meta, i) == 0) continue;
+        CLI_TRY(clm_meta_get_rate(t->meta, i, t->gradient));
+        CLI_TRY(clm_meta_set_rate(t->first_order, i, t->gradient));
+    }
+    return CLM_OK;
+}
+
+/* |g - g_first_order| / |g| on the batch that comes next; NAN without a twin. */
+static clm_status second_order_share(cli_trainer *t, double *share) {
+    double difference = 0, whole = 0;
+    *share = NAN;
+    if (!t->first_order) return CLM_OK;
+    clm_batch batch;
+    CLI_TRY(load_batch(t, clm_meta_iteration(t->meta), &batch));
+    CLI_TRY(copy_to_twin(t));
+    CLI_TRY(clm_meta_gradient(t->meta, &batch));
+    CLI_TRY(clm_meta_gradient(t->first_order, &batch));
+    for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
+        size_t n = clm_shape_size(&clm_model_param(t->model, i)->shape);
+        CLI_TRY(clm_meta_read(t->meta, CLM_Q_GRAD, i, t->gradient));
+        CLI_TRY(clm_meta_read(t->first_order, CLM_Q_GRAD, i, t->other));
+        for (size_t j = 0; j < n; j++) {
+            double d = t->gradient[j] - t->other[j];
+            difference += d * d;
+            whole += t->gradient[j] * t->gradient[j];
+        }
+    }
+    *share = whole > 0 ? sqrt(difference / whole) : 0;
+    return CLM_OK;
+}
+
+static double seconds_so_far(const cli_trainer *t) { return t->seconds_before + cli_clock() - t->started; }
+
+static bool better(const cli_trainer *t, double score) {
+    if (isnan(t->best_score)) return isfinite(score);
+    return t->regression ? score < t->best_score : score > t->best_score;
+}
+
+static void say_validation(cli_trainer *t, const cli_row *row, bool is_best) {
+    cli_score score = {row->value[CLI_METRIC_QUERY_AFTER], row->value[CLI_METRIC_INTERVAL]};
+    char text[256] = "", share[96] = "";
+    if (t->validates)
+        snprintf(text, sizeof text, "validation %s, before adaptation %s%s", cli_score_interval_text(&score, t->regression).s,
+                 cli_score_text(row->value[CLI_METRIC_QUERY_BEFORE], t->regression).s, is_best ? "  best so far" : "");
+    if (isfinite(row->value[CLI_METRIC_SECOND_ORDER]))
+        snprintf(share, sizeof share, "  second-order share of the meta-gradient %.3g %%",
+                 100 * row->value[CLI_METRIC_SECOND_ORDER]);
+    if (text[0] || share[0]) cli_progress_say(&t->progress, "%6llu  %s%s", (unsigned long long)row->iteration, text, share);
+}
+
+clm_status cli_trainer_validate(cli_trainer *t) {
+    const cli_settings *s = &t->settings;
+    uint64_t iteration = clm_meta_iteration(t->meta);
+    cli_row row = cli_row_empty(CLI_ROW_VALIDATION, iteration);
+    bool is_best = false;
+    CLI_TRY(second_order_share(t, &row.value[CLI_METRIC_SECOND_ORDER]));
+    if (t->validates) {
+        cli_scores scores;
+        int steps = cli_trainer_test_steps(s);
+        CLI_TRY(cli_evaluator_load(t->evaluator, t->meta));
+        CLI_TRY(
+            cli_evaluator_run(t->evaluator, CLM_SPLIT_VALIDATION, (uint64_t)s->seed, 0, (int)s->val_tasks, steps, true, &scores));
+        if (scores.tasks < s->val_tasks) return CLM_OK; /* stopped by the user: a part of a validation says nothing */
+        row.value[CLI_METRIC_LOSS] = scores.query_loss[steps];
+        row.value[CLI_METRIC_SUPPORT_BEFORE] = scores.support[0].mean;
+        row.value[CLI_METRIC_SUPPORT_AFTER] = scores.support[steps].mean;
+        row.value[CLI_METRIC_QUERY_BEFORE] = scores.query[0].mean;
+        row.value[CLI_METRIC_QUERY_AFTER] = scores.query[steps].mean;
+        row.value[CLI_METRIC_INTERVAL] = scores.query[steps].half;
+        is_best = better(t, scores.query[steps].mean);
+    }
+    row.value[CLI_METRIC_SECONDS] = seconds_so_far(t);
+    say_validation(t, &row, is_best);
+    if (is_best) {
+        t->best_score = row.value[CLI_METRIC_QUERY_AFTER];
+        t->best_iteration = iteration;
+        CLI_TRY(cli_run_save(&t->run, "best", t->meta, s, t->source, t->model, t->best_score, iteration));
+    }
+    return cli_metrics_add(&t->run.metrics, &row);
+}
+
+clm_status cli_trainer_checkpoint(cli_trainer *t) {
+    uint64_t iteration = clm_meta_iteration(t->meta);
+    if (t->last_checkpoint == iteration) return CLM_OK;
+    CLI_TRY(cli_run_save_last(&t->run, t->meta, &t->settings, t->source, t->model, t->best_score, t->best_iteration));
+    t->last_checkpoint = iteration;
+    return cli_trainer_draw(t);
+}
+
+clm_status cli_trainer_draw(cli_trainer *t) {
+    const cli_settings *s = &t->settings;
+    char path[CLI_PATH_MAX], title[256], subtitle[512];
+    const char *bn = cli_bn_name(t->model, s->bn);
+    bool normalised = strncmp(bn, "none", 4) != 0;
+    const char *order = s->first_order ? "first-order" : "second-order", *name = clm_source_name(t->source);
+    if (t->regression)
+        snprintf(title, sizeof title, "%.100s, %lld shots: %s %s", name, (long long)s->shots, order, s->anil ? "ANIL" : "MAML");
+    else
+        snprintf(title, sizeof title, "%.100s, %lld-way %lld-shot: %s %s", name, (long long)s->ways, (long long)s->shots, order,
+                 s->anil ? "ANIL" : "MAML");
+    snprintf(subtitle, sizeof subtitle, "%lld inner step%s at rate %g, meta-batch %lld; at validation %d step%s%s%s",
+             (long long)s->steps, s->steps == 1 ? "" : "s", s->inner_lr, (long long)s->meta_batch, cli_trainer_test_steps(s),
+             cli_trainer_test_steps(s) == 1 ? "" : "s", normalised ? ", batch-norm " : "", normalised ? bn : "");
+    cli_curve curve = {title, subtitle, t->regression, 1.0 / (double)s->ways};
+    CLI_TRY(cli_path(path, t->run.directory, "curve.svg"));
+    return cli_curve_write(path, &curve, &t->run.metrics);
+}
+
+/* Accuracies before and after adaptation on the tasks of this iteration, with the parameters the iteration starts from. */
+static clm_status measure_batch(cli_trainer *t, uint64_t iteration, cli_row *row) {
+    const cli_settings *s = &t->settings;
+    uint64_t tasks = (uint64_t)s->meta_batch;
+    cli_scores scores;
+    int steps = (int)s->steps;
+    CLI_TRY(cli_evaluator_load(t->evaluator, t->meta));
+    CLI_TRY(
+        cli_evaluator_run(t->evaluator, CLM_SPLIT_TRAIN, (uint64_t)s->seed, iteration * tasks, (int)tasks, steps, true, &scores));
+    row->value[CLI_METRIC_SUPPORT_BEFORE] = t->state.support_before = scores.support[0].mean;
+    row->value[CLI_METRIC_SUPPORT_AFTER] = t->state.support_after = scores.support[steps].mean;
+    row->value[CLI_METRIC_QUERY_BEFORE] = t->state.query_before = scores.query[0].mean;
+    row->value[CLI_METRIC_QUERY_AFTER] = t->state.query_after = scores.query[steps].mean;
+    return CLM_OK;
+}
+
+static clm_status stopped_by_numbers(const cli_trainer *t, clm_status status, uint64_t iteration) {
+    char reason[1024];
+    snprintf(reason, sizeof reason, "%s", cli_message());
+    return cli_fail(status,
+                    "iteration %llu: %s (--inner-lr, --outer-lr, --clip-norm); the checkpoint of iteration %llu is kept in %s",
+                    (unsigned long long)(iteration + 1), reason, (unsigned long long)t->last_checkpoint, t->run.checkpoints);
+}
+
+static clm_status step(cli_trainer *t, uint64_t iteration) {
+    const cli_settings *s = &t->settings;
+    bool logs = (iteration + 1) % (uint64_t)s->log_every == 0 || iteration == 0;
+    cli_row row = cli_row_empty(CLI_ROW_TRAIN, iteration + 1);
+    clm_meta_report report;
+    if (logs) CLI_TRY(measure_batch(t, iteration, &row));
+    double began = cli_clock();
+    clm_batch batch;
+    CLI_TRY(load_batch(t, iteration, &batch));
+    clm_status status = clm_meta_step(t->meta, &batch, &report);
+    if (status == CLM_E_NUMERIC) return stopped_by_numbers(t, status, iteration);
+    CLI_TRY(status);
+    double took = cli_clock() - began;
+    t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * took : took;
+    t->state.iteration = iteration + 1;
+    t->state.loss = report.query_loss;
+    t->state.tasks_per_second = (double)s->meta_batch / t->step_seconds;
+    if (!logs) return CLM_OK;
+    row.value[CLI_METRIC_LOSS] = report.query_loss;
+    row.value[CLI_METRIC_SUPPORT_LOSS] = report.support_loss;
+    row.value[CLI_METRIC_GRAD_NORM] = report.grad_norm;
+    row.value[CLI_METRIC_LR] = report.lr;
+    row.value[CLI_METRIC_SECONDS] = seconds_so_far(t);
+    row.value[CLI_METRIC_TASKS_PER_SECOND] = t->state.tasks_per_second;
+    return cli_metrics_add(&t->run.metrics, &row);
+}
+
+static clm_status iterate(cli_trainer *t, bool *stopped) {
+    const cli_settings *s = &t->settings;
+    uint64_t n = clm_meta_iteration(t->meta), total = (uint64_t)s->iterations;
+    if (n == 0) {
+        CLI_TRY(cli_trainer_validate(t));
+        CLI_TRY(cli_trainer_checkpoint(t)); /* a full or failing disk shows before any work is lost */
+        t->progress.started = cli_clock();  /* what was done once says nothing of the time left */
+    }
+    while (n < total && !cli_stop_requested()) {
+        CLI_TRY(step(t, n));
+        n++;
+        bool last = n == total;
+        if (n % (uint64_t)s->val_every == 0 || last) CLI_TRY(cli_trainer_validate(t));
+        if (n % (uint64_t)s->checkpoint_every == 0 || last) CLI_TRY(cli_trainer_checkpoint(t));
+        cli_progress_update(&t->progress, &t->state);
+    }
+    *stopped = n < total || cli_stop_requested();
+    return cli_trainer_checkpoint(t);
+}
+
+clm_status cli_trainer_loop(cli_trainer *t, bool *stopped) {
+    uint64_t n = clm_meta_iteration(t->meta), total = (uint64_t)t->settings.iterations;
+    *stopped = false;
+    t->started = cli_clock();
+    t->state = (cli_progress_state){n, NAN, NAN, NAN, NAN, NAN, 0};
+    cli_progress_begin(&t->progress, n, total > n ? total : n, t->regression);
+    clm_status status = iterate(t, stopped);
+    cli_progress_end(&t->progress, &t->state);
+    return status;
+}

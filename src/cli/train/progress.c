@@ -1,0 +1,100 @@
+/* Progress of a run. On a terminal one line is redrawn at most ten times a second and never wraps; elsewhere a plain line appears
+ * every ten seconds, so that a log stays readable. */
+#include "train/progress.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/system.h"
+
+void cli_progress_begin(cli_progress *p, uint64_t start, uint64_t total, bool regression) {
+    memset(p, 0, sizeof *p);
+    p->start = start;
+    p->total = total;
+    p->started = p->last_line = cli_clock();
+    p->terminal = cli_is_terminal(stdout);
+    p->regression = regression;
+}
+
+/* "20->84 %", or "3.12->0.42"; shorter where room is short */
+static void change_text(char *text, size_t size, double before, double after, bool regression, bool brief) {
+    if (isnan(before) || isnan(after))
+        snprintf(text, size, "-");
+    else if (regression)
+        snprintf(text, size, brief ? "%.2g->%.2g" : "%.3g->%.3g", before, after);
+    else
+        snprintf(text, size, "%.0f->%.0f%s%%", 100 * before, 100 * after, brief ? "" : " ");
+}
+
+static void describe(const cli_progress *p, const cli_progress_state *s, bool brief, char *text, size_t size) {
+    static const char whole[] = "%llu/%llu  loss %.4f  support %s  query %s  %.1f tasks/s  %s left",
+                      short_form[] = "%llu/%llu loss %.3g sup %s qry %s %.0f tasks/s %s left";
+    char support[48], query[48];
+    double elapsed = cli_clock() - p->started;
+    uint64_t done = s->iteration - p->start;
+    double left = done > 0 ? elapsed / (double)done * (double)(p->total - s->iteration) : 0;
+    change_text(support, sizeof support, s->support_before, s->support_after, p->regression, brief);
+    change_text(query, sizeof query, s->query_before, s->query_after, p->regression, brief);
+    snprintf(text, size, brief ? short_form : whole, (unsigned long long)s->iteration, (unsigned long long)p->total, s->loss,
+             support, query, s->tasks_per_second, done > 0 ? cli_duration(left).s : "?");
+}
+
+static void draw_bar(cli_progress *p, const cli_progress_state *s) {
+    enum { SHORTEST = 6, LONGEST = 24 };
+    char text[256], bar[LONGEST + 1];
+    describe(p, s, false, text, sizeof text);
+    int width = cli_terminal_width(stdout), room = width - (int)strlen(text) - 5;
+    if (room < SHORTEST) {
+        describe(p, s, true, text, sizeof text);
+        room = width - (int)strlen(text) - 5;
+    }
+    int length = room > LONGEST ? LONGEST : room < 0 ? 0 : room;
+    int full = p->total > 0 ? (int)((double)length * (double)s->iteration / (double)p->total) : length;
+    memset(bar, ' ', sizeof bar);
+    for (int i = 0; i < full; i++) bar[i] = i + 1 == full && full < length ? '>' : '=';
+    bar[length] = 0;
+    if (length >= SHORTEST)
+        printf("\r\033[K[%s] %s", bar, text);
+    else
+        printf("\r\033[K%.*s", width - 1, text);
+    fflush(stdout);
+    p->drawn = true;
+}
+
+void cli_progress_update(cli_progress *p, const cli_progress_state *s) {
+    double now = cli_clock();
+    if (p->terminal) {
+        if (p->drawn && now - p->last_draw < 0.1) return;
+        p->last_draw = now;
+        draw_bar(p, s);
+    } else if (now - p->last_line >= 10) {
+        char text[256];
+        p->last_line = now;
+        describe(p, s, false, text, sizeof text);
+        printf("%s\n", text);
+        fflush(stdout);
+    }
+}
+
+void cli_progress_say(cli_progress *p, const char *format, ...) {
+    va_list args;
+    if (p->drawn) printf("\r\033[K");
+    p->drawn = false;
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+    fflush(stdout);
+}
+
+void cli_progress_end(cli_progress *p, const cli_progress_state *s) {
+    char text[256];
+    if (s->iteration > p->start) {
+        describe(p, s, false, text, sizeof text);
+        cli_progress_say(p, "%s", text);
+    } else if (p->drawn) {
+        cli_progress_say(p, "%s", "");
+    }
+}

@@ -1,0 +1,25 @@
+/* The live line on a terminal, or a plain line now and then elsewhere. */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include "base/common.h"
+
+typedef struct cli_progress {
+    uint64_t start, total; /* iterations: where this session began, where it ends */
+    double started, last_line, last_draw;
+    bool terminal, regression, drawn;
+} cli_progress;
+
+/* What is known at this moment; accuracies (or errors) are NAN until first measured. */
+typedef struct cli_progress_state {
+    uint64_t iteration;
+    double loss, support_before, support_after, query_before, query_after, tasks_per_second;
+} cli_progress_state;
+
+void cli_progress_begin(cli_progress *progress, uint64_t start, uint64_t total, bool regression);
+void cli_progress_update(cli_progress *progress, const cli_progress_state *state);
+/* A line of its own above the bar. */
+void cli_progress_say(cli_progress *progress, const char *format, ...) CLI_PRINTF(2, 3);
+void cli_progress_end(cli_progress *progress, const cli_progress_state *state);
+
+#endif

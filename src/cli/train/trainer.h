@@ -1,0 +1,61 @@
+/* One training run in memory: its objects, its loop, its measurements. */
+#ifndef CLI_TRAINER_H
+#define CLI_TRAINER_H
+
+#include "config/resident.h"
+#include "eval/evaluate.h"
+#include "train/progress.h"
+#include "train/run.h"
+#include "train/split.h"
+
+typedef struct cli_trainer {
+    cli_settings settings;
+    clm_source *source;
+    clm_model *model;
+    cli_split split;
+    bool split_stored;            /* settings.split is that of the run, not of the command line */
+    clm_device *device;           /* the first of the devices: evaluates */
+    clm_meta *meta, *first_order; /* first_order: the same batch without the second-order term; NULL when there is no such term */
+    cli_evaluator *evaluator;
+    cli_adapt adapt;
+    double weights[CLI_MAX_STEPS];
+    cli_run run;
+    bool regression, validates;
+    int64_t memory_limit;    /* bytes of device memory for everything; 0: none is set */
+    size_t evaluation_bytes; /* device memory of the evaluator */
+
+    cli_resident resident;
+
+    clm_prefetch *batches;    /* made ahead; from the first that is asked for */
+    double *gradient, *other; /* as long as the longest parameter */
+
+    double best_score; /* NAN: not validated yet */
+    uint64_t best_iteration, last_checkpoint;
+    double seconds_before, started; /* training time of earlier sessions; when this one began */
+    double step_seconds;            /* moving average */
+    cli_progress progress;
+    cli_progress_state state;
+} cli_trainer;
+
+/* Opens source and model. `json` (may be NULL): the model as a checkpoint keeps it. */
+clm_status cli_trainer_open(cli_trainer *trainer, const char *json);
+/* Opens the devices, shares the tasks out, plans everything, sets the initial parameters. */
+clm_status cli_trainer_plan(cli_trainer *trainer);
+/* Copies the images to the devices, where they are to be; after everything else is prepared. */
+clm_status cli_trainer_load_images(cli_trainer *trainer);
+void cli_trainer_close(cli_trainer *trainer);
+
+/* Trains from the meta-learner's iteration to settings.iterations, or until the user asks to stop. *stopped says which. */
+clm_status cli_trainer_loop(cli_trainer *trainer, bool *stopped);
+
+/* Validates the state at hand and keeps it as `best` when it is. */
+clm_status cli_trainer_validate(cli_trainer *trainer);
+/* Writes the last checkpoint when there is none of this iteration yet. */
+clm_status cli_trainer_checkpoint(cli_trainer *trainer);
+/* Writes curve.svg. */
+clm_status cli_trainer_draw(cli_trainer *trainer);
+
+/* Inner steps at validation and test. */
+int cli_trainer_test_steps(const cli_settings *settings);
+
+#endif

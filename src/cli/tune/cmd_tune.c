@@ -1,0 +1,192 @@
+/* `clmaml tune`: measures the implementations of convolutions and matrix products that a training run would use, on a device, and keeps
+ * the fastest for later runs. */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/drivers.h"
+#include "base/options.h"
+#include "base/system.h"
+#include "config/presets.h"
+#include "config/setup.h"
+#include "config/sources.h"
+
+typedef struct tune_settings {
+    cli_settings train;
+    double budget;
+    int what;
+    bool again;
+} tune_settings;
+
+#define AT(field) offsetof(tune_settings, field)
+#define OF_TRAIN(group, name, kind, field, least, most, value) \
+    { group, name, kind, 0, AT(train.field), least, most, value, "as for train" }
+
+static const cli_option options[] = {
+    OF_TRAIN("What a run looks like", "preset", CLI_NAME, preset, 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, NULL)),
+    OF_TRAIN(NULL, "data", CLI_TEXT, data, 0, 0, "DIR"),
+    OF_TRAIN(NULL, "size", CLI_INT, size, 8, 512, "N"),
+    OF_TRAIN(NULL, "ways", CLI_INT, ways, 1, 1000, "N"),
+    OF_TRAIN(NULL, "shots", CLI_INT, shots, 1, 1000, "K"),
+    OF_TRAIN(NULL, "query", CLI_INT, query, 1, 1000, "Q"),
+    OF_TRAIN(NULL, "filters", CLI_INT, filters, 1, 1024, "N"),
+    OF_TRAIN(NULL, "network", CLI_CHOICE, network, 0, 0, "conv4|conv4-strided"),
+    OF_TRAIN(NULL, "model", CLI_TEXT, model, 0, 0, "FILE"),
+    OF_TRAIN(NULL, "steps", CLI_INT, steps, 1, CLI_MAX_STEPS, "K"),
+    OF_TRAIN(NULL, "first-order", CLI_FLAG, first_order, 0, 0, ""),
+    OF_TRAIN(NULL, "anil", CLI_FLAG, anil, 0, 0, ""),
+    OF_TRAIN(NULL, "adapt", CLI_TEXT, adapt, 0, 0, "PREFIX,.."),
+    OF_TRAIN(NULL, "multi-step", CLI_TEXT, multi_step, 0, 0, "W1,..,WK|even"),
+    OF_TRAIN(NULL, "meta-batch", CLI_INT, meta_batch, 1, 65536, "T"),
+    OF_TRAIN(NULL, "memory-limit", CLI_BYTES, memory_limit, 0, 0, "SIZE"),
+    OF_TRAIN(NULL, "checkpointing", CLI_CHOICE, checkpointing, 0, 0, "auto|store|recompute"),
+    OF_TRAIN(NULL, "task-chunk", CLI_INT, task_chunk, 0, 65536, "T"),
+    OF_TRAIN(NULL, "device", CLI_TEXT, device, 0, 0, "WHICH"),
+    {"Tuning", "budget", CLI_REAL, 0, AT(budget), 0, 1e9, "SECONDS", "stop after so long; 0: when everything has been tried"},
+    {NULL, "only", CLI_CHOICE, 0, AT(what), 0, 0, "all|kernels|plans",
+     "single kernels, or whole plans of a meta-gradient, or both"},
+    {NULL, "again", CLI_FLAG, 0, AT(again), 0, 0, "", "measure what is known already once more"},
+    {.name = NULL},
+};
+
+typedef struct findings {
+    int operations, known, tried, failed;
+    double before, after; /* seconds of all uses together */
+} findings;
+
+static void print_plan(const clm_tune_line *line) {
+    printf("%s\n", line->operation);
+    if (line->best_seconds > 0 && line->default_seconds > 0) {
+        printf("  unmeasured %9.2f ms  %s\n", line->default_seconds * 1e3, line->default_text);
+        printf("  best       %9.2f ms  %s\n  %.2f times as fast", line->best_seconds * 1e3, line->best_text,
+               line->default_seconds / line->best_seconds);
+    } else {
+        printf("  %s\n  not measured", line->best_text);
+    }
+    if (line->known)
+        printf("; known already\n");
+    else
+        printf("; %d of %d plans tried, %d of them did not fit or failed\n", line->tried, line->candidates, line->failed);
+    fflush(stdout);
+}
+
+/* "conv2d [5, 14, 14, 64]* .. -> [5, 14, 14, 64]*" without its attributes. */
+static void print_line(void *user, const clm_tune_line *line) {
+    findings *f = user;
+    if (line->plan) {
+        print_plan(line);
+        return;
+    }
+    const double ratio = line->best_seconds > 0 ? line->default_seconds / line->best_seconds : 1;
+    f->operations++;
+    f->known += line->known;
+    f->tried += line->tried;
+    f->failed += line->failed;
+    f->before += line->default_seconds * line->uses;
+    f->after += line->best_seconds * line->uses;
+    printf("%s\n  %d task%s, %d use%s", line->operation, line->tasks, line->tasks == 1 ? "" : "s", line->uses,
+           line->uses == 1 ? "" : "s");
+    if (line->best_seconds > 0) {
+        printf("\n  default %9.3f ms %7.1f GFLOP/s  %s\n", line->default_seconds * 1e3,
+               line->flops / line->default_seconds * 1e-9, line->default_text);
+        printf("  best    %9.3f ms %7.1f GFLOP/s  %s\n  %.2f times as fast", line->best_seconds * 1e3,
+               line->flops / line->best_seconds * 1e-9, line->best_text, ratio);
+    } else {
+        printf("\n  default %s\n  not measured", line->default_text);
+    }
+    if (line->known)
+        printf("; known already");
+    else
+        printf("; %d of %d candidates tried, %d failed verification", line->tried, line->candidates, line->failed);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* Presets look at what was given by the rows of train's table. */
+static clm_status settle(cli_settings *run, const cli_args *args) {
+    bool given[CLI_MAX_OPTIONS] = {false};
+    for (size_t i = 0; options[i].name; i++) {
+        const int row = cli_settings_row(options[i].name);
+        if (row >= 0) given[row] = args->given[i];
+    }
+    if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(run, args->positional[0]));
+    CLI_TRY(cli_presets_apply(run, given));
+    if (!run->source[0]) snprintf(run->source, sizeof run->source, "glyphs");
+    CLI_TRY(cli_source_check(run->source, options, args->given));
+    return cli_settings_check(run);
+}
+
+/* Only the shape of examples counts: that of omniglot is known without the files. */
+static clm_status open_source(clm_source **out, cli_settings *s) {
+    if (strcmp(s->source, "omniglot") == 0 && !s->data[0]) return clm_source_glyphs(out, (int)s->size);
+    return cli_setup_source(out, s);
+}
+
+static clm_status tune(cli_args *args) {
+    tune_settings *s = args->settings;
+    cli_settings *run = &s->train;
+    clm_source *source = NULL;
+    clm_model *model = NULL;
+    clm_device *device = NULL;
+    clm_meta *meta = NULL;
+    clm_meta_options meta_options;
+    cli_adapt *adapt = NULL;
+    double weights[CLI_MAX_STEPS];
+    clm_status status = CLM_OK;
+    findings f = {0};
+    clm_tune_options tuning = CLM_TUNE_OPTIONS_INIT;
+    CLI_NEW(adapt, 1);
+    CLI_GOTO(settle(run, args));
+    CLI_GOTO(open_source(&source, run));
+    CLI_GOTO(cli_setup_model(&model, run, source, NULL));
+    CLI_GOTO(cli_setup_adapt(adapt, run, model));
+    CLI_GOTO(cli_setup_meta_options(&meta_options, run, source, adapt, weights));
+    CLI_GOTO(cli_device_open(&device, run->device[0] ? run->device : NULL));
+    printf("%s\n", clm_device_get_info(device)->name);
+    CLI_GOTO(clm_meta_create(&meta, device, model, &meta_options));
+    tuning.budget = s->budget;
+    tuning.again = s->again;
+    tuning.what = (clm_tune_what)s->what;
+    tuning.progress = print_line;
+    tuning.user = &f;
+    const double began = cli_clock();
+    CLI_GOTO(clm_meta_tune(meta, &tuning));
+    const clm_meta_plan plan = clm_meta_get_plan(meta);
+    printf("plan: checkpointing %s, %d tasks per launch (%s)\n", clm_checkpointing_name(plan.checkpointing), plan.task_chunk,
+           clm_plan_reason_text(plan.reason));
+    printf("%d operations in %.0f s, %d of them known; %d candidates tried, %d failed verification", f.operations,
+           cli_clock() - began, f.known, f.tried, f.failed);
+    if (f.after > 0) printf("; %.2f ms instead of %.2f ms for all of a meta-gradient's uses", f.after * 1e3, f.before * 1e3);
+    printf("\n");
+out:
+    clm_meta_free(meta);
+    clm_device_close(device);
+    clm_model_free(model);
+    clm_source_free(source);
+    free(adapt);
+    return status;
+}
+
+static int run_tune(cli_args *args) { return cli_exit(tune(args)); }
+
+static const tune_settings defaults = {.train = CLI_SETTINGS_DEFAULTS};
+
+const cli_command cli_tune = {
+    .name = "tune",
+    .synopsis = "[SUBJECT] [--option value ..]",
+    .subjects = &cli_subject_names,
+    .summary = "find the fastest kernels and plans for a device",
+    .details =
+        "Tries every implementation of each convolution and matrix product that training with the same options would use, "
+        "checks its results, times it, and keeps the fastest in the cache directory, where training, evaluation and the "
+        "library find it. Then meta-gradients of random tasks are timed by different plans: everything kept for the way back or "
+        "computed again, by more or fewer tasks at a time; unless --checkpointing and --task-chunk say, the fastest is what "
+        "training takes. Repeating a tuned run gives the same bits; tuning between two runs may change the last ones. "
+        "What the run would learn from, glyphs unless told otherwise:",
+    .options = options,
+    .settings_size = sizeof(tune_settings),
+    .defaults = &defaults,
+    .max_positional = 1,
+    .run = run_tune,
+};

@@ -1,0 +1,193 @@
+/* `clmaml verify`: our numbers against those of reference files.
+ *
+ * Each figure is ||x - ref|| / ||ref|| over all arrays of one kind laid end to end (all parameters' gradients as one vector): a
+ * parameter whose exact gradient is zero, like a bias before batch-norm, has no relative error of its own. The absolute norm
+ * stands where ||ref|| is 0.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/drivers.h"
+#include "base/options.h"
+#include "verify/reference.h"
+
+typedef struct verify_settings {
+    char device[CLI_PATH_MAX];
+    double tolerance;
+    bool verbose;
+} verify_settings;
+
+static const cli_option options[] = {
+    {"Options", "device", CLI_TEXT, 0, offsetof(verify_settings, device), 0, 0, "WHICH",
+     "as for train; host: the double-precision reference"},
+    {NULL, "tolerance", CLI_REAL, 0, offsetof(verify_settings, tolerance), 0, 1e9, "X", "largest relative error that passes"},
+    {NULL, "verbose", CLI_FLAG, 0, offsetof(verify_settings, verbose), 0, 0, "",
+     "the relative error of every parameter's gradient too"},
+    {.name = NULL},
+};
+static const verify_settings defaults = {"", 2e-5, false};
+
+/* What is compared. `prefix`: the reference array, with the parameter's name after it when `per` is not WHOLE. */
+typedef enum per { WHOLE, PER_PARAM, PER_ADAPTED, PER_RATE } per;
+static const struct {
+    const char *label, *prefix;
+    clm_quantity quantity;
+    per per;
+    bool first_order;
+} quantities[] = {
+    {"sup.loss", "out.support_loss", CLM_Q_SUPPORT_LOSS, WHOLE, false},
+    {"qry.loss", "out.query_loss", CLM_Q_QUERY_LOSS, WHOLE, false},
+    {"logits", "out.query_logits", CLM_Q_QUERY_LOGITS, WHOLE, false},
+    {"adapted", "out.adapted.", CLM_Q_ADAPTED, PER_ADAPTED, false},
+    {"1st order", "out.meta_grad_fo.", CLM_Q_GRAD, PER_PARAM, true},
+    {"2nd order", "out.meta_grad.", CLM_Q_GRAD, PER_PARAM, false},
+    {"rates", "out.alpha_grad", CLM_Q_RATE_GRAD, PER_RATE, false},
+};
+enum { N_QUANTITIES = (int)CLI_COUNT(quantities) };
+
+typedef struct comparison {
+    cli_error_norm norm[N_QUANTITIES];
+    bool present[N_QUANTITIES];
+} comparison;
+
+static clm_status compare_array(const cli_reference *r, clm_meta *meta, size_t q, size_t index, const char *name, comparison *c,
+                                bool verbose) {
+    clm_status status = CLM_OK;
+    size_t count = clm_meta_quantity_size(meta, quantities[q].quantity, index);
+    double *ours = NULL, *reference = NULL;
+    cli_error_norm one = {0, 0};
+    CLI_GOTO(cli_reference_read(r, name, count, &reference));
+    CLI_NEW(ours, count);
+    CLI_GOTO(clm_meta_read(meta, quantities[q].quantity, index, ours));
+    cli_error_add(&c->norm[q], ours, reference, count);
+    cli_error_add(&one, ours, reference, count);
+    c->present[q] = true;
+    if (verbose) printf("    %-28s %10.2e   |ref| %.3e\n", name, cli_error_value(&one), sqrt(one.reference));
+out:
+    free(ours);
+    free(reference);
+    return status;
+}
+
+static bool wanted(clm_meta *meta, size_t q, size_t i) {
+    switch (quantities[q].per) {
+    case WHOLE: return i == 0;
+    case PER_PARAM: return true;
+    case PER_ADAPTED: return clm_meta_is_adapted(meta, i);
+    case PER_RATE: return clm_meta_rate_size(meta, i) > 0;
+    }
+    return false;
+}
+
+static clm_status compare_quantity(const cli_reference *r, clm_meta *meta, size_t q, comparison *c, bool verbose) {
+    for (size_t i = 0; i < clm_model_param_count(r->model); i++) {
+        char name[160];
+        if (!wanted(meta, q, i)) continue;
+        bool by_name = quantities[q].per == PER_PARAM || quantities[q].per == PER_ADAPTED;
+        bool rate_by_name = quantities[q].per == PER_RATE && r->rates == CLM_RATES_PER_ELEMENT;
+        snprintf(name, sizeof name, "%s%s%s", quantities[q].prefix, rate_by_name ? "." : "",
+                 by_name || rate_by_name ? clm_model_param(r->model, i)->name : "");
+        CLI_TRY(compare_array(r, meta, q, i, name, c, verbose));
+    }
+    return CLM_OK;
+}
+
+static clm_status verify_file(const char *path, clm_device *device, comparison *c, bool verbose) {
+    clm_status status = CLM_OK;
+    cli_reference r = {0};
+    memset(c, 0, sizeof *c);
+    CLI_GOTO(cli_reference_open(&r, path));
+    clm_batch batch = {.support_x = r.support_x, .support_y = r.support_y, .query_x = r.query_x, .query_y = r.query_y};
+    for (int first_order = 0; first_order < 2; first_order++) {
+        clm_meta *meta = NULL;
+        CLI_GOTO(cli_reference_meta(&r, device, first_order, &meta));
+        status = clm_meta_gradient(meta, &batch);
+        for (size_t q = 0; q < N_QUANTITIES && status == CLM_OK; q++)
+            if (quantities[q].first_order == (bool)first_order) status = compare_quantity(&r, meta, q, c, verbose);
+        clm_meta_free(meta);
+        if (status != CLM_OK) break;
+    }
+out:
+    if (status != CLM_OK && !strstr(cli_message(), path)) cli_fail_in(status, "%s", path);
+    cli_reference_close(&r);
+    return status;
+}
+
+static const char *base_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
+
+static void print_head(const clm_device *device, double tolerance, int width) {
+    const clm_device_info *info = clm_device_get_info(device);
+    printf("%s (%s), tolerance %g\n\n%-*s", info->name, info->platform, tolerance, width, "relative error");
+    for (size_t q = 0; q < N_QUANTITIES; q++) printf(" %9s", quantities[q].label);
+    printf("\n");
+}
+
+/* An error that is not a number fails. */
+static bool print_row(const char *path, const comparison *c, double tolerance, int width) {
+    bool pass = true;
+    printf("%-*s", width, base_name(path));
+    for (size_t q = 0; q < N_QUANTITIES; q++) {
+        double error = cli_error_value(&c->norm[q]);
+        if (!c->present[q]) {
+            printf(" %9s", "-");
+            continue;
+        }
+        pass = pass && error <= tolerance;
+        printf(" %8.1e%c", error, error <= tolerance ? ' ' : '!');
+    }
+    printf(" %s\n", pass ? "PASS" : "FAIL");
+    return pass;
+}
+
+static int verify_all(const cli_args *args, clm_device *device) {
+    const verify_settings *s = args->settings;
+    int exit_status = CLI_EXIT_OK, width = 16;
+    size_t passed = 0;
+    for (size_t i = 0; i < args->n_positional; i++) {
+        int length = (int)strlen(base_name(args->positional[i]));
+        if (length > width) width = length;
+    }
+    print_head(device, s->tolerance, width);
+    for (size_t i = 0; i < args->n_positional; i++) {
+        comparison c;
+        clm_status status = verify_file(args->positional[i], device, &c, s->verbose);
+        if (status != CLM_OK)
+            exit_status = cli_exit(status);
+        else if (print_row(args->positional[i], &c, s->tolerance, width))
+            passed++;
+        else
+            exit_status = CLI_EXIT_FAILURE;
+        cli_forget();
+        fflush(stdout);
+    }
+    printf("\n%zu of %zu pass. Errors are ||x - ref|| / ||ref||, with all arrays of a kind (all parameters) as one vector.\n",
+           passed, args->n_positional);
+    return exit_status;
+}
+
+static int run_verify(cli_args *args) {
+    const verify_settings *s = args->settings;
+    clm_device *device = NULL;
+    if (args->n_positional == 0) return cli_exit(cli_usage("say what to verify: clmaml verify FILE.safetensors .."));
+    clm_status status = cli_device_open(&device, s->device[0] ? s->device : NULL);
+    int exit_status = status == CLM_OK ? verify_all(args, device) : cli_exit(status);
+    clm_device_close(device);
+    return exit_status;
+}
+
+const cli_command cli_verify = {
+    .name = "verify",
+    .synopsis = "FILE.safetensors .. [--device WHICH] [--tolerance X]",
+    .summary = "compare meta-gradients with reference files",
+    .details = "Computes losses, outputs, adapted parameters, first- and second-order meta-gradients and rate gradients of each "
+               "file's case on the "
+               "device and prints their relative errors. Exit status 1 when one is above the tolerance or a file cannot be used.",
+    .options = options,
+    .settings_size = sizeof(verify_settings),
+    .defaults = &defaults,
+    .max_positional = CLI_MAX_POSITIONALS,
+    .run = run_verify,
+};
