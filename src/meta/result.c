@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "meta/algorithm/algorithm.h"
 #include "meta/internal.h"
 
 size_t clm_meta_quantity_size(const clm_meta *m, clm_quantity what, size_t index) {

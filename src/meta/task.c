@@ -76,16 +76,13 @@ static clm_status add_rates(clm_task *t) {
         e->constant = t->options.inner_lr;
     }
     for (size_t i = 0; rates == CLM_RATES_PER_ELEMENT && i < t->n; i++) {
-        if (!t->entries[i].adapted) continue;
+        const clm_entry of = t->entries[i];
+        if (!of.adapted) continue;
         clm_entry *e = add_entry(t);
         if (!e) return CLM_E_MEMORY;
-        *e = (clm_entry){.shape = t->entries[i].shape,
-                         .inner_shape = t->entries[i].inner_shape,
-                         .layout = t->entries[i].layout,
-                         .learned = true,
-                         .rate = true,
-                         .constant = t->options.inner_lr};
-        snprintf(e->name, sizeof e->name, "alpha.%.80s", t->entries[i].name + strlen("param."));
+        *e = (clm_entry){.shape = of.shape, .inner_shape = of.inner_shape, .layout = of.layout, .learned = true, .rate = true};
+        e->constant = t->options.inner_lr;
+        snprintf(e->name, sizeof e->name, "alpha.%.80s", of.name + strlen("param."));
     }
     return CLM_OK;
 }

@@ -37,8 +37,8 @@ typedef struct clm_algorithm {
     /* Masks, where the options give none: which parameters are learned, adapted. NULL: all are both. */
     clm_status (*declare)(clm_task *task);
     /* The stages in order, into list (NULL: none is written); returns how many. */
-    size_t (*stages)(const clm_task *task, clm_stage *list);
-    clm_status (*build)(clm_stages *s, const clm_stage *stage);
+    size_t (*stages)(const clm_task *task, clm_meta_stage *list);
+    clm_status (*build)(clm_stages *s, const clm_meta_stage *stage);
     /* theta_0 [n] of a task from the learned parameters and its support set, where they differ; NULL. out[i] begins as theta[i]. */
     clm_status (*begin)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_value *out);
     /* Outputs for x, where not the model's alone; NULL. */
@@ -55,7 +55,7 @@ extern const clm_algorithm clm_algorithm_maml, clm_algorithm_fomaml, clm_algorit
     clm_algorithm_protomaml;
 
 /* Stages and builder of MAML, for its relatives. */
-size_t clm_maml_stages(const clm_task *task, clm_stage *list);
-clm_status clm_maml_build(clm_stages *s, const clm_stage *stage);
+size_t clm_maml_stages(const clm_task *task, clm_meta_stage *list);
+clm_status clm_maml_build(clm_stages *s, const clm_meta_stage *stage);
 
 #endif

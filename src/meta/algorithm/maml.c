@@ -14,17 +14,17 @@
     (CLM_TAKES(STEPS) | CLM_TAKES(INNER) | CLM_TAKES(ORDER) | CLM_TAKES(RATES) | CLM_TAKES(WEIGHTS) | CLM_TAKES(MASKS) |       \
      CLM_TAKES(SUPPORT_PER_STEP) | CLM_TAKES(NORM_PER_STEP))
 
-size_t clm_maml_stages(const clm_task *t, clm_stage *list) {
+size_t clm_maml_stages(const clm_task *t, clm_meta_stage *list) {
     const int K = t->options.steps;
     size_t n = 0;
     const bool begins = t->algorithm->begin != NULL;
     for (int i = begins ? -1 : 0; i <= 2 * K + begins; i++, n++) {
         if (!list) continue;
-        list[n] = i < 0        ? (clm_stage){CLM_STAGE_BEGIN, 0}
-                  : i < K      ? (clm_stage){CLM_STAGE_STEP, i}
-                  : i == K     ? (clm_stage){CLM_STAGE_QUERY, K}
-                  : i <= 2 * K ? (clm_stage){CLM_STAGE_ADJOINT, 2 * K - i}
-                               : (clm_stage){CLM_STAGE_BEGIN_ADJOINT, 0};
+        list[n] = i < 0        ? (clm_meta_stage){CLM_STAGE_BEGIN, 0}
+                  : i < K      ? (clm_meta_stage){CLM_STAGE_STEP, i}
+                  : i == K     ? (clm_meta_stage){CLM_STAGE_QUERY, K}
+                  : i <= 2 * K ? (clm_meta_stage){CLM_STAGE_ADJOINT, 2 * K - i}
+                               : (clm_meta_stage){CLM_STAGE_BEGIN_ADJOINT, 0};
     }
     return n;
 }
@@ -172,7 +172,7 @@ static clm_status build_begin_adjoint(clm_stages *s) {
     return clm_graph_status(s->g);
 }
 
-clm_status clm_maml_build(clm_stages *s, const clm_stage *stage) {
+clm_status clm_maml_build(clm_stages *s, const clm_meta_stage *stage) {
     switch (stage->kind) {
     case CLM_STAGE_BEGIN: return build_begin(s);
     case CLM_STAGE_STEP: return clm_stage_make_step(s, stage->k);

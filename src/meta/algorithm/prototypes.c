@@ -5,6 +5,7 @@
  * weight 2 c, bias -|c|^2 for prototype c.
  */
 #include "meta/algorithm/algorithm.h"
+#include "meta/loss.h"
 
 /* Means [ways, width] of features [n, width] by label [n]; a class without examples has zeros. */
 static clm_value prototypes(clm_graph *g, clm_value features, clm_value labels, int ways) {
@@ -38,13 +39,13 @@ static clm_value protonet_output(const clm_task *t, clm_graph *g, const clm_valu
     return clm_sub(g, products, distances);
 }
 
-static size_t protonet_stages(const clm_task *t, clm_stage *list) {
+static size_t protonet_stages(const clm_task *t, clm_meta_stage *list) {
     (void)t;
-    if (list) list[0] = (clm_stage){CLM_STAGE_QUERY, 0};
+    if (list) list[0] = (clm_meta_stage){CLM_STAGE_QUERY, 0};
     return 1;
 }
 
-static clm_status protonet_build(clm_stages *s, const clm_stage *stage) {
+static clm_status protonet_build(clm_stages *s, const clm_meta_stage *stage) {
     const clm_task *t = s->task;
     clm_value theta[CLM_MAX_PARAMS], grad[CLM_MAX_PARAMS];
     clm_scored scored;

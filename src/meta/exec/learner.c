@@ -1,24 +1,31 @@
 /* The learner: the inner loop alone, step by step, without anything that is needed for a meta-gradient.
  *
- * Parameters of all tasks live in two sets; a step reads one and writes the other. Four programs over one workspace: start
- * (shared parameters to every task), step from either set, predict from either set.
+ * Parameters of all tasks, and the carried state of the inner rule, live in two sets; a step reads one and writes the other. Five programs over one
+ * workspace: start (shared parameters, or what the algorithm begins with, to every task), step from either set, predict from either set. What differs
+ * from step to step (learned rates, rows of batch-norm, numbers of the rule) is one small vector, which is written before a step.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "meta/algorithm/algorithm.h"
 #include "meta/internal.h"
 
 struct clm_learner {
     clm_device *device;
     clm_learner_options options;
-    clm_inner inner;
-    clm_tensor *shared[CLM_MAX_PARAMS];
-    clm_tensor *state[2][CLM_MAX_PARAMS]; /* adapted ones */
-    clm_tensor *rate[CLM_MAX_PARAMS];     /* of the next step */
-    double *rates;                        /* CLM_RATES_PER_STEP: [rate_steps, n] */
-    clm_tensor *support;                  /* what the next two are views of, so that one transfer writes them */
+    clm_task task;
+    clm_tensor *shared[CLM_MAX_PARAMS];                  /* NULL for what has a row for each step */
+    clm_tensor *set[2][1 + CLM_MAX_STATE][CLM_MAX_PARAMS]; /* adapted ones, then the carried state of each */
+    clm_tensor *element_rate[CLM_MAX_PARAMS];            /* CLM_RATES_PER_ELEMENT */
+    /* What differs from step to step: views of one vector on the device, and its values for every step on the host. */
+    clm_tensor *stepped, *row[CLM_MAX_PARAMS], *rate[CLM_MAX_PARAMS], *scalar[CLM_MAX_STATE];
+    size_t stepped_size, row_at[CLM_MAX_PARAMS], rates_at;
+    double *values; /* [steps, stepped_size], scalars last and not filled in */
+    double *writing;
+    int written; /* the step that is on the device; -1: none */
+    clm_tensor *support; /* what the next two are views of, so that one transfer writes them */
     clm_tensor *support_x, *support_y, *query_x;
     clm_tensor *loss[2], *out[2];
     clm_workspace *workspace;
@@ -34,137 +41,203 @@ struct clm_learner {
     clm_pick *pick[2]; /* support, query; where there are data */
 };
 
+static size_t carried(const clm_learner *l) { return 1 + (size_t)l->task.rule->state; }
+static bool adapts(const clm_learner *l, size_t i) { return l->task.entries[i].adapted; }
+
+/* ---- graphs ---- */
+
 typedef struct learner_graph {
     clm_graph *g;
-    clm_value shared[CLM_MAX_PARAMS], theta[CLM_MAX_PARAMS], rate[CLM_MAX_PARAMS];
-    clm_bind binds[4 * CLM_MAX_PARAMS + 8];
+    clm_value theta[CLM_MAX_PARAMS], anchor[CLM_MAX_PARAMS], rate[CLM_MAX_PARAMS];
+    clm_value state[CLM_MAX_STATE][CLM_MAX_PARAMS], scalar[CLM_MAX_STATE];
+    clm_examples support;
+    clm_bind binds[8 * CLM_MAX_PARAMS + 16];
     size_t n_binds;
+    clm_value outputs[(1 + CLM_MAX_STATE) * CLM_MAX_PARAMS + 1];
+    size_t n_outputs;
 } learner_graph;
 
 static void bind(learner_graph *b, clm_value v, clm_tensor *t) { b->binds[b->n_binds++] = (clm_bind){v, t}; }
 
+static clm_value bound_input(learner_graph *b, const char *name, clm_tensor *t, bool per_task) {
+    clm_value v = clm_input(b->g, name, clm_tensor_shape(t), per_task);
+    bind(b, v, t);
+    return v;
+}
+
+static void output(learner_graph *b, clm_value v, clm_tensor *t) {
+    v = clm_copy_of(b->g, v, b->n_outputs);
+    bind(b, v, t);
+    b->outputs[b->n_outputs++] = v;
+}
+
 /* theta: set `from` of the adapted parameters, the shared ones for the rest; from -1: all shared. */
 static clm_status graph_begin(learner_graph *b, const clm_learner *l, int from) {
+    const clm_task *t = &l->task;
     memset(b, 0, sizeof *b);
     CLM_TRY(clm_graph_create(&b->g));
-    for (size_t i = 0; i < l->inner.n; i++) {
-        const clm_param *p = clm_model_param(l->inner.model, i);
-        b->shared[i] = clm_input(b->g, p->name, p->inner_shape, false);
-        bind(b, b->shared[i], l->shared[i]);
-        b->theta[i] = clm_per_task(b->g, b->shared[i]);
+    for (size_t i = 0; i < t->n; i++) {
+        clm_tensor *shared = l->row[i] ? l->row[i] : l->shared[i];
+        b->anchor[i] = b->theta[i] = clm_per_task(b->g, bound_input(b, t->entries[i].name, shared, false));
         b->rate[i] = CLM_INVALID;
-        if (!l->inner.adapted[i]) continue;
-        if (from >= 0) {
-            b->theta[i] = clm_input(b->g, "theta", p->inner_shape, true);
-            bind(b, b->theta[i], l->state[from][i]);
-        }
-        if (l->rate[i]) {
-            b->rate[i] = clm_input(b->g, "rate", clm_tensor_shape(l->rate[i]), false);
-            bind(b, b->rate[i], l->rate[i]);
-        }
+        if (!adapts(l, i)) continue;
+        if (from >= 0) b->theta[i] = bound_input(b, "theta", l->set[from][0][i], true);
+        for (int s = 0; from >= 0 && s < t->rule->state; s++)
+            b->state[s][i] = bound_input(b, "state", l->set[from][1 + s][i], true);
+        clm_tensor *rate = l->rate[i] ? l->rate[i] : l->element_rate[i];
+        if (rate) b->rate[i] = bound_input(b, "rate", rate, false);
     }
+    for (int s = 0; s < t->rule->scalars; s++) b->scalar[s] = bound_input(b, "scalar", l->scalar[s], false);
+    b->support = clm_task_examples(t, b->g, "support", t->options.support);
+    bind(b, b->support.x, l->support_x);
+    bind(b, b->support.y, l->support_y);
     return clm_graph_status(b->g);
 }
 
-static clm_status graph_end(learner_graph *b, clm_learner *l, const clm_value *outputs, size_t n, clm_program **out) {
+static clm_status graph_end(learner_graph *b, clm_learner *l, clm_program **out) {
     clm_program_options o = CLM_PROGRAM_OPTIONS_INIT;
     o.tasks = l->options.tasks;
     o.workspace = l->workspace;
     CLM_TRY(clm_graph_status(b->g));
-    CLM_TRY(clm_program_create(out, l->device, b->g, outputs, n, &o));
+    if (!b->n_outputs) return CLM_OK; /* nothing is adapted */
+    CLM_TRY(clm_program_create(out, l->device, b->g, b->outputs, b->n_outputs, &o));
     return clm_bind_all(*out, b->binds, b->n_binds);
 }
 
-/* A copy that is an output of its own. */
-static clm_value copy_of(clm_graph *g, clm_value v, size_t index) {
-    clm_attr attr = {{(int32_t)index + 1}, {1, 0}};
-    return clm_graph_add(g, CLM_OP_AFFINE, &v, 1, clm_value_shape(g, v), &attr);
-}
-
 static clm_status build_start(clm_learner *l, learner_graph *b) {
-    clm_value outputs[CLM_MAX_PARAMS];
-    size_t n = 0;
+    const clm_task *t = &l->task;
+    clm_value begin[CLM_MAX_PARAMS];
     CLM_TRY(graph_begin(b, l, -1));
-    for (size_t i = 0; i < l->inner.n; i++) {
-        if (!l->inner.adapted[i]) continue;
-        outputs[n] = copy_of(b->g, b->theta[i], i);
-        bind(b, outputs[n++], l->state[0][i]);
+    memcpy(begin, b->theta, sizeof begin);
+    if (t->algorithm->begin) CLM_TRY(t->algorithm->begin(t, b->g, b->theta, b->support, begin));
+    for (size_t i = 0; i < t->n; i++) {
+        if (!adapts(l, i)) continue;
+        output(b, begin[i], l->set[0][0][i]);
+        for (int s = 0; s < t->rule->state; s++)
+            output(b, clm_per_task(b->g, clm_fill(b->g, t->entries[i].inner_shape, 0)), l->set[0][1 + s][i]);
     }
-    return graph_end(b, l, outputs, n, &l->start);
+    return graph_end(b, l, &l->start);
 }
 
 static clm_status build_step(clm_learner *l, learner_graph *b, int from) {
-    clm_value outputs[CLM_MAX_PARAMS + 1], grad[CLM_MAX_PARAMS], next[CLM_MAX_PARAMS];
-    clm_scored s;
-    size_t n = 0;
+    const clm_task *t = &l->task;
+    clm_value grad[CLM_MAX_PARAMS], next[CLM_MAX_PARAMS], state[CLM_MAX_STATE][CLM_MAX_PARAMS];
+    clm_value *const states[CLM_MAX_STATE] = {state[0], state[1]};
     CLM_TRY(graph_begin(b, l, from));
-    clm_examples support = clm_inner_examples(&l->inner, b->g, "support", l->inner.support);
-    bind(b, support.x, l->support_x);
-    bind(b, support.y, l->support_y);
-    CLM_TRY(clm_inner_step(&l->inner, b->g, b->theta, b->rate, support, &s, grad, next));
+    if (!clm_task_adapts(t)) return CLM_OK;
+    const clm_scored s = clm_task_score(t, b->g, b->theta, b->support);
+    CLM_TRY(clm_graph_status(b->g));
+    CLM_TRY(clm_grad(b->g, s.loss, b->theta, t->n, grad));
+    clm_inner_step step = {.number = 1, .theta = b->theta, .grad = grad, .rate = b->rate};
+    if (t->algorithm->takes & CLM_TAKES(PROXIMAL)) step.anchor = b->anchor;
+    for (int c = 0; c < t->rule->state; c++) step.state[c] = b->state[c];
+    if (t->rule->scalars) step.scalar = b->scalar;
+    CLM_TRY(clm_inner_step_apply(t, b->g, &step, next, states));
     bind(b, s.loss, l->loss[from]);
-    outputs[n++] = s.loss;
-    for (size_t i = 0; i < l->inner.n; i++) {
-        if (!l->inner.adapted[i]) continue;
-        outputs[n] = copy_of(b->g, next[i], i);
-        bind(b, outputs[n++], l->state[1 - from][i]);
+    b->outputs[b->n_outputs++] = s.loss;
+    for (size_t i = 0; i < t->n; i++) {
+        if (!adapts(l, i)) continue;
+        output(b, next[i], l->set[1 - from][0][i]);
+        for (int c = 0; c < t->rule->state; c++) output(b, state[c][i], l->set[1 - from][1 + c][i]);
     }
-    return graph_end(b, l, outputs, n, &l->step[from]);
+    return graph_end(b, l, &l->step[from]);
 }
 
-static clm_status build_predict(clm_learner *l, learner_graph *b, int from) {
+static clm_value build_output(const clm_learner *l, learner_graph *b, clm_value x) {
+    const clm_task *t = &l->task;
     clm_bn_stats stats = {0};
-    CLM_TRY(graph_begin(b, l, from));
-    clm_examples query = clm_inner_examples(&l->inner, b->g, "query", l->inner.query);
-    bind(b, query.x, l->query_x);
+    if (t->algorithm->output) return t->algorithm->output(t, b->g, b->theta, b->support, x);
     if (l->options.bn_mode == CLM_BN_SUPPORT_STATS) {
-        clm_examples support = clm_inner_examples(&l->inner, b->g, "support", l->inner.support);
-        bind(b, support.x, l->support_x);
-        clm_model_apply(l->inner.model, b->g, b->theta, support.x, &stats);
+        clm_model_apply(t->model, b->g, b->theta, b->support.x, &stats);
         stats.use = true;
         stats.next = 0;
     }
-    clm_value out = clm_per_task(b->g, clm_model_apply(l->inner.model, b->g, b->theta, query.x, stats.use ? &stats : NULL));
+    return clm_model_apply(t->model, b->g, b->theta, x, stats.use ? &stats : NULL);
+}
+
+static clm_status build_predict(clm_learner *l, learner_graph *b, int from) {
+    CLM_TRY(graph_begin(b, l, from));
+    clm_examples query = clm_task_examples(&l->task, b->g, "query", l->task.options.query);
+    bind(b, query.x, l->query_x);
+    clm_value out = build_output(l, b, query.x);
     CLM_TRY(clm_graph_status(b->g));
-    out = copy_of(b->g, out, 0);
-    bind(b, out, l->out[from]);
-    return graph_end(b, l, &out, 1, &l->predict[from]);
+    output(b, clm_per_task(b->g, out), l->out[from]);
+    return graph_end(b, l, &l->predict[from]);
 }
 
 /* ---- creation ---- */
 
-static clm_status make_tensors(clm_learner *l) {
-    clm_learner_options *o = &l->options;
+/* One vector for what differs from step to step, in this order: rows of batch-norm, rates, numbers of the rule. */
+static clm_status make_stepped(clm_learner *l) {
+    const clm_task *t = &l->task;
+    const bool rates = t->options.rates == CLM_RATES_PER_STEP;
+    size_t at = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        l->row_at[i] = at;
+        if (t->entries[i].rows) at += clm_shape_size(&t->entries[i].inner_shape);
+    }
+    l->rates_at = at;
+    at += rates ? t->n : 0;
+    l->stepped_size = at + (size_t)t->rule->scalars;
+    if (!l->stepped_size) return CLM_OK;
+    l->values = clm_calloc((size_t)t->options.steps * l->stepped_size, sizeof *l->values);
+    l->writing = clm_calloc(l->stepped_size, sizeof *l->writing);
+    if (!l->values || !l->writing) return CLM_E_MEMORY;
+    CLM_TRY(clm_tensor_create(&l->stepped, l->device, clm_shape_of(1, (int)l->stepped_size), 0));
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->entries[i].rows)
+            CLM_TRY(clm_tensor_view(&l->row[i], l->stepped, l->row_at[i], t->entries[i].inner_shape, 0));
+        if (rates && adapts(l, i)) CLM_TRY(clm_tensor_view(&l->rate[i], l->stepped, l->rates_at + i, (clm_shape){0}, 0));
+    }
+    for (size_t s = 0; s < (size_t)t->rule->scalars; s++)
+        CLM_TRY(clm_tensor_view(&l->scalar[s], l->stepped, at + s, (clm_shape){0}, 0));
+    return CLM_OK;
+}
+
+static clm_status make_params(clm_learner *l) {
+    const clm_task *t = &l->task;
+    CLM_TRY(make_stepped(l));
+    for (size_t i = 0; i < t->n; i++) {
+        const clm_shape s = t->entries[i].inner_shape;
+        if (!t->entries[i].rows) CLM_TRY(clm_tensor_create(&l->shared[i], l->device, s, 0));
+        if (!adapts(l, i)) continue;
+        for (size_t c = 0; c < 2 * carried(l); c++)
+            CLM_TRY(clm_tensor_create(&l->set[c % 2][c / 2][i], l->device, s, l->options.tasks));
+        if (t->options.rates == CLM_RATES_PER_ELEMENT) CLM_TRY(clm_tensor_create(&l->element_rate[i], l->device, s, 0));
+    }
+    return CLM_OK;
+}
+
+static clm_shape output_shape(const clm_task *t) {
+    const clm_shape out = t->algorithm->output ? clm_shape_of(1, clm_task_classes(t)) : clm_model_out_shape(t->model);
+    clm_shape many = {.rank = out.rank + 1, .dim = {t->options.query}};
+    for (int i = 0; i < out.rank; i++) many.dim[i + 1] = out.dim[i];
+    return many;
+}
+
+static clm_status make_examples(clm_learner *l) {
+    const clm_task *t = &l->task;
+    const int tasks = l->options.tasks;
     clm_graph *g = NULL;
     clm_status status = CLM_OK;
-    for (size_t i = 0; i < l->inner.n; i++) {
-        clm_shape s = clm_model_param(l->inner.model, i)->inner_shape;
-        CLM_TRY(clm_tensor_create(&l->shared[i], l->device, s, 0));
-        if (!l->inner.adapted[i]) continue;
-        for (int k = 0; k < 2; k++) CLM_TRY(clm_tensor_create(&l->state[k][i], l->device, s, o->tasks));
-        if (o->rates == CLM_RATES_PER_ELEMENT) CLM_TRY(clm_tensor_create(&l->rate[i], l->device, s, 0));
-        if (o->rates == CLM_RATES_PER_STEP) CLM_TRY(clm_tensor_create(&l->rate[i], l->device, (clm_shape){0}, 0));
-    }
     CLM_TRY(clm_graph_create(&g));
-    clm_examples s = clm_inner_examples(&l->inner, g, "support", o->support),
-                 q = clm_inner_examples(&l->inner, g, "query", o->query);
-    clm_shape out = clm_model_out_shape(l->inner.model), many = {.rank = out.rank + 1, .dim = {o->query}};
-    for (int i = 0; i < out.rank; i++) many.dim[i + 1] = out.dim[i];
+    const clm_examples s = clm_task_examples(t, g, "support", t->options.support),
+                       q = clm_task_examples(t, g, "query", t->options.query);
     CLM_GOTO(clm_graph_status(g));
     const clm_shape x = clm_value_shape(g, s.x), y = clm_value_shape(g, s.y);
-    const size_t size_x = clm_shape_size(&x) * (size_t)o->tasks, size_y = clm_shape_size(&y) * (size_t)o->tasks;
+    const size_t size_x = clm_shape_size(&x) * (size_t)tasks, size_y = clm_shape_size(&y) * (size_t)tasks;
     if (size_x + size_y <= CLM_WRITE_TOGETHER) {
         CLM_GOTO(clm_tensor_create(&l->support, l->device, clm_shape_of(1, (int)(size_x + size_y)), 0));
-        CLM_GOTO(clm_tensor_view(&l->support_x, l->support, 0, x, o->tasks));
-        CLM_GOTO(clm_tensor_view(&l->support_y, l->support, size_x, y, o->tasks));
+        CLM_GOTO(clm_tensor_view(&l->support_x, l->support, 0, x, tasks));
+        CLM_GOTO(clm_tensor_view(&l->support_y, l->support, size_x, y, tasks));
     } else {
-        CLM_GOTO(clm_tensor_create(&l->support_x, l->device, x, o->tasks));
-        CLM_GOTO(clm_tensor_create(&l->support_y, l->device, y, o->tasks));
+        CLM_GOTO(clm_tensor_create(&l->support_x, l->device, x, tasks));
+        CLM_GOTO(clm_tensor_create(&l->support_y, l->device, y, tasks));
     }
-    CLM_GOTO(clm_tensor_create(&l->query_x, l->device, clm_value_shape(g, q.x), o->tasks));
+    CLM_GOTO(clm_tensor_create(&l->query_x, l->device, clm_value_shape(g, q.x), tasks));
     for (int k = 0; k < 2; k++) {
-        CLM_GOTO(clm_tensor_create(&l->loss[k], l->device, (clm_shape){0}, o->tasks));
-        CLM_GOTO(clm_tensor_create(&l->out[k], l->device, many, o->tasks));
+        CLM_GOTO(clm_tensor_create(&l->loss[k], l->device, (clm_shape){0}, tasks));
+        CLM_GOTO(clm_tensor_create(&l->out[k], l->device, output_shape(t), tasks));
     }
 out:
     clm_graph_free(g);
@@ -199,57 +272,46 @@ static clm_status build_programs(clm_learner *l) {
     }
     free(b);
     clm_program *all[5] = {l->start, l->step[0], l->step[1], l->predict[0], l->predict[1]};
-    for (int i = 0; i < 5 && status == CLM_OK; i++) status = clm_program_prepare(all[i]);
+    for (int i = 0; i < 5 && status == CLM_OK; i++)
+        if (all[i]) status = clm_program_prepare(all[i]);
     return status;
 }
 
+static clm_status write_entry(clm_learner *l, size_t e, const double *data);
+
 static clm_status default_values(clm_learner *l) {
-    for (size_t i = 0; i < l->inner.n; i++) {
-        size_t n = clm_shape_size(&clm_model_param(l->inner.model, i)->shape);
-        double *data = clm_calloc(n, sizeof *data);
+    clm_status status = CLM_OK;
+    for (size_t e = 0; e < l->task.n_entries && status == CLM_OK; e++) {
+        double *data = clm_calloc(l->task.entries[e].size, sizeof *data);
         if (!data) return CLM_E_MEMORY;
-        clm_model_init_param(l->inner.model, i, 0, data);
-        clm_status status = clm_learner_set_param(l, i, data);
-        for (size_t e = 0; e < n; e++) data[e] = l->options.inner_lr;
-        if (status == CLM_OK && l->options.rates == CLM_RATES_PER_ELEMENT && l->inner.adapted[i])
-            status = clm_param_write(l->inner.model, i, l->rate[i], data);
+        clm_task_initial(&l->task, e, 0, data);
+        status = write_entry(l, e, data);
         free(data);
-        CLM_TRY(status);
     }
-    for (size_t k = 0; l->rates && k < (size_t)l->options.rate_steps * l->inner.n; k++) l->rates[k] = l->options.inner_lr;
-    return CLM_OK;
+    return status;
 }
 
 clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options) {
-    const clm_learner_options *o = options;
     clm_status status = CLM_OK;
     *out = NULL;
-    if (o->version != CLM_LEARNER_OPTIONS_VERSION)
-        return clm_fail(CLM_E_ARG, "learner: options of version %d; initialise them with CLM_LEARNER_OPTIONS_INIT", o->version);
-    if (o->tasks < 1 || o->support < 1 || o->query < 1 || o->rate_steps < 1)
-        return clm_fail(CLM_E_ARG, "learner: %d tasks of %d support and %d query examples: each must be at least 1", o->tasks,
-                        o->support, o->query);
+    if (options->version != CLM_LEARNER_OPTIONS_VERSION)
+        return clm_fail(CLM_E_ARG, "learner: options of version %d; initialise them with CLM_LEARNER_OPTIONS_INIT",
+                        options->version);
+    if (options->tasks < 1)
+        return clm_fail(CLM_E_ARG, "learner: %d tasks of %d support and %d query examples: each must be at least 1",
+                        options->tasks, options->task.support, options->task.query);
     clm_learner *l = clm_calloc(1, sizeof *l);
     if (!l) return CLM_E_MEMORY;
     l->device = device;
-    l->options = *o;
-    l->options.adapt = NULL;
-    l->inner = (clm_inner){.support = o->support,
-                           .query = o->query,
-                           .rates = o->rates,
-                           .inner_lr = o->inner_lr,
-                           .loss = o->loss,
-                           .reduction = o->reduction};
-    CLM_GOTO(clm_inner_init(&l->inner, model, o->adapt, o->n_adapt));
-    if (o->rates == CLM_RATES_PER_STEP) l->rates = clm_calloc((size_t)o->rate_steps * l->inner.n, sizeof *l->rates);
+    l->options = *options;
+    l->written = -1;
+    CLM_GOTO(clm_task_init(&l->task, model, &options->task));
+    l->options.task = l->task.options;
     CLM_GOTO(clm_workspace_create(&l->workspace, device));
-    CLM_GOTO(make_tensors(l));
+    CLM_GOTO(make_params(l));
+    CLM_GOTO(make_examples(l));
     CLM_GOTO(build_programs(l));
     CLM_GOTO(make_host_memory(l));
-    if (o->rates == CLM_RATES_PER_STEP && !l->rates) {
-        status = CLM_E_MEMORY;
-        goto out;
-    }
     CLM_GOTO(default_values(l));
     *out = l;
     l = NULL;
@@ -276,18 +338,23 @@ void clm_learner_free(clm_learner *l) {
         clm_tensor_free(l->loss[k]);
         clm_tensor_free(l->out[k]);
     }
-    for (size_t i = 0; i < l->inner.n; i++) {
+    for (size_t i = 0; i < CLM_MAX_PARAMS; i++) {
         clm_tensor_free(l->shared[i]);
-        clm_tensor_free(l->state[0][i]);
-        clm_tensor_free(l->state[1][i]);
+        clm_tensor_free(l->element_rate[i]);
+        clm_tensor_free(l->row[i]);
         clm_tensor_free(l->rate[i]);
+        for (size_t c = 0; c < 2 * (1 + CLM_MAX_STATE); c++) clm_tensor_free(l->set[c % 2][c / 2][i]);
     }
+    for (int i = 0; i < CLM_MAX_STATE; i++) clm_tensor_free(l->scalar[i]);
+    clm_tensor_free(l->stepped);
     clm_tensor_free(l->support_x);
     clm_tensor_free(l->support_y);
     clm_tensor_free(l->support);
     clm_tensor_free(l->query_x);
     clm_workspace_free(l->workspace);
-    free(l->rates);
+    free(l->values);
+    free(l->writing);
+    clm_task_free(&l->task);
     free(l->staging);
     free(l->sending);
     free(l->reading);
@@ -296,33 +363,79 @@ void clm_learner_free(clm_learner *l) {
 
 /* ---- reports ---- */
 
-clm_program_stats clm_learner_step_stats(const clm_learner *l) { return clm_program_get_stats(l->step[0]); }
+clm_program_stats clm_learner_step_stats(const clm_learner *l) {
+    return l->step[0] ? clm_program_get_stats(l->step[0]) : (clm_program_stats){0};
+}
+
 clm_program_stats clm_learner_predict_stats(const clm_learner *l) { return clm_program_get_stats(l->predict[0]); }
 
 clm_status clm_learner_profile(clm_learner *l, int runs, FILE *to) {
-    clm_program *const programs[2] = {l->step[0], l->predict[0]};
-    return clm_programs_profile(programs, 2, runs, to);
+    clm_program *const programs[2] = {l->predict[0], l->step[0]};
+    return clm_programs_profile(programs, l->step[0] ? 2 : 1, runs, to);
+}
+
+/* ---- parameters and rates ---- */
+
+/* Rows of every step, at `at` of what is written for a step. */
+static void keep_rows(clm_learner *l, const double *rows, size_t size, size_t at) {
+    for (size_t k = 0; k < (size_t)l->task.options.steps; k++)
+        memcpy(l->values + k * l->stepped_size + at, rows + k * size, size * sizeof *rows);
+    l->written = -1;
+}
+
+static clm_status write_entry(clm_learner *l, size_t e, const double *data) {
+    const clm_task *t = &l->task;
+    const clm_entry *entry = &t->entries[e];
+    if (entry->rate && t->options.rates == CLM_RATES_PER_STEP) {
+        keep_rows(l, data, t->n, l->rates_at);
+        return CLM_OK;
+    }
+    if (entry->rows) {
+        keep_rows(l, data, clm_shape_size(&entry->shape), l->row_at[e]); /* vectors: one layout */
+        return CLM_OK;
+    }
+    if (!entry->rate) return clm_entry_write(entry, l->shared[e], data);
+    for (size_t i = 0; i < t->n; i++)
+        if (clm_task_rate_entry(t, i) == e) return clm_entry_write(entry, l->element_rate[i], data);
+    return CLM_OK;
+}
+
+clm_status clm_learner_set_param(clm_learner *l, size_t i, const double *data) {
+    if (i >= l->task.n) return clm_fail(CLM_E_ARG, "learner: parameter %zu of %zu", i, l->task.n);
+    return write_entry(l, i, data);
+}
+
+clm_status clm_learner_set_rate(clm_learner *l, size_t i, const double *data) {
+    const size_t e = clm_task_rate_entry(&l->task, i);
+    if (e >= l->task.n_entries) return clm_fail(CLM_E_ARG, "learner: there are no learned rates %zu", i);
+    return write_entry(l, e, data);
+}
+
+clm_status clm_learner_set_params(clm_learner *l, clm_params *params) {
+    for (size_t e = 0; e < l->task.n_entries; e++) {
+        const size_t k = clm_params_find(params, l->task.entries[e].name);
+        if (k < params->task.n_entries && params->task.entries[k].size == l->task.entries[e].size)
+            CLM_TRY(write_entry(l, e, clm_params_values(params, k)));
+    }
+    return CLM_OK;
+}
+
+/* What differs from step to step, for step k = 0, 1, ..; the prediction after it uses the same rows. */
+static clm_status write_step(clm_learner *l, int k) {
+    const clm_task *t = &l->task;
+    const int row = k < t->options.steps ? k : t->options.steps - 1;
+    const size_t scalars = l->stepped_size - (size_t)t->rule->scalars;
+    if (!l->stepped || (l->written == k)) return CLM_OK;
+    memcpy(l->writing, l->values + (size_t)row * l->stepped_size, l->stepped_size * sizeof *l->writing);
+    for (int s = 0; s < t->rule->scalars; s++) l->writing[scalars + (size_t)s] = t->rule->scalar(&t->options.inner, s, k + 1);
+    l->written = k;
+    return clm_tensor_write_f64(l->stepped, l->writing, l->stepped_size);
 }
 
 /* ---- use ---- */
 
-clm_status clm_learner_set_param(clm_learner *l, size_t i, const double *data) {
-    if (i >= l->inner.n) return clm_fail(CLM_E_ARG, "learner: parameter %zu of %zu", i, l->inner.n);
-    return clm_param_write(l->inner.model, i, l->shared[i], data);
-}
-
-clm_status clm_learner_set_rate(clm_learner *l, size_t i, const double *data) {
-    if (l->rates && i == 0) {
-        memcpy(l->rates, data, (size_t)l->options.rate_steps * l->inner.n * sizeof *data);
-        return CLM_OK;
-    }
-    if (l->options.rates != CLM_RATES_PER_ELEMENT || i >= l->inner.n || !l->inner.adapted[i])
-        return clm_fail(CLM_E_ARG, "learner: there are no learned rates %zu", i);
-    return clm_param_write(l->inner.model, i, l->rate[i], data);
-}
-
 static clm_status use(clm_learner *l, const clm_dataset *data) {
-    const bool differs = clm_inner_input_differs(l->inner.model);
+    const bool differs = clm_input_differs(l->task.model);
     for (int k = 0; k < 2; k++) clm_pick_free(l->pick[k]);
     l->pick[0] = l->pick[1] = NULL;
     l->data = data;
@@ -332,7 +445,7 @@ static clm_status use(clm_learner *l, const clm_dataset *data) {
 }
 
 clm_status clm_learner_use_data(clm_learner *l, clm_dataset *data) {
-    const clm_shape in = clm_model_in_shape(l->inner.model);
+    const clm_shape in = clm_model_in_shape(l->task.model);
     if (data && clm_dataset_device(data) != l->device) return clm_fail(CLM_E_ARG, "learner: the data set is on another device");
     if (data) CLM_TRY(clm_dataset_check_shape(data, &in));
     clm_status status = use(l, data);
@@ -346,16 +459,17 @@ static clm_status check_numbers(const clm_learner *l, const char *what, const in
 }
 
 static clm_status start(clm_learner *l) {
-    CLM_TRY(clm_program_run(l->start));
+    CLM_TRY(write_step(l, 0));
+    if (l->start) CLM_TRY(clm_program_run(l->start));
     l->at = l->taken = 0;
     l->begun = true;
     return CLM_OK;
 }
 
 clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float *support_y) {
-    size_t examples = (size_t)l->options.tasks * (size_t)l->options.support;
-    CLM_TRY(clm_labels_check(&l->inner, l->options.tasks, "support", support_y, l->options.support));
-    const float *x = clm_inner_input(l->inner.model, support_x, examples, l->staging);
+    size_t examples = (size_t)l->options.tasks * (size_t)l->task.options.support;
+    CLM_TRY(clm_task_check_labels(&l->task, l->options.tasks, "support", support_y, l->task.options.support));
+    const float *x = clm_input_to_inner(l->task.model, support_x, examples, l->staging);
     const size_t size_x = clm_tensor_size(l->support_x), size_y = clm_tensor_size(l->support_y);
     if (l->sending) {
         CLM_TRY(arrive(l));
@@ -371,8 +485,8 @@ clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float
 }
 
 clm_status clm_learner_begin_at(clm_learner *l, const int32_t *support_at, const float *support_y) {
-    CLM_TRY(clm_labels_check(&l->inner, l->options.tasks, "support", support_y, l->options.support));
-    CLM_TRY(check_numbers(l, "support", support_at, l->options.support));
+    CLM_TRY(clm_task_check_labels(&l->task, l->options.tasks, "support", support_y, l->task.options.support));
+    CLM_TRY(check_numbers(l, "support", support_at, l->task.options.support));
     CLM_TRY(clm_pick_run(l->pick[0], support_at, support_y));
     return start(l);
 }
@@ -383,11 +497,9 @@ static clm_status check_begun(const clm_learner *l) {
 
 clm_status clm_learner_step(clm_learner *l, double *support_loss) {
     CLM_TRY(check_begun(l));
-    if (l->rates) {
-        int row = l->taken < l->options.rate_steps ? l->taken : l->options.rate_steps - 1;
-        for (size_t i = 0; i < l->inner.n; i++)
-            if (l->rate[i]) CLM_TRY(clm_tensor_write_f64(l->rate[i], &l->rates[(size_t)row * l->inner.n + i], 1));
-    }
+    if (!l->step[0])
+        return clm_fail(CLM_E_STATE, "learner: the algorithm %s has no inner steps", l->task.algorithm->info.name);
+    CLM_TRY(write_step(l, l->taken));
     CLM_TRY(clm_program_run(l->step[l->at]));
     if (support_loss) CLM_TRY(clm_tensor_read_f64(l->loss[l->at], support_loss, (size_t)l->options.tasks));
     l->at = 1 - l->at;
@@ -409,8 +521,8 @@ static clm_status predict(clm_learner *l, double *out) {
 
 clm_status clm_learner_predict(clm_learner *l, const float *query_x, double *out) {
     CLM_TRY(check_begun(l));
-    size_t examples = (size_t)l->options.tasks * (size_t)l->options.query;
-    const float *x = clm_inner_input(l->inner.model, query_x, examples, l->staging);
+    size_t examples = (size_t)l->options.tasks * (size_t)l->task.options.query;
+    const float *x = clm_input_to_inner(l->task.model, query_x, examples, l->staging);
     const size_t size = clm_tensor_size(l->query_x);
     if (!l->sending) {
         CLM_TRY(clm_tensor_write(l->query_x, x, size));
@@ -428,18 +540,22 @@ clm_status clm_learner_predict(clm_learner *l, const float *query_x, double *out
 
 clm_status clm_learner_predict_at(clm_learner *l, const int32_t *query_at, double *out) {
     CLM_TRY(check_begun(l));
-    CLM_TRY(check_numbers(l, "query", query_at, l->options.query));
+    CLM_TRY(check_numbers(l, "query", query_at, l->task.options.query));
     CLM_TRY(clm_pick_run(l->pick[1], query_at, NULL));
     return predict(l, out);
 }
 
 clm_status clm_learner_get_adapted(clm_learner *l, size_t i, double *out) {
-    size_t tasks = (size_t)l->options.tasks;
-    if (i >= l->inner.n) return clm_fail(CLM_E_ARG, "learner: parameter %zu of %zu", i, l->inner.n);
+    const size_t tasks = (size_t)l->options.tasks;
+    if (i >= l->task.n) return clm_fail(CLM_E_ARG, "learner: parameter %zu of %zu", i, l->task.n);
     CLM_TRY(check_begun(l));
-    if (l->inner.adapted[i]) return clm_param_read(l->inner.model, i, l->state[l->at][i], tasks, 1, out);
-    CLM_TRY(clm_param_read(l->inner.model, i, l->shared[i], 1, 1, out));
-    size_t n = clm_shape_size(&clm_model_param(l->inner.model, i)->shape);
+    const clm_entry *e = &l->task.entries[i];
+    if (e->adapted) return clm_entry_read(e, l->set[l->at][0][i], tasks, 1, out);
+    const size_t n = clm_shape_size(&e->shape);
+    if (e->rows) /* the row in use */
+        memcpy(out, l->writing + l->row_at[i], n * sizeof *out);
+    else
+        CLM_TRY(clm_entry_read(e, l->shared[i], 1, 1, out));
     for (size_t t = 1; t < tasks; t++) memcpy(out + t * n, out, n * sizeof *out);
     return CLM_OK;
 }

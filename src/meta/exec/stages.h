@@ -22,10 +22,10 @@ typedef enum clm_stage_kind {
     CLM_STAGE_FINISH
 } clm_stage_kind;
 
-typedef struct clm_stage {
+typedef struct clm_meta_stage {
     clm_stage_kind kind;
     int k;
-} clm_stage;
+} clm_meta_stage;
 
 typedef enum clm_slot_kind {
     CLM_SLOT_THETA,
@@ -36,7 +36,8 @@ typedef enum clm_slot_kind {
     CLM_SLOT_RESIDUAL,
     CLM_SLOT_DIRECTION,
     CLM_SLOT_RESIDUAL_SQUARE,
-    CLM_SLOT_QUERY_GRADIENT
+    CLM_SLOT_QUERY_GRADIENT,
+    CLM_SLOT_GRADIENT /* of a leaf, on its way to the last stage that adds to it: the executor's own */
 } clm_slot_kind;
 
 typedef struct clm_slot {

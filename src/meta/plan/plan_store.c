@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "graph/internal.h"
+#include "meta/algorithm/algorithm.h"
 #include "meta/plan/plan.h"
 
 enum { CHECKPOINTING, CHUNK, TASKS, STANDARD_CHECKPOINTING, STANDARD_CHUNK };
