@@ -1,7 +1,17 @@
-/* Outer optimisers: update rules over all meta-parameters at once. */
+/* Outer optimisers: an update rule over all meta-parameters at once, a schedule of its rate, clipping, and a moving average of the result.
+ *
+ * Update t = 0, 1, .. of the flat vector p of meta-parameters (learned inner rates included) by the mean gradient g over the tasks:
+ *
+ *     g <- clipped g, + weight_decay p unless the rule has it decoupled
+ *     p <- p - rate(t) move(g), - rate(t) weight_decay p where it is
+ *
+ * Rules and schedules are rows of tables and are named; the functions below list them with what they read of the options.
+ */
 #ifndef CLMAML_OPTIM_H
 #define CLMAML_OPTIM_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "status.h"
@@ -10,29 +20,57 @@
 extern "C" {
 #endif
 
-typedef enum clm_optim_kind { CLM_OPTIM_SGD, CLM_OPTIM_MOMENTUM, CLM_OPTIM_ADAM, CLM_OPTIM_ADAMW } clm_optim_kind;
 typedef enum clm_clip {
     CLM_CLIP_NONE,
     CLM_CLIP_VALUE /* each element to +-clip */,
     CLM_CLIP_NORM /* global L2 norm to clip */
 } clm_clip;
 
+/* The strings are read when something is created with the options, and may go afterwards. What a rule or a schedule does not read is of no
+ * consequence. */
 typedef struct clm_optim_options {
-    clm_optim_kind kind;
-    double lr;
-    double momentum;          /* momentum */
-    double beta1, beta2, eps; /* Adam, AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019) */
-    double weight_decay;      /* AdamW: decoupled; others: added to the clipped gradient */
+    int version;         /* CLM_OPTIM_OPTIONS_VERSION */
+    const char *rule;    /* clm_optim_rule_name */
+    double lr;           /* rate */
+    double momentum;     /* of the momentum rules */
+    double beta1, beta2; /* Adam, AdamW, Lion (which is published with 0.9, 0.99) */
+    double decay;        /* RMSprop: of the mean of squares */
+    double eps;          /* Adam, AdamW, RMSprop: added to the root */
+    double weight_decay; /* AdamW, Lion: decoupled; others: added to the clipped gradient */
     clm_clip clip_kind;
     double clip;
-    uint64_t cosine_iterations; /* 0: constant rate; otherwise lr falls to lr_min along half a cosine over so many updates */
-    double lr_min;
+    const char *schedule; /* clm_optim_schedule_name */
+    uint64_t warmup;      /* updates over which the rate rises linearly, lr / warmup at the first, lr at the last; 0: none */
+    uint64_t
+        schedule_updates; /* counted from the end of the warm-up. cosine: to lr_min over so many; step: by factor every so many;
+                                * exponential: by factor over so many */
+    double lr_min, factor;
+    double average; /* d in average <- d average + (1 - d) p after every update, from a copy of p after the first; 0: none */
 } clm_optim_options;
-#define CLM_OPTIM_OPTIONS_INIT \
-    { CLM_OPTIM_ADAM, 1e-3, 0.9, 0.9, 0.999, 1e-8, 0.0, CLM_CLIP_NONE, 0.0, 0, 0.0 }
+#define CLM_OPTIM_OPTIONS_VERSION 1
+/* Adam at a constant rate. */
+#define CLM_OPTIM_OPTIONS_INIT                                                                                                \
+    {                                                                                                                         \
+        CLM_OPTIM_OPTIONS_VERSION, "adam", 1e-3, 0.9, 0.9, 0.999, 0.99, 1e-8, 0.0, CLM_CLIP_NONE, 0.0, "constant", 0, 0, 0.0, \
+            0.1, 0.0                                                                                                          \
+    }
 
-/* The rate of update t = 0, 1, .. */
+/* The rate of update t = 0, 1, ..; NaN where the options name no schedule that there is, or not what it needs. */
 CLM_API double clm_optim_rate(const clm_optim_options *options, uint64_t t);
+
+/* ---- what there is ---- names and summaries are the library's; NULL for i out of range. */
+CLM_API size_t clm_optim_rule_count(void);
+CLM_API const char *clm_optim_rule_name(size_t i);
+CLM_API const char *clm_optim_rule_summary(size_t i); /* formula and source, on one line */
+/* Does the rule of this name read this option, named as a field of clm_optim_options: "momentum", "beta1", ..? False for names that are
+ * not known, and for options that are no matter of the rule, such as clip. */
+CLM_API bool clm_optim_rule_uses(const char *rule, const char *option);
+
+CLM_API size_t clm_optim_schedule_count(void);
+CLM_API const char *clm_optim_schedule_name(size_t i);
+CLM_API const char *clm_optim_schedule_summary(size_t i);
+/* Likewise for "schedule_updates", "lr_min", "factor", and "warmup" and "lr", which all schedules read. */
+CLM_API bool clm_optim_schedule_uses(const char *schedule, const char *option);
 
 #ifdef __cplusplus
 }

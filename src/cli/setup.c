@@ -144,14 +144,23 @@ clm_status cli_setup_adapt(cli_adapt *adapt, const cli_settings *s, const clm_mo
     return CLM_OK;
 }
 
+/* The library's name of the rule, which is the word of the choice. */
+static const char *rule_of(const cli_settings *s) {
+    const cli_text word = cli_option_word(&cli_settings_options[cli_settings_row("optimizer")], s->optimizer);
+    for (size_t i = 0; i < clm_optim_rule_count(); i++)
+        if (strcmp(clm_optim_rule_name(i), word.s) == 0) return clm_optim_rule_name(i);
+    return NULL;
+}
+
 static void set_optimizer(clm_optim_options *o, const cli_settings *s) {
-    o->kind = (clm_optim_kind)s->optimizer;
+    o->rule = rule_of(s);
     o->lr = s->outer_lr;
     o->momentum = s->momentum;
     o->weight_decay = s->weight_decay;
     o->clip_kind = s->clip_norm > 0 ? CLM_CLIP_NORM : s->clip_value > 0 ? CLM_CLIP_VALUE : CLM_CLIP_NONE;
     o->clip = s->clip_norm > 0 ? s->clip_norm : s->clip_value;
-    o->cosine_iterations = s->cosine ? (uint64_t)s->cosine_over : 0;
+    o->schedule = s->cosine && s->cosine_over ? "cosine" : "constant";
+    o->schedule_updates = (uint64_t)s->cosine_over;
     o->lr_min = s->lr_min;
 }
 

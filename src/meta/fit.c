@@ -2,51 +2,17 @@
  * first use. So a lack of memory, whether it shows at the allocation, at a launch or in a wait, leads to the next smaller plan (plan.c),
  * and what was being computed is computed again from the start. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "meta/plan.h"
 
 clm_status clm_fit_commit(clm_meta *m) {
     CLM_TRY(clm_tensor_commit(m->params));
     CLM_TRY(clm_tensor_commit(m->grad));
     CLM_TRY(clm_gradient_prepare(m));
-    if (m->shares) CLM_TRY(clm_outer_prepare(&m->outer));
+    if (m->shares) CLM_TRY(clm_optimizer_prepare(&m->outer));
     return clm_device_finish(m->device); /* what was queued so far may show a lack of memory as well */
-}
-
-/* The optimiser's state, while its tensors are made anew. */
-typedef struct state {
-    uint64_t t;
-    double *moment[2];
-} state;
-
-static clm_status keep_state(clm_meta *m, state *s) {
-    clm_tensor *tensor[2] = {m->outer.first, m->outer.second};
-    *s = (state){.t = m->outer.t};
-    /* First the memory that is too much: on some devices nothing works before. */
-    clm_program_free(m->outer.measure);
-    clm_program_free(m->outer.update);
-    m->outer.measure = m->outer.update = NULL;
-    clm_gradient_free(m);
-    (void)clm_device_finish(m->device);
-    for (int i = 0; i < 2 && s->t > 0; i++) {
-        if (!tensor[i]) continue;
-        s->moment[i] = clm_calloc(m->elements, sizeof(double));
-        if (!s->moment[i]) return CLM_E_MEMORY;
-        CLM_TRY(clm_tensor_read_f64(tensor[i], s->moment[i], m->elements));
-    }
-    return CLM_OK;
-}
-
-static clm_status restore_state(clm_meta *m, const state *s) {
-    clm_tensor *tensor[2] = {m->outer.first, m->outer.second};
-    m->outer.t = s->t;
-    for (int i = 0; i < 2; i++)
-        if (s->moment[i]) CLM_TRY(clm_tensor_write_f64(tensor[i], s->moment[i], m->elements));
-    return CLM_OK;
 }
 
 /* Sizes that fit in one after the other: the largest plan that takes three quarters of the last. */
@@ -76,16 +42,13 @@ static clm_status commit_smaller(clm_meta *m, const char *why) {
 /* After a lack of memory: everything anew with less. */
 static clm_status shrink(clm_meta *m) {
     char why[512];
-    state kept;
     snprintf(why, sizeof why, "%s", clm_last_error());
-    clm_status status = CLM_OK;
-    CLM_GOTO(keep_state(m, &kept));
-    CLM_GOTO(commit_smaller(m, why));
-    status = restore_state(m, &kept);
-out:
-    free(kept.moment[0]);
-    free(kept.moment[1]);
-    return status;
+    /* First the memory that is too much: on some devices nothing works before. */
+    clm_optimizer_unplan(&m->outer);
+    clm_gradient_free(m);
+    (void)clm_device_finish(m->device);
+    CLM_TRY(clm_optimizer_undo(&m->outer)); /* where that failed as well */
+    return commit_smaller(m, why);
 }
 
 clm_status clm_fit_prepare(clm_meta *m) {

@@ -12,6 +12,7 @@
 
 #include "base/thread.h"
 #include "meta/inner.h"
+#include "meta/optimizer/optimizer.h"
 #include "program/dataset.h"
 #include "program/internal.h"
 
@@ -35,25 +36,13 @@ typedef struct clm_readout {
     double *host; /* [tasks, count] */
 } clm_readout;
 
-/* The update of the flat vector. */
-typedef struct clm_outer {
-    clm_optim_options options;
-    clm_tensor *params, *grad, *first, *second, *scalars, *norm;
-    clm_tensor *kept[3];   /* params, first and second as they were before the last update */
-    clm_tensor *scalar[4]; /* views: rate, 1 / tasks, bias corrections */
-    clm_program *measure, *update;
-    uint64_t t;              /* updates made */
-    float values[4], length; /* of `scalars` and `norm`, on their way */
-    bool queued;             /* an update that is neither accepted nor undone */
-} clm_outer;
-
 /* What one of several devices does for a gradient, and how it went. */
 typedef enum clm_job_state { CLM_JOB_DONE, CLM_JOB_WANTED, CLM_JOB_OVER } clm_job_state;
 typedef struct clm_job {
     clm_meta *share;
     const clm_meta *head;
     clm_batch batch;      /* its tasks */
-    bool update;          /* with clm_outer_run */
+    bool update;          /* with clm_optimizer_run */
     clm_thread *thread;   /* NULL: the caller does it */
     clm_monitor *monitor; /* guards `state`; the rest belongs to the thread while WANTED and to the caller otherwise */
     clm_job_state state;
@@ -72,7 +61,7 @@ struct clm_meta {
     clm_tensor *params, *grad; /* flat */
     clm_tensor *param[CLM_MAX_PARAMS], *param_grad[CLM_MAX_PARAMS];
     clm_tensor **rate, **rate_grad; /* [n_rates] views; NULL where a parameter has none */
-    clm_outer outer;
+    clm_optimizer outer;
     bool prepared, computed; /* computed: there is a gradient to read */
     /* several devices (split.c) */
     clm_meta **shares; /* of the head: [n_shares], itself first; NULL in the others */
@@ -112,8 +101,8 @@ void clm_gradient_free(clm_meta *m);
 /* Forgets a plan that belongs to another, of which `m` is a copy. */
 void clm_gradient_detach(clm_meta *m);
 clm_status clm_gradient_prepare(clm_meta *m);
-/* Waits, once, for the sum of the tasks' gradients and what is read of it, and, where `update` is not NULL, for clm_outer_run. */
-clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch, clm_outer *update);
+/* Waits, once, for the sum of the tasks' gradients and what is read of it, and, where `update` is not NULL, for clm_optimizer_run. */
+clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch, clm_optimizer *update);
 size_t clm_gradient_bytes(const clm_meta *m);
 const clm_readout *clm_gradient_readout(const clm_meta *m, clm_quantity what, size_t index);
 
@@ -136,7 +125,7 @@ clm_status clm_feed_chunk(clm_meta *m, const clm_batch *batch, int chunk_index);
 /* The tasks of a share within a batch of all. */
 clm_batch clm_feed_part(const clm_meta *m, const clm_batch *batch);
 
-/* Several devices. The gradient of the whole meta-batch, in the head's flat gradient; for one share, just that. `update`: and clm_outer_run. */
+/* Several devices. The gradient of the whole meta-batch, in the head's flat gradient; for one share, just that. `update`: and clm_optimizer_run. */
 clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch, bool update);
 /* clm_meta_create_on without a thought for dividing a device. */
 clm_status clm_split_create(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
@@ -159,18 +148,6 @@ clm_status clm_meta_step_rates(clm_meta *m, clm_tensor *flat, const double *in, 
 
 /* Index of a rate tensor: per step k and parameter i, or per parameter. */
 size_t clm_meta_rate_slot(const clm_meta *m, size_t k, size_t i);
-
-clm_status clm_outer_init(clm_outer *o, clm_device *device, clm_workspace *workspace, clm_tensor *params, clm_tensor *grad,
-                          const clm_optim_options *options);
-void clm_outer_free(clm_outer *o);
-clm_status clm_outer_prepare(clm_outer *o);
-size_t clm_outer_bytes(const clm_outer *o);
-/* Measures the L2 norm of the gradient / tasks and makes the update, which is then to be accepted or undone; waits. Where it fails, nothing
- * is updated. */
-clm_status clm_outer_run(clm_outer *o, int tasks);
-clm_status clm_outer_norm(const clm_outer *o, double *norm);
-void clm_outer_accept(clm_outer *o);
-clm_status clm_outer_undo(clm_outer *o);
 
 /* Binds those of the pairs that the program has. */
 clm_status clm_bind_all(clm_program *p, const clm_bind *binds, size_t n);

@@ -94,6 +94,8 @@ clm_status clm_meta_create_share(clm_meta **out, clm_device *device, const clm_m
     }
     CLM_GOTO(lay_out(m));
     CLM_GOTO(make_views(m));
+    if (head) CLM_GOTO(clm_optimizer_init(&m->outer, device, m->params, m->grad, &options->optim));
+    m->options.optim = m->outer.options; /* the caller's strings may go */
     CLM_GOTO(clm_meta_plan_share(m));
     *out = m;
     m = NULL;
@@ -104,7 +106,7 @@ out:
 
 void clm_meta_free_share(clm_meta *m) {
     if (!m) return;
-    clm_outer_free(&m->outer);
+    clm_optimizer_free(&m->outer);
     clm_gradient_free(m);
     for (size_t i = 0; i < m->inner.n; i++) {
         clm_tensor_free(m->param[i]);

@@ -17,13 +17,13 @@
 
 static size_t total_bytes(const clm_meta *m) {
     size_t bytes = clm_gradient_bytes(m) + clm_tensor_bytes(m->params) + clm_tensor_bytes(m->grad);
-    return m->shares ? bytes + clm_outer_bytes(&m->outer) : bytes;
+    return m->shares ? bytes + clm_optimizer_bytes(&m->outer) : bytes;
 }
 
 clm_status clm_plan_as(clm_meta *m, clm_checkpointing checkpointing, int chunk) {
-    clm_outer_free(&m->outer);
+    clm_optimizer_unplan(&m->outer);
     CLM_TRY(clm_gradient_plan(m, checkpointing, chunk));
-    if (m->shares) CLM_TRY(clm_outer_init(&m->outer, m->device, m->workspace, m->params, m->grad, &m->options.optim));
+    if (m->shares) CLM_TRY(clm_optimizer_plan(&m->outer, m->workspace));
     m->plan.bytes = total_bytes(m);
     return CLM_OK;
 }

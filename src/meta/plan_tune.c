@@ -71,7 +71,7 @@ static void trial_close(candidate *c) {
         clm_meta *t = c->trial[i];
         c->trial[i] = NULL;
         if (!t) continue;
-        clm_outer_free(&t->outer);
+        clm_optimizer_free(&t->outer);
         clm_gradient_free(t);
         free(t->staging);
         free(t->packing);
@@ -86,7 +86,8 @@ static clm_status trial_plan(search *s, candidate *c, int lane) {
     *t = *s->lane[lane];
     clm_gradient_detach(t);
     t->staging = t->packing = NULL;
-    t->outer = (clm_outer){0};
+    t->outer = (clm_optimizer){0};
+    if (t->shares) CLM_TRY(clm_optimizer_init(&t->outer, t->device, t->params, t->grad, &s->lane[lane]->outer.options));
     const int tasks = t->options.tasks, chunk = c->choice.chunk < tasks ? c->choice.chunk : tasks;
     CLM_TRY(clm_plan_as(t, c->choice.checkpointing, clm_plan_chunk_below(tasks, chunk + 1))); /* lanes may differ by a task */
     c->bytes = t->plan.bytes;

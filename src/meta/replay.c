@@ -76,7 +76,7 @@ static clm_status queue_all(clm_meta *m, const clm_batch *batch) {
     return CLM_OK;
 }
 
-clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch, clm_outer *update) {
+clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch, clm_optimizer *update) {
     CLM_TRY(clm_feed_check(m, m->options.tasks, batch));
     m->computed = false;
     const clm_status status = queue_all(m, batch);
@@ -86,7 +86,7 @@ clm_status clm_gradient_run(clm_meta *m, const clm_batch *batch, clm_outer *upda
         (void)clm_device_finish(m->device); /* the batch is the caller's, and may be on its way */
         return clm_fail(status, "%s", why);
     }
-    CLM_TRY(update ? clm_outer_run(update, m->tasks) : clm_device_finish(m->device));
+    CLM_TRY(update ? clm_optimizer_run(update, m->tasks) : clm_device_finish(m->device));
     sort_reading(m, (size_t)(m->options.tasks / m->plan.task_chunk));
     m->computed = true;
     return CLM_OK;

@@ -99,8 +99,8 @@ static clm_status read_report(clm_meta *m, clm_meta_report *r) {
     CLM_TRY(mean_of(m, CLM_Q_QUERY_LOSS, &r->query_loss));
     CLM_TRY(mean_of(m, CLM_Q_SUPPORT_ACCURACY, &r->support_accuracy));
     CLM_TRY(mean_of(m, CLM_Q_QUERY_ACCURACY, &r->query_accuracy));
-    CLM_TRY(clm_outer_norm(&m->outer, &r->grad_norm));
-    r->lr = clm_optim_rate(&m->options.optim, m->outer.t);
+    CLM_TRY(clm_optimizer_norm(&m->outer, &r->grad_norm));
+    r->lr = clm_optimizer_rate(&m->outer);
     return CLM_OK;
 }
 
@@ -112,10 +112,10 @@ clm_status clm_meta_step(clm_meta *m, const clm_batch *batch, clm_meta_report *r
     if (report && status == CLM_OK) *report = r;
     if (status == CLM_OK && isfinite(r.query_loss) && isfinite(r.support_loss) && isfinite(r.grad_norm)) {
         m->moved = true;
-        clm_outer_accept(&m->outer);
+        clm_optimizer_accept(&m->outer);
         return CLM_OK;
     }
-    CLM_TRY(clm_outer_undo(&m->outer));
+    CLM_TRY(clm_optimizer_undo(&m->outer));
     CLM_TRY(status);
     return clm_fail(
         CLM_E_NUMERIC,

@@ -253,7 +253,7 @@ clm_status clm_split_gradient(clm_meta *head, const clm_batch *batch, bool updat
     head->computed = false;
     if (head->n_shares == 1) return compute(&(clm_job){.share = head, .head = head, .batch = *batch, .update = update});
     clm_status status = gradient_of_all(head, batch);
-    if (status == CLM_OK && update) status = clm_outer_run(&head->outer, head->tasks);
+    if (status == CLM_OK && update) status = clm_optimizer_run(&head->outer, head->tasks);
     head->computed = status == CLM_OK;
     return status;
 }

@@ -17,7 +17,7 @@ enum { WHENS = sizeof when / sizeof *when };
 
 static clm_meta_options options_for(clm_test_net net) {
     clm_meta_options o = clm_test_options(net, &clm_test_algorithms[0], TASKS, STEPS);
-    o.optim.kind = CLM_OPTIM_ADAM;
+    o.optim.rule = "adam";
     return o;
 }
 

@@ -115,7 +115,7 @@ START_TEST(parts_are_as_asked_and_predicted) {
     rig r = rig_open(sets[_i]);
     clm_model *model = clm_test_model(CLM_TEST_NET_CONV);
     clm_meta_options options = clm_test_options(CLM_TEST_NET_CONV, NULL, TASKS, 2);
-    options.optim.kind = CLM_OPTIM_ADAM;
+    options.optim.rule = "adam";
     clm_meta *meta = NULL;
     set_tasks(&r, 3, 0, 3);
     CLM_TEST_OK(clm_meta_create_on(&meta, r.share, MOST, model, &options));
@@ -143,7 +143,7 @@ END_TEST
 
 /* ---- training ---- */
 
-static const clm_optim_kind optims[] = {CLM_OPTIM_SGD, CLM_OPTIM_MOMENTUM, CLM_OPTIM_ADAM, CLM_OPTIM_ADAMW};
+static const char *const optims[] = {"sgd", "momentum", "adam", "adamw"};
 
 static clm_test_vector train(clm_meta *meta, const clm_model *model, const clm_meta_options *options, uint64_t from, uint64_t to,
                              clm_meta_report *report) {
@@ -162,7 +162,7 @@ START_TEST(training_saving_restoring) {
     rig r = rig_open(sets[_i / 4]);
     clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES);
     clm_meta_options options = clm_test_options(CLM_TEST_NET_CLASSES, &clm_test_algorithms[_i % 2 ? 3 : 4], TASKS, 2);
-    options.optim.kind = optims[_i % 4];
+    options.optim.rule = optims[_i % 4];
     options.optim.lr = 0.01;
     clm_meta_report alone, together;
     clm_archive *archive = NULL;
