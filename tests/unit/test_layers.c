@@ -57,6 +57,11 @@ static const layer layers[] = {
      {"*"},
      false,
      false},
+    {"src/meta/optimizer/",
+     {"base/", "graph/", "program/", "meta/optimizer/"},
+     {"status.h", "graph.h", "program.h", "checkpoint.h", "optim.h"},
+     false,
+     false},
     {"src/cli/", {"cli/"}, {"*"}, false, true},
     {"examples/", {"examples/"}, {"*"}, false, false},
 };
