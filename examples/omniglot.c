@@ -85,8 +85,9 @@ int main(int argc, char **argv) {
     if (argc > 3) network.filters = atoi(argv[3]);
     network.ways = WAYS;
     options.tasks = adapting.tasks = TASKS;
-    options.support = adapting.support = SUPPORT;
-    options.query = adapting.query = ASKED;
+    options.task.support = SUPPORT;
+    options.task.query = ASKED;
+    adapting.task = options.task;
 
     clm_status status = clm_source_omniglot(&source, argv[1], &data);
     if (status == CLM_OK) status = clm_source_check(source, CLM_SPLIT_TEST, WAYS, SHOTS, QUERY);

@@ -86,10 +86,11 @@ int main(int argc, char **argv) {
     clm_meta_options options = CLM_META_OPTIONS_INIT;
     clm_learner_options adapting = CLM_LEARNER_OPTIONS_INIT;
     options.tasks = TASKS;
-    options.support = adapting.support = SHOTS;
-    options.query = adapting.query = QUERY;
-    options.inner_lr = adapting.inner_lr = 0.01;
-    options.loss = adapting.loss = CLM_LOSS_MSE;
+    options.task.support = SHOTS;
+    options.task.query = QUERY;
+    options.task.inner_lr = 0.01;
+    options.task.loss.name = "mse";
+    adapting.task = options.task;
     adapting.tasks = NEW_TASKS;
 
     clm_status status = clm_device_open(&device, argc > 2 ? argv[2] : NULL);

@@ -10,6 +10,7 @@
 
 #include "checkpoint.h"
 #include "dataset.h"
+#include "learner.h"
 #include "model.h"
 #include "optim.h"
 #include "params.h"

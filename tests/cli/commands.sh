@@ -64,7 +64,8 @@ expect_in "$work/err" "15 query examples per class are left out" "eval of a fold
 # A model file names its data; every algorithm runs.
 printf '{"data": "sine", "layers": [{"op": "linear", "out": 8}, {"op": "tanh"}, {"op": "linear", "out": 1}]}' >"$work/model.json"
 for options in "--first-order" "--anil" "--rates per-step" "--rates per-element" "--steps 2 --multi-step even" "--reduction sum" \
-    "--optimizer adamw --weight-decay 0.01" "--optimizer momentum --clip-value 1" "--optimizer sgd --adapt 2." "--task-chunk 1"; do
+    "--optimizer adamw --weight-decay 0.01" "--optimizer momentum --clip-value 1" "--optimizer sgd --adapt 2." "--optimizer lion --cosine" \
+    "--optimizer nesterov" "--optimizer rmsprop" "--task-chunk 1"; do
     # shellcheck disable=SC2086
     expect_success "$options" train "$work/model.json" --device host --meta-batch 3 --iterations 3 --val-tasks 2 --eval-tasks 2 $options \
         --run "$work/model $options"

@@ -17,7 +17,7 @@ enum { WHENS = sizeof when / sizeof *when };
 
 static clm_meta_options options_for(clm_test_net net) {
     clm_meta_options o = clm_test_options(net, &clm_test_algorithms[0], TASKS, STEPS);
-    o.optim.kind = CLM_OPTIM_ADAM;
+    o.optim.rule = "adam";
     return o;
 }
 
@@ -179,7 +179,7 @@ START_TEST(small_allocations_split_the_workspace) {
         ck_assert_uint_eq(device->info.max_allocation, largest);
         clm_status status = clm_meta_create(&meta, device, model, &o);
         if (status == CLM_OK) {
-            pieces = meta->workspace->count;
+            pieces = meta->shares[0]->exec.workspace->count;
             if (pieces > most) most = pieces;
             clm_meta_free(meta);
             train(device, model, &o, 0, 0, less);

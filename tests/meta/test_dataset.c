@@ -154,7 +154,7 @@ static both both_make(const pool *p, const clm_model *model, const clm_meta_opti
     clm_random r = clm_random_make(key, 9);
     both b = {.images = clm_test_batch_make(model, o, key)};
     for (int set = 0; set < 2; set++) {
-        const size_t n = (size_t)o->tasks * (size_t)(set ? o->query : o->support);
+        const size_t n = (size_t)o->tasks * (size_t)(set ? o->task.query : o->task.support);
         b.at[set] = calloc(n, sizeof *b.at[set]);
         for (size_t e = 0; e < n; e++) {
             const int turns = p->images.height == p->images.width ? (int)clm_random_below(&r, 4) : 0;
@@ -282,7 +282,7 @@ START_TEST(training_on_omniglot) {
     clm_source *source = NULL;
     clm_prefetch *prefetch[2] = {NULL};
     clm_images images;
-    o.query = WAYS * QUERY;
+    o.task.query = WAYS * QUERY;
     o.task_chunk = 2;
     omniglot.size = SIZE;
     clm_test_write_small_omniglot(directory);
@@ -333,8 +333,8 @@ START_TEST(adapting_is_that_with_images) {
     clm_learner_options l = CLM_LEARNER_OPTIONS_INIT;
     double out[2][30];
     l.tasks = o.tasks;
-    l.support = o.support;
-    l.query = o.query;
+    l.task.support = o.task.support;
+    l.task.query = o.task.query;
     CLM_TEST_OK(clm_learner_create(&learner, r.device[0], model, &l));
     ck_assert_int_eq(clm_learner_begin_at(learner, b.at[0], b.images.data[1]), CLM_E_STATE);
     SAYS("clm_learner_use_data");

@@ -51,8 +51,8 @@ static double *copy(const double *data, size_t n) { return memcpy(calloc(n, size
 static void feed_batch(unrolled *u, const clm_test_batch *batch) {
     clm_shape in = clm_model_in_shape(u->model), inner = clm_model_inner_in_shape(u->model), out = clm_model_out_shape(u->model);
     for (int i = 0; i < 4; i++) {
-        int examples = i < 2 ? u->options->support : u->options->query;
-        clm_shape one = i % 2 == 0 ? inner : u->options->loss == CLM_LOSS_MSE ? out : (clm_shape){0};
+        int examples = i < 2 ? u->options->task.support : u->options->task.query;
+        clm_shape one = i % 2 == 0 ? inner : strcmp(u->options->task.loss.name, "mse") == 0 ? out : (clm_shape){0};
         clm_shape shape = {.rank = one.rank + 1, .dim = {examples}};
         for (int k = 0; k < one.rank; k++) shape.dim[k + 1] = one.dim[k];
         double *data = calloc(batch->count[i], sizeof *data), *moved = calloc(batch->count[i], sizeof *data);
@@ -72,10 +72,10 @@ static void feed_values(unrolled *u, clm_meta *meta, const double *values) {
         values += clm_shape_size(&p->shape);
     }
     for (size_t k = 0; k < MOST; k++) u->rate[k] = CLM_INVALID;
-    if (u->options->rates == CLM_RATES_PER_STEP)
-        for (size_t k = 0; k < (size_t)u->options->steps * u->n; k++)
+    if (u->options->task.rates == CLM_RATES_PER_STEP)
+        for (size_t k = 0; k < (size_t)u->options->task.steps * u->n; k++)
             u->rate[k] = feed(u, (clm_shape){0}, false, copy(values++, 1));
-    for (size_t i = 0; u->options->rates == CLM_RATES_PER_ELEMENT && i < u->n; i++) {
+    for (size_t i = 0; u->options->task.rates == CLM_RATES_PER_ELEMENT && i < u->n; i++) {
         if (!clm_meta_rate_size(meta, i)) continue;
         u->rate[i] = feed(u, clm_model_param(u->model, i)->inner_shape, false, inner_copy(clm_model_param(u->model, i), values));
         values += clm_meta_rate_size(meta, i);
@@ -84,23 +84,23 @@ static void feed_values(unrolled *u, clm_meta *meta, const double *values) {
 
 static clm_value loss_of(unrolled *u, const clm_value *theta, clm_value x, clm_value y) {
     clm_value out = clm_model_apply(u->model, u->g, theta, x, NULL);
-    return u->options->loss == CLM_LOSS_MSE ? clm_mse(u->g, out, y, u->options->reduction)
-                                            : clm_cross_entropy(u->g, out, y, u->options->reduction);
+    return strcmp(u->options->task.loss.name, "mse") == 0 ? clm_mse(u->g, out, y, u->options->task.loss.reduction)
+                                            : clm_cross_entropy(u->g, out, y, u->options->task.loss.reduction);
 }
 
 static void unroll(unrolled *u, clm_meta *meta) {
     clm_value theta[MOST], grad[MOST];
     for (size_t i = 0; i < u->n; i++) theta[i] = clm_per_task(u->g, u->param[i]);
-    for (int k = 0; k < u->options->steps; k++) {
+    for (int k = 0; k < u->options->task.steps; k++) {
         CLM_TEST_OK(clm_grad(u->g, loss_of(u, theta, u->data[0], u->data[1]), theta, u->n, grad));
         for (size_t i = 0; i < u->n; i++) {
-            size_t slot = u->options->rates == CLM_RATES_PER_STEP ? (size_t)k * u->n + i : i;
-            clm_value g = u->options->first_order ? clm_stop_gradient(u->g, grad[i]) : grad[i];
+            size_t slot = u->options->task.rates == CLM_RATES_PER_STEP ? (size_t)k * u->n + i : i;
+            clm_value g = u->options->task.first_order ? clm_stop_gradient(u->g, grad[i]) : grad[i];
             if (!clm_meta_is_adapted(meta, i)) continue;
-            g = u->options->rates == CLM_RATES_FIXED ? clm_scale(u->g, g, u->options->inner_lr) : clm_mul(u->g, u->rate[slot], g);
+            g = u->options->task.rates == CLM_RATES_FIXED ? clm_scale(u->g, g, u->options->task.inner_lr) : clm_mul(u->g, u->rate[slot], g);
             theta[i] = clm_sub(u->g, theta[i], g);
         }
-        double weight = u->options->step_weights ? u->options->step_weights[k] : k + 1 == u->options->steps;
+        double weight = u->options->task.step_weights ? u->options->task.step_weights[k] : k + 1 == u->options->task.steps;
         if (weight == 0) continue;
         clm_value loss = clm_scale(u->g, loss_of(u, theta, u->data[2], u->data[3]), weight);
         u->loss = u->loss == CLM_INVALID ? loss : clm_add(u->g, u->loss, loss);
@@ -113,7 +113,7 @@ static clm_test_vector unrolled_gradient(clm_device *host, const clm_model *mode
     unrolled u = {.model = model, .options = options, .n = clm_model_param_count(model), .loss = CLM_INVALID};
     clm_value inputs[2 * MOST], grads[2 * MOST];
     double *results[2 * MOST];
-    size_t n = 0, at = 0, n_rates = options->rates == CLM_RATES_PER_STEP ? (size_t)options->steps * u.n : u.n;
+    size_t n = 0, at = 0, n_rates = options->task.rates == CLM_RATES_PER_STEP ? (size_t)options->task.steps * u.n : u.n;
     CLM_TEST_OK(clm_graph_create(&u.g));
     feed_batch(&u, batch);
     feed_values(&u, meta, values);
@@ -131,9 +131,9 @@ static clm_test_vector unrolled_gradient(clm_device *host, const clm_model *mode
     v.data = calloc(v.n, sizeof *v.data);
     for (size_t i = 0, r = 0; i < n; i++) {
         size_t size = clm_test_elements(u.g, grads[i], options->tasks);
-        while (i >= u.n && options->rates == CLM_RATES_PER_ELEMENT && !clm_meta_rate_size(meta, r)) r++;
+        while (i >= u.n && options->task.rates == CLM_RATES_PER_ELEMENT && !clm_meta_rate_size(meta, r)) r++;
         const clm_param *p = i < u.n ? clm_model_param(model, i) : clm_model_param(model, r);
-        if (i < u.n || options->rates == CLM_RATES_PER_ELEMENT)
+        if (i < u.n || options->task.rates == CLM_RATES_PER_ELEMENT)
             clm_layout_to_outer(p->layout, &p->shape, 1, results[i], v.data + at);
         else
             memcpy(v.data + at, results[i], size * sizeof(double));
@@ -218,7 +218,7 @@ START_TEST(gradient_is_the_slope_of_the_loss) {
         clm_random r = clm_random_make(clm_test_seed(), (uint64_t)trial);
         for (size_t e = 0; e < values.n; e++) {
             direction[e] = clm_random_normal(&r);
-            if (options.rates != CLM_RATES_FIXED && trial % 3 == (e < parameters ? 2 : 1)) direction[e] = 0;
+            if (options.task.rates != CLM_RATES_FIXED && trial % 3 == (e < parameters ? 2 : 1)) direction[e] = 0;
         }
         double slope = clm_test_dot(gradient.data, direction, values.n);
         double up = loss_at(meta, model, &batch, &values, direction, h),
@@ -241,7 +241,7 @@ END_TEST
 
 static clm_test_vector gradient_of(clm_device *device, const clm_model *model, clm_meta_options options, bool first_order) {
     clm_test_batch batch = clm_test_batch_make(model, &options, 15);
-    options.first_order = first_order;
+    options.task.first_order = first_order;
     clm_meta *meta = clm_test_meta(device, model, &options, 16);
     CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch));
     clm_test_vector v = clm_test_gradient(meta, model);
@@ -258,7 +258,7 @@ START_TEST(second_order_is_there) {
     clm_meta_options options = clm_test_options(net, NULL, 2, 1);
     double share[2];
     for (int k = 0; k < 2; k++) {
-        options.inner_lr *= k ? 1e-3 : 1;
+        options.task.inner_lr *= k ? 1e-3 : 1;
         clm_test_vector second = gradient_of(device, model, options, false), first = gradient_of(device, model, options, true);
         share[k] = clm_test_difference(second.data, first.data, first.n);
         clm_test_vector_free(&second);

@@ -148,7 +148,7 @@ START_TEST(order_and_repetition_do_not_matter) {
     clm_test_batch batch = clm_test_batch_make(model, &options, 3), turned = clm_test_batch_make(model, &options, 3);
     clm_test_batch doubled = clm_test_batch_make(model, &twice, 3);
     for (int i = 0; i < 4; i++) {
-        size_t task = batch.count[i] / 3, examples = (size_t)(i < 2 ? options.support : options.query), one = task / examples;
+        size_t task = batch.count[i] / 3, examples = (size_t)(i < 2 ? options.task.support : options.task.query), one = task / examples;
         for (size_t t = 0; t < 3; t++)
             for (size_t e = 0; e < examples; e++)
                 move_block(turned.data[i] + (2 - t) * task + (examples - 1 - e) * one, batch.data[i] + t * task + e * one, one);
@@ -177,12 +177,12 @@ START_TEST(multi_step_loss_is_a_weighted_sum) {
     clm_meta_options options = clm_test_options(CLM_TEST_NET_REGRESSION, &clm_test_algorithms[0], 3, STEPS);
     clm_test_batch batch = clm_test_batch_make(model, &options, 4);
     static const double weights[STEPS] = {0.25, 0, 1.5, -0.5};
-    options.step_weights = weights;
+    options.task.step_weights = weights;
     outcome all = run(device, model, &options, &batch);
     clm_test_vector sum = {calloc(all.gradient.n, sizeof(double)), all.gradient.n};
-    options.step_weights = NULL;
+    options.task.step_weights = NULL;
     for (int k = 0; k < STEPS; k++) {
-        options.steps = k + 1;
+        options.task.steps = k + 1;
         outcome one = run(device, model, &options, &batch);
         for (size_t e = 0; e < sum.n; e++) sum.data[e] += weights[k] * one.gradient.data[e];
         outcome_free(&one);
@@ -204,7 +204,7 @@ START_TEST(step_weights_scale) {
     clm_test_batch batch = clm_test_batch_make(model, &options, 5);
     outcome plain = run(device, model, &options, &batch);
     double weights[2] = {0, 1};
-    options.step_weights = weights;
+    options.task.step_weights = weights;
     outcome last = run(device, model, &options, &batch);
     clm_test_expect_close(&plain.gradient, &last.gradient, clm_test_rounding(_i), "weights 0 and 1");
     clm_test_expect_close(&plain.results, &last.results, clm_test_rounding(_i), "weights 0 and 1");
@@ -234,7 +234,7 @@ START_TEST(kinds_of_rates_agree) {
     size_t elements = clm_model_param_elements(model), tensors = clm_model_param_count(model), at = elements;
     clm_test_vector gradient[3];
     for (int kind = 0; kind < 3; kind++) {
-        options.rates = (clm_rates)kind;
+        options.task.rates = (clm_rates)kind;
         clm_meta *meta = NULL;
         CLM_TEST_OK(clm_meta_create(&meta, device, model, &options)); /* rates start from inner_lr */
         CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch));

@@ -11,15 +11,7 @@
 static clm_learner_options learner_options(const clm_meta_options *o) {
     clm_learner_options l = CLM_LEARNER_OPTIONS_INIT;
     l.tasks = o->tasks;
-    l.support = o->support;
-    l.query = o->query;
-    l.inner_lr = o->inner_lr;
-    l.rates = o->rates;
-    l.rate_steps = o->steps;
-    l.adapt = o->adapt;
-    l.n_adapt = o->n_adapt;
-    l.loss = o->loss;
-    l.reduction = o->reduction;
+    l.task = o->task;
     return l;
 }
 
@@ -72,7 +64,7 @@ START_TEST(one_wait_a_task) {
         ck_assert_uint_eq(clm_test_counted.waits, before + (round == 1 ? 2 : 1)); /* the other set had to arrive first */
         ck_assert_uint_eq(clm_test_counted.transfers, transfers + (round == 1 ? 4 : 3));
         clm_shape shape = clm_model_out_shape(model);
-        const size_t n = (size_t)options.tasks * (size_t)options.query * clm_shape_size(&shape);
+        const size_t n = (size_t)options.tasks * (size_t)options.task.query * clm_shape_size(&shape);
         ck_assert_uint_le(n, MOST);
         if (round == 0) memcpy(first, out, n * sizeof *first);
         ck_assert_mem_eq(first, out, n * sizeof *first);
@@ -161,7 +153,7 @@ START_TEST(last_rates_go_on) {
     clm_test_vector adapted[2];
     for (int which = 0; which < 2; which++) { /* two rows; five, of which the last four are equal */
         clm_learner_options lo = learner_options(&options);
-        lo.rate_steps = which ? STEPS : 2;
+        lo.task.steps = which ? STEPS : 2;
         clm_learner *learner = NULL;
         CLM_TEST_OK(clm_learner_create(&learner, device, model, &lo));
         CLM_TEST_OK(clm_learner_set_rate(learner, 0, table));
@@ -188,7 +180,7 @@ static clm_test_vector prediction(clm_device *device, const clm_model *model, co
     lo.bn_mode = mode;
     clm_learner *learner = NULL;
     clm_shape out = clm_model_out_shape(model);
-    clm_test_vector v = {NULL, clm_shape_size(&out) * (size_t)(lo.tasks * lo.query)};
+    clm_test_vector v = {NULL, clm_shape_size(&out) * (size_t)(lo.tasks * lo.task.query)};
     v.data = calloc(v.n, sizeof *v.data);
     CLM_TEST_OK(clm_learner_create(&learner, device, model, &lo));
     CLM_TEST_OK(clm_learner_begin(learner, batch->data[0], batch->data[1]));
@@ -204,7 +196,7 @@ START_TEST(batch_norm_modes) {
     clm_test_net net = _i % 2 ? CLM_TEST_NET_COLOUR : CLM_TEST_NET_CONV;
     clm_model *model = clm_test_model(net);
     clm_meta_options options = clm_test_options(net, NULL, 2, 2);
-    options.query = options.support;
+    options.task.query = options.task.support;
     clm_test_batch batch = clm_test_batch_make(model, &options, 5);
     for (int same = 0; same < 2; same++) {
         const float *query = same ? batch.data[0] : batch.data[2];
@@ -229,7 +221,7 @@ START_TEST(support_statistics_are_inductive) {
     clm_model *model = clm_test_model(CLM_TEST_NET_COLOUR);
     clm_meta_options options = clm_test_options(CLM_TEST_NET_COLOUR, NULL, 1, 1);
     clm_test_batch batch = clm_test_batch_make(model, &options, 6), other = clm_test_batch_make(model, &options, 7);
-    size_t one = batch.count[2] / (size_t)options.query;
+    size_t one = batch.count[2] / (size_t)options.task.query;
     memcpy(other.data[2], batch.data[2], one * sizeof(float)); /* the first example only */
     for (int mode = 0; mode < 2; mode++) {
         clm_test_vector a = prediction(device, model, &options, (clm_bn_mode)mode, &batch, batch.data[2]);
@@ -292,9 +284,9 @@ START_TEST(layouts_are_those_of_pytorch) {
     CLM_TEST_OK(clm_model_parse(&model, flat_conv, NULL));
     clm_meta_options options = CLM_META_OPTIONS_INIT;
     options.tasks = TASKS;
-    options.support = options.query = EXAMPLES;
-    options.loss = CLM_LOSS_MSE;
-    options.inner_lr = 0.05;
+    options.task.support = options.task.query = EXAMPLES;
+    options.task.loss.name = "mse";
+    options.task.inner_lr = 0.05;
     clm_test_batch batch = clm_test_batch_make(model, &options, 8);
     clm_learner_options lo = learner_options(&options);
     clm_learner *learner = NULL;
@@ -329,7 +321,7 @@ START_TEST(layouts_are_those_of_pytorch) {
                 p[i][e] = saved + h;
                 moved[e] = plain_loss(p, x, y);
                 p[i][e] = saved - h;
-                moved[e] = saved - options.inner_lr * (moved[e] - plain_loss(p, x, y)) / (2 * h);
+                moved[e] = saved - options.task.inner_lr * (moved[e] - plain_loss(p, x, y)) / (2 * h);
                 p[i][e] = saved;
             }
             ck_assert_double_le(clm_test_difference(adapted + (size_t)t * n, moved, n), tolerance);
@@ -362,8 +354,8 @@ START_TEST(mistakes_are_named) {
     ck_assert_int_eq(clm_learner_create(&learner, device, model, &lo), CLM_E_ARG);
     lo = learner_options(&options);
     const char *const absent[] = {"2.", "seven."};
-    lo.adapt = absent;
-    lo.n_adapt = 2;
+    lo.task.adapt = absent;
+    lo.task.n_adapt = 2;
     ck_assert_int_eq(clm_learner_create(&learner, device, model, &lo), CLM_E_ARG);
     ck_assert_ptr_nonnull(strstr(clm_last_error(), "seven."));
     ck_assert_ptr_null(learner);

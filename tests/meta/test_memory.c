@@ -21,19 +21,19 @@ static size_t predicted(clm_device *device, const clm_model *model, const clm_me
 static const struct {
     clm_test_net net;
     int algorithm, steps, chunk;
-    clm_optim_kind optim;
+    const char *optim;
     clm_checkpointing checkpointing;
 } plans[] = {
-    {CLM_TEST_NET_CLASSES, 0, 1, 4, CLM_OPTIM_SGD, CLM_CHECKPOINT_STORE},
-    {CLM_TEST_NET_CLASSES, 3, 3, 2, CLM_OPTIM_MOMENTUM, CLM_CHECKPOINT_STORE},
-    {CLM_TEST_NET_REGRESSION, 4, 2, 1, CLM_OPTIM_ADAM, CLM_CHECKPOINT_STORE},
-    {CLM_TEST_NET_CONV, 0, 2, 4, CLM_OPTIM_ADAM, CLM_CHECKPOINT_STORE},
-    {CLM_TEST_NET_COLOUR, 2, 2, 2, CLM_OPTIM_SGD, CLM_CHECKPOINT_STORE},
-    {CLM_TEST_NET_CLASSES, 0, 1, 4, CLM_OPTIM_SGD, CLM_CHECKPOINT_RECOMPUTE},
-    {CLM_TEST_NET_CLASSES, 3, 3, 2, CLM_OPTIM_ADAMW, CLM_CHECKPOINT_RECOMPUTE},
-    {CLM_TEST_NET_REGRESSION, 6, 4, 1, CLM_OPTIM_ADAM, CLM_CHECKPOINT_RECOMPUTE},
-    {CLM_TEST_NET_CONV, 0, 2, 4, CLM_OPTIM_MOMENTUM, CLM_CHECKPOINT_RECOMPUTE},
-    {CLM_TEST_NET_COLOUR, 2, 2, 2, CLM_OPTIM_SGD, CLM_CHECKPOINT_RECOMPUTE},
+    {CLM_TEST_NET_CLASSES, 0, 1, 4, "sgd", CLM_CHECKPOINT_STORE},
+    {CLM_TEST_NET_CLASSES, 3, 3, 2, "momentum", CLM_CHECKPOINT_STORE},
+    {CLM_TEST_NET_REGRESSION, 4, 2, 1, "adam", CLM_CHECKPOINT_STORE},
+    {CLM_TEST_NET_CONV, 0, 2, 4, "adam", CLM_CHECKPOINT_STORE},
+    {CLM_TEST_NET_COLOUR, 2, 2, 2, "sgd", CLM_CHECKPOINT_STORE},
+    {CLM_TEST_NET_CLASSES, 0, 1, 4, "sgd", CLM_CHECKPOINT_RECOMPUTE},
+    {CLM_TEST_NET_CLASSES, 3, 3, 2, "adamw", CLM_CHECKPOINT_RECOMPUTE},
+    {CLM_TEST_NET_REGRESSION, 6, 4, 1, "adam", CLM_CHECKPOINT_RECOMPUTE},
+    {CLM_TEST_NET_CONV, 0, 2, 4, "momentum", CLM_CHECKPOINT_RECOMPUTE},
+    {CLM_TEST_NET_COLOUR, 2, 2, 2, "sgd", CLM_CHECKPOINT_RECOMPUTE},
 };
 enum { PLANS = sizeof plans / sizeof *plans };
 
@@ -44,7 +44,7 @@ START_TEST(prediction_is_exact_and_steps_take_nothing) {
     clm_meta_options options = clm_test_options(plans[row].net, &clm_test_algorithms[plans[row].algorithm], 4, plans[row].steps);
     options.checkpointing = plans[row].checkpointing;
     options.task_chunk = plans[row].chunk;
-    options.optim.kind = plans[row].optim;
+    options.optim.rule = plans[row].optim;
     options.keep_adapted = row % 2;
     clm_test_batch batch = clm_test_batch_make(model, &options, 1);
     clm_meta *meta = NULL;
@@ -112,9 +112,9 @@ START_TEST(recomputing_writes_over_what_it_reads) {
     for (int steps = 1; steps <= 3; steps += 2) {
         clm_meta_options options = CLM_META_OPTIONS_INIT;
         options.tasks = options.task_chunk = 1;
-        options.support = 5;
-        options.query = QUERY;
-        options.steps = steps;
+        options.task.support = 5;
+        options.task.query = QUERY;
+        options.task.steps = steps;
         options.checkpointing = CLM_CHECKPOINT_RECOMPUTE;
         const size_t beside = (PARAMETERS + (size_t)steps) * clm_model_param_elements(model) + (5 + QUERY) * SIZE * SIZE;
         const size_t bytes = predicted(device, model, &options);

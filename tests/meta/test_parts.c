@@ -99,7 +99,7 @@ START_TEST(counts_as_one_device) {
     clm_device *device = clm_test_open_opencl();
     clm_model *model = clm_test_model(CLM_TEST_NET_CONV);
     clm_meta_options o = clm_test_options(CLM_TEST_NET_CONV, NULL, TASKS, 2);
-    o.optim.kind = CLM_OPTIM_ADAM;
+    o.optim.rule = "adam";
     clm_test_batch batch = clm_test_batch_make(model, &o, 1);
     clm_meta *meta = created(device, model, &o, "2");
     ck_assert_uint_eq(meta->n_shares, shares_wanted(device));

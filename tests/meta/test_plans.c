@@ -6,7 +6,7 @@
 
 #include "base/files.h"
 #include "device/opencl/opencl.h"
-#include "meta/plan.h"
+#include "meta/plan/plan.h"
 #include "support/launch.h"
 #include "support/meta_setup.h"
 #include "support/numbers.h"
@@ -70,7 +70,7 @@ static void store(clm_device *device, const clm_model *model, const clm_meta_opt
     clm_meta *meta = NULL;
     CLM_TEST_OK(clm_meta_create(&meta, device, model, o));
     CLM_TEST_OK(
-        clm_plan_keep(meta, (clm_plan_choice){how, chunk}, (clm_plan_choice){CLM_CHECKPOINT_STORE, o->tasks}, entry, true));
+        clm_plan_keep(meta->shares[0], (clm_plan_choice){how, chunk}, (clm_plan_choice){CLM_CHECKPOINT_STORE, o->tasks}, entry, true));
     clm_meta_free(meta);
 }
 
@@ -85,7 +85,7 @@ START_TEST(plans_are_measured) {
     clm_test_batch batch = clm_test_batch_make(model, &o, 1);
     clm_test_vector gradient[2];
     seen s;
-    o.first_order = _i >= 4;
+    o.task.first_order = _i >= 4;
     for (int tuned = 0; tuned < 2; tuned++) {
         clm_meta *meta = clm_test_meta(device, model, &o, 3);
         CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch));
@@ -246,8 +246,8 @@ START_TEST(parts_are_tuned_together) {
             clm_test_randomise(meta, model, &o, 3);
         }
         ck_assert_uint_eq(meta->n_shares, 2);
-        for (size_t i = 0; i < 2; i++) ck_assert_int_eq(meta->shares[i]->plan.reason == CLM_PLAN_MEASURED, round > 0);
-        ck_assert_int_eq(meta->shares[0]->plan.checkpointing, meta->shares[1]->plan.checkpointing);
+        for (size_t i = 0; i < 2; i++) ck_assert_int_eq(meta->shares[i]->exec.plan.reason == CLM_PLAN_MEASURED, round > 0);
+        ck_assert_int_eq(meta->shares[0]->exec.plan.checkpointing, meta->shares[1]->exec.plan.checkpointing);
         CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch));
         gradient[round] = clm_test_gradient(meta, model);
         clm_meta_free(meta);
@@ -298,10 +298,10 @@ START_TEST(stored_plans_are_used) {
     expect(plan_of(device, model, &fixed), CLM_CHECKPOINT_STORE, 1, CLM_PLAN_ASKED);
     /* another algorithm, another number of examples, another model */
     fixed = o;
-    fixed.first_order = true;
+    fixed.task.first_order = true;
     expect(plan_of(device, model, &fixed), CLM_CHECKPOINT_STORE, TASKS, CLM_PLAN_WHOLE);
     fixed = o;
-    fixed.query++;
+    fixed.task.query++;
     expect(plan_of(device, model, &fixed), CLM_CHECKPOINT_STORE, TASKS, CLM_PLAN_WHOLE);
     fixed = options_for(CLM_TEST_NET_CONV, TASKS);
     expect(plan_of(device, other, &fixed), CLM_CHECKPOINT_STORE, TASKS, CLM_PLAN_WHOLE);

@@ -115,7 +115,7 @@ START_TEST(parts_are_as_asked_and_predicted) {
     rig r = rig_open(sets[_i]);
     clm_model *model = clm_test_model(CLM_TEST_NET_CONV);
     clm_meta_options options = clm_test_options(CLM_TEST_NET_CONV, NULL, TASKS, 2);
-    options.optim.kind = CLM_OPTIM_ADAM;
+    options.optim.rule = "adam";
     clm_meta *meta = NULL;
     set_tasks(&r, 3, 0, 3);
     CLM_TEST_OK(clm_meta_create_on(&meta, r.share, MOST, model, &options));
@@ -143,7 +143,7 @@ END_TEST
 
 /* ---- training ---- */
 
-static const clm_optim_kind optims[] = {CLM_OPTIM_SGD, CLM_OPTIM_MOMENTUM, CLM_OPTIM_ADAM, CLM_OPTIM_ADAMW};
+static const char *const optims[] = {"sgd", "momentum", "adam", "adamw"};
 
 static clm_test_vector train(clm_meta *meta, const clm_model *model, const clm_meta_options *options, uint64_t from, uint64_t to,
                              clm_meta_report *report) {
@@ -162,7 +162,7 @@ START_TEST(training_saving_restoring) {
     rig r = rig_open(sets[_i / 4]);
     clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES);
     clm_meta_options options = clm_test_options(CLM_TEST_NET_CLASSES, &clm_test_algorithms[_i % 2 ? 3 : 4], TASKS, 2);
-    options.optim.kind = optims[_i % 4];
+    options.optim.rule = optims[_i % 4];
     options.optim.lr = 0.01;
     clm_meta_report alone, together;
     clm_archive *archive = NULL;
@@ -300,7 +300,7 @@ START_TEST(wrong_shares_and_labels) {
     r.share[2].device = r.device[2];
     CLM_TEST_OK(clm_meta_create_on(&meta, r.share, MOST, model, &options));
     clm_test_batch batch = clm_test_batch_make(model, &options, 1);
-    batch.data[1][5 * options.support + 1] = 77;
+    batch.data[1][5 * options.task.support + 1] = 77;
     ck_assert_int_eq(clm_meta_gradient(meta, &batch.batch), CLM_E_ARG);
     ck_assert_msg(strstr(clm_last_error(), "task 5, support example 1"), "%s", clm_last_error());
     clm_meta_free(meta);
@@ -322,7 +322,7 @@ START_TEST(tasks_in_proportion_to_speed) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int share[MOST];
-        clm_split_proportional(cases[i].speed, MOST, cases[i].tasks, share);
+        clm_shares_proportional(cases[i].speed, MOST, cases[i].tasks, share);
         ck_assert_msg(memcmp(share, cases[i].share, sizeof share) == 0, "case %zu: %d, %d, %d", i, share[0], share[1], share[2]);
     }
 }
@@ -336,7 +336,7 @@ START_TEST(balance_measures) {
         double speed[MOST] = {0};
         int sum = 0, share[MOST];
         CLM_TEST_OK(clm_meta_balance(r.share, speed, MOST, model, &options));
-        clm_split_proportional(speed, MOST, tasks, share);
+        clm_shares_proportional(speed, MOST, tasks, share);
         for (int i = 0; i < MOST; i++) {
             ck_assert_double_gt(speed[i], 0);
             ck_assert_int_eq(r.share[i].tasks, share[i]);

@@ -12,32 +12,40 @@
 
 /* ---- optimisers in C ---- */
 
+#define USING(rule_name, schedule_name) .version = CLM_OPTIM_OPTIONS_VERSION, .rule = rule_name, .schedule = schedule_name
+
 static const clm_optim_options optimisers[] = {
-    {.kind = CLM_OPTIM_SGD, .lr = 0.1},
-    {.kind = CLM_OPTIM_SGD, .lr = 0.1, .weight_decay = 0.05, .clip_kind = CLM_CLIP_VALUE, .clip = 0.05},
-    {.kind = CLM_OPTIM_SGD, .lr = 0.1, .clip_kind = CLM_CLIP_NORM, .clip = 0.2, .cosine_iterations = 3, .lr_min = 0.01},
-    {.kind = CLM_OPTIM_SGD, .lr = 0.1, .clip_kind = CLM_CLIP_NORM, .clip = 1e6},
-    {.kind = CLM_OPTIM_MOMENTUM, .lr = 0.05, .momentum = 0.9},
-    {.kind = CLM_OPTIM_MOMENTUM, .lr = 0.05, .momentum = 0.8, .weight_decay = 0.1, .clip_kind = CLM_CLIP_NORM, .clip = 0.1},
-    {.kind = CLM_OPTIM_ADAM, .lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
-    {.kind = CLM_OPTIM_ADAM, .lr = 0.01, .beta1 = 0.5, .beta2 = 0.9, .eps = 1e-3, .weight_decay = 0.1, .cosine_iterations = 10},
-    {.kind = CLM_OPTIM_ADAMW, .lr = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.3},
-    {.kind = CLM_OPTIM_ADAMW,
-     .lr = 0.02,
-     .beta1 = 0.8,
-     .beta2 = 0.95,
-     .eps = 1e-6,
-     .weight_decay = 0.1,
-     .clip_kind = CLM_CLIP_VALUE,
-     .clip = 0.02,
-     .cosine_iterations = 4,
-     .lr_min = 0.005},
+    {USING("sgd", "constant"), .lr = 0.1},
+    {USING("sgd", "constant"), .lr = 0.1, .weight_decay = 0.05, .clip_kind = CLM_CLIP_VALUE, .clip = 0.05},
+    {USING("sgd", "cosine"), .lr = 0.1, .clip_kind = CLM_CLIP_NORM, .clip = 0.2, .schedule_updates = 3, .lr_min = 0.01},
+    {USING("sgd", "constant"), .lr = 0.1, .clip_kind = CLM_CLIP_NORM, .clip = 1e6},
+    {USING("momentum", "constant"), .lr = 0.05, .momentum = 0.9},
+    {USING("momentum", "constant"), .lr = 0.05, .momentum = 0.8, .weight_decay = 0.1, .clip_kind = CLM_CLIP_NORM, .clip = 0.1},
+    {USING("adam", "constant"), .lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
+    {USING("adam", "cosine"), .lr = 0.01, .beta1 = 0.5, .beta2 = 0.9, .eps = 1e-3, .weight_decay = 0.1, .schedule_updates = 10},
+    {USING("adamw", "constant"), .lr = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.3},
+    {USING("adamw", "cosine"), .lr = 0.02, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.1,
+     .clip_kind = CLM_CLIP_VALUE, .clip = 0.02, .schedule_updates = 4, .lr_min = 0.005},
+    {USING("nesterov", "constant"), .lr = 0.05, .momentum = 0.9},
+    {USING("nesterov", "cosine"), .lr = 0.05, .momentum = 0.7, .weight_decay = 0.1, .clip_kind = CLM_CLIP_NORM, .clip = 0.1,
+     .schedule_updates = 4},
+    {USING("rmsprop", "constant"), .lr = 0.01, .decay = 0.99, .eps = 1e-8},
+    {USING("rmsprop", "constant"), .lr = 0.01, .decay = 0.5, .eps = 1e-3, .weight_decay = 0.1, .clip_kind = CLM_CLIP_VALUE,
+     .clip = 0.05, .warmup = 3},
+    {USING("lion", "constant"), .lr = 0.003, .beta1 = 0.9, .beta2 = 0.99},
+    {USING("lion", "cosine"), .lr = 0.01, .beta1 = 0.5, .beta2 = 0.8, .weight_decay = 0.3, .clip_kind = CLM_CLIP_NORM,
+     .clip = 0.1, .warmup = 2, .schedule_updates = 2, .lr_min = 0.001, .average = 0.9},
+    {USING("adam", "step"), .lr = 0.02, .beta1 = 0.7, .beta2 = 0.9, .eps = 1e-6, .weight_decay = 0.02, .clip_kind = CLM_CLIP_NORM,
+     .clip = 0.3, .schedule_updates = 2, .factor = 0.5, .average = 0.5},
 };
 enum { OPTIMISERS = sizeof optimisers / sizeof *optimisers };
 
 static double rate_at(const clm_optim_options *o, int t) {
-    if (!o->cosine_iterations) return o->lr;
-    double part = (double)t / (double)o->cosine_iterations;
+    const int warmup = (int)o->warmup;
+    if (t < warmup) return o->lr * (t + 1) / warmup;
+    if (strcmp(o->schedule, "constant") == 0) return o->lr;
+    double part = (double)(t - warmup) / (double)o->schedule_updates;
+    if (strcmp(o->schedule, "step") == 0) return o->lr * pow(o->factor, floor(part));
     return part >= 1 ? o->lr_min : o->lr_min + (o->lr - o->lr_min) * (1 + cos(acos(-1.0) * part)) / 2;
 }
 
@@ -49,21 +57,84 @@ static void clip(const clm_optim_options *o, double *g, size_t n) {
     }
 }
 
+/* Rules for one element: what is subtracted at rate 1. m and v are its state, t counts from 1. */
+static double move_sgd(const clm_optim_options *o, double t, double g, double *m, double *v) {
+    (void)o, (void)t, (void)m, (void)v;
+    return g;
+}
+
+static double move_momentum(const clm_optim_options *o, double t, double g, double *m, double *v) {
+    (void)t, (void)v;
+    return *m = o->momentum * *m + g;
+}
+
+static double move_nesterov(const clm_optim_options *o, double t, double g, double *m, double *v) {
+    (void)t, (void)v;
+    *m = o->momentum * *m + g;
+    return g + o->momentum * *m;
+}
+
+static double move_adam(const clm_optim_options *o, double t, double g, double *m, double *v) {
+    *m = o->beta1 * *m + (1 - o->beta1) * g;
+    *v = o->beta2 * *v + (1 - o->beta2) * g * g;
+    return *m / (1 - pow(o->beta1, t)) / (sqrt(*v / (1 - pow(o->beta2, t))) + o->eps);
+}
+
+static double move_rmsprop(const clm_optim_options *o, double t, double g, double *m, double *v) {
+    (void)t, (void)m;
+    *v = o->decay * *v + (1 - o->decay) * g * g;
+    return g / (sqrt(*v) + o->eps);
+}
+
+static double move_lion(const clm_optim_options *o, double t, double g, double *m, double *v) {
+    (void)t, (void)v;
+    const double u = o->beta1 * *m + (1 - o->beta1) * g;
+    *m = o->beta2 * *m + (1 - o->beta2) * g;
+    return u > 0 ? 1 : u < 0 ? -1 : 0;
+}
+
+static const struct reference {
+    const char *rule;
+    bool decoupled;
+    double (*move)(const clm_optim_options *o, double t, double g, double *m, double *v);
+} references[] = {{"sgd", false, move_sgd},   {"momentum", false, move_momentum}, {"nesterov", false, move_nesterov},
+                  {"adam", false, move_adam}, {"adamw", true, move_adam},         {"rmsprop", false, move_rmsprop},
+                  {"lion", true, move_lion}};
+enum { REFERENCES = sizeof references / sizeof *references };
+
+static const struct reference *reference_of(const char *rule) {
+    for (size_t i = 0; i < REFERENCES; i++)
+        if (strcmp(references[i].rule, rule) == 0) return &references[i];
+    ck_abort_msg("no reference for the rule %s", rule);
+}
+
 /* Update t of p by the gradient g, which is changed; m and v are the optimiser's state. */
 static void update(const clm_optim_options *o, int t, double *p, double *g, double *m, double *v, size_t n) {
-    double lr = rate_at(o, t), c1 = 1 - pow(o->beta1, t + 1), c2 = 1 - pow(o->beta2, t + 1);
+    const struct reference *r = reference_of(o->rule);
+    const double lr = rate_at(o, t);
     clip(o, g, n);
-    for (size_t e = 0; e < n && o->kind != CLM_OPTIM_ADAMW; e++) g[e] += o->weight_decay * p[e];
     for (size_t e = 0; e < n; e++) {
-        if (o->kind == CLM_OPTIM_SGD) p[e] -= lr * g[e];
-        if (o->kind == CLM_OPTIM_MOMENTUM) p[e] -= lr * (m[e] = o->momentum * m[e] + g[e]);
-        if (o->kind < CLM_OPTIM_ADAM) continue;
-        m[e] = o->beta1 * m[e] + (1 - o->beta1) * g[e];
-        v[e] = o->beta2 * v[e] + (1 - o->beta2) * g[e] * g[e];
-        if (o->kind == CLM_OPTIM_ADAMW) p[e] -= lr * o->weight_decay * p[e];
-        p[e] -= lr * (m[e] / c1) / (sqrt(v[e] / c2) + o->eps);
+        const double decay = o->weight_decay * p[e];
+        const double move = r->move(o, t + 1, r->decoupled ? g[e] : g[e] + decay, &m[e], &v[e]);
+        p[e] -= lr * (r->decoupled ? move + decay : move);
     }
 }
+
+/* Every rule is compared, also with weight decay and clipping. */
+START_TEST(every_rule_is_compared) {
+    for (size_t i = 0; i < clm_optim_rule_count(); i++) {
+        int compared = 0, decayed = 0, clipped = 0;
+        (void)reference_of(clm_optim_rule_name(i));
+        for (size_t row = 0; row < OPTIMISERS; row++) {
+            if (strcmp(optimisers[row].rule, clm_optim_rule_name(i)) != 0) continue;
+            compared++;
+            decayed += optimisers[row].weight_decay > 0;
+            clipped += optimisers[row].clip_kind != CLM_CLIP_NONE;
+        }
+        ck_assert_msg(compared > 1 && decayed && clipped, "%s", clm_optim_rule_name(i));
+    }
+}
+END_TEST
 
 START_TEST(optimiser_is_as_written_out) {
     int row = _i % OPTIMISERS, device_index = _i / OPTIMISERS;
@@ -105,11 +176,26 @@ START_TEST(settings_that_make_no_sense) {
         clm_optim_options optim;
         const char *says;
     } rows[] = {
-        {{.kind = CLM_OPTIM_SGD, .lr = -1}, "rate"},
-        {{.kind = CLM_OPTIM_SGD, .lr = NAN}, "rate"},
-        {{.kind = (clm_optim_kind)17, .lr = 1}, "17"},
-        {{.kind = CLM_OPTIM_SGD, .lr = 1, .clip_kind = CLM_CLIP_NORM}, "clip"},
-        {{.kind = CLM_OPTIM_ADAM, .lr = 1, .beta1 = 1}, "beta"},
+        {{USING("sgd", "constant"), .lr = -1}, "rate"},
+        {{USING("sgd", "constant"), .lr = NAN}, "rate"},
+        {{USING("sgd", "constant"), .lr = INFINITY}, "rate"},
+        {{.version = 17, .rule = "sgd", .schedule = "constant"}, "17"},
+        {{USING("seventeen", "constant"), .lr = 1}, "'seventeen' is not known; there are sgd, momentum, nesterov, adam, adamw"},
+        {{USING(NULL, "constant"), .lr = 1}, "there are sgd"},
+        {{USING("sgd", "sine"), .lr = 1}, "'sine' is not known; there are constant, cosine, step, exponential"},
+        {{USING("sgd", NULL), .lr = 1}, "there are constant"},
+        {{USING("sgd", "cosine"), .lr = 1}, "schedule_updates"},
+        {{USING("sgd", "step"), .lr = 1, .factor = 0.5}, "schedule_updates"},
+        {{USING("sgd", "step"), .lr = 1, .factor = -0.5, .schedule_updates = 1}, "factor"},
+        {{USING("sgd", "cosine"), .lr = 1, .lr_min = -0.5, .schedule_updates = 1}, "lr_min"},
+        {{USING("sgd", "constant"), .lr = 1, .clip_kind = CLM_CLIP_NORM}, "clip"},
+        {{USING("sgd", "constant"), .lr = 1, .clip_kind = (clm_clip)9, .clip = 1}, "clip"},
+        {{USING("sgd", "constant"), .lr = 1, .weight_decay = NAN}, "weight_decay"},
+        {{USING("sgd", "constant"), .lr = 1, .average = 1}, "average"},
+        {{USING("adam", "constant"), .lr = 1, .beta1 = 1}, "beta"},
+        {{USING("lion", "constant"), .lr = 1, .beta2 = -1}, "beta2"},
+        {{USING("nesterov", "constant"), .lr = 1, .momentum = -1}, "momentum"},
+        {{USING("rmsprop", "constant"), .lr = 1, .decay = 1}, "decay"},
     };
     clm_device *device = clm_test_open_host();
     clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES);
@@ -121,6 +207,11 @@ START_TEST(settings_that_make_no_sense) {
         ck_assert_ptr_null(meta);
         ck_assert_msg(strstr(clm_last_error(), rows[r].says) != NULL, "%s", clm_last_error());
     }
+    clm_meta_options options = clm_test_options(CLM_TEST_NET_CLASSES, NULL, 2, 1);
+    clm_meta *meta = NULL;
+    options.optim = (clm_optim_options){USING("sgd", "constant"), .momentum = -1, .beta1 = 7, .factor = NAN}; /* not read */
+    CLM_TEST_OK(clm_meta_create(&meta, device, model, &options));
+    clm_meta_free(meta);
     clm_model_free(model);
     clm_device_close(device);
 }
@@ -185,7 +276,7 @@ START_TEST(a_step_waits_once) {
     clm_meta_options options = clm_test_options(CLM_TEST_NET_REGRESSION, NULL, 2, 3);
     options.checkpointing = CLM_CHECKPOINT_STORE;
     options.task_chunk = _i ? 1 : options.tasks;
-    options.optim.kind = CLM_OPTIM_ADAM;
+    options.optim.rule = "adam";
     clm_test_batch batch = clm_test_batch_make(model, &options, 5);
     clm_meta *meta = clm_test_meta(device, model, &options, 1);
     const clm_meta_plan plan = clm_meta_get_plan(meta);
@@ -236,7 +327,7 @@ START_TEST(divergence_is_reported) {
     clm_device *device = clm_test_open(_i);
     clm_model *model = clm_test_model(CLM_TEST_NET_REGRESSION);
     clm_meta_options options = clm_test_options(CLM_TEST_NET_REGRESSION, NULL, 2, 4);
-    options.inner_lr = 1e200;
+    options.task.inner_lr = 1e200;
     clm_test_batch batch = clm_test_batch_make(model, &options, 5);
     clm_meta *meta = NULL;
     CLM_TEST_OK(clm_meta_create(&meta, device, model, &options));
@@ -281,8 +372,9 @@ static const struct {
     clm_test_net net;
     int algorithm, optimiser;
 } resumed[] = {
-    {CLM_TEST_NET_CLASSES, 4, 2},    {CLM_TEST_NET_CLASSES, 4, 5}, {CLM_TEST_NET_CLASSES, 4, 7},
-    {CLM_TEST_NET_REGRESSION, 6, 9}, {CLM_TEST_NET_CLASSES, 3, 6}, {CLM_TEST_NET_COLOUR, 4, 6},
+    {CLM_TEST_NET_CLASSES, 4, 2},    {CLM_TEST_NET_CLASSES, 4, 5},  {CLM_TEST_NET_CLASSES, 4, 7},
+    {CLM_TEST_NET_REGRESSION, 6, 9}, {CLM_TEST_NET_CLASSES, 3, 6},  {CLM_TEST_NET_COLOUR, 4, 6},
+    {CLM_TEST_NET_CLASSES, 4, 11},   {CLM_TEST_NET_CLASSES, 4, 13}, {CLM_TEST_NET_CLASSES, 4, 15},
 };
 enum { RESUMED = sizeof resumed / sizeof *resumed };
 
@@ -320,13 +412,13 @@ START_TEST(archive_that_does_not_fit) {
     static const struct {
         clm_test_net net;
         int algorithm;
-        clm_optim_kind kind;
+        const char *rule;
     } rows[] = {
-        {CLM_TEST_NET_REGRESSION, 4, CLM_OPTIM_ADAM},  /* another model */
-        {CLM_TEST_NET_CLASSES, 0, CLM_OPTIM_ADAM},     /* no rates */
-        {CLM_TEST_NET_CLASSES, 3, CLM_OPTIM_ADAM},     /* rates of another kind */
-        {CLM_TEST_NET_CLASSES, 4, CLM_OPTIM_MOMENTUM}, /* less state */
-        {CLM_TEST_NET_CLASSES, 4, CLM_OPTIM_SGD},
+        {CLM_TEST_NET_REGRESSION, 4, "adam"},  /* another model */
+        {CLM_TEST_NET_CLASSES, 0, "adam"},     /* no rates */
+        {CLM_TEST_NET_CLASSES, 3, "adam"},     /* rates of another kind */
+        {CLM_TEST_NET_CLASSES, 4, "momentum"}, /* less state */
+        {CLM_TEST_NET_CLASSES, 4, "sgd"},
     };
     char path[64];
     temporary_path(path, sizeof path);
@@ -334,8 +426,8 @@ START_TEST(archive_that_does_not_fit) {
     clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES), *other_model = clm_test_model(rows[_i].net);
     clm_meta_options options = clm_test_options(CLM_TEST_NET_CLASSES, &clm_test_algorithms[4], 2, 1);
     clm_meta_options other_options = clm_test_options(rows[_i].net, &clm_test_algorithms[rows[_i].algorithm], 2, 1);
-    options.optim.kind = CLM_OPTIM_ADAM;
-    other_options.optim.kind = rows[_i].kind;
+    options.optim.rule = "adam";
+    other_options.optim.rule = rows[_i].rule;
     clm_meta *meta = clm_test_meta(device, model, &options, 7), *other = clm_test_meta(device, other_model, &other_options, 8);
     steps(meta, model, &options, 0, 1);
     steps(other, other_model, &other_options, 0, 2);
@@ -363,6 +455,7 @@ int main(void) {
     TCase *tcase = tcase_create("update");
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, optimiser_is_as_written_out, 0, OPTIMISERS * CLM_TEST_DEVICES);
+    tcase_add_test(tcase, every_rule_is_compared);
     tcase_add_test(tcase, settings_that_make_no_sense);
     tcase_add_loop_test(tcase, bad_numbers_change_nothing, 0, 2 * CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, a_step_waits_once, 0, 2);

@@ -162,10 +162,7 @@ static void meta_programs(clm_device *d, const clm_model *model, const clm_meta_
     for (int i = 0; i < 2 && data[i]; i++) NEED(clm_meta_use_data(meta, &data[i], 1));
     clm_meta_free(meta);
     l.tasks = options->tasks;
-    l.support = options->support;
-    l.query = options->query;
-    l.loss = options->loss;
-    l.reduction = options->reduction;
+    l.task = options->task;
     NEED(clm_learner_create(&learner, d, model, &l)); /* prepares */
     for (int i = 0; i < 2 && data[i]; i++) NEED(clm_learner_use_data(learner, data[i]));
     clm_learner_free(learner);
@@ -178,7 +175,8 @@ static void meta_variants(clm_device *d, const clm_model *model, clm_meta_option
     meta_programs(d, model, &options);
     options.checkpointing = CLM_CHECKPOINT_RECOMPUTE;
     meta_programs(d, model, &options);
-    options.first_order = true;
+    if (!clm_algorithm_uses(options.task.algorithm, "first-order")) return;
+    options.task.first_order = true;
     meta_programs(d, model, &options);
 }
 
@@ -190,15 +188,7 @@ static void reference_programs(clm_device *d, const char *path) {
     NEED(cli_reference_open(&r, path));
     clm_meta_options options = CLM_META_OPTIONS_INIT;
     options.tasks = r.tasks;
-    options.support = r.support;
-    options.query = r.query;
-    options.steps = r.steps;
-    options.rates = r.rates;
-    options.step_weights = r.step_weights;
-    options.adapt = r.n_adapt ? r.adapt : NULL;
-    options.n_adapt = r.n_adapt;
-    options.loss = r.loss;
-    options.reduction = r.reduction;
+    options.task = r.task;
     meta_variants(d, r.model, options);
     cli_reference_close(&r);
 }
@@ -225,9 +215,9 @@ static void trained_programs(clm_device *d) {
         snprintf(where, sizeof where, "%s", trained[i].name);
         NEED(clm_model_conv4(&model, &trained[i].network));
         options.tasks = trained[i].tasks;
-        options.support = trained[i].network.ways * trained[i].shots;
-        options.query = trained[i].network.ways * trained[i].query;
-        options.steps = trained[i].steps;
+        options.task.support = trained[i].network.ways * trained[i].shots;
+        options.task.query = trained[i].network.ways * trained[i].query;
+        options.task.steps = trained[i].steps;
         meta_variants(d, model, options);
         clm_model_free(model);
     }

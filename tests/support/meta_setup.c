@@ -34,20 +34,20 @@ const clm_test_algorithm clm_test_algorithms[CLM_TEST_ALGORITHMS] = {
 
 static const struct {
     const char *json, *head; /* head: prefix of the last layer's names */
-    clm_loss loss;
+    const char *loss;
     double inner_lr;
 } nets[] = {
     {"{\"in_shape\": [2], \"layers\": [" LINEAR("7") ", {\"op\": \"tanh\"}, " LINEAR("6") ", {\"op\": \"tanh\"}, " LINEAR(
          "1") "]}",
-     "4.", CLM_LOSS_MSE, 0.2},
-    {"{\"in_shape\": [4], \"layers\": [" LINEAR("8") ", {\"op\": \"relu\"}, " LINEAR("3") "]}", "2.", CLM_LOSS_CROSS_ENTROPY,
+     "4.", "mse", 0.2},
+    {"{\"in_shape\": [4], \"layers\": [" LINEAR("8") ", {\"op\": \"relu\"}, " LINEAR("3") "]}", "2.", "cross-entropy",
      0.3},
     {"{\"in_shape\": [1, 8, 8], \"layers\": [" CONV("4", "{\"op\": \"relu\"}, {\"op\": \"maxpool\", \"kernel\": 2}")
          CONV("4", "{\"op\": \"relu\"}") "{\"op\": \"flatten\"}, " LINEAR("3") "]}",
-     "8.", CLM_LOSS_CROSS_ENTROPY, 0.2},
+     "8.", "cross-entropy", 0.2},
     {"{\"in_shape\": [3, 5, 4], \"layers\": [" CONV("4",
                                                     "{\"op\": \"softplus\"}") "{\"op\": \"globalavgpool\"}, " LINEAR("3") "]}",
-     "4.", CLM_LOSS_CROSS_ENTROPY, 0.2},
+     "4.", "cross-entropy", 0.2},
 };
 
 clm_model *clm_test_model(clm_test_net net) {
@@ -62,18 +62,18 @@ clm_meta_options clm_test_options(clm_test_net net, const clm_test_algorithm *al
     clm_meta_options o = CLM_META_OPTIONS_INIT;
     ck_assert_int_le(steps, (int)(sizeof weights / sizeof *weights));
     o.tasks = tasks;
-    o.support = 6;
-    o.query = 5;
-    o.steps = steps;
-    o.inner_lr = nets[net].inner_lr;
-    o.loss = nets[net].loss;
-    o.first_order = a->first_order;
-    o.rates = a->rates;
-    if (a->sum) o.reduction = CLM_REDUCE_SUM;
-    if (a->sum) o.inner_lr /= o.support;
-    if (a->multi_step) o.step_weights = weights;
-    if (a->head_only) o.adapt = &nets[net].head;
-    if (a->head_only) o.n_adapt = 1;
+    o.task.support = 6;
+    o.task.query = 5;
+    o.task.steps = steps;
+    o.task.inner_lr = nets[net].inner_lr;
+    o.task.loss.name = nets[net].loss;
+    o.task.first_order = a->first_order;
+    o.task.rates = a->rates;
+    if (a->sum) o.task.loss.reduction = CLM_REDUCE_SUM;
+    if (a->sum) o.task.inner_lr /= o.task.support;
+    if (a->multi_step) o.task.step_weights = weights;
+    if (a->head_only) o.task.adapt = &nets[net].head;
+    if (a->head_only) o.task.n_adapt = 1;
     return o;
 }
 
@@ -85,7 +85,7 @@ void clm_test_randomise(clm_meta *meta, const clm_model *model, const clm_meta_o
         if (e < n)
             v.data[e] += 0.3 * clm_random_normal(&r);
         else
-            v.data[e] = options->inner_lr * (0.5 + clm_random_uniform(&r));
+            v.data[e] = options->task.inner_lr * (0.5 + clm_random_uniform(&r));
     }
     clm_test_set_values(meta, model, v.data);
     clm_test_vector_free(&v);
@@ -103,11 +103,11 @@ clm_meta *clm_test_meta(clm_device *device, const clm_model *model, const clm_me
 clm_test_batch clm_test_batch_make(const clm_model *model, const clm_meta_options *options, uint64_t seed) {
     clm_random r = clm_random_make(seed, 2);
     clm_shape in = clm_model_in_shape(model), out = clm_model_out_shape(model);
-    bool labels = options->loss == CLM_LOSS_CROSS_ENTROPY;
+    bool labels = strcmp(options->task.loss.name, "cross-entropy") == 0;
     size_t x = clm_shape_size(&in), y = labels ? 1 : clm_shape_size(&out);
     clm_test_batch b;
     for (int i = 0; i < 4; i++) {
-        size_t examples = (size_t)options->tasks * (size_t)(i < 2 ? options->support : options->query);
+        size_t examples = (size_t)options->tasks * (size_t)(i < 2 ? options->task.support : options->task.query);
         b.count[i] = examples * (i % 2 ? y : x);
         b.data[i] = calloc(b.count[i], sizeof *b.data[i]);
         for (size_t e = 0; e < b.count[i]; e++)

@@ -442,7 +442,8 @@ START_TEST(outer_rate) {
     clm_optim_options options = CLM_OPTIM_OPTIONS_INIT;
     ck_assert_double_eq(clm_optim_rate(&options, 0), 1e-3);
     ck_assert_double_eq(clm_optim_rate(&options, UINT64_MAX), 1e-3);
-    options.cosine_iterations = 100;
+    options.schedule = "cosine";
+    options.schedule_updates = 100;
     options.lr_min = 1e-5;
     ck_assert_double_eq(clm_optim_rate(&options, 0), 1e-3);
     ck_assert_double_eq_tol(clm_optim_rate(&options, 50), (1e-3 + 1e-5) / 2, 1e-15);

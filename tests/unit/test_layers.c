@@ -72,6 +72,11 @@ static const layer layers[] = {
     {"src/cli/doctor/", {"cli/base/", "cli/doctor/"}, {"*"}, false, false},
     {"src/cli/verify/", {"cli/base/", "cli/verify/"}, {"*"}, false, false},
     {"src/cli/", {"cli/commands.h", "cli/base/", "cli/doctor/examine.h"}, {"*"}, false, false},
+    {"src/meta/optimizer/",
+     {"base/", "graph/", "program/", "meta/optimizer/"},
+     {"status.h", "graph.h", "program.h", "checkpoint.h", "optim.h"},
+     false,
+     false},
     {"examples/", {"examples/"}, {"*"}, false, false},
 };
 enum { LAYER_COUNT = sizeof layers / sizeof layers[0] };

@@ -196,7 +196,7 @@ START_TEST(too_many_parameters) {
         snprintf(params[i].name, sizeof params[i].name, "p%d", i);
         params[i].shape = clm_shape_of(1, 1);
     }
-    mo.loss = lo.loss = CLM_LOSS_MSE;
+    mo.task.loss.name = lo.task.loss.name = "mse";
     CLM_TEST_OK(clm_model_custom(&model, &in, params, MANY, sum_of_all, &count));
     ck_assert_int_eq(clm_meta_create(&meta, host, model, &mo), CLM_E_LIMIT);
     ck_assert_int_eq(clm_learner_create(&learner, host, model, &lo), CLM_E_LIMIT);
@@ -214,7 +214,7 @@ START_TEST(results_before_a_gradient_and_bad_counters) {
     clm_meta_options options = CLM_META_OPTIONS_INIT;
     const double bad[] = {-1, 0.5, 1e300};
     double loss[32];
-    options.loss = CLM_LOSS_MSE;
+    options.task.loss.name = "mse";
     CLM_TEST_OK(clm_model_mlp(&model, 1, (const int[]){2}, 1, 1));
     CLM_TEST_OK(clm_meta_create(&meta, host, model, &options));
     CLM_TEST_OK(clm_meta_prepare(meta));

@@ -47,10 +47,10 @@ const cli_option cli_settings_options[] = {
 
     {"Outer loop", "meta-batch", CLI_INT, 0, AT(meta_batch), 1, 65536, "T", "tasks of a meta-batch"},
     {NULL, "iterations", CLI_INT, CLI_MOVABLE, AT(iterations), 0, BIG, "N", "outer updates"},
-    {NULL, "optimizer", CLI_CHOICE, 0, AT(optimizer), 0, 0, "sgd|momentum|adam|adamw", "outer update rule"},
+    {NULL, "optimizer", CLI_CHOICE, 0, AT(optimizer), 0, 0, "sgd|momentum|adam|adamw|nesterov|rmsprop|lion", "outer update rule"},
     {NULL, "outer-lr", CLI_REAL, 0, AT(outer_lr), 0, 1e6, "X", "outer learning rate"},
-    {NULL, "momentum", CLI_REAL, 0, AT(momentum), 0, 1, "X", "of the momentum rule"},
-    {NULL, "weight-decay", CLI_REAL, 0, AT(weight_decay), 0, 1e6, "X", "adamw: decoupled; others: added to the gradient"},
+    {NULL, "momentum", CLI_REAL, 0, AT(momentum), 0, 1, "X", "of the rules momentum and nesterov"},
+    {NULL, "weight-decay", CLI_REAL, 0, AT(weight_decay), 0, 1e6, "X", "adamw, lion: decoupled; others: added to the gradient"},
     {NULL, "clip-norm", CLI_REAL, 0, AT(clip_norm), 0, 1e30, "X", "scale the meta-gradient down to this norm; 0: never"},
     {NULL, "clip-value", CLI_REAL, 0, AT(clip_value), 0, 1e30, "X", "clip every element of the meta-gradient; 0: never"},
     {NULL, "cosine", CLI_FLAG, 0, AT(cosine), 0, 0, "", "let the outer rate fall along half a cosine"},

@@ -46,7 +46,7 @@ extern const cli_option cli_settings_options[]; /* ends with a row without a nam
         .size = 28, .split_seed = 1623, .invert = CLI_YES, .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES, \
         .test_rotations = CLI_NO, .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1,                     \
         .network = CLI_NETWORK_CONV4, .steps = 1, .inner_lr = 0.4, .meta_batch = 32, .iterations = 1000,                   \
-        .optimizer = CLM_OPTIM_ADAM, .outer_lr = 1e-3, .momentum = 0.9, .seed = 1, .val_tasks = 100, .eval_tasks = 600,    \
+        .optimizer = 2 /* adam */, .outer_lr = 1e-3, .momentum = 0.9, .seed = 1, .val_tasks = 100, .eval_tasks = 600,      \
         .log_every = 10, .keep = 3                                                                                         \
     }
 extern const cli_settings cli_settings_defaults;

@@ -122,14 +122,23 @@ clm_status cli_setup_adapt(cli_adapt *adapt, const cli_settings *s, const clm_mo
     return CLM_OK;
 }
 
+/* The library's name of the rule, which is the word of the choice. */
+static const char *rule_of(const cli_settings *s) {
+    const cli_text word = cli_option_word(&cli_settings_options[cli_settings_row("optimizer")], s->optimizer);
+    for (size_t i = 0; i < clm_optim_rule_count(); i++)
+        if (strcmp(clm_optim_rule_name(i), word.s) == 0) return clm_optim_rule_name(i);
+    return NULL;
+}
+
 static void set_optimizer(clm_optim_options *o, const cli_settings *s) {
-    o->kind = (clm_optim_kind)s->optimizer;
+    o->rule = rule_of(s);
     o->lr = s->outer_lr;
     o->momentum = s->momentum;
     o->weight_decay = s->weight_decay;
     o->clip_kind = s->clip_norm > 0 ? CLM_CLIP_NORM : s->clip_value > 0 ? CLM_CLIP_VALUE : CLM_CLIP_NONE;
     o->clip = s->clip_norm > 0 ? s->clip_norm : s->clip_value;
-    o->cosine_iterations = s->cosine ? (uint64_t)s->cosine_over : 0;
+    o->schedule = s->cosine && s->cosine_over ? "cosine" : "constant";
+    o->schedule_updates = (uint64_t)s->cosine_over;
     o->lr_min = s->lr_min;
 }
 
@@ -140,17 +149,17 @@ clm_status cli_setup_meta_options(clm_meta_options *o, const cli_settings *s, co
     *o = initial;
     CLI_TRY(cli_settings_step_weights(s, weights, &n_weights));
     o->tasks = (int)s->meta_batch;
-    o->support = (int)(s->ways * s->shots);
-    o->query = (int)(s->ways * s->query);
-    o->steps = (int)s->steps;
-    o->inner_lr = s->inner_lr;
-    o->first_order = s->first_order;
-    o->rates = (clm_rates)s->rates;
-    o->step_weights = n_weights ? weights : NULL;
-    o->adapt = adapt->count ? adapt->prefix : NULL;
-    o->n_adapt = adapt->count;
-    o->loss = clm_source_is_regression(source) ? CLM_LOSS_MSE : CLM_LOSS_CROSS_ENTROPY;
-    o->reduction = (clm_reduction)s->reduction;
+    o->task.support = (int)(s->ways * s->shots);
+    o->task.query = (int)(s->ways * s->query);
+    o->task.steps = (int)s->steps;
+    o->task.inner_lr = s->inner_lr;
+    o->task.first_order = s->first_order;
+    o->task.rates = (clm_rates)s->rates;
+    o->task.step_weights = n_weights ? weights : NULL;
+    o->task.adapt = adapt->count ? adapt->prefix : NULL;
+    o->task.n_adapt = adapt->count;
+    o->task.loss.name = clm_source_is_regression(source) ? "mse" : "cross-entropy";
+    o->task.loss.reduction = (clm_reduction)s->reduction;
     o->checkpointing = (clm_checkpointing)s->checkpointing;
     o->memory_limit = (size_t)s->memory_limit;
     o->task_chunk = (int)s->task_chunk;

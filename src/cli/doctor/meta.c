@@ -23,7 +23,7 @@ typedef struct probe {
 static clm_status sample(probe *p) {
     clm_status status = CLM_OK;
     clm_shape shape = clm_source_example_shape(p->source);
-    size_t example = clm_shape_size(&shape), support = (size_t)p->options.support, query = (size_t)p->options.query;
+    size_t example = clm_shape_size(&shape), support = (size_t)p->options.task.support, query = (size_t)p->options.task.query;
     size_t tasks = (size_t)p->options.tasks, sizes[4] = {support * example, support, query * example, query};
     for (int i = 0; i < 4; i++) CLI_NEW(p->data[i], tasks * sizes[i]);
     for (size_t t = 0; t < tasks; t++)
@@ -41,10 +41,10 @@ static clm_status open_mlp(probe *p) {
     p->ways = 1;
     p->shots = p->query = 10;
     p->options.tasks = 4;
-    p->options.support = p->options.query = 10;
-    p->options.steps = 3;
-    p->options.inner_lr = 0.01;
-    p->options.loss = CLM_LOSS_MSE;
+    p->options.task.support = p->options.task.query = 10;
+    p->options.task.steps = 3;
+    p->options.task.inner_lr = 0.01;
+    p->options.task.loss.name = "mse";
     CLI_TRY(clm_source_sine(&p->source));
     CLI_TRY(clm_model_mlp(&p->model, 1, (const int[]){24, 24}, 2, 1));
     return sample(p);
@@ -58,8 +58,8 @@ static clm_status open_conv4(probe *p, int filters, int tasks, int steps) {
     p->ways = 5;
     p->shots = p->query = 1;
     p->options.tasks = tasks;
-    p->options.support = p->options.query = 5;
-    p->options.steps = steps;
+    p->options.task.support = p->options.task.query = 5;
+    p->options.task.steps = steps;
     net.filters = filters;
     CLI_TRY(clm_source_glyphs(&p->source, 28));
     CLI_TRY(clm_model_conv4(&p->model, &net));
@@ -79,7 +79,7 @@ static clm_status meta_gradient(const probe *p, clm_device *device, bool first_o
     clm_meta_options options = p->options;
     clm_meta *meta = NULL;
     size_t at = 0;
-    options.first_order = first_order;
+    options.task.first_order = first_order;
     CLI_NEW(*out, clm_model_param_elements(p->model));
     CLI_GOTO(clm_meta_create(&meta, device, p->model, &options));
     CLI_GOTO(clm_meta_gradient(meta, &p->batch));

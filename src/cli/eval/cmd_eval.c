@@ -123,7 +123,7 @@ static clm_status open_meta(evaluation *e) {
     CLI_TRY(cli_setup_adapt(&e->adapt, run, e->model));
     CLI_TRY(cli_setup_meta_options(&o, run, e->source, &e->adapt, e->weights));
     o.tasks = o.task_chunk = 1;
-    o.first_order = true;
+    o.task.first_order = true;
     o.memory_limit = 0;
     CLI_TRY(clm_meta_create(&e->meta, e->device, e->model, &o));
     clm_status status = clm_meta_restore(e->meta, e->checkpoint.archive);

@@ -33,15 +33,15 @@ struct cli_evaluator {
 static clm_status create_learner(clm_learner **out, clm_device *device, cli_evaluator *e, const cli_settings *s, size_t query) {
     clm_learner_options options = CLM_LEARNER_OPTIONS_INIT;
     options.tasks = e->options.chunk;
-    options.support = (int)e->support;
-    options.query = (int)query;
-    options.inner_lr = s->inner_lr;
-    options.rates = (clm_rates)s->rates;
-    options.rate_steps = (int)s->steps;
-    options.adapt = e->adapt.count ? e->adapt.prefix : NULL;
-    options.n_adapt = e->adapt.count;
-    options.loss = e->regression ? CLM_LOSS_MSE : CLM_LOSS_CROSS_ENTROPY;
-    options.reduction = (clm_reduction)s->reduction;
+    options.task.support = (int)e->support;
+    options.task.query = (int)query;
+    options.task.inner_lr = s->inner_lr;
+    options.task.rates = (clm_rates)s->rates;
+    options.task.steps = (int)s->steps;
+    options.task.adapt = e->adapt.count ? e->adapt.prefix : NULL;
+    options.task.n_adapt = e->adapt.count;
+    options.task.loss.name = e->regression ? "mse" : "cross-entropy";
+    options.task.loss.reduction = (clm_reduction)s->reduction;
     options.bn_mode = e->options.bn;
     return clm_learner_create(out, device, e->model, &options);
 }

@@ -128,7 +128,7 @@ static clm_status open_meta(cli_trainer *t) {
     CLI_TRY(cli_split_tasks(&t->split, &t->settings, t->split_stored, t->model, &options));
     if (!t->settings.first_order) {
         clm_meta_options plain = options;
-        plain.first_order = true;
+        plain.task.first_order = true;
         plain.task_chunk = limit ? 1 : options.task_chunk;
         plain.checkpointing = CLM_CHECKPOINT_AUTO;
         clm_status status = create(t, &t->first_order, &plain, NULL);

@@ -75,7 +75,7 @@ out:
 static bool wanted(clm_meta *meta, size_t q, size_t i) {
     switch (quantities[q].per) {
     case WHOLE: return i == 0;
-    case PER_PARAM: return true;
+    case PER_PARAM: return clm_meta_is_learned(meta, i);
     case PER_ADAPTED: return clm_meta_is_adapted(meta, i);
     case PER_RATE: return clm_meta_rate_size(meta, i) > 0;
     }
@@ -83,13 +83,13 @@ static bool wanted(clm_meta *meta, size_t q, size_t i) {
 }
 
 static clm_status compare_quantity(const cli_reference *r, clm_meta *meta, size_t q, comparison *c, bool verbose) {
-    for (size_t i = 0; i < clm_model_param_count(r->model); i++) {
+    for (size_t i = 0; i < clm_meta_param_count(meta); i++) {
         char name[160];
         if (!wanted(meta, q, i)) continue;
         bool by_name = quantities[q].per == PER_PARAM || quantities[q].per == PER_ADAPTED;
-        bool rate_by_name = quantities[q].per == PER_RATE && r->rates == CLM_RATES_PER_ELEMENT;
+        bool rate_by_name = quantities[q].per == PER_RATE && r->task.rates == CLM_RATES_PER_ELEMENT;
         snprintf(name, sizeof name, "%s%s%s", quantities[q].prefix, rate_by_name ? "." : "",
-                 by_name || rate_by_name ? clm_model_param(r->model, i)->name : "");
+                 by_name || rate_by_name ? clm_params_get_info(r->params, i).name + strlen("param.") : "");
         CLI_TRY(compare_array(r, meta, q, i, name, c, verbose));
     }
     return CLM_OK;
@@ -101,7 +101,7 @@ static clm_status verify_file(const char *path, clm_device *device, comparison *
     memset(c, 0, sizeof *c);
     CLI_GOTO(cli_reference_open(&r, path));
     clm_batch batch = {.support_x = r.support_x, .support_y = r.support_y, .query_x = r.query_x, .query_y = r.query_y};
-    for (int first_order = 0; first_order < 2; first_order++) {
+    for (int first_order = 0; first_order < (r.unrolled ? 2 : 1); first_order++) {
         clm_meta *meta = NULL;
         CLI_GOTO(cli_reference_meta(&r, device, first_order, &meta));
         status = clm_meta_gradient(meta, &batch);

@@ -30,74 +30,167 @@ static clm_status one_of(const cli_reference *r, const char *key, const char *co
     return cli_fail(CLM_E_FORMAT, "%s: \"%s\" of the case is none of the values known", r->path, key);
 }
 
-static clm_status read_lists(cli_reference *r) {
-    const json_t *adapt = json_object_get(r->description, "adapt"), *weights = json_object_get(r->description, "msl");
-    clm_status status = CLM_OK;
-    if (adapt && !json_is_null(adapt)) {
-        if (!json_is_array(adapt) || json_array_size(adapt) > CLI_REFERENCE_ADAPT)
-            return malformed(r, "\"adapt\" of the case is not a list of names");
-        for (; r->n_adapt < json_array_size(adapt); r->n_adapt++) {
-            r->adapt[r->n_adapt] = json_string_value(json_array_get(adapt, r->n_adapt));
-            if (!r->adapt[r->n_adapt]) return malformed(r, "\"adapt\" of the case is not a list of names");
-        }
+/* A number of an object, or what it is when it is not given. */
+static clm_status number(const cli_reference *r, const json_t *object, const char *key, double absent, double *out) {
+    const json_t *value = json_object_get(object, key);
+    *out = value ? json_number_value(value) : absent;
+    return !value || json_is_number(value) ? CLM_OK
+                                           : cli_fail(CLM_E_FORMAT, "%s: \"%s\" of the case is not a number", r->path, key);
+}
+
+static bool matches_parameter(const clm_model *model, const char *prefix) {
+    for (size_t i = 0; i < clm_model_param_count(model); i++)
+        if (!strncmp(clm_model_param(model, i)->name, prefix, strlen(prefix))) return true;
+    return false;
+}
+
+/* A list of prefixes. One that no parameter has (of a layer without parameters, say) says nothing. */
+static clm_status read_prefixes(cli_reference *r, const char *key, int which, const char *const **list, size_t *count) {
+    const json_t *names = json_object_get(r->description, key);
+    *list = r->prefixes[which];
+    if (!names || json_is_null(names)) return CLM_OK;
+    for (size_t i = 0; json_is_array(names) && i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        if (name && !matches_parameter(r->model, name)) continue;
+        if (!name || *count == CLI_REFERENCE_PREFIXES) break;
+        r->prefixes[which][(*count)++] = name;
     }
+    if (json_is_array(names) && *count > 0) return CLM_OK;
+    return cli_fail(CLM_E_FORMAT, "%s: \"%s\" of the case is not a list of names of the model's parameters", r->path, key);
+}
+
+static clm_status read_weights(cli_reference *r) {
+    const json_t *weights = json_object_get(r->description, "msl");
+    clm_status status = CLM_OK;
     if (!weights || json_is_null(weights)) return CLM_OK;
-    if (!json_is_array(weights) || json_array_size(weights) != (size_t)r->steps)
+    if (!json_is_array(weights) || json_array_size(weights) != (size_t)r->task.steps)
         return malformed(r, "\"msl\" of the case is not a list of one weight per step");
-    CLI_NEW(r->step_weights, r->steps);
-    for (size_t k = 0; k < (size_t)r->steps; k++) {
+    CLI_NEW(r->step_weights, r->task.steps);
+    for (size_t k = 0; k < (size_t)r->task.steps; k++) {
         const json_t *weight = json_array_get(weights, k);
         if (!json_is_number(weight)) return malformed(r, "\"msl\" of the case is not a list of one weight per step");
         r->step_weights[k] = json_number_value(weight);
     }
+    r->task.step_weights = r->step_weights;
 out:
     return status;
 }
 
-static clm_status read_case(cli_reference *r) {
-    static const char *const losses[] = {"ce", "mse"}, *const reductions[] = {"mean", "sum"},
-                             *const algorithms[] = {"maml", "lslr", "metasgd"};
-    const char *text = clm_archive_meta(r->archive, "case");
-    json_error_t error;
-    int loss, reduction, algorithm;
-    if (!text) return malformed(r, "no reference file: its metadata has no \"case\"");
-    r->description = json_loads(text, 0, &error);
-    if (!json_is_object(r->description)) return cli_fail(CLM_E_FORMAT, "%s: \"case\" is not JSON: %s", r->path, error.text);
-    CLI_TRY(whole_number(r, "tasks", 1, 1 << 16, &r->tasks));
-    CLI_TRY(whole_number(r, "support", 1, 1 << 20, &r->support));
-    CLI_TRY(whole_number(r, "query", 1, 1 << 20, &r->query));
-    CLI_TRY(whole_number(r, "steps", 1, 1 << 10, &r->steps));
-    CLI_TRY(one_of(r, "loss", losses, CLI_COUNT(losses), CLM_LOSS_CROSS_ENTROPY, &loss));
-    CLI_TRY(one_of(r, "reduction", reductions, CLI_COUNT(reductions), CLM_REDUCE_MEAN, &reduction));
-    CLI_TRY(one_of(r, "algorithm", algorithms, CLI_COUNT(algorithms), CLM_RATES_FIXED, &algorithm));
-    r->loss = (clm_loss)loss;
-    /* A squared error is a mean whatever the case says of the reduction: that is a matter of the cross-entropy. */
-    r->reduction = r->loss == CLM_LOSS_MSE ? CLM_REDUCE_MEAN : (clm_reduction)reduction;
-    r->rates = (clm_rates)algorithm;
-    const json_t *alpha = json_object_get(r->description, "alpha");
-    if (!json_is_number(alpha)) return malformed(r, "\"alpha\" of the case is not a number");
-    r->inner_lr = json_number_value(alpha);
-    return read_lists(r);
+/* "inner": the update rule; what it leaves out has PyTorch's values. */
+static clm_status read_inner(cli_reference *r) {
+    const json_t *inner = json_object_get(r->description, "inner"), *betas;
+    clm_inner_options *o = &r->task.inner;
+    o->eps_root = 0;
+    if (!inner || json_is_null(inner)) return CLM_OK;
+    if (!json_is_object(inner)) return malformed(r, "\"inner\" of the case is not an object");
+    const json_t *rule = json_object_get(inner, "rule");
+    if (rule && !json_is_string(rule)) return malformed(r, "\"rule\" of the inner update is not a name");
+    if (rule) o->rule = json_string_value(rule);
+    CLI_TRY(number(r, inner, "momentum", o->momentum, &o->momentum));
+    CLI_TRY(number(r, inner, "decay", o->decay, &o->decay));
+    CLI_TRY(number(r, inner, "eps", o->eps, &o->eps));
+    CLI_TRY(number(r, inner, "eps_root", 0, &o->eps_root));
+    CLI_TRY(number(r, inner, "weight_decay", 0, &o->weight_decay));
+    CLI_TRY(number(r, inner, "clip_value", 0, &o->clip_value));
+    CLI_TRY(number(r, inner, "clip_norm", 0, &o->clip_norm));
+    if (!(betas = json_object_get(inner, "betas"))) return CLM_OK;
+    if (!json_is_number(json_array_get(betas, 0)) || !json_is_number(json_array_get(betas, 1)))
+        return malformed(r, "\"betas\" of the inner update is not a list of two numbers");
+    o->beta1 = json_number_value(json_array_get(betas, 0));
+    o->beta2 = json_number_value(json_array_get(betas, 1));
+    return CLM_OK;
 }
 
-/* "params" must name the model's parameters in its order: rates per step are stored by position. */
+/* The word of a case for a loss, and the library's. */
+static const char *const losses[] = {"ce", "mse", "mae", "bce", "huber", "gaussian-policy"};
+static const char *const loss_names[] = {"cross-entropy", "mse", "mae", "bce", "huber", "gaussian-policy"};
+
+static clm_status read_loss(cli_reference *r) {
+    static const char *const reductions[] = {"mean", "sum"};
+    int loss, reduction;
+    CLI_TRY(one_of(r, "loss", losses, CLI_COUNT(losses), 0, &loss));
+    CLI_TRY(one_of(r, "reduction", reductions, CLI_COUNT(reductions), CLM_REDUCE_MEAN, &reduction));
+    r->task.loss.name = loss_names[loss];
+    /* Other losses are means whatever the case says of the reduction: that is a matter of the cross-entropy. */
+    r->task.loss.reduction = loss ? CLM_REDUCE_MEAN : (clm_reduction)reduction;
+    return CLM_OK;
+}
+
+static clm_status read_algorithm(cli_reference *r) {
+    static const char *const names[] = {"maml", "lslr", "metasgd", "reptile", "imaml", "per-step-bn"};
+    enum { MAML, LSLR, METASGD, REPTILE, IMAML, PER_STEP_BN };
+    int algorithm;
+    CLI_TRY(one_of(r, "algorithm", names, CLI_COUNT(names), MAML, &algorithm));
+    r->unrolled = algorithm != REPTILE && algorithm != IMAML;
+    r->task.algorithm = r->unrolled ? "maml" : names[algorithm];
+    if (algorithm == LSLR) r->task.rates = CLM_RATES_PER_STEP;
+    if (algorithm == METASGD) r->task.rates = CLM_RATES_PER_ELEMENT;
+    r->task.batch_norm_per_step = algorithm == PER_STEP_BN;
+    if (algorithm != IMAML) return CLM_OK;
+    CLI_TRY(whole_number(r, "cg", 1, 1 << 10, &r->task.solver_steps));
+    return number(r, r->description, "lam", r->task.proximal, &r->task.proximal);
+}
+
+static clm_status read_case(cli_reference *r) {
+    const clm_task_options initial = CLM_TASK_OPTIONS_INIT;
+    r->task = initial;
+    CLI_TRY(whole_number(r, "tasks", 1, 1 << 16, &r->tasks));
+    CLI_TRY(whole_number(r, "support", 1, 1 << 20, &r->task.support));
+    CLI_TRY(whole_number(r, "query", 1, 1 << 20, &r->task.query));
+    CLI_TRY(whole_number(r, "steps", 1, 1 << 10, &r->task.steps));
+    CLI_TRY(read_loss(r));
+    CLI_TRY(read_algorithm(r));
+    CLI_TRY(read_inner(r));
+    if (!json_is_number(json_object_get(r->description, "alpha"))) return malformed(r, "\"alpha\" of the case is not a number");
+    r->task.inner_lr = json_number_value(json_object_get(r->description, "alpha"));
+    r->task.support_per_step = json_is_true(json_object_get(r->description, "support_per_step"));
+    CLI_TRY(read_prefixes(r, "adapt", 0, &r->task.adapt, &r->task.n_adapt));
+    CLI_TRY(read_prefixes(r, "freeze", 1, &r->task.freeze, &r->task.n_freeze));
+    CLI_TRY(read_prefixes(r, "unlearned", 2, &r->task.unlearned, &r->task.n_unlearned));
+    return read_weights(r);
+}
+
+static clm_status open_description(cli_reference *r) {
+    const char *text = clm_archive_meta(r->archive, "case");
+    json_error_t error;
+    if (!text) return malformed(r, "no reference file: its metadata has no \"case\"");
+    r->description = json_loads(text, 0, &error);
+    if (json_is_object(r->description)) return CLM_OK;
+    return cli_fail(CLM_E_FORMAT, "%s: \"case\" is not JSON: %s", r->path, error.text);
+}
+
+/* Our name of parameter i: an entry's in an archive, without "param."; NULL for what is a rate. */
+static const char *param_name(const cli_reference *r, size_t i) {
+    const clm_params_info info = clm_params_get_info(r->params, i);
+    return info.name && !info.rate ? info.name + strlen("param.") : NULL;
+}
+
+/* "params" must name our parameters in our order: rates per step are stored by position. */
 static clm_status check_params(const cli_reference *r) {
     const char *text = clm_archive_meta(r->archive, "params");
     json_t *names = text ? json_loads(text, 0, NULL) : NULL;
-    size_t count = clm_model_param_count(r->model);
+    size_t count = 0;
     clm_status status = CLM_OK;
+    while (param_name(r, count)) count++;
     if (!json_is_array(names)) status = malformed(r, "its metadata has no list \"params\"");
     if (status == CLM_OK && json_array_size(names) != count)
         status = cli_fail(CLM_E_FORMAT, "%s: \"params\" names %zu parameters, the layers have %zu", r->path,
                           json_array_size(names), count);
     for (size_t i = 0; i < count && status == CLM_OK; i++) {
-        const char *name = json_string_value(json_array_get(names, i)), *ours = clm_model_param(r->model, i)->name;
+        const char *name = json_string_value(json_array_get(names, i)), *ours = param_name(r, i);
         if (!name || strcmp(name, ours) != 0)
             status = cli_fail(CLM_E_FORMAT, "%s: parameter %zu of \"params\" is '%s', of the layers '%s'", r->path, i,
                               name ? name : "?", ours);
     }
     json_decref(names);
     return status;
+}
+
+static clm_status open_params(cli_reference *r) {
+    if (clm_params_create(&r->params, r->model, &r->task) != CLM_OK) return cli_fail_in(CLM_E_FORMAT, "%s", r->path);
+    CLI_TRY(check_params(r));
+    clm_status status = clm_params_load(r->params, r->archive);
+    return status == CLM_OK || strstr(cli_message(), r->path) ? status : cli_fail_in(status, "%s", r->path);
 }
 
 clm_status cli_reference_read(const cli_reference *r, const char *name, size_t count, double **out) {
@@ -137,15 +230,23 @@ static clm_status check_labels(const cli_reference *r, const char *name, const f
     return CLM_OK;
 }
 
+/* Elements of one example's target; 0: of no loss that is known. */
+static size_t target_size(const cli_reference *r) {
+    const clm_shape out = clm_model_out_shape(r->model);
+    if (strcmp(r->task.loss.name, "cross-entropy") == 0) return 1;
+    return clm_shape_size(&out) + (strcmp(r->task.loss.name, "gaussian-policy") == 0);
+}
+
 static clm_status read_batch(cli_reference *r) {
-    clm_shape in = clm_model_in_shape(r->model), out = clm_model_out_shape(r->model);
-    size_t support = (size_t)r->tasks * (size_t)r->support, query = (size_t)r->tasks * (size_t)r->query;
-    size_t example = clm_shape_size(&in), target = r->loss == CLM_LOSS_MSE ? clm_shape_size(&out) : 1;
+    const clm_shape in = clm_model_in_shape(r->model), out = clm_model_out_shape(r->model);
+    const size_t sets = r->task.support_per_step ? (size_t)r->task.steps : 1;
+    const size_t support = (size_t)r->tasks * (size_t)r->task.support * sets, query = (size_t)r->tasks * (size_t)r->task.query;
+    const size_t example = clm_shape_size(&in), target = target_size(r);
     CLI_TRY(read_floats(r, "support.x", support * example, &r->support_x));
     CLI_TRY(read_floats(r, "query.x", query * example, &r->query_x));
     CLI_TRY(read_floats(r, "support.y", support * target, &r->support_y));
     CLI_TRY(read_floats(r, "query.y", query * target, &r->query_y));
-    if (r->loss == CLM_LOSS_MSE) return CLM_OK;
+    if (strcmp(r->task.loss.name, "cross-entropy") != 0) return CLM_OK;
     if (out.rank != 1) return malformed(r, "a classifier's output must be one vector per example");
     CLI_TRY(check_labels(r, "support.y", r->support_y, support, out.dim[0]));
     return check_labels(r, "query.y", r->query_y, query, out.dim[0]);
@@ -156,14 +257,16 @@ clm_status cli_reference_open(cli_reference *r, const char *path) {
     if (strlen(path) >= sizeof r->path) return cli_fail(CLM_E_LIMIT, "path too long: %s", path);
     memcpy(r->path, path, strlen(path) + 1);
     CLI_TRY(clm_archive_load(&r->archive, path));
-    CLI_TRY(read_case(r));
+    CLI_TRY(open_description(r));
     if (clm_model_parse(&r->model, clm_archive_meta(r->archive, "case"), NULL) != CLM_OK)
         return cli_fail_in(CLM_E_FORMAT, "%s", path);
-    CLI_TRY(check_params(r));
-    return read_batch(r);
+    CLI_TRY(read_case(r));
+    CLI_TRY(read_batch(r));
+    return open_params(r);
 }
 
 void cli_reference_close(cli_reference *r) {
+    clm_params_free(r->params);
     clm_model_free(r->model);
     clm_archive_free(r->archive);
     json_decref(r->description);
@@ -175,60 +278,19 @@ void cli_reference_close(cli_reference *r) {
     memset(r, 0, sizeof *r);
 }
 
-static clm_status set_one(const cli_reference *r, clm_meta *meta, size_t i) {
-    const clm_param *param = clm_model_param(r->model, i);
-    char name[128];
-    double *values;
-    snprintf(name, sizeof name, "param.%s", param->name);
-    CLI_TRY(cli_reference_read(r, name, clm_shape_size(&param->shape), &values));
-    clm_status status = clm_meta_set_param(meta, i, values);
-    free(values);
-    size_t rates = clm_meta_rate_size(meta, i);
-    if (status != CLM_OK || rates == 0) return status;
-    if (r->rates == CLM_RATES_PER_STEP)
-        snprintf(name, sizeof name, "alpha");
-    else
-        snprintf(name, sizeof name, "alpha.%s", param->name);
-    CLI_TRY(cli_reference_read(r, name, rates, &values));
-    status = clm_meta_set_rate(meta, i, values);
-    free(values);
-    return status;
-}
-
-static bool matches_parameter(const clm_model *model, const char *prefix) {
-    for (size_t i = 0; i < clm_model_param_count(model); i++)
-        if (!strncmp(clm_model_param(model, i)->name, prefix, strlen(prefix))) return true;
-    return false;
-}
-
 clm_status cli_reference_meta(const cli_reference *r, clm_device *device, bool first_order, clm_meta **out) {
     clm_meta_options o = CLM_META_OPTIONS_INIT;
-    const char *adapt[CLI_REFERENCE_ADAPT];
     clm_meta *meta;
     *out = NULL;
     o.tasks = r->tasks;
-    o.support = r->support;
-    o.query = r->query;
-    o.steps = r->steps;
-    o.inner_lr = r->inner_lr;
-    o.first_order = first_order;
-    o.rates = r->rates;
-    o.step_weights = r->step_weights;
-    /* In a reference file a prefix that no parameter has (of a layer without parameters, say) adapts nothing. */
-    for (size_t k = 0; k < r->n_adapt; k++)
-        if (matches_parameter(r->model, r->adapt[k])) adapt[o.n_adapt++] = r->adapt[k];
-    o.adapt = o.n_adapt ? adapt : r->n_adapt ? r->adapt : NULL;
-    if (!o.n_adapt) o.n_adapt = r->n_adapt;
-    o.loss = r->loss;
-    o.reduction = r->reduction;
+    o.task = r->task;
+    o.task.first_order = first_order;
     o.keep_adapted = !first_order;
     CLI_TRY(clm_meta_create(&meta, device, r->model, &o));
-    clm_status status = CLM_OK;
-    for (size_t i = 0; i < clm_model_param_count(r->model) && status == CLM_OK; i++) status = set_one(r, meta, i);
-    if (status != CLM_OK) {
+    clm_status status = clm_meta_set_params(meta, r->params);
+    if (status == CLM_OK)
+        *out = meta;
+    else
         clm_meta_free(meta);
-        return status;
-    }
-    *out = meta;
-    return CLM_OK;
+    return status;
 }

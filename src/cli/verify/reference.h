@@ -2,7 +2,7 @@
  *
  * Arrays: param.NAME, support.x support.y query.x query.y, alpha or alpha.NAME for learnable rates, and the results
  * out.support_loss out.query_loss out.query_logits out.meta_loss out.meta_grad.NAME out.meta_grad_fo.NAME out.alpha_grad[.NAME]
- * out.adapted.NAME. Metadata: "case", the description as JSON, and "params", the parameter names in order.
+ * out.adapted.NAME. What a case may say: docs/reference-files.md. Metadata: "case", the description as JSON, and "params", the parameter names in order.
  */
 #ifndef CLI_REFERENCE_H
 #define CLI_REFERENCE_H
@@ -11,21 +11,19 @@
 
 #include "base/common.h"
 
-enum { CLI_REFERENCE_ADAPT = 64 };
+enum { CLI_REFERENCE_PREFIXES = 64 };
 
 typedef struct cli_reference {
     char path[CLI_PATH_MAX];
     clm_archive *archive;
     json_t *description;
     clm_model *model;
-    int tasks, support, query, steps;
-    double inner_lr;
-    clm_loss loss;
-    clm_reduction reduction;
-    clm_rates rates;
-    double *step_weights; /* NULL: plain loss */
-    const char *adapt[CLI_REFERENCE_ADAPT];
-    size_t n_adapt;
+    clm_params *params; /* as in the file */
+    int tasks;
+    clm_task_options task; /* its pointers lead into this struct */
+    double *step_weights;
+    const char *prefixes[3][CLI_REFERENCE_PREFIXES]; /* adapt, freeze, unlearned */
+    bool unrolled; /* the gradient is one through the inner loop: it has a first-order version */
     float *support_x, *support_y, *query_x, *query_y;
 } cli_reference;
 

@@ -81,13 +81,16 @@ static clm_status build_query(clm_stages *s) {
 
 /* ---- the adjoint of an inner step ---- */
 
+/* Does the cotangent of carried state matter? In first order it reaches theta through weight decay alone. */
+static bool carries_state(const clm_stages *s) { return !s->first_order || s->task->options.inner.weight_decay > 0; }
+
 static void get_cotangents(clm_stages *s, int k, clm_inner_cotangents *c) {
     const clm_task *t = s->task;
     for (size_t i = 0; i < t->n; i++) {
         c->next[i] = carried(&t->entries[i]) ? clm_stage_get(s, (clm_slot){CLM_SLOT_COTANGENT, k + 1, i}) : CLM_INVALID;
         for (int n = 0; n < CLM_MAX_STATE; n++)
             c->next_state[n][i] =
-                n < t->rule->state && t->entries[i].adapted && !s->first_order
+                n < t->rule->state && t->entries[i].adapted && carries_state(s)
                     ? clm_stage_get(s, (clm_slot){CLM_SLOT_STATE_COTANGENT + (clm_slot_kind)n, k + 1, i})
                     : CLM_INVALID;
     }
@@ -125,7 +128,7 @@ static clm_status build_adjoint(clm_stages *s, int k) {
         if (!t->entries[i].adapted) continue;
         if (c.rate[i] != CLM_INVALID) CLM_TRY(clm_stage_add_rate_gradient(s, i, k, c.rate[i]));
         for (int n = 0; k > 0 && n < t->rule->state; n++)
-            if (c.state[n][i] != CLM_INVALID && !s->first_order)
+            if (c.state[n][i] != CLM_INVALID && carries_state(s))
                 CLM_TRY(clm_stage_put(s, (clm_slot){CLM_SLOT_STATE_COTANGENT + (clm_slot_kind)n, k, i}, c.state[n][i]));
     }
     if (!s->first_order) CLM_TRY(add_hessian_product(s, &st, &c, k, lambda));

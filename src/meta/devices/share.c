@@ -36,6 +36,7 @@ clm_status clm_share_create(clm_share **out, clm_meta *meta, const clm_meta_shar
     if (!meta->n_shares) {
         m->optimizer = &meta->optimizer;
         CLM_GOTO(clm_optimizer_init(m->optimizer, m->device, m->learned, m->grad, &meta->options.optim));
+        meta->options.optim = m->optimizer->options; /* the caller's strings may go */
     }
     CLM_GOTO(clm_plan_share(m));
     *out = m;

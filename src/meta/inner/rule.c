@@ -1,6 +1,7 @@
 /* An inner step and its adjoint, by a small graph that is differentiated and copied into the graph at hand (rule.h). */
 #include "meta/inner/rule.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,7 +119,7 @@ static clm_status map_inputs(small *m, const clm_task *t, const clm_inner_step *
         m->map[m->in[GRAD][i]] = step->grad[i];
         if (m->in[RATE][i] != CLM_INVALID) m->map[m->in[RATE][i]] = step->rate[i];
         if (m->in[ANCHOR][i] != CLM_INVALID) m->map[m->in[ANCHOR][i]] = step->anchor[i];
-        for (int s = 0; step->state[s] && s < t->rule->state; s++) m->map[m->in[STATE + s][i]] = step->state[s][i];
+        for (int s = 0; s < t->rule->state && step->state[s]; s++) m->map[m->in[STATE + s][i]] = step->state[s][i];
     }
     return CLM_OK;
 }
@@ -139,6 +140,7 @@ static void copy_needed(small *m, clm_graph *g, const clm_value *outputs, size_t
         if (!needed[v] || m->map[v] != CLM_INVALID) continue;
         const clm_node *node = &m->g->nodes[v];
         clm_value in[CLM_MAX_INPUTS];
+        assert(node->op != CLM_OP_INPUT); /* all have been mapped */
         for (int k = 0; k < node->n_in; k++) in[k] = m->map[node->in[k]];
         m->map[v] = clm_graph_add(g, node->op, in, node->n_in, node->shape, &node->attr);
     }
