@@ -20,7 +20,7 @@ static clm_status add(opening *o, const clm_device_info *info, int part, int par
     if (info->type == CLM_DEVICE_HOST)
         CLM_TRY(parts == 1 ? clm_host_open(out) : clm_fail(CLM_E_DEVICE, "the host reference cannot be divided"));
     else
-        CLM_TRY(clm_opencl_open_part(out, info->platform_index, info->device_index, part, parts));
+        CLM_TRY(clm_opencl_open_sub_device(out, info->platform_index, info->device_index, part, parts));
     (*out)->info.chosen = true;
     o->n++;
     return CLM_OK;

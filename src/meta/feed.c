@@ -102,7 +102,7 @@ static clm_status find(const clm_meta *head, const clm_meta *m, clm_dataset *con
     *out = NULL;
     for (size_t i = 0; i < n; i++) {
         if (clm_dataset_device(datasets[i]) != wanted) continue;
-        if (head->whole) return clm_dataset_on_part(datasets[i], m->device, out);
+        if (head->whole) return clm_dataset_on_sub_device(datasets[i], m->device, out);
         *out = datasets[i];
         break;
     }

@@ -86,7 +86,7 @@ static int chunk_for_part(const clm_meta *m) {
 
 static int suitable_chunk(const clm_meta *m) {
     if (m->device->info.type != CLM_DEVICE_CPU) return m->plan.task_chunk;
-    return m->device->part ? chunk_for_part(m) : chunk_for_cache(m);
+    return m->device->is_sub_device ? chunk_for_part(m) : chunk_for_cache(m);
 }
 
 /* Why there are not all tasks at a time with everything kept, where the options leave it open. */

@@ -44,7 +44,7 @@ typedef struct clm_impl {
     /* Emits the launches (clm_lower_launch, any number; clm_lower_scratch for memory between them). Gets candidates of
      * `candidates` for the same node only. */
     clm_status (*lower)(clm_lower *l, clm_value y, const clm_candidate *candidate);
-    /* Can one launch of it add up two such operations, y(a, b) + y(c, d)? Then `lower` may get a node of four operands (program/pairs.c),
+    /* Can one launch of it add up two such operations, y(a, b) + y(c, d)? Then `lower` may get a node of four operands (program/fusion/conv_pairs.c),
      * which is like y in all else. NULL: no. */
     bool (*pairs)(const clm_lower *l, clm_value y);
     /* Seconds that the first use in a process may take on a CPU while a library builds its kernels, a tenth of it elsewhere. The tuner

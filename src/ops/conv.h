@@ -26,7 +26,7 @@ double clm_conv_flops(const clm_conv_geometry *c);
 
 /* Geometry of node y of the operations above. */
 clm_conv_geometry clm_conv_geometry_at(const struct clm_lower *l, clm_value y);
-/* 2 for a pair (program/pairs.c), otherwise 1. */
+/* 2 for a pair (program/fusion/conv_pairs.c), otherwise 1. */
 int clm_conv_terms(const struct clm_lower *l, clm_value y);
 /* -DN=.. -DH=.. and so on: the fields above in capitals. */
 void clm_conv_define(struct clm_launch_spec *spec, const clm_conv_geometry *c);

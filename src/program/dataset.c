@@ -131,7 +131,7 @@ static clm_status copy_to(clm_dataset **out, const clm_dataset *data, clm_device
     return status;
 }
 
-clm_status clm_dataset_on_part(clm_dataset *data, clm_device *part, const clm_dataset **out) {
+clm_status clm_dataset_on_sub_device(clm_dataset *data, clm_device *part, const clm_dataset **out) {
     clm_dataset *at = data;
     while (at->device != part && at->next) at = at->next;
     if (at->device != part) CLM_TRY(copy_to(&at->next, data, part));

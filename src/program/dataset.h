@@ -9,7 +9,7 @@ typedef struct clm_pick clm_pick;
 
 clm_device *clm_dataset_device(const clm_dataset *data);
 /* The same images on a part of the data set's device: a copy, made at the first call and freed with the data set. */
-clm_status clm_dataset_on_part(clm_dataset *data, clm_device *part, const clm_dataset **out);
+clm_status clm_dataset_on_sub_device(clm_dataset *data, clm_device *part, const clm_dataset **out);
 /* Do its images have this shape: channels, height, width, or any shape of as many elements that is not one of images? */
 clm_status clm_dataset_check_shape(const clm_dataset *data, const clm_shape *shape);
 /* Numbers [tasks, examples] must be those of images. */

@@ -56,10 +56,10 @@ clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *s
         return status;
     }
     assert(n_values <= CLM_STEP_VALUES && n_ints <= CLM_STEP_INTS);
-    clm_stage *s = &p->steps[p->n_steps++];
+    clm_program_step *s = &p->steps[p->n_steps++];
     memset(s, 0, sizeof *s);
     s->unit = l->unit;
-    s->chained = 1;
+    s->launch_steps = 1;
     s->node = node;
     s->spec = *spec;
     s->source = source;
@@ -141,7 +141,7 @@ clm_status clm_program_lower(clm_program *p) {
         l.unit = (int)i;
         if (u->group != (int)i) continue;
         if (clm_group_size(p, i) > 1)
-            CLM_TRY(clm_codegen_group(&l, i));
+            CLM_TRY(clm_codegen_horizontal(&l, i));
         else if (p->device->info.type == CLM_DEVICE_HOST)
             CLM_TRY(host_lower(&l, u->out[0]));
         else if (u->fused)

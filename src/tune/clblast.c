@@ -49,7 +49,7 @@ clm_status clm_clblast_parameters(clm_device *device) {
     clm_tune_entry entry;
     if (!clm_tune_store_enabled(device) || !clm_tune_find(device, key, 1, &entry)) return CLM_OK;
     const int *set = clm_clblast_set_at(entry.value[0] - 1); /* 0: its own */
-    return set ? device->backend->clblast_set(device, set) : CLM_OK;
+    return set ? device->backend->library_set(device, CLM_LIBRARY_CLBLAST, set) : CLM_OK;
 }
 
 /* ---- measuring ---- */
@@ -162,7 +162,7 @@ clm_status clm_clblast_tune(clm_device *device, double seconds, clm_clblast_resu
     for (int i = 0; i < SETS && (r.tried == 0 || clm_clock() < until); i++) {
         if (!fits(device, sets[i])) continue;
         r.tried++;
-        if (device->backend->clblast_set(device, sets[i]) != CLM_OK || time_all(&t, false, &one) != CLM_OK) {
+        if (device->backend->library_set(device, CLM_LIBRARY_CLBLAST, sets[i]) != CLM_OK || time_all(&t, false, &one) != CLM_OK) {
             clm_log_write(CLM_LOG_INFO, "tune: CLBlast, set %d: %s", i, clm_last_error());
             r.failed++;
             continue;
@@ -172,7 +172,7 @@ clm_status clm_clblast_tune(clm_device *device, double seconds, clm_clblast_resu
         best_time = one;
         best_set = i;
     }
-    if (best_set >= 0) CLM_GOTO(device->backend->clblast_set(device, sets[best_set]));
+    if (best_set >= 0) CLM_GOTO(device->backend->library_set(device, CLM_LIBRARY_CLBLAST, sets[best_set]));
     if (best_time < r.stock) r.best = best_set;
     r.seconds = fmin(best_time, r.stock);
     clm_tune_entry entry = {

@@ -7,7 +7,7 @@
 /* Gives CLBlast the parameters that are stored for the device; without any it keeps those of its own data base. */
 clm_status clm_clblast_parameters(clm_device *device);
 
-/* How many sets of parameters are tried, and set `index` of them in the order of clm_backend.clblast_set; NULL past the end. */
+/* How many sets of parameters are tried, and set `index` of them as clm_backend.library_set takes them; NULL past the end. */
 const int *clm_clblast_set_at(int index);
 
 typedef struct clm_clblast_result {

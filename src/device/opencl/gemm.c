@@ -100,18 +100,12 @@ static void clblast_detach(clm_cl_device *d) {
 
 /* ---- parameters ---- */
 
-clm_status clm_cl_clblast_set(clm_device *device, const int *values) {
+static clm_status clblast_set(clm_cl_device *d, const int *values) {
     const char *names[CLM_CLBLAST_VALUES] = {"WGD",  "MDIMCD", "NDIMCD", "MDIMAD", "NDIMBD",
                                              "KWID", "VWMD",   "VWND",   "PADA",   "PADB"};
     size_t sizes[CLM_CLBLAST_VALUES];
-    if (!clm_cl_library_usable(device, CLM_LIBRARY_CLBLAST, NULL)) return clm_fail(CLM_E_DEVICE, "CLBlast cannot be used");
     for (size_t i = 0; i < CLM_CLBLAST_VALUES; i++) sizes[i] = (size_t)values[i];
-    clm_dynlib_enter();
-    clm_status status =
-        check(clm_cl(device), blast.override(clm_cl(device)->id, "XgemmDirect", SINGLE, CLM_CLBLAST_VALUES, names, sizes),
-              "setting parameters");
-    clm_dynlib_leave();
-    return status;
+    return check(d, blast.override(d->id, "XgemmDirect", SINGLE, CLM_CLBLAST_VALUES, names, sizes), "setting parameters");
 }
 
 /* ---- calls ---- */
@@ -176,5 +170,6 @@ const clm_cl_library clm_cl_clblast = {.name = "CLBlast",
                                        .load = clblast_load,
                                        .attach = clblast_attach,
                                        .detach = clblast_detach,
+                                       .set = clblast_set,
                                        .make = clblast_make,
                                        .enqueue = clblast_enqueue};

@@ -76,12 +76,6 @@ static cl_int create_large(clm_cl_device *d, size_t bytes, cl_mem *out) {
     return code == CL_SUCCESS ? clFinish(d->queue) : code;
 }
 
-cl_int clm_cl_emulated_lack(clm_device *d, clm_emulated_failure at) {
-    const clm_emulation *e = &clm_cl(d)->emulation;
-    if (!e->real_memory || e->failure != at || d->allocated <= e->real_memory) return CL_SUCCESS;
-    return at == CLM_FAIL_AT_WAIT ? CL_OUT_OF_RESOURCES : CL_MEM_OBJECT_ALLOCATION_FAILURE;
-}
-
 clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out) {
     *out = NULL;
     size_t bytes = elements * sizeof(cl_float);
@@ -186,7 +180,7 @@ static clm_status transfer_all(clm_device *d, clm_mem *mem, size_t offset, size_
         code = transfer_floats(clm_cl(d), mem, offset, count, t->f32, t->write, CL_TRUE);
     else
         code = transfer_doubles(clm_cl(d), mem, offset, count, t);
-    clm_cl_idle(clm_cl(d), start);
+    clm_cl_watchdog_idle(clm_cl(d), start);
     if (code == CL_SUCCESS && !t->write) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "%s of %zu numbers", what, count);
 }
@@ -237,7 +231,7 @@ clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t
     double start = clm_clock();
     cl_int code = maps(cl) ? write_mapped(cl, mem, offset, count, bytes)
                            : clEnqueueWriteBuffer(cl->queue, mem->buffer, CL_TRUE, offset, count, bytes, 0, NULL, NULL);
-    clm_cl_idle(cl, start);
+    clm_cl_watchdog_idle(cl, start);
     return clm_cl_check(d, code, "write of %zu bytes", count);
 }
 

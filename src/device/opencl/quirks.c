@@ -21,7 +21,7 @@ static const clm_cl_quirk quirks[] = {
     {"pocl-binaries", "Portable Computing Language", NULL, -1, NULL, NULL, CLM_AVOID_BINARIES,
      "asked for a binary it compiles every kernel again, for sizes that are never used; what it compiled it keeps on disk "
      "itself"},
-    {"rusticl-chains", "rusticl", NULL, -1, NULL, NULL, CLM_AVOID_CHAINS,
+    {"rusticl-chains", "rusticl", NULL, -1, NULL, NULL, CLM_AVOID_TASK_KERNELS,
      "it compiles a kernel that chooses among buffers for minutes, and warns that its results may be wrong"},
 };
 enum { QUIRKS = sizeof quirks / sizeof *quirks };

@@ -1,17 +1,18 @@
 /* Which units become one kernel.
  *
- * A unit joins the earliest one before which all that it reads exists, or that makes it:
+ * A unit joins the earliest unit before which all its operands exist, or that computes them:
  *
  *   maps and reductions over the same index space share their reads;
- *   a map joins the reduction that reads it: what is written is added up on the way;
- *   an array of a reduction's shape that is computed from it joins it: mean, variance, 1 / sqrt(variance) end in the launch of a sum;
- *   where all elements of a result are few, the work-item that adds them up goes through them once more, for reductions and maps that
- *   need the result: a softmax with its derivatives is one launch, and so are the statistics of a small image. Elements are
- *   computed again from what is in memory in every pass;
- *   where all results of a task are few, what they add up to joins them: the loss of a batch is the sum over rows of what the rows'
- *   softmax gives, and ends, with its scale, in their launch.
+ *   a map joins the reduction that reads it: the sum is accumulated as the map is written;
+ *   an array of a reduction's shape that is computed from it joins it: mean, variance, 1 / sqrt(variance) end in the launch of a
+ *   sum;
+ *   where a result has few elements, the work-item that sums them passes over them again, for reductions and maps that need the
+ *   result: a softmax with its derivatives is one launch, and so are the statistics of a small image. Every pass computes elements
+ *   again from what is in memory;
+ *   where a task has few results, their total joins them: the loss of a batch is the sum over rows of the rows' cross-entropies, and
+ *   ends, with its scale, in their launch.
  *
- * An array that only its own unit reads never exists.
+ * An array that only its own unit reads is never written.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +31,9 @@ enum {
 /* Elements of one result that a work-item may go through more than once, or write one after the other. */
 enum { GPU_ELEMENTS = 64, CPU_ELEMENTS = 4096, CPU_UNITS = 8 };
 
-/* Where rows' results are added up in their launch, a task is the business of one core of a CPU, which may be the only one that has a task:
- * that is worth fewer elements, 1 / CPU_SHARE of the above. Elsewhere a work-group takes the task, and every item some of the rows: with
- * few elements for each that costs less than another launch. */
+/* Where rows' results are summed in their launch, one core of a CPU computes a task, and may be the only core that has one: so the limit
+ * is 1 / CPU_SHARE of the above. Elsewhere a work-group computes the task and its items share the rows: with few elements for each
+ * that costs less than another launch. */
 enum { CPU_SHARE = 4 };
 
 typedef struct merger {
@@ -101,7 +102,7 @@ static size_t elements_of_result(const clm_shape *space, unsigned axes) {
     return n;
 }
 
-/* A work-item goes through these one after the other, which must not leave the rest of the device idle. */
+/* One work-item processes these in sequence, which must not leave the rest of the device idle. */
 static bool is_few(const clm_program *p, size_t each) {
     const clm_device_info *info = &p->device->info;
     const size_t units = info->compute_units;
@@ -180,7 +181,7 @@ static bool level_in(const clm_unit *a, const clm_unit *b, joining *j) {
     return clm_shape_equal(&a->space, &b->space);
 }
 
-/* Output k of a, read by b as `leaf`: is it at hand where b needs it? */
+/* Output k of a, read by b as `leaf`: is it available where b needs it? */
 static bool reads_member(const clm_program *p, const clm_unit *a, int k, const clm_unit *b, int leaf, joining *j) {
     const clm_shape *shape = &p->nodes[b->leaf[leaf]].shape;
     int pass = a->pass[k];

@@ -4,7 +4,7 @@
  * pooling: a work-item takes windows; the image's elements are computed in registers and only what is pooled is stored.
  */
 #include "ops/op.h"
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
 enum { MAP_ELEMENTS = 2048 };
 

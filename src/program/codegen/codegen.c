@@ -8,7 +8,7 @@
  * image, so the scattered image never exists (pool_scatter is an expression), and an image that is only pooled is computed
  * window by window (max_pool_argmax, pool_gather). The image [n, h, w, c] is then not collapsed.
  */
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
 #include <float.h>
 #include <math.h>

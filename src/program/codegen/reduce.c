@@ -5,7 +5,7 @@
  *
  * A unit may go over the elements of a result several times: what the reductions of a pass give, and what is computed from them, are
  * variables of the work-item in the next one. Maps over the index space are stored on the way. Where the results of rows are added up,
- * a work-item takes several of them (codegen_total.c).
+ * a work-item takes several of them (total.c).
  *
  * Sums are made in blocks of BLOCK terms that are then added up: fewer roundings lie between a term and the result. Where there are fewer
  * results than the device has lanes, the reduced elements are cut into segments, each with a result of its own in scratch memory, which
@@ -18,7 +18,7 @@
 
 #include "base/integers.h"
 #include "ops/op.h"
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
 enum {
     BLOCK = 32,

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/opencl/local.h"
+#include "device/opencl/work_group_size.h"
 #include "support/launch.h"
 
 static const struct {
-    clm_local_limits limits;
+    clm_work_group_limits limits;
     size_t global[3], local[3], expected_global[3], expected_local[3];
 } locals[] = {
     /* a CPU: groups of one */
@@ -36,7 +36,7 @@ START_TEST(local_sizes) {
     size_t global[3], local[3];
     memcpy(global, locals[_i].global, sizeof global);
     memcpy(local, locals[_i].local, sizeof local);
-    CLM_TEST_OK(clm_local_choose(&locals[_i].limits, global, local));
+    CLM_TEST_OK(clm_work_group_choose(&locals[_i].limits, global, local));
     for (int k = 0; k < 3; k++) {
         ck_assert_uint_eq(local[k], locals[_i].expected_local[k]);
         ck_assert_uint_eq(global[k], locals[_i].expected_global[k]);
@@ -45,9 +45,9 @@ START_TEST(local_sizes) {
 END_TEST
 
 START_TEST(demanded_size_that_does_not_fit) {
-    clm_local_limits limits = {CLM_DEVICE_GPU, 32, 32, {256, 256, 64}, {8, 8, 1}};
+    clm_work_group_limits limits = {CLM_DEVICE_GPU, 32, 32, {256, 256, 64}, {8, 8, 1}};
     size_t global[3] = {8, 8, 1}, local[3] = {0};
-    ck_assert_int_eq(clm_local_choose(&limits, global, local), CLM_E_LIMIT);
+    ck_assert_int_eq(clm_work_group_choose(&limits, global, local), CLM_E_LIMIT);
     CLM_TEST_SAYS("8 x 8 x 1");
 }
 END_TEST

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "ops/op.h"
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
 /* What the work-items of a part do. */
 typedef struct part {
@@ -159,7 +159,7 @@ static clm_status add_step(group *g, size_t first, bool per_task) {
                           g->n_ints);
 }
 
-clm_status clm_codegen_group(clm_lower *l, size_t first) {
+clm_status clm_codegen_horizontal(clm_lower *l, size_t first) {
     clm_program *p = l->program;
     const bool sums = !p->units[first].fused;
     clm_status status = CLM_OK;

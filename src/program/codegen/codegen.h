@@ -1,4 +1,4 @@
-/* Inside code generation: what codegen.c (index space, expressions), codegen_map.c and codegen_reduce.c (kernels) share. */
+/* Inside code generation: what codegen.c (index space, expressions) shares with map.c, reduce.c, total.c and horizontal.c (kernels). */
 #ifndef CLM_PROGRAM_CODEGEN_H
 #define CLM_PROGRAM_CODEGEN_H
 

@@ -1,7 +1,7 @@
-/* Totals: what the results of rows add up to, in the launch that makes the results; see codegen_reduce.c.
+/* Totals: what the results of rows add up to, in the launch that computes the results; see reduce.c.
  *
  *     for every row of an item        on a CPU one item takes all rows of a task; elsewhere a work-group shares them out
- *         passes over the row         as in codegen_reduce.c: results, and maps over the index space
+ *         passes over the row         as in reduce.c: results, and maps over the index space
  *         u += term of the result
  *     t = sum of u                    the group's first item, in the order of the items
  *     what is computed from t         the mean of a loss
@@ -9,7 +9,7 @@
  * So a loss with its gradient is one launch. Which rows an item takes depends on the device and the number of rows, never on tasks.
  */
 #include "ops/op.h"
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
 enum { BLOCK = 32, GROUP = 256 };
 
