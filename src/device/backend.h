@@ -1,7 +1,7 @@
 /* The device layer: what a back end provides. Two exist: opencl/ (floats) and host/ (the double-precision reference).
  *
- * Memory is counted in elements (float or double, as the back end keeps them). A launch is described once, bound to its memory by
- * `make`, and then queued any number of times by `enqueue`, which allocates nothing. Queues are in order.
+ * Memory is counted in elements (float or double, as the back end keeps them). A launch is described once, bound to its memory
+ * by `make`, and then queued any number of times by `enqueue`, which allocates nothing. Queues are in order.
  */
 #ifndef CLM_DEVICE_BACKEND_H
 #define CLM_DEVICE_BACKEND_H
@@ -129,7 +129,7 @@ struct clm_device {
     int n_sub_devices;
     bool is_sub_device;
     bool no_task_kernels; /* the driver cannot compile them: the back end's make_task_kernel must not be called */
-    char quirks[160]; /* names of the driver quirks that are worked around */
+    char quirks[160];     /* names of the driver quirks that are worked around */
     /* Kept for layers above (ops/choice.h, tune/store.h). */
     bool (*choose)(void *user, const struct clm_lower *l, int32_t y, struct clm_choice *choice);
     void *choose_user;

@@ -126,7 +126,7 @@ clm_status clm_device_open_sub_devices(clm_device *d, int n) {
     if (d->n_sub_devices && d->n_sub_devices != n)
         return clm_fail(CLM_E_STATE, "%s is divided into %d sub-devices already, not %d", d->info.name, d->n_sub_devices, n);
     if (!d->n_sub_devices) CLM_TRY(open_sub_devices(d, n));
-    for (int i = 0; i < n; i++) { /* what is forced on the whole */
+    for (int i = 0; i < n; i++) { /* choices forced on the whole device */
         d->sub_devices[i]->choose = d->choose;
         d->sub_devices[i]->choose_user = d->choose_user;
     }

@@ -15,13 +15,14 @@ clm_status clm_dataset_check_shape(const clm_dataset *data, const clm_shape *sha
 /* Numbers [tasks, examples] must be those of images. */
 clm_status clm_dataset_check_numbers(const clm_dataset *data, int tasks, const char *what, const int32_t *at, int examples);
 
-/* Fills x [tasks][examples, ..], whose examples have their channels last if `last` is set, and y [tasks][examples] (may be NULL) with
- * labels. Both have their memory already, and keep it for the life of the pick. */
+/* Fills x [tasks][examples, ..], whose examples have their channels last if `last` is set, and y [tasks][examples] (may be
+ * NULL) with labels. Both have their memory already, and keep it for the life of the pick. */
 clm_status clm_pick_create(clm_pick **out, const clm_dataset *data, clm_tensor *x, clm_tensor *y, bool last);
 void clm_pick_free(clm_pick *pick); /* NULL is allowed */
 /* Device memory that it takes. */
 size_t clm_pick_bytes(const clm_tensor *x, const clm_tensor *y);
-/* Numbers must have been checked. Numbers and labels are copied to the device, which waits for earlier work; the rest is queued. */
+/* Numbers must have been checked. Numbers and labels are copied to the device, which waits for earlier work; the rest is
+ * queued. */
 clm_status clm_pick_run(clm_pick *pick, const int32_t *at, const float *labels);
 
 #endif

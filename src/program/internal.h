@@ -31,8 +31,8 @@ struct clm_tensor {
 };
 
 /* What a fused unit's output is, in the order in which a kernel computes them: an array over the index space; a reduction of it
- * (or values pooled from it); an array of the shape of its reductions, computed from them when they are complete; a reduction of
- * such arrays to one number; and a number computed from these. */
+ * (or values pooled from it); an array of the shape of its reductions, computed from them when they are complete; a reduction
+ * of such arrays to one number; and a number computed from these. */
 typedef enum clm_level { CLM_LEVEL_SPACE, CLM_LEVEL_REDUCED, CLM_LEVEL_RESULT, CLM_LEVEL_TOTAL, CLM_LEVEL_END } clm_level;
 
 typedef struct clm_unit {
@@ -71,7 +71,8 @@ typedef struct clm_home {
     int first, last;     /* units that write and last read it; -1 */
     /* memory/rematerialise.c: released after unit `released`, computed again by unit `rematerialised`; 0: it is kept */
     int released, rematerialised;
-    /* its memory is, or for an output may be, that of this value, which the same unit reads for the last time; CLM_INVALID: none */
+    /* its memory is, or for an output may be, that of this value, which the same unit reads for the last time; CLM_INVALID:
+     * none */
     clm_value before;
     clm_value next; /* the value that replaces it in its memory */
     int tensor;     /* index into program->io, or -1 */
@@ -167,7 +168,8 @@ bool clm_program_has(const clm_program *p, clm_value v);
 /* elements of a value, task axis included */
 size_t clm_program_elements(const clm_program *p, clm_value v);
 
-/* fusion/conv_pairs.c: a sum of two convolutions becomes one operation of four operands where its implementation supports that. */
+/* fusion/conv_pairs.c: a sum of two convolutions becomes one operation of four operands where its implementation supports
+ * that. */
 clm_status clm_program_pair_convolutions(clm_program *p, const clm_value *outputs, size_t n_outputs);
 /* fusion/fuse.c: units. */
 clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_outputs);

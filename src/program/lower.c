@@ -86,7 +86,8 @@ struct clm_host_context {
 static void scalar_eval(const clm_eval *e) {
     const clm_op *op = clm_op_of(e->node);
     size_t n = clm_shape_size(&e->node->shape);
-    for (size_t i = 0; i < n; i++) e->out[i] = op->scalar(e->in[0] ? e->in[0][i] : 0, e->in[1] ? e->in[1][i] : 0, &e->node->attr);
+    for (size_t i = 0; i < n; i++)
+        e->out[i] = op->scalar(e->in[0] ? e->in[0][i] : 0, e->in[1] ? e->in[1][i] : 0, &e->node->attr);
 }
 
 static void host_run(const clm_launch *launch) {

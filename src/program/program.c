@@ -66,7 +66,8 @@ static clm_status check_options(const clm_graph *g, const clm_value *outputs, si
 static clm_status workspace_register(clm_program *p) {
     clm_workspace *w = p->workspace;
     if (w->allocated && p->n_buffers)
-        return clm_fail(CLM_E_STATE, "program: its workspace is in use already; create all programs before preparing the first");
+        return clm_fail(CLM_E_STATE,
+                        "program: its workspace is in use already; create all programs before preparing the first");
     if (p->n_buffers > w->count) {
         size_t *need = realloc(w->need, p->n_buffers * sizeof *need);
         if (!need) return clm_fail(CLM_E_MEMORY, "program: out of memory");
@@ -101,8 +102,8 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
     return workspace_register(p);
 }
 
-clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *graph, const clm_value *outputs, size_t n_outputs,
-                              const clm_program_options *options) {
+clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *graph, const clm_value *outputs,
+                              size_t n_outputs, const clm_program_options *options) {
     clm_program_options defaults = CLM_PROGRAM_OPTIONS_INIT;
     const clm_program_options *o = options ? options : &defaults;
     clm_value *copies = NULL;
@@ -242,7 +243,8 @@ static bool is_in_place(const clm_program *p, const clm_io *in, const clm_io *ou
            in->tensor->offset == out->tensor->offset;
 }
 
-/* An output bound to the memory of an input is written to a shadow and copied at the end, unless it can be computed in place. */
+/* An output bound to the memory of an input is written to a shadow and copied at the end, unless it can be computed in
+ * place. */
 static bool needs_shadow(const clm_program *p, const clm_io *out) {
     if (!out->output || !out->tensor) return false;
     for (size_t i = 0; i < p->n_io; i++) {
@@ -360,7 +362,8 @@ static clm_status prepare_steps(clm_program *p) {
         clm_program_step *step = &p->steps[i];
         const size_t n = step->launch_steps;
         status = n > 1 ? b->make_task_kernel(p->device, &launches[i], n, &step->kernel) : CLM_E_LIMIT;
-        for (size_t k = 0; k < n && status == CLM_E_LIMIT; k++) step[k].launch_steps = 1; /* too large for one kernel: separate launches */
+        for (size_t k = 0; k < n && status == CLM_E_LIMIT; k++)
+            step[k].launch_steps = 1; /* too large for one kernel: separate launches */
         if (status == CLM_E_LIMIT) status = b->make(p->device, &launches[i], &step->kernel);
     }
     free(launches);

@@ -1,8 +1,9 @@
 /* Parameters of CLBlast's direct kernel (XgemmDirect): WGD, MDIMCD, NDIMCD, MDIMAD, NDIMBD, KWID, VWMD, VWND, PADA, PADB.
  *
- * A work-group of MDIMCD x NDIMCD items makes a tile of WGD x WGD, with KWID steps of the sum unrolled and vectors of VWMD and VWND;
- * MDIMAD and NDIMBD arrange the items while the operands are copied to local memory, whose rows are padded by PADA and PADB. WGD must be
- * a multiple of KWID, of each of the four dimensions times the vector that goes with it, and of MDIMCD NDIMCD over MDIMAD and over NDIMBD.
+ * A work-group of MDIMCD x NDIMCD items makes a tile of WGD x WGD, with KWID steps of the sum unrolled and vectors of VWMD and
+ * VWND; MDIMAD and NDIMBD arrange the items while the operands are copied to local memory, whose rows are padded by PADA and
+ * PADB. WGD must be a multiple of KWID, of each of the four dimensions times the vector that goes with it, and of MDIMCD NDIMCD
+ * over MDIMAD and over NDIMBD.
  *
  * CLBlast's data base knows many devices; for others it has defaults that may be far from good. */
 #include "tune/clblast.h"
@@ -162,7 +163,8 @@ clm_status clm_clblast_tune(clm_device *device, double seconds, clm_clblast_resu
     for (int i = 0; i < SETS && (r.tried == 0 || clm_clock() < until); i++) {
         if (!fits(device, sets[i])) continue;
         r.tried++;
-        if (device->backend->library_set(device, CLM_LIBRARY_CLBLAST, sets[i]) != CLM_OK || time_all(&t, false, &one) != CLM_OK) {
+        if (device->backend->library_set(device, CLM_LIBRARY_CLBLAST, sets[i]) != CLM_OK ||
+            time_all(&t, false, &one) != CLM_OK) {
             clm_log_write(CLM_LOG_INFO, "tune: CLBlast, set %d: %s", i, clm_last_error());
             r.failed++;
             continue;

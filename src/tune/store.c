@@ -121,8 +121,9 @@ static clm_status record_write(const clm_device *d, const char *path, const char
         json_array_append_new(choices, json_pack("{s:i, s:o, s:i, s:f, s:f}", "tasks", e->tasks, "values", values, "tried",
                                                  e->tried, "seconds", e->seconds, "default_seconds", e->default_seconds));
     }
-    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "format", FORMAT, "device", d->info.name, "driver", d->info.driver,
-                             "operation", key, "implementation", r->entry[0].implementation, "choices", choices);
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "format", FORMAT, "device", d->info.name, "driver", d->info.driver,
+                  "operation", key, "implementation", r->entry[0].implementation, "choices", choices);
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     clm_status status = text ? clm_file_write(path, text, strlen(text)) : clm_fail(CLM_E_MEMORY, "%s: out of memory", path);
     free(text);

@@ -1,4 +1,5 @@
-/* Launches in pieces and the bound on queued work: the numbers are the same bits, the pieces are as many as they should be. */
+/* Watchdog: launches in pieces and the bound on queued work; the results are the same bits, the number of pieces is as
+ * expected. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -160,8 +161,8 @@ START_TEST(bounds_are_for_devices_with_a_watchdog) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("pace");
-    TCase *tcase = tcase_create("pace");
+    Suite *suite = suite_create("watchdog");
+    TCase *tcase = tcase_create("watchdog");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, clm_test_enter_cache, clm_test_leave_cache);
     tcase_add_loop_test(tcase, pieces_make_the_same_bits, 0, DEVICES);

@@ -1,7 +1,8 @@
-/* Arrays that take the place of others, inside units that also add up what they write, and arrays that are made a second time: the numbers are
- * those that come out where every array has memory of its own, bit by bit, and those of the host reference.
+/* Arrays that take the place of others, inside units that also add up what they write, and arrays that are made a second time:
+ * the numbers are those that come out where every array has memory of its own, bit by bit, and those of the host reference.
  *
- * Every case transposes on the way in and out, so that what lies between is in the workspace, which is filled with NaN before each run.
+ * Every case transposes on the way in and out, so that what lies between is in the workspace, which is filled with NaN before
+ * each run.
  */
 #include <check.h>
 #include <math.h>
@@ -177,7 +178,8 @@ END_TEST
 
 /* ---- windows ---- */
 
-/* The adjoint of a layer in its image: what comes back through the windows is written over the image and added up on the way. */
+/* The adjoint of a layer in its image: what comes back through the windows is written over the image and added up on the
+ * way. */
 START_TEST(through_windows) {
     static const int sizes[][4] = {{3, 18, 22, 8}, {2, 23, 31, 5}, {25, 21, 21, 32}};
     const int *size = sizes[_i / WAYS_TO_OPEN];

@@ -12,7 +12,8 @@ uint64_t clm_cl_device_hash(clm_device *device) {
     char version[1024] = "";
     clGetPlatformInfo(d->platform, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL);
     uint64_t h = clm_hash_text(CLM_HASH_SEED, version);
-    h = clm_hash(h, info->name, clm_cl_name_length(d)); /* equal sub-devices are alike: the compute units tell them from the whole */
+    /* equal sub-devices have one hash: the compute units tell them from the whole device */
+    h = clm_hash(h, info->name, clm_cl_name_length(d));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) h = clm_hash_text(h, texts[i] ? texts[i] : "");
     h = clm_hash(h, &info->compute_units, sizeof info->compute_units);
     for (const clm_embedded_kernel *k = clm_embedded_kernels; k->name; k++) h = clm_hash_text(h, k->source);

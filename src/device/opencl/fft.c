@@ -1,8 +1,8 @@
 /* Fourier transforms by clFFT: batches of two-dimensional transforms of complex numbers, in place.
  *
- * clFFT takes whole buffers, so a call has a part of the workspace as a sub-buffer; the memory plan aligns scratch memory for that.
- * Plans are made once for a device and a shape. Baking one compiles kernels, and clFFT, unlike us, does not keep them on disk unless
- * its CLFFT_CACHE_PATH says where. */
+ * clFFT takes whole buffers, so a call has a part of the workspace as a sub-buffer; the memory plan aligns scratch memory for
+ * that. Plans are made once for a device and a shape. Baking one compiles kernels, and clFFT, unlike us, does not keep them on
+ * disk unless its CLFFT_CACHE_PATH says where. */
 #include <stdio.h>
 #include <stdlib.h>
 

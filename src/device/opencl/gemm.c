@@ -1,9 +1,9 @@
 /* Matrix products by CLBlast: GemmStridedBatched, one call for all tasks.
  *
- * CLBlast has two kernels. The "indirect" one is for large matrices, but allocates and fills temporary matrices on each call, and up to
- * 1.6.3 it ignores offset and stride of an operand that needs no temporary. So XGEMM_MIN_INDIRECT_SIZE is set beyond all sizes: the
- * direct kernel takes any offset and stride, allocates nothing on the device, and writes C without reading it. On the host a call makes
- * and frees a cl_kernel, which takes some 50 microseconds. Kernels address with int. */
+ * CLBlast has two kernels. The "indirect" one is for large matrices, but allocates and fills temporary matrices on each call,
+ * and up to 1.6.3 it ignores offset and stride of an operand that needs no temporary. So XGEMM_MIN_INDIRECT_SIZE is set beyond
+ * all sizes: the direct kernel takes any offset and stride, allocates nothing on the device, and writes C without reading it.
+ * On the host a call makes and frees a cl_kernel, which takes some 50 microseconds. Kernels address with int. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,7 +110,8 @@ static clm_status clblast_set(clm_cl_device *d, const int *values) {
 
 /* ---- calls ---- */
 
-/* Products of a batch and of all tasks are one sequence if they lie at equal distances; otherwise the fewer of both are looped over. */
+/* Products of a batch and of all tasks are one sequence if they lie at equal distances; otherwise the fewer of both are looped
+ * over. */
 static void arrange(clm_cl_call *call, const size_t *task_stride) {
     const clm_matrix *m[3] = {&call->what.c, &call->what.a, &call->what.b};
     const size_t batch = (size_t)call->what.batch, tasks = (size_t)call->what.tasks;
@@ -157,8 +158,8 @@ static clm_status clblast_enqueue(clm_cl_device *d, cl_command_queue queue, cons
                       blast.gemm(ROW_MAJOR, w->a.transposed ? TRANSPOSED : NOT_TRANSPOSED,
                                  w->b.transposed ? TRANSPOSED : NOT_TRANSPOSED, (size_t)w->m, (size_t)w->n, (size_t)w->k, alpha,
                                  call->buffer[1], at[1], (size_t)w->a.ld, call->stride[1], call->buffer[2], at[2],
-                                 (size_t)w->b.ld, call->stride[2], 0.0F, call->buffer[0], at[0], (size_t)w->c.ld, call->stride[0],
-                                 call->count, &queue, NULL),
+                                 (size_t)w->b.ld, call->stride[2], 0.0F, call->buffer[0], at[0], (size_t)w->c.ld,
+                                 call->stride[0], call->count, &queue, NULL),
                       label));
         for (int i = 0; i < 3; i++) at[i] += call->loop_stride[i];
     }

@@ -10,8 +10,8 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "device/opencl/libraries.h"
-#include "device/opencl/work_group_size.h"
 #include "device/opencl/opencl.h"
+#include "device/opencl/work_group_size.h"
 
 /* ---- making ---- */
 
@@ -99,7 +99,8 @@ static clm_status choose_sizes(clm_device *d, const clm_launch *launch, clm_kern
     cl_int code = clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
     CLM_TRY(clm_cl_check(d, code, "%s: asking for the work-group size of kernel %s", launch->label, launch->entry));
     clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof multiple, &multiple, NULL);
-    clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof limits.required, limits.required, NULL);
+    clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof limits.required, limits.required,
+                             NULL);
     limits.group = !most ? 1 : most < d->info.max_work_group_size ? most : d->info.max_work_group_size;
     limits.multiple = multiple ? multiple : 1;
     memcpy(limits.item, cl->max_local, sizeof limits.item);

@@ -1,7 +1,7 @@
 /* CLBlast and clFFT: found while the program runs (base/dynlib.h), called for launches that ask for them.
  *
- * Both keep state of their own for the whole process, which this guards by one lock, and which is cleared when the last device that
- * used them is closed. */
+ * Both keep state of their own for the whole process, which this guards by one lock, and which is cleared when the last device
+ * that used them is closed. */
 #ifndef CLM_OPENCL_LIBRARIES_H
 #define CLM_OPENCL_LIBRARIES_H
 

@@ -94,7 +94,8 @@ clm_status clm_cl_find(int platform_index, int device_index, cl_platform_id *pla
 /* What the device reports, or what CLMAML_EMULATE says of it; `emulation` may be NULL. Fails for a bad CLMAML_EMULATE alone. */
 clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation);
 
-/* sub_device.c: replaces d->id by sub-device `index` of `count` equal ones; a sub-device's share of the memory, and its name. */
+/* sub_device.c: replaces d->id by sub-device `index` of `count` equal ones; a sub-device's share of the memory, and its
+ * name. */
 clm_status clm_cl_divide(clm_cl_device *d, int index, int count);
 void clm_cl_describe_sub_device(clm_device_info *info, int index, int count);
 /* Characters of the device's name without the ending that numbers a sub-device. */

@@ -1,8 +1,9 @@
 /* Launches in pieces, and a bound on queued work, for devices with a watchdog (watchdog.c).
  *
  * A kernel that is expected to exceed the limit of a launch is cut along one dimension of its global size into runs of whole
- * work-groups, and measured while it runs; a kernel that turns out to be fast is not cut any more. Work-items are independent and keep
- * their global ids, so the results are the same bits. Kernels that use more than these (group ids, global sizes) are never cut. */
+ * work-groups, and measured while it runs; a kernel that turns out to be fast is not cut any more. Work-items are independent
+ * and keep their global ids, so the results are the same bits. Kernels that use more than these (group ids, global sizes) are
+ * never cut. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* The command queue: a launch on it, flushing, waiting. Kernels, transfers and library calls stand on this. */
+/* The command queue: launching, flushing, waiting. Kernels, transfers and library calls are built on it. */
 #include "base/files.h"
 #include "device/opencl/opencl.h"
 
@@ -20,8 +20,8 @@ clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm
                                 const size_t global[3], cl_event *event) {
     cl_int code = clm_cl_emulated_lack(d, CLM_FAIL_AT_LAUNCH);
     if (code == CL_SUCCESS) code = clEnqueueNDRangeKernel(queue, k->kernel, 3, offset, global, k->local, 0, NULL, event);
-    return clm_cl_check(d, code, "%s: launching kernel %s with global size %zu x %zu x %zu, local size %zu x %zu x %zu", k->label,
-                        k->entry, global[0], global[1], global[2], k->local[0], k->local[1], k->local[2]);
+    return clm_cl_check(d, code, "%s: launching kernel %s with global size %zu x %zu x %zu, local size %zu x %zu x %zu",
+                        k->label, k->entry, global[0], global[1], global[2], k->local[0], k->local[1], k->local[2]);
 }
 
 clm_status clm_cl_finish(clm_device *d) {

@@ -1,9 +1,9 @@
 /* Task kernels: one launch in which each task executes many launches in order.
  *
- * A launch costs some 10 microseconds whatever it does. Programs of small networks are hundreds of launches that do less work than that.
- * A task kernel contains all their kernels: a work-item (on a CPU) or a work-group (elsewhere) takes one task and executes the launches
- * listed in a table with their sizes and arguments. Tasks do not wait for one another, so this is correct only for launches that read and
- * write memory of their own task, or read memory that none of them writes.
+ * A launch costs some 10 microseconds whatever it does. Programs of small networks are hundreds of launches that do less work
+ * than that. A task kernel contains all their kernels: a work-item (on a CPU) or a work-group (elsewhere) takes one task and
+ * executes the launches listed in a table with their sizes and arguments. Tasks do not wait for one another, so this is correct
+ * only for launches that read and write memory of their own task, or read memory that none of them writes.
  *
  * The kernels' texts are used unchanged: kernels become static functions, the index of a work-item becomes a parameter. */
 #include <stdio.h>
@@ -156,10 +156,11 @@ static void add_case(task_kernel *c, size_t i) {
 static void add_kernel(task_kernel *c, bool cpu) {
     clm_text_add(&c->text, "__kernel void task_kernel(__global const int *t, const int steps");
     for (int b = 0; b < c->n_buffers; b++) clm_text_add(&c->text, ", __global float *b%d", b);
-    clm_text_add(&c->text,
-                 ") {\n  const int item = get_local_id(0), items = get_local_size(0), task = get_global_id(2);\n  __global float "
-                 "*base[%d] = {",
-                 c->n_buffers);
+    clm_text_add(
+        &c->text,
+        ") {\n  const int item = get_local_id(0), items = get_local_size(0), task = get_global_id(2);\n  __global float "
+        "*base[%d] = {",
+        c->n_buffers);
     for (int b = 0; b < c->n_buffers; b++) clm_text_add(&c->text, "%sb%d", b ? ", " : "", b);
     clm_text_add(&c->text, "};\n  for (int step = 0; step < steps; step++) {\n    switch (t[0]) {\n");
     for (size_t i = 0; i < c->count; i++)
@@ -177,8 +178,8 @@ static clm_status make_kernel(task_kernel *c, clm_device *d, cl_program program,
     size_t most = 1;
     k->kernel = clCreateKernel(program, "task_kernel", &code);
     CLM_TRY(clm_cl_check(d, code, "creating the kernel of a task kernel"));
-    k->table =
-        clCreateBuffer(c->d->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, c->table_size * sizeof *c->table, c->table, &code);
+    k->table = clCreateBuffer(c->d->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, c->table_size * sizeof *c->table,
+                              c->table, &code);
     CLM_TRY(clm_cl_check(d, code, "allocating the table of a task kernel"));
     CLM_TRY(set(d, k->kernel, 0, sizeof k->table, &k->table));
     CLM_TRY(set(d, k->kernel, 1, sizeof steps, &steps));
@@ -213,7 +214,8 @@ clm_status clm_cl_make_task_kernel(clm_device *d, const clm_launch *launches, si
     add_kernel(&c, d->info.type == CLM_DEVICE_CPU);
     if (c.text.failed) CLM_GOTO(clm_fail(CLM_E_MEMORY, "building a task kernel: out of memory"));
     CLM_GOTO(clm_cl_compose(c.text.data, "task_kernel", &whole));
-    CLM_GOTO(clm_cl_obtain(c.d, &(clm_launch){.label = "task kernel", .entry = "task_kernel", .defines = ""}, whole, "", &program));
+    CLM_GOTO(
+        clm_cl_obtain(c.d, &(clm_launch){.label = "task kernel", .entry = "task_kernel", .defines = ""}, whole, "", &program));
     CLM_GOTO(make_kernel(&c, d, program, k));
     *out = k;
     k = NULL;

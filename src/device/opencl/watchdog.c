@@ -1,10 +1,10 @@
-/* Watchdog: estimates of kernel and queue times, for devices on which both are bounded. A GPU that also draws the screen is reset by
- * its system when one launch, or all queued work, takes too long.
+/* Watchdog: estimates of kernel and queue times, for devices on which both are bounded. A GPU that also draws the screen is
+ * reset by its system when one launch, or all queued work, takes too long.
  *
  *   expected seconds of a kernel = its last measurement, or work / rate * factor
  *
- * `rate` is what the slowest device of that size can do, and `factor` is learnt from every wait, so work is at first expected to take
- * longer than it does. pieces.c cuts launches by these estimates. */
+ * `rate` is what the slowest device of that size can do, and `factor` is learnt from every wait, so work is at first expected
+ * to take longer than it does. pieces.c cuts launches by these estimates. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,8 +80,8 @@ void clm_cl_watchdog_idle(clm_cl_device *d, double start) {
     bool mostly_waited = now - start > 0.5 * elapsed;
     if (elapsed < shortest_wait) elapsed = shortest_wait;
     double factor = w->work > 0 ? SLACK * elapsed * w->rate / w->work : w->factor;
-    /* An upper bound on the device's time; an estimate of it only where the host mostly waited. The rate is so low that a factor far
-     * above 1 has another cause, such as compiling at the first launch. */
+    /* An upper bound on the device's time; an estimate of it only where the host mostly waited. The rate is so low that a
+     * factor far above 1 has another cause, such as compiling at the first launch. */
     if (factor < w->factor || mostly_waited) w->factor = factor < MOST ? factor : MOST;
     w->waiting = w->unflushed = w->work = 0;
     d->unflushed = 0;

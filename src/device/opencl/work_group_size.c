@@ -1,7 +1,8 @@
 /* Work-group sizes.
  *
  * On a CPU a group is a thread's loop: groups of one item cost least and never pad. On other devices a group is a power of two
- * along the first dimension and divides the others, so that only the first dimension is padded; kernels check their bounds there.
+ * along the first dimension and divides the others, so that only the first dimension is padded; kernels check their bounds
+ * there.
  */
 #include "device/opencl/work_group_size.h"
 

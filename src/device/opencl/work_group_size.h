@@ -13,9 +13,9 @@ typedef struct clm_work_group_limits {
     size_t required[3]; /* the kernel's reqd_work_group_size; 0: none */
 } clm_work_group_limits;
 
-/* Makes `local` legal for the kernel and `global` a multiple of it. local[0] 0 asks for a choice; a given size above the kernel's
- * limits is made smaller. Dimensions of `global` that are 0 become 1. Kernels that need a certain size have to say so by
- * reqd_work_group_size; one that the device cannot give is CLM_E_LIMIT. */
+/* Makes `local` legal for the kernel and `global` a multiple of it. local[0] 0 asks for a choice; a given size above the
+ * kernel's limits is made smaller. Dimensions of `global` that are 0 become 1. Kernels that need a certain size have to say so
+ * by reqd_work_group_size; one that the device cannot give is CLM_E_LIMIT. */
 clm_status clm_work_group_choose(const clm_work_group_limits *limits, size_t global[3], size_t local[3]);
 
 #endif

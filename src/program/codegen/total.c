@@ -1,12 +1,14 @@
-/* Totals: what the results of rows add up to, in the launch that computes the results; see reduce.c.
+/* Totals: sums over the results of rows, in the launch that computes the results; see reduce.c.
  *
- *     for every row of an item        on a CPU one item takes all rows of a task; elsewhere a work-group shares them out
+ *     for every row of an item        on a CPU one item takes all rows of a task; elsewhere the items of a work-group share
+ *     them
  *         passes over the row         as in reduce.c: results, and maps over the index space
  *         u += term of the result
  *     t = sum of u                    the group's first item, in the order of the items
  *     what is computed from t         the mean of a loss
  *
- * So a loss with its gradient is one launch. Which rows an item takes depends on the device and the number of rows, never on tasks.
+ * So a loss with its gradient is one launch. Which rows an item takes depends on the device and the number of rows, never on
+ * tasks.
  */
 #include "ops/op.h"
 #include "program/codegen/codegen.h"
@@ -36,7 +38,7 @@ void clm_gen_open_rows(clm_generator *g, clm_text *t, clm_launch_spec *spec, int
     g->items = items;
     if (items == 1) {
         clm_text_add(t, "    const int item = 0, items = 1;\n    if (get_global_id(0) > 0) return;\n");
-    } else { /* a driver may give less than was asked for, and pads with groups that have nothing to do */
+    } else { /* a driver may give a smaller group, and the launch is padded with groups that have no task */
         spec->local[0] = (size_t)items;
         spec->local[1] = spec->local[2] = 1;
         for (int k = 0; k < g->u->n_out; k++)
@@ -49,7 +51,7 @@ void clm_gen_open_rows(clm_generator *g, clm_text *t, clm_launch_spec *spec, int
     clm_text_add(t, "    for (int result = rows + item; result < min(rows + %d * items, results); result += items) {\n", BLOCK);
 }
 
-/* Every item has t<k>; afterwards the first one has all of it, and the others are done. */
+/* Every item has a partial t<k>; the first item sums them, and the others end. */
 static void add_items(const clm_generator *g, clm_text *t) {
     char other[32], to[24];
     for (int k = 0; k < g->u->n_out; k++)

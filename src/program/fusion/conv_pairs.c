@@ -1,9 +1,9 @@
-/* Convolution pairs: two convolutions whose results are only added, as in a tangent by the product rule, become one operation with
- * both terms, y(a, b) + y(c, d). One launch writes the sum, instead of two that write a result each and a third that adds them. In
- * the program's copy of the graph the sum becomes a node like its terms, with four operands.
+/* Convolution pairs: two convolutions whose results are only added, as in a tangent by the product rule, become one operation
+ * with both terms, y(a, b) + y(c, d). One launch writes the sum, instead of two that write a result each and a third that adds
+ * them. In the program's copy of the graph the sum becomes a node like its terms, with four operands.
  *
- * The terms must agree in all that kernels are built for, and their implementation must support pairs. It is chosen for each term
- * separately, so that a pair uses what was tuned for its terms. */
+ * The terms must agree in all that kernels are built for, and their implementation must support pairs. It is chosen for each
+ * term separately, so that a pair uses what was tuned for its terms. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /* Elementwise fusion: which values get memory, and which are computed inside the kernels that use them.
  *
- * An elementwise value is inlined into its uses when that costs little: it reads few full-size arrays and its arithmetic is cheap, or
- * it has one use. Recomputing y = relu(scale x^ + shift) from x in the adjoint reads one array instead of another and saves writing
- * both, so batch-norm and activation of a layer become one reduction and one map in each sweep.
+ * An elementwise value is inlined into its uses when that costs little: it reads few full-size arrays and its arithmetic is
+ * cheap, or it has one use. Recomputing y = relu(scale x^ + shift) from x in the adjoint reads one array instead of another and
+ * saves writing both, so batch-norm and activation of a layer become one reduction and one map in each sweep.
  *
- * Max-pooling whose windows tile the image is included: a scatter into the image is a value like an elementwise one, which reads its
- * operands at the window of each element, and pooling accepts an expression of the image as a reduction does.
+ * Max-pooling whose windows tile the image is included: a scatter into the image is a value like an elementwise one, which
+ * reads its operands at the window of each element, and pooling accepts an expression of the image as a reduction does.
  *
  * Every value in memory is then a unit of its own; merge.c and horizontal.c join units, memory/schedule.c orders them.
  */
@@ -31,7 +31,7 @@ typedef struct chooser {
     expression *all;
     int *uses;      /* live elementwise or reducing consumers */
     bool *expanded; /* some consumer repeats it */
-    int *seen;      /* the count in which a value was last met */
+    int *seen;      /* the count in which a value was last visited */
     int counts;
 } chooser;
 
@@ -41,7 +41,7 @@ static bool is_elementwise(const clm_node *n) { return clm_op_of(n)->flags & CLM
 static bool is_view(const clm_node *n) { return clm_op_of(n)->flags & CLM_OPF_VIEW; }
 static bool is_reduction(const clm_node *n) { return n->op == CLM_OP_SUM || n->op == CLM_OP_REDUCE_MAX; }
 
-/* Windows side by side, without padding: attributes as in ops/pool.c. */
+/* Adjacent windows without padding: attributes as in ops/pool.c. */
 static bool tiles_image(const clm_node *n) {
     const int32_t *i = n->attr.i;
     return i[0] == i[2] && i[1] == i[3] && i[4] == 0 && i[5] == 0;
@@ -68,8 +68,8 @@ static void mark_live(clm_program *p, const clm_value *outputs, size_t n_outputs
     }
 }
 
-/* Values that must be in memory: operands and results of operations with kernels of their own, roots of views, outputs, and what is
- * read window by window. */
+/* Values that must be in memory: operands and results of operations with kernels of their own, roots of views, outputs, and
+ * what is read window by window. */
 static void mark_forced(clm_program *p, const clm_value *outputs, size_t n_outputs) {
     bool generated = p->device->info.type != CLM_DEVICE_HOST && !p->no_fusion;
     for (size_t v = 0; v < p->count; v++) {
@@ -144,7 +144,8 @@ static void count_uses(chooser *c) {
         for (int i = 0; i < n->n_in; i++) {
             clm_value x = n->in[i];
             c->uses[x]++;
-            bool more = clm_shape_size(&n->shape) > clm_shape_size(&p->nodes[x].shape) || (n->per_task && !p->nodes[x].per_task);
+            bool more =
+                clm_shape_size(&n->shape) > clm_shape_size(&p->nodes[x].shape) || (n->per_task && !p->nodes[x].per_task);
             if (is_elementwise(n) && more) c->expanded[x] = true;
         }
     }

@@ -1,8 +1,8 @@
 /* Horizontal fusion: independent launches become one.
  *
- * Candidates are updates of parameters and sums over tasks, one for each tensor: flat arrays of different sizes. One launch processes
- * several of them, their work-items in consecutive ranges (codegen/horizontal.c). A unit joins the earliest such launch before
- * which all its operands exist.
+ * Candidates are updates of parameters and sums over tasks, one for each tensor: flat arrays of different sizes. One launch
+ * processes several of them, their work-items in consecutive ranges (codegen/horizontal.c). A unit joins the earliest such
+ * launch before which all its operands exist.
  */
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 /* Task kernels: which consecutive launches become one that each task executes on its own.
  *
- * A launch costs some 10 microseconds whatever it does, and a small network is hundreds of launches that do less work than that.
- * Consecutive steps that work on every task in its own memory can be executed by each task independently (device/opencl/task_kernel.c).
- * That pays where a task's share of a launch takes less time than the launch costs. The number of tasks does not enter: the bits of
- * results must not depend on how many tasks run at a time. */
+ * A launch costs some 10 microseconds whatever it does, and a small network is hundreds of launches that do less work than
+ * that. Consecutive steps that work on every task in its own memory can be executed by each task independently
+ * (device/opencl/task_kernel.c). That pays where a task's share of a launch takes less time than the launch costs. The number
+ * of tasks does not enter: the bits of results must not depend on how many tasks run at a time. */
 #include <stdlib.h>
 #include <string.h>
 

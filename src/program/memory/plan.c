@@ -1,18 +1,19 @@
 /* Memory plan: an offset in the workspace for every materialised value that is neither input nor output.
  *
- * Values whose lifetimes (first write to last read, in units) overlap never share memory. Largest first, each at the lowest offset
- * that is free over its whole lifetime; where the device's largest allocation is reached, the workspace gets another buffer.
+ * Values whose lifetimes (first write to last read, in units) overlap never share memory. Largest first, each at the lowest
+ * offset that is free over its whole lifetime; where the device's largest allocation is reached, the workspace gets another
+ * buffer.
  *
- * In-place results: an array over the index space of a unit may replace an operand of its size that nothing reads afterwards, as
- * each element is read before it is written, by the same work-item. Such a sequence of values has one offset, from the first write
- * of its first value to the last read of its last. In a reduction this holds for what its last pass writes: every pass computes its
- * expressions from memory again, so an operand must outlive all passes but the one that overwrites it. An output may replace an
- * input in the same way.
+ * In-place results: an array over the index space of a unit may replace an operand of its size that nothing reads afterwards,
+ * as each element is read before it is written, by the same work-item. Such a sequence of values has one offset, from the first
+ * write of its first value to the last read of its last. In a reduction this holds for what its last pass writes: every pass
+ * computes its expressions from memory again, so an operand must outlive all passes but the one that overwrites it. An output
+ * may replace an input in the same way.
  *
  * A rematerialised value (rematerialise.c) is not in memory in between, but returns to the same offset.
  *
- * A buffer holds either shared values or per-task values. The latter is laid out task by task: the memory of a task is reused by
- * that task only, so that tasks may run through a program at different speeds (task kernels).
+ * A buffer holds either shared values or per-task values. The latter is laid out task by task: the memory of a task is reused
+ * by that task only, so that tasks may run through a program at different speeds (task kernels).
  */
 #include <stdlib.h>
 
@@ -77,8 +78,8 @@ static bool replaces(const clm_program *p, int at, clm_value out, int k) {
     return true;
 }
 
-/* Is output o written in the last pass, where the unit reads its operands at the current element only? What is read when sums are
- * complete has their shape, which is smaller: no sum is of one element. */
+/* Is output o written in the last pass, where the unit reads its operands at the current element only? What is read when sums
+ * are complete has their shape, which is smaller: no sum is of one element. */
 static bool written_last(const clm_unit *u, int o) {
     return u->fused && !u->pooling && u->level[o] == CLM_LEVEL_SPACE && u->pass[o] == u->passes - 1;
 }
@@ -140,8 +141,7 @@ static clm_home with_successors(const clm_program *p, clm_value v) {
 }
 
 clm_status clm_program_peak(const clm_program *p, size_t *peak) {
-    size_t *alive = clm_calloc(p->n_units + 2, sizeof *alive),
-           now = 0; /* alive: the change before every unit, modulo 2^64 */
+    size_t *alive = clm_calloc(p->n_units + 2, sizeof *alive), now = 0; /* alive: the change before every unit, modulo 2^64 */
     if (!alive) return CLM_E_MEMORY;
     for (size_t v = 0; v < p->count; v++) {
         if (!clm_program_in_workspace(p, (clm_value)v) || p->homes[v].before >= 0) continue;

@@ -1,9 +1,9 @@
 /* Rematerialisation: large values that are computed again instead of being kept.
  *
- * An operation whose operands are all inputs, such as the first convolution of a network, can be computed again at any time. Where
- * memory has priority (clm_program_options.thrifty), its result is released between two distant reads and computed again before
- * the second, if that lowers the peak by a tenth. The value keeps its number and its offset: two units write it, and its lifetime
- * has a gap.
+ * An operation whose operands are all inputs, such as the first convolution of a network, can be computed again at any time.
+ * Where memory has priority (clm_program_options.thrifty), its result is released between two distant reads and computed again
+ * before the second, if that lowers the peak by a tenth. The value keeps its number and its offset: two units write it, and its
+ * lifetime has a gap.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,12 @@
 /* Instruction schedule: units that release memory come early.
  *
- * The rules of differentiation leave operations in the order in which they build them: a convolution's adjoint in the image, which
- * writes a large array, before that in the filter, which writes a small one and is the last to read the layer's input. Where memory
- * has priority (clm_program_options.thrifty), an operation that reads much more for the last time than it writes moves before units
- * that it does not depend on. The results are the same bits in any order.
+ * The rules of differentiation leave operations in the order in which they build them: a convolution's adjoint in the image,
+ * which writes a large array, before that in the filter, which writes a small one and is the last to read the layer's input.
+ * Where memory has priority (clm_program_options.thrifty), an operation that reads much more for the last time than it writes
+ * moves before units that it does not depend on. The results are the same bits in any order.
  *
- * A unit moved before another reader of one of its operands no longer releases that operand; it moves as far as the rest justifies.
+ * A unit moved before another reader of one of its operands no longer releases that operand; it moves as far as the rest
+ * justifies.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,8 @@ static size_t released(const scheduler *o, int at, int to) {
 /* The earliest position for unit `at` that releases enough. */
 static int place_of(const scheduler *o, int at) {
     const clm_unit *u = &o->p->units[at];
-    const size_t written = clm_shape_size(&o->p->nodes[u->out[0]].shape), least = written * MUCH > LARGE ? written * MUCH : LARGE;
+    const size_t written = clm_shape_size(&o->p->nodes[u->out[0]].shape),
+                 least = written * MUCH > LARGE ? written * MUCH : LARGE;
     int first = 0, to = at;
     for (int k = 0; k < clm_unit_operands(o->p, u); k++) {
         const int writer = o->writer[clm_unit_operand(o->p, u, k)];
@@ -79,9 +81,9 @@ static void move(scheduler *o, int from, int to) {
 
 clm_status clm_program_schedule(clm_program *p, const clm_value *outputs, size_t n_outputs) {
     scheduler o = {.p = p,
-               .writer = clm_calloc(p->count + 1, sizeof *o.writer),
-               .reader = clm_calloc(p->count + 1, sizeof *o.reader),
-               .kept = clm_calloc(p->count + 1, sizeof *o.kept)};
+                   .writer = clm_calloc(p->count + 1, sizeof *o.writer),
+                   .reader = clm_calloc(p->count + 1, sizeof *o.reader),
+                   .kept = clm_calloc(p->count + 1, sizeof *o.kept)};
     clm_status status = CLM_OK;
     if (!o.writer || !o.reader || !o.kept) {
         status = CLM_E_MEMORY;
