@@ -1,5 +1,5 @@
-/* Plans that were measured: found for every kind of model, kept, used by what comes later, and never in the way of what the
- * options say, of the limit on memory, or of a damaged file. */
+/* Plans that were measured: found for every kind of model, kept, used by what comes later, and never in the way of what the options say,
+ * of the limit on memory, or of a damaged file. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,8 +171,7 @@ START_TEST(what_does_not_fit_is_dropped) {
 }
 END_TEST
 
-/* On the way to something else: no time, no measurement, but what a run has begun with stays; asked for, it is measured after
- * all. */
+/* On the way to something else: no time, no measurement, but what a run has begun with stays; asked for, it is measured after all. */
 START_TEST(careful_tuning_settles_the_plan) {
     clm_device *device = clm_test_open_opencl();
     clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES);
@@ -225,8 +224,7 @@ START_TEST(every_device_is_tuned) {
 }
 END_TEST
 
-/* Parts of a CPU are measured together, and all take what was found; with tasks that do not come out even, and again in a new
- * process. */
+/* Parts of a CPU are measured together, and all take what was found; with tasks that do not come out even, and again in a new process. */
 START_TEST(parts_are_tuned_together) {
     clm_model *model = clm_test_model(CLM_TEST_NET_CLASSES);
     const clm_meta_options o = options_for(CLM_TEST_NET_CLASSES, 7);
