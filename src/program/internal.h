@@ -165,55 +165,63 @@ size_t clm_tensor_bytes(const clm_tensor *tensor);
 /* Is v an input that the program reads, or an output? */
 bool clm_program_has(const clm_program *p, clm_value v);
 
-/* elements of a value, task axis included */
+/* unit.c */
+/* Elements of a value, task axis included. */
 size_t clm_program_elements(const clm_program *p, clm_value v);
-
-/* fusion/conv_pairs.c: a sum of two convolutions becomes one operation of four operands where its implementation supports
- * that. */
-clm_status clm_program_pair_convolutions(clm_program *p, const clm_value *outputs, size_t n_outputs);
-/* fusion/fuse.c: units. */
-clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_outputs);
-clm_lower clm_lower_for(clm_program *p);
-/* fusion/merge.c: units that become one kernel. */
-clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_outputs);
+/* Bytes that a step reads and writes, each array once. */
+double clm_program_step_traffic(const clm_program *p, const clm_program_step *s);
 /* The output of u that v is, or is a view of; -1: none. */
 int clm_unit_member(const clm_program *p, const clm_unit *u, clm_value v);
-/* What a unit reads, by its place in memory: how many values, the k-th, and whether v is one. */
+/* The roots of what a unit reads: how many, the k-th, and whether that of v is one. */
 int clm_unit_operands(const clm_program *p, const clm_unit *u);
 clm_value clm_unit_operand(const clm_program *p, const clm_unit *u, int k);
 bool clm_unit_reads(const clm_program *p, const clm_unit *u, clm_value v);
+/* How many strides of a leaf are kernel parameters. */
+int clm_unit_strides(const clm_program *p, clm_value leaf);
+/* Units in the launch of `unit`. */
+size_t clm_group_size(const clm_program *p, size_t unit);
+/* Does the launch of this unit, or of its group, write v? */
+bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v);
+/* Work-items that share the rows of a task, where rows' results are summed. */
+int clm_total_items(const clm_program *p, size_t rows);
+
+/* The passes, in order; clm_program_fuse calls the three after it. */
+/* fusion/conv_pairs.c: a sum of two convolutions becomes one operation of four operands, where implementations support that. */
+clm_status clm_program_pair_convolutions(clm_program *p, const clm_value *outputs, size_t n_outputs);
+/* fusion/fuse.c: which values are materialised; units. */
+clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_outputs);
+/* fusion/merge.c: units that become one kernel. */
+clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_outputs);
 /* memory/schedule.c: units that release memory come early. */
 clm_status clm_program_schedule(clm_program *p, const clm_value *outputs, size_t n_outputs);
 /* fusion/horizontal.c: independent units whose launches become one. */
 clm_status clm_program_fuse_horizontally(clm_program *p);
-/* Kernel parameters for where a leaf is: its strides. */
-int clm_unit_strides(const clm_program *p, clm_value leaf);
-size_t clm_group_size(const clm_program *p, size_t unit);
-/* Does the launch of this unit, or of its group, write v? */
-bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v);
+/* memory/plan.c: lifetimes, and which values are computed in place; before lowering, as kernels depend on it. */
+clm_status clm_program_find_places(clm_program *p);
+/* After places are found: the most elements of one task that are in the workspace at a time; whether a value is in it. */
+clm_status clm_program_peak(const clm_program *p, size_t *peak);
+bool clm_program_in_workspace(const clm_program *p, clm_value v);
+/* memory/rematerialise.c: large values that are computed again instead of being kept; finds places anew. */
+clm_status clm_program_rematerialise(clm_program *p);
+/* lower.c: steps. */
 clm_status clm_program_lower(clm_program *p);
-clm_status clm_codegen(clm_lower *l, const clm_unit *unit);
-/* codegen/total.c: work-items that share the rows of a task, where rows' results are summed. */
-int clm_total_items(const clm_program *p, size_t rows);
-/* codegen/horizontal.c: one launch for the units in the group of `first`. */
-clm_status clm_codegen_horizontal(clm_lower *l, size_t first);
+/* fusion/task_kernel.c: decides which steps become one launch; sets launch_steps. */
+clm_status clm_program_find_task_kernels(clm_program *p);
+/* memory/plan.c: offsets in the workspace. */
+clm_status clm_program_plan_memory(clm_program *p);
+
+/* Lowering */
+clm_lower clm_lower_for(clm_program *p);
 /* Adds a step; takes ownership of `source` (may be NULL), also on failure. */
 clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *spec, char *source, const clm_value *values,
                           int n_values, const int *ints, int n_ints);
 /* Runs a step of the host reference; its context is a clm_host_context. */
 extern void (*const clm_host_run)(const clm_launch *launch);
-/* memory/plan.c: lifetimes, and which values are computed in place; before lowering, as kernels depend on it. */
-clm_status clm_program_find_places(clm_program *p);
-/* memory/rematerialise.c: large values that are computed again instead of being kept; finds places anew. */
-clm_status clm_program_rematerialise(clm_program *p);
-/* After places are found: the most elements of one task that are in the workspace at a time; whether a value is in it. */
-clm_status clm_program_peak(const clm_program *p, size_t *peak);
-bool clm_program_in_workspace(const clm_program *p, clm_value v);
-clm_status clm_program_plan_memory(clm_program *p);
-/* fusion/task_kernel.c: decides which steps become one launch; sets launch_steps. */
-clm_status clm_program_find_task_kernels(clm_program *p);
-/* Bytes of what a step reads and writes, each array once. */
-double clm_program_step_traffic(const clm_program *p, const clm_program_step *s);
+/* codegen/codegen.c: the launches of a fused unit. */
+clm_status clm_codegen(clm_lower *l, const clm_unit *unit);
+/* codegen/horizontal.c: one launch for the units in the group of `first`. */
+clm_status clm_codegen_horizontal(clm_lower *l, size_t first);
+
 /* clm_program_profile of several programs together. */
 clm_status clm_programs_profile(clm_program *const *programs, size_t n, int runs, FILE *to);
 

@@ -16,12 +16,6 @@ typedef struct profile_row {
     double seconds, flops, bytes;
 } profile_row;
 
-double clm_program_step_traffic(const clm_program *p, const clm_program_step *s) {
-    double elements = 0;
-    for (int i = 0; i < s->n_values; i++) elements += (double)clm_program_elements(p, p->homes[s->values[i]].root);
-    return elements * (double)p->device->backend->element_size;
-}
-
 /* Operation, entry point, shape (of the index space, for a fused kernel), memory arguments and constants: what decides the
  * time. */
 static char *label_of(const clm_program *p, const clm_program_step *s) {

@@ -9,10 +9,6 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-size_t clm_program_elements(const clm_program *p, clm_value v) {
-    return clm_shape_size(&p->nodes[v].shape) * (size_t)(p->nodes[v].per_task ? p->tasks : 1);
-}
-
 /* ---- inputs and outputs ---- */
 
 static clm_status add_io(clm_program *p, clm_value v, bool output) {

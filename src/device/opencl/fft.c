@@ -167,7 +167,7 @@ static clm_status clfft_make(clm_cl_device *d, const clm_launch *launch, clm_cl_
 
 static clm_status clfft_enqueue(clm_cl_device *d, cl_command_queue queue, const clm_cl_call *call, const char *label) {
     cl_mem planes = call->planes;
-    const int direction = call->what.inverse != (clm_cl_spoilt_library == CLM_LIBRARY_CLFFT) ? BACKWARD : FORWARD;
+    const int direction = call->what.inverse != call->spoilt ? BACKWARD : FORWARD;
     return check(d, fft.transform(call->plan, direction, 1, &queue, 0, NULL, NULL, &planes, NULL, call->between), label);
 }
 

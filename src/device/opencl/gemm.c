@@ -150,7 +150,7 @@ static clm_status clblast_make(clm_cl_device *d, const clm_launch *launch, clm_c
 
 static clm_status clblast_enqueue(clm_cl_device *d, cl_command_queue queue, const clm_cl_call *call, const char *label) {
     const clm_library_call *w = &call->what;
-    const float alpha = clm_cl_spoilt_library == CLM_LIBRARY_CLBLAST ? 1.01F : 1.0F;
+    const float alpha = call->spoilt ? 1.01F : 1.0F;
     size_t at[3];
     for (int i = 0; i < 3; i++) at[i] = call->offset[i];
     for (size_t loop = 0; loop < call->loops; loop++) {

@@ -115,6 +115,7 @@ clm_status clm_cl_call_make(clm_device *device, const clm_launch *launch, clm_cl
     if (!call) return CLM_E_MEMORY;
     call->library = table[which];
     call->what = launch->call;
+    call->spoilt = clm_cl_spoilt_library == which;
     clm_dynlib_enter();
     clm_status status = call->library->make(d, launch, call);
     clm_dynlib_leave();

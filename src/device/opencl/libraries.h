@@ -25,6 +25,7 @@ extern const clm_cl_library clm_cl_clblast, clm_cl_clfft;
 typedef struct clm_cl_call {
     const clm_cl_library *library;
     clm_library_call what;
+    bool spoilt; /* its results are made wrong, for tests */
     /* products: buffers of c, a, b; `loops` calls of `count` products each */
     cl_mem buffer[3];
     size_t offset[3], stride[3], loop_stride[3], count, loops;
@@ -42,7 +43,7 @@ void clm_cl_call_free(clm_cl_call *call);
 /* Before the queue is released, with nothing in it. */
 void clm_cl_libraries_detach(clm_cl_device *d);
 
-/* For tests: results of this library are made wrong. */
+/* For tests: launches made from now on call this library wrongly. */
 extern clm_library clm_cl_spoilt_library;
 
 #endif

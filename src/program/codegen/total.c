@@ -13,15 +13,7 @@
 #include "ops/op.h"
 #include "program/codegen/codegen.h"
 
-enum { BLOCK = 32, GROUP = 256 };
-
-int clm_total_items(const clm_program *p, size_t rows) {
-    const clm_device_info *info = &p->device->info;
-    size_t items = 1;
-    if (info->type == CLM_DEVICE_CPU) return 1;
-    while (items < rows && items < GROUP && items * 2 <= info->max_work_group_size) items *= 2;
-    return (int)items;
-}
+enum { BLOCK = 32 };
 
 static bool is_total(const clm_generator *g, int k) { return g->u->level[k] == CLM_LEVEL_TOTAL; }
 

@@ -84,14 +84,6 @@ static void mark_forced(clm_program *p, const clm_value *outputs, size_t n_outpu
         if (p->homes[v].live && is_view(&p->nodes[v])) p->homes[p->homes[v].root].materialized = true;
 }
 
-/* Kernel parameters for where a leaf is: its strides. */
-int clm_unit_strides(const clm_program *p, clm_value leaf) {
-    const clm_shape *s = &p->nodes[leaf].shape;
-    int strides = 0;
-    for (int i = 0; i + 1 < s->rank; i++) strides += s->dim[i] != 1;
-    return strides;
-}
-
 static bool add_leaf(const clm_program *p, expression *e, clm_value leaf) {
     for (int i = 0; i < e->n_leaf; i++)
         if (e->leaf[i] == leaf) return true;

@@ -13,19 +13,6 @@
 /* Every part adds to the kernel's text. */
 enum { LOOK_BACK = 400, MOST_LEAVES = 8, MOST_PARTS = 20 };
 
-size_t clm_group_size(const clm_program *p, size_t unit) {
-    size_t n = 0;
-    for (size_t i = unit; i < p->n_units; i++) n += p->units[i].group == (int)unit;
-    return n;
-}
-
-bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v) {
-    for (size_t i = unit; i < p->n_units; i++)
-        for (int k = 0; p->units[i].group == (int)unit && k < p->units[i].n_out; k++)
-            if (p->units[i].out[k] == v) return true;
-    return false;
-}
-
 static bool is_sum_over_tasks(const clm_program *p, const clm_unit *u) { return p->nodes[u->out[0]].op == CLM_OP_SUM_TASKS; }
 
 /* Every operand is one number or has the elements of the space in their order. */

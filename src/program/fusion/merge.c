@@ -51,24 +51,6 @@ typedef struct joining {
     bool depends; /* on an output of a */
 } joining;
 
-int clm_unit_member(const clm_program *p, const clm_unit *u, clm_value v) {
-    for (int k = 0; k < u->n_out; k++)
-        if (u->out[k] == p->homes[v].root) return k;
-    return -1;
-}
-
-int clm_unit_operands(const clm_program *p, const clm_unit *u) { return u->fused ? u->n_leaf : p->nodes[u->out[0]].n_in; }
-
-clm_value clm_unit_operand(const clm_program *p, const clm_unit *u, int k) {
-    return p->homes[u->fused ? u->leaf[k] : p->nodes[u->out[0]].in[k]].root;
-}
-
-bool clm_unit_reads(const clm_program *p, const clm_unit *u, clm_value v) {
-    for (int k = 0; k < clm_unit_operands(p, u); k++)
-        if (clm_unit_operand(p, u, k) == p->homes[v].root) return true;
-    return false;
-}
-
 /* ---- shapes ---- */
 
 static clm_shape kept_shape(clm_shape s, unsigned axes) {
