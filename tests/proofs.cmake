@@ -43,14 +43,14 @@ if(OCLGRIND)
     endforeach()
     clmaml_test(oclgrind/images-${type} oclgrind 900
       ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CK_RUN_CASE=pick
-      COMMAND ${oclgrind}-images.log $<TARGET_FILE:meta_test_dataset>)
-    # Whole meta-gradients, launch by launch and in chains.
+      COMMAND ${oclgrind}-images.log $<TARGET_FILE:program_test_dataset>)
+    # Whole meta-gradients, launch by launch and as task kernels.
     clmaml_test(oclgrind/meta-${type} oclgrind 1500
       ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CLMAML_CHAIN=never
       COMMAND ${oclgrind}-meta.log $<TARGET_FILE:clmaml_program> verify ${CMAKE_CURRENT_SOURCE_DIR}/golden/image_layers_2step.safetensors)
-    clmaml_test(oclgrind/chain-${type} oclgrind 1500
+    clmaml_test(oclgrind/task-kernel-${type} oclgrind 1500
       ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CLMAML_CHAIN=always
-      COMMAND ${oclgrind}-chain.log $<TARGET_FILE:clmaml_program> verify ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlp_sine_1step.safetensors)
+      COMMAND ${oclgrind}-task-kernel.log $<TARGET_FILE:clmaml_program> verify ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlp_sine_1step.safetensors)
   endforeach()
 endif()
 
@@ -63,7 +63,7 @@ mark_as_advanced(RUSTICL_ICD POCL_ICD)
 if(RUSTICL_ICD)
   set(rusticl CLMAML_DEVICE= ${no_libraries} RUSTICL_ENABLE=llvmpipe)
   clmaml_test(rusticl/ops rusticl 1500 ENVIRONMENT ${rusticl} CLMAML_TEST_TINY=1 OCL_ICD_VENDORS=${RUSTICL_ICD} COMMAND ops_test_ops)
-  clmaml_test(rusticl/images rusticl 900 ENVIRONMENT ${rusticl} CK_RUN_CASE=pick OCL_ICD_VENDORS=${RUSTICL_ICD} COMMAND meta_test_dataset)
+  clmaml_test(rusticl/images rusticl 900 ENVIRONMENT ${rusticl} CK_RUN_CASE=pick OCL_ICD_VENDORS=${RUSTICL_ICD} COMMAND program_test_dataset)
   clmaml_test(rusticl/meta rusticl 900 ENVIRONMENT ${rusticl} OCL_ICD_VENDORS=${RUSTICL_ICD}
     COMMAND sh ${support}/rusticl.sh ${tiny_references})
   if(POCL_ICD)

@@ -31,25 +31,24 @@ typedef struct clm_meta_options {
     clm_task_options task; /* what happens in each */
     /* Derivative-order annealing (Antoniou et al. 2019): outer updates that leave out the second-order term, from the first. */
     uint64_t first_order_until;
-    bool both_orders; /* plan the first-order gradient beside the other, for clm_meta_gradient_of_order; implied by first_order_until */
+    bool
+        both_orders; /* plan the first-order gradient beside the other, for clm_meta_gradient_of_order; implied by first_order_until */
     clm_checkpointing checkpointing;
     size_t memory_limit; /* bytes of device memory; 0: what the device has */
-    int task_chunk;    /* tasks per launch, a divisor of `tasks`; 0: as many as fit, fewer where that keeps a CPU's cache warm */
+    int task_chunk; /* tasks per launch, a divisor of `tasks`; 0: as many as fit, fewer where that keeps a CPU's cache warm */
     bool keep_adapted; /* keep every task's adapted parameters for clm_meta_read */
     clm_optim_options optim;
 } clm_meta_options;
 #define CLM_META_OPTIONS_VERSION 2
-#define CLM_META_OPTIONS_INIT                                                                                            \
-    {                                                                                                                    \
-        CLM_META_OPTIONS_VERSION, 32, CLM_TASK_OPTIONS_INIT, 0, false, CLM_CHECKPOINT_AUTO, 0, 0, false, \
-            CLM_OPTIM_OPTIONS_INIT                                                                                       \
-    }
+#define CLM_META_OPTIONS_INIT \
+    { CLM_META_OPTIONS_VERSION, 32, CLM_TASK_OPTIONS_INIT, 0, false, CLM_CHECKPOINT_AUTO, 0, 0, false, CLM_OPTIM_OPTIONS_INIT }
 
 /* One meta-batch, C order, in outside layout: x [tasks, n, in_shape..]; y [tasks, n] labels, or [tasks, n, target..]. With
  * support_per_step, support arrays are [tasks, steps, n, ..]. */
 typedef struct clm_batch {
     const float *support_x, *support_y, *query_x, *query_y;
-    const int32_t *support_at, *query_at; /* [tasks, n] instead of support_x, query_x: numbers of images, see clm_meta_use_data */
+    const int32_t *support_at,
+        *query_at; /* [tasks, n] instead of support_x, query_x: numbers of images, see clm_meta_use_data */
 } clm_batch;
 
 typedef struct clm_meta clm_meta;

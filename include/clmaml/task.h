@@ -18,20 +18,19 @@ extern "C" {
  * together down to this norm, weight_decay adds w theta; then the rule makes the update. All of it is differentiated through, and the
  * state of a rule is zero when a task begins. */
 typedef struct clm_inner_options {
-    const char *rule;     /* "sgd", "momentum", "nesterov", "adam", "rmsprop"; see clm_inner_rule_name */
-    double momentum;      /* momentum, nesterov */
-    double beta1, beta2;  /* adam */
-    double decay;         /* rmsprop */
-    double eps, eps_root; /* adam, rmsprop: the step is divided by sqrt(v + eps_root) + eps. With eps_root 0 the meta-gradient is not finite where
+    const char *rule;    /* "sgd", "momentum", "nesterov", "adam", "rmsprop"; see clm_inner_rule_name */
+    double momentum;     /* momentum, nesterov */
+    double beta1, beta2; /* adam */
+    double decay;        /* rmsprop */
+    double eps,
+        eps_root; /* adam, rmsprop: the step is divided by sqrt(v + eps_root) + eps. With eps_root 0 the meta-gradient is not finite where
                              an element of g is exactly 0 */
-    double weight_decay;  /* 0: none */
-    double clip_value;    /* 0: none */
-    double clip_norm;     /* 0: none */
+    double weight_decay; /* 0: none */
+    double clip_value;   /* 0: none */
+    double clip_norm;    /* 0: none */
 } clm_inner_options;
-#define CLM_INNER_OPTIONS_INIT                                              \
-    {                                                                       \
-        "sgd", 0.9, 0.9, 0.999, 0.99, 1e-8, 1e-8, 0.0, 0.0, 0.0             \
-    }
+#define CLM_INNER_OPTIONS_INIT \
+    { "sgd", 0.9, 0.9, 0.999, 0.99, 1e-8, 1e-8, 0.0, 0.0, 0.0 }
 
 CLM_API size_t clm_inner_rule_count(void);
 CLM_API const char *clm_inner_rule_name(size_t i);    /* NULL: no such rule */
@@ -45,18 +44,20 @@ CLM_API bool clm_inner_rule_uses(const char *rule, const char *option);
 typedef clm_value (*clm_loss_fn)(void *user, clm_graph *g, clm_value out, clm_value target);
 
 typedef struct clm_loss_options {
-    const char *name;         /* "cross-entropy", "mse", "mae", "huber", "bce", "gaussian-policy", "custom"; see clm_loss_name */
-    clm_reduction reduction;  /* over the examples of a task */
-    double label_smoothing;   /* cross-entropy: in [0, 1) */
+    const char *name;        /* "cross-entropy", "mse", "mae", "huber", "bce", "gaussian-policy", "custom"; see clm_loss_name */
+    clm_reduction reduction; /* over the examples of a task */
+    double label_smoothing;  /* cross-entropy: in [0, 1) */
     const double *class_weights; /* cross-entropy: one for each output of the model, copied; NULL: all 1 */
-    double delta;             /* huber: where the loss becomes linear */
-    clm_loss_fn function;     /* custom */
-    void *user;               /* custom: must outlive what uses the options */
-    clm_shape target_shape;   /* custom: of one example's target; rank 0: a number */
+    double delta;                /* huber: where the loss becomes linear */
+    clm_loss_fn function;        /* custom */
+    void *user;                  /* custom: must outlive what uses the options */
+    clm_shape target_shape;      /* custom: of one example's target; rank 0: a number */
 } clm_loss_options;
-#define CLM_LOSS_OPTIONS_INIT                                                          \
-    {                                                                                  \
-        "cross-entropy", CLM_REDUCE_MEAN, 0.0, NULL, 1.0, NULL, NULL, {0, {0}}         \
+#define CLM_LOSS_OPTIONS_INIT                                           \
+    {                                                                   \
+        "cross-entropy", CLM_REDUCE_MEAN, 0.0, NULL, 1.0, NULL, NULL, { \
+            0, { 0 }                                                    \
+        }                                                               \
     }
 
 CLM_API size_t clm_loss_count(void);
@@ -75,16 +76,17 @@ typedef enum clm_rates {
 typedef enum clm_solver { CLM_SOLVER_CG, CLM_SOLVER_NEUMANN } clm_solver;
 
 typedef struct clm_task_options {
-    int version; /* CLM_TASK_OPTIONS_VERSION */
+    int version;           /* CLM_TASK_OPTIONS_VERSION */
     const char *algorithm; /* "maml" ..; see clm_algorithm_name */
-    int support, query; /* examples of a task: ways*shots, ways*query-per-class */
-    int steps;          /* inner steps K; at least 1 where there is an inner loop */
+    int support, query;    /* examples of a task: ways*shots, ways*query-per-class */
+    int steps;             /* inner steps K; at least 1 where there is an inner loop */
     double inner_lr;
     clm_inner_options inner;
     clm_loss_options loss;
-    bool first_order;           /* drop the second-order term */
+    bool first_order; /* drop the second-order term */
     clm_rates rates;
-    const double *step_weights; /* K weights w_1 .. w_K of the multi-step loss, copied; NULL: only the last. See clm_meta_set_step_weights */
+    const double *
+        step_weights; /* K weights w_1 .. w_K of the multi-step loss, copied; NULL: only the last. See clm_meta_set_step_weights */
     /* Prefixes of parameter names. adapt: the adapted ones, NULL: as the algorithm has it; freeze: these are not adapted; unlearned:
      * these are not learned, they begin every task as they are. */
     const char *const *adapt;
@@ -93,29 +95,30 @@ typedef struct clm_task_options {
     size_t n_freeze;
     const char *const *unlearned;
     size_t n_unlearned;
-    bool support_per_step;    /* another support set in every inner step: support arrays are [tasks, steps, support, ..] */
-    bool batch_norm_per_step; /* batch-norm's scale and shift are learned for each inner step, [steps, C], and not adapted (MAML++) */
-    int ways;                 /* protonet, protomaml: classes of a task; 0: the model's outputs */
-    double proximal;          /* imaml: lambda of (lambda / 2) |theta_k - theta|^2, part of the inner loss */
-    clm_solver solver;        /* imaml */
-    int solver_steps;         /* imaml: conjugate-gradient or Neumann iterations */
+    bool support_per_step; /* another support set in every inner step: support arrays are [tasks, steps, support, ..] */
+    bool
+        batch_norm_per_step; /* batch-norm's scale and shift are learned for each inner step, [steps, C], and not adapted (MAML++) */
+    int ways;                /* protonet, protomaml: classes of a task; 0: the model's outputs */
+    double proximal;         /* imaml: lambda of (lambda / 2) |theta_k - theta|^2, part of the inner loss */
+    clm_solver solver;       /* imaml */
+    int solver_steps;        /* imaml: conjugate-gradient or Neumann iterations */
 } clm_task_options;
 #define CLM_TASK_OPTIONS_VERSION 1
-#define CLM_TASK_OPTIONS_INIT                                                                                        \
-    {                                                                                                                \
-        CLM_TASK_OPTIONS_VERSION, "maml", 5, 5, 1, 0.4, CLM_INNER_OPTIONS_INIT, CLM_LOSS_OPTIONS_INIT, false,        \
-            CLM_RATES_FIXED, NULL, NULL, 0, NULL, 0, NULL, 0, false, false, 0, 2.0, CLM_SOLVER_CG, 5                 \
+#define CLM_TASK_OPTIONS_INIT                                                                                                  \
+    {                                                                                                                          \
+        CLM_TASK_OPTIONS_VERSION, "maml", 5, 5, 1, 0.4, CLM_INNER_OPTIONS_INIT, CLM_LOSS_OPTIONS_INIT, false, CLM_RATES_FIXED, \
+            NULL, NULL, 0, NULL, 0, NULL, 0, false, false, 0, 2.0, CLM_SOLVER_CG, 5                                            \
     }
 
 /* A row of the table of algorithms. All texts are one line. */
 typedef struct clm_algorithm_info {
     const char *name;
-    const char *title;   /* "Model-agnostic meta-learning" */
-    const char *source;  /* "Finn et al. 2017" */
-    const char *learns;  /* what the outer loop changes */
-    const char *adapts;  /* what the inner loop changes */
-    const char *cost;    /* of a task, in forward passes F over a set of examples */
-    const char *memory;  /* how memory depends on the number of inner steps */
+    const char *title;  /* "Model-agnostic meta-learning" */
+    const char *source; /* "Finn et al. 2017" */
+    const char *learns; /* what the outer loop changes */
+    const char *adapts; /* what the inner loop changes */
+    const char *cost;   /* of a task, in forward passes F over a set of examples */
+    const char *memory; /* how memory depends on the number of inner steps */
 } clm_algorithm_info;
 CLM_API size_t clm_algorithm_count(void);
 CLM_API const char *clm_algorithm_name(size_t i); /* NULL: no such algorithm */

@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 
-/* "1073741824", "512M", "1.5GiB": the first `length` characters of `text`, K, M, G, T in powers of 1024. False when it is no amount or
- * one beyond 2^53. */
+/* "1073741824", "512M", "1.5GiB": the first `length` characters of `text`, K, M, G, T in powers of 1024. False when it is no
+ * amount or one beyond 2^53. */
 bool clm_bytes_parse(const char *text, size_t length, uint64_t *bytes);
 
 /* "412 B", "63.5 KiB", "1.2 GiB": one digit behind the point, rounded up, so that what is named is enough. */

@@ -1,7 +1,8 @@
 /* The cache on disk as a whole.
  *
  * Files are CACHE/FILE and CACHE/FOLDER/FILE, nothing deeper. An entry's time of change is when it was last used: readers touch
- * what they read, and pruning begins with the oldest. Processes prune without knowing of each other, which at worst removes too much. */
+ * what they read, and pruning begins with the oldest. Processes prune without knowing of each other, which at worst removes too
+ * much. */
 #include "base/cache.h"
 
 #include <fcntl.h>

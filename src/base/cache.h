@@ -12,8 +12,8 @@
 /* CACHE/name, with the directories made; NULL when there is no cache, with the reason in the log. Free with free(). */
 char *clm_cache_place(const char *name);
 
-/* When the files below `directory` (and one level of directories in it) take more than `limit` bytes, removes those used longest ago
- * until three quarters are left; temporary files that a killed process left go too. Failures are silent. */
+/* When the files below `directory` (and one level of directories in it) take more than `limit` bytes, removes those used
+ * longest ago until three quarters are left; temporary files that a killed process left go too. Failures are silent. */
 void clm_cache_prune(const char *directory, uint64_t limit);
 
 /* Marks an entry as used now. */

@@ -8,8 +8,8 @@
 
 typedef struct clm_dynlib clm_dynlib;
 
-/* Opens the first of `names` (file names, NULL at the end) that loads: in the directory of this library or of the program that it is
- * linked into, in the directory ../lib beside that, then wherever the system looks. CLM_E_IO when there is none. */
+/* Opens the first of `names` (file names, NULL at the end) that loads: in the directory of this library or of the program that
+ * it is linked into, in the directory ../lib beside that, then wherever the system looks. CLM_E_IO when there is none. */
 clm_status clm_dynlib_open(clm_dynlib **out, const char *const *names);
 /* NULL is allowed. */
 void clm_dynlib_close(clm_dynlib *library);

@@ -1,5 +1,5 @@
-/* The environment variables of library and program in one table, which `clmaml devices --verbose` and bug reports show. Code asks
- * with getenv, at the place where the answer matters; a test holds that what it asks for stands here. */
+/* The environment variables of library and program in one table, which `clmaml devices --verbose` and bug reports show. Code
+ * asks with getenv, at the place where the answer matters; a test holds that what it asks for stands here. */
 #include <stdlib.h>
 
 #include "base/error.h"

@@ -1,7 +1,7 @@
 /* Files, directories and the clock on POSIX.
  *
- * Invariant: a reader of a file that clm_file_write writes sees the old contents or the new, whole, also after a crash: the data
- * are on disk before the name points at them, and the name is on disk before success is reported. */
+ * Invariant: a reader of a file that clm_file_write writes sees the old contents or the new, whole, also after a crash: the
+ * data are on disk before the name points at them, and the name is on disk before success is reported. */
 #include "base/files.h"
 
 #include <dirent.h>

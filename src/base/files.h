@@ -21,14 +21,15 @@ clm_status clm_file_read(const char *path, char **out, size_t *size);
  * synced. After a failure the old file is untouched and nothing is left behind. */
 clm_status clm_file_write(const char *path, const void *data, size_t size);
 
-/* The same without syncing: for what can be lost, like caches. Readers still see the old contents or the new, unless the machine
- * crashes. */
+/* The same without syncing: for what can be lost, like caches. Readers still see the old contents or the new, unless the
+ * machine crashes. */
 clm_status clm_file_replace(const char *path, const void *data, size_t size);
 
 /* Removes a file; one that does not exist is no error. */
 clm_status clm_file_remove(const char *path);
 
-/* Waits for the exclusive use, among processes, of the file `path`, which is made if need be; *lock ends it with clm_file_unlock. */
+/* Waits for the exclusive use, among processes, of the file `path`, which is made if need be; *lock ends it with
+ * clm_file_unlock. */
 clm_status clm_file_lock(const char *path, int *lock);
 void clm_file_unlock(int lock);
 

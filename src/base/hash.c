@@ -1,5 +1,5 @@
-/* FNV-1a over bytes, then an avalanche (the finaliser of MurmurHash3), so that low bits depend on all input. A result may be the
- * seed of the next call. */
+/* FNV-1a over bytes, then an avalanche (the finaliser of MurmurHash3), so that low bits depend on all input. A result may be
+ * the seed of the next call. */
 #include "base/hash.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* The log.
  *
- * CLMAML_LOG is "level" or "level:file" with level error, info or debug; without a file, lines go to stderr. A line is one write in
- * append mode, so that several processes can share a file. The listener is guarded by a spin lock that is held for a few assignments
- * only, and the listener is called outside of it. */
+ * CLMAML_LOG is "level" or "level:file" with level error, info or debug; without a file, lines go to stderr. A line is one
+ * write in append mode, so that several processes can share a file. The listener is guarded by a spin lock that is held for a
+ * few assignments only, and the listener is called outside of it. */
 #include "base/log.h"
 
 #include <stdarg.h>

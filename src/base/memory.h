@@ -10,7 +10,8 @@
 void *clm_calloc(size_t count, size_t size);
 /* Grows *array (elements of `size` bytes) so that `need` fit; the new part is zeroed. */
 clm_status clm_grow(void *array, size_t *capacity, size_t need, size_t size);
-/* Asks the system for large pages behind memory that nobody has touched yet. It may not have them; nothing else changes then. */
+/* Asks the system for large pages behind memory that nobody has touched yet. It may not have them; nothing else changes
+ * then. */
 void clm_prefer_large_pages(void *memory, size_t size);
 char *clm_strdup(const char *text);
 /* printf into a fresh string; NULL with CLM_E_MEMORY recorded. */

@@ -1,7 +1,7 @@
 /* The device layer: what a back end provides. Two exist: opencl/ (floats) and host/ (the double-precision reference).
  *
- * Memory is counted in elements (float or double, as the back end keeps them). A launch is described once, bound to its memory by
- * `make`, and then queued any number of times by `enqueue`, which allocates nothing. Queues are in order.
+ * Memory is counted in elements (float or double, as the back end keeps them). A launch is described once, bound to its memory
+ * by `make`, and then queued any number of times by `enqueue`, which allocates nothing. Queues are in order.
  */
 #ifndef CLM_DEVICE_BACKEND_H
 #define CLM_DEVICE_BACKEND_H
@@ -14,7 +14,7 @@ typedef struct clm_kernel clm_kernel; /* back end's own: a launch bound to memor
 struct clm_lower;                     /* program/lower.h */
 struct clm_choice;                    /* ops/choice.h */
 
-#define CLM_MAX_ARGS 114 /* at least what one fused step may take: CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES + CLM_STEP_INTS */
+#define CLM_MAX_ARGS 114
 
 typedef enum clm_arg_kind {
     CLM_ARG_MEM,  /* becomes two kernel arguments: __global float *, uint2 (offset, task_stride) (elements) */
@@ -30,16 +30,19 @@ typedef struct clm_arg {
     double f;
 } clm_arg;
 
-/* Libraries beside our kernels. A launch that calls one has a clm_library_call instead of a kernel's text, and these memory arguments:
+/* Libraries beside our kernels. A launch that calls one has a clm_library_call instead of a kernel's text, and these memory
+ * arguments:
  *
- * CLM_LIBRARY_CLBLAST: c, a, b. C[m, n] = A[m, k] B[k, n] in row-major order, `batch` products for each of `tasks` tasks beginning with
- * first_task. A matrix begins at its argument's offset + task * task_stride + matrix.offset + index in the batch * matrix.stride;
- * strides of 0 share a and b. With a task_stride of its own, a matrix is memory that holds these tasks alone.
+ * CLM_LIBRARY_CLBLAST: c, a, b. C[m, n] = A[m, k] B[k, n] in row-major order, `batch` products for each of `tasks` tasks from
+ * first_task on. A matrix begins at its argument's offset + task * task_stride + matrix.offset + index in the batch *
+ * matrix.stride; strides of 0 share a and b. With a task_stride of its own, a matrix is memory that holds these tasks alone.
  *
  * CLM_LIBRARY_CLFFT: planes, and memory of the same size for in between. Transforms `batch` planes [rows, columns] of pairs
  * (real, imaginary) in place; the inverse includes the factor 1 / (rows columns). Both offsets are multiples of
  * info.base_alignment_bits. */
 typedef enum clm_library { CLM_LIBRARY_NONE, CLM_LIBRARY_CLBLAST, CLM_LIBRARY_CLFFT, CLM_LIBRARY_COUNT } clm_library;
+
+enum { CLM_CLBLAST_VALUES = 10 }; /* numbers in a set of CLBlast's parameters; their order is in opencl/gemm.c */
 
 typedef struct clm_matrix {
     int ld; /* elements from row to row, as stored */
@@ -71,26 +74,24 @@ typedef struct clm_launch {
     clm_library_call call;
     clm_arg args[CLM_MAX_ARGS];
     int n_args;
-    /* the kernel takes every run of CLM_ARG_INTs as int4s, the last filled up with zeros: drivers take time for each argument */
+    /* the kernel takes every run of CLM_ARG_INTs as int4s, the last padded with zeros: each argument costs drivers time */
     bool quads;
     double flops, bytes; /* for reports; 0: not counted */
 } clm_launch;
 
-enum { CLM_CLBLAST_VALUES = 10 };
-
 typedef struct clm_backend {
     size_t element_size; /* 4 or 8 */
     void (*close)(clm_device *d);
-    /* Opens one of `parts` equal parts of the device's compute units, numbered from 0. NULL: it cannot be divided. */
-    clm_status (*part)(clm_device *d, int part, int parts, clm_device **out);
+    /* Opens sub-device `index` of `count`, which share the compute units equally. NULL: the device cannot be divided. */
+    clm_status (*open_sub_device)(clm_device *d, int index, int count, clm_device **out);
     /* Zeroed memory, touched so that a lack of it shows here (CLM_E_MEMORY). At most info.max_allocation bytes. */
     clm_status (*alloc)(clm_device *d, size_t elements, clm_mem **out);
     void (*free)(clm_device *d, clm_mem *mem);
     /* Blocking transfers; exactly one of f32, f64 is not NULL. */
     clm_status (*write)(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64);
     clm_status (*read)(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64);
-    /* Queued transfers; the host's memory must stay as it is until the queue has been waited for. NULL: `write` and `read` do not wait
-     * for anything either. */
+    /* Queued transfers; the host's memory must not change until the queue has been waited for. NULL: `write` and `read` do not
+     * wait for anything either. */
     clm_status (*write_later)(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *data);
     clm_status (*read_later)(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data);
     /* Blocking. Bytes as they are, for kernels that read the memory as another type; offset and count in bytes. */
@@ -98,25 +99,25 @@ typedef struct clm_backend {
     clm_status (*copy)(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset,
                        size_t count);                                                           /* queued */
     clm_status (*fill)(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value); /* queued */
-    /* Builds what many launches need, faster than one after the other. Optional (may be NULL), and so is calling it: `make` builds
-     * what is missing and is where a failure shows. */
+    /* Builds what many launches need, faster than one after the other. Optional (may be NULL), and so is calling it: `make`
+     * builds what is missing and reports failures. */
     clm_status (*build)(clm_device *d, const clm_launch *launches, size_t count);
     clm_status (*make)(clm_device *d, const clm_launch *launch, clm_kernel **out);
-    /* Many launches as one, in which every task goes through them without waiting for the others: each reads and writes memory of
-     * its own task, and reads of the rest only what none of them writes. All have the same number of tasks, global[2], and none calls a
-     * library. NULL: there is no such thing. */
-    clm_status (*chain)(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out);
+    /* A task kernel: one launch in which each task executes all of these launches without waiting for other tasks. Each launch
+     * reads and writes memory of its own task; other memory it only reads, and none of them writes it. All have the same number
+     * of tasks, global[2], and none calls a library. NULL: not supported. */
+    clm_status (*make_task_kernel)(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out);
     void (*release)(clm_device *d, clm_kernel *kernel);
     clm_status (*enqueue)(clm_device *d, clm_kernel *kernel);
     clm_status (*finish)(clm_device *d);
     /* Runs one launch alone and times it, waiting: for doctor and profiles. Seconds. */
     clm_status (*time)(clm_device *d, clm_kernel *kernel, double *seconds);
-    /* Can launches call this library here? *info (may be NULL) receives what is known of it in any case. NULL: there are none. */
+    /* Can launches call this library here? *info (may be NULL) receives what is known of it in any case. NULL: no libraries. */
     bool (*library)(clm_device *d, clm_library library, clm_library_info *info);
-    /* Replaces the parameters of CLBlast's kernel on this device: CLM_CLBLAST_VALUES numbers in the order of src/device/opencl/gemm.c. */
-    clm_status (*clblast_set)(clm_device *d, const int *values);
-    /* A hash of all that results of tuning depend on: device, driver, platform, kernel sources. NULL: nothing is to be tuned. */
-    uint64_t (*signature)(clm_device *d);
+    /* Replaces the parameters of a library's kernel on this device. CLM_E_DEVICE where the library cannot be used. */
+    clm_status (*library_set)(clm_device *d, clm_library library, const int *values);
+    /* A hash of all that tuning results depend on: device, driver, platform, kernel sources. NULL: nothing is tuned here. */
+    uint64_t (*device_hash)(clm_device *d);
 } clm_backend;
 
 struct clm_device {
@@ -124,11 +125,11 @@ struct clm_device {
     clm_device_info info;
     size_t allocated, peak_allocated; /* bytes; kept by the back ends */
     size_t kernels_built;
-    clm_device **parts; /* clm_device_parts */
-    int n_parts;
-    bool part;        /* is one itself */
-    bool no_chains;   /* the driver does not manage them: the back end's `chain` is not to be called */
-    char quirks[160]; /* names of the driver quirks that are worked around */
+    clm_device **sub_devices; /* clm_device_open_sub_devices */
+    int n_sub_devices;
+    bool is_sub_device;
+    bool no_task_kernels; /* the driver cannot compile them: the back end's make_task_kernel must not be called */
+    char quirks[160];     /* names of the driver quirks that are worked around */
     /* Kept for layers above (ops/choice.h, tune/store.h). */
     bool (*choose)(void *user, const struct clm_lower *l, int32_t y, struct clm_choice *choice);
     void *choose_user;
@@ -137,9 +138,10 @@ struct clm_device {
     void (*tune_free)(clm_device *d);             /* NULL: nothing to free */
 };
 
-/* Opens the device as `n` equal parts, d->parts, which are closed with it. CLM_E_DEVICE where that is not possible. Parts have
- * kernels and queues of their own; what is allocated and built through them counts for the whole. Once open, the number stays. */
-clm_status clm_device_parts(clm_device *d, int n);
+/* Opens `n` equal sub-devices, d->sub_devices, which are closed with the device. CLM_E_DEVICE where that is not possible.
+ * Sub-devices have kernels and queues of their own; what is allocated and built through them counts for the whole device. Their
+ * number cannot change afterwards. */
+clm_status clm_device_open_sub_devices(clm_device *d, int n);
 
 /* Can launches call this library here, and was a small case of it right? Otherwise CLM_E_DEVICE. Tried once. */
 clm_status clm_library_good(clm_device *d, clm_library library);
@@ -151,8 +153,8 @@ clm_status clm_host_open(clm_device **out);
 /* What clm_device_list says of the host reference. */
 void clm_host_describe(clm_device_info *info);
 clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index);
-/* One of `parts` equal parts of the device's compute units, numbered from 0. */
-clm_status clm_opencl_open_part(clm_device **out, int platform_index, int device_index, int part, int parts);
+/* Sub-device `index` of `count`, which share the compute units equally; `count` 1: the whole device. */
+clm_status clm_opencl_open_sub_device(clm_device **out, int platform_index, int device_index, int index, int count);
 /* All OpenCL devices; *out is allocated with malloc. No platform at all gives count 0 and CLM_OK. */
 clm_status clm_opencl_list(clm_device_info **out, size_t *count, char *warnings, size_t warnings_size);
 

@@ -103,32 +103,32 @@ out:
 
 void clm_device_close(clm_device *device) {
     if (!device) return;
-    for (int i = 0; i < device->n_parts; i++) clm_device_close(device->parts[i]);
-    free(device->parts);
+    for (int i = 0; i < device->n_sub_devices; i++) clm_device_close(device->sub_devices[i]);
+    free(device->sub_devices);
     if (device->tune_free) device->tune_free(device);
     device->backend->close(device);
 }
 
-static clm_status open_parts(clm_device *d, int n) {
-    if (!d->backend->part) return clm_fail(CLM_E_DEVICE, "%s cannot be divided", d->info.name);
-    if (!(d->parts = clm_calloc((size_t)n, sizeof(clm_device *)))) return CLM_E_MEMORY;
+static clm_status open_sub_devices(clm_device *d, int n) {
+    if (!d->backend->open_sub_device) return clm_fail(CLM_E_DEVICE, "%s cannot be divided", d->info.name);
+    if (!(d->sub_devices = clm_calloc((size_t)n, sizeof(clm_device *)))) return CLM_E_MEMORY;
     clm_status status = CLM_OK;
-    for (; d->n_parts < n && status == CLM_OK; d->n_parts += status == CLM_OK)
-        status = d->backend->part(d, d->n_parts, n, &d->parts[d->n_parts]);
+    for (; d->n_sub_devices < n && status == CLM_OK; d->n_sub_devices += status == CLM_OK)
+        status = d->backend->open_sub_device(d, d->n_sub_devices, n, &d->sub_devices[d->n_sub_devices]);
     if (status == CLM_OK) return CLM_OK;
-    while (d->n_parts > 0) clm_device_close(d->parts[--d->n_parts]);
-    free(d->parts);
-    d->parts = NULL;
+    while (d->n_sub_devices > 0) clm_device_close(d->sub_devices[--d->n_sub_devices]);
+    free(d->sub_devices);
+    d->sub_devices = NULL;
     return status;
 }
 
-clm_status clm_device_parts(clm_device *d, int n) {
-    if (d->n_parts && d->n_parts != n)
-        return clm_fail(CLM_E_STATE, "%s is divided into %d parts already, not %d", d->info.name, d->n_parts, n);
-    if (!d->n_parts) CLM_TRY(open_parts(d, n));
-    for (int i = 0; i < n; i++) { /* what is forced on the whole */
-        d->parts[i]->choose = d->choose;
-        d->parts[i]->choose_user = d->choose_user;
+clm_status clm_device_open_sub_devices(clm_device *d, int n) {
+    if (d->n_sub_devices && d->n_sub_devices != n)
+        return clm_fail(CLM_E_STATE, "%s is divided into %d sub-devices already, not %d", d->info.name, d->n_sub_devices, n);
+    if (!d->n_sub_devices) CLM_TRY(open_sub_devices(d, n));
+    for (int i = 0; i < n; i++) { /* choices forced on the whole device */
+        d->sub_devices[i]->choose = d->choose;
+        d->sub_devices[i]->choose_user = d->choose_user;
     }
     return CLM_OK;
 }
@@ -139,19 +139,19 @@ clm_status clm_device_finish(clm_device *device) { return device->backend->finis
 
 size_t clm_device_allocated(const clm_device *device) {
     size_t bytes = device->allocated;
-    for (int i = 0; i < device->n_parts; i++) bytes += clm_device_allocated(device->parts[i]);
+    for (int i = 0; i < device->n_sub_devices; i++) bytes += clm_device_allocated(device->sub_devices[i]);
     return bytes;
 }
 
 size_t clm_device_peak_allocated(const clm_device *device) {
     size_t bytes = device->peak_allocated;
-    for (int i = 0; i < device->n_parts; i++) bytes += clm_device_peak_allocated(device->parts[i]);
+    for (int i = 0; i < device->n_sub_devices; i++) bytes += clm_device_peak_allocated(device->sub_devices[i]);
     return bytes;
 }
 
 size_t clm_device_kernels_built(const clm_device *device) {
     size_t built = device->kernels_built;
-    for (int i = 0; i < device->n_parts; i++) built += clm_device_kernels_built(device->parts[i]);
+    for (int i = 0; i < device->n_sub_devices; i++) built += clm_device_kernels_built(device->sub_devices[i]);
     return built;
 }
 

@@ -2,8 +2,8 @@
  *
  *     CLMAML_EMULATE = key "=" value { "," key "=" value }
  *
- * `keys` is the whole list; docs/environment.md explains them. What a key says is enforced as the device would: kernels get no larger
- * work-groups, allocations that are too large or too many fail, kernels with features that are gone are refused. */
+ * `keys` is the whole list; docs/environment.md explains them. What a key says is enforced as the device would: kernels get no
+ * larger work-groups, allocations that are too large or too many fail, kernels with features that are gone are refused. */
 #include "device/emulate.h"
 
 #include <ctype.h>
@@ -86,7 +86,8 @@ static bool parse_value(size_t key, const char *text, size_t length, uint64_t *v
 static clm_status fail_key(const char *text, size_t length) {
     char known[400] = "";
     size_t at = 0;
-    for (size_t i = 0; i < KEYS; i++) at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", keys[i].name);
+    for (size_t i = 0; i < KEYS; i++)
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", keys[i].name);
     return clm_fail(CLM_E_ARG, "CLMAML_EMULATE: \"%.*s\" is not key=value with one of the keys %s", (int)length, text, known);
 }
 
@@ -169,7 +170,8 @@ static const char *skip_comment(const char *text) {
     return end ? end + 2 : text + strlen(text);
 }
 
-/* Is a word of the program `word`, perhaps with digits for a vector's width after it, or, where `begin` is set, one that begins so? */
+/* Is a word of the program `word`, perhaps with digits for a vector's width after it, or, where `begin` is set, one that begins
+ * so? */
 static bool uses(const char *text, const char *word, bool begin) {
     size_t length = strlen(word);
     for (const char *at = text; *at;) {
@@ -180,7 +182,8 @@ static bool uses(const char *text, const char *word, bool begin) {
         }
         size_t n = 0;
         while (word_character(at[n])) n++;
-        if (n >= length && !strncmp(at, word, length) && (begin || strspn(at + length, "0123456789") == n - length)) return true;
+        if (n >= length && !strncmp(at, word, length) && (begin || strspn(at + length, "0123456789") == n - length))
+            return true;
         at += n ? n : 1;
     }
     return false;

@@ -1,5 +1,5 @@
-/* Smaller or other devices than the one at hand: the environment variable CLMAML_EMULATE, for tests and to reproduce what was reported
- * from another device. Pure but for the variable. */
+/* Emulation of smaller or other devices: the environment variable CLMAML_EMULATE, for tests and to reproduce reports from other
+ * devices. Pure but for the variable. */
 #ifndef CLM_DEVICE_EMULATE_H
 #define CLM_DEVICE_EMULATE_H
 
@@ -16,9 +16,9 @@ typedef struct clm_emulation {
     bool no_fp64, no_fp16, no_images; /* kernels that use them are refused */
 } clm_emulation;
 
-/* Overrides what `info` says of a device by CLMAML_EMULATE, a list of key=value separated by commas (emulate.c has the keys). Sizes only
- * shrink and features only go: a device cannot be made to do more than it does. CLM_E_ARG for an unknown key or a bad value.
- * `emulation` (may be NULL) receives what has to be enforced elsewhere. */
+/* Overrides what `info` says of a device by CLMAML_EMULATE, a list of key=value separated by commas (emulate.c has the keys).
+ * Sizes only shrink and features only go: a device cannot be made to do more than it does. CLM_E_ARG for an unknown key or a
+ * bad value. `emulation` (may be NULL) receives what has to be enforced elsewhere. */
 clm_status clm_emulate(clm_device_info *info, clm_emulation *emulation);
 
 /* Does a kernel text use a feature that is emulated away? Then CLM_E_LIMIT names it. */

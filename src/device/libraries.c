@@ -1,4 +1,4 @@
-/* Libraries beside our kernels: what is there, and whether a small case of each is right. */
+/* Libraries beside our kernels: which are installed, and whether a small case of each is right. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +18,8 @@ static void fill(double *out, size_t n) {
     }
 }
 
-/* Runs a launch whose memory arguments are args[i] of sizes[i] elements, with `in` in them, one after the other, and reads the first
- * one into `out`. */
+/* Runs a launch whose memory arguments are args[i] of sizes[i] elements, with `in` in them, one after the other, and reads the
+ * first one into `out`. */
 static clm_status run(clm_device *d, clm_launch *launch, const size_t *sizes, const double *in, double *out) {
     const clm_backend *b = d->backend;
     clm_kernel *kernel = NULL;
@@ -102,7 +102,7 @@ static clm_status check_transform(clm_device *d, double *error) {
     if (status == CLM_OK) *error = relative_error(got, want, size);
     launch.call.inverse = true;
     double back = 0;
-    if (status == CLM_OK) status = run(d, &launch, sizes, want, got); /* what lies behind `want` is the in-between: any numbers */
+    if (status == CLM_OK) status = run(d, &launch, sizes, want, got); /* after `want` comes the scratch memory: any numbers */
     if (status == CLM_OK) back = relative_error(got, in, size);
     if (back > *error) *error = back;
     free(in);

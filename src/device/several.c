@@ -20,7 +20,7 @@ static clm_status add(opening *o, const clm_device_info *info, int part, int par
     if (info->type == CLM_DEVICE_HOST)
         CLM_TRY(parts == 1 ? clm_host_open(out) : clm_fail(CLM_E_DEVICE, "the host reference cannot be divided"));
     else
-        CLM_TRY(clm_opencl_open_part(out, info->platform_index, info->device_index, part, parts));
+        CLM_TRY(clm_opencl_open_sub_device(out, info->platform_index, info->device_index, part, parts));
     (*out)->info.chosen = true;
     o->n++;
     return CLM_OK;
@@ -55,8 +55,8 @@ static clm_status open_items(opening *o, const char *spec) {
         int parts = clm_device_spec_parts(at, &length);
         char *item = clm_format("%.*s", (int)length, at);
         if (!item) return CLM_E_MEMORY;
-        clm_status status =
-            parts ? open_item(o, item, parts) : clm_fail(CLM_E_DEVICE, "device \"%s\": it cannot be divided into no parts", item);
+        clm_status status = parts ? open_item(o, item, parts)
+                                  : clm_fail(CLM_E_DEVICE, "device \"%s\": it cannot be divided into no parts", item);
         free(item);
         CLM_TRY(status);
         at = comma ? comma + 1 : NULL;
@@ -72,7 +72,7 @@ clm_status clm_device_open_all(clm_device ***out, size_t *count, const char *spe
     *out = NULL;
     *count = 0;
     size_t length = given ? strlen(given) : 0;
-    if (!given || (!strchr(given, ',') && clm_device_spec_parts(given, &length) == 1)) { /* one: the others may stand in for it */
+    if (!given || (!strchr(given, ',') && clm_device_spec_parts(given, &length) == 1)) { /* one: others may replace it */
         CLM_GOTO(clm_grow(&o.devices, &o.capacity, 1, sizeof *o.devices));
         CLM_GOTO(clm_device_open(&o.devices[0], spec));
         o.n = 1;

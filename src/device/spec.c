@@ -4,8 +4,8 @@
  *     alternative = ( type | P ":" D | name | type ":" name ) [ "/" parts ]
  *     type        = "gpu" | "cpu" | "accelerator" | "host"
  *
- * Types are compared whole, names are any part of a platform's or device's name, neither minds case. Alternatives are tried from
- * left to right; the devices that one of them names are ordered as the default choice orders them:
+ * Types are compared whole, names are any part of a platform's or device's name, both without regard to case. Alternatives are
+ * tried from left to right; the devices that one of them names are ordered as the default choice orders them:
  * type, then memory of its own before memory shared with the host, then compute. */
 #include "device/spec.h"
 
@@ -160,9 +160,10 @@ static clm_status fail_none(const char *spec, const clm_device_info *list, size_
     else if (any)
         status = clm_fail(CLM_E_DEVICE, "no usable OpenCL device; there are: %s", text);
     else
-        status = clm_fail(CLM_E_DEVICE,
-                          "no OpenCL device found: install an OpenCL driver for your hardware (pocl-opencl-icd runs on any CPU), "
-                          "or choose \"host\", the slow reference");
+        status =
+            clm_fail(CLM_E_DEVICE,
+                     "no OpenCL device found: install an OpenCL driver for your hardware (pocl-opencl-icd runs on any CPU), "
+                     "or choose \"host\", the slow reference");
     clm_text_free(&have);
     return status;
 }

@@ -35,7 +35,8 @@ typedef struct clm_readout {
     size_t program;
     clm_value value;
     clm_tensor *tensor; /* instead of program and value */
-    clm_tensor *all; /* what `tensor` is a view of, from `at` on, with others of the program: one transfer reads them; or NULL */
+    clm_tensor
+        *all; /* what `tensor` is a view of, from `at` on, with others of the program: one transfer reads them; or NULL */
     size_t at, count;
     double *host; /* [tasks, count] */
 } clm_readout;
@@ -82,11 +83,11 @@ typedef struct clm_share {
     clm_device *device;
     const clm_task *task;
     clm_request request;
-    int tasks, first;          /* consecutive tasks of the meta-batch */
-    clm_tensor *params, *grad; /* flat: task->elements, task->learned */
+    int tasks, first;               /* consecutive tasks of the meta-batch */
+    clm_tensor *params, *grad;      /* flat: task->elements, task->learned */
     clm_tensor *learned;            /* the learned part of params: a view, or params itself */
     clm_tensor **value, **gradient; /* [task->n_leaves] views; gradient NULL for what is not learned */
-    clm_optimizer *optimizer;  /* of the first share; NULL in the others */
+    clm_optimizer *optimizer;       /* of the first share; NULL in the others */
     clm_exec exec;
     bool prepared;
     const clm_dataset *data; /* on this device; NULL: batches hold images */
@@ -103,7 +104,7 @@ typedef enum clm_job_state { CLM_JOB_DONE, CLM_JOB_WANTED, CLM_JOB_OVER } clm_jo
 typedef struct clm_job {
     clm_share *share;
     const clm_meta *meta;
-    clm_batch batch;      /* its tasks */
+    clm_batch batch; /* its tasks */
     size_t variant;
     bool update;          /* with clm_optimizer_run */
     clm_thread *thread;   /* NULL: the caller does it */
@@ -119,11 +120,11 @@ struct clm_meta {
     clm_optimizer optimizer;
     clm_share **shares;
     size_t n_shares;
-    size_t variant;  /* that computed the gradient at hand */
-    bool computed;   /* there is a gradient to read */
-    bool moved;      /* the parameters have changed since the other shares received them */
-    double *values;  /* where there are several shares: the parameters on the host */
-    clm_job *jobs;   /* [n_shares], once prepared */
+    size_t variant;    /* that computed the gradient at hand */
+    bool computed;     /* there is a gradient to read */
+    bool moved;        /* the parameters have changed since the other shares received them */
+    double *values;    /* where there are several shares: the parameters on the host */
+    clm_job *jobs;     /* [n_shares], once prepared */
     clm_device *whole; /* the device whose parts the shares are (devices/divide.c), or NULL */
 };
 
@@ -173,7 +174,8 @@ clm_status clm_retry_commit(clm_share *m);
 /* ---- devices/ ---- */
 
 /* One device's share: planned; allocated and built; freed. The first share of a meta-learner has the optimiser. */
-clm_status clm_share_create(clm_share **out, clm_meta *meta, const clm_meta_share *share, int first, const clm_request *request);
+clm_status clm_share_create(clm_share **out, clm_meta *meta, const clm_meta_share *share, int first,
+                            const clm_request *request);
 clm_status clm_share_prepare(clm_share *m);
 void clm_share_free(clm_share *m);
 /* Initial parameters and rates into the flat vector. */

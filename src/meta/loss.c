@@ -63,9 +63,7 @@ static clm_status declare_gaussian(clm_task *t) {
     return clm_task_add_param(t, "log_std", out, true, 0, NULL);
 }
 
-static clm_shape gaussian_target(const clm_task *t) {
-    return clm_shape_of(1, clm_model_out_shape(t->model).dim[0] + 1);
-}
+static clm_shape gaussian_target(const clm_task *t) { return clm_shape_of(1, clm_model_out_shape(t->model).dim[0] + 1); }
 
 static clm_value gaussian(const clm_task *t, clm_graph *g, const clm_value *theta, clm_value out, clm_value y) {
     return clm_gaussian_policy_loss(g, out, theta[t->n - 1], y, reduction(t));

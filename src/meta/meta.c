@@ -12,8 +12,9 @@ clm_status clm_meta_check_options(const clm_meta_options *o) {
     if (o->version != CLM_META_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "meta: options of version %d; initialise them with CLM_META_OPTIONS_INIT", o->version);
     if (o->tasks < 1)
-        return clm_fail(CLM_E_ARG, "meta: %d tasks of %d support and %d query examples, %d inner steps: each must be at least 1",
-                        o->tasks, o->task.support, o->task.query, o->task.steps);
+        return clm_fail(CLM_E_ARG,
+                        "meta: %d tasks of %d support and %d query examples, %d inner steps: each must be at least 1", o->tasks,
+                        o->task.support, o->task.query, o->task.steps);
     if (o->task_chunk < 0 || (o->task_chunk > 0 && o->tasks % o->task_chunk))
         return clm_fail(CLM_E_ARG, "meta: %d tasks cannot be run %d at a time; choose a divisor", o->tasks, o->task_chunk);
     if (o->first_order_until > 0 && (o->task.first_order || !clm_algorithm_uses(o->task.algorithm, "first-order")))
@@ -95,7 +96,8 @@ clm_status clm_meta_step(clm_meta *meta, const clm_batch *batch, clm_meta_report
 
 clm_status clm_meta_set_step_weights(clm_meta *meta, const double *weights) {
     const size_t K = (size_t)meta->task.options.steps;
-    if (!meta->task.weights) return clm_fail(CLM_E_STATE, "meta: there are no step weights to change; give some in the options");
+    if (!meta->task.weights)
+        return clm_fail(CLM_E_STATE, "meta: there are no step weights to change; give some in the options");
     if (memcmp(meta->task.weights, weights, K * sizeof *weights) == 0) return CLM_OK;
     memcpy(meta->task.weights, weights, K * sizeof *weights);
     for (size_t s = 0; s < meta->n_shares; s++) meta->shares[s]->exec.weights_written = false;

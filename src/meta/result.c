@@ -17,8 +17,7 @@ size_t clm_meta_quantity_size(const clm_meta *m, clm_quantity what, size_t index
     case CLM_Q_QUERY_LOSS:
     case CLM_Q_SUPPORT_ACCURACY:
     case CLM_Q_QUERY_ACCURACY: return tasks;
-    case CLM_Q_QUERY_LOGITS:
-        return tasks * (size_t)t->options.query * (t->algorithm->output ? outputs : clm_shape_size(&out));
+    case CLM_Q_QUERY_LOGITS: return tasks * (size_t)t->options.query * (t->algorithm->output ? outputs : clm_shape_size(&out));
     case CLM_Q_ADAPTED: return index < t->n ? tasks * t->entries[index].size : 0;
     case CLM_Q_GRAD: return index < t->n && t->entries[index].learned ? t->entries[index].size : 0;
     case CLM_Q_RATE_GRAD: return clm_meta_rate_size(m, index);
@@ -44,11 +43,13 @@ static clm_status read_adapted(clm_meta *m, size_t i, double *out) {
 }
 
 /* Adds a share's numbers of each task, times `weight`, to out[task * stride .. + count of the readout). */
-static void add_readout(const clm_share *share, size_t variant, clm_quantity what, size_t index, double weight, size_t stride, double *out) {
+static void add_readout(const clm_share *share, size_t variant, clm_quantity what, size_t index, double weight, size_t stride,
+                        double *out) {
     const clm_readout *r = clm_exec_readout(share, variant, what, index);
     if (!r) return;
     for (size_t t = 0; t < (size_t)share->tasks; t++)
-        for (size_t e = 0; e < r->count; e++) out[((size_t)share->first + t) * stride + e] += weight * r->host[t * r->count + e];
+        for (size_t e = 0; e < r->count; e++)
+            out[((size_t)share->first + t) * stride + e] += weight * r->host[t * r->count + e];
 }
 
 /* Query losses of several steps are weighted; of one step as they are. */

@@ -19,8 +19,8 @@ static clm_status check_numbers(const clm_task_options *o, const clm_algorithm *
     if (o->version != CLM_TASK_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "task: options of version %d; initialise them with CLM_TASK_OPTIONS_INIT", o->version);
     if (o->support < 1 || o->query < 1 || o->steps < inner)
-        return clm_fail(CLM_E_ARG, "meta: %d support and %d query examples, %d inner steps: each must be at least 1", o->support,
-                        o->query, o->steps);
+        return clm_fail(CLM_E_ARG, "meta: %d support and %d query examples, %d inner steps: each must be at least 1",
+                        o->support, o->query, o->steps);
     if (!isfinite(o->inner_lr)) return clm_fail(CLM_E_ARG, "meta: the inner rate is not a number");
     if ((a->takes & CLM_TAKES(PROXIMAL)) && (!(o->proximal > 0) || o->solver_steps < 1))
         return clm_fail(CLM_E_ARG, "%s: proximal %g and %d solver steps: both must be above 0", a->info.name, o->proximal,
@@ -42,7 +42,8 @@ static clm_status add_model_params(clm_task *t) {
         const clm_param *p = clm_model_param(model, i);
         clm_entry *e = add_entry(t);
         if (!e) return CLM_E_MEMORY;
-        *e = (clm_entry){.shape = p->shape, .inner_shape = p->inner_shape, .layout = p->layout, .learned = true, .adapted = true};
+        *e = (clm_entry){
+            .shape = p->shape, .inner_shape = p->inner_shape, .layout = p->layout, .learned = true, .adapted = true};
         snprintf(e->name, sizeof e->name, "param.%s", p->name);
         if (!t->options.batch_norm_per_step || p->role != CLM_PARAM_BATCH_NORM) continue;
         e->rows = t->options.steps;
@@ -105,7 +106,8 @@ static clm_status lay_out(clm_task *t) {
         }
         if (learned) t->learned = at;
     }
-    if (at > INT32_MAX) return clm_fail(CLM_E_LIMIT, "meta: %zu parameters and rates; fewer than 2^31 numbers are possible", at);
+    if (at > INT32_MAX)
+        return clm_fail(CLM_E_LIMIT, "meta: %zu parameters and rates; fewer than 2^31 numbers are possible", at);
     if (!t->learned) return clm_fail(CLM_E_ARG, "meta: no parameter is learned");
     t->elements = at;
     t->n_leaves = n_leaves;
@@ -114,10 +116,8 @@ static clm_status lay_out(clm_task *t) {
     for (size_t i = 0; i < t->n_entries; i++) {
         const clm_entry *e = &t->entries[i];
         for (size_t k = 0; k < e->n_leaves; k++)
-            t->leaves[e->first_leaf + k] = (clm_leaf){.entry = i,
-                                                      .at = e->at + k * clm_shape_size(&e->leaf_shape),
-                                                      .shape = e->leaf_shape,
-                                                      .learned = e->learned};
+            t->leaves[e->first_leaf + k] = (clm_leaf){
+                .entry = i, .at = e->at + k * clm_shape_size(&e->leaf_shape), .shape = e->leaf_shape, .learned = e->learned};
     }
     return CLM_OK;
 }
@@ -214,8 +214,7 @@ static clm_status init(clm_task *t, const clm_model *model, const clm_task_optio
     CLM_TRY(clm_algorithm_check(t->algorithm, o));
     CLM_TRY(find_rows(t));
     if (o->step_weights) CLM_TRY(copy_numbers(&t->weights, o->step_weights, (size_t)o->steps));
-    if (o->loss.class_weights)
-        CLM_TRY(copy_numbers(&t->class_weights, o->loss.class_weights, (size_t)clm_task_classes(t)));
+    if (o->loss.class_weights) CLM_TRY(copy_numbers(&t->class_weights, o->loss.class_weights, (size_t)clm_task_classes(t)));
     o->step_weights = t->weights;
     o->loss.class_weights = t->class_weights;
     t->n_model = clm_model_param_count(model);
@@ -248,11 +247,21 @@ void clm_task_free(clm_task *t) {
 
 uint64_t clm_task_hash(const clm_task *t) {
     const clm_task_options *o = &t->options;
-    const int whole[] = {o->support, o->query, o->steps, o->first_order, (int)o->rates, t->weights != NULL, o->support_per_step,
-                         o->batch_norm_per_step, o->ways, (int)o->solver, o->solver_steps, (int)o->loss.reduction};
-    const double real[] = {o->inner.weight_decay, o->inner.clip_value, o->inner.clip_norm, o->inner.momentum, o->inner.beta1,
-                           o->inner.beta2,        o->inner.decay,      o->inner.eps,       o->inner.eps_root, o->proximal,
-                           o->loss.label_smoothing, o->loss.delta};
+    const int whole[] = {o->support,
+                         o->query,
+                         o->steps,
+                         o->first_order,
+                         (int)o->rates,
+                         t->weights != NULL,
+                         o->support_per_step,
+                         o->batch_norm_per_step,
+                         o->ways,
+                         (int)o->solver,
+                         o->solver_steps,
+                         (int)o->loss.reduction};
+    const double real[] = {o->inner.weight_decay, o->inner.clip_value, o->inner.clip_norm,      o->inner.momentum,
+                           o->inner.beta1,        o->inner.beta2,      o->inner.decay,          o->inner.eps,
+                           o->inner.eps_root,     o->proximal,         o->loss.label_smoothing, o->loss.delta};
     uint64_t h = clm_hash_text(CLM_HASH_SEED, t->algorithm->info.name);
     h = clm_hash_text(h, t->rule->name);
     h = clm_hash_text(h, t->loss->name);

@@ -21,7 +21,7 @@ typedef struct clm_entry {
     bool learned, adapted, rate;
     size_t at, size; /* in the flat vector, all rows */
     size_t first_leaf, n_leaves;
-    clm_shape leaf_shape; /* inside */
+    clm_shape leaf_shape;  /* inside */
     const double *initial; /* [size]; NULL: by `constant`, or by the model */
     double constant;
 } clm_entry;
@@ -42,7 +42,7 @@ typedef struct clm_task {
     const struct clm_algorithm *algorithm;
     const struct clm_inner_rule *rule;
     const struct clm_loss *loss;
-    size_t n_model, n; /* parameter tensors: of the model, in all */
+    size_t n_model, n;  /* parameter tensors: of the model, in all */
     clm_entry *entries; /* n parameters, then the rates */
     size_t n_entries, entries_capacity;
     clm_leaf *leaves;

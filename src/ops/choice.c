@@ -68,7 +68,8 @@ static const clm_impl *preferred(const clm_lower *l, clm_value y) {
     const clm_impl *rows[ROWS_MOST];
     const int n = rows_of(op_at(l, y), rows);
     for (int i = 0; i < n; i++)
-        if (rows[i]->preferred && (!rows[i]->applicable || rows[i]->applicable(l, y)) && rows[i]->preferred(l, y)) return rows[i];
+        if (rows[i]->preferred && (!rows[i]->applicable || rows[i]->applicable(l, y)) && rows[i]->preferred(l, y))
+            return rows[i];
     assert(!"the last row of an operation serves everything");
     return rows[n - 1];
 }

@@ -1,17 +1,17 @@
-/* The heavy operations have several implementations each, and every implementation several sets of parameters (candidates): tile
- * shapes and the like. When such an operation is lowered, one is chosen:
+/* The heavy operations have several implementations each, and every implementation several sets of parameters (candidates):
+ * tile shapes and the like. When such an operation is lowered, one is chosen:
  *
  *   1. by a function that the device holds (tests and the tuner force every candidate in turn), else
  *   2. the one stored for this device, operation, shapes and number of tasks by an earlier tuning (src/tune/store.h), if it is
  *      still among those that the implementation offers, else
  *   3. the first implementation in the order of implementations.h that is applicable and `preferred`, with its first candidate.
  *
- * To add an implementation: a row `const clm_impl clm_impl_NAME` and a line in implementations.h for every operation that it serves.
- * The tests of operations then try all its candidates, and the tuner measures them. Rules for a row:
+ * To add an implementation: a row `const clm_impl clm_impl_NAME` and a line in implementations.h for every operation that it
+ * serves. The tests of operations then try all its candidates, and the tuner measures them. Rules for a row:
  *
- * - All candidates of a row give the same bits, for any number of tasks: they differ in which work-item computes what, never in the
- *   order of a sum. What sums in another order is another row. So a row is chosen once for an operation and its shapes, whatever the
- *   number of tasks, and how a meta-batch is cut into chunks of tasks does not show in the results.
+ * - All candidates of a row give the same bits, for any number of tasks: they differ in which work-item computes what, never in
+ *   the order of a sum. What sums in another order is another row. So a row is chosen once for an operation and its shapes,
+ *   whatever the number of tasks, and how a meta-batch is cut into chunks of tasks does not show in the results.
  * - Row, candidates and their order depend on nothing but the operation, its shapes, the number of tasks and the device's
  *   properties. */
 #ifndef CLM_OPS_CHOICE_H
@@ -35,20 +35,20 @@ typedef struct clm_impl {
     const char *parameters; /* "nv rows run", separated by single blanks; "" when there is but one candidate, of zeros */
     /* Can it compute node y on this device? NULL: always. */
     bool (*applicable)(const clm_lower *l, clm_value y);
-    /* Is it to be taken for y where nothing has been measured? NULL: never. The last row of an operation must say yes. Asked only
-     * when applicable. */
+    /* Is it to be taken for y where nothing has been measured? NULL: never. The last row of an operation must say yes. Asked
+     * only when applicable. */
     bool (*preferred)(const clm_lower *l, clm_value y);
-    /* Writes at most CLM_CANDIDATES_MOST candidates, all different, the best guess first, the rest in the order in which they are
-     * worth measuring; returns how many, at least 1. NULL: one, of zeros. */
+    /* Writes at most CLM_CANDIDATES_MOST candidates, all different, the best guess first, the rest in the order in which they
+     * are worth measuring; returns how many, at least 1. NULL: one, of zeros. */
     int (*candidates)(const clm_lower *l, clm_value y, clm_candidate *out);
     /* Emits the launches (clm_lower_launch, any number; clm_lower_scratch for memory between them). Gets candidates of
      * `candidates` for the same node only. */
     clm_status (*lower)(clm_lower *l, clm_value y, const clm_candidate *candidate);
-    /* Can one launch of it add up two such operations, y(a, b) + y(c, d)? Then `lower` may get a node of four operands (program/pairs.c),
-     * which is like y in all else. NULL: no. */
+    /* Can one launch of it add up two such operations, y(a, b) + y(c, d)? Then `lower` may get a node of four operands
+     * (program/fusion/conv_pairs.c), which is like y in all else. NULL: no. */
     bool (*pairs)(const clm_lower *l, clm_value y);
-    /* Seconds that the first use in a process may take on a CPU while a library builds its kernels, a tenth of it elsewhere. The tuner
-     * passes over what it has no time for. 0: what kernels of ours take. */
+    /* Seconds that the first use in a process may take on a CPU while a library builds its kernels, a tenth of it elsewhere.
+     * The tuner passes over what it has no time for. 0: what kernels of ours take. */
     int first_use;
 } clm_impl;
 

@@ -4,9 +4,9 @@
  *   conv2d(x, w)           y[oy] = sum_k x[oy s - p + k d] w[k]          (and likewise along the width)
  *   conv2d_bwd_data(dy, f) dx[iy] = sum_k dy[(iy - p' + k d) / s] f[k],  p' = d (kh - 1) - p,  f = flip_filter(w)
  *   conv2d_bwd_filter      dw[k] = sum_oy x[oy s - p + k d] dy[oy]
- * All are linear in each operand. The adjoint in the data is thus a correlation of dy, stretched by the stride, with the flipped
- * filter: at stride 1 it is conv2d itself, and the builder emits that, so that one kernel serves both and the flipped filter is
- * shared by everything that needs it. The node conv2d_bwd_data is left for strides.
+ * All are linear in each operand. The adjoint in the data is thus a correlation of dy, stretched by the stride, with the
+ * flipped filter: at stride 1 it is conv2d itself, and the builder emits that, so that one kernel serves both and the flipped
+ * filter is shared by everything that needs it. The node conv2d_bwd_data is left for strides.
  *
  * Attributes of all three, as the convolution has them: i[0..1] stride, i[2..3] padding, i[4..5] dilation (height, width),
  * i[6] groups, i[7..8] height and width of the result: of the image for conv2d_bwd_data, of the filter for conv2d_bwd_filter, 0
@@ -92,8 +92,8 @@ static bool shapes_good(clm_graph *g, const char *what, const clm_shape *x, cons
     clm_shape_text(y, ty, sizeof ty);
     if (x->dim[3] != w->dim[2] * o->groups || w->dim[3] % o->groups != 0) {
         clm_graph_error(g, CLM_E_SHAPE,
-                        "%s: image %s and filter %s do not fit with %d groups: the filter needs shape [kh, kw, %d/%d, co]", what,
-                        tx, tw, o->groups, x->dim[3], o->groups);
+                        "%s: image %s and filter %s do not fit with %d groups: the filter needs shape [kh, kw, %d/%d, co]",
+                        what, tx, tw, o->groups, x->dim[3], o->groups);
         return false;
     }
     if (y->dim[1] < 1 || y->dim[2] < 1) {
@@ -104,8 +104,8 @@ static bool shapes_good(clm_graph *g, const char *what, const clm_shape *x, cons
     if (y->dim[0] != x->dim[0] || y->dim[3] != w->dim[3] || y->dim[1] != positions(x->dim[1], w->dim[0], o, 0) ||
         y->dim[2] != positions(x->dim[2], w->dim[1], o, 1)) {
         clm_graph_error(g, CLM_E_SHAPE,
-                        "%s: image %s with filter %s and stride %dx%d, padding %dx%d, dilation %dx%d does not give %s", what, tx,
-                        tw, o->stride[0], o->stride[1], o->pad[0], o->pad[1], o->dilation[0], o->dilation[1], ty);
+                        "%s: image %s with filter %s and stride %dx%d, padding %dx%d, dilation %dx%d does not give %s", what,
+                        tx, tw, o->stride[0], o->stride[1], o->pad[0], o->pad[1], o->dilation[0], o->dilation[1], ty);
         return false;
     }
     return true;
@@ -168,8 +168,8 @@ clm_value clm_flip_filter(clm_graph *g, clm_value w, int groups) {
     clm_attr attr;
     memset(&attr, 0, sizeof attr);
     attr.i[GROUPS] = groups;
-    return clm_graph_add(g, CLM_OP_FLIP_FILTER, &w, 1, clm_shape_of(4, s.dim[0], s.dim[1], s.dim[3] / groups, s.dim[2] * groups),
-                         &attr);
+    return clm_graph_add(g, CLM_OP_FLIP_FILTER, &w, 1,
+                         clm_shape_of(4, s.dim[0], s.dim[1], s.dim[3] / groups, s.dim[2] * groups), &attr);
 }
 
 /* ---- derivatives ---- */
@@ -260,7 +260,8 @@ static void add_to_w(const clm_conv_geometry *c, const double *x, const double *
 }
 
 /* Visits all meetings; out is y or, when `to_w`, the filter. */
-static void each_meeting(const clm_conv_geometry *c, const double *x, const double *w, const double *y, double *out, bool to_w) {
+static void each_meeting(const clm_conv_geometry *c, const double *x, const double *w, const double *y, double *out,
+                         bool to_w) {
     const meeting visit = to_w ? add_to_w : add_to_y;
     const size_t entry = (size_t)(c->ci / c->groups) * c->co;
     for (int n = 0; n < c->n; n++)
@@ -300,8 +301,12 @@ static void flip_filter_eval(const clm_eval *e) {
                         e->in[0][((size_t)(taps - 1 - k) * columns + i) * rows * groups + g * rows + r];
 }
 
-const clm_op clm_row_conv2d = {
-    .name = "conv2d", .flags = CLM_OPF_MULTILINEAR, .n_in = 2, .vjp = conv2d_vjp, .eval = conv2d_eval, .lower = clm_choice_lower};
+const clm_op clm_row_conv2d = {.name = "conv2d",
+                               .flags = CLM_OPF_MULTILINEAR,
+                               .n_in = 2,
+                               .vjp = conv2d_vjp,
+                               .eval = conv2d_eval,
+                               .lower = clm_choice_lower};
 const clm_op clm_row_conv2d_bwd_data = {.name = "conv2d_bwd_data",
                                         .flags = CLM_OPF_MULTILINEAR,
                                         .n_in = 2,

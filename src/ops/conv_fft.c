@@ -2,13 +2,14 @@
  *
  *   convolution, adjoint in the data:  Y[n, o]  = sum over c of X[n, c] W[c, o]        (X, W, Y: transforms of planes)
  *   adjoint in the filter:             DW[c, o] = sum over n of X[n, c] DY[n, o]
- * where the second factor is put into its planes backwards, which makes correlations of circular convolutions. Strides, dilation and
- * stretching are places in the planes. A plane is so large that what goes round meets only zeros: positions of the image, its padding
- * and the filter's reach side by side.
+ * where the second factor is put into its planes backwards, which makes correlations of circular convolutions. Strides,
+ * dilation and stretching are places in the planes. A plane is so large that what goes round meets only zeros: positions of the
+ * image, its padding and the filter's reach side by side.
  *
- * Transforms are of complex numbers, so a plane holds two real ones where that comes apart again by itself: two images, when the
- * other factor is real (for the filter's adjoint, x1 + i x2 times the conjugate of y1 + i y2, whose real part sums both), or else two
- * output channels, when the image is real. Whichever takes fewer planes in all. Never taken unless measured, with the result compared. */
+ * Transforms are of complex numbers, so a plane holds two real ones where they can be separated afterwards: two images, when
+ * the other factor is real (for the filter's adjoint, x1 + i x2 times the conjugate of y1 + i y2, whose real part sums both),
+ * or else two output channels, when the image is real. Whichever takes fewer planes in all. Never taken unless measured, with
+ * the result compared. */
 #include <string.h>
 
 #include "ops/choice.h"
@@ -57,7 +58,8 @@ static int good_size(int n) {
     }
 }
 
-/* Size of a plane along an axis: image (stretched by u) and padding beside each other, and the last place the filter reaches. */
+/* Size of a plane along an axis: image (stretched by u) and padding beside each other, and the last place the filter
+ * reaches. */
 static int side(int size, int u, int pad, int out, int s, int kernel, int d) {
     const int image = (size - 1) * u + 1, reach = (out - 1) * s - pad + (kernel - 1) * d + 1;
     int need = image + (pad > 0 ? pad : 0);

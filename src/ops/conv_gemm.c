@@ -1,9 +1,10 @@
 /* Heavy operations by CLBlast: matrix products as they are, convolutions as products with a matrix of image patches (im2col).
  *
- *   y  [rows, co]      = col [rows, taps ci]  w [taps ci, co]        rows = n oh ow; for both convolution and adjoint in the data
+ *   y  [rows, co]      = col [rows, taps ci]  w [taps ci, co]   rows = n oh ow; for convolution and its adjoint in the data
  *   dw [taps ci, co]   = col^T                dy [rows, co]
- * for every group. A 1x1 filter at stride 1 needs no col: that is x. All tasks go in one call; col of many tasks is large, so it can
- * be made for some tasks at a time, which is what a candidate says. Never taken unless measured, with the result compared. */
+ * for every group. A 1x1 filter at stride 1 needs no col: that is x. All tasks go in one call; col of many tasks is large, so
+ * it can be made for some tasks at a time, which is what a candidate says. Never taken unless measured, with the result
+ * compared. */
 #include <stdio.h>
 
 #include "ops/choice.h"

@@ -56,8 +56,8 @@ typedef struct tile_search {
     double far;           /* price of loading a vector: 1.5 from a farther cache, 0.5 from the nearest one */
 } tile_search;
 
-/* Time of a step of the inner loop over the accumulators in it, with the work wasted by a tile that sticks out, whose rows are no
- * longer at constant distances either. Every row is a stream of its own; pixels at the border are masked. */
+/* Time of a step of the inner loop over the accumulators in it, with the work wasted by a tile that sticks out, whose rows are
+ * no longer at constant distances either. Every row is a stream of its own; pixels at the border are masked. */
 static double tile_cost(const clm_lower *l, const tile_search *s, const tile *t) {
     const int rows = t->rows * t->rows_x, nv = t->nv;
     const double step = clm_most(clm_most(rows * nv, rows + nv), CPU_LATENCY) + s->far * nv + 0.5 * rows;
@@ -240,7 +240,8 @@ static int thin_candidates(const clm_lower *l, clm_value y, clm_candidate *out) 
     tile t[TILES_MOST];
     int n = 0;
     const int count = tiles_for(l, &search, t);
-    for (int i = 0; i < count; i++) offer(out, &n, (clm_candidate){{t[i].nv, c.co / (v * t[i].nv) * tasks >= enough ? c.kh : 1}});
+    for (int i = 0; i < count; i++)
+        offer(out, &n, (clm_candidate){{t[i].nv, c.co / (v * t[i].nv) * tasks >= enough ? c.kh : 1}});
     for (int i = 0; i < count; i++)
         for (int k = 1; k <= c.kh; k++) offer(out, &n, (clm_candidate){{t[i].nv, k}});
     return n;
@@ -264,7 +265,8 @@ const clm_impl clm_impl_conv2d_bwd_filter_thin = {.name = "thin",
                                                   .lower = thin_lower,
                                                   .pairs = clm_impl_always};
 
-/* How many tiles of input channels an item makes, one after the other on the same pixels, for `taps` positions of the filter. */
+/* How many tiles of input channels an item makes, one after the other on the same pixels, for `taps` positions of the
+ * filter. */
 static int filter_tiles(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int taps, int tasks) {
     const double enough = (taps > 1 ? LONG_ITEMS : CPU_ITEMS / 4) * clm_most(1, (int)clm_lower_device(l)->compute_units);
     const int cig = c->ci / c->groups, columns = c->co / (t->v * t->nv), positions = clm_over(c->kh * c->kw, taps);
@@ -275,7 +277,8 @@ static int filter_tiles(const clm_lower *l, const clm_conv_geometry *c, const ti
     return tiles;
 }
 
-/* Positions of the filter that an item makes: a row of them where images are too large for the caches to keep them in between. */
+/* Positions of the filter that an item makes: a row of them where images are too large for the caches to keep them in
+ * between. */
 static int filter_taps(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int tasks) {
     const double units = clm_most(1, (int)clm_lower_device(l)->compute_units);
     const double items = (double)(c->co / (t->v * t->nv)) * c->kh * tasks;

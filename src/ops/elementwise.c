@@ -1,7 +1,7 @@
 /* Elementwise operations: for each a double function, an OpenCL expression and a derivative built from the same set.
  *
- * An operation of one operand gives its derivative f'(x) as a value; vjp and jvp follow (gy f', t f'). Comparisons are written so
- * that a NaN operand comes out as NaN: a bad loss must not be hidden by an activation. Operands have the node's own shape;
+ * An operation of one operand gives its derivative f'(x) as a value; vjp and jvp follow (gy f', t f'). Comparisons are written
+ * so that a NaN operand comes out as NaN: a bad loss must not be hidden by an activation. Operands have the node's own shape;
  * broadcasting is a node of its own. attr.f: constants.
  */
 #include "ops/op.h"
@@ -116,7 +116,9 @@ clm_value clm_div(clm_graph *g, clm_value a, clm_value b) {
 
 clm_value clm_pow(clm_graph *g, clm_value a, clm_value b) { return binary(g, CLM_OP_POW, a, b); }
 clm_value clm_maximum(clm_graph *g, clm_value a, clm_value b) { return binary(g, CLM_OP_MAXIMUM, a, b); }
-clm_value clm_minimum(clm_graph *g, clm_value a, clm_value b) { return clm_neg(g, clm_maximum(g, clm_neg(g, a), clm_neg(g, b))); }
+clm_value clm_minimum(clm_graph *g, clm_value a, clm_value b) {
+    return clm_neg(g, clm_maximum(g, clm_neg(g, a), clm_neg(g, b)));
+}
 clm_value clm_greater(clm_graph *g, clm_value a, clm_value b) { return binary(g, CLM_OP_GREATER, a, b); }
 clm_value clm_equal(clm_graph *g, clm_value a, clm_value b) { return binary(g, CLM_OP_EQUAL, a, b); }
 clm_value clm_abs(clm_graph *g, clm_value x) { return unary(g, CLM_OP_ABS, x); }
@@ -286,7 +288,9 @@ static clm_value maximum_partial(clm_graph *g, clm_value y, int which) {
     clm_value second = clm_greater(g, B, A);
     return which == 1 ? second : clm_affine(g, second, -1, 1);
 }
-static clm_value pow_vjp(clm_graph *g, clm_value y, clm_value gy, int which) { return clm_mul(g, gy, pow_partial(g, y, which)); }
+static clm_value pow_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
+    return clm_mul(g, gy, pow_partial(g, y, which));
+}
 static clm_value maximum_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
     return clm_mul(g, gy, maximum_partial(g, y, which));
 }

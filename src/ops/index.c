@@ -6,8 +6,8 @@
  *   scatter_add  y[o, e, i] = sum over j in order of x[o, j, i] where index[j] = e
  * An index that is out of range, or NaN, points nowhere; a fraction is dropped. Attribute of both: i[0] the axis.
  *
- * one_hot and what argmax is made of are elementwise but for the place of an element along the last axis, which kernels know: so they are
- * computed inside the kernels that use them, and a loss needs no table of labels in memory. */
+ * one_hot and what argmax is made of are elementwise but for the place of an element along the last axis, which kernels know:
+ * so they are computed inside the kernels that use them, and a loss needs no table of labels in memory. */
 #include <math.h>
 
 #include "ops/op.h"
@@ -145,7 +145,8 @@ static void one_hot_eval(const clm_eval *e) {
 
 /* ---- argmax ---- */
 
-/* max over j of place(x, max x)[j], where place is -j at the maxima and -infinity elsewhere: the index of the first one, negated. */
+/* max over j of place(x, max x)[j], where place is -j at the maxima and -infinity elsewhere: the index of the first one,
+ * negated. */
 clm_value clm_argmax(clm_graph *g, clm_value x) {
     if (!clm_graph_valid(g, &x, 1)) return CLM_INVALID;
     clm_shape shape = clm_value_shape(g, x), result = shape;

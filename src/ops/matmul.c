@@ -1,5 +1,5 @@
-/* Matrix products: y[.., m, n] = sum over k of A[.., m, k] B[.., k, n], with A = a or, when ta, a with its last two axes swapped;
- * the same for B, b, tb. Attributes: i[0] ta, i[1] tb, never both: a^T b^T is built as (b a)^T.
+/* Matrix products: y[.., m, n] = sum over k of A[.., m, k] B[.., k, n], with A = a or, when ta, a with its last two axes
+ * swapped; the same for B, b, tb. Attributes: i[0] ta, i[1] tb, never both: a^T b^T is built as (b a)^T.
  *
  * Leading axes are equal, or absent in one operand, which then serves all. A batch of a's rows against one b is one large
  * product, so b without leading axes only occurs where a is transposed. Bilinear; adjoints are products again:
@@ -53,13 +53,13 @@ static bool fits(clm_graph *g, const clm_shape *a, const clm_shape *b, bool ta, 
     clm_shape_text(b, y, sizeof y);
     const char *const t[2] = {"", " transposed"};
     if (a->rank < 2 || b->rank < 2)
-        clm_graph_error(g, CLM_E_SHAPE, "matmul: %s times %s: both need two axes at least; reshape a vector to a row or a column",
-                        x, y);
+        clm_graph_error(g, CLM_E_SHAPE,
+                        "matmul: %s times %s: both need two axes at least; reshape a vector to a row or a column", x, y);
     else if (a->dim[a->rank - (ta ? 2 : 1)] != b->dim[b->rank - (tb ? 1 : 2)])
         clm_graph_error(g, CLM_E_SHAPE, "matmul: %s%s times %s%s: the axes to sum over differ in length", x, t[ta], y, t[tb]);
     else if (!batches_fit(a, b))
-        clm_graph_error(g, CLM_E_SHAPE, "matmul: %s%s times %s%s: the leading axes are neither equal nor absent in one", x, t[ta],
-                        y, t[tb]);
+        clm_graph_error(g, CLM_E_SHAPE, "matmul: %s%s times %s%s: the leading axes are neither equal nor absent in one", x,
+                        t[ta], y, t[tb]);
     else
         return true;
     return false;
@@ -193,8 +193,8 @@ static void offer(const clm_lower *l, const sizes *s, int tasks, int rows, int c
     }
 }
 
-/* The vectors are the same for all, since they decide the order of sums of products with b transposed, and how the last columns are
- * computed of those with b as it is. */
+/* The vectors are the same for all, since they decide the order of sums of products with b transposed, and how the last columns
+ * are computed of those with b as it is. */
 static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
     static const int more[] = {2, 4, 6, 8, 10, 14};
     const sizes s = clm_matmul_sizes_at(l, y);
@@ -246,5 +246,9 @@ const clm_impl clm_impl_matmul_direct = {.name = "direct",
                                          .candidates = direct_candidates,
                                          .lower = direct_lower};
 
-const clm_op clm_row_matmul = {
-    .name = "matmul", .flags = CLM_OPF_MULTILINEAR, .n_in = 2, .vjp = matmul_vjp, .eval = matmul_eval, .lower = clm_choice_lower};
+const clm_op clm_row_matmul = {.name = "matmul",
+                               .flags = CLM_OPF_MULTILINEAR,
+                               .n_in = 2,
+                               .vjp = matmul_vjp,
+                               .eval = matmul_eval,
+                               .lower = clm_choice_lower};

@@ -41,7 +41,8 @@ clm_value clm_batch_norm(clm_graph *g, clm_value x, clm_value scale, clm_value s
     return scale_shift(g, standardize(g, x, axes_but_last(&g->nodes[x].shape), eps, mean_out, var_out), scale, shift);
 }
 
-clm_value clm_normalize(clm_graph *g, clm_value x, clm_value mean, clm_value var, clm_value scale, clm_value shift, double eps) {
+clm_value clm_normalize(clm_graph *g, clm_value x, clm_value mean, clm_value var, clm_value scale, clm_value shift,
+                        double eps) {
     clm_value centred = clm_sub(g, x, mean);
     return scale_shift(g, clm_mul(g, centred, clm_rsqrt(g, clm_affine(g, var, 1, eps))), scale, shift);
 }
@@ -68,8 +69,8 @@ clm_value clm_group_norm(clm_graph *g, clm_value x, int groups, clm_value scale,
 
 /* ---- softmax ---- */
 
-/* x minus its maximum over the last axis. Both functions below are invariant to the shift, so leaving it out of the derivative is
- * exact. */
+/* x minus its maximum over the last axis. Both functions below are invariant to the shift, so leaving it out of the derivative
+ * is exact. */
 static clm_value shifted(clm_graph *g, clm_value x, unsigned *axis) {
     *axis = 1u << (g->nodes[x].shape.rank - 1);
     return clm_sub(g, x, clm_stop_gradient(g, clm_reduce_max(g, x, *axis, true)));

@@ -44,15 +44,15 @@ typedef struct clm_op {
     void (*eval)(const clm_eval *e); /* NULL for elementwise operations: `scalar` serves */
     /* Emits OpenCL launches for node y. NULL for elementwise operations, which are generated. */
     clm_status (*lower)(struct clm_lower *l, clm_value y);
-    /* Elementwise only. OpenCL expression: `a`, `b` are the operands (any float vector type F), `$0`, `$1` stand for attr.f[0], attr.f[1]
-     * as literals of type F, `$i` for the index along the last axis. */
+    /* Elementwise only. OpenCL expression: `a`, `b` are the operands (any float vector type F), `$0`, `$1` stand for attr.f[0],
+     * attr.f[1] as literals of type F, `$i` for the index along the last axis. */
     const char *expression;
     double (*scalar)(double a, double b, const clm_attr *attr); /* the same in double */
     int cost; /* rough multiples of an addition; expensive values are not recomputed by fusion */
 } clm_op;
 
-/* Each family's file defines its rows, `const clm_op clm_row_conv2d = {.name = "conv2d", ..};`; the list in opcodes.h declares them
- * here and puts them in the table. */
+/* Each family's file defines its rows, `const clm_op clm_row_conv2d = {.name = "conv2d", ..};`; the list in opcodes.h declares
+ * them here and puts them in the table. */
 #define CLM_OP_ROW(NAME, name) extern const clm_op clm_row_##name;
 CLM_OP_LIST(CLM_OP_ROW)
 #undef CLM_OP_ROW

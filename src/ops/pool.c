@@ -6,9 +6,9 @@
  *   avg_pool         y[o] = sum over k of x[w(o, k)] / (KH * KW), padding counting as zeros
  *   avg_pool_bwd     x[i] = sum over the windows o that contain i of dy[o] / (KH * KW)                      its adjoint
  *
- * max_pool is pool_gather at max_pool_argmax: its derivatives of any order are gathers and scatters by one index, computed once.
- * Attributes of all: i[0..1] kernel, i[2..3] stride, i[4..5] padding (height, width). Shape inference makes every window touch
- * the image (padding < kernel), and windows that would stick out behind it are dropped. */
+ * max_pool is pool_gather at max_pool_argmax: its derivatives of any order are gathers and scatters by one index, computed
+ * once. Attributes of all: i[0..1] kernel, i[2..3] stride, i[4..5] padding (height, width). Shape inference makes every window
+ * touch the image (padding < kernel), and windows that would stick out behind it are dropped. */
 #include "ops/pool.h"
 
 #include "ops/op.h"

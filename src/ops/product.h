@@ -9,8 +9,8 @@ enum { CLM_CLBLAST_FIRST_USE = 40, CLM_CLFFT_FIRST_USE = 15 };
 
 /* Is the library there? For `applicable`: cheap. */
 bool clm_library_offered(const clm_lower *l, clm_library library);
-/* For `lower`: CLM_E_DEVICE when the library's results are wrong here. The first time in a process builds its kernels. CLBlast gets
- * the parameters that were found for the device (tune/clblast.c). */
+/* For `lower`: CLM_E_DEVICE when the library's results are wrong here. The first time in a process builds its kernels. CLBlast
+ * gets the parameters that were found for the device (tune/clblast.c). */
 clm_status clm_library_required(const clm_lower *l, clm_library library);
 
 /* Adds the launch of `call` for node y, whose value is C, with values a and b. */

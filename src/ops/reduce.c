@@ -1,8 +1,8 @@
 /* Broadcast and reductions over axes and over tasks.
  *
  * broadcast: axes aligned at the last one, size 1 (or absent) repeats; adjoint of sum.
- * sum, reduce_max: attr.i[0] holds the axes as bits; reduced axes stay with size 1 (a reshape drops them). The OpenCL kernels are
- * generated together with the elementwise operations that feed them (src/program/codegen.c).
+ * sum, reduce_max: attr.i[0] holds the axes as bits; reduced axes stay with size 1 (a reshape drops them). The OpenCL kernels
+ * are generated together with the elementwise operations that feed them (src/program/codegen/codegen.c).
  * sum_tasks: adds up the task axis in task order, starting from operand 1 if there is one: the same bits however the tasks are
  * split into chunks. per_task: the converse, a view with task stride 0.
  */

@@ -162,9 +162,9 @@ clm_value clm_pad(clm_graph *g, clm_value x, const int32_t *before, const int32_
 static clm_value pad_vjp(clm_graph *g, clm_value y, clm_value gy, int which) {
     (void)which;
     const clm_node *n = clm_node_at(g, y);
-    return clm_slice(g, gy,
-                     (int32_t[CLM_MAX_RANK]){n->attr.i[0], n->attr.i[1], n->attr.i[2], n->attr.i[3], n->attr.i[4], n->attr.i[5]},
-                     clm_value_shape(g, n->in[0]));
+    return clm_slice(
+        g, gy, (int32_t[CLM_MAX_RANK]){n->attr.i[0], n->attr.i[1], n->attr.i[2], n->attr.i[3], n->attr.i[4], n->attr.i[5]},
+        clm_value_shape(g, n->in[0]));
 }
 
 /* ---- concatenate ---- */
@@ -203,7 +203,8 @@ clm_value clm_concat(clm_graph *g, const clm_value *x, size_t count, int axis) {
 
 /* ---- the map ---- */
 
-/* y[i] = x[base + sum of stride[a] * i[a]] where lo[a] <= i[a] < hi[a] for all axes a, else 0. Output axes, the last fastest. */
+/* y[i] = x[base + sum of stride[a] * i[a]] where lo[a] <= i[a] < hi[a] for all axes a, else 0. Output axes, the last
+ * fastest. */
 typedef struct map {
     int rank;
     int dim[CLM_MAX_RANK], stride[CLM_MAX_RANK], lo[CLM_MAX_RANK], hi[CLM_MAX_RANK], base;
@@ -227,7 +228,7 @@ static map map_of(const clm_node *n, const clm_shape *x) {
     return m;
 }
 
-/* Axes that lie one behind the other in both become one; then the rank is made 6 by axes of 1 in front. */
+/* Axes that are contiguous in both become one; then the rank is made 6 by axes of 1 in front. */
 static void map_collapse(map *m) {
     int dim[CLM_MAX_RANK], stride[CLM_MAX_RANK], lo[CLM_MAX_RANK], hi[CLM_MAX_RANK], n = 0;
     for (int a = m->rank - 1; a >= 0; a--) {

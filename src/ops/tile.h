@@ -1,6 +1,6 @@
-/* How much of its output one work-item computes, by the kind of device. A CPU device runs a work-item like a call of a function,
- * so an item gets whole rows and vectors as wide as the machine's; elsewhere an item gets one vector, and neighbours get
- * neighbours. */
+/* How much of its output one work-item computes, by the kind of device. A CPU device runs a work-item like a call of a
+ * function, so an item gets whole rows and vectors as wide as the machine's; elsewhere an item gets one vector, and neighbours
+ * get neighbours. */
 #ifndef CLM_OPS_TILE_H
 #define CLM_OPS_TILE_H
 

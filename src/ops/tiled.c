@@ -1,4 +1,5 @@
-/* Convolution, its adjoint in the filter, and matrix products by tiles in local memory (kernels/tiled.cl), for GPUs: all three are
+/* Convolution, its adjoint in the filter, and matrix products by tiles in local memory (kernels/tiled.cl), for GPUs: all three
+ * are
  *
  *   out[rows, columns] = sum over depth of A[rows, depth] B[depth, columns]     `batch` times for a task
  *
@@ -7,15 +8,15 @@
  *   filter     kh kw ci        co        pixels            groups
  *   matmul     m               n         k                 leading axes
  *
- * The row is never taken unmeasured: whether tiles in local memory or the direct rows' registers win is for the tuner to find out. A model
- * of costs, in multiply-adds of a lane, only puts the tiles into the order in which they are worth measuring:
+ * The row is never taken unmeasured: whether tiles in local memory or the direct rows' registers win is for the tuner to find
+ * out. A model of costs, in multiply-adds of a lane, only puts the tiles into the order in which they are worth measuring:
  *
  *   one step of the depth    TM TN + LOCAL (TM + TN)       what is read of local memory
  *   one group                lanes * step * (depth, rounded up to whole blocks, and one block to begin with)
  *   all                      group * rounds * (1 + HIDDEN / lanes of a unit)        rounds: groups of the busiest compute unit
  *
- * Sums run in segments of the depth that depend on the shapes alone. Where local memory is a part of global memory a tile in it is a
- * copy for nothing, so the row is not offered. */
+ * Sums run in segments of the depth that depend on the shapes alone. Where local memory is a part of global memory a tile in it
+ * is a copy for nothing, so the row is not offered. */
 #include <string.h>
 
 #include "base/integers.h"
@@ -126,7 +127,7 @@ static int fetch_vector(int widest, int most, int extent, int bk, int lanes) {
 
 static size_t out_size(const product *p) { return (size_t)p->rows * (size_t)p->columns * (size_t)p->batch; }
 
-/* Is there work for groups that take one segment each, and memory for what they leave? */
+/* Is there work for groups of one segment each, and memory for their results? */
 static bool can_split(const clm_lower *l, const product *p) {
     const double parts = (double)out_size(p) * segments_of(p);
     return segments_of(p) > 1 && 4 * parts * p->tasks <= (double)clm_lower_device(l)->max_allocation / 4 && parts <= INT32_MAX;
@@ -143,7 +144,8 @@ static double tile_cost(const clm_lower *l, const product *p, const tile *t, int
     const double rounds = groups > units ? groups / units : 1;
     const double sums = t->tm * t->tn, step = sums + LOCAL * (t->tm + t->tn);
     const double resident = rounds * lanes < RESIDENT ? rounds * lanes : RESIDENT;
-    const double left = split ? 4.0 * (double)out_size(p) * segments * tasks / units : 0; /* writing and adding up what is left */
+    const double left =
+        split ? 4.0 * (double)out_size(p) * segments * tasks / units : 0; /* writing and adding the segments' results */
     return lanes * step * depth * rounds * (1 + HIDDEN / resident) + left;
 }
 

@@ -5,8 +5,8 @@
  * weighed in vectors: a multiply-add of the products, and a line of cache for every vector that is stored in or loaded from the
  * slot.
  *
- * The two tile sizes sum in different orders, so each is a row. In the filter's adjoint the block of tiles decides the order too:
- * there it depends on the geometry alone and is no parameter of a candidate. */
+ * The two tile sizes sum in different orders, so each is a row. In the filter's adjoint the block of tiles decides the order
+ * too: there it depends on the geometry alone and is no parameter of a candidate. */
 #include <string.h>
 
 #include "base/integers.h"
@@ -125,8 +125,8 @@ static void offer(clm_candidate *out, int *n, clm_candidate c) {
 /* Work-items for `units` pieces of work, at most `slots`: equal shares. */
 static int items_for(int units, int slots) { return clm_over(units, clm_over(units, slots)); }
 
-/* Memories of work-items for every compute unit: several let the units be done at the same time; a unit that is alone has its only one
- * in the cache. */
+/* Memories of work-items for every compute unit: several let the units be done at the same time; a unit that is alone has its
+ * only one in the cache. */
 static int slots_for(const sizes *s, int slots) { return (s->units == 1 ? 1 : slots) * s->units; }
 
 /* As many blocks of at most `limit` tiles as give all compute units the same work. */
@@ -252,23 +252,26 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     return clm_lower_launch(l, y, &spec, values, count, &s.tasks, 1);
 }
 
-/* In the filter's adjoint a second term is more tiles. Forward it is more channels: worth it where the filters stay in the cache whole. */
+/* In the filter's adjoint a second term is more tiles. Forward it is more channels: worth it where the filters stay in the
+ * cache whole. */
 static bool pairs(const clm_lower *l, clm_value y, int m) {
     const sizes s = sizes_at(l, y, m);
     return s.filter || s.points * s.g.ci * s.g.co <= FILTER_FLOATS;
 }
 
-#define ROW(M)                                                                                                                   \
-    static bool preferred_##M(const clm_lower *l, clm_value y) { return preferred(l, y, M); }                                    \
-    static int candidates_##M(const clm_lower *l, clm_value y, clm_candidate *out) { return candidates(l, y, out, M); }          \
-    static bool pairs_##M(const clm_lower *l, clm_value y) { return pairs(l, y, M); }                                            \
-    static clm_status lower_##M(clm_lower *l, clm_value y, const clm_candidate *candidate) { return lower(l, y, candidate, M); } \
-    const clm_impl clm_impl_winograd##M = {.name = "winograd" #M,                                                                \
-                                           .parameters = "block rows nv columns items channels",                                 \
-                                           .applicable = applicable,                                                             \
-                                           .preferred = preferred_##M,                                                           \
-                                           .candidates = candidates_##M,                                                         \
-                                           .lower = lower_##M,                                                                   \
+#define ROW(M)                                                                                                          \
+    static bool preferred_##M(const clm_lower *l, clm_value y) { return preferred(l, y, M); }                           \
+    static int candidates_##M(const clm_lower *l, clm_value y, clm_candidate *out) { return candidates(l, y, out, M); } \
+    static bool pairs_##M(const clm_lower *l, clm_value y) { return pairs(l, y, M); }                                   \
+    static clm_status lower_##M(clm_lower *l, clm_value y, const clm_candidate *candidate) {                            \
+        return lower(l, y, candidate, M);                                                                               \
+    }                                                                                                                   \
+    const clm_impl clm_impl_winograd##M = {.name = "winograd" #M,                                                       \
+                                           .parameters = "block rows nv columns items channels",                        \
+                                           .applicable = applicable,                                                    \
+                                           .preferred = preferred_##M,                                                  \
+                                           .candidates = candidates_##M,                                                \
+                                           .lower = lower_##M,                                                          \
                                            .pairs = pairs_##M};
 ROW(2)
 ROW(4)

@@ -1,8 +1,8 @@
 /* Images that stay on a device, and the launch that picks examples out of them (kernels/images.cl).
  *
- * One buffer holds the images as the source has them: floats, or bytes with the 256 floats that they stand for before them. For a pick,
- * numbers of images and labels go to a small buffer of its own in one transfer, and one launch makes the examples. All is made when
- * the pick is, nothing when it runs.
+ * One buffer holds the images as the source has them: floats, or bytes with the 256 floats that they stand for before them. For
+ * a pick, numbers of images and labels go to a small buffer of its own in one transfer, and one launch makes the examples. All
+ * is made when the pick is, nothing when it runs.
  */
 #include "program/dataset.h"
 
@@ -131,7 +131,7 @@ static clm_status copy_to(clm_dataset **out, const clm_dataset *data, clm_device
     return status;
 }
 
-clm_status clm_dataset_on_part(clm_dataset *data, clm_device *part, const clm_dataset **out) {
+clm_status clm_dataset_on_sub_device(clm_dataset *data, clm_device *part, const clm_dataset **out) {
     clm_dataset *at = data;
     while (at->device != part && at->next) at = at->next;
     if (at->device != part) CLM_TRY(copy_to(&at->next, data, part));
@@ -273,12 +273,13 @@ clm_status clm_dataset_check_numbers(const clm_dataset *d, int tasks, const char
     for (size_t e = 0; e < (size_t)tasks * (size_t)examples; e++) {
         const size_t task = e / (size_t)examples, example = e % (size_t)examples;
         if (at[e] < 0 || (size_t)at[e] / TURNS >= d->count)
-            return clm_fail(CLM_E_ARG,
-                            "task %zu, %s example %zu has the image number %ld; those of the data set's %zu images are 0 to %zu",
-                            task, what, example, (long)at[e], d->count, TURNS * d->count - 1);
+            return clm_fail(
+                CLM_E_ARG, "task %zu, %s example %zu has the image number %ld; those of the data set's %zu images are 0 to %zu",
+                task, what, example, (long)at[e], d->count, TURNS * d->count - 1);
         if (at[e] % TURNS && !square)
-            return clm_fail(CLM_E_ARG, "task %zu, %s example %zu has the image number %ld: an image of %d x %d cannot be turned",
-                            task, what, example, (long)at[e], d->height, d->width);
+            return clm_fail(CLM_E_ARG,
+                            "task %zu, %s example %zu has the image number %ld: an image of %d x %d cannot be turned", task,
+                            what, example, (long)at[e], d->height, d->width);
     }
     return CLM_OK;
 }

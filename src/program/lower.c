@@ -56,10 +56,10 @@ clm_status clm_lower_step(clm_lower *l, clm_value node, const clm_launch_spec *s
         return status;
     }
     assert(n_values <= CLM_STEP_VALUES && n_ints <= CLM_STEP_INTS);
-    clm_stage *s = &p->steps[p->n_steps++];
+    clm_program_step *s = &p->steps[p->n_steps++];
     memset(s, 0, sizeof *s);
     s->unit = l->unit;
-    s->chained = 1;
+    s->launch_steps = 1;
     s->node = node;
     s->spec = *spec;
     s->source = source;
@@ -86,7 +86,8 @@ struct clm_host_context {
 static void scalar_eval(const clm_eval *e) {
     const clm_op *op = clm_op_of(e->node);
     size_t n = clm_shape_size(&e->node->shape);
-    for (size_t i = 0; i < n; i++) e->out[i] = op->scalar(e->in[0] ? e->in[0][i] : 0, e->in[1] ? e->in[1][i] : 0, &e->node->attr);
+    for (size_t i = 0; i < n; i++)
+        e->out[i] = op->scalar(e->in[0] ? e->in[0][i] : 0, e->in[1] ? e->in[1][i] : 0, &e->node->attr);
 }
 
 static void host_run(const clm_launch *launch) {
@@ -141,7 +142,7 @@ clm_status clm_program_lower(clm_program *p) {
         l.unit = (int)i;
         if (u->group != (int)i) continue;
         if (clm_group_size(p, i) > 1)
-            CLM_TRY(clm_codegen_group(&l, i));
+            CLM_TRY(clm_codegen_horizontal(&l, i));
         else if (p->device->info.type == CLM_DEVICE_HOST)
             CLM_TRY(host_lower(&l, u->out[0]));
         else if (u->fused)

@@ -13,8 +13,8 @@ typedef struct clm_launch_spec {
     const char *file, *entry;
     char defines[1024];
     size_t global[3],
-        local[3];          /* local[0] 0: let the library choose; global is then padded as needed, kernels check their bounds */
-    double flops, bytes;   /* per task axis as a whole; flops: what the operation takes as it is defined, on one of its launches,
+        local[3];        /* local[0] 0: chosen by the library; global is then padded as needed, kernels check their bounds */
+    double flops, bytes; /* per task axis as a whole; flops: what the operation takes as it is defined, on one of its launches,
                           * however it is computed: so that implementations have the same count */
     clm_library_call call; /* a call of a library instead of a kernel: no file; entry and defines describe it */
 } clm_launch_spec;
@@ -24,8 +24,9 @@ const clm_device_info *clm_lower_device(const clm_lower *l);
 clm_device *clm_lower_opened(const clm_lower *l);
 int clm_lower_tasks(const clm_lower *l,
                     clm_value v); /* 1 for a shared value, the number of tasks otherwise and for CLM_INVALID */
-/* Memory that only the launches of this node use, to be handed to them among their values: `elements` floats, for each task if
- * `per_task`. It is part of the memory plan like any value, and is free for others before and after. CLM_INVALID: out of memory. */
+/* Scratch memory for the launches of this node, passed among their values: `elements` floats, for each task if
+ * `per_task`. It is part of the memory plan like any value, and is free for others before and after. CLM_INVALID: out of
+ * memory. */
 clm_value clm_lower_scratch(clm_lower *l, size_t elements, bool per_task);
 /* " -DNAME=value" appended to spec->defines */
 void clm_spec_define(clm_launch_spec *spec, const char *name, long value);

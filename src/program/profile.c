@@ -16,14 +16,9 @@ typedef struct profile_row {
     double seconds, flops, bytes;
 } profile_row;
 
-double clm_program_step_traffic(const clm_program *p, const clm_stage *s) {
-    double elements = 0;
-    for (int i = 0; i < s->n_values; i++) elements += (double)clm_program_elements(p, p->homes[s->values[i]].root);
-    return elements * (double)p->device->backend->element_size;
-}
-
-/* Operation, entry point, shape (of the index space, for a fused kernel), memory arguments and constants: what decides the time. */
-static char *label_of(const clm_program *p, const clm_stage *s) {
+/* Operation, entry point, shape (of the index space, for a fused kernel), memory arguments and constants: what decides the
+ * time. */
+static char *label_of(const clm_program *p, const clm_program_step *s) {
     char shape[80];
     const clm_unit *u = &p->units[s->unit];
     const clm_node *n = &p->nodes[s->node];
@@ -45,13 +40,14 @@ static int increasing(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-static clm_status time_step(clm_program *p, const clm_stage *s, int runs, double *samples, profile_row *row) {
+static clm_status time_step(clm_program *p, const clm_program_step *s, int runs, double *samples, profile_row *row) {
     for (int r = 0; r < runs; r++) CLM_TRY(p->device->backend->time(p->device, s->kernel, &samples[r]));
     qsort(samples, (size_t)runs, sizeof *samples, increasing);
-    *row = (profile_row){s->chained > 1 ? clm_format("chain of %zu launches; CLMAML_CHAIN=never shows them", s->chained)
-                                        : label_of(p, s),
+    *row = (profile_row){s->launch_steps > 1
+                             ? clm_format("task kernel of %zu launches; CLMAML_CHAIN=never shows them", s->launch_steps)
+                             : label_of(p, s),
                          1, samples[runs / 2], 0, 0};
-    for (size_t i = 0; i < s->chained; i++) {
+    for (size_t i = 0; i < s->launch_steps; i++) {
         row->flops += s[i].spec.flops;
         row->bytes += clm_program_step_traffic(p, &s[i]);
     }
@@ -104,7 +100,8 @@ static clm_status write_rows(profile_row *rows, size_t count, FILE *to) {
     fprintf(to, "%7s %10s %8s %9s %8s  %s\n", "share", "ms", "launches", "GFLOP/s", "GB/s", "kernel");
     for (size_t i = 0; i < count; i++)
         fprintf(to, "%5.1f %% %10.3f %8zu %9.1f %8.1f  %s\n", 100 * rows[i].seconds / all.seconds, rows[i].seconds * 1e3,
-                rows[i].launches, rows[i].flops / rows[i].seconds * 1e-9, rows[i].bytes / rows[i].seconds * 1e-9, rows[i].label);
+                rows[i].launches, rows[i].flops / rows[i].seconds * 1e-9, rows[i].bytes / rows[i].seconds * 1e-9,
+                rows[i].label);
     return ferror(to) ? clm_fail(CLM_E_IO, "profile: writing failed") : CLM_OK;
 }
 
@@ -119,7 +116,7 @@ clm_status clm_programs_profile(clm_program *const *programs, size_t n, int runs
     double *samples = clm_calloc((size_t)runs + 1, sizeof *samples);
     clm_status status = rows && samples ? CLM_OK : CLM_E_MEMORY;
     for (size_t i = 0; i < n && status == CLM_OK; i++)
-        for (size_t k = 0; k < programs[i]->n_steps && status == CLM_OK; k += programs[i]->steps[k].chained)
+        for (size_t k = 0; k < programs[i]->n_steps && status == CLM_OK; k += programs[i]->steps[k].launch_steps)
             status = time_step(programs[i], &programs[i]->steps[k], runs, samples, &rows[count++]);
     if (status == CLM_OK) status = write_rows(rows, merge(rows, count), to);
     for (size_t i = 0; rows && i < steps; i++) free(rows[i].label);

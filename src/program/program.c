@@ -9,10 +9,6 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-size_t clm_program_elements(const clm_program *p, clm_value v) {
-    return clm_shape_size(&p->nodes[v].shape) * (size_t)(p->nodes[v].per_task ? p->tasks : 1);
-}
-
 /* ---- inputs and outputs ---- */
 
 static clm_status add_io(clm_program *p, clm_value v, bool output) {
@@ -66,7 +62,8 @@ static clm_status check_options(const clm_graph *g, const clm_value *outputs, si
 static clm_status workspace_register(clm_program *p) {
     clm_workspace *w = p->workspace;
     if (w->allocated && p->n_buffers)
-        return clm_fail(CLM_E_STATE, "program: its workspace is in use already; create all programs before preparing the first");
+        return clm_fail(CLM_E_STATE,
+                        "program: its workspace is in use already; create all programs before preparing the first");
     if (p->n_buffers > w->count) {
         size_t *need = realloc(w->need, p->n_buffers * sizeof *need);
         if (!need) return clm_fail(CLM_E_MEMORY, "program: out of memory");
@@ -86,7 +83,7 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
     p->homes = clm_calloc(p->count + 1, sizeof *p->homes);
     if (!p->nodes || !p->homes) return CLM_E_MEMORY;
     memcpy(p->nodes, g->nodes, p->count * sizeof *p->nodes);
-    CLM_TRY(clm_program_pair(p, outputs, n_outputs));
+    CLM_TRY(clm_program_pair_convolutions(p, outputs, n_outputs));
     CLM_TRY(clm_program_fuse(p, outputs, n_outputs));
     CLM_TRY(add_inputs(p));
     for (size_t i = 0; i < n_outputs; i++) {
@@ -94,15 +91,15 @@ static clm_status plan(clm_program *p, clm_graph *g, const clm_value *outputs, c
         if (public_outputs[i] != outputs[i]) p->aliases[i] = (clm_io_alias){public_outputs[i], outputs[i]};
     }
     CLM_TRY(clm_program_find_places(p));
-    if (p->thrifty && !p->no_plan) CLM_TRY(clm_program_again(p));
+    if (p->thrifty && !p->no_plan) CLM_TRY(clm_program_rematerialise(p));
     CLM_TRY(clm_program_lower(p));
-    CLM_TRY(clm_program_chain(p));
+    CLM_TRY(clm_program_find_task_kernels(p));
     CLM_TRY(clm_program_plan_memory(p));
     return workspace_register(p);
 }
 
-clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *graph, const clm_value *outputs, size_t n_outputs,
-                              const clm_program_options *options) {
+clm_status clm_program_create(clm_program **out, clm_device *device, clm_graph *graph, const clm_value *outputs,
+                              size_t n_outputs, const clm_program_options *options) {
     clm_program_options defaults = CLM_PROGRAM_OPTIONS_INIT;
     const clm_program_options *o = options ? options : &defaults;
     clm_value *copies = NULL;
@@ -236,19 +233,20 @@ static bool adds_in_place(const clm_program *p, const clm_io *in, const clm_io *
     return readers == 1;
 }
 
-/* Its kernel has been made for that memory (clm_program_find_places). */
-static bool takes_place(const clm_program *p, const clm_io *in, const clm_io *out) {
+/* Its kernel is planned for that memory (clm_program_find_places). */
+static bool is_in_place(const clm_program *p, const clm_io *in, const clm_io *out) {
     return p->homes[out->value].before == in->value && in->tensor->root == out->tensor->root &&
            in->tensor->offset == out->tensor->offset;
 }
 
-/* An output bound to memory that an input reads is written beside it and copied at the end, if it cannot be written there at once. */
+/* An output bound to the memory of an input is written to a shadow and copied at the end, unless it can be computed in
+ * place. */
 static bool needs_shadow(const clm_program *p, const clm_io *out) {
     if (!out->output || !out->tensor) return false;
     for (size_t i = 0; i < p->n_io; i++) {
         const clm_io *in = &p->io[i];
         if (!in->output && in->tensor && overlap(in->tensor, out->tensor) && !adds_in_place(p, in, out) &&
-            !takes_place(p, in, out))
+            !is_in_place(p, in, out))
             return true;
     }
     return false;
@@ -265,7 +263,7 @@ static clm_status workspace_allocate(clm_workspace *w) {
     for (size_t i = 0; i < w->count; i++) CLM_GOTO(b->alloc(w->device, w->need[i], &w->mem[i]));
     w->allocated = true;
     return CLM_OK;
-out: /* nothing is kept, so that a later attempt starts afresh */
+out: /* a later attempt starts from nothing */
     for (size_t i = 0; i < w->count; i++)
         if (w->mem[i]) b->free(w->device, w->mem[i]);
     free(w->mem);
@@ -308,7 +306,7 @@ static void resolve_arg(const clm_program *p, clm_value v, clm_arg *arg) {
     if (!p->nodes[root].per_task) arg->task_stride = 0;
 }
 
-static void describe_step(const clm_program *p, const clm_stage *s, clm_launch *launch) {
+static void describe_step(const clm_program *p, const clm_program_step *s, clm_launch *launch) {
     const clm_unit *u = &p->units[s->unit];
     *launch = (clm_launch){.file = s->spec.file,
                            .source = s->source,
@@ -329,24 +327,24 @@ static void describe_step(const clm_program *p, const clm_stage *s, clm_launch *
     for (int i = 0; i < s->n_ints; i++) launch->args[launch->n_args++] = (clm_arg){.kind = CLM_ARG_INT, .i = s->ints[i]};
 }
 
-/* Builds what is launched by itself. */
+/* Builds the steps that have a launch of their own. */
 static clm_status build_single(clm_program *p, const clm_launch *launches) {
     size_t n = 0;
     clm_launch *single = clm_calloc(p->n_steps + 1, sizeof *single);
     if (!single) return CLM_E_MEMORY;
-    for (size_t i = 0; i < p->n_steps; i += p->steps[i].chained)
-        if (p->steps[i].chained == 1) single[n++] = launches[i];
+    for (size_t i = 0; i < p->n_steps; i += p->steps[i].launch_steps)
+        if (p->steps[i].launch_steps == 1) single[n++] = launches[i];
     clm_status status = p->device->backend->build(p->device, single, n);
     free(single);
     return status;
 }
 
-/* The kernels alone, one behind the other: what is known of the steps is large, and a replay goes through all of them. */
+/* A dense array of the kernels: steps are large, and a replay visits all launches. */
 static clm_status line_up(clm_program *p) {
     p->line = clm_calloc(p->n_steps + 1, sizeof(clm_kernel *));
     if (!p->line) return CLM_E_MEMORY;
     p->n_line = 0;
-    for (size_t i = 0; i < p->n_steps; i += p->steps[i].chained) p->line[p->n_line++] = p->steps[i].kernel;
+    for (size_t i = 0; i < p->n_steps; i += p->steps[i].launch_steps) p->line[p->n_line++] = p->steps[i].kernel;
     return CLM_OK;
 }
 
@@ -356,11 +354,12 @@ static clm_status prepare_steps(clm_program *p) {
     clm_status status = launches ? CLM_OK : CLM_E_MEMORY;
     for (size_t i = 0; i < p->n_steps && launches; i++) describe_step(p, &p->steps[i], &launches[i]);
     if (status == CLM_OK && b->build) status = build_single(p, launches);
-    for (size_t i = 0; i < p->n_steps && status == CLM_OK; i += p->steps[i].chained) {
-        clm_stage *step = &p->steps[i];
-        const size_t n = step->chained;
-        status = n > 1 ? b->chain(p->device, &launches[i], n, &step->kernel) : CLM_E_LIMIT;
-        for (size_t k = 0; k < n && status == CLM_E_LIMIT; k++) step[k].chained = 1; /* too much for one kernel: one by one */
+    for (size_t i = 0; i < p->n_steps && status == CLM_OK; i += p->steps[i].launch_steps) {
+        clm_program_step *step = &p->steps[i];
+        const size_t n = step->launch_steps;
+        status = n > 1 ? b->make_task_kernel(p->device, &launches[i], n, &step->kernel) : CLM_E_LIMIT;
+        for (size_t k = 0; k < n && status == CLM_E_LIMIT; k++)
+            step[k].launch_steps = 1; /* too large for one kernel: separate launches */
         if (status == CLM_E_LIMIT) status = b->make(p->device, &launches[i], &step->kernel);
     }
     free(launches);
@@ -372,7 +371,7 @@ clm_status clm_program_prepare(clm_program *p) {
     CLM_TRY(workspace_allocate(p->workspace));
     clm_status status = prepare_tensors(p);
     if (status == CLM_OK) status = prepare_steps(p);
-    if (status != CLM_OK) release_prepared(p); /* a later attempt, perhaps with other bindings, starts afresh */
+    if (status != CLM_OK) release_prepared(p); /* a later attempt may have other bindings */
     p->prepared = status == CLM_OK;
     return status;
 }
@@ -410,9 +409,9 @@ clm_program_stats clm_program_get_stats(const clm_program *p) {
     for (size_t i = 0; i < p->n_steps; i++) {
         bool seen = false;
         s.traffic += clm_program_step_traffic(p, &p->steps[i]);
-        s.launches += p->steps[i].chained > 0;
+        s.launches += p->steps[i].launch_steps > 0;
         for (size_t k = 0; k < i && !seen; k++) {
-            const clm_stage *a = &p->steps[i], *c = &p->steps[k];
+            const clm_program_step *a = &p->steps[i], *c = &p->steps[k];
             if (!a->source != !c->source) continue;
             seen = a->source ? strcmp(a->source, c->source) == 0
                              : a->spec.file && c->spec.file && strcmp(a->spec.file, c->spec.file) == 0 &&
@@ -426,7 +425,7 @@ clm_program_stats clm_program_get_stats(const clm_program *p) {
 clm_status clm_program_print(const clm_program *p, FILE *to) {
     char text[80];
     for (size_t i = 0; i < p->n_steps; i++) {
-        const clm_stage *s = &p->steps[i];
+        const clm_program_step *s = &p->steps[i];
         const clm_unit *u = &p->units[s->unit];
         const clm_node *n = &p->nodes[s->node];
         fprintf(to, "%4zu %s%-18s %s%s", i, u->fused ? "fused " : "", clm_op_of(n)->name,

@@ -1,8 +1,9 @@
 /* Parameters of CLBlast's direct kernel (XgemmDirect): WGD, MDIMCD, NDIMCD, MDIMAD, NDIMBD, KWID, VWMD, VWND, PADA, PADB.
  *
- * A work-group of MDIMCD x NDIMCD items makes a tile of WGD x WGD, with KWID steps of the sum unrolled and vectors of VWMD and VWND;
- * MDIMAD and NDIMBD arrange the items while the operands are copied to local memory, whose rows are padded by PADA and PADB. WGD must be
- * a multiple of KWID, of each of the four dimensions times the vector that goes with it, and of MDIMCD NDIMCD over MDIMAD and over NDIMBD.
+ * A work-group of MDIMCD x NDIMCD items makes a tile of WGD x WGD, with KWID steps of the sum unrolled and vectors of VWMD and
+ * VWND; MDIMAD and NDIMBD arrange the items while the operands are copied to local memory, whose rows are padded by PADA and
+ * PADB. WGD must be a multiple of KWID, of each of the four dimensions times the vector that goes with it, and of MDIMCD NDIMCD
+ * over MDIMAD and over NDIMBD.
  *
  * CLBlast's data base knows many devices; for others it has defaults that may be far from good. */
 #include "tune/clblast.h"
@@ -49,7 +50,7 @@ clm_status clm_clblast_parameters(clm_device *device) {
     clm_tune_entry entry;
     if (!clm_tune_store_enabled(device) || !clm_tune_find(device, key, 1, &entry)) return CLM_OK;
     const int *set = clm_clblast_set_at(entry.value[0] - 1); /* 0: its own */
-    return set ? device->backend->clblast_set(device, set) : CLM_OK;
+    return set ? device->backend->library_set(device, CLM_LIBRARY_CLBLAST, set) : CLM_OK;
 }
 
 /* ---- measuring ---- */
@@ -162,7 +163,8 @@ clm_status clm_clblast_tune(clm_device *device, double seconds, clm_clblast_resu
     for (int i = 0; i < SETS && (r.tried == 0 || clm_clock() < until); i++) {
         if (!fits(device, sets[i])) continue;
         r.tried++;
-        if (device->backend->clblast_set(device, sets[i]) != CLM_OK || time_all(&t, false, &one) != CLM_OK) {
+        if (device->backend->library_set(device, CLM_LIBRARY_CLBLAST, sets[i]) != CLM_OK ||
+            time_all(&t, false, &one) != CLM_OK) {
             clm_log_write(CLM_LOG_INFO, "tune: CLBlast, set %d: %s", i, clm_last_error());
             r.failed++;
             continue;
@@ -172,7 +174,7 @@ clm_status clm_clblast_tune(clm_device *device, double seconds, clm_clblast_resu
         best_time = one;
         best_set = i;
     }
-    if (best_set >= 0) CLM_GOTO(device->backend->clblast_set(device, sets[best_set]));
+    if (best_set >= 0) CLM_GOTO(device->backend->library_set(device, CLM_LIBRARY_CLBLAST, sets[best_set]));
     if (best_time < r.stock) r.best = best_set;
     r.seconds = fmin(best_time, r.stock);
     clm_tune_entry entry = {

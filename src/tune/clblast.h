@@ -7,7 +7,7 @@
 /* Gives CLBlast the parameters that are stored for the device; without any it keeps those of its own data base. */
 clm_status clm_clblast_parameters(clm_device *device);
 
-/* How many sets of parameters are tried, and set `index` of them in the order of clm_backend.clblast_set; NULL past the end. */
+/* How many sets of parameters are tried, and set `index` of them as clm_backend.library_set takes them; NULL past the end. */
 const int *clm_clblast_set_at(int index);
 
 typedef struct clm_clblast_result {
@@ -16,12 +16,12 @@ typedef struct clm_clblast_result {
     int tried, failed;     /* sets */
 } clm_clblast_result;
 
-/* Compares, for about `seconds` (0: no limit) and at least with one set, its data base's parameters and the sets by right results and time, and keeps the best.
- * In this process the best set stays even when the data base's parameters are better, because CLBlast has no way back to them; the next
- * process gets those. */
+/* Compares, for about `seconds` (0: no limit) and at least with one set, its data base's parameters and the sets by right
+ * results and time, and keeps the best. In this process the best set stays even when the data base's parameters are better,
+ * because CLBlast has no way back to them; the next process gets those. */
 clm_status clm_clblast_tune(clm_device *device, double seconds, clm_clblast_result *result);
-/* The same unless parameters are stored, CLBlast cannot be used, or the device is a CPU, where it is no match for our kernels. Failures
- * are left to the log: nothing depends on it. */
+/* The same unless parameters are stored, CLBlast cannot be used, or the device is a CPU, where it is no match for our kernels.
+ * Failures are left to the log: nothing depends on it. */
 void clm_clblast_tune_once(clm_device *device);
 
 #endif

@@ -1,5 +1,5 @@
-/* Inside the tuner: problem.c builds and runs one operation alone, reference.c says what its elements should be, measure.c finds the
- * best choice, tune.c goes through programs. */
+/* Inside the tuner: problem.c builds and runs one operation alone, reference.c says what its elements should be, measure.c
+ * finds the best choice, tune.c visits programs. */
 #ifndef CLM_TUNE_INTERNAL_H
 #define CLM_TUNE_INTERNAL_H
 
@@ -46,8 +46,8 @@ clm_status clm_bench_run(clm_bench *b, clm_program *program);
 /* Element `at` of task `task` of the result, summed in double precision. */
 double clm_problem_element(const clm_problem *p, const float *a, const float *b, int task, size_t at);
 
-/* Measures choices for about `seconds` (at least the default one), and fills in the line and the entry to be kept. `only`: choices of
- * this implementation alone, or NULL. */
+/* Measures choices for about `seconds` (at least the default one), and fills in the line and the entry to be kept. `only`:
+ * choices of this implementation alone, or NULL. */
 clm_status clm_bench_measure(clm_bench *b, const char *only, double seconds, clm_tune_line *line, clm_tune_entry *best);
 
 #endif

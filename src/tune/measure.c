@@ -1,5 +1,5 @@
-/* The best choice for one operation: every candidate is verified, then timed; the fastest few are timed again, by turns with the
- * default one, so that a drift of the machine's speed does not decide. */
+/* The best choice for one operation: every candidate is verified, then timed; the fastest few are timed again, alternately with
+ * the default one, so that a drift of the machine's speed does not decide. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ enum {
     ROUNDS = 9
 };
 static const double worth_timing = 2e-3, worth_deciding = 8e-3; /* seconds that a timing lasts at least */
-static const double gain = 0.97;                                /* of the default's time: what is not below it is noise */
+static const double gain = 0.97;                                /* of the default's time: a smaller gain is noise */
 static const double worse_than_direct = 5, least_error = 1e-6, most_error = 2e-5;
 
 typedef struct trial {
@@ -58,7 +58,9 @@ static double difference(const clm_bench *b) {
     return norm > 0 ? sqrt(error / norm) : sqrt(error);
 }
 
-static const char *text_of(const clm_bench *b, int index, char text[128]) { return clm_choice_text(&b->list[index], text, 128); }
+static const char *text_of(const clm_bench *b, int index, char text[128]) {
+    return clm_choice_text(&b->list[index], text, 128);
+}
 
 static bool dropped(const clm_bench *b, int index, const char *why) {
     char text[128];
@@ -117,7 +119,7 @@ static void rank(trial *finalists, int *count, trial t) {
     finalists[at] = t;
 }
 
-/* Times the finalists by turns; [0] becomes the fastest. The default is among them, and wins unless it is beaten clearly. */
+/* Times the finalists alternately; [0] becomes the fastest. The default is among them, and wins unless it is clearly slower. */
 static clm_status decide(clm_bench *b, trial *finalists, int count, double *default_seconds) {
     clm_program *programs[FINALISTS + 1] = {NULL};
     clm_status status = CLM_OK;

@@ -1,5 +1,5 @@
-/* Single elements of the results of heavy operations in double precision, by the formulas of ops/conv.h and ops/matmul.c, written
- * apart from the operations' own references. */
+/* Single elements of the results of heavy operations in double precision, by the formulas of ops/conv.h and ops/matmul.c,
+ * written apart from the operations' own references. */
 #include <math.h>
 
 #include "ops/conv.h"

@@ -24,7 +24,7 @@ typedef struct record {
 } record;
 
 struct clm_tune_memory {
-    uint64_t signature;
+    uint64_t device_hash;
     char *directory; /* NULL: results are not kept */
     record *records;
     size_t count, capacity;
@@ -50,8 +50,8 @@ static struct clm_tune_memory *memory_of(clm_device *d) {
     d->tune = clm_calloc(1, sizeof *d->tune);
     if (!d->tune) return NULL;
     d->tune_free = clm_tune_forget;
-    if (!d->backend->signature) return d->tune;
-    d->tune->signature = d->backend->signature(d);
+    if (!d->backend->device_hash) return d->tune;
+    d->tune->device_hash = d->backend->device_hash(d);
     d->tune->directory = clm_cache_place("tune");
     return d->tune;
 }
@@ -73,7 +73,7 @@ clm_status clm_tune_store_check(const clm_device *device) {
 /* ---- files ---- */
 
 static uint64_t hash_of(const struct clm_tune_memory *m, const char *key) {
-    return clm_hash_text(clm_hash(CLM_HASH_SEED, &m->signature, sizeof m->signature), key);
+    return clm_hash_text(clm_hash(CLM_HASH_SEED, &m->device_hash, sizeof m->device_hash), key);
 }
 
 static char *path_of(const struct clm_tune_memory *m, uint64_t hash) {
@@ -121,8 +121,9 @@ static clm_status record_write(const clm_device *d, const char *path, const char
         json_array_append_new(choices, json_pack("{s:i, s:o, s:i, s:f, s:f}", "tasks", e->tasks, "values", values, "tried",
                                                  e->tried, "seconds", e->seconds, "default_seconds", e->default_seconds));
     }
-    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "format", FORMAT, "device", d->info.name, "driver", d->info.driver,
-                             "operation", key, "implementation", r->entry[0].implementation, "choices", choices);
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "format", FORMAT, "device", d->info.name, "driver", d->info.driver,
+                  "operation", key, "implementation", r->entry[0].implementation, "choices", choices);
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     clm_status status = text ? clm_file_write(path, text, strlen(text)) : clm_fail(CLM_E_MEMORY, "%s: out of memory", path);
     free(text);

@@ -61,8 +61,8 @@ static int heaviest_first(const void *a, const void *b) {
 
 /* ---- one of them ---- */
 
-/* The choice that an entry stands for, as clm_choice_for takes it: parameters that are not offered for this number of tasks mean the
- * best guess of the implementation. */
+/* The choice that an entry stands for, as clm_choice_for takes it: parameters that are not offered for this number of tasks
+ * mean the best guess of the implementation. */
 static bool known_choice(const clm_bench *b, const clm_tune_entry *e, clm_choice *choice) {
     bool found = false;
     for (int i = 0; i < b->count; i++) {
@@ -126,7 +126,8 @@ out:
 
 /* ---- all of them ---- */
 
-/* Shares what is left of the budget by arithmetic, but for a part that all get alike: small operations are often far from their best. */
+/* Shares the rest of the budget by arithmetic work, except for a part shared equally: small operations are often far from their
+ * best. */
 static double share_of(const clm_problems *c, size_t at, double left) {
     double rest = 0;
     for (size_t i = at; i < c->count; i++) rest += c->problems[i].flops * c->problems[i].uses;

@@ -19,7 +19,7 @@ expect_in "$work/out" "^matrix product +[0-9.]+ GFLOP/s  clmaml" "sine"
 expect_in "$work/out" "^memory +[0-9.]+ GB/s" "sine"
 expect_in "$work/out" "^sine +[0-9.]+ +[0-9.]+ " "sine"
 expect_in "$work/out" "^ *share +ms +launches +GFLOP/s +GB/s +kernel" "sine --profile"
-expect_in "$work/out" "^ *[0-9.]+ % .*( matmul |chain of [0-9]+ launches)" "sine --profile"
+expect_in "$work/out" "^ *[0-9.]+ % .*( matmul |task kernel of [0-9]+ launches)" "sine --profile"
 for key in gflops bytes_per_second flops traffic_bytes limit_ms fraction_of_limit launches device_bytes median min seconds \
     peak_resident_bytes; do
     expect_positive $key "$work/sine.json"
@@ -49,12 +49,12 @@ expect_in "$work/three.json" '"yardstick": null' "without peaks"
 awk -v a="$(number flops "$work/sine.json")" -v b="$(number flops "$work/three.json")" 'BEGIN { exit !(b == 3 * a) }' ||
     fail "arithmetic of three tasks: $(number flops "$work/three.json") after $(number flops "$work/sine.json")"
 
-# The launches of a chain one by one.
+# The launches of a task kernel one by one.
 CLMAML_CHAIN=never
 export CLMAML_CHAIN
 expect_success "sine, single launches" bench sine --tasks 3 --rounds 1 --no-peers --no-peaks --profile
 unset CLMAML_CHAIN
-expect_in "$work/out" "^ *[0-9.]+ % .* matmul " "sine --profile without chains"
+expect_in "$work/out" "^ *[0-9.]+ % .* matmul " "sine --profile without task kernels"
 
 # The learner alone.
 expect_success "first call" bench adaptation --first-call

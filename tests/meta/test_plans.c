@@ -13,7 +13,7 @@
 
 enum { TASKS = 4, STEPS = 2 };
 
-/* Networks as single launches: what a chain is made of takes a compiler long for every plan. */
+/* Networks as single launches: compiling a task kernel for every plan takes long. */
 static void setup(void) {
     clm_test_enter_cache();
     setenv("CLMAML_CHAIN", "never", 1);

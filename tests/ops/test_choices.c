@@ -216,7 +216,7 @@ static clm_status lower_wrongly(clm_lower *l, clm_value y, const clm_candidate *
     (void)candidate;
     clm_choice_candidates(l, y, right_impl, first);
     clm_status status = right_impl->lower(l, y, &first[0]);
-    clm_stage *s = &l->program->steps[l->program->n_steps - 1];
+    clm_program_step *s = &l->program->steps[l->program->n_steps - 1];
     for (int i = 0; i < 3; i++) s->spec.global[i] = 1; /* a part of it */
     return status;
 }

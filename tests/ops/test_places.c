@@ -1,7 +1,8 @@
-/* Arrays that take the place of others, inside units that also add up what they write, and arrays that are made a second time: the numbers are
- * those that come out where every array has memory of its own, bit by bit, and those of the host reference.
+/* In-place results, also in units that sum what they write, and rematerialised arrays: the results are the same bits as where
+ * every array has memory of its own, and agree with the host reference.
  *
- * Every case transposes on the way in and out, so that what lies between is in the workspace, which is filled with NaN before each run.
+ * Every case transposes on the way in and out, so that all values in between are in the workspace, which is filled with NaN
+ * before each run.
  */
 #include <check.h>
 #include <math.h>
@@ -177,7 +178,8 @@ END_TEST
 
 /* ---- windows ---- */
 
-/* The adjoint of a layer in its image: what comes back through the windows is written over the image and added up on the way. */
+/* The adjoint of a layer in its image: what comes back through the windows is written over the image and added up on the
+ * way. */
 START_TEST(through_windows) {
     static const int sizes[][4] = {{3, 18, 22, 8}, {2, 23, 31, 5}, {25, 21, 21, 32}};
     const int *size = sizes[_i / WAYS_TO_OPEN];
@@ -193,12 +195,13 @@ START_TEST(through_windows) {
     output(&s, turned(&s, grad[0]));
     output(&s, grad[1]);
     output(&s, grad[2]);
-    check(&s, _i % WAYS_TO_OPEN, shape, 1.8, "an adjoint through windows"); /* pooled values, their places, and their gradient */
+    check(&s, _i % WAYS_TO_OPEN, shape, 1.8,
+          "an adjoint through windows"); /* pooled values, their places, and their gradient */
     sample_free(&s);
 }
 END_TEST
 
-/* ---- made a second time ---- */
+/* ---- rematerialisation ---- */
 
 static clm_value layer(sample *s, clm_value x, clm_value filter) {
     clm_conv_options conv = CLM_CONV_INIT;
@@ -209,7 +212,7 @@ static clm_value layer(sample *s, clm_value x, clm_value filter) {
 }
 
 /* The image of the first layer is let go of while the others have their turn. */
-START_TEST(first_layer_again) {
+START_TEST(first_layer_is_rematerialised) {
     static const int sizes[][4] = {{4, 20, 20, 8}, {3, 25, 33, 5}};
     const int *size = sizes[_i / WAYS_TO_OPEN];
     const clm_shape shape = clm_shape_of(4, size[0], size[1], size[2], size[3]);
@@ -227,7 +230,7 @@ START_TEST(first_layer_again) {
     free(run(device, &s, THRIFTY, &thrifty));
     clm_device_close(device);
     ck_assert_msg(thrifty < kept - kept / 10, "%zu bytes, and %zu where everything is kept", thrifty, kept);
-    check_as(&s, THRIFTY, _i % WAYS_TO_OPEN, shape, 2, "a layer made again");
+    check_as(&s, THRIFTY, _i % WAYS_TO_OPEN, shape, 2, "a rematerialised layer");
     sample_free(&s);
 }
 END_TEST
@@ -240,7 +243,7 @@ int main(void) {
     tcase_add_loop_test(tcase, by_the_last_pass, 0, WAYS_TO_OPEN * (int)(sizeof passes / sizeof *passes));
     tcase_add_loop_test(tcase, by_an_earlier_pass, 0, WAYS_TO_OPEN * (int)(sizeof passes / sizeof *passes));
     tcase_add_loop_test(tcase, through_windows, 0, WAYS_TO_OPEN * 3);
-    tcase_add_loop_test(tcase, first_layer_again, 0, WAYS_TO_OPEN * 2);
+    tcase_add_loop_test(tcase, first_layer_is_rematerialised, 0, WAYS_TO_OPEN * 2);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

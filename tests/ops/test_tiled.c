@@ -292,13 +292,13 @@ START_TEST(anywhere_and_in_pieces) {
     compute(device, &s, TASKS, s.first);
     compute_shifted(device, &s, s.found);
     expect_same(&s, &f, s.results, "at odd places in memory");
-    ck_assert_uint_eq(clm_cl(device)->pace.pieces, 0);
+    ck_assert_uint_eq(clm_cl(device)->watchdog.pieces, 0);
     clm_device_close(device);
     setenv("CLMAML_MAX_LAUNCH_MS", "0.00001", 1);
     device = clm_test_open_opencl();
     clm_choice_force(device, force, &f);
     compute(device, &s, TASKS, s.found);
-    ck_assert_uint_gt(clm_cl(device)->pace.pieces, 1);
+    ck_assert_uint_gt(clm_cl(device)->watchdog.pieces, 1);
     expect_same(&s, &f, s.results, "in pieces");
     discard(&s);
     clm_device_close(device);

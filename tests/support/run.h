@@ -15,7 +15,7 @@
 
 /* Opens what CLMAML_DEVICE names, or the default; anything but an OpenCL device fails the test. */
 clm_device *clm_test_open_opencl(void);
-/* The same as CLMAML_EMULATE would have it, with a launch for every step: chains are off from here on. */
+/* The same as CLMAML_EMULATE would have it, with a launch for every step: no task kernels from here on. */
 clm_device *clm_test_open_as(const char *emulation);
 clm_device *clm_test_open_host(void);
 

@@ -410,7 +410,7 @@ START_TEST(test_clblast_sets) {
     /* Another set, another kernel, the same numbers. */
     double error = 1;
     ck_assert(device->backend->library(device, CLM_LIBRARY_CLBLAST, NULL));
-    CLM_TEST_OK(device->backend->clblast_set(device, clm_clblast_set_at(8)));
+    CLM_TEST_OK(device->backend->library_set(device, CLM_LIBRARY_CLBLAST, clm_clblast_set_at(8)));
     CLM_TEST_OK(clm_device_library_check(device, 0, &error));
     ck_assert_msg(error < 1e-5, "%g", error);
 }

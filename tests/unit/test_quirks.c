@@ -82,7 +82,7 @@ START_TEST(known_drivers) {
     clm_device_info pocl = device("Portable Computing Language", "3.1+debian", CLM_DEVICE_CPU);
     expect(&pocl, NULL, CLM_AVOID_BINARIES, "pocl-binaries");
     clm_device_info rusticl = device("rusticl", "22.3.6", CLM_DEVICE_CPU);
-    expect(&rusticl, NULL, CLM_AVOID_CHAINS, "rusticl-chains");
+    expect(&rusticl, NULL, CLM_AVOID_TASK_KERNELS, "rusticl-chains");
 }
 END_TEST
 

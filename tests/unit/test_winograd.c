@@ -1,6 +1,6 @@
 /* 3x3 convolutions by short algorithms (src/ops/winograd.c): every row and candidate against the double-precision reference on
- * shapes that fit no tile, operands shared and per task, also where two convolutions are one launch (program/pairs.c); the candidates of a
- * row give the same bits, for any number of tasks. */
+ * shapes that fit no tile, operands shared and per task, also where two convolutions are one launch
+ * (program/fusion/conv_pairs.c); the candidates of a row give the same bits, for any number of tasks. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>

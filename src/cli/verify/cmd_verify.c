@@ -182,9 +182,10 @@ const cli_command cli_verify = {
     .name = "verify",
     .synopsis = "FILE.safetensors .. [--device WHICH] [--tolerance X]",
     .summary = "compare meta-gradients with reference files",
-    .details = "Computes losses, outputs, adapted parameters, first- and second-order meta-gradients and rate gradients of each "
-               "file's case on the "
-               "device and prints their relative errors. Exit status 1 when one is above the tolerance or a file cannot be used.",
+    .details =
+        "Computes losses, outputs, adapted parameters, first- and second-order meta-gradients and rate gradients of each "
+        "file's case on the "
+        "device and prints their relative errors. Exit status 1 when one is above the tolerance or a file cannot be used.",
     .options = options,
     .settings_size = sizeof(verify_settings),
     .defaults = &defaults,

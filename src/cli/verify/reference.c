@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static clm_status malformed(const cli_reference *r, const char *what) { return cli_fail(CLM_E_FORMAT, "%s: %s", r->path, what); }
+static clm_status malformed(const cli_reference *r, const char *what) {
+    return cli_fail(CLM_E_FORMAT, "%s: %s", r->path, what);
+}
 
 static clm_status whole_number(const cli_reference *r, const char *key, int least, int most, int *out) {
     const json_t *value = json_object_get(r->description, key);
@@ -18,7 +20,8 @@ static clm_status whole_number(const cli_reference *r, const char *key, int leas
 }
 
 /* A word of the case that must be one of a list; `absent` is what a missing one means. */
-static clm_status one_of(const cli_reference *r, const char *key, const char *const *words, size_t count, int absent, int *out) {
+static clm_status one_of(const cli_reference *r, const char *key, const char *const *words, size_t count, int absent,
+                         int *out) {
     const json_t *value = json_object_get(r->description, key);
     *out = absent;
     if (!value) return CLM_OK;

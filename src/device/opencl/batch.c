@@ -1,9 +1,9 @@
-/* Many kernels in one program. Building a program has a price of its own (a fifth of a second on PoCL, which reads its library of
- * built-in functions each time), so the texts of many launches are joined and built at once.
+/* Many kernels in one program. Building a program has a fixed cost (a fifth of a second on PoCL, which reads its library
+ * of built-in functions each time), so the texts of many launches are joined and built at once.
  *
  * To live side by side, every text gets a suffix: its kernels and static functions are renamed by macros, its defines come as
- * #define lines, and every macro it makes is undefined behind it. A joined text that does not build is given up without a word: each
- * launch then builds its own text, and the error is told there, with the right name.
+ * #define lines, and every macro it defines is undefined after it. A joined text that does not build is dropped silently: each
+ * launch then builds its own text and reports the error under the right name.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +15,12 @@
 
 enum { MOST_TEXTS = 16, NAME = 64 };
 
-static size_t word_length(const char *c) { return strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"); }
+static size_t word_length(const char *c) {
+    return strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+}
 
-/* The name that a line declares to the rest of the program: of a kernel or static function (word before the first parenthesis) or of
- * a macro. */
+/* The name that a line declares to the rest of the program: of a kernel or static function (word before the first parenthesis)
+ * or of a macro. */
 static bool declared_name(const char *line, size_t length, bool macros, char *name) {
     const char *start = NULL;
     size_t n = 0;

@@ -1,8 +1,8 @@
 /* Program binaries on disk, so that a driver without a cache of its own compiles each kernel once and not in every process.
  *
- * An entry is a file CACHE/programs/KEY.bin: a header (magic, key, check sum, size), then the driver's binary. The key is a hash
- * of all that the binary depends on. The cache can only save time: an entry that is missing, damaged, or refused by the driver is
- * built again from source without a word, and a cache that cannot be written is done without. */
+ * An entry is a file CACHE/programs/KEY.bin: a header (magic, key, check sum, size), then the driver's binary. The key is a
+ * hash of all that the binary depends on. The cache can only save time: an entry that is missing, damaged, or refused by the
+ * driver is silently built again from source, and a cache that cannot be written is not used. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,7 +119,8 @@ cl_program clm_cl_cache_load(clm_cl_device *d, const char *text, const char *opt
 /* Header and binary in one piece; NULL when the driver gives none. */
 static char *make_entry(cl_program program, const uint64_t key[2], size_t *size) {
     size_t binary_size = 0;
-    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof binary_size, &binary_size, NULL) != CL_SUCCESS || !binary_size)
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof binary_size, &binary_size, NULL) != CL_SUCCESS ||
+        !binary_size)
         return NULL;
     char *data = clm_calloc(1, sizeof(header) + binary_size);
     if (!data) return NULL;

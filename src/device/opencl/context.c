@@ -12,21 +12,21 @@ static void opencl_close(clm_device *device) {
     if (d->timing_queue) clReleaseCommandQueue(d->timing_queue);
     if (d->queue) clReleaseCommandQueue(d->queue);
     if (d->context) clReleaseContext(d->context);
-    if (d->part) clReleaseDevice(d->id);
+    if (d->is_sub_device) clReleaseDevice(d->id);
     free(d->cache_directory);
     free(d);
 }
 
-/* Parts of parts are not made, and what an emulation says of a device could not be kept up by its parts together. */
-static clm_status open_part(clm_device *device, int part, int parts, clm_device **out) {
+/* A sub-device is not divided again. Nor is an emulated device: its limits would not hold for its sub-devices together. */
+static clm_status open_sub_device(clm_device *device, int index, int count, clm_device **out) {
     const clm_cl_device *d = clm_cl(device);
-    if (d->part || d->emulation.active) return clm_fail(CLM_E_DEVICE, "%s is not to be divided", device->info.name);
-    return clm_opencl_open_part(out, device->info.platform_index, device->info.device_index, part, parts);
+    if (d->is_sub_device || d->emulation.active) return clm_fail(CLM_E_DEVICE, "%s is not to be divided", device->info.name);
+    return clm_opencl_open_sub_device(out, device->info.platform_index, device->info.device_index, index, count);
 }
 
 static const clm_backend opencl_backend = {.element_size = sizeof(cl_float),
                                            .close = opencl_close,
-                                           .part = open_part,
+                                           .open_sub_device = open_sub_device,
                                            .alloc = clm_cl_alloc,
                                            .free = clm_cl_free,
                                            .write = clm_cl_write,
@@ -38,14 +38,14 @@ static const clm_backend opencl_backend = {.element_size = sizeof(cl_float),
                                            .fill = clm_cl_fill,
                                            .build = clm_cl_build,
                                            .make = clm_cl_make,
-                                           .chain = clm_cl_chain,
+                                           .make_task_kernel = clm_cl_make_task_kernel,
                                            .release = clm_cl_release,
                                            .enqueue = clm_cl_enqueue,
                                            .finish = clm_cl_finish,
                                            .time = clm_cl_time,
                                            .library = clm_cl_library_usable,
-                                           .clblast_set = clm_cl_clblast_set,
-                                           .signature = clm_cl_signature};
+                                           .library_set = clm_cl_library_set,
+                                           .device_hash = clm_cl_device_hash};
 
 /* The limit of each of the first three dimensions. */
 static void get_max_local(clm_cl_device *d) {
@@ -57,10 +57,10 @@ static void get_max_local(clm_cl_device *d) {
 }
 
 clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index) {
-    return clm_opencl_open_part(out, platform_index, device_index, 0, 1);
+    return clm_opencl_open_sub_device(out, platform_index, device_index, 0, 1);
 }
 
-clm_status clm_opencl_open_part(clm_device **out, int platform_index, int device_index, int part, int parts) {
+clm_status clm_opencl_open_sub_device(clm_device **out, int platform_index, int device_index, int index, int count) {
     *out = NULL;
     clm_cl_device *d = clm_calloc(1, sizeof *d);
     if (!d) return CLM_E_MEMORY;
@@ -69,17 +69,17 @@ clm_status clm_opencl_open_part(clm_device **out, int platform_index, int device
     cl_int code = CL_SUCCESS;
     base->backend = &opencl_backend;
     CLM_GOTO(clm_cl_find(platform_index, device_index, &d->platform, &d->id));
-    if (parts > 1) CLM_GOTO(clm_cl_divide(d, part, parts));
+    if (count > 1) CLM_GOTO(clm_cl_divide(d, index, count));
     CLM_GOTO(clm_cl_describe(d->platform, d->id, &base->info, &d->emulation));
     base->info.platform_index = platform_index;
     base->info.device_index = device_index;
-    if (parts > 1) clm_cl_describe_part(&base->info, part, parts);
+    if (count > 1) clm_cl_describe_sub_device(&base->info, index, count);
     CLM_GOTO(clm_cl_quirks(&base->info, &d->avoid, base->quirks, sizeof base->quirks));
     if (d->avoid & CLM_AVOID_GROUPS) base->info.max_work_group_size = 1;
-    base->part = d->part;
-    base->no_chains = d->avoid & CLM_AVOID_CHAINS;
+    base->is_sub_device = d->is_sub_device;
+    base->no_task_kernels = d->avoid & CLM_AVOID_TASK_KERNELS;
     get_max_local(d);
-    CLM_GOTO(clm_cl_pace_open(d));
+    CLM_GOTO(clm_cl_watchdog_open(d));
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->platform, 0};
     d->context = clCreateContext(properties, 1, &d->id, NULL, NULL, &code);
     CLM_GOTO(clm_cl_check(base, code, "creating a context"));

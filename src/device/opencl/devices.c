@@ -1,4 +1,5 @@
-/* What OpenCL devices exist. No driver at all, a platform without a device and a platform that fails to open are all ordinary. */
+/* What OpenCL devices exist. No driver at all, a platform without a device and a platform that fails to open are all
+ * ordinary. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,7 +183,8 @@ static clm_status add_platform(device_list *list, cl_platform_id platform, int i
         CLM_GOTO(clm_cl_describe(platform, ids[i], info, NULL));
         info->platform_index = index;
         info->device_index = (int)i;
-        if (!info->available) warn(list, name, index, "a device is not available, has no compiler, or is older than OpenCL 1.2");
+        if (!info->available)
+            warn(list, name, index, "a device is not available, has no compiler, or is older than OpenCL 1.2");
     }
 out:
     free(ids);

@@ -1,8 +1,8 @@
 /* Program texts on disk, for compilers that are no OpenCL drivers (tests/offline) and for a look at generated code.
  *
- * With CLMAML_DUMP_KERNELS=DIR every text that a driver would be given is written to DIR/NAME-HASH.cl, whether it then comes from the
- * cache or not; NAME is the kernel file, `generated`, or `joined` for many texts in one, which are written one by one as well. The
- * first line holds the options as a comment. Equal texts with equal options share a file.
+ * With CLMAML_DUMP_KERNELS=DIR every text that a driver would be given is written to DIR/NAME-HASH.cl, whether it then comes
+ * from the cache or not; NAME is the kernel file, `generated`, or `joined` for many texts in one, which are written one by one
+ * as well. The first line holds the options as a comment. Equal texts with equal options share a file.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -83,8 +83,8 @@ const char *clm_cl_error_name(cl_int code) {
 
 clm_status clm_cl_status(cl_int code) {
     if (code == CL_SUCCESS) return CLM_OK;
-    /* Of late failures CL_OUT_OF_RESOURCES is the usual one: drivers that put memory behind buffers at the first use say it at a launch
-     * or at the next wait. */
+    /* Of late failures CL_OUT_OF_RESOURCES is the usual one: drivers that put memory behind buffers at the first use say it at
+     * a launch or at the next wait. */
     bool memory = code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES;
     return memory ? CLM_E_MEMORY : CLM_E_DEVICE;
 }

@@ -1,8 +1,8 @@
 /* Fourier transforms by clFFT: batches of two-dimensional transforms of complex numbers, in place.
  *
- * clFFT takes whole buffers, so a call has a part of the workspace as a sub-buffer; the memory plan aligns scratch memory for that.
- * Plans are made once for a device and a shape. Baking one compiles kernels, and clFFT, unlike us, does not keep them on disk unless
- * its CLFFT_CACHE_PATH says where. */
+ * clFFT takes whole buffers, so a call has a part of the workspace as a sub-buffer; the memory plan aligns scratch memory for
+ * that. Plans are made once for a device and a shape. Baking one compiles kernels, and clFFT, unlike us, does not keep them on
+ * disk unless its CLFFT_CACHE_PATH says where. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -167,7 +167,7 @@ static clm_status clfft_make(clm_cl_device *d, const clm_launch *launch, clm_cl_
 
 static clm_status clfft_enqueue(clm_cl_device *d, cl_command_queue queue, const clm_cl_call *call, const char *label) {
     cl_mem planes = call->planes;
-    const int direction = call->what.inverse != (clm_cl_spoilt_library == CLM_LIBRARY_CLFFT) ? BACKWARD : FORWARD;
+    const int direction = call->what.inverse != call->spoilt ? BACKWARD : FORWARD;
     return check(d, fft.transform(call->plan, direction, 1, &queue, 0, NULL, NULL, &planes, NULL, call->between), label);
 }
 

@@ -1,9 +1,9 @@
 /* Matrix products by CLBlast: GemmStridedBatched, one call for all tasks.
  *
- * CLBlast has two kernels. The "indirect" one is for large matrices, but allocates and fills temporary matrices on each call, and up to
- * 1.6.3 it ignores offset and stride of an operand that needs no temporary. So XGEMM_MIN_INDIRECT_SIZE is set beyond all sizes: the
- * direct kernel takes any offset and stride, allocates nothing on the device, and writes C without reading it. On the host a call makes
- * and frees a cl_kernel, which takes some 50 microseconds. Kernels address with int. */
+ * CLBlast has two kernels. The "indirect" one is for large matrices, but allocates and fills temporary matrices on each call,
+ * and up to 1.6.3 it ignores offset and stride of an operand that needs no temporary. So XGEMM_MIN_INDIRECT_SIZE is set beyond
+ * all sizes: the direct kernel takes any offset and stride, allocates nothing on the device, and writes C without reading it.
+ * On the host a call makes and frees a cl_kernel, which takes some 50 microseconds. Kernels address with int. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,23 +100,18 @@ static void clblast_detach(clm_cl_device *d) {
 
 /* ---- parameters ---- */
 
-clm_status clm_cl_clblast_set(clm_device *device, const int *values) {
+static clm_status clblast_set(clm_cl_device *d, const int *values) {
     const char *names[CLM_CLBLAST_VALUES] = {"WGD",  "MDIMCD", "NDIMCD", "MDIMAD", "NDIMBD",
                                              "KWID", "VWMD",   "VWND",   "PADA",   "PADB"};
     size_t sizes[CLM_CLBLAST_VALUES];
-    if (!clm_cl_library_usable(device, CLM_LIBRARY_CLBLAST, NULL)) return clm_fail(CLM_E_DEVICE, "CLBlast cannot be used");
     for (size_t i = 0; i < CLM_CLBLAST_VALUES; i++) sizes[i] = (size_t)values[i];
-    clm_dynlib_enter();
-    clm_status status =
-        check(clm_cl(device), blast.override(clm_cl(device)->id, "XgemmDirect", SINGLE, CLM_CLBLAST_VALUES, names, sizes),
-              "setting parameters");
-    clm_dynlib_leave();
-    return status;
+    return check(d, blast.override(d->id, "XgemmDirect", SINGLE, CLM_CLBLAST_VALUES, names, sizes), "setting parameters");
 }
 
 /* ---- calls ---- */
 
-/* Products of a batch and of all tasks are one sequence if they lie at equal distances; otherwise the fewer of both are looped over. */
+/* Products of a batch and of all tasks are one sequence if they lie at equal distances; otherwise the fewer of both are looped
+ * over. */
 static void arrange(clm_cl_call *call, const size_t *task_stride) {
     const clm_matrix *m[3] = {&call->what.c, &call->what.a, &call->what.b};
     const size_t batch = (size_t)call->what.batch, tasks = (size_t)call->what.tasks;
@@ -155,7 +150,7 @@ static clm_status clblast_make(clm_cl_device *d, const clm_launch *launch, clm_c
 
 static clm_status clblast_enqueue(clm_cl_device *d, cl_command_queue queue, const clm_cl_call *call, const char *label) {
     const clm_library_call *w = &call->what;
-    const float alpha = clm_cl_spoilt_library == CLM_LIBRARY_CLBLAST ? 1.01F : 1.0F;
+    const float alpha = call->spoilt ? 1.01F : 1.0F;
     size_t at[3];
     for (int i = 0; i < 3; i++) at[i] = call->offset[i];
     for (size_t loop = 0; loop < call->loops; loop++) {
@@ -163,8 +158,8 @@ static clm_status clblast_enqueue(clm_cl_device *d, cl_command_queue queue, cons
                       blast.gemm(ROW_MAJOR, w->a.transposed ? TRANSPOSED : NOT_TRANSPOSED,
                                  w->b.transposed ? TRANSPOSED : NOT_TRANSPOSED, (size_t)w->m, (size_t)w->n, (size_t)w->k, alpha,
                                  call->buffer[1], at[1], (size_t)w->a.ld, call->stride[1], call->buffer[2], at[2],
-                                 (size_t)w->b.ld, call->stride[2], 0.0F, call->buffer[0], at[0], (size_t)w->c.ld, call->stride[0],
-                                 call->count, &queue, NULL),
+                                 (size_t)w->b.ld, call->stride[2], 0.0F, call->buffer[0], at[0], (size_t)w->c.ld,
+                                 call->stride[0], call->count, &queue, NULL),
                       label));
         for (int i = 0; i < 3; i++) at[i] += call->loop_stride[i];
     }
@@ -176,5 +171,6 @@ const clm_cl_library clm_cl_clblast = {.name = "CLBlast",
                                        .load = clblast_load,
                                        .attach = clblast_attach,
                                        .detach = clblast_detach,
+                                       .set = clblast_set,
                                        .make = clblast_make,
                                        .enqueue = clblast_enqueue};

@@ -10,10 +10,8 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "device/opencl/libraries.h"
-#include "device/opencl/local.h"
 #include "device/opencl/opencl.h"
-
-enum { FLUSH_EVERY = 64 };
+#include "device/opencl/work_group_size.h"
 
 /* ---- making ---- */
 
@@ -85,7 +83,7 @@ static clm_status examine(clm_device *d, const clm_launch *launch, clm_kernel *k
     const char *text = NULL;
     cl_ulong local = 0;
     CLM_TRY(clm_cl_text(clm_cl(d), launch, &text));
-    clm_cl_pace_kernel(k, launch, text);
+    clm_cl_watchdog_examine(k, launch, text);
     if (clm_emulate_check_source(&clm_cl(d)->emulation, text) != CLM_OK)
         return clm_fail_in(CLM_E_LIMIT, "%s: kernel %s on %s", launch->label, launch->entry, d->info.name);
     clGetKernelWorkGroupInfo(k->kernel, clm_cl(d)->id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
@@ -96,18 +94,19 @@ static clm_status examine(clm_device *d, const clm_launch *launch, clm_kernel *k
 
 static clm_status choose_sizes(clm_device *d, const clm_launch *launch, clm_kernel *k) {
     clm_cl_device *cl = clm_cl(d);
-    clm_local_limits limits = {.type = d->info.type};
+    clm_work_group_limits limits = {.type = d->info.type};
     size_t most = 0, multiple = 0;
     cl_int code = clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
     CLM_TRY(clm_cl_check(d, code, "%s: asking for the work-group size of kernel %s", launch->label, launch->entry));
     clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof multiple, &multiple, NULL);
-    clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof limits.required, limits.required, NULL);
+    clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof limits.required, limits.required,
+                             NULL);
     limits.group = !most ? 1 : most < d->info.max_work_group_size ? most : d->info.max_work_group_size;
     limits.multiple = multiple ? multiple : 1;
     memcpy(limits.item, cl->max_local, sizeof limits.item);
     memcpy(k->global, launch->global, sizeof k->global);
     memcpy(k->local, launch->local, sizeof k->local);
-    return clm_local_choose(&limits, k->global, k->local) == CLM_OK
+    return clm_work_group_choose(&limits, k->global, k->local) == CLM_OK
                ? CLM_OK
                : clm_fail_in(CLM_E_LIMIT, "%s: kernel %s on %s", launch->label, launch->entry, d->info.name);
 }
@@ -161,37 +160,15 @@ void clm_cl_release(clm_device *d, clm_kernel *kernel) {
 
 /* ---- running ---- */
 
-void clm_cl_queued(clm_cl_device *d) {
-    if (++d->unflushed < FLUSH_EVERY) return;
-    d->unflushed = 0;
-    clFlush(d->queue); /* a failure shows at the next command */
-}
-
-clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm_kernel *k, const size_t offset[3],
-                                const size_t global[3], cl_event *event) {
-    cl_int code = clm_cl_emulated_lack(d, CLM_FAIL_AT_LAUNCH);
-    if (code == CL_SUCCESS) code = clEnqueueNDRangeKernel(queue, k->kernel, 3, offset, global, k->local, 0, NULL, event);
-    return clm_cl_check(d, code, "%s: launching kernel %s with global size %zu x %zu x %zu, local size %zu x %zu x %zu", k->label,
-                        k->entry, global[0], global[1], global[2], k->local[0], k->local[1], k->local[2]);
-}
-
 clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel) {
     if (kernel->call)
         CLM_TRY(clm_cl_call_enqueue(d, clm_cl(d)->queue, kernel->call, kernel->label));
-    else if (clm_cl(d)->pace.launch > 0)
-        return clm_cl_enqueue_paced(d, kernel);
+    else if (clm_cl(d)->watchdog.launch > 0)
+        return clm_cl_enqueue_bounded(d, kernel);
     else
         CLM_TRY(clm_cl_enqueue_range(d, clm_cl(d)->queue, kernel, NULL, kernel->global, NULL));
     clm_cl_queued(clm_cl(d));
     return CLM_OK;
-}
-
-clm_status clm_cl_finish(clm_device *d) {
-    double start = clm_clock();
-    cl_int code = clFinish(clm_cl(d)->queue);
-    clm_cl_idle(clm_cl(d), start);
-    if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
-    return clm_cl_check(d, code, "waiting for queued work");
 }
 
 /* Device time of the finished command behind `event`; 0 where the driver does not say. */
@@ -221,7 +198,7 @@ clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds) {
         CLM_TRY(clm_cl_check(d, code, "creating a command queue with profiling"));
     }
     CLM_TRY(clm_cl_finish(d)); /* the two queues know nothing of each other */
-    if (clm_cl_must_cut(cl, kernel)) return clm_cl_time_pieces(d, cl->timing_queue, kernel, seconds);
+    if (clm_cl_watchdog_cuts(cl, kernel)) return clm_cl_time_pieces(d, cl->timing_queue, kernel, seconds);
     cl_event event = NULL;
     double start = clm_clock();
     CLM_TRY(clm_cl_enqueue_range(d, cl->timing_queue, kernel, NULL, kernel->global, &event));

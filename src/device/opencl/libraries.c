@@ -77,6 +77,15 @@ bool clm_cl_library_usable(clm_device *device, clm_library library, clm_library_
     return known->usable;
 }
 
+clm_status clm_cl_library_set(clm_device *device, clm_library library, const int *values) {
+    if (!clm_cl_library_usable(device, library, NULL) || !table[library]->set)
+        return clm_fail(CLM_E_DEVICE, "%s cannot be used", table[library]->name);
+    clm_dynlib_enter();
+    clm_status status = table[library]->set(clm_cl(device), values);
+    clm_dynlib_leave();
+    return status;
+}
+
 void clm_cl_libraries_detach(clm_cl_device *d) {
     for (int i = CLM_LIBRARY_NONE + 1; i < CLM_LIBRARY_COUNT; i++) {
         if (!d->libraries[i].usable) continue;
@@ -106,6 +115,7 @@ clm_status clm_cl_call_make(clm_device *device, const clm_launch *launch, clm_cl
     if (!call) return CLM_E_MEMORY;
     call->library = table[which];
     call->what = launch->call;
+    call->spoilt = clm_cl_spoilt_library == which;
     clm_dynlib_enter();
     clm_status status = call->library->make(d, launch, call);
     clm_dynlib_leave();

@@ -1,4 +1,5 @@
-/* Device memory: one buffer an allocation. Transfers wait unless they are for later; copies and fills are queued. */
+/* Device memory: one buffer for each allocation. Transfers wait unless they are queued (.._later); copies and fills are
+ * queued. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +20,8 @@ static clm_status check_alloc(clm_device *d, cl_int code, size_t bytes) {
                     d->allocated, (unsigned long long)d->info.global_memory, clm_cl_error_name(code), (int)code);
 }
 
-/* As a copy of zeros: for small buffers one call rather than a round trip through the queue, and for all where nothing may be written to a
- * part of a buffer. */
+/* As a copy of zeros: for small buffers one call rather than a round trip through the queue, and for all where nothing may be
+ * written to a part of a buffer. */
 static cl_int create_whole(clm_cl_device *d, size_t bytes, cl_mem *out) {
     const size_t size = bytes ? bytes : sizeof(cl_float);
     cl_int code = CL_OUT_OF_HOST_MEMORY;
@@ -32,8 +33,8 @@ static cl_int create_whole(clm_cl_device *d, size_t bytes, cl_mem *out) {
 
 static bool maps(const clm_cl_device *d) { return d->base.info.unified_memory || d->avoid & CLM_AVOID_WRITES; }
 
-/* Where `size` bytes at `offset` are in the memory of the host, until they are unmapped. Mapped for reading as well, memory keeps its
- * state with checkers that take what is written there for all that there is. */
+/* Where `size` bytes at `offset` are in the memory of the host, until they are unmapped. Mapped for reading as well, memory
+ * keeps its contents under checkers that regard a write-mapped region as overwritten. */
 static void *map(clm_cl_device *d, cl_mem buffer, bool write, size_t offset, size_t size, cl_int *code) {
     const cl_map_flags overwrite = d->avoid & CLM_AVOID_WRITES ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_WRITE_INVALIDATE_REGION;
     *code = CL_SUCCESS;
@@ -56,7 +57,7 @@ static cl_int fill_buffer(clm_cl_device *d, cl_mem buffer, size_t offset, size_t
     return unmap(d, buffer, mapped);
 }
 
-/* Passes over a dozen arrays that no cache holds spend a tenth of their time on looking up small pages. */
+/* Passes over a dozen arrays larger than the caches spend a tenth of their time on translating small pages. */
 static cl_int use_large_pages(clm_cl_device *d, cl_mem buffer, size_t bytes) {
     cl_int code;
     if (d->base.info.type != CLM_DEVICE_CPU || !d->base.info.unified_memory || bytes < LARGE_PAGES) return CL_SUCCESS;
@@ -69,25 +70,19 @@ static cl_int use_large_pages(clm_cl_device *d, cl_mem buffer, size_t bytes) {
 /* Drivers make large buffers lazily: filling one now shows here whether there is room for it. */
 static cl_int create_large(clm_cl_device *d, size_t bytes, cl_mem *out) {
     cl_int code = CL_SUCCESS;
-    *out = clCreateBuffer(d->context, CL_MEM_READ_WRITE | (d->base.info.unified_memory ? CL_MEM_ALLOC_HOST_PTR : 0), bytes, NULL,
-                          &code);
+    *out = clCreateBuffer(d->context, CL_MEM_READ_WRITE | (d->base.info.unified_memory ? CL_MEM_ALLOC_HOST_PTR : 0), bytes,
+                          NULL, &code);
     if (code == CL_SUCCESS) code = use_large_pages(d, *out, bytes);
     if (code == CL_SUCCESS) code = fill_buffer(d, *out, 0, bytes / sizeof(cl_float), 0.0f);
     return code == CL_SUCCESS ? clFinish(d->queue) : code;
-}
-
-cl_int clm_cl_emulated_lack(clm_device *d, clm_emulated_failure at) {
-    const clm_emulation *e = &clm_cl(d)->emulation;
-    if (!e->real_memory || e->failure != at || d->allocated <= e->real_memory) return CL_SUCCESS;
-    return at == CLM_FAIL_AT_WAIT ? CL_OUT_OF_RESOURCES : CL_MEM_OBJECT_ALLOCATION_FAILURE;
 }
 
 clm_status clm_cl_alloc(clm_device *d, size_t elements, clm_mem **out) {
     *out = NULL;
     size_t bytes = elements * sizeof(cl_float);
     if (elements > d->info.max_allocation / sizeof(cl_float)) {
-        return clm_fail(CLM_E_MEMORY, "%zu numbers asked for in one piece, %s allows at most %llu bytes", elements, d->info.name,
-                        (unsigned long long)d->info.max_allocation);
+        return clm_fail(CLM_E_MEMORY, "%zu numbers asked for in one piece, %s allows at most %llu bytes", elements,
+                        d->info.name, (unsigned long long)d->info.max_allocation);
     }
     /* Drivers that overcommit would let the system kill the process, or swap, where this refuses. */
     if (bytes > d->info.global_memory || d->allocated > d->info.global_memory - bytes) {
@@ -144,7 +139,7 @@ static void move(const transfer *t, size_t from, cl_float *device, size_t count)
         for (size_t i = 0; i < count; i++) t->f64[from + i] = (double)device[i];
 }
 
-/* Memory that is shared with the host is mapped, which spares a copy; the pointer holds until the buffer is unmapped, no longer. */
+/* Memory that is shared with the host is mapped, which saves a copy; the pointer is valid until the buffer is unmapped. */
 static cl_int transfer_mapped(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, const transfer *t) {
     const size_t size = sizeof(cl_float);
     cl_int code;
@@ -186,7 +181,7 @@ static clm_status transfer_all(clm_device *d, clm_mem *mem, size_t offset, size_
         code = transfer_floats(clm_cl(d), mem, offset, count, t->f32, t->write, CL_TRUE);
     else
         code = transfer_doubles(clm_cl(d), mem, offset, count, t);
-    clm_cl_idle(clm_cl(d), start);
+    clm_cl_watchdog_idle(clm_cl(d), start);
     if (code == CL_SUCCESS && !t->write) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "%s of %zu numbers", what, count);
 }
@@ -200,12 +195,13 @@ clm_status clm_cl_read(clm_device *d, clm_mem *mem, size_t offset, size_t count,
     return transfer_all(d, mem, offset, count, &(transfer){.f32 = f32, .f64 = f64});
 }
 
-/* Also where memory is shared with the host: to be mapped it would have to be waited for. */
+/* Also where memory is shared with the host: mapping would wait for the queue. */
 static clm_status transfer_later(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *data, bool write) {
     const char *what = write ? "write" : "read";
     CLM_TRY(check_range(d, mem, what, offset, count));
     if (count == 0) return CLM_OK;
-    if (clm_cl(d)->avoid & CLM_AVOID_WRITES) return transfer_all(d, mem, offset, count, &(transfer){.f32 = data, .write = write});
+    if (clm_cl(d)->avoid & CLM_AVOID_WRITES)
+        return transfer_all(d, mem, offset, count, &(transfer){.f32 = data, .write = write});
     cl_int code = transfer_floats(clm_cl(d), mem, offset, count, data, write, CL_FALSE);
     clm_cl_queued(clm_cl(d));
     return clm_cl_check(d, code, "%s of %zu numbers", what, count);
@@ -237,7 +233,7 @@ clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t
     double start = clm_clock();
     cl_int code = maps(cl) ? write_mapped(cl, mem, offset, count, bytes)
                            : clEnqueueWriteBuffer(cl->queue, mem->buffer, CL_TRUE, offset, count, bytes, 0, NULL, NULL);
-    clm_cl_idle(cl, start);
+    clm_cl_watchdog_idle(cl, start);
     return clm_cl_check(d, code, "write of %zu bytes", count);
 }
 

@@ -31,29 +31,29 @@ typedef struct clm_cl_program {
     char suffix[24];
 } clm_cl_program;
 
-/* Bounds on launches and queued work; seconds. pace.c */
-typedef struct clm_cl_pace {
-    double launch, queued;     /* the most a launch, all queued work may take; launch 0: no bounds */
-    double rate;               /* operations a second, by a careful guess */
-    double factor;             /* by which work took longer than guessed */
+/* Bounds on launches and queued work, and what they are estimated from; seconds. watchdog.c */
+typedef struct clm_cl_watchdog {
+    double launch, queued;     /* limits of one launch, of all queued work; launch 0: no limits */
+    double rate;               /* operations a second, a low estimate */
+    double factor;             /* by which work took longer than estimated */
     double waiting, unflushed; /* queued and perhaps not done; queued and not flushed */
     double work, since;        /* operations queued since the queue was empty; when that was */
     size_t pieces, waits;      /* for tests: pieces of launches queued, waits to keep the queue short */
-} clm_cl_pace;
+} clm_cl_watchdog;
 
 typedef struct clm_cl_device {
     clm_device base; /* first: a clm_device * is a clm_cl_device * */
     cl_platform_id platform;
     cl_device_id id;
-    bool part; /* `id` is a part of a device, released at the end */
+    bool is_sub_device; /* `id` is one, and is released when the device is closed */
     cl_context context;
     cl_command_queue queue;
     cl_command_queue timing_queue; /* with profiling; made when first needed */
     size_t max_local[3];           /* CL_DEVICE_MAX_WORK_ITEM_SIZES */
     clm_emulation emulation;
-    unsigned avoid; /* CLM_AVOID_..: what this driver does wrong */
+    unsigned avoid; /* CLM_AVOID_..: faults of this driver */
     unsigned unflushed;
-    clm_cl_pace pace;
+    clm_cl_watchdog watchdog;
     clm_cl_source *sources;
     size_t source_count, source_capacity;
     clm_cl_program *programs;
@@ -72,10 +72,10 @@ struct clm_mem {
 struct clm_kernel {
     cl_kernel kernel;
     struct clm_cl_call *call; /* instead of a kernel */
-    cl_mem table;             /* of a chain */
+    cl_mem table;             /* of a task kernel */
     size_t global[3], local[3];
     char label[96], entry[64];
-    /* pace.c */
+    /* watchdog.c */
     double work, seconds; /* operations, or what stands for them; measured */
     unsigned measured;    /* times */
     bool divisible;       /* may be launched in pieces */
@@ -91,13 +91,14 @@ clm_status clm_cl_check(clm_device *d, cl_int code, const char *what, ...) CLM_P
 
 /* devices.c */
 clm_status clm_cl_find(int platform_index, int device_index, cl_platform_id *platform, cl_device_id *id);
-/* What the device says of itself, or what CLMAML_EMULATE says of it; `emulation` may be NULL. Fails for a bad CLMAML_EMULATE alone. */
+/* What the device reports, or what CLMAML_EMULATE says of it; `emulation` may be NULL. Fails for a bad CLMAML_EMULATE alone. */
 clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation);
 
-/* part.c: replaces d->id by one of `parts` equal parts of it; what a part has of the memory, and its name. */
-clm_status clm_cl_divide(clm_cl_device *d, int part, int parts);
-void clm_cl_describe_part(clm_device_info *info, int part, int parts);
-/* Characters of the device's name without what says which part it is. */
+/* sub_device.c: replaces d->id by sub-device `index` of `count` equal ones; a sub-device's share of the memory, and its
+ * name. */
+clm_status clm_cl_divide(clm_cl_device *d, int index, int count);
+void clm_cl_describe_sub_device(clm_device_info *info, int index, int count);
+/* Characters of the device's name without the ending that numbers a sub-device. */
 size_t clm_cl_name_length(const clm_cl_device *d);
 
 /* memory.c */
@@ -110,8 +111,6 @@ clm_status clm_cl_read_later(clm_device *d, clm_mem *mem, size_t offset, size_t 
 clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes);
 clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count);
 clm_status clm_cl_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value);
-/* Of an emulated device that is short of memory: the error it gives at this point, otherwise CL_SUCCESS. */
-cl_int clm_cl_emulated_lack(clm_device *d, clm_emulated_failure at);
 
 /* kernels.c */
 /* How many of a launch's arguments, from number i on, are one int or int4 of the kernel; 0: it is something else. */
@@ -119,24 +118,33 @@ int clm_cl_ints_at(const clm_launch *l, int i);
 clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out);
 void clm_cl_release(clm_device *d, clm_kernel *kernel);
 clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel);
-clm_status clm_cl_finish(clm_device *d);
 clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds);
-/* After each queued command: flushes now and then, so that the device starts early and watchdogs see short batches. */
+
+/* watchdog.c: estimates; queues nothing and waits for nothing. */
+clm_status clm_cl_watchdog_open(clm_cl_device *d); /* by the type of device, or CLMAML_MAX_LAUNCH_MS */
+/* Estimates the work of a new kernel, whose sizes are chosen, and whether it can be cut. */
+void clm_cl_watchdog_examine(clm_kernel *k, const clm_launch *launch, const char *text);
+double clm_cl_watchdog_expected(const clm_cl_watchdog *w, const clm_kernel *k); /* seconds */
+bool clm_cl_watchdog_cuts(const clm_cl_device *d, const clm_kernel *k);
+/* After work has been queued: its expected seconds and its operations. */
+void clm_cl_watchdog_queued(clm_cl_watchdog *w, double seconds, double work);
+/* After every wait, which began at `start` (clm_clock): the queue is empty. */
+void clm_cl_watchdog_idle(clm_cl_device *d, double start);
+
+/* queue.c */
+clm_status clm_cl_finish(clm_device *d);
+/* After each queued command: flushes periodically, so that the device starts early and watchdogs see short batches. */
 void clm_cl_queued(clm_cl_device *d);
 /* The part of a kernel's global size that begins at `offset` (NULL: 0); `event` may be NULL. */
 clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm_kernel *k, const size_t offset[3],
                                 const size_t global[3], cl_event *event);
+/* Of an emulated device that is short of memory: the error it gives at this point, otherwise CL_SUCCESS. */
+cl_int clm_cl_emulated_lack(clm_device *d, clm_emulated_failure at);
 
-/* pace.c */
-clm_status clm_cl_pace_open(clm_cl_device *d); /* by the kind of device, or CLMAML_MAX_LAUNCH_MS */
-/* What pacing has to know of a new kernel; its sizes are chosen. */
-void clm_cl_pace_kernel(clm_kernel *k, const clm_launch *launch, const char *text);
-/* Queues a kernel within the bounds: in pieces and after a wait, where it must be. */
-clm_status clm_cl_enqueue_paced(clm_device *d, clm_kernel *k);
-bool clm_cl_must_cut(const clm_cl_device *d, const clm_kernel *k);
+/* pieces.c */
+/* Queues a kernel within the watchdog's limits: in pieces and after a wait, where needed. */
+clm_status clm_cl_enqueue_bounded(clm_device *d, clm_kernel *k);
 clm_status clm_cl_time_pieces(clm_device *d, cl_command_queue queue, clm_kernel *k, double *seconds); /* waits */
-/* After every wait, which began at `start` (clm_clock): nothing is queued any more. */
-void clm_cl_idle(clm_cl_device *d, double start);
 
 /* programs.c: the program a launch needs, built at most once per device and text. Owned by the device. */
 clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, const clm_cl_program **out);
@@ -156,8 +164,8 @@ void clm_cl_programs_free(clm_cl_device *d);
 bool clm_cl_dumping(void);
 clm_status clm_cl_dump(const char *text, const char *options);
 
-/* signature.c */
-uint64_t clm_cl_signature(clm_device *d);
+/* device_hash.c */
+uint64_t clm_cl_device_hash(clm_device *d);
 
 /* batch.c */
 /* A text that shares a program with others; kernel names get the suffix, which is a hash of text and defines. */
@@ -171,9 +179,10 @@ clm_status clm_cl_join(const clm_cl_member *members, size_t count, char **out);
 /* One of them. */
 void clm_cl_join_member(clm_text *out, const clm_cl_member *m);
 
-/* chain.c */
-clm_status clm_cl_chain(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out);
 clm_status clm_cl_build(clm_device *d, const clm_launch *launches, size_t count);
+
+/* task_kernel.c */
+clm_status clm_cl_make_task_kernel(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out);
 
 /* binaries.c: program binaries on disk. */
 void clm_cl_cache_open(clm_cl_device *d);

@@ -1,7 +1,7 @@
 /* The table of driver quirks.
  *
- * An entry needs a fault that was seen, the versions that have it, and something that this library does differently. What can be asked
- * of a device (limits, features) does not belong here. */
+ * An entry needs a fault that was seen, the versions that have it, and something that this library does differently. What can
+ * be asked of a device (limits, features) does not belong here. */
 #include "device/opencl/quirks.h"
 
 #include <ctype.h>
@@ -21,7 +21,7 @@ static const clm_cl_quirk quirks[] = {
     {"pocl-binaries", "Portable Computing Language", NULL, -1, NULL, NULL, CLM_AVOID_BINARIES,
      "asked for a binary it compiles every kernel again, for sizes that are never used; what it compiled it keeps on disk "
      "itself"},
-    {"rusticl-chains", "rusticl", NULL, -1, NULL, NULL, CLM_AVOID_CHAINS,
+    {"rusticl-chains", "rusticl", NULL, -1, NULL, NULL, CLM_AVOID_TASK_KERNELS,
      "it compiles a kernel that chooses among buffers for minutes, and warns that its results may be wrong"},
 };
 enum { QUIRKS = sizeof quirks / sizeof *quirks };
@@ -72,7 +72,8 @@ static clm_status fail_word(const char *word, size_t length) {
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", quirks[i].name);
     }
-    return clm_fail(CLM_E_ARG, "CLMAML_QUIRKS: \"%.*s\" is not none, +NAME or -NAME; the names are %s", (int)length, word, names);
+    return clm_fail(CLM_E_ARG, "CLMAML_QUIRKS: \"%.*s\" is not none, +NAME or -NAME; the names are %s", (int)length, word,
+                    names);
 }
 
 /* Changes `applies` by a list such as "none,+oclgrind-writes". */

@@ -9,16 +9,16 @@
 #include "meta/exec/stages.h"
 
 /* Options that an algorithm may read. X(NAME, "name"). */
-#define CLM_TAKES_LIST(X)                             \
-    X(STEPS, "steps")                                 \
-    X(INNER, "inner-rule")                            \
-    X(ORDER, "first-order")                           \
-    X(RATES, "rates")                                 \
-    X(WEIGHTS, "step-weights")                        \
-    X(MASKS, "adapt")                                 \
-    X(SUPPORT_PER_STEP, "support-per-step")           \
-    X(NORM_PER_STEP, "batch-norm-per-step")           \
-    X(PROXIMAL, "proximal")                           \
+#define CLM_TAKES_LIST(X)                   \
+    X(STEPS, "steps")                       \
+    X(INNER, "inner-rule")                  \
+    X(ORDER, "first-order")                 \
+    X(RATES, "rates")                       \
+    X(WEIGHTS, "step-weights")              \
+    X(MASKS, "adapt")                       \
+    X(SUPPORT_PER_STEP, "support-per-step") \
+    X(NORM_PER_STEP, "batch-norm-per-step") \
+    X(PROXIMAL, "proximal")                 \
     X(WAYS, "ways")
 
 typedef enum clm_takes_bit {
@@ -37,8 +37,8 @@ typedef struct clm_algorithm {
     /* Masks, where the options give none: which parameters are learned, adapted. NULL: all are both. */
     clm_status (*declare)(clm_task *task);
     /* The stages in order, into list (NULL: none is written); returns how many. */
-    size_t (*stages)(const clm_task *task, clm_meta_stage *list);
-    clm_status (*build)(clm_stages *s, const clm_meta_stage *stage);
+    size_t (*stages)(const clm_task *task, clm_stage *list);
+    clm_status (*build)(clm_stages *s, const clm_stage *stage);
     /* theta_0 [n] of a task from the learned parameters and its support set, where they differ; NULL. out[i] begins as theta[i]. */
     clm_status (*begin)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_value *out);
     /* Outputs for x, where not the model's alone; NULL. */
@@ -50,12 +50,12 @@ const clm_algorithm *clm_algorithm_find(const char *name);
 /* Options that the algorithm does not read and that are not as they are initially. */
 clm_status clm_algorithm_check(const clm_algorithm *algorithm, const clm_task_options *options);
 
-extern const clm_algorithm clm_algorithm_maml, clm_algorithm_fomaml, clm_algorithm_anil, clm_algorithm_boil, clm_algorithm_metasgd,
-    clm_algorithm_mamlpp, clm_algorithm_cavia, clm_algorithm_reptile, clm_algorithm_imaml, clm_algorithm_protonet,
-    clm_algorithm_protomaml;
+extern const clm_algorithm clm_algorithm_maml, clm_algorithm_fomaml, clm_algorithm_anil, clm_algorithm_boil,
+    clm_algorithm_metasgd, clm_algorithm_mamlpp, clm_algorithm_cavia, clm_algorithm_reptile, clm_algorithm_imaml,
+    clm_algorithm_protonet, clm_algorithm_protomaml;
 
 /* Stages and builder of MAML, for its relatives. */
-size_t clm_maml_stages(const clm_task *task, clm_meta_stage *list);
-clm_status clm_maml_build(clm_stages *s, const clm_meta_stage *stage);
+size_t clm_maml_stages(const clm_task *task, clm_stage *list);
+clm_status clm_maml_build(clm_stages *s, const clm_stage *stage);
 
 #endif

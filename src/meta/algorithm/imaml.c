@@ -10,12 +10,12 @@
  */
 #include "meta/algorithm/algorithm.h"
 
-static size_t stages(const clm_task *t, clm_meta_stage *list) {
+static size_t stages(const clm_task *t, clm_stage *list) {
     const int K = t->options.steps, J = t->options.solver_steps;
-    for (int k = 0; list && k < K; k++) list[k] = (clm_meta_stage){CLM_STAGE_STEP, k};
-    if (list) list[K] = (clm_meta_stage){CLM_STAGE_QUERY, K};
-    for (int j = 0; list && j < J; j++) list[K + 1 + j] = (clm_meta_stage){CLM_STAGE_SOLVE, j};
-    if (list) list[K + 1 + J] = (clm_meta_stage){CLM_STAGE_FINISH, J};
+    for (int k = 0; list && k < K; k++) list[k] = (clm_stage){CLM_STAGE_STEP, k};
+    if (list) list[K] = (clm_stage){CLM_STAGE_QUERY, K};
+    for (int j = 0; list && j < J; j++) list[K + 1 + j] = (clm_stage){CLM_STAGE_SOLVE, j};
+    if (list) list[K + 1 + J] = (clm_stage){CLM_STAGE_FINISH, J};
     return (size_t)(K + J + 2);
 }
 
@@ -110,8 +110,7 @@ static clm_status build_cg(clm_stages *s, int j) {
 static clm_status build_neumann(clm_stages *s, int j) {
     const clm_task *t = s->task;
     clm_value x[CLM_MAX_PARAMS], hx[CLM_MAX_PARAMS];
-    for (size_t i = 0; i < t->n; i++)
-        x[i] = t->entries[i].adapted ? get(s, CLM_SLOT_SOLUTION, j, i) : CLM_INVALID;
+    for (size_t i = 0; i < t->n; i++) x[i] = t->entries[i].adapted ? get(s, CLM_SLOT_SOLUTION, j, i) : CLM_INVALID;
     CLM_TRY(hessian_product(s, x, hx));
     for (size_t i = 0; i < t->n; i++) {
         if (!t->entries[i].adapted) continue;
@@ -140,7 +139,7 @@ static clm_status build_finish(clm_stages *s) {
     return clm_graph_status(s->g);
 }
 
-static clm_status build(clm_stages *s, const clm_meta_stage *stage) {
+static clm_status build(clm_stages *s, const clm_stage *stage) {
     switch (stage->kind) {
     case CLM_STAGE_STEP: return clm_stage_make_step(s, stage->k);
     case CLM_STAGE_QUERY: return build_query(s);

@@ -10,21 +10,21 @@
  */
 #include "meta/algorithm/algorithm.h"
 
-#define MAML_TAKES                                                                                                             \
-    (CLM_TAKES(STEPS) | CLM_TAKES(INNER) | CLM_TAKES(ORDER) | CLM_TAKES(RATES) | CLM_TAKES(WEIGHTS) | CLM_TAKES(MASKS) |       \
+#define MAML_TAKES                                                                                                       \
+    (CLM_TAKES(STEPS) | CLM_TAKES(INNER) | CLM_TAKES(ORDER) | CLM_TAKES(RATES) | CLM_TAKES(WEIGHTS) | CLM_TAKES(MASKS) | \
      CLM_TAKES(SUPPORT_PER_STEP) | CLM_TAKES(NORM_PER_STEP))
 
-size_t clm_maml_stages(const clm_task *t, clm_meta_stage *list) {
+size_t clm_maml_stages(const clm_task *t, clm_stage *list) {
     const int K = t->options.steps;
     size_t n = 0;
     const bool begins = t->algorithm->begin != NULL;
     for (int i = begins ? -1 : 0; i <= 2 * K + begins; i++, n++) {
         if (!list) continue;
-        list[n] = i < 0        ? (clm_meta_stage){CLM_STAGE_BEGIN, 0}
-                  : i < K      ? (clm_meta_stage){CLM_STAGE_STEP, i}
-                  : i == K     ? (clm_meta_stage){CLM_STAGE_QUERY, K}
-                  : i <= 2 * K ? (clm_meta_stage){CLM_STAGE_ADJOINT, 2 * K - i}
-                               : (clm_meta_stage){CLM_STAGE_BEGIN_ADJOINT, 0};
+        list[n] = i < 0        ? (clm_stage){CLM_STAGE_BEGIN, 0}
+                  : i < K      ? (clm_stage){CLM_STAGE_STEP, i}
+                  : i == K     ? (clm_stage){CLM_STAGE_QUERY, K}
+                  : i <= 2 * K ? (clm_stage){CLM_STAGE_ADJOINT, 2 * K - i}
+                               : (clm_stage){CLM_STAGE_BEGIN_ADJOINT, 0};
     }
     return n;
 }
@@ -89,10 +89,9 @@ static void get_cotangents(clm_stages *s, int k, clm_inner_cotangents *c) {
     for (size_t i = 0; i < t->n; i++) {
         c->next[i] = carried(&t->entries[i]) ? clm_stage_get(s, (clm_slot){CLM_SLOT_COTANGENT, k + 1, i}) : CLM_INVALID;
         for (int n = 0; n < CLM_MAX_STATE; n++)
-            c->next_state[n][i] =
-                n < t->rule->state && t->entries[i].adapted && carries_state(s)
-                    ? clm_stage_get(s, (clm_slot){CLM_SLOT_STATE_COTANGENT + (clm_slot_kind)n, k + 1, i})
-                    : CLM_INVALID;
+            c->next_state[n][i] = n < t->rule->state && t->entries[i].adapted && carries_state(s)
+                                      ? clm_stage_get(s, (clm_slot){CLM_SLOT_STATE_COTANGENT + (clm_slot_kind)n, k + 1, i})
+                                      : CLM_INVALID;
     }
 }
 
@@ -175,7 +174,7 @@ static clm_status build_begin_adjoint(clm_stages *s) {
     return clm_graph_status(s->g);
 }
 
-clm_status clm_maml_build(clm_stages *s, const clm_meta_stage *stage) {
+clm_status clm_maml_build(clm_stages *s, const clm_stage *stage) {
     switch (stage->kind) {
     case CLM_STAGE_BEGIN: return build_begin(s);
     case CLM_STAGE_STEP: return clm_stage_make_step(s, stage->k);
@@ -251,8 +250,8 @@ const clm_algorithm clm_algorithm_anil = {
 };
 
 const clm_algorithm clm_algorithm_boil = {
-    .info = {"boil", "Body only update in inner loop", "Oh et al. 2021", "all parameters", "all but the last layer", "9 F K + 3 F",
-             MEMORY_OF_MAML},
+    .info = {"boil", "Body only update in inner loop", "Oh et al. 2021", "all parameters", "all but the last layer",
+             "9 F K + 3 F", MEMORY_OF_MAML},
     .takes = MAML_TAKES,
     .declare = adapt_body,
     .stages = clm_maml_stages,

@@ -39,13 +39,13 @@ static clm_value protonet_output(const clm_task *t, clm_graph *g, const clm_valu
     return clm_sub(g, products, distances);
 }
 
-static size_t protonet_stages(const clm_task *t, clm_meta_stage *list) {
+static size_t protonet_stages(const clm_task *t, clm_stage *list) {
     (void)t;
-    if (list) list[0] = (clm_meta_stage){CLM_STAGE_QUERY, 0};
+    if (list) list[0] = (clm_stage){CLM_STAGE_QUERY, 0};
     return 1;
 }
 
-static clm_status protonet_build(clm_stages *s, const clm_meta_stage *stage) {
+static clm_status protonet_build(clm_stages *s, const clm_stage *stage) {
     const clm_task *t = s->task;
     clm_value theta[CLM_MAX_PARAMS], grad[CLM_MAX_PARAMS];
     clm_scored scored;
@@ -56,8 +56,8 @@ static clm_status protonet_build(clm_stages *s, const clm_meta_stage *stage) {
 }
 
 const clm_algorithm clm_algorithm_protonet = {
-    .info = {"protonet", "Prototypical networks", "Snell et al. 2017", "all parameters", "nothing: classes are means of features",
-             "3 F over both sets", "as for one pass"},
+    .info = {"protonet", "Prototypical networks", "Snell et al. 2017", "all parameters",
+             "nothing: classes are means of features", "3 F over both sets", "as for one pass"},
     .takes = CLM_TAKES(WAYS),
     .declare = protonet_declare,
     .stages = protonet_stages,
@@ -79,7 +79,8 @@ static clm_status protomaml_declare(clm_task *t) {
     return CLM_OK;
 }
 
-static clm_status protomaml_begin(const clm_task *t, clm_graph *g, const clm_value *theta, clm_examples support, clm_value *out) {
+static clm_status protomaml_begin(const clm_task *t, clm_graph *g, const clm_value *theta, clm_examples support,
+                                  clm_value *out) {
     size_t count = 0, first = clm_model_head(t->model, &count);
     clm_value f = clm_model_features(t->model, g, theta, support.x, NULL);
     CLM_TRY(clm_graph_status(g));

@@ -2,11 +2,11 @@
  * a meta-batch it is the serial version. The query set is scored for the record and has no part in the gradient. */
 #include "meta/algorithm/algorithm.h"
 
-static size_t stages(const clm_task *t, clm_meta_stage *list) {
+static size_t stages(const clm_task *t, clm_stage *list) {
     const int K = t->options.steps;
-    for (int k = 0; list && k < K; k++) list[k] = (clm_meta_stage){CLM_STAGE_STEP, k};
-    if (list) list[K] = (clm_meta_stage){CLM_STAGE_QUERY, K};
-    if (list) list[K + 1] = (clm_meta_stage){CLM_STAGE_FINISH, K};
+    for (int k = 0; list && k < K; k++) list[k] = (clm_stage){CLM_STAGE_STEP, k};
+    if (list) list[K] = (clm_stage){CLM_STAGE_QUERY, K};
+    if (list) list[K + 1] = (clm_stage){CLM_STAGE_FINISH, K};
     return (size_t)K + 2;
 }
 
@@ -20,7 +20,7 @@ static clm_status build_finish(clm_stages *s) {
     return clm_graph_status(s->g);
 }
 
-static clm_status build(clm_stages *s, const clm_meta_stage *stage) {
+static clm_status build(clm_stages *s, const clm_stage *stage) {
     clm_value theta[CLM_MAX_PARAMS];
     clm_scored scored;
     if (stage->kind == CLM_STAGE_STEP) return clm_stage_make_step(s, stage->k);

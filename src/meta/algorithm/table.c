@@ -5,9 +5,9 @@
 #include "meta/algorithm/algorithm.h"
 
 static const clm_algorithm *const algorithms[] = {
-    &clm_algorithm_maml,   &clm_algorithm_fomaml,  &clm_algorithm_anil,  &clm_algorithm_boil,
-    &clm_algorithm_metasgd, &clm_algorithm_mamlpp, &clm_algorithm_cavia, &clm_algorithm_reptile,
-    &clm_algorithm_imaml,  &clm_algorithm_protonet, &clm_algorithm_protomaml,
+    &clm_algorithm_maml,    &clm_algorithm_fomaml,   &clm_algorithm_anil,      &clm_algorithm_boil,
+    &clm_algorithm_metasgd, &clm_algorithm_mamlpp,   &clm_algorithm_cavia,     &clm_algorithm_reptile,
+    &clm_algorithm_imaml,   &clm_algorithm_protonet, &clm_algorithm_protomaml,
 };
 enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
@@ -19,9 +19,7 @@ const clm_algorithm *clm_algorithm_find(const char *name) {
 
 size_t clm_algorithm_count(void) { return ALGORITHMS; }
 const char *clm_algorithm_name(size_t i) { return i < ALGORITHMS ? algorithms[i]->info.name : NULL; }
-clm_algorithm_info clm_algorithm_get_info(size_t i) {
-    return i < ALGORITHMS ? algorithms[i]->info : (clm_algorithm_info){0};
-}
+clm_algorithm_info clm_algorithm_get_info(size_t i) { return i < ALGORITHMS ? algorithms[i]->info : (clm_algorithm_info){0}; }
 
 static const char *const option_names[] = {
 #define TAKES_NAME(NAME, text) [CLM_TAKES_BIT_##NAME] = text,

@@ -45,11 +45,11 @@ static clm_status create_divided(clm_meta **out, const clm_share *one, int n, co
     clm_device *device = one->device;
     size_t limit = 0;
     CLM_TRY(clm_plan_limit(one, &limit));
-    CLM_TRY(clm_device_parts(device, n));
+    CLM_TRY(clm_device_open_sub_devices(device, n));
     clm_meta_share *shares = clm_calloc((size_t)n, sizeof *shares);
     if (!shares) return CLM_E_MEMORY;
     for (int i = 0; i < n; i++)
-        shares[i] = (clm_meta_share){.device = device->parts[i],
+        shares[i] = (clm_meta_share){.device = device->sub_devices[i],
                                      .tasks = options->tasks / n + (i < options->tasks % n),
                                      .memory_limit = limit / (size_t)n};
     clm_status status = clm_shares_create(out, shares, (size_t)n, model, options);
@@ -72,8 +72,9 @@ static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta
     clm_meta *divided = NULL;
     int parts = 0;
     CLM_TRY(asked_parts(&parts));
-    if (device->info.type != CLM_DEVICE_CPU || device->part || !device->backend->part) return CLM_OK;
-    parts = parts ? clm_least(clm_least(parts, (int)device->info.compute_units), options->tasks) : parts_for((*meta)->shares[0]);
+    if (device->info.type != CLM_DEVICE_CPU || device->is_sub_device || !device->backend->open_sub_device) return CLM_OK;
+    parts =
+        parts ? clm_least(clm_least(parts, (int)device->info.compute_units), options->tasks) : parts_for((*meta)->shares[0]);
     if (parts < 2) return CLM_OK;
     if (create_divided(&divided, (*meta)->shares[0], parts, model, options) != CLM_OK) {
         clm_log_write(CLM_LOG_INFO, "%s is used as a whole: %s", device->info.name, clm_last_error());

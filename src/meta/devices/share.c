@@ -22,7 +22,8 @@ static clm_status reserve_vectors(clm_share *m) {
     return clm_tensor_view(&m->learned, m->params, 0, clm_shape_of(1, (int)t->learned), 0);
 }
 
-clm_status clm_share_create(clm_share **out, clm_meta *meta, const clm_meta_share *share, int first, const clm_request *request) {
+clm_status clm_share_create(clm_share **out, clm_meta *meta, const clm_meta_share *share, int first,
+                            const clm_request *request) {
     clm_status status = CLM_OK;
     *out = NULL;
     clm_share *m = clm_calloc(1, sizeof *m);

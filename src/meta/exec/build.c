@@ -399,7 +399,7 @@ static clm_status finish_part(clm_builder *b, part *p) {
     return CLM_OK;
 }
 
-static clm_status build_stages(clm_builder *b, const clm_meta_stage *list, size_t n) {
+static clm_status build_stages(clm_builder *b, const clm_stage *list, size_t n) {
     for (size_t i = 0; i < b->n_parts; i++) CLM_TRY(begin_part(b, &b->parts[i]));
     for (size_t i = 0; i < n; i++) {
         enter(b, b->n_parts > 1 ? i : 0);
@@ -417,7 +417,7 @@ static clm_status plan_variant(clm_share *m, clm_variant *v, clm_checkpointing c
     clm_builder b = {.m = m, .variant = v, .chunk = chunk};
     clm_status status = CLM_OK;
     const size_t n = t->algorithm->stages(t, NULL);
-    clm_meta_stage *list = clm_calloc(n, sizeof *list);
+    clm_stage *list = clm_calloc(n, sizeof *list);
     if (!list) return CLM_E_MEMORY;
     t->algorithm->stages(t, list);
     b.n_parts = checkpointing == CLM_CHECKPOINT_STORE ? 1 : n;

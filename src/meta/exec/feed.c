@@ -9,15 +9,18 @@
 #include "meta/internal.h"
 
 size_t clm_feed_bytes(const clm_share *m) {
-    return m->data ? clm_pick_bytes(m->exec.batch[0], m->exec.batch[1]) + clm_pick_bytes(m->exec.batch[2], m->exec.batch[3]) : 0;
+    return m->data ? clm_pick_bytes(m->exec.batch[0], m->exec.batch[1]) + clm_pick_bytes(m->exec.batch[2], m->exec.batch[3])
+                   : 0;
 }
 
 clm_status clm_feed_prepare(clm_share *m) {
     const bool differs = clm_input_differs(m->task->model);
     const size_t support = clm_tensor_size(m->exec.batch[0]), query = clm_tensor_size(m->exec.batch[2]);
     for (int i = 0; i < 2 && m->data; i++)
-        if (!m->exec.pick[i]) CLM_TRY(clm_pick_create(&m->exec.pick[i], m->data, m->exec.batch[2 * i], m->exec.batch[2 * i + 1], differs));
-    if (m->exec.packed && !m->packing && !(m->packing = clm_calloc(CLM_WRITE_TOGETHER, sizeof *m->packing))) return CLM_E_MEMORY;
+        if (!m->exec.pick[i])
+            CLM_TRY(clm_pick_create(&m->exec.pick[i], m->data, m->exec.batch[2 * i], m->exec.batch[2 * i + 1], differs));
+    if (m->exec.packed && !m->packing && !(m->packing = clm_calloc(CLM_WRITE_TOGETHER, sizeof *m->packing)))
+        return CLM_E_MEMORY;
     if (m->staging || !differs) return CLM_OK;
     m->staging = clm_calloc(support > query ? support : query, sizeof *m->staging);
     return m->staging ? CLM_OK : CLM_E_MEMORY;
@@ -47,7 +50,8 @@ static const float *part(const float *data, size_t at) { return data ? data + at
 
 clm_batch clm_feed_part(const clm_share *m, const clm_batch *batch) {
     size_t at[4];
-    for (int i = 0; i < 4; i++) at[i] = clm_tensor_size(m->exec.batch[i]) / (size_t)clm_tensor_tasks(m->exec.batch[i]) * (size_t)m->first;
+    for (int i = 0; i < 4; i++)
+        at[i] = clm_tensor_size(m->exec.batch[i]) / (size_t)clm_tensor_tasks(m->exec.batch[i]) * (size_t)m->first;
     clm_batch b = {.support_x = part(batch->support_x, at[0]),
                    .support_y = batch->support_y + at[1],
                    .query_x = part(batch->query_x, at[2]),
@@ -60,7 +64,8 @@ clm_batch clm_feed_part(const clm_share *m, const clm_batch *batch) {
 /* Set 0: support, 1: query. */
 static clm_status feed_set(clm_share *m, int set, const float *x, const int32_t *at, const float *y, size_t chunk_index) {
     clm_tensor *to_x = m->exec.batch[2 * set], *to_y = m->exec.batch[2 * set + 1];
-    const size_t examples = (size_t)(set ? m->task->options.query : clm_task_support(m->task)) * (size_t)m->exec.plan.task_chunk;
+    const size_t examples =
+        (size_t)(set ? m->task->options.query : clm_task_support(m->task)) * (size_t)m->exec.plan.task_chunk;
     y += clm_tensor_size(to_y) * chunk_index;
     if (at) return clm_pick_run(m->exec.pick[set], at + examples * chunk_index, y);
     x += clm_tensor_size(to_x) * chunk_index;
@@ -80,7 +85,8 @@ static clm_status feed_packed(clm_share *m, const clm_batch *b, size_t chunk_ind
     float *const packing = m->packing + at * whole, *to = packing;
     for (int i = 0; i < 4; i++) {
         const size_t size = clm_tensor_size(m->exec.batch[i]);
-        const size_t examples = (size_t)(i < 2 ? clm_task_support(m->task) : m->task->options.query) * (size_t)m->exec.plan.task_chunk;
+        const size_t examples =
+            (size_t)(i < 2 ? clm_task_support(m->task) : m->task->options.query) * (size_t)m->exec.plan.task_chunk;
         const float *data = from[i] + size * chunk_index;
         if (i % 2 == 0) data = clm_input_to_inner(m->task->model, data, examples, m->staging);
         memcpy(to, data, size * sizeof *to);
@@ -119,7 +125,7 @@ static clm_status find(const clm_meta *meta, const clm_share *m, clm_dataset *co
     *out = NULL;
     for (size_t i = 0; i < n; i++) {
         if (clm_dataset_device(datasets[i]) != wanted) continue;
-        if (meta->whole) return clm_dataset_on_part(datasets[i], m->device, out);
+        if (meta->whole) return clm_dataset_on_sub_device(datasets[i], m->device, out);
         *out = datasets[i];
         break;
     }

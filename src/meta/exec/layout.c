@@ -8,7 +8,8 @@
 
 clm_status clm_bind_all(clm_program *p, const clm_bind *binds, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (binds[i].tensor && clm_program_has(p, binds[i].value)) CLM_TRY(clm_program_bind(p, binds[i].value, binds[i].tensor));
+        if (binds[i].tensor && clm_program_has(p, binds[i].value))
+            CLM_TRY(clm_program_bind(p, binds[i].value, binds[i].tensor));
     return CLM_OK;
 }
 
@@ -28,7 +29,8 @@ const float *clm_input_to_inner(const clm_model *model, const float *data, size_
     size_t channels = (size_t)s.dim[0], pixels = (size_t)s.dim[1] * (size_t)s.dim[2];
     for (size_t e = 0; e < examples; e++)
         for (size_t c = 0; c < channels; c++)
-            for (size_t p = 0; p < pixels; p++) staging[(e * pixels + p) * channels + c] = data[(e * channels + c) * pixels + p];
+            for (size_t p = 0; p < pixels; p++)
+                staging[(e * pixels + p) * channels + c] = data[(e * channels + c) * pixels + p];
     return staging;
 }
 

@@ -16,15 +16,15 @@ struct clm_learner {
     clm_device *device;
     clm_learner_options options;
     clm_task task;
-    clm_tensor *shared[CLM_MAX_PARAMS];                  /* NULL for what has a row for each step */
+    clm_tensor *shared[CLM_MAX_PARAMS];                    /* NULL for what has a row for each step */
     clm_tensor *set[2][1 + CLM_MAX_STATE][CLM_MAX_PARAMS]; /* adapted ones, then the carried state of each */
-    clm_tensor *element_rate[CLM_MAX_PARAMS];            /* CLM_RATES_PER_ELEMENT */
+    clm_tensor *element_rate[CLM_MAX_PARAMS];              /* CLM_RATES_PER_ELEMENT */
     /* What differs from step to step: views of one vector on the device, and its values for every step on the host. */
     clm_tensor *stepped, *row[CLM_MAX_PARAMS], *rate[CLM_MAX_PARAMS], *scalar[CLM_MAX_STATE];
     size_t stepped_size, row_at[CLM_MAX_PARAMS], rates_at;
     double *values; /* [steps, stepped_size], scalars last and not filled in */
     double *writing;
-    int written; /* the step that is on the device; -1: none */
+    int written;         /* the step that is on the device; -1: none */
     clm_tensor *support; /* what the next two are views of, so that one transfer writes them */
     clm_tensor *support_x, *support_y, *query_x;
     clm_tensor *loss[2], *out[2];
@@ -185,8 +185,7 @@ static clm_status make_stepped(clm_learner *l) {
     if (!l->values || !l->writing) return CLM_E_MEMORY;
     CLM_TRY(clm_tensor_create(&l->stepped, l->device, clm_shape_of(1, (int)l->stepped_size), 0));
     for (size_t i = 0; i < t->n; i++) {
-        if (t->entries[i].rows)
-            CLM_TRY(clm_tensor_view(&l->row[i], l->stepped, l->row_at[i], t->entries[i].inner_shape, 0));
+        if (t->entries[i].rows) CLM_TRY(clm_tensor_view(&l->row[i], l->stepped, l->row_at[i], t->entries[i].inner_shape, 0));
         if (rates && adapts(l, i)) CLM_TRY(clm_tensor_view(&l->rate[i], l->stepped, l->rates_at + i, (clm_shape){0}, 0));
     }
     for (size_t s = 0; s < (size_t)t->rule->scalars; s++)
@@ -291,7 +290,8 @@ static clm_status default_values(clm_learner *l) {
     return status;
 }
 
-clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options) {
+clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model,
+                              const clm_learner_options *options) {
     clm_status status = CLM_OK;
     *out = NULL;
     if (options->version != CLM_LEARNER_OPTIONS_VERSION)
@@ -497,8 +497,7 @@ static clm_status check_begun(const clm_learner *l) {
 
 clm_status clm_learner_step(clm_learner *l, double *support_loss) {
     CLM_TRY(check_begun(l));
-    if (!l->step[0])
-        return clm_fail(CLM_E_STATE, "learner: the algorithm %s has no inner steps", l->task.algorithm->info.name);
+    if (!l->step[0]) return clm_fail(CLM_E_STATE, "learner: the algorithm %s has no inner steps", l->task.algorithm->info.name);
     CLM_TRY(write_step(l, l->taken));
     CLM_TRY(clm_program_run(l->step[l->at]));
     if (support_loss) CLM_TRY(clm_tensor_read_f64(l->loss[l->at], support_loss, (size_t)l->options.tasks));

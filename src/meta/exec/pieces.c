@@ -62,8 +62,8 @@ clm_status clm_stage_score_query(clm_stages *s, int k, clm_value *theta, clm_sco
     const clm_examples query = clm_stage_query(s);
     CLM_TRY(clm_stage_theta(s, k, k > 0 ? k - 1 : 0, theta));
     if (t->algorithm->output)
-        *scored = clm_task_score_output(
-            t, s->g, theta, t->algorithm->output(t, s->g, theta, clm_stage_support(s, 0), query.x), query.y);
+        *scored = clm_task_score_output(t, s->g, theta, t->algorithm->output(t, s->g, theta, clm_stage_support(s, 0), query.x),
+                                        query.y);
     else
         *scored = clm_task_score(t, s->g, theta, query);
     CLM_TRY(clm_graph_status(s->g));

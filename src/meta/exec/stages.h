@@ -22,10 +22,10 @@ typedef enum clm_stage_kind {
     CLM_STAGE_FINISH
 } clm_stage_kind;
 
-typedef struct clm_meta_stage {
+typedef struct clm_stage {
     clm_stage_kind kind;
     int k;
-} clm_meta_stage;
+} clm_stage;
 
 typedef enum clm_slot_kind {
     CLM_SLOT_THETA,

@@ -37,7 +37,8 @@ static clm_status make_inputs(small *m, const clm_task *t, const clm_graph *g, c
         m->in[GRAD][i] = input(m, shape);
         if (step->rate[i] != CLM_INVALID) m->in[RATE][i] = input(m, clm_value_shape(g, step->rate[i]));
         if (step->anchor) m->in[ANCHOR][i] = input(m, shape);
-        for (int s = 0; s < t->rule->state; s++) m->in[STATE + s][i] = step->state[s] ? input(m, shape) : clm_fill(m->g, shape, 0);
+        for (int s = 0; s < t->rule->state; s++)
+            m->in[STATE + s][i] = step->state[s] ? input(m, shape) : clm_fill(m->g, shape, 0);
     }
     return clm_graph_status(m->g);
 }

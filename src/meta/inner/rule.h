@@ -36,12 +36,12 @@ clm_status clm_inner_options_check(const clm_inner_options *options);
 
 /* An inner step of all adapted tensors. Arrays are over all parameters [n]; what is not adapted is CLM_INVALID or not read. */
 typedef struct clm_inner_step {
-    int number;                             /* 1, 2, .. */
-    const clm_value *theta, *grad;          /* [n] */
-    const clm_value *anchor;                /* [n] theta_0, for a proximal term; may be NULL otherwise */
-    const clm_value *rate;                  /* [n]; CLM_INVALID: options.inner_lr */
-    const clm_value *state[CLM_MAX_STATE];  /* [n]; NULL: zero, before the first step */
-    const clm_value *scalar;                /* instead of the numbers of this step; NULL: constants */
+    int number;                            /* 1, 2, .. */
+    const clm_value *theta, *grad;         /* [n] */
+    const clm_value *anchor;               /* [n] theta_0, for a proximal term; may be NULL otherwise */
+    const clm_value *rate;                 /* [n]; CLM_INVALID: options.inner_lr */
+    const clm_value *state[CLM_MAX_STATE]; /* [n]; NULL: zero, before the first step */
+    const clm_value *scalar;               /* instead of the numbers of this step; NULL: constants */
 } clm_inner_step;
 
 /* Where the step leads: next[i], and next_state[s][i] for each carried tensor. */

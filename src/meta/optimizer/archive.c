@@ -10,7 +10,9 @@
 static const char *const names[CLM_STATES] = {NULL, "optim.first", "optim.second", "optim.average"};
 
 /* Is this part of the state in the archive, once it is saved? */
-static bool is_saved(const clm_optimizer *o, int i) { return names[i] && o->state[i] && (i != CLM_STATE_AVERAGE || o->averaged); }
+static bool is_saved(const clm_optimizer *o, int i) {
+    return names[i] && o->state[i] && (i != CLM_STATE_AVERAGE || o->averaged);
+}
 
 clm_status clm_optimizer_save(clm_optimizer *o, clm_archive *archive, clm_dtype dtype) {
     const clm_shape shape = clm_tensor_shape(o->grad), scalar = {0};

@@ -92,8 +92,8 @@ double clm_optimizer_rate(const clm_optimizer *o) { return clm_optim_schedule_ra
 
 static clm_status write_scalars(clm_optimizer *o, int tasks) {
     const double t = (double)(o->t + 1);
-    const double v[CLM_SCALARS] = {clm_optimizer_rate(o), 1.0 / tasks, 1 - pow(o->options.beta1, t), 1 - pow(o->options.beta2, t),
-                                   o->averaged ? o->options.average : 0};
+    const double v[CLM_SCALARS] = {clm_optimizer_rate(o), 1.0 / tasks, 1 - pow(o->options.beta1, t),
+                                   1 - pow(o->options.beta2, t), o->averaged ? o->options.average : 0};
     if (!clm_tensor_reads_later(o->device)) return clm_tensor_write_f64(o->scalars, v, o->n_scalars);
     for (size_t i = 0; i < o->n_scalars; i++) o->values[i] = (float)v[i];
     return clm_tensor_write_later(o->scalars, o->values, o->n_scalars);

@@ -20,7 +20,14 @@
 /* What an update replaces. */
 enum { CLM_STATE_PARAMS, CLM_STATE_FIRST, CLM_STATE_SECOND, CLM_STATE_AVERAGE, CLM_STATES };
 /* What changes from update to update; the last one only where there is an average. */
-enum { CLM_SCALAR_RATE, CLM_SCALAR_INVERSE_TASKS, CLM_SCALAR_CORRECTION1, CLM_SCALAR_CORRECTION2, CLM_SCALAR_KEEP, CLM_SCALARS };
+enum {
+    CLM_SCALAR_RATE,
+    CLM_SCALAR_INVERSE_TASKS,
+    CLM_SCALAR_CORRECTION1,
+    CLM_SCALAR_CORRECTION2,
+    CLM_SCALAR_KEEP,
+    CLM_SCALARS
+};
 
 typedef struct clm_optimizer {
     clm_device *device;

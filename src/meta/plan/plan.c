@@ -66,8 +66,7 @@ static int chunk_for_cache(const clm_share *m) {
     const double room = 0.7 * (double)d->cache, task_bytes = (double)m->exec.plan.bytes / all;
     const double least = clm_plan_least_chunk(m, d->compute_units, 0.15);
     if (task_bytes * all <= room) return all;
-    for (int chunk = clm_plan_chunk_below(m->tasks, all); least <= chunk;
-         chunk = clm_plan_chunk_below(m->tasks, chunk)) {
+    for (int chunk = clm_plan_chunk_below(m->tasks, all); least <= chunk; chunk = clm_plan_chunk_below(m->tasks, chunk)) {
         if (chunk * task_bytes <= room) return chunk;
         if (chunk == 1) break;
     }
@@ -86,7 +85,7 @@ static int chunk_for_part(const clm_share *m) {
 
 static int suitable_chunk(const clm_share *m) {
     if (m->device->info.type != CLM_DEVICE_CPU) return m->exec.plan.task_chunk;
-    return m->device->part ? chunk_for_part(m) : chunk_for_cache(m);
+    return m->device->is_sub_device ? chunk_for_part(m) : chunk_for_cache(m);
 }
 
 /* Why there are not all tasks at a time with everything kept, where the options leave it open. */
@@ -151,13 +150,14 @@ clm_status clm_plan_share(clm_share *m) {
         return CLM_OK;
     }
     clm_checkpointing asked = m->request.checkpointing;
-    return clm_fail(
-        CLM_E_LIMIT,
-        "memory limit of %s is too small: with checkpointing %s and %d task%s at a time this needs %s; raise --memory-limit (as "
-        "an option of the library memory_limit) or CLMAML_MEMORY_LIMIT%s%s or use a smaller model",
-        clm_bytes_text((double)limit).s, clm_checkpointing_name(asked), m->exec.plan.task_chunk, m->exec.plan.task_chunk == 1 ? "" : "s",
-        clm_bytes_text((double)m->exec.plan.bytes).s, m->request.task_chunk > 1 ? ", leave the task chunk open" : "",
-        asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
+    return clm_fail(CLM_E_LIMIT,
+                    "memory limit of %s is too small: with checkpointing %s and %d task%s at a time this needs %s; raise "
+                    "--memory-limit (as "
+                    "an option of the library memory_limit) or CLMAML_MEMORY_LIMIT%s%s or use a smaller model",
+                    clm_bytes_text((double)limit).s, clm_checkpointing_name(asked), m->exec.plan.task_chunk,
+                    m->exec.plan.task_chunk == 1 ? "" : "s", clm_bytes_text((double)m->exec.plan.bytes).s,
+                    m->request.task_chunk > 1 ? ", leave the task chunk open" : "",
+                    asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
 }
 
 const char *clm_checkpointing_name(clm_checkpointing checkpointing) {

@@ -66,12 +66,13 @@ int clm_plan_limit_class(const clm_share *m) {
 const char *clm_plan_key(clm_share *m, int limit_class, char *text, size_t size) {
     const clm_task_options *o = &m->task->options;
     if (!m->model_hash && hash_model(m) != CLM_OK) return NULL;
-    snprintf(text, size,
-             "meta-gradient of %s, order %d, %d steps, %d + %d examples, checkpointing %s, %d tasks at a time, limit 2^%d%s, task "
-             "%016" PRIx64 ", model %016" PRIx64,
-             m->task->algorithm->info.name, o->first_order ? 1 : 2, o->steps, o->support, o->query,
-             clm_checkpointing_name(m->request.checkpointing), m->request.task_chunk, limit_class,
-             m->request.both_orders ? ", both orders" : "", clm_task_hash(m->task), m->model_hash);
+    snprintf(
+        text, size,
+        "meta-gradient of %s, order %d, %d steps, %d + %d examples, checkpointing %s, %d tasks at a time, limit 2^%d%s, task "
+        "%016" PRIx64 ", model %016" PRIx64,
+        m->task->algorithm->info.name, o->first_order ? 1 : 2, o->steps, o->support, o->query,
+        clm_checkpointing_name(m->request.checkpointing), m->request.task_chunk, limit_class,
+        m->request.both_orders ? ", both orders" : "", clm_task_hash(m->task), m->model_hash);
     return text;
 }
 
@@ -117,8 +118,7 @@ bool clm_plan_find(clm_share *m, clm_plan_choice *choice) {
     clm_tune_entry e;
     if (!clm_plan_open(m)) return false;
     for (int i = 0; i < (exact ? 3 : 1); i++)
-        if (find_entry(m, classes[i], &e, choice, &standard) && e.tried > 0 &&
-            translate(choice, e.value[TASKS], m->tasks))
+        if (find_entry(m, classes[i], &e, choice, &standard) && e.tried > 0 && translate(choice, e.value[TASKS], m->tasks))
             return true;
     return false;
 }

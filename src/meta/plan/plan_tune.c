@@ -28,13 +28,13 @@ typedef struct candidate {
     clm_plan_choice choice;
     double seconds; /* of a gradient, the least seen; NAN: not tried, INFINITY: dropped */
     size_t bytes;
-    double first;                /* seconds of the gradient that warmed up */
+    double first;                 /* seconds of the gradient that warmed up */
     clm_share *trial[LANES_MOST]; /* on every lane, while it is open */
-    double turn[ROUNDS];         /* seconds, as a finalist; INFINITY: none */
+    double turn[ROUNDS];          /* seconds, as a finalist; INFINITY: none */
 } candidate;
 
 typedef struct search {
-    clm_share *meta;            /* that of the first lane */
+    clm_share *meta;             /* that of the first lane */
     clm_share *lane[LANES_MOST]; /* all that compute at the same time */
     int n_lanes;
     float *data[4];
@@ -215,8 +215,8 @@ static void list_chunks(search *s, clm_plan_choice standard) {
     s->n = n;
     for (int i = 0; i < n; i++)
         for (int how = 0; how < 2; how++)
-            s->list[how][i] =
-                (candidate){.choice = {how ? CLM_CHECKPOINT_RECOMPUTE : CLM_CHECKPOINT_STORE, chunks[n - 1 - i]}, .seconds = NAN};
+            s->list[how][i] = (candidate){.choice = {how ? CLM_CHECKPOINT_RECOMPUTE : CLM_CHECKPOINT_STORE, chunks[n - 1 - i]},
+                                          .seconds = NAN};
 }
 
 static int position(const search *s, int chunk) {

@@ -27,9 +27,9 @@ static clm_status commit_smaller(clm_share *m, const char *why) {
             return clm_fail(CLM_E_MEMORY,
                             "%s; the device gives less memory than it says, and %s are the least this takes (checkpointing %s, "
                             "%d task%s at a time): close other programs that use the device%s%s or use a smaller model",
-                            why, clm_bytes_text((double)m->exec.plan.bytes).s, clm_checkpointing_name(m->exec.plan.checkpointing),
-                            m->exec.plan.task_chunk, m->exec.plan.task_chunk == 1 ? "" : "s",
-                            m->request.task_chunk ? ", leave the task chunk open" : "",
+                            why, clm_bytes_text((double)m->exec.plan.bytes).s,
+                            clm_checkpointing_name(m->exec.plan.checkpointing), m->exec.plan.task_chunk,
+                            m->exec.plan.task_chunk == 1 ? "" : "s", m->request.task_chunk ? ", leave the task chunk open" : "",
                             m->request.checkpointing == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
         clm_log_write(CLM_LOG_INFO, "%s gives less memory than it says: now %d tasks at a time, checkpointing %s, %s (%s)",
                       m->device->info.name, m->exec.plan.task_chunk, clm_checkpointing_name(m->exec.plan.checkpointing),

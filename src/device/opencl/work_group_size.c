@@ -1,9 +1,10 @@
 /* Work-group sizes.
  *
  * On a CPU a group is a thread's loop: groups of one item cost least and never pad. On other devices a group is a power of two
- * along the first dimension and divides the others, so that only the first dimension is padded; kernels check their bounds there.
+ * along the first dimension and divides the others, so that only the first dimension is padded; kernels check their bounds
+ * there.
  */
-#include "device/opencl/local.h"
+#include "device/opencl/work_group_size.h"
 
 #include <string.h>
 
@@ -34,7 +35,7 @@ static size_t largest_divisor(size_t n, size_t most) {
     return divisor;
 }
 
-static void choose(const clm_local_limits *limits, const size_t global[3], size_t local[3]) {
+static void choose(const clm_work_group_limits *limits, const size_t global[3], size_t local[3]) {
     size_t left = least(limits->group, GROUP);
     local[0] = choose_first(global[0], least(left, limits->item[0]), limits->multiple);
     for (int i = 1; i < 3; i++) {
@@ -44,7 +45,7 @@ static void choose(const clm_local_limits *limits, const size_t global[3], size_
 }
 
 /* The largest dimension first, by its smallest factor, so that a multiple of the old size is one of the new. */
-static void shrink(const clm_local_limits *limits, size_t local[3]) {
+static void shrink(const clm_work_group_limits *limits, size_t local[3]) {
     for (int i = 0; i < 3; i++) local[i] = largest_divisor(local[i] ? local[i] : 1, limits->item[i]);
     while (local[0] * local[1] * local[2] > limits->group) {
         int widest = 0;
@@ -55,7 +56,7 @@ static void shrink(const clm_local_limits *limits, size_t local[3]) {
     }
 }
 
-static clm_status check_required(const clm_local_limits *limits) {
+static clm_status check_required(const clm_work_group_limits *limits) {
     const size_t *r = limits->required;
     bool fits = r[0] * r[1] * r[2] <= limits->group;
     for (int i = 0; i < 3; i++) fits = fits && r[i] <= limits->item[i];
@@ -64,7 +65,7 @@ static clm_status check_required(const clm_local_limits *limits) {
                     limits->group);
 }
 
-clm_status clm_local_choose(const clm_local_limits *limits, size_t global[3], size_t local[3]) {
+clm_status clm_work_group_choose(const clm_work_group_limits *limits, size_t global[3], size_t local[3]) {
     for (int i = 0; i < 3; i++) {
         if (global[i] == 0) global[i] = 1;
     }

@@ -1,8 +1,9 @@
-/* Large values that are made a second time instead of being kept.
+/* Rematerialisation: large values that are computed again instead of being kept.
  *
- * A whole operation on inputs alone, as the first convolution of a network is, can be made again at any time. Where memory is what counts
- * (clm_program_options.thrifty), its result is let go of between two reads that lie far apart and written anew before the second, if that
- * lowers the peak by a tenth. The value keeps its number and its place: two units write it, and its lifetime has a hole.
+ * An operation whose operands are all inputs, such as the first convolution of a network, can be computed again at any time.
+ * Where memory has priority (clm_program_options.thrifty), its result is released between two distant reads and computed again
+ * before the second, if that lowers the peak by a tenth. The value keeps its number and its offset: two units write it, and its
+ * lifetime has a gap.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,18 +11,18 @@
 #include "base/memory.h"
 #include "program/internal.h"
 
-enum { MOST_AGAIN = 4 };
+enum { MOST_VALUES = 4 };
 
-/* Of inputs, and not made twice already. */
-static bool can_be_again(const clm_program *p, const clm_unit *u) {
+/* An operation on inputs whose result is in the workspace and not rematerialised yet. */
+static bool is_candidate(const clm_program *p, const clm_unit *u) {
     const clm_node *n = &p->nodes[u->out[0]];
-    if (u->fused || clm_group_size(p, (size_t)u->group) > 1 || p->homes[u->out[0]].again) return false;
+    if (u->fused || clm_group_size(p, (size_t)u->group) > 1 || p->homes[u->out[0]].rematerialised) return false;
     for (int i = 0; i < n->n_in; i++)
         if (p->nodes[p->homes[n->in[i]].root].op != CLM_OP_INPUT) return false;
     return clm_program_in_workspace(p, u->out[0]);
 }
 
-/* Room for one more unit is there. */
+/* The array has room for one more unit. */
 static void insert(clm_program *p, int at, clm_unit u) {
     memmove(&p->units[at + 1], &p->units[at], (p->n_units - (size_t)at) * sizeof u);
     p->n_units++;
@@ -30,15 +31,15 @@ static void insert(clm_program *p, int at, clm_unit u) {
     p->units[at] = u;
 }
 
-static void take_out(clm_program *p, int at) {
+static void take_away(clm_program *p, int at) {
     p->n_units--;
     memmove(&p->units[at], &p->units[at + 1], (p->n_units - (size_t)at) * sizeof *p->units);
     for (size_t i = 0; i < p->n_units; i++) p->units[i].group -= p->units[i].group > at;
 }
 
-/* The launch before which unit `which` is best made again; -1: none. *best: the peak then, if it is below what it was. */
+/* The launch before which unit `which` is best computed again; -1: none. *best becomes the peak with it, if that is lower. */
 static clm_status best_place(clm_program *p, const bool *reader, int which, int *place, size_t *best) {
-    const clm_unit again = p->units[which];
+    const clm_unit copy = p->units[which];
     const int n = (int)p->n_units;
     size_t peak;
     for (int at = n - 1; at > which; at--) {
@@ -46,10 +47,10 @@ static clm_status best_place(clm_program *p, const bool *reader, int which, int 
         int before = at - 1;
         while (before > which && !reader[before]) before--;
         if (before == at - 1 || before == which) continue;
-        insert(p, at, again);
+        insert(p, at, copy);
         clm_status status = clm_program_find_places(p);
         if (status == CLM_OK) status = clm_program_peak(p, &peak);
-        take_out(p, at);
+        take_away(p, at);
         CLM_TRY(status);
         if (peak < *best) {
             *best = peak;
@@ -59,18 +60,18 @@ static clm_status best_place(clm_program *p, const bool *reader, int which, int 
     return CLM_OK;
 }
 
-static clm_status one_again(clm_program *p, size_t peak, bool *reader, bool *done) {
+static clm_status rematerialise_one(clm_program *p, size_t peak, bool *reader, bool *done) {
     int place = -1, which = -1;
     size_t best = peak - peak / 10;
     for (int i = 0; i < (int)p->n_units; i++) {
-        if (!can_be_again(p, &p->units[i]) || clm_shape_size(&p->nodes[p->units[i].out[0]].shape) < peak / 10) continue;
+        if (!is_candidate(p, &p->units[i]) || clm_shape_size(&p->nodes[p->units[i].out[0]].shape) < peak / 10) continue;
         const clm_value v = p->units[i].out[0];
         int at = -1;
         memset(reader, 0, p->n_units * sizeof *reader);
         for (size_t k = 0; k < p->n_units; k++)
             if (clm_unit_reads(p, &p->units[k], v)) reader[p->units[k].group] = true;
         CLM_TRY(best_place(p, reader, i, &at, &best));
-        CLM_TRY(clm_program_find_places(p)); /* as it is without it */
+        CLM_TRY(clm_program_find_places(p)); /* without the copy again */
         if (at < 0) continue;
         place = at;
         which = i;
@@ -81,15 +82,15 @@ static clm_status one_again(clm_program *p, size_t peak, bool *reader, bool *don
     return clm_program_find_places(p);
 }
 
-clm_status clm_program_again(clm_program *p) {
+clm_status clm_program_rematerialise(clm_program *p) {
     clm_status status = CLM_OK;
-    bool *reader = clm_calloc(p->n_units + MOST_AGAIN + 1, sizeof *reader), done = false;
+    bool *reader = clm_calloc(p->n_units + MOST_VALUES + 1, sizeof *reader), done = false;
     if (!reader) return CLM_E_MEMORY;
-    for (int i = 0; i < MOST_AGAIN && !done; i++) {
+    for (int i = 0; i < MOST_VALUES && !done; i++) {
         size_t peak = 0;
         CLM_GOTO(clm_grow(&p->units, &p->units_capacity, p->n_units + 1, sizeof *p->units));
         CLM_GOTO(clm_program_peak(p, &peak));
-        CLM_GOTO(one_again(p, peak, reader, &done));
+        CLM_GOTO(rematerialise_one(p, peak, reader, &done));
     }
 out:
     free(reader);

@@ -1,11 +1,12 @@
-/* Launches that let memory go come early.
+/* Instruction schedule: units that release memory come early.
  *
- * Rules of differentiation leave operations in the order in which they build them: a convolution's adjoint in the image, which makes a large
- * array, before that in the filter, which makes a small one and is the last to read the layer's input. A whole operation whose last
- * reads are of much more than it writes goes in front of those that it does not depend on, where memory is what counts
- * (clm_program_options.thrifty). The numbers are the same in any order.
+ * The rules of differentiation leave operations in the order in which they build them: a convolution's adjoint in the image,
+ * which writes a large array, before that in the filter, which writes a small one and is the last to read the layer's input.
+ * Where memory has priority (clm_program_options.thrifty), an operation that reads much more for the last time than it writes
+ * moves before units that it does not depend on. The results are the same bits in any order.
  *
- * Passing a unit that reads one of these operands as well, it lets go of the others alone: it goes as far as they are worth it.
+ * A unit moved before another reader of one of its operands no longer releases that operand; it moves as far as the rest
+ * justifies.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +19,14 @@ enum {
     LARGE = 4096 /* elements */
 };
 
-typedef struct order {
+typedef struct scheduler {
     clm_program *p;
     int *writer, *reader; /* of a value's root: the unit that writes it, the last one that reads it; -1: none */
-    bool *kept;           /* not in memory that is shared: an input, an output */
-} order;
+    bool *kept;           /* not in the workspace: an input, an output */
+} scheduler;
 
-/* What units from `first` to `last` write and read. */
-static void note(order *o, int first, int last) {
+/* Records what units from `first` to `last` write and read. */
+static void note(scheduler *o, int first, int last) {
     for (int i = first; i <= last; i++) {
         const clm_unit *u = &o->p->units[i];
         for (int k = 0; k < u->n_out; k++) o->writer[u->out[k]] = i;
@@ -36,8 +37,8 @@ static void note(order *o, int first, int last) {
     }
 }
 
-/* Elements that unit `at` would let go of in front of unit `to`. */
-static size_t let_go(const order *o, int at, int to) {
+/* Elements that unit `at` would release before unit `to`. */
+static size_t released(const scheduler *o, int at, int to) {
     const clm_unit *u = &o->p->units[at];
     size_t n = 0;
     for (int k = 0; k < clm_unit_operands(o->p, u); k++) {
@@ -50,24 +51,25 @@ static size_t let_go(const order *o, int at, int to) {
     return n;
 }
 
-/* Where unit `at` belongs. */
-static int place_of(const order *o, int at) {
+/* The earliest position for unit `at` that releases enough. */
+static int place_of(const scheduler *o, int at) {
     const clm_unit *u = &o->p->units[at];
-    const size_t written = clm_shape_size(&o->p->nodes[u->out[0]].shape), least = written * MUCH > LARGE ? written * MUCH : LARGE;
+    const size_t written = clm_shape_size(&o->p->nodes[u->out[0]].shape),
+                 least = written * MUCH > LARGE ? written * MUCH : LARGE;
     int first = 0, to = at;
     for (int k = 0; k < clm_unit_operands(o->p, u); k++) {
         const int writer = o->writer[clm_unit_operand(o->p, u, k)];
         if (writer >= first) first = writer + 1;
     }
-    while (to > first && let_go(o, at, to - 1) >= least) to--;
+    while (to > first && released(o, at, to - 1) >= least) to--;
     return to;
 }
 
-static void move(order *o, int from, int to) {
+static void move(scheduler *o, int from, int to) {
     const clm_unit u = o->p->units[from];
     memmove(&o->p->units[to + 1], &o->p->units[to], (size_t)(from - to) * sizeof u);
     o->p->units[to] = u;
-    for (int i = to; i <= from; i++) { /* operands that were read here last are read elsewhere in this stretch */
+    for (int i = to; i <= from; i++) { /* last readers within this range may change */
         const clm_unit *moved = &o->p->units[i];
         for (int k = 0; k < clm_unit_operands(o->p, moved); k++) {
             int *reader = &o->reader[clm_unit_operand(o->p, moved, k)];
@@ -77,11 +79,11 @@ static void move(order *o, int from, int to) {
     note(o, to, from);
 }
 
-clm_status clm_program_order(clm_program *p, const clm_value *outputs, size_t n_outputs) {
-    order o = {.p = p,
-               .writer = clm_calloc(p->count + 1, sizeof *o.writer),
-               .reader = clm_calloc(p->count + 1, sizeof *o.reader),
-               .kept = clm_calloc(p->count + 1, sizeof *o.kept)};
+clm_status clm_program_schedule(clm_program *p, const clm_value *outputs, size_t n_outputs) {
+    scheduler o = {.p = p,
+                   .writer = clm_calloc(p->count + 1, sizeof *o.writer),
+                   .reader = clm_calloc(p->count + 1, sizeof *o.reader),
+                   .kept = clm_calloc(p->count + 1, sizeof *o.kept)};
     clm_status status = CLM_OK;
     if (!o.writer || !o.reader || !o.kept) {
         status = CLM_E_MEMORY;

@@ -4,7 +4,7 @@
  * pooling: a work-item takes windows; the image's elements are computed in registers and only what is pooled is stored.
  */
 #include "ops/op.h"
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
 enum { MAP_ELEMENTS = 2048 };
 
@@ -12,7 +12,7 @@ static size_t items(int rows, int chunk) { return ((size_t)rows + (size_t)chunk 
 
 static int elements_of(const clm_generator *g) { return g->axes[g->n_axes - 1].size; }
 
-/* How many rows of `each` elements are worth a call. */
+/* How many rows of `each` elements justify a call. */
 static int chunk_of(int each) { return each >= MAP_ELEMENTS ? 1 : MAP_ELEMENTS / each; }
 int clm_gen_chunk(const clm_generator *g, int elements) { return g->cpu ? chunk_of(elements) : 1; }
 
@@ -25,7 +25,7 @@ static void store_all(clm_generator *g, clm_text *t, const char *indent, const c
     }
 }
 
-/* CPU: lines of rows. The indices of a line are worked out once, the axis before the last is a loop. */
+/* CPU: lines of rows. The indices of a line are computed once, the axis before the last is a loop. */
 static void map_lines(clm_generator *g, clm_text *t, clm_launch_spec *spec, int rows) {
     bool outer[CLM_MAX_RANK] = {false};
     const int last = g->n_axes - 1, across = last > 0 ? g->axes[last - 1].size : 1, lines = rows / across;
@@ -49,7 +49,7 @@ static void map_lines(clm_generator *g, clm_text *t, clm_launch_spec *spec, int 
     spec->global[0] = items(count, chunk);
 }
 
-/* One vector after the other: neighbours on neighbouring vectors. */
+/* One vector for each work-item: neighbours on neighbouring vectors. */
 static void map_vectors(clm_generator *g, clm_text *t, clm_launch_spec *spec, int rows, int vectors) {
     bool outer[CLM_MAX_RANK] = {false};
     const int chunk = clm_gen_chunk(g, g->width);
@@ -58,8 +58,9 @@ static void map_vectors(clm_generator *g, clm_text *t, clm_launch_spec *spec, in
     clm_gen_parameter(g, "chunk", -1, chunk);
     clm_gen_open(g, t);
     clm_text_add(
-        t, "    const int first = get_global_id(0) * chunk, end = min(first + chunk, rows * vectors);\n"
-           "    for (int at = first; at < end; at++) {\n      {\n      const int row = at / vectors, j = at - row * vectors;\n");
+        t,
+        "    const int first = get_global_id(0) * chunk, end = min(first + chunk, rows * vectors);\n"
+        "    for (int at = first; at < end; at++) {\n      {\n      const int row = at / vectors, j = at - row * vectors;\n");
     clm_gen_decode(g, t, "      ", "row", outer);
     clm_gen_window(g, t, "      ");
     clm_gen_pointers(g, t, "      ");
@@ -140,8 +141,8 @@ clm_status clm_gen_pooled(clm_generator *g, clm_text *t, clm_launch_spec *spec) 
     if (g->cpu) /* the windows of whole rows of channels */
         clm_text_add(t, "    for (int row = first; row < end; row++) {\n");
     else
-        clm_text_add(t,
-                     "    for (int at = first; at < end; at++) {\n      const int row = at / vectors, j = at - row * vectors;\n");
+        clm_text_add(
+            t, "    for (int at = first; at < end; at++) {\n      const int row = at / vectors, j = at - row * vectors;\n");
     clm_text_add(t,
                  "      const int line = row / wide, c2 = row - line * wide, i0 = line / high, c1 = line - i0 * high;\n"
                  "      %s {\n      const int e = j * %d;\n",

@@ -1,5 +1,5 @@
-/* Sums of two convolutions: one launch where the implementation knows pairs, by every implementation the same as in double precision;
- * and left alone where a term is wanted for itself or the terms are not alike. */
+/* Convolution pairs, sums of two convolutions: one launch where the implementation supports pairs, by every implementation the
+ * same as in double precision; and unchanged where a term is used elsewhere or the terms differ. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -205,8 +205,8 @@ START_TEST(tangents_are_pairs) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("pairs");
-    TCase *t = tcase_create("pairs");
+    Suite *suite = suite_create("conv_pairs");
+    TCase *t = tcase_create("conv_pairs");
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, sums_are_those_of_the_terms, 0, ROWS);
     tcase_add_loop_test(t, default_is_one_launch, 0, ROWS);

@@ -1,14 +1,15 @@
-/* OpenCL source for a group of elementwise values (a map), of reductions, or of values pooled from windows, over one index space.
+/* OpenCL source for a group of elementwise values (a map), of reductions, or of values pooled from windows, over one index
+ * space.
  *
- * The index space is collapsed: axes of size 1 go, neighbouring axes that every operand walks through evenly become one. Sizes and
- * strides are kernel arguments, so layers of different size share a kernel; what is written into the source is the number of axes,
- * the vector width and, for each operand, whether it runs along the innermost axis or stands still there.
+ * The index space is collapsed: axes of size 1 are dropped, neighbouring axes with one common stride in every operand are
+ * merged. Sizes and strides are kernel arguments, so layers of different size share a kernel; the source contains the number of
+ * axes, the vector width and, for each operand, whether it varies along the innermost axis or is constant there.
  *
- * Max-pooling over windows that do not overlap is part of such a kernel: a pooled array is read at the window of each element of the
- * image, so the scattered image never exists (pool_scatter is an expression), and an image that is only pooled is computed
- * window by window (max_pool_argmax, pool_gather). The image [n, h, w, c] is then not collapsed.
+ * Max-pooling over windows that do not overlap is part of such a kernel: a pooled array is read at the window of each element
+ * of the image, so the scattered image is never stored (pool_scatter is an expression), and an image that is only pooled is
+ * computed window by window (max_pool_argmax, pool_gather). The image [n, h, w, c] is then not collapsed.
  */
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
 #include <float.h>
 #include <math.h>
@@ -64,7 +65,7 @@ int clm_gen_width(const clm_generator *g, int elements) {
 
 static int vector_width(const clm_generator *g) {
     const clm_axis *inner = &g->axes[g->n_axes - 1];
-    if ((g->u->passes > 1 || g->u->totals) && inner->reduced) return 1; /* short rows, and results that are single numbers */
+    if ((g->u->passes > 1 || g->u->totals) && inner->reduced) return 1; /* short rows, and scalar results */
     return clm_gen_width(g, inner->size);
 }
 
@@ -125,7 +126,7 @@ void clm_gen_name(const clm_generator *g, clm_value v, bool root, char *out, siz
     else if (member >= 0)
         snprintf(out, size, "%s%d%s", g->member[0], member, g->member[1]);
     else
-        snprintf(out, size, "v%d", at); /* numbered as they come, so that equal kernels have equal text */
+        snprintf(out, size, "v%d", at); /* numbered in order of use, so that equal kernels have equal text */
 }
 
 static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
@@ -141,8 +142,8 @@ static void place(const clm_generator *g, clm_text *t, const clm_node *n) {
     clm_text_add(t, g->width > 1 ? "))" : ")");
 }
 
-/* Writes an operation's expression with its operands' names in place of a and b, its constants in place of $0 and $1, and the place of
- * the element in place of $i. */
+/* Writes an operation's expression with its operands' names in place of a and b, its constants in place of $0 and $1, and the
+ * place of the element in place of $i. */
 static void substitute(const clm_generator *g, clm_text *t, const clm_node *n, const char *expression, const char *a,
                        const char *b) {
     for (const char *c = expression; *c; c++) {
@@ -289,7 +290,7 @@ static clm_status find_uses(clm_generator *g) {
 
 /* ---- pieces of kernels ---- */
 
-/* Does an output of this unit take the leaf's place? */
+/* Is an output of this unit written in place of the leaf? */
 static bool is_replaced(const clm_generator *g, int leaf) {
     const clm_value next = g->p->homes[g->p->homes[g->u->leaf[leaf]].root].next;
     for (int k = 0; k < g->u->n_out; k++)
@@ -297,8 +298,8 @@ static bool is_replaced(const clm_generator *g, int leaf) {
     return false;
 }
 
-/* CPU compilers take a wide vload apart into pieces that they never put together again: there, vectors are read and written through a
- * type of theirs with the alignment of a float. */
+/* CPU compilers split a wide vload into scalars and do not recombine them: there, vectors are read and written through a vector
+ * type with the alignment of a float. */
 static bool is_wide(const clm_generator *g) { return g->cpu && g->width > 1; }
 
 void clm_gen_vectors(const clm_generator *g, clm_text *t) {
@@ -336,7 +337,7 @@ void clm_gen_open(clm_generator *g, clm_text *t) {
     clm_text_add(t, "    const int task = get_global_id(2);\n");
 }
 
-/* The first leaf with the stride of this one: such leaves share the parameter, and what is computed from it. */
+/* The first leaf with the stride of this one: such leaves share the parameter, and the index computed from it. */
 static int same_stride(const clm_generator *g, int axis, int leaf) {
     int first = 0;
     while (g->axes[axis].stride[first] != g->axes[axis].stride[leaf]) first++;
@@ -357,12 +358,13 @@ void clm_gen_strides(clm_generator *g) {
             }
 }
 
-/* The window of an element: rows and columns that no window covers are given to the last one, with a place that none has. */
+/* The window of an element: rows and columns that no window covers belong to the last one, at a position that does not
+ * occur. */
 void clm_gen_window(const clm_generator *g, clm_text *t, const char *indent) {
     const int *k = g->u->window;
     if (!g->u->windowed) return;
-    clm_text_add(t, "%sconst int c1 = min((int)((uint)i1 / %du), high - 1), c2 = min((int)((uint)i2 / %du), wide - 1);\n", indent,
-                 k[0], k[1]);
+    clm_text_add(t, "%sconst int c1 = min((int)((uint)i1 / %du), high - 1), c2 = min((int)((uint)i2 / %du), wide - 1);\n",
+                 indent, k[0], k[1]);
     clm_text_add(t, "%sconst int k1 = i1 - c1 * %d, k2 = i2 - c2 * %d;\n", indent, k[0], k[1]);
     clm_text_add(t, "%sconst float code = k1 < %d && k2 < %d ? k1 * %d + k2 : -1;\n", indent, k[0], k[1], k[1]);
 }
@@ -391,8 +393,9 @@ void clm_gen_decode(clm_generator *g, clm_text *t, const char *indent, const cha
     clm_text_add(t, "%sconst int i%d = rest_%s;\n", indent, first, from);
 }
 
-/* Results that the caches do not hold until they are read go around them on a CPU: a line is then not read before it is written. In place of
- * an operand it has been read anyway. Vectors lie at multiples of their size: values of the workspace begin so. */
+/* Non-temporal stores on a CPU for results too large to stay in the caches until they are read: a line is then not read before
+ * it is written. A result written in place has been read anyway. Vectors are aligned to their size, as values of the workspace
+ * are. */
 static bool streams(const clm_generator *g, int k) {
     const clm_home *h = &g->p->homes[g->u->out[k]];
     return g->stream && h->before < 0 && h->tensor < 0;
@@ -402,10 +405,12 @@ void clm_gen_store(const clm_generator *g, clm_text *t, const char *indent, int 
     clm_text_add(t, "%s%s(%s, PTR(o%d, task) + %s);\n", indent, streams(g, k) ? "STREAM_TO" : "STORE_TO", name, k, at);
 }
 
-clm_status clm_gen_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values, int n_values) {
+clm_status clm_gen_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values,
+                        int n_values) {
     if (g->too_many)
         return clm_fail(CLM_E_LIMIT, "fusion: a kernel over %d axes needs more than %d parameters", g->n_axes, CLM_STEP_INTS);
-    if (source->failed || g->body.failed || g->parameters.failed) return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
+    if (source->failed || g->body.failed || g->parameters.failed)
+        return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
     clm_gen_forget_vectors(source);
     char *text = source->data;
     *source = (clm_text){0};
@@ -422,7 +427,7 @@ static int arguments(const clm_generator *g, clm_value *values) {
     return n;
 }
 
-/* The results of the segments, and the kernel that adds them up and computes what is made of them. */
+/* The results of the segments, and the kernel that sums them and computes what follows from them. */
 static clm_status add_segmented(clm_generator *g, clm_launch_spec *spec, clm_text *source, clm_value *values, int n_values) {
     const clm_unit *u = g->u;
     clm_value combined[2 * CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES], scratch[CLM_UNIT_OUTPUTS];

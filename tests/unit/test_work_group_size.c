@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/opencl/local.h"
+#include "device/opencl/work_group_size.h"
 #include "support/launch.h"
 
 static const struct {
-    clm_local_limits limits;
+    clm_work_group_limits limits;
     size_t global[3], local[3], expected_global[3], expected_local[3];
-} locals[] = {
+} rows[] = {
     /* a CPU: groups of one */
     {{CLM_DEVICE_CPU, 4096, 8, {4096, 4096, 4096}, {0}}, {100, 3, 5}, {0}, {100, 3, 5}, {1, 1, 1}},
     {{CLM_DEVICE_CPU, 4096, 8, {4096, 4096, 4096}, {0}}, {100, 0, 0}, {0}, {100, 1, 1}, {1, 1, 1}},
@@ -30,33 +30,33 @@ static const struct {
     /* demanded by the kernel */
     {{CLM_DEVICE_CPU, 256, 32, {256, 256, 64}, {8, 8, 1}}, {20, 8, 3}, {0}, {24, 8, 3}, {8, 8, 1}},
 };
-enum { LOCALS = sizeof locals / sizeof *locals };
+enum { ROWS = sizeof rows / sizeof *rows };
 
-START_TEST(local_sizes) {
+START_TEST(work_group_sizes) {
     size_t global[3], local[3];
-    memcpy(global, locals[_i].global, sizeof global);
-    memcpy(local, locals[_i].local, sizeof local);
-    CLM_TEST_OK(clm_local_choose(&locals[_i].limits, global, local));
+    memcpy(global, rows[_i].global, sizeof global);
+    memcpy(local, rows[_i].local, sizeof local);
+    CLM_TEST_OK(clm_work_group_choose(&rows[_i].limits, global, local));
     for (int k = 0; k < 3; k++) {
-        ck_assert_uint_eq(local[k], locals[_i].expected_local[k]);
-        ck_assert_uint_eq(global[k], locals[_i].expected_global[k]);
+        ck_assert_uint_eq(local[k], rows[_i].expected_local[k]);
+        ck_assert_uint_eq(global[k], rows[_i].expected_global[k]);
     }
 }
 END_TEST
 
 START_TEST(demanded_size_that_does_not_fit) {
-    clm_local_limits limits = {CLM_DEVICE_GPU, 32, 32, {256, 256, 64}, {8, 8, 1}};
+    clm_work_group_limits limits = {CLM_DEVICE_GPU, 32, 32, {256, 256, 64}, {8, 8, 1}};
     size_t global[3] = {8, 8, 1}, local[3] = {0};
-    ck_assert_int_eq(clm_local_choose(&limits, global, local), CLM_E_LIMIT);
+    ck_assert_int_eq(clm_work_group_choose(&limits, global, local), CLM_E_LIMIT);
     CLM_TEST_SAYS("8 x 8 x 1");
 }
 END_TEST
 
 int main(void) {
     Suite *suite = suite_create("work-group sizes");
-    TCase *tcase = tcase_create("local");
+    TCase *tcase = tcase_create("work_group_size");
     tcase_set_timeout(tcase, 120);
-    tcase_add_loop_test(tcase, local_sizes, 0, LOCALS);
+    tcase_add_loop_test(tcase, work_group_sizes, 0, ROWS);
     tcase_add_test(tcase, demanded_size_that_does_not_fit);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -1,17 +1,19 @@
 /* Memory plan: an offset in the workspace for every materialised value that is neither input nor output.
  *
- * Values whose lifetimes (first write to last read, in units) overlap never share memory. Largest first, each at the lowest offset
- * that is free over its whole lifetime; a new workspace buffer is opened where the device's largest allocation is reached.
+ * Values whose lifetimes (first write to last read, in units) overlap never share memory. Largest first, each at the lowest
+ * offset that is free over its whole lifetime; where the device's largest allocation is reached, the workspace gets another
+ * buffer.
  *
- * An array over the index space of a unit may take the place of an operand of its size that nothing reads afterwards: each element is read
- * before it is written, by the same work-item. Such a group of values has one place, from the first write of its first to the last read of
- * its last. In a reduction that holds for what its last pass writes: every pass computes its expressions from memory again, so that an
- * operand must outlive all passes but the one that overwrites it. An output may take the place of an input in the same way.
+ * In-place results: an array over the index space of a unit may replace an operand of its size that nothing reads afterwards,
+ * as each element is read before it is written, by the same work-item. Such a sequence of values has one offset, from the first
+ * write of its first value to the last read of its last. In a reduction this holds for what its last pass writes: every pass
+ * computes its expressions from memory again, so an operand must outlive all passes but the one that overwrites it. An output
+ * may replace an input in the same way.
  *
- * A value that is made a second time (again.c) is not in memory in between, but comes back to the same place.
+ * A rematerialised value (rematerialise.c) is not in memory in between, but returns to the same offset.
  *
- * A buffer is for shared values or for values of every task. The latter holds the memory of one task after the other: what one task
- * leaves behind is used again by itself alone, so that tasks may go through a program at different speeds (chains of launches).
+ * A buffer holds either shared values or per-task values. The latter is laid out task by task: the memory of a task is reused
+ * by that task only, so that tasks may run through a program at different speeds (task kernels).
  */
 #include <stdlib.h>
 
@@ -23,10 +25,10 @@
 enum {
     ALIGN = 32, /* elements: 128 bytes of floats, a cache line or two */
     MOST_BUFFERS = CLM_MOST_BUFFERS,
-    IN_PLACE = 4096 /* elements: smaller values are not worth a kernel of their own */
+    IN_PLACE = 4096 /* elements: below that a kernel of its own does not pay */
 };
 
-/* Of all offsets: libraries get parts of buffers as buffers (backend.h), and these begin where the device allows. */
+/* Of all offsets: libraries get sub-buffers (backend.h), which must begin where the device allows. */
 static size_t alignment(const clm_program *p) {
     const size_t device = p->device->info.base_alignment_bits / 8 / p->device->backend->element_size;
     return device > ALIGN ? device : ALIGN;
@@ -35,12 +37,12 @@ static size_t alignment(const clm_program *p) {
 static void touch(clm_program *p, clm_value v, int unit, bool write) {
     clm_home *h = &p->homes[p->homes[v].root];
     if (write && h->first >= 0) {
-        h->left = h->last;
-        h->again = unit;
+        h->released = h->last;
+        h->rematerialised = unit;
     }
     if (write && h->first < 0) h->first = unit;
     if (unit > h->last) h->last = unit;
-    if (unit > h->left && unit < h->again) h->left = unit;
+    if (unit > h->released && unit < h->rematerialised) h->released = unit;
 }
 
 static void find_lifetimes(clm_program *p) {
@@ -48,7 +50,7 @@ static void find_lifetimes(clm_program *p) {
         clm_home *h = &p->homes[v];
         h->before = h->next = CLM_INVALID;
         h->first = h->last = -1;
-        h->left = h->again = 0;
+        h->released = h->rematerialised = 0;
     }
     for (size_t i = 0; i < p->n_units; i++) {
         const clm_unit *u = &p->units[i];
@@ -63,7 +65,7 @@ bool clm_program_in_workspace(const clm_program *p, clm_value v) {
     return h->live && h->materialized && h->root == v && h->tensor < 0 && h->first >= 0;
 }
 
-/* Can output `out` of unit number `at` take the place of leaf k, as far as elements go? */
+/* Can output `out` of unit `at` replace leaf k in its memory, judged by elements and lifetimes? */
 static bool replaces(const clm_program *p, int at, clm_value out, int k) {
     const clm_unit *u = &p->units[at];
     const clm_value root = p->homes[u->leaf[k]].root;
@@ -76,13 +78,13 @@ static bool replaces(const clm_program *p, int at, clm_value out, int k) {
     return true;
 }
 
-/* Is output o written where nothing of the unit reads its operands any more but at the element at hand? What is read when sums are done is of
- * their shape, which is smaller: no sum is of one element. */
+/* Is output o written in the last pass, where the unit reads its operands at the current element only? What is read when sums
+ * are complete has their shape, which is smaller: no sum is of one element. */
 static bool written_last(const clm_unit *u, int o) {
     return u->fused && !u->pooling && u->level[o] == CLM_LEVEL_SPACE && u->pass[o] == u->passes - 1;
 }
 
-/* In the workspace the planner chooses; outputs are written over inputs where that was asked for. */
+/* In the workspace the planner decides; an output overwrites an input only on request (clm_overwrite). */
 static bool is_wanted(const clm_program *p, const clm_unit *u, clm_value out, clm_value in) {
     if (clm_program_in_workspace(p, out)) return clm_program_in_workspace(p, in) && clm_shape_size(&u->space) >= IN_PLACE;
     for (size_t i = 0; i < p->n_overwrite; i++)
@@ -111,42 +113,41 @@ clm_status clm_program_find_places(clm_program *p) {
 
 /* ---- places in the workspace ---- */
 
-/* Units in which h is in memory, in up to two stretches. */
-typedef struct stretch {
+/* Units during which a value is in memory: one interval, or two with a gap between them. */
+typedef struct interval {
     int first, last;
-} stretch;
+} interval;
 
-static int stretches(const clm_home *h, stretch out[2]) {
-    out[0] = (stretch){h->first, h->again ? h->left : h->last};
-    out[1] = (stretch){h->again, h->last};
-    return h->again ? 2 : 1;
+static int intervals(const clm_home *h, interval out[2]) {
+    out[0] = (interval){h->first, h->rematerialised ? h->released : h->last};
+    out[1] = (interval){h->rematerialised, h->last};
+    return h->rematerialised ? 2 : 1;
 }
 
 static bool meet(const clm_home *a, const clm_home *b) {
-    stretch of_a[2], of_b[2];
-    const int n_a = stretches(a, of_a), n_b = stretches(b, of_b);
+    interval of_a[2], of_b[2];
+    const int n_a = intervals(a, of_a), n_b = intervals(b, of_b);
     for (int i = 0; i < n_a; i++)
         for (int k = 0; k < n_b; k++)
             if (of_a[i].first <= of_b[k].last && of_b[k].first <= of_a[i].last) return true;
     return false;
 }
 
-/* As one with what takes its place. */
-static clm_home with_followers(const clm_program *p, clm_value v) {
+/* With the lifetimes of the values that replace it. */
+static clm_home with_successors(const clm_program *p, clm_value v) {
     clm_home h = p->homes[v];
     for (clm_value next = h.next; next >= 0; next = p->homes[next].next) h.last = p->homes[next].last;
     return h;
 }
 
 clm_status clm_program_peak(const clm_program *p, size_t *peak) {
-    size_t *alive = clm_calloc(p->n_units + 2, sizeof *alive),
-           now = 0; /* the change before every unit, modulo the size of the type */
+    size_t *alive = clm_calloc(p->n_units + 2, sizeof *alive), now = 0; /* alive: the change before every unit, modulo 2^64 */
     if (!alive) return CLM_E_MEMORY;
     for (size_t v = 0; v < p->count; v++) {
         if (!clm_program_in_workspace(p, (clm_value)v) || p->homes[v].before >= 0) continue;
-        const clm_home h = with_followers(p, (clm_value)v);
-        stretch of_h[2];
-        for (int i = stretches(&h, of_h); i-- > 0;) {
+        const clm_home h = with_successors(p, (clm_value)v);
+        interval of_h[2];
+        for (int i = intervals(&h, of_h); i-- > 0;) {
             alive[of_h[i].first] += clm_shape_size(&p->nodes[v].shape);
             alive[of_h[i].last + 1] -= clm_shape_size(&p->nodes[v].shape);
         }
@@ -176,7 +177,7 @@ static int by_offset(const void *a, const void *b) {
     return (*x)->offset < (*y)->offset ? -1 : (*x)->offset > (*y)->offset;
 }
 
-/* Lowest free offset in `buffer` for h among what is placed already. `clash` is room for all of them. */
+/* Lowest free offset in `buffer` for h among the `placed` items. `clash` has room for all of them. */
 static size_t lowest_gap(const clm_program *p, const item *items, size_t placed, const clm_home *h, int buffer,
                          const clm_home **clash) {
     size_t n = 0, at = 0;
@@ -209,7 +210,7 @@ clm_status clm_program_plan_memory(clm_program *p) {
         if (!clm_program_in_workspace(p, (clm_value)v)) continue;
         h->place = CLM_PLACE_WORKSPACE;
         h->size = (clm_shape_size(&p->nodes[v].shape) + align - 1) / align * align; /* of one task */
-        *h = with_followers(p, (clm_value)v);
+        *h = with_successors(p, (clm_value)v);
         if (h->before < 0) items[n++] = (item){(clm_value)v, h->size};
     }
     qsort(items, n, sizeof *items, by_size);

@@ -225,7 +225,8 @@ END_TEST
 
 /* ---- outputs of every kind ---- */
 
-/* An input, a view of one, a constant, a shared value for every task, a value that others need, the same twice; an unused input. */
+/* An input, a view of one, a constant, a shared value for every task, a value that others need, the same twice; an unused
+ * input. */
 START_TEST(outputs_of_every_kind) {
     clm_device *device = clm_test_open(_i);
     clm_graph *g = graph_new();
@@ -342,7 +343,8 @@ static clm_test_vector sample_run(clm_device *device, sample *s, clm_program_opt
     return v;
 }
 
-/* Shared memory, memory of its own for each value, and NaN in all of it before each run: the same bits. Fusion changes rounding only. */
+/* Shared memory, memory of its own for each value, and NaN in all of it before each run: the same bits. Fusion changes rounding
+ * only. */
 START_TEST(memory_plan_changes_nothing) {
     clm_device *device = clm_test_open(_i / 2);
     sample s;
@@ -496,8 +498,8 @@ START_TEST(mistakes_are_named) {
     ck_assert_ptr_null(p);
     p = program_new(device, g, &y, 1, TASKS);
     clm_tensor *right = tensor_new(device, shape, TASKS, NULL), *shared = tensor_new(device, shape, 0, NULL);
-    clm_tensor *wrong = tensor_new(device, clm_shape_of(1, N + 1), TASKS, NULL), *foreign = tensor_new(other, shape, TASKS, NULL),
-               *view;
+    clm_tensor *wrong = tensor_new(device, clm_shape_of(1, N + 1), TASKS, NULL),
+               *foreign = tensor_new(other, shape, TASKS, NULL), *view;
     ck_assert_int_eq(clm_program_bind(p, x, wrong), CLM_E_SHAPE);
     SAYS("[7]");
     SAYS("[8]");

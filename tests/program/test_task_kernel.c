@@ -1,4 +1,5 @@
-/* Launches made into one (CLMAML_CHAIN): the same numbers with far fewer launches, on a CPU and as work-groups with barriers. */
+/* Task kernels (CLMAML_CHAIN): the same numbers with far fewer launches, on a CPU and as work-groups with
+ * barriers. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +28,9 @@ typedef struct outcome {
     size_t launches;
 } outcome;
 
-static outcome run(int row, const char *chain) {
+static outcome run(int row, const char *mode) {
     outcome o;
-    setenv("CLMAML_CHAIN", chain, 1);
+    setenv("CLMAML_CHAIN", mode, 1);
     if (rows[row].emulate)
         setenv("CLMAML_EMULATE", rows[row].emulate, 1);
     else
@@ -59,18 +60,18 @@ static void outcome_free(outcome *o) {
     clm_test_vector_free(&o->results);
 }
 
-START_TEST(chains_change_no_numbers) {
-    outcome chained = run(_i, "always"), single = run(_i, "never");
-    clm_test_expect_close(&chained.gradient, &single.gradient, 1e-6, "gradient");
-    clm_test_expect_close(&chained.results, &single.results, 1e-6, "results");
-    ck_assert_msg(chained.launches * 2 < single.launches, "%zu launches with chains, %zu without", chained.launches,
+START_TEST(task_kernels_change_no_numbers) {
+    outcome fused = run(_i, "always"), single = run(_i, "never");
+    clm_test_expect_close(&fused.gradient, &single.gradient, 1e-6, "gradient");
+    clm_test_expect_close(&fused.results, &single.results, 1e-6, "results");
+    ck_assert_msg(fused.launches * 2 < single.launches, "%zu launches with task kernels, %zu without", fused.launches,
                   single.launches);
-    outcome_free(&chained);
+    outcome_free(&fused);
     outcome_free(&single);
 }
 END_TEST
 
-/* Small dense networks are chained without being asked; a convolution is not. */
+/* Small dense networks become task kernels by default; a convolution does not. */
 START_TEST(chosen_where_launches_are_small) {
     if (rows[_i].emulate) return;
     outcome automatic = run(_i, "auto"), single = run(_i, "never");
@@ -99,10 +100,10 @@ START_TEST(a_bad_wish_is_an_error) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("chain");
-    TCase *tcase = tcase_create("chain");
+    Suite *suite = suite_create("task kernel");
+    TCase *tcase = tcase_create("task_kernel");
     tcase_set_timeout(tcase, 600);
-    tcase_add_loop_test(tcase, chains_change_no_numbers, 0, ROWS);
+    tcase_add_loop_test(tcase, task_kernels_change_no_numbers, 0, ROWS);
     tcase_add_loop_test(tcase, chosen_where_launches_are_small, 0, ROWS);
     tcase_add_test(tcase, a_bad_wish_is_an_error);
     suite_add_tcase(suite, tcase);

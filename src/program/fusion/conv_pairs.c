@@ -1,9 +1,9 @@
-/* Two convolutions whose results are only added up become one operation with both terms, y(a, b) + y(c, d): a tangent by the product
- * rule. One launch writes the sum, where two would write a result each for a third to read. In the program's copy of the graph the sum
- * becomes a node like its terms, with the four operands.
+/* Convolution pairs: two convolutions whose results are only added, as in a tangent by the product rule, become one operation
+ * with both terms, y(a, b) + y(c, d). One launch writes the sum, instead of two that write a result each and a third that adds
+ * them. In the program's copy of the graph the sum becomes a node like its terms, with four operands.
  *
- * The terms must be alike in all that kernels are built for, and their implementation must know pairs. It is chosen for each term alone,
- * so that a pair takes what was tuned for its terms. */
+ * The terms must agree in all that kernels are built for, and their implementation must support pairs. It is chosen for each
+ * term separately, so that a pair uses what was tuned for its terms. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +43,7 @@ static bool is_pair(const clm_lower *l, clm_value v, const int *uses) {
            launched_in_pairs(l, sum->in[0], sum->in[1]);
 }
 
-clm_status clm_program_pair(clm_program *p, const clm_value *outputs, size_t n_outputs) {
+clm_status clm_program_pair_convolutions(clm_program *p, const clm_value *outputs, size_t n_outputs) {
     if (p->device->info.type == CLM_DEVICE_HOST || p->no_fusion) return CLM_OK;
     const clm_lower l = clm_lower_for(p);
     int *uses = clm_calloc(p->count + 1, sizeof *uses);

@@ -1,13 +1,13 @@
-/* Which values get memory, and which are computed inside the kernels that use them.
+/* Elementwise fusion: which values get memory, and which are computed inside the kernels that use them.
  *
- * An elementwise value is computed in place of its uses when that costs little: it reads few full-size arrays and its arithmetic is
+ * An elementwise value is inlined into its uses when that costs little: it reads few full-size arrays and its arithmetic is
  * cheap, or it has one use. Recomputing y = relu(scale x^ + shift) from x in the adjoint reads one array instead of another and
- * saves writing both, so batch-norm and activations of a layer end up as one reduction and one map for each sweep.
+ * saves writing both, so batch-norm and activation of a layer become one reduction and one map in each sweep.
  *
- * Max-pooling whose windows tile the image takes part: scattering into the image is a value like an elementwise one, which reads
- * its operands at the window of each element, and pooling takes an expression of the image as a reduction does.
+ * Max-pooling whose windows tile the image is included: a scatter into the image is a value like an elementwise one, which
+ * reads its operands at the window of each element, and pooling accepts an expression of the image as a reduction does.
  *
- * Every value in memory is then a unit of its own; merge.c and gather.c put units together, order.c orders them.
+ * Every value in memory is then a unit of its own; merge.c and horizontal.c join units, memory/schedule.c orders them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 
 enum { MOST_FULL_LEAVES = 5, MOST_COST = 80, MOST_LEAVES = 20, MOST_NODES = 100, MOST_STRIDES = CLM_STEP_INTS - 12 };
 
-/* What an elementwise value would read and cost if computed in place: a value that it needs twice counts once, as in the kernel. */
+/* What an elementwise value reads and costs if it is inlined; a value that it needs twice counts once, as in the kernel. */
 typedef struct expression {
     clm_value leaf[MOST_LEAVES];
     int n_leaf, cost, nodes, strides;
@@ -31,7 +31,7 @@ typedef struct chooser {
     expression *all;
     int *uses;      /* live elementwise or reducing consumers */
     bool *expanded; /* some consumer repeats it */
-    int *seen;      /* the count in which a value was last met */
+    int *seen;      /* the count in which a value was last visited */
     int counts;
 } chooser;
 
@@ -41,7 +41,7 @@ static bool is_elementwise(const clm_node *n) { return clm_op_of(n)->flags & CLM
 static bool is_view(const clm_node *n) { return clm_op_of(n)->flags & CLM_OPF_VIEW; }
 static bool is_reduction(const clm_node *n) { return n->op == CLM_OP_SUM || n->op == CLM_OP_REDUCE_MAX; }
 
-/* Windows side by side, without padding: attributes as in ops/pool.c. */
+/* Adjacent windows without padding: attributes as in ops/pool.c. */
 static bool tiles_image(const clm_node *n) {
     const int32_t *i = n->attr.i;
     return i[0] == i[2] && i[1] == i[3] && i[4] == 0 && i[5] == 0;
@@ -50,7 +50,7 @@ static bool is_scatter(const clm_node *n) { return n->op == CLM_OP_POOL_SCATTER 
 static bool is_pooling(const clm_node *n) {
     return (n->op == CLM_OP_POOL_GATHER || n->op == CLM_OP_MAX_POOL_ARGMAX) && tiles_image(n);
 }
-/* Computed in place of its uses when that is better. */
+/* Inlined into its uses when that is better. */
 static bool is_inline(const clm_node *n) { return is_elementwise(n) || is_scatter(n); }
 static bool is_generated(const clm_node *n) { return is_inline(n) || is_reduction(n) || is_pooling(n); }
 
@@ -68,8 +68,8 @@ static void mark_live(clm_program *p, const clm_value *outputs, size_t n_outputs
     }
 }
 
-/* Values that must be in memory whatever the cost: operands and results of whole operations, roots of views, outputs, and what is read
- * window by window. */
+/* Values that must be in memory: operands and results of operations with kernels of their own, roots of views, outputs, and
+ * what is read window by window. */
 static void mark_forced(clm_program *p, const clm_value *outputs, size_t n_outputs) {
     bool generated = p->device->info.type != CLM_DEVICE_HOST && !p->no_fusion;
     for (size_t v = 0; v < p->count; v++) {
@@ -82,14 +82,6 @@ static void mark_forced(clm_program *p, const clm_value *outputs, size_t n_outpu
     for (size_t i = 0; i < n_outputs; i++) p->homes[outputs[i]].materialized = true;
     for (size_t v = p->count; v-- > 0;)
         if (p->homes[v].live && is_view(&p->nodes[v])) p->homes[p->homes[v].root].materialized = true;
-}
-
-/* Kernel parameters for where a leaf is: its strides. */
-int clm_unit_strides(const clm_program *p, clm_value leaf) {
-    const clm_shape *s = &p->nodes[leaf].shape;
-    int strides = 0;
-    for (int i = 0; i + 1 < s->rank; i++) strides += s->dim[i] != 1;
-    return strides;
 }
 
 static bool add_leaf(const clm_program *p, expression *e, clm_value leaf) {
@@ -144,7 +136,8 @@ static void count_uses(chooser *c) {
         for (int i = 0; i < n->n_in; i++) {
             clm_value x = n->in[i];
             c->uses[x]++;
-            bool more = clm_shape_size(&n->shape) > clm_shape_size(&p->nodes[x].shape) || (n->per_task && !p->nodes[x].per_task);
+            bool more =
+                clm_shape_size(&n->shape) > clm_shape_size(&p->nodes[x].shape) || (n->per_task && !p->nodes[x].per_task);
             if (is_elementwise(n) && more) c->expanded[x] = true;
         }
     }
@@ -163,7 +156,7 @@ static bool same_window(const clm_node *n, const expression *e) {
     return n->attr.i[0] == e->window[0] && n->attr.i[1] == e->window[1];
 }
 
-/* Stores operands of v, the largest first, until its expression is small enough. */
+/* Materialises operands of v, the largest first, until its expression is small enough. */
 static void fit_expression(chooser *c, clm_value v) {
     const clm_node *n = &c->p->nodes[v];
     while (!build_expression(c, v, &c->all[v])) {
@@ -262,6 +255,6 @@ clm_status clm_program_fuse(clm_program *p, const clm_value *outputs, size_t n_o
     if (p->device->info.type != CLM_DEVICE_HOST && !p->no_fusion) CLM_TRY(choose(p));
     CLM_TRY(add_units(p));
     CLM_TRY(clm_program_merge(p, outputs, n_outputs));
-    if (p->thrifty && !p->no_plan) CLM_TRY(clm_program_order(p, outputs, n_outputs));
-    return clm_program_gather(p);
+    if (p->thrifty && !p->no_plan) CLM_TRY(clm_program_schedule(p, outputs, n_outputs));
+    return clm_program_fuse_horizontally(p);
 }

@@ -1,18 +1,18 @@
-/* One kernel for several maps over arrays of their own, or for several sums over tasks.
+/* Horizontal fusion: one kernel for several maps over separate arrays, or for several sums over tasks.
  *
- * The work-items of one part follow those of the part before it. Every distinct text of a part is a function; a part is a call of it with
- * its arrays and its size. Sums are y[i] = (initial[i]) + x[0][i] + x[1][i] + .., in task order, and y may be the memory of
- * `initial`.
+ * The parts have consecutive ranges of work-items. Every distinct text of a part is a function; a part is a call
+ * of it with its arrays and its size. Sums are y[i] = (initial[i]) + x[0][i] + x[1][i] + .., in task order, and y may be the
+ * memory of `initial`.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "ops/op.h"
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
 /* What the work-items of a part do. */
 typedef struct part {
-    clm_text before, text; /* of a function: what is before its name and behind it */
+    clm_text before, text; /* of a function: before its name and after it */
     clm_value values[CLM_STEP_VALUES];
     int n_values, vectors, chunk;
 } part;
@@ -103,7 +103,7 @@ static void sum_part(clm_lower *l, const clm_unit *u, part *p) {
 
 static bool same_text(const clm_text *a, const clm_text *b) { return a->data && b->data && strcmp(a->data, b->data) == 0; }
 
-/* The number of the function that does what the part does. Takes the part's texts over. */
+/* The number of the function for this part. Takes ownership of the part's texts. */
 static int function_of(group *g, part *p) {
     for (int i = 0; i < g->n_parts; i++)
         if (same_text(&g->parts[i].before, &p->before) && same_text(&g->parts[i].text, &p->text)) {
@@ -159,7 +159,7 @@ static clm_status add_step(group *g, size_t first, bool per_task) {
                           g->n_ints);
 }
 
-clm_status clm_codegen_group(clm_lower *l, size_t first) {
+clm_status clm_codegen_horizontal(clm_lower *l, size_t first) {
     clm_program *p = l->program;
     const bool sums = !p->units[first].fused;
     clm_status status = CLM_OK;

@@ -1,6 +1,6 @@
-/* Data sets on devices: what is picked is, bit for bit, the images themselves, on every device, for bytes and floats, any layout and any
- * turn; so training and adapting give the same bits, with any chunk, on several devices, after a lack of memory; and nothing is made
- * in the loop. */
+/* Data sets on devices: what is picked is, bit for bit, the images themselves, on every device, for bytes and floats, any
+ * layout and any turn; so training and adapting give the same bits, with any chunk, on several devices, after a lack of memory;
+ * and nothing is made in the loop. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,7 +308,8 @@ START_TEST(training_on_omniglot) {
         CLM_TEST_OK(clm_meta_step(
             metas[0], &(clm_batch){.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]}, NULL));
         CLM_TEST_OK(clm_meta_step(
-            metas[1], &(clm_batch){.support_at = at[0], .support_y = labels[0], .query_at = at[1], .query_y = labels[1]}, NULL));
+            metas[1], &(clm_batch){.support_at = at[0], .support_y = labels[0], .query_at = at[1], .query_y = labels[1]},
+            NULL));
         expect_same_results(metas[0], metas[1], model, step);
     }
     for (int k = 0; k < 2; k++) {

@@ -1,17 +1,18 @@
 /* Which units become one kernel.
  *
- * A unit joins the earliest one before which all that it reads exists, or that makes it:
+ * A unit joins the earliest unit before which all its operands exist, or that computes them:
  *
  *   maps and reductions over the same index space share their reads;
- *   a map joins the reduction that reads it: what is written is added up on the way;
- *   an array of a reduction's shape that is computed from it joins it: mean, variance, 1 / sqrt(variance) end in the launch of a sum;
- *   where all elements of a result are few, the work-item that adds them up goes through them once more, for reductions and maps that
- *   need the result: a softmax with its derivatives is one launch, and so are the statistics of a small image. Elements are
- *   computed again from what is in memory in every pass;
- *   where all results of a task are few, what they add up to joins them: the loss of a batch is the sum over rows of what the rows'
- *   softmax gives, and ends, with its scale, in their launch.
+ *   a map joins the reduction that reads it: the sum is accumulated as the map is written;
+ *   an array of a reduction's shape that is computed from it joins it: mean, variance, 1 / sqrt(variance) end in the launch of
+ *   a sum;
+ *   where a result has few elements, the work-item that sums them passes over them again, for reductions and maps that need the
+ *   result: a softmax with its derivatives is one launch, and so are the statistics of a small image. Every pass computes
+ *   elements again from what is in memory;
+ *   where a task has few results, their total joins them: the loss of a batch is the sum over rows of the rows'
+ *   cross-entropies, and ends, with its scale, in their launch.
  *
- * An array that only its own unit reads never exists.
+ * An array that only its own unit reads is never written.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,46 +28,28 @@ enum {
     MOST_ARRAYS = 28 /* arguments of a kernel; three parameters each, of which a device must take 1024 bytes */
 };
 
-/* Elements of one result that a work-item may go through more than once, or write one after the other. */
+/* Elements of one result over which a work-item may pass more than once, or which it may write in sequence. */
 enum { GPU_ELEMENTS = 64, CPU_ELEMENTS = 4096, CPU_UNITS = 8 };
 
-/* Where rows' results are added up in their launch, a task is the business of one core of a CPU, which may be the only one that has a task:
- * that is worth fewer elements, 1 / CPU_SHARE of the above. Elsewhere a work-group takes the task, and every item some of the rows: with
- * few elements for each that costs less than another launch. */
+/* Where rows' results are summed in their launch, one core of a CPU computes a task, and may be the only core that has one: so
+ * the limit is 1 / CPU_SHARE of the above. Elsewhere a work-group computes the task and its items share the rows: with few
+ * elements for each that costs less than another launch. */
 enum { CPU_SHARE = 4 };
 
 typedef struct merger {
     const clm_program *p;
     int *unit_of; /* the unit that writes a value */
-    int *seen;    /* the count in which a value was last met */
+    int *seen;    /* the count in which a value was last visited */
     int counts;
 } merger;
 
-/* How unit b would be part of unit a. */
+/* How unit b becomes part of unit a. */
 typedef struct joining {
     unsigned axes;
     clm_level level;
     int pass;
     bool depends; /* on an output of a */
 } joining;
-
-int clm_unit_member(const clm_program *p, const clm_unit *u, clm_value v) {
-    for (int k = 0; k < u->n_out; k++)
-        if (u->out[k] == p->homes[v].root) return k;
-    return -1;
-}
-
-int clm_unit_operands(const clm_program *p, const clm_unit *u) { return u->fused ? u->n_leaf : p->nodes[u->out[0]].n_in; }
-
-clm_value clm_unit_operand(const clm_program *p, const clm_unit *u, int k) {
-    return p->homes[u->fused ? u->leaf[k] : p->nodes[u->out[0]].in[k]].root;
-}
-
-bool clm_unit_reads(const clm_program *p, const clm_unit *u, clm_value v) {
-    for (int k = 0; k < clm_unit_operands(p, u); k++)
-        if (clm_unit_operand(p, u, k) == p->homes[v].root) return true;
-    return false;
-}
 
 /* ---- shapes ---- */
 
@@ -101,7 +84,7 @@ static size_t elements_of_result(const clm_shape *space, unsigned axes) {
     return n;
 }
 
-/* A work-item goes through these one after the other, which must not leave the rest of the device idle. */
+/* One work-item processes these in sequence, which must not leave the rest of the device idle. */
 static bool is_few(const clm_program *p, size_t each) {
     const clm_device_info *info = &p->device->info;
     const size_t units = info->compute_units;
@@ -126,7 +109,7 @@ static bool has_few_rows(const clm_program *p, const clm_unit *a) {
 
 /* ---- limits of one kernel ---- */
 
-/* Values that the kernel computes for v, without those met before in this count. */
+/* Values that the kernel computes for v, without those counted before. */
 static int count_computed(merger *m, clm_value v, bool root) {
     const clm_node *n = &m->p->nodes[v];
     if ((!root && m->p->homes[v].materialized) || m->seen[v] == m->counts) return 0;
@@ -145,7 +128,7 @@ static int count_unit(merger *m, const clm_unit *u) {
     return count;
 }
 
-/* Its values and its whole-number parameters, see codegen.c. */
+/* Its values and its int parameters, see codegen/codegen.c. */
 static bool kernel_holds(merger *m, const clm_unit *a, const clm_unit *b, int strides) {
     if (a->space.rank + 7 + strides > CLM_STEP_INTS) return false;
     m->counts++;
@@ -158,7 +141,8 @@ static bool same_window(const clm_unit *a, const clm_unit *b) {
     return !a->windowed || !b->windowed || (a->window[0] == b->window[0] && a->window[1] == b->window[1]);
 }
 
-/* Of what is not over the index space of a: of the results' shape, their total, or one number like that. */
+/* The level of a unit that is not over the index space of a: of the results' shape, a total of them, or computed from
+ * totals. */
 static bool level_of_results(const clm_unit *a, const clm_unit *b, joining *j) {
     const clm_shape result = kept_shape(a->space, a->axes);
     if (!a->axes || b->windowed || b->indexed) return false;
@@ -169,7 +153,7 @@ static bool level_of_results(const clm_unit *a, const clm_unit *b, joining *j) {
     return !b->axes || (clm_shape_size(&result) > 1 && elements_of_result(&b->space, b->axes) == clm_shape_size(&result));
 }
 
-/* As what, looking at index spaces alone. */
+/* The level that b has in a, judged by index spaces only. */
 static bool level_in(const clm_unit *a, const clm_unit *b, joining *j) {
     if (!a->fused || !b->fused || a->per_task != b->per_task || a->pooling != b->pooling || !same_window(a, b)) return false;
     if (a->totals && b->windowed) return false;
@@ -180,7 +164,7 @@ static bool level_in(const clm_unit *a, const clm_unit *b, joining *j) {
     return clm_shape_equal(&a->space, &b->space);
 }
 
-/* Output k of a, read by b as `leaf`: is it at hand where b needs it? */
+/* Output k of a, read by b as `leaf`: is it available where b needs it? */
 static bool reads_member(const clm_program *p, const clm_unit *a, int k, const clm_unit *b, int leaf, joining *j) {
     const clm_shape *shape = &p->nodes[b->leaf[leaf]].shape;
     int pass = a->pass[k];
@@ -200,7 +184,8 @@ static bool reads_member(const clm_program *p, const clm_unit *a, int k, const c
     return true;
 }
 
-/* Gathering an image by its own argmax: the greatest value, which the kernel that finds the argmax has at hand. */
+/* Gathering an image by its own argmax gives the greatest value, which the kernel that computes the argmax has in a
+ * register. */
 static bool is_maximum(const merger *m, const clm_unit *a, const clm_unit *b, clm_value leaf) {
     const clm_node *n = &m->p->nodes[b->out[0]], *index = &m->p->nodes[leaf];
     if (n->op != CLM_OP_POOL_GATHER || n->in[1] != leaf || index->op != CLM_OP_MAX_POOL_ARGMAX || index->in[0] != n->in[0])
@@ -208,19 +193,19 @@ static bool is_maximum(const merger *m, const clm_unit *a, const clm_unit *b, cl
     return clm_unit_member(m->p, a, leaf) >= 0;
 }
 
-static bool is_at_hand(const merger *m, const clm_unit *a, const clm_unit *b, int leaf, joining *j) {
+static bool is_available(const merger *m, const clm_unit *a, const clm_unit *b, int leaf, joining *j) {
     if (a->pooling) return is_maximum(m, a, b, b->leaf[leaf]);
     const int k = clm_unit_member(m->p, a, b->leaf[leaf]);
     return k >= 0 && reads_member(m->p, a, k, b, leaf, j);
 }
 
-/* Of an array that is not of the results' shape there may only be one element. */
+/* An array that has not the results' shape must have one element. */
 static bool readable_at_results(const clm_program *p, const clm_unit *b, clm_value leaf) {
     const clm_shape *shape = &p->nodes[leaf].shape;
     return clm_shape_size(shape) == 1 || same_but_ones(shape, &b->space);
 }
 
-/* Kinds of launches that no work-item can make alone need short results. */
+/* What one work-item has to compute alone pays for short results only. */
 static bool is_worth(const clm_program *p, const clm_unit *a, const clm_unit *b, const joining *j) {
     const bool mixed = !a->axes != !b->axes && j->level < CLM_LEVEL_RESULT;
     if (j->level == CLM_LEVEL_TOTAL && !has_few_rows(p, a)) return false;
@@ -238,7 +223,7 @@ static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b, j
     for (int i = 0; i < a->n_leaf; i++) strides += clm_unit_strides(p, a->leaf[i]);
     for (int i = 0; i < b->n_leaf; i++) {
         bool found = false;
-        if (is_at_hand(m, a, b, i, j)) {
+        if (is_available(m, a, b, i, j)) {
             common++;
             continue;
         }
@@ -283,7 +268,7 @@ static void join(merger *m, clm_unit *a, const clm_unit *b, const joining *j) {
     }
 }
 
-/* Outputs that no other unit reads and nobody asked for. `read` is room for a mark on every value. */
+/* Marks outputs that no other unit reads and that are not outputs of the program. `read` has room for a mark on every value. */
 static void hide(clm_program *p, const clm_value *outputs, size_t n_outputs, int *read) {
     memset(read, 0, p->count * sizeof *read);
     for (size_t i = 0; i < n_outputs; i++) read[p->homes[outputs[i]].root] = 1;

@@ -1,4 +1,5 @@
-/* Launches in pieces and the bound on queued work: the numbers are the same bits, the pieces are as many as they should be. */
+/* Watchdog: launches in pieces and the bound on queued work; the results are the same bits, the number of pieces is as
+ * expected. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -42,8 +43,8 @@ static size_t run_grid(const char *ms, const char *emulate, const char *source, 
     CLM_TEST_OK(d->backend->make(d, &launch, &kernel));
     for (int i = 0; i < runs; i++) CLM_TEST_OK(d->backend->enqueue(d, kernel));
     CLM_TEST_OK(d->backend->read(d, y, 0, N, out, NULL));
-    size_t pieces = clm_cl(d)->pace.pieces;
-    ck_assert_double_eq(clm_cl(d)->pace.waiting, 0);
+    size_t pieces = clm_cl(d)->watchdog.pieces;
+    ck_assert_double_eq(clm_cl(d)->watchdog.waiting, 0);
     double seconds = 0;
     CLM_TEST_OK(d->backend->time(d, kernel, &seconds));
     ck_assert_double_gt(seconds, 0);
@@ -89,13 +90,13 @@ END_TEST
 START_TEST(measurement_corrects_the_guess) {
     setenv("CLMAML_MAX_LAUNCH_MS", "200", 1);
     clm_device *d = clm_test_open_opencl();
-    clm_cl_pace *p = &clm_cl(d)->pace;
+    clm_cl_watchdog *p = &clm_cl(d)->watchdog;
     clm_mem *y = clm_test_alloc(d, N);
     clm_launch launch = grid_launch(y, grid_source);
     clm_kernel *kernel = NULL;
     launch.flops = 1e3 * p->rate; /* a thousand seconds */
     CLM_TEST_OK(d->backend->make(d, &launch, &kernel));
-    ck_assert(clm_cl_must_cut(clm_cl(d), kernel));
+    ck_assert(clm_cl_watchdog_cuts(clm_cl(d), kernel));
     CLM_TEST_OK(d->backend->enqueue(d, kernel));
     ck_assert_uint_gt(p->pieces, 1);
     ck_assert(kernel->measured);
@@ -113,7 +114,7 @@ END_TEST
 START_TEST(queued_work_is_bounded) {
     setenv("CLMAML_MAX_LAUNCH_MS", "500", 1);
     clm_device *d = clm_test_open_opencl();
-    clm_cl_pace *p = &clm_cl(d)->pace;
+    clm_cl_watchdog *p = &clm_cl(d)->watchdog;
     clm_mem *y = clm_test_alloc(d, N);
     clm_launch launch = grid_launch(y, grid_source);
     clm_kernel *kernel = NULL;
@@ -144,8 +145,8 @@ START_TEST(bounds_are_for_devices_with_a_watchdog) {
         setenv("CLMAML_EMULATE", rows[i].type, 1);
         setenv("CLMAML_MAX_LAUNCH_MS", rows[i].ms, 1);
         clm_device *d = clm_test_open_opencl();
-        ck_assert_double_eq(clm_cl(d)->pace.launch, rows[i].launch);
-        ck_assert_double_le(clm_cl(d)->pace.queued + clm_cl(d)->pace.launch, 2);
+        ck_assert_double_eq(clm_cl(d)->watchdog.launch, rows[i].launch);
+        ck_assert_double_le(clm_cl(d)->watchdog.queued + clm_cl(d)->watchdog.launch, 2);
         clm_device_close(d);
     }
     static const char *const bad[] = {"-1", "soon", "5s", "nan", "inf"};
@@ -160,8 +161,8 @@ START_TEST(bounds_are_for_devices_with_a_watchdog) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("pace");
-    TCase *tcase = tcase_create("pace");
+    Suite *suite = suite_create("watchdog");
+    TCase *tcase = tcase_create("watchdog");
     tcase_set_timeout(tcase, 120);
     tcase_add_checked_fixture(tcase, clm_test_enter_cache, clm_test_leave_cache);
     tcase_add_loop_test(tcase, pieces_make_the_same_bits, 0, DEVICES);

@@ -1,25 +1,19 @@
-/* Totals: what the results of rows add up to, in the launch that makes the results; see codegen_reduce.c.
+/* Totals: sums over the results of rows, in the launch that computes the results; see reduce.c.
  *
- *     for every row of an item        on a CPU one item takes all rows of a task; elsewhere a work-group shares them out
- *         passes over the row         as in codegen_reduce.c: results, and maps over the index space
+ *     for every row of an item        on a CPU one item takes all rows of a task; elsewhere the items of a work-group share
+ *     them
+ *         passes over the row         as in reduce.c: results, and maps over the index space
  *         u += term of the result
  *     t = sum of u                    the group's first item, in the order of the items
  *     what is computed from t         the mean of a loss
  *
- * So a loss with its gradient is one launch. Which rows an item takes depends on the device and the number of rows, never on tasks.
+ * So a loss with its gradient is one launch. Which rows an item takes depends on the device and the number of rows, never on
+ * tasks.
  */
 #include "ops/op.h"
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
-enum { BLOCK = 32, GROUP = 256 };
-
-int clm_total_items(const clm_program *p, size_t rows) {
-    const clm_device_info *info = &p->device->info;
-    size_t items = 1;
-    if (info->type == CLM_DEVICE_CPU) return 1;
-    while (items < rows && items < GROUP && items * 2 <= info->max_work_group_size) items *= 2;
-    return (int)items;
-}
+enum { BLOCK = 32 };
 
 static bool is_total(const clm_generator *g, int k) { return g->u->level[k] == CLM_LEVEL_TOTAL; }
 
@@ -36,7 +30,7 @@ void clm_gen_open_rows(clm_generator *g, clm_text *t, clm_launch_spec *spec, int
     g->items = items;
     if (items == 1) {
         clm_text_add(t, "    const int item = 0, items = 1;\n    if (get_global_id(0) > 0) return;\n");
-    } else { /* a driver may give less than was asked for, and pads with groups that have nothing to do */
+    } else { /* a driver may give a smaller group, and the launch is padded with groups that have no task */
         spec->local[0] = (size_t)items;
         spec->local[1] = spec->local[2] = 1;
         for (int k = 0; k < g->u->n_out; k++)
@@ -49,7 +43,7 @@ void clm_gen_open_rows(clm_generator *g, clm_text *t, clm_launch_spec *spec, int
     clm_text_add(t, "    for (int result = rows + item; result < min(rows + %d * items, results); result += items) {\n", BLOCK);
 }
 
-/* Every item has t<k>; afterwards the first one has all of it, and the others are done. */
+/* Every item has a partial t<k>; the first item sums them, and the others end. */
 static void add_items(const clm_generator *g, clm_text *t) {
     char other[32], to[24];
     for (int k = 0; k < g->u->n_out; k++)

@@ -1,8 +1,8 @@
-/* Which launches become one although they have nothing to do with each other.
+/* Horizontal fusion: independent launches become one.
  *
- * Updates of parameters, one a tensor, and sums over tasks, one a tensor: arrays of different sizes that are gone through from the first
- * element to the last. A launch can take several of them, one behind the other (codegen_group.c). A unit goes to the earliest such launch
- * before which all that it reads exists.
+ * Candidates are updates of parameters and sums over tasks, one for each tensor: flat arrays of different sizes. One launch
+ * processes several of them, their work-items in consecutive ranges (codegen/horizontal.c). A unit joins the earliest such
+ * launch before which all its operands exist.
  */
 #include <stdlib.h>
 
@@ -10,21 +10,8 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-/* Every part is a piece of the kernel's text. */
+/* Every part adds to the kernel's text. */
 enum { LOOK_BACK = 400, MOST_LEAVES = 8, MOST_PARTS = 20 };
-
-size_t clm_group_size(const clm_program *p, size_t unit) {
-    size_t n = 0;
-    for (size_t i = unit; i < p->n_units; i++) n += p->units[i].group == (int)unit;
-    return n;
-}
-
-bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v) {
-    for (size_t i = unit; i < p->n_units; i++)
-        for (int k = 0; p->units[i].group == (int)unit && k < p->units[i].n_out; k++)
-            if (p->units[i].out[k] == v) return true;
-    return false;
-}
 
 static bool is_sum_over_tasks(const clm_program *p, const clm_unit *u) { return p->nodes[u->out[0]].op == CLM_OP_SUM_TASKS; }
 
@@ -48,12 +35,12 @@ static int operand(const clm_program *p, const clm_unit *u, int i) {
     return i < p->nodes[u->out[0]].n_in ? p->nodes[u->out[0]].in[i] : CLM_INVALID;
 }
 
-/* The group that a flat unit heads, while groups are made. */
+/* The group that a flat unit heads, while groups are formed. */
 typedef struct group {
     int parts, arrays;
 } group;
 
-clm_status clm_program_gather(clm_program *p) {
+clm_status clm_program_fuse_horizontally(clm_program *p) {
     const bool host = p->device->info.type == CLM_DEVICE_HOST;
     clm_status status = CLM_OK;
     int *unit_of = clm_calloc(p->count + 1, sizeof *unit_of); /* the launch that writes a value */

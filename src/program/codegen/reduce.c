@@ -1,29 +1,29 @@
 /* Kernels of reductions; see codegen.c.
  *
- * column: the innermost axis is kept; a work-item makes some vectors of results and loops over the reduced axes.
- * row:    the innermost axis is reduced; a work-item makes one result.
+ * column: the innermost axis is kept; a work-item computes some vectors of results and loops over the reduced axes.
+ * row:    the innermost axis is reduced; a work-item computes one result.
  *
- * A unit may go over the elements of a result several times: what the reductions of a pass give, and what is computed from them, are
- * variables of the work-item in the next one. Maps over the index space are stored on the way. Where the results of rows are added up,
- * a work-item takes several of them (codegen_total.c).
+ * A unit may pass over the elements of a result several times: the reductions of a pass, and values computed from them, are
+ * variables of the work-item in the next pass. Maps over the index space are stored in their pass. Where the results of rows
+ * are summed, a work-item computes several of them (total.c).
  *
- * Sums are made in blocks of BLOCK terms that are then added up: fewer roundings lie between a term and the result. Where there are fewer
- * results than the device has lanes, the reduced elements are cut into segments, each with a result of its own in scratch memory, which
- * a second kernel adds up in order, to compute what follows from them. Neither cut depends on the number of tasks, so neither do the
- * bits. On a CPU large sums are cut as well, so that an item can take whole rows and there are still enough of them: parts of rows
- * cost what whole ones do, because memory comes in pairs of lines.
+ * Sums run in blocks of BLOCK terms whose totals are added: this bounds the number of roundings between a term and the result.
+ * Where there are fewer results than the device has lanes, the reduced elements are cut into segments, each with a result of
+ * its own in scratch memory; a second kernel adds these in order and computes what follows from them. Neither cut depends on
+ * the number of tasks, so neither do the bits. On a CPU large sums are cut as well, so that an item can process whole rows and
+ * there are still enough items: a part of a row costs as much as the row, because memory transfers come in pairs of lines.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/integers.h"
 #include "ops/op.h"
-#include "program/codegen.h"
+#include "program/codegen/codegen.h"
 
 enum {
     BLOCK = 32,
-    CPU_SEGMENT = 16384, /* elements that are worth a call and a second launch */
-    CPU_PIECE = 1 << 17, /* elements that are enough for a call */
+    CPU_SEGMENT = 16384, /* elements that justify a call and a second launch */
+    CPU_PIECE = 1 << 17, /* elements that suffice for a call */
     GPU_SEGMENT = 256,
     GPU_LANES = 64,        /* work-items for every compute unit that keep it busy */
     CPU_ACCUMULATORS = 16, /* vectors */
@@ -200,8 +200,9 @@ static void open_item(clm_generator *g, const plan *p, clm_text *t) {
         }
     if (p->lines > 1) /* the text of a kernel does not depend on sizes beyond this */
         clm_text_add(
-            t, "    const int share = (lines + segments - 1) / segments, from = segment * share, to = min(from + share, lines);\n"
-               "    const int begin = 0, end = steps;\n");
+            t,
+            "    const int share = (lines + segments - 1) / segments, from = segment * share, to = min(from + share, lines);\n"
+            "    const int begin = 0, end = steps;\n");
     else
         clm_text_add(t,
                      "    const int blocks = (steps + %d) / %d, share = (blocks + segments - 1) / segments * %d;\n"
@@ -363,7 +364,8 @@ clm_status clm_gen_combine(clm_generator *g, clm_text *t, clm_launch_spec *spec)
         if (is_sum(g, k))
             clm_text_add(t, "a%d += p%d[s * n];\n", k, k);
         else
-            clm_text_add(t, "a%d = ((p%d[s * n] > a%d) | (p%d[s * n] != p%d[s * n])) ? p%d[s * n] : a%d;\n", k, k, k, k, k, k, k);
+            clm_text_add(t, "a%d = ((p%d[s * n] > a%d) | (p%d[s * n] != p%d[s * n])) ? p%d[s * n] : a%d;\n", k, k, k, k, k, k,
+                         k);
     }
     g->member[0] = "a";
     g->member[1] = "";
