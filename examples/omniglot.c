@@ -79,7 +79,7 @@ int main(int argc, char **argv) {
     clm_meta *meta = NULL;
     clm_learner *learner = NULL;
     clm_omniglot_options data = CLM_OMNIGLOT_OPTIONS_INIT;
-    clm_conv4_options network = CLM_CONV4_INIT;
+    clm_conv4_options network = CLM_CONV4_OPTIONS_INIT;
     clm_meta_options options = CLM_META_OPTIONS_INIT;
     clm_learner_options adapting = CLM_LEARNER_OPTIONS_INIT;
     if (argc > 3) network.filters = atoi(argv[3]);

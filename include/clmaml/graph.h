@@ -172,12 +172,28 @@ CLM_API clm_value clm_group_norm(clm_graph *g, clm_value x, int groups, clm_valu
 CLM_API clm_value clm_softmax(clm_graph *g, clm_value x);     /* over the last axis */
 CLM_API clm_value clm_log_softmax(clm_graph *g, clm_value x); /* over the last axis */
 
+/* ---- losses: a scalar, the mean or the sum over examples (of elementwise losses: over all elements) ---- */
 typedef enum clm_reduction { CLM_REDUCE_MEAN, CLM_REDUCE_SUM } clm_reduction;
 /* logits [n, c], labels [n] -> scalar */
 CLM_API clm_value clm_cross_entropy(clm_graph *g, clm_value logits, clm_value labels, clm_reduction reduction);
+/* logits [n, c], labels [n] of 0 .. c - 1, class_weights [c] or CLM_INVALID -> scalar. PyTorch's cross_entropy: the target of an
+ * example is (1 - label_smoothing) times its one-hot label plus label_smoothing / c (Szegedy et al. 2016), a class counts
+ * class_weights[c] times, and the mean divides by the sum of the labels' weights. Without weights and smoothing: the value of
+ * clm_cross_entropy. */
+CLM_API clm_value clm_weighted_cross_entropy(clm_graph *g, clm_value logits, clm_value labels, clm_value class_weights,
+                                             double label_smoothing, clm_reduction reduction);
 /* 1 where the first maximum of logits [n, c] over the last axis is the label [n]; -> scalar, mean over n. Derivative 0. */
 CLM_API clm_value clm_accuracy(clm_graph *g, clm_value logits, clm_value labels);
+/* x and target of the same shape: (x - target)^2; |x - target|, with derivative 0 where they are equal */
 CLM_API clm_value clm_mse(clm_graph *g, clm_value x, clm_value target, clm_reduction reduction);
+CLM_API clm_value clm_mae(clm_graph *g, clm_value x, clm_value target, clm_reduction reduction);
+/* d = x - target: d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2) (Huber 1964; PyTorch's huber_loss). delta > 0 */
+CLM_API clm_value clm_huber(clm_graph *g, clm_value x, clm_value target, double delta, clm_reduction reduction);
+/* -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) for logits x and targets t of 0 .. 1, of the same shape. */
+CLM_API clm_value clm_binary_cross_entropy(clm_graph *g, clm_value logits, clm_value targets, clm_reduction reduction);
+/* REINFORCE (Williams 1992) for independent normal actions: -advantage log density(actions) -> scalar, over examples. mean [n, a]
+ * (a model's output), log_std [a]; a row of y [n, a + 1] holds the actions that were taken and then their advantage. */
+CLM_API clm_value clm_gaussian_policy_loss(clm_graph *g, clm_value mean, clm_value log_std, clm_value y, clm_reduction reduction);
 
 /* ---- derivatives; all build further values in the same graph ---- */
 

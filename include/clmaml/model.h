@@ -18,7 +18,18 @@ typedef struct clm_model clm_model;
 /* How an outside array becomes an inside one. */
 typedef enum clm_layout { CLM_LAYOUT_SAME, CLM_LAYOUT_OIHW /* -> HWIO */, CLM_LAYOUT_CHW /* -> HWC */ } clm_layout;
 
-typedef enum clm_init { CLM_INIT_NORMAL /* scale x standard normal */, CLM_INIT_CONSTANT /* scale */ } clm_init;
+typedef enum clm_init {
+    CLM_INIT_NORMAL,    /* scale x standard normal */
+    CLM_INIT_CONSTANT,  /* scale */
+    CLM_INIT_FIRST_HALF /* scale in the first half of the elements, 0 in the second: factors, then offsets */
+} clm_init;
+
+/* What a parameter is, for methods that treat some in their own way. */
+typedef enum clm_param_role {
+    CLM_PARAM_WEIGHT,
+    CLM_PARAM_BATCH_NORM, /* scale or shift of a batch-norm */
+    CLM_PARAM_CONTEXT     /* the context vector of a context or film layer; film's weight and bias are weights */
+} clm_param_role;
 
 typedef struct clm_param {
     char name[64];
@@ -27,6 +38,7 @@ typedef struct clm_param {
     clm_layout layout;
     clm_init init;
     double init_scale;
+    clm_param_role role;
 } clm_param;
 
 /* Where batch-norm takes its statistics from (named in every report):
@@ -44,26 +56,35 @@ typedef struct clm_bn_stats {
 /* From a JSON text: a list of layers, or an object {"layers": [..], "in_shape": [..], "ways": n, ..} as in a reference file's
  * "case". in_shape NULL: taken from the object. Layers: linear{out,bias} conv2d{out,kernel,stride,pad,dilation,groups,bias}
  * batchnorm{eps} layernorm{eps} groupnorm{groups,eps} relu tanh sigmoid gelu silu softplus elu{alpha} leaky_relu{slope}
- * maxpool/avgpool{kernel,stride,pad} globalavgpool flatten residual{body} attention meantokens.
+ * maxpool/avgpool{kernel,stride,pad} globalavgpool flatten residual{body} attention meantokens context{size} film{size}.
  * Defaults as in PyTorch, but kernel 3, pad kernel/2 for conv2d, and stride = kernel for pooling. Parameter names are the layer's
  * index, nested with dots: "0.weight", "4.0.bias". Errors name the layer, or line and column of what is not JSON. */
 CLM_API clm_status clm_model_parse(clm_model **out, const char *json, const clm_shape *in_shape);
 CLM_API clm_status clm_model_load(clm_model **out, const char *path, const clm_shape *in_shape);
 
+/* Four blocks of 3 x 3 convolution, batch-norm, relu and 2 x 2 max-pooling, then a linear layer (Vinyals et al. 2016). */
 typedef struct clm_conv4_options {
+    int version;                       /* CLM_CONV4_OPTIONS_VERSION */
     int filters, ways, channels, size; /* 64, 5, 1, 28 */
-    bool strided;                      /* stride-2 convolutions and a spatial mean instead of max-pooling */
+    bool strided;                      /* stride-2 convolutions and a spatial mean instead of max-pooling (Finn et al. 2017) */
+    /* 0: none. Otherwise the size of the context of a film layer in every block, in front of relu and behind batch-norm and
+     * max-pooling, where CAVIA's code has it (Zintgraf et al. 2019); that has one context for all its film layers, and by
+     * default a film layer of 100 numbers in the third block alone. */
+    int film_context;
+    bool headless; /* no linear layer: an embedding [filters h w] or, strided, [filters]; `ways` is not looked at */
 } clm_conv4_options;
-#define CLM_CONV4_INIT \
-    { 64, 5, 1, 28, false }
+#define CLM_CONV4_OPTIONS_VERSION 1
+#define CLM_CONV4_OPTIONS_INIT \
+    { CLM_CONV4_OPTIONS_VERSION, 64, 5, 1, 28, false, 0, false }
+/* CLM_E_ARG for options of another version or out of range, CLM_E_SHAPE for an image too small to be pooled four times. */
 CLM_API clm_status clm_model_conv4(clm_model **out, const clm_conv4_options *options);
 /* Multi-layer perceptron with relu: in -> hidden[0] -> .. -> out */
 CLM_API clm_status clm_model_mlp(clm_model **out, int in, const int *hidden, size_t n_hidden, int n_out);
 
 /* A model of the user's own: `apply` builds the output from the parameters (inside shapes, in order) and the input. It returns
- * CLM_INVALID on failure. It is called once here, to learn the output's shape. Only name, shape, layout, init and init_scale of
- * `params` are read; inner_shape follows from them. `user` must outlive the model. stats is never NULL; models without batch-norm
- * ignore it. */
+ * CLM_INVALID on failure. It is called once here, to learn the output's shape. Only name, shape, layout, init, init_scale and
+ * role of `params` are read; inner_shape follows from them. `user` must outlive the model. stats is never NULL; models without
+ * batch-norm ignore it. */
 typedef clm_value (*clm_model_apply_fn)(void *user, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats);
 CLM_API clm_status clm_model_custom(clm_model **out, const clm_shape *in_shape, const clm_param *params, size_t n_params,
                                     clm_model_apply_fn apply, void *user);
@@ -73,6 +94,9 @@ CLM_API void clm_model_free(clm_model *model);
 CLM_API size_t clm_model_param_count(const clm_model *model);    /* tensors */
 CLM_API size_t clm_model_param_elements(const clm_model *model); /* numbers */
 CLM_API const clm_param *clm_model_param(const clm_model *model, size_t i);
+/* The parameters of the last layer that has any: index of the first, and *count how many. A model without parameters: 0, *count
+ * 0. A custom model's: those at the end that share the last parameter's name up to its last dot; without a dot, the last alone. */
+CLM_API size_t clm_model_head(const clm_model *model, size_t *count);
 CLM_API clm_shape clm_model_in_shape(const clm_model *model);       /* one example, outside (C H W) */
 CLM_API clm_shape clm_model_inner_in_shape(const clm_model *model); /* one example, inside (H W C) */
 CLM_API clm_shape clm_model_out_shape(const clm_model *model);      /* one example */
@@ -83,6 +107,12 @@ CLM_API const char *clm_model_json(const clm_model *model);
  * model gives comes out as it is. stats may be NULL (transductive). */
 CLM_API clm_value clm_model_apply(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x,
                                   clm_bn_stats *stats);
+
+/* The features, [n, width]: what the last layer of the list, which must be linear and on a vector, is given. Operands as for
+ * clm_model_apply, the last layer's parameters included. Another last layer, or a custom model: CLM_E_ARG in the graph, with the
+ * layer's name. */
+CLM_API clm_value clm_model_features(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x,
+                                     clm_bn_stats *stats);
 
 /* Initial parameter i in outside layout from a seed: deterministic, the same on every machine. */
 CLM_API void clm_model_init_param(const clm_model *model, size_t i, uint64_t seed, double *out);

@@ -18,6 +18,7 @@
     X(EPS, "eps", POSITIVE)        \
     X(ALPHA, "alpha", REAL)        \
     X(SLOPE, "slope", REAL)        \
+    X(SIZE, "size", COUNT)         \
     X(BODY, "body", LAYERS)
 
 typedef enum clm_layer_key {
@@ -33,8 +34,8 @@ typedef struct clm_layer {
     clm_shape in, out;                       /* of one example, outside */
     unsigned given;                          /* keys that were set, as bits */
     double value[CLM_KEY_COUNT];
-    size_t first_param;
-    struct clm_layer *body; /* of a residual layer */
+    size_t first_param, n_params; /* its own, without those of its body */
+    struct clm_layer *body;       /* of a residual layer */
     size_t n_body;
 } clm_layer;
 
@@ -71,6 +72,10 @@ const clm_layer_kind *clm_layer_kind_find(const char *op);
 const char *clm_layer_kind_names(char *text, size_t size);
 /* Output of a parsed model, images in outside order; CLM_INVALID on failure, with the graph's error set. */
 clm_value clm_layers_output(const clm_layer_run *run, const clm_model *model, clm_value x);
+/* What the last layer, linear and on a vector, is given; CLM_INVALID otherwise, with the graph's error set. */
+clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, clm_value x);
+/* The last layer that has parameters, bodies included; NULL when there is none. */
+const clm_layer *clm_layers_head(const clm_layer *layers, size_t count);
 void clm_layers_free(clm_layer *layers, size_t count);
 
 clm_status clm_model_add_param(clm_model *model, const char *layer, const char *name, clm_shape shape, clm_layout layout,

@@ -3,9 +3,8 @@
  * The semantics are PyTorch's. Images flow as [n, h, w, c], everything else as [n, outside shape..]. Whatever depends on the
  * outside order of axes (flatten, linear on an image, norms over tokens) is put into that order, computed, and put back, so
  * parameters mean the same as outside. */
-#include "model/internal.h"
+#include "model/layer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,45 +14,6 @@
 #define BIT(KEY) (1u << CLM_KEY_##KEY)
 
 static clm_value apply_list(const clm_layer_run *run, const clm_layer *layers, size_t count, clm_value x);
-
-/* ---- settings and orders ---- */
-
-static int setting(clm_layer *l, clm_layer_key key, int otherwise) {
-    if (!(l->given & (1u << key))) l->value[key] = otherwise;
-    return (int)l->value[key];
-}
-
-static void real_setting(clm_layer *l, clm_layer_key key, double otherwise) {
-    if (!(l->given & (1u << key))) l->value[key] = otherwise;
-}
-
-static clm_value param(const clm_layer_run *run, const clm_layer *l, size_t i) { return run->params[l->first_param + i]; }
-
-static clm_value images_to_outer(clm_graph *g, clm_value x) { return clm_transpose(g, x, (const int32_t[]){0, 3, 1, 2}); }
-static clm_value images_to_inner(clm_graph *g, clm_value x) { return clm_transpose(g, x, (const int32_t[]){0, 2, 3, 1}); }
-
-/* Channels are the first outside axis. It is already last inside but for [n, tokens, width], which is turned round. */
-static clm_value turn_channels_last(clm_graph *g, const clm_layer *l, clm_value x) {
-    return l->in.rank == 2 ? clm_transpose(g, x, (const int32_t[]){0, 2, 1}) : x;
-}
-
-static clm_status need_rank(const clm_layer *l, int rank, const char *what) {
-    char text[96];
-    if (l->in.rank == rank) return CLM_OK;
-    return clm_fail(CLM_E_SHAPE, "its input must be %s, but has shape %s", what, clm_shape_text(&l->in, text, sizeof(text)));
-}
-
-static clm_status need_image(const clm_layer *l) { return need_rank(l, 3, "an image [C, H, W]"); }
-static clm_status need_tokens(const clm_layer *l) { return need_rank(l, 2, "a sequence [tokens, width]"); }
-
-static clm_status add_normal(clm_model *m, const clm_layer *l, const char *name, clm_shape shape, clm_layout layout,
-                             double fan_in, double gain) {
-    return clm_model_add_param(m, l->path, name, shape, layout, CLM_INIT_NORMAL, sqrt(gain / fan_in));
-}
-
-static clm_status add_constant(clm_model *m, const clm_layer *l, const char *name, clm_shape shape, double value) {
-    return clm_model_add_param(m, l->path, name, shape, clm_layout_of_example(&shape), CLM_INIT_CONSTANT, value);
-}
 
 /* ---- linear: on the last outside axis ---- */
 
@@ -152,7 +112,9 @@ static clm_status add_norm_params(clm_model *m, clm_layer *l, clm_shape shape) {
 }
 
 static clm_status batchnorm_infer(clm_model *m, clm_layer *l) {
-    return add_norm_params(m, l, clm_shape_of(1, (int)l->in.dim[0]));
+    CLM_TRY(add_norm_params(m, l, clm_shape_of(1, (int)l->in.dim[0])));
+    set_role(m, l, CLM_PARAM_BATCH_NORM);
+    return CLM_OK;
 }
 
 static clm_value batchnorm_use(const clm_layer_run *run, const clm_layer *l, clm_value x) {
@@ -309,6 +271,8 @@ static const clm_layer_kind kinds[] = {
     {"residual", BIT(BODY), 0, residual_infer, residual_apply, NULL},
     {"attention", 0, 0, attention_infer, attention_apply, NULL},
     {"meantokens", 0, 0, meantokens_infer, meantokens_apply, NULL},
+    {"context", BIT(SIZE), 0, clm_context_infer, clm_context_apply, NULL},
+    {"film", BIT(SIZE), 0, clm_film_infer, clm_film_apply, NULL},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -337,6 +301,27 @@ static clm_value apply_list(const clm_layer_run *run, const clm_layer *layers, s
 clm_value clm_layers_output(const clm_layer_run *run, const clm_model *model, clm_value x) {
     x = apply_list(run, model->layers, model->n_layers, x);
     return model->out.rank == 3 ? images_to_outer(run->g, x) : x;
+}
+
+clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, clm_value x) {
+    char text[96];
+    const clm_layer *last = &model->layers[model->n_layers - 1];
+    if (last->kind->infer != linear_infer || last->in.rank != 1)
+        return clm_graph_error(run->g, CLM_E_ARG,
+                               "layer %s (%s) on %s: a model's features are what its last layer is given, which must be linear "
+                               "and on a vector",
+                               last->path, last->kind->op, clm_shape_text(&last->in, text, sizeof(text)));
+    return apply_list(run, model->layers, model->n_layers - 1, x);
+}
+
+/* The body's parameters come before the layer's own. */
+const clm_layer *clm_layers_head(const clm_layer *layers, size_t count) {
+    for (size_t i = count; i-- > 0;) {
+        if (layers[i].n_params > 0) return &layers[i];
+        const clm_layer *found = clm_layers_head(layers[i].body, layers[i].n_body);
+        if (found) return found;
+    }
+    return NULL;
 }
 
 void clm_layers_free(clm_layer *layers, size_t count) {

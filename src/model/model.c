@@ -158,14 +158,38 @@ clm_shape clm_model_inner_in_shape(const clm_model *model) { return model->inner
 clm_shape clm_model_out_shape(const clm_model *model) { return model->out; }
 const char *clm_model_json(const clm_model *model) { return model->json; }
 
+/* A layer of a custom model is known by the names alone. */
+static bool same_layer(const clm_param *a, const clm_param *last) {
+    const char *dot = strrchr(last->name, '.');
+    return a == last || (dot && strncmp(a->name, last->name, (size_t)(dot - last->name) + 1) == 0);
+}
+
+size_t clm_model_head(const clm_model *model, size_t *count) {
+    const clm_layer *layer = clm_layers_head(model->layers, model->n_layers);
+    if (layer) {
+        *count = layer->n_params;
+        return layer->first_param;
+    }
+    size_t first = model->n_params;
+    while (first > 0 && same_layer(&model->params[first - 1], &model->params[model->n_params - 1])) first--;
+    *count = model->n_params - first;
+    return *count ? first : 0;
+}
+
+static double initial_value(const clm_param *p, size_t k, clm_random *random) {
+    switch (p->init) {
+    case CLM_INIT_NORMAL: return p->init_scale * clm_random_normal(random);
+    case CLM_INIT_FIRST_HALF: return k < clm_shape_size(&p->shape) / 2 ? p->init_scale : 0;
+    case CLM_INIT_CONSTANT: break;
+    }
+    return p->init_scale;
+}
+
 void clm_model_init_param(const clm_model *model, size_t i, uint64_t seed, double *out) {
     const clm_param *p = &model->params[i];
     size_t size = clm_shape_size(&p->shape);
     clm_random random = clm_random_make(seed, clm_hash_text(CLM_HASH_SEED, p->name));
-    for (size_t k = 0; k < size; k++) {
-        double value = p->init == CLM_INIT_NORMAL ? p->init_scale * clm_random_normal(&random) : p->init_scale;
-        out[k] = (float)value;
-    }
+    for (size_t k = 0; k < size; k++) out[k] = (float)initial_value(p, k, &random);
 }
 
 static bool check_input(const clm_model *model, clm_graph *g, clm_value x) {
@@ -193,10 +217,22 @@ static bool check_params(const clm_model *model, clm_graph *g, const clm_value *
     return true;
 }
 
+static bool check_operands(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x) {
+    return clm_graph_valid(g, &x, 1) && check_input(model, g, x) && check_params(model, g, params);
+}
+
 clm_value clm_model_apply(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats) {
     clm_bn_stats unused = {0};
     clm_layer_run run = {g, params, stats};
-    if (!clm_graph_valid(g, &x, 1) || !check_input(model, g, x) || !check_params(model, g, params)) return CLM_INVALID;
+    if (!check_operands(model, g, params, x)) return CLM_INVALID;
     if (model->apply) return model->apply(model->user, g, params, x, stats ? stats : &unused);
     return clm_layers_output(&run, model, x);
+}
+
+clm_value clm_model_features(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats) {
+    clm_layer_run run = {g, params, stats};
+    if (!check_operands(model, g, params, x)) return CLM_INVALID;
+    if (model->apply)
+        return clm_graph_error(g, CLM_E_ARG, "model: a custom model has no last layer, so what that is given is not known");
+    return clm_layers_features(&run, model, x);
 }

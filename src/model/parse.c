@@ -106,6 +106,7 @@ static clm_status parse_layer(clm_model *model, json_t *object, int depth, clm_l
     l->first_param = model->n_params;
     l->out = l->in;
     if (l->kind->infer) CLM_GOTO(l->kind->infer(model, l));
+    l->n_params = model->n_params - l->first_param;
     CLM_GOTO(clm_model_check_example(&l->out));
 out:
     return status == CLM_OK ? CLM_OK : clm_fail_in(status, "layer %s (%s)", l->path, l->kind->op);

@@ -11,22 +11,37 @@ static clm_status finish(clm_model **out, clm_text *json, const char *what) {
     return status == CLM_OK ? CLM_OK : clm_fail_in(status, "%s", what);
 }
 
-/* Four blocks of 3 x 3 convolution, batch-norm and relu (Vinyals et al. 2016), each followed by max-pooling; or, strided, with
- * stride-2 convolutions and a spatial mean, as Finn et al. 2017 used for Omniglot. */
+static clm_status check_conv4(const clm_conv4_options *o) {
+    if (!o) return clm_fail(CLM_E_ARG, "conv4: options must not be NULL");
+    if (o->version != CLM_CONV4_OPTIONS_VERSION)
+        return clm_fail(CLM_E_ARG, "conv4: options of version %d; initialise them with CLM_CONV4_OPTIONS_INIT", o->version);
+    if (o->filters < 1 || (o->ways < 1 && !o->headless) || o->channels < 1 || o->size < 1)
+        return clm_fail(CLM_E_ARG, "conv4: filters, ways, channels and size must be at least 1");
+    if (o->film_context < 0) return clm_fail(CLM_E_ARG, "conv4: film_context %d is less than 0", o->film_context);
+    return CLM_OK;
+}
+
+/* Vinyals et al. 2016; strided as Finn et al. 2017 have it for Omniglot. Film is where CAVIA's code has it: as gamma may be
+ * negative, film before max-pooling would be another network. */
+static void add_block(clm_text *json, const clm_conv4_options *o) {
+    const char *pool = o->strided ? "" : "{\"op\": \"maxpool\", \"kernel\": 2}, ";
+    clm_text_add(json, "{\"op\": \"conv2d\", \"out\": %d, \"kernel\": 3, \"stride\": %d, \"pad\": 1}, {\"op\": \"batchnorm\"}, ",
+                 o->filters, o->strided ? 2 : 1);
+    if (o->film_context > 0)
+        clm_text_add(json, "%s{\"op\": \"film\", \"size\": %d}, {\"op\": \"relu\"}, ", pool, o->film_context);
+    else
+        clm_text_add(json, "{\"op\": \"relu\"}, %s", pool);
+}
+
 clm_status clm_model_conv4(clm_model **out, const clm_conv4_options *options) {
     clm_text json = {0};
     *out = NULL;
-    if (!options || options->filters < 1 || options->ways < 1 || options->channels < 1 || options->size < 1)
-        return clm_fail(CLM_E_ARG, "conv4: filters, ways, channels and size must be at least 1");
+    CLM_TRY(check_conv4(options));
     clm_text_add(&json, "{\"in_shape\": [%d, %d, %d], \"layers\": [", options->channels, options->size, options->size);
-    for (int block = 0; block < 4; block++)
-        clm_text_add(&json,
-                     "{\"op\": \"conv2d\", \"out\": %d, \"kernel\": 3, \"stride\": %d, \"pad\": 1}, {\"op\": \"batchnorm\"}, "
-                     "{\"op\": \"relu\"}, %s",
-                     options->filters, options->strided ? 2 : 1,
-                     options->strided ? "" : "{\"op\": \"maxpool\", \"kernel\": 2}, ");
-    clm_text_add(&json, "{\"op\": \"%s\"}, {\"op\": \"linear\", \"out\": %d}]}", options->strided ? "globalavgpool" : "flatten",
-                 options->ways);
+    for (int block = 0; block < 4; block++) add_block(&json, options);
+    clm_text_add(&json, "{\"op\": \"%s\"}", options->strided ? "globalavgpool" : "flatten");
+    if (!options->headless) clm_text_add(&json, ", {\"op\": \"linear\", \"out\": %d}", options->ways);
+    clm_text_add(&json, "]}");
     return finish(out, &json, "conv4");
 }
 

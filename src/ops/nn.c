@@ -1,6 +1,5 @@
-/* Layers and losses composed from operations: their derivatives need nothing of their own. */
+/* Layers composed from operations: their derivatives need nothing of their own. loss.c has the losses. */
 #include "ops/op.h"
-#include "ops/shape.h"
 
 static unsigned axes_but_last(const clm_shape *s) { return (1u << (s->rank - 1)) - 1; }
 
@@ -67,7 +66,7 @@ clm_value clm_group_norm(clm_graph *g, clm_value x, int groups, clm_value scale,
     return scale_shift(g, clm_reshape(g, y, s), scale, shift);
 }
 
-/* ---- losses ---- */
+/* ---- softmax ---- */
 
 /* x minus its maximum over the last axis. Both functions below are invariant to the shift, so leaving it out of the derivative is
  * exact. */
@@ -88,44 +87,4 @@ clm_value clm_log_softmax(clm_graph *g, clm_value x) {
     if (!need_rank(g, "log-softmax", x, 1)) return CLM_INVALID;
     clm_value z = shifted(g, x, &axis);
     return clm_sub(g, z, clm_log(g, clm_sum(g, clm_exp(g, z), axis, true)));
-}
-
-static bool check_labels(clm_graph *g, const char *what, clm_value logits, clm_value labels) {
-    char a[80], b[80];
-    clm_value in[2] = {logits, labels};
-    if (!clm_graph_valid(g, in, 2)) return false;
-    clm_shape x = g->nodes[logits].shape, y = g->nodes[labels].shape;
-    if (x.rank == 2 && y.rank == 1 && x.dim[0] == y.dim[0]) return true;
-    clm_graph_error(g, CLM_E_SHAPE, "%s: logits must be [n, classes] and labels [n], not %s and %s", what,
-                    clm_shape_text(&x, a, sizeof a), clm_shape_text(&y, b, sizeof b));
-    return false;
-}
-
-clm_value clm_cross_entropy(clm_graph *g, clm_value logits, clm_value labels, clm_reduction reduction) {
-    if (!check_labels(g, "cross-entropy", logits, labels)) return CLM_INVALID;
-    clm_shape s = g->nodes[logits].shape;
-    clm_value picked = clm_mul(g, clm_log_softmax(g, logits), clm_one_hot(g, labels, s.dim[1]));
-    clm_value rows = clm_sum(g, picked, 2u, true); /* with the other sums over rows; then over what these give */
-    double scale = reduction == CLM_REDUCE_MEAN ? -1.0 / s.dim[0] : -1.0;
-    return clm_scale(g, clm_sum_all(g, rows), scale);
-}
-
-clm_value clm_accuracy(clm_graph *g, clm_value logits, clm_value labels) {
-    if (!check_labels(g, "accuracy", logits, labels)) return CLM_INVALID;
-    /* a column, as sums over rows are: the reshape undoes that of argmax */
-    clm_shape column = clm_shape_of(2, g->nodes[logits].shape.dim[0], 1);
-    clm_value found = clm_reshape(g, clm_argmax(g, logits), column);
-    return clm_mean_all(g, clm_equal(g, found, clm_reshape(g, labels, column)));
-}
-
-clm_value clm_mse(clm_graph *g, clm_value x, clm_value target, clm_reduction reduction) {
-    char a[80], b[80];
-    clm_value in[2] = {x, target};
-    if (!clm_graph_valid(g, in, 2)) return CLM_INVALID;
-    clm_shape sx = g->nodes[x].shape, st = g->nodes[target].shape;
-    if (!clm_shape_equal(&sx, &st))
-        return clm_graph_error(g, CLM_E_SHAPE, "mean squared error: output %s and target %s differ",
-                               clm_shape_text(&sx, a, sizeof a), clm_shape_text(&st, b, sizeof b));
-    clm_value d = clm_sub(g, x, target), squares = clm_mul(g, d, d);
-    return reduction == CLM_REDUCE_MEAN ? clm_mean_all(g, squares) : clm_sum_all(g, squares);
 }

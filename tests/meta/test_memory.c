@@ -103,7 +103,7 @@ START_TEST(recomputing_writes_over_what_it_reads) {
     enum { FILTERS = 16, SIZE = 28, QUERY = 20, PARAMETERS = 8 }; /* sets: of steps, the adjoint, the optimiser, the gradient */
     clm_device *device = clm_test_open_opencl();
     clm_model *model = NULL;
-    clm_conv4_options net = CLM_CONV4_INIT;
+    clm_conv4_options net = CLM_CONV4_OPTIONS_INIT;
     net.filters = FILTERS;
     net.size = SIZE;
     net.ways = 5;

@@ -182,7 +182,7 @@ END_TEST
 
 START_TEST(large_tasks_are_divided_and_small_ones_not) {
     clm_device *device = clm_test_open_opencl();
-    clm_conv4_options net = CLM_CONV4_INIT;
+    clm_conv4_options net = CLM_CONV4_OPTIONS_INIT;
     clm_model *large = NULL, *small = clm_test_model(CLM_TEST_NET_REGRESSION);
     CLM_TEST_OK(clm_model_conv4(&large, &net));
     clm_meta_options o = clm_test_options(CLM_TEST_NET_REGRESSION, NULL, 32, 5);

@@ -203,16 +203,19 @@ static void reference_programs(clm_device *d, const char *path) {
     cli_reference_close(&r);
 }
 
+#define NETWORK(filters, ways, channels, size, strided) \
+    { CLM_CONV4_OPTIONS_VERSION, filters, ways, channels, size, strided, 0, false }
+
 /* Networks as they are trained: filters, ways, colours, size; examples, steps. */
 static const struct {
     const char *name;
     clm_conv4_options network;
     int shots, query, steps, tasks;
 } trained[] = {
-    {"omniglot 5-way 1-shot", {64, 5, 1, 28, true}, 1, 1, 1, 32},
-    {"omniglot 20-way 5-shot", {64, 20, 1, 28, true}, 5, 5, 5, 16},
-    {"conv4 5-way 1-shot", {64, 5, 1, 28, false}, 1, 15, 5, 4},
-    {"miniimagenet 5-way 5-shot", {32, 5, 3, 84, false}, 5, 15, 5, 4},
+    {"omniglot 5-way 1-shot", NETWORK(64, 5, 1, 28, true), 1, 1, 1, 32},
+    {"omniglot 20-way 5-shot", NETWORK(64, 20, 1, 28, true), 5, 5, 5, 16},
+    {"conv4 5-way 1-shot", NETWORK(64, 5, 1, 28, false), 1, 15, 5, 4},
+    {"miniimagenet 5-way 5-shot", NETWORK(32, 5, 3, 84, false), 5, 15, 5, 4},
 };
 
 static void trained_programs(clm_device *d) {

@@ -35,6 +35,33 @@ static clm_value build_cross_entropy_sum(clm_graph *g, const clm_value *x) {
 static clm_value build_accuracy(clm_graph *g, const clm_value *x) { return clm_accuracy(g, x[0], x[1]); }
 static clm_value build_mse_mean(clm_graph *g, const clm_value *x) { return clm_mse(g, x[0], x[1], CLM_REDUCE_MEAN); }
 static clm_value build_mse_sum(clm_graph *g, const clm_value *x) { return clm_mse(g, x[0], x[1], CLM_REDUCE_SUM); }
+static clm_value build_mae_mean(clm_graph *g, const clm_value *x) { return clm_mae(g, x[0], x[1], CLM_REDUCE_MEAN); }
+static clm_value build_mae_sum(clm_graph *g, const clm_value *x) { return clm_mae(g, x[0], x[1], CLM_REDUCE_SUM); }
+/* A point of the grid on which CLM_TEST_DISTINCT draws: differences keep clear of it. */
+static const double delta = 8.0 / 128;
+static clm_value build_huber_mean(clm_graph *g, const clm_value *x) { return clm_huber(g, x[0], x[1], delta, CLM_REDUCE_MEAN); }
+static clm_value build_huber_sum(clm_graph *g, const clm_value *x) { return clm_huber(g, x[0], x[1], delta, CLM_REDUCE_SUM); }
+static clm_value build_binary_mean(clm_graph *g, const clm_value *x) {
+    return clm_binary_cross_entropy(g, x[0], x[1], CLM_REDUCE_MEAN);
+}
+static clm_value build_binary_sum(clm_graph *g, const clm_value *x) {
+    return clm_binary_cross_entropy(g, x[0], x[1], CLM_REDUCE_SUM);
+}
+static clm_value build_weighted_mean(clm_graph *g, const clm_value *x) {
+    return clm_weighted_cross_entropy(g, x[0], x[1], x[2], 0.1, CLM_REDUCE_MEAN);
+}
+static clm_value build_weighted_sum(clm_graph *g, const clm_value *x) {
+    return clm_weighted_cross_entropy(g, x[0], x[1], x[2], 0, CLM_REDUCE_SUM);
+}
+static clm_value build_weighted_smoothed(clm_graph *g, const clm_value *x) {
+    return clm_weighted_cross_entropy(g, x[0], x[1], CLM_INVALID, 0.2, CLM_REDUCE_MEAN);
+}
+static clm_value build_policy_mean(clm_graph *g, const clm_value *x) {
+    return clm_gaussian_policy_loss(g, x[0], x[1], x[2], CLM_REDUCE_MEAN);
+}
+static clm_value build_policy_sum(clm_graph *g, const clm_value *x) {
+    return clm_gaussian_policy_loss(g, x[0], x[1], x[2], CLM_REDUCE_SUM);
+}
 
 /* One block of Conv-4: convolution, batch-norm, activation (smooth: no kinks for the differences to step over), pooling. A bias
  * before batch-norm has no effect, so there is none to test. */
@@ -78,6 +105,18 @@ static const clm_op_case rows[] = {
     {"accuracy/ties", CLM_TEST_FLAT, build_accuracy, 2, {{S2(11, 3), CLM_TEST_INDEX, 2}, {S1(11), CLM_TEST_INDEX, 3}}},
     {"mse/mean", 0, build_mse_mean, 2, {{S2(7, 3), N, 0}, {S2(7, 3), N, 0}}},
     {"mse/sum", 0, build_mse_sum, 2, {{S2(7, 3), N, 0}, {S2(7, 3), N, 0}}},
+    {"mae/mean", 0, build_mae_mean, 2, {{S2(7, 3), CLM_TEST_DISTINCT, 0}, {S2(7, 3), CLM_TEST_BETWEEN, 0}}},
+    {"mae/sum", 0, build_mae_sum, 2, {{S2(7, 3), CLM_TEST_DISTINCT, 0}, {S2(7, 3), CLM_TEST_BETWEEN, 0}}},
+    {"huber/mean", 0, build_huber_mean, 2, {{S2(7, 3), CLM_TEST_DISTINCT, 0}, {S2(7, 3), CLM_TEST_BETWEEN, 0}}},
+    {"huber/sum", 0, build_huber_sum, 2, {{S2(7, 3), CLM_TEST_DISTINCT, 0}, {S2(7, 3), CLM_TEST_BETWEEN, 0}}},
+    {"binary_cross_entropy/mean", 0, build_binary_mean, 2, {{S2(7, 3), N, 0}, {S2(7, 3), P, 0}}},
+    {"binary_cross_entropy/sum", 0, build_binary_sum, 2, {{S2(7, 3), N, 0}, {S2(7, 3), CLM_TEST_INDEX, 2}}},
+    {"binary_cross_entropy/wide", 0, build_binary_mean, 2, {{S2(11, 3), CLM_TEST_WIDE, 0}, {S2(11, 3), CLM_TEST_INDEX, 2}}},
+    {"weighted_cross_entropy/mean", 0, build_weighted_mean, 3, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}, {S1(5), P, 0}}},
+    {"weighted_cross_entropy/sum", 0, build_weighted_sum, 3, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}, {S1(5), P, 0}}},
+    {"weighted_cross_entropy/smoothed", 0, build_weighted_smoothed, 2, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}}},
+    {"gaussian_policy_loss/mean", 0, build_policy_mean, 3, {{S2(7, 3), N, 0}, {S1(3), N, 0}, {S2(7, 4), N, 0}}},
+    {"gaussian_policy_loss/sum", 0, build_policy_sum, 3, {{S2(7, 3), N, 0}, {S1(3), N, 0}, {S2(7, 4), N, 0}}},
     {"block", 0, build_block, 4, {{S4(3, 4, 5, 2), N, 0}, {S4(3, 3, 2, 3), N, 0}, {S1(3), N, 0}, {S1(3), N, 0}}},
     {"block/large",
      CLM_TEST_LARGE,

@@ -66,6 +66,9 @@ static const struct {
      "16]; "
      "2.weight [24, 16]; 2.bias [24]; 5.weight [5, 24]; 5.bias [5]; ",
      "[5]", 1749},
+    {"{\"in_shape\": [3, 4, 5], \"layers\": [{\"op\": \"film\", \"size\": 7}, {\"op\": \"globalavgpool\"}, "
+     "{\"op\": \"context\", \"size\": 2}, {\"op\": \"linear\", \"out\": 5}]}",
+     "0.context [7]; 0.weight [6, 7]; 0.bias [6]; 2.context [2]; 3.weight [5, 5]; 3.bias [5]; ", "[5]", 87},
 };
 enum { LISTS = sizeof(lists) / sizeof(lists[0]) };
 
@@ -147,7 +150,7 @@ END_TEST
 
 START_TEST(zoo) {
     clm_model *model;
-    clm_conv4_options options = CLM_CONV4_INIT;
+    clm_conv4_options options = CLM_CONV4_OPTIONS_INIT;
     OK(clm_model_conv4(&model, &options));
     check_params(model, CONV4_PARAMS("1", "64", "64", "5"));
     clm_model_free(model);
@@ -162,7 +165,8 @@ START_TEST(zoo) {
     OK(clm_model_mlp(&model, 3, NULL, 0, 2));
     check_params(model, "0.weight [2, 3]; 0.bias [2]; ");
     clm_model_free(model);
-    options = (clm_conv4_options){8, 5, 1, 8, false};
+    options.strided = false;
+    options.size = 8;
     ck_assert_int_eq(clm_model_conv4(&model, &options), CLM_E_SHAPE);
     ck_assert_ptr_null(model);
     options.ways = 0;
@@ -195,6 +199,12 @@ START_TEST(initial_values) {
     ck_assert_double_eq(b[63], 1);
     clm_model_init_param(model, 3, 7, b);
     ck_assert_double_eq(b[63], 0);
+    clm_model_free(model);
+    model = parse("{\"in_shape\": [2], \"layers\": [{\"op\": \"film\", \"size\": 100}]}");
+    clm_model_init_param(model, 2, 7, b); /* gamma, then beta */
+    ck_assert(b[0] == 1 && b[1] == 1 && b[2] == 0 && b[3] == 0);
+    clm_model_init_param(model, 0, 7, b);
+    ck_assert_double_eq(b[99], 0);
     free(a);
     free(b);
     clm_model_free(model);
@@ -276,6 +286,10 @@ static const struct {
     {IMAGE("{\"op\": \"batchnorm\", \"eps\": -1e-5}"), CLM_E_FORMAT, {"\"eps\"", "greater than 0"}},
     {IMAGE("{\"op\": \"attention\"}"), CLM_E_SHAPE, {"layer 0 (attention)", "[3, 8, 8]", "tokens"}},
     {IMAGE("{\"op\": \"flatten\"}, {\"op\": \"globalavgpool\"}"), CLM_E_SHAPE, {"layer 1 (globalavgpool)", "[192]", "image"}},
+    {IMAGE("{\"op\": \"context\", \"size\": 2}"), CLM_E_SHAPE, {"layer 0 (context)", "[3, 8, 8]", "vector"}},
+    {IMAGE("{\"op\": \"context\"}"), CLM_E_FORMAT, {"layer 0 (context)", "\"size\" is missing"}},
+    {IMAGE("{\"op\": \"film\", \"size\": 0}"), CLM_E_FORMAT, {"layer 0 (film)", "\"size\"", "from 1"}},
+    {IMAGE("{\"op\": \"flatten\"}, {\"op\": \"context\", \"size\": 2147483647}"), CLM_E_LIMIT, {"layer 1 (context)", "numbers"}},
     {IMAGE("{\"op\": \"meantokens\"}"), CLM_E_SHAPE, {"layer 0 (meantokens)"}},
     {IMAGE("{\"op\": \"residual\"}"), CLM_E_FORMAT, {"layer 0 (residual)", "\"body\" is missing"}},
     {IMAGE("{\"op\": \"residual\", \"body\": 3}"), CLM_E_FORMAT, {"layer 0 (residual)", "\"body\"", "list"}},

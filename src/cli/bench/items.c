@@ -59,7 +59,7 @@ static clm_status make_model(bench_problem *p) {
     static const int hidden[2] = {40, 40};
     const bench_item *item = &p->item;
     if (!item->filters) return clm_model_mlp(&p->model, 1, hidden, 2, 1);
-    clm_conv4_options net = CLM_CONV4_INIT;
+    clm_conv4_options net = CLM_CONV4_OPTIONS_INIT;
     net.filters = item->filters;
     net.ways = item->ways;
     net.channels = item->channels;

@@ -78,7 +78,7 @@ static clm_status build_model(clm_model **out, const cli_settings *s, const clm_
         return strstr(cli_message(), s->model) ? CLM_E_FORMAT : cli_fail_in(CLM_E_FORMAT, "%s", s->model);
     }
     if (clm_source_is_regression(source)) return clm_model_mlp(out, (int)shape.dim[0], (const int[]){40, 40}, 2, 1);
-    clm_conv4_options options = CLM_CONV4_INIT;
+    clm_conv4_options options = CLM_CONV4_OPTIONS_INIT;
     options.filters = (int)s->filters;
     options.ways = (int)s->ways;
     options.channels = (int)shape.dim[0];

@@ -52,7 +52,7 @@ static clm_status open_mlp(probe *p) {
 
 static clm_status open_conv4(probe *p, int filters, int tasks, int steps) {
     const clm_meta_options o = CLM_META_OPTIONS_INIT;
-    clm_conv4_options net = CLM_CONV4_INIT;
+    clm_conv4_options net = CLM_CONV4_OPTIONS_INIT;
     p->name = "Conv-4, glyphs, 2 steps";
     p->options = o;
     p->ways = 5;

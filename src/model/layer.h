@@ -1,0 +1,58 @@
+/* What the files of layers share: settings, orders of axes, checks, parameters. */
+#ifndef CLM_MODEL_LAYER_H
+#define CLM_MODEL_LAYER_H
+
+#include <math.h>
+
+#include "model/internal.h"
+
+static inline int setting(clm_layer *l, clm_layer_key key, int otherwise) {
+    if (!(l->given & (1u << key))) l->value[key] = otherwise;
+    return (int)l->value[key];
+}
+
+static inline void real_setting(clm_layer *l, clm_layer_key key, double otherwise) {
+    if (!(l->given & (1u << key))) l->value[key] = otherwise;
+}
+
+static inline clm_value param(const clm_layer_run *run, const clm_layer *l, size_t i) { return run->params[l->first_param + i]; }
+
+static inline clm_value images_to_outer(clm_graph *g, clm_value x) { return clm_transpose(g, x, (const int32_t[]){0, 3, 1, 2}); }
+static inline clm_value images_to_inner(clm_graph *g, clm_value x) { return clm_transpose(g, x, (const int32_t[]){0, 2, 3, 1}); }
+
+/* Channels are the first outside axis. It is already last inside but for [n, tokens, width], which is turned round. */
+static inline clm_value turn_channels_last(clm_graph *g, const clm_layer *l, clm_value x) {
+    return l->in.rank == 2 ? clm_transpose(g, x, (const int32_t[]){0, 2, 1}) : x;
+}
+
+static inline clm_status need_rank(const clm_layer *l, int rank, const char *what) {
+    char text[96];
+    if (l->in.rank == rank) return CLM_OK;
+    return clm_fail(CLM_E_SHAPE, "its input must be %s, but has shape %s", what, clm_shape_text(&l->in, text, sizeof(text)));
+}
+
+static inline clm_status need_vector(const clm_layer *l) { return need_rank(l, 1, "a vector [n]"); }
+static inline clm_status need_image(const clm_layer *l) { return need_rank(l, 3, "an image [C, H, W]"); }
+static inline clm_status need_tokens(const clm_layer *l) { return need_rank(l, 2, "a sequence [tokens, width]"); }
+
+static inline clm_status add_normal(clm_model *m, const clm_layer *l, const char *name, clm_shape shape, clm_layout layout,
+                                    double fan_in, double gain) {
+    return clm_model_add_param(m, l->path, name, shape, layout, CLM_INIT_NORMAL, sqrt(gain / fan_in));
+}
+
+static inline clm_status add_constant(clm_model *m, const clm_layer *l, const char *name, clm_shape shape, double value) {
+    return clm_model_add_param(m, l->path, name, shape, clm_layout_of_example(&shape), CLM_INIT_CONSTANT, value);
+}
+
+/* What the layer's parameters so far are. */
+static inline void set_role(clm_model *m, const clm_layer *l, clm_param_role role) {
+    for (size_t i = l->first_param; i < m->n_params; i++) m->params[i].role = role;
+}
+
+/* layer_context.c */
+clm_status clm_context_infer(clm_model *m, clm_layer *l);
+clm_value clm_context_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_status clm_film_infer(clm_model *m, clm_layer *l);
+clm_value clm_film_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+
+#endif
