@@ -95,8 +95,8 @@ static const clm_op_case rows[] = {
     {"reduce_max", 0, build_max_last, 1, X3(D)},
     {"reduce_max/two", 0, build_max_two, 1, X3(D)},
     {"reduce_max/ties", CLM_CASE_NO_DIFF, build_max_last, 1, X3(CLM_DRAW_TIED)},
-    {"sum_all", 0, build_sum_all, 1, {{S2(5, 7), N, 0}}},
-    {"mean_all", 0, build_mean_all, 1, {{S2(5, 7), N, 0}}},
+    {"sum_all", 0, build_sum_all, 1, {{S2(5, 7), CLM_DRAW_POSITIVE, 0}}}, /* one number: likewise */
+    {"mean_all", 0, build_mean_all, 1, {{S2(5, 7), CLM_DRAW_POSITIVE, 0}}},
     {"per_task", 0, build_per_task, 2, {{S2(5, 7), N, 0}, {S1(7), N, 0}}},
     {"sum_tasks", CLM_CASE_TASKS, build_sum_tasks, 1, {{S2(5, 7), N, 0}}},
     {"sum_tasks/back", CLM_CASE_TASKS, build_sum_tasks_back, 1, {{S2(5, 7), N, 0}}},
