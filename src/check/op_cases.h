@@ -1,10 +1,10 @@
-/* One row or more for every operation: what it takes to try it. The tests try all properties on every row, on the host reference
- * and on devices (tests/ops/test_ops.c); `clmaml doctor` compares a device with the reference on some of them. So these files know
- * the public headers alone, and are compiled into the program and into the tests.
+/* One row or more for every operation: what it takes to try it. The tests try all properties on every row, on the host
+ * reference and on devices (tests/ops/test_ops.c); `clmaml doctor` compares a device with the reference on some of them. So these
+ * files know the public headers alone, and are compiled into the program and into the tests.
  *
- * How to test a new operation: add a row to the table of its family (op_cases_*.c): its name (the builder's, without clm_; further
- * rows have "/variant" after it), its inputs with odd shapes and a way to draw them that keeps clear of kinks and ties, and a
- * function that builds it. A test fails when an operation code or a public builder has no row.
+ * How to test a new operation: add a row to the table of its family (op_cases_*.c): its name (the builder's, without clm_;
+ * further rows have "/variant" after it), its inputs with odd shapes and a way to draw them that keeps clear of kinks and ties,
+ * and a function that builds it. A test fails when an operation code or a public builder has no row.
  */
 #ifndef CLM_CHECK_OP_CASES_H
 #define CLM_CHECK_OP_CASES_H
@@ -21,12 +21,11 @@ typedef struct clm_op_input {
 } clm_op_input;
 
 enum {
-    CLM_CASE_FLAT = 1, /* derivative zero everywhere */
-    CLM_CASE_NO_DIFF =
-        2,               /* not compared with differences: its inputs hold ties on purpose, or the derivative is cut on purpose */
-    CLM_CASE_TASKS = 4,  /* reads across tasks: not the same as its tasks one by one */
-    CLM_CASE_LARGE = 8,  /* left out of the tiny set: shapes for tiled and vectorised kernels */
-    CLM_CASE_DOCTOR = 16 /* a variant that is part of the examination of a device */
+    CLM_CASE_FLAT = 1,    /* derivative zero everywhere */
+    CLM_CASE_NO_DIFF = 2, /* not compared with differences: ties among its inputs, or a derivative that is cut, on purpose */
+    CLM_CASE_TASKS = 4,   /* reads across tasks: not the same as its tasks one by one */
+    CLM_CASE_LARGE = 8,   /* left out of the tiny set: shapes for tiled and vectorised kernels */
+    CLM_CASE_DOCTOR = 16  /* a variant that is part of the examination of a device */
 };
 
 typedef struct clm_op_case {

@@ -3,7 +3,8 @@
  *     base <- graph <- autodiff <- meta        base <- device        program sees graph, ops and device
  *
  * Only device/opencl knows OpenCL, only base (and the program's) talks to the operating system, the program and the examples
- * use the public headers alone. src/check is compiled into the program and the tests, and keeps to them too. A rule is a row of `layers`; a file belongs to the row with the longest matching prefix.
+ * use the public headers alone. So does src/check, which is compiled into the program and into the tests. A rule is a row of
+ * `layers`; a file belongs to the row with the longest matching prefix.
  *
  * The program is in wings that have such rules too. Its own headers are named from src/cli.
  */
@@ -137,8 +138,8 @@ static bool file_exists(const char *root, const char *path) {
     return stat(full, &info) == 0;
 }
 
-/* Turns what stands between the quotes into a path below the source directory: next to the file, below src/ (of the program: first
- * below src/cli/) or below include/. */
+/* Turns what stands between the quotes into a path below the source directory: next to the file, below src/ (in the program
+ * first below src/cli/) or below include/. */
 static bool resolve(const walk *w, const char *path, const char *name, char *out, size_t size) {
     const char *slash = strrchr(path, '/');
     snprintf(out, size, "%.*s/%s", (int)(slash - path), path, name);

@@ -1,9 +1,9 @@
 /* The operations, on odd shapes, device against host: those rows of check/op_cases.h that are for an examination.
  *
- * For every row y = f(x): the value y, the adjoint f'^T c (1 + y), and the tangents of both along random directions, which are what
- * a Hessian-vector product is made of; with y in the cotangent they are more than zero for a linear f. Each row runs twice: with
- * every operand per task, and with the operands after the first shared by all tasks (for one operand: shared). A line shows the
- * worse of the two.
+ * For every row y = f(x): the value y, the adjoint f'^T c (1 + y), and the tangents of both along random directions, which are
+ * what a Hessian-vector product is made of; with y in the cotangent they are more than zero for a linear f. Each row runs twice:
+ * with every operand per task, and with the operands after the first shared by all tasks (for one operand: shared). A line shows
+ * the worse of the two.
  */
 #include <math.h>
 #include <stdlib.h>
