@@ -18,6 +18,11 @@ echo "old" >"$work/report"
 expect_success "doctor" doctor --report "$work/report"
 expect_in "$work/out" "^  first kernel .*OK$" "doctor"
 expect_in "$work/out" "^  conv2d .* us +OK$" "doctor"
+builders=$(sed -n 's/^CLM_API clm_value clm_\([a-z0-9_]*\)(.*/\1/p' "$CLMAML_SOURCE_DIR/include/clmaml/graph.h" | grep -v '^input$')
+[ "$(echo "$builders" | wc -l)" -gt 60 ] || fail "doctor: which builders there are is not known"
+for builder in $builders; do
+    expect_in "$work/out" "^  $builder .* us +OK$" "doctor: every builder"
+done
 expect_in "$work/out" "^  Conv-4, glyphs, 2 steps +relative error .*OK$" "doctor"
 expect_in "$work/out" "^[0-9]+ checks OK, 0 FAIL$" "doctor"
 grep -q '^|' "$work/out" && fail "doctor: lines of the report alone are shown"

@@ -224,8 +224,8 @@ static void trained_programs(clm_device *d) {
 }
 
 static void operation_programs(clm_device *d) {
-    for (size_t i = 0; i < clm_test_case_count(); i++) {
-        const clm_op_case *row = clm_test_case(i);
+    for (size_t i = 0; i < clm_op_case_count(); i++) {
+        const clm_op_case *row = clm_op_case_at(i);
         clm_op_instance o;
         clm_program *program = NULL;
         clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;

@@ -1,6 +1,6 @@
 /* Heavy operations: every implementation and candidate against sums in double precision, the tuner, and the store of its results.
  *
- * The operations are those of the rows of support/op_cases.h with all their derivatives. For each of them the best guess of every
+ * The operations are those of the rows of src/check/op_cases.h with all their derivatives. For each of them the best guess of every
  * implementation is tried and SAMPLE of its other candidates, chosen by CLMAML_TEST_SEED; for the smallest operation of each kind, and
  * with CLMAML_TEST_CANDIDATES=all for all of them, every candidate. CLMAML_TEST_ROW:
  * rows whose name starts so. */
@@ -41,12 +41,12 @@ static void collect_row(clm_problems *problems, clm_device *device, const clm_op
 
 /* The heavy operations of all rows; each row with one choice of per-task operands. */
 static void collect_all(clm_problems *problems, clm_device *device, clm_random *random) {
-    for (size_t i = 0; i < clm_test_case_count(); i++) {
-        const clm_op_case *row = clm_test_case(i);
+    for (size_t i = 0; i < clm_op_case_count(); i++) {
+        const clm_op_case *row = clm_op_case_at(i);
         unsigned masks[4];
         const size_t variants = clm_op_variants(row, masks);
         const char *only = getenv("CLMAML_TEST_ROW");
-        if (clm_test_tiny() && (row->flags & CLM_TEST_LARGE)) continue;
+        if (clm_test_tiny() && (row->flags & CLM_CASE_LARGE)) continue;
         if (only && strncmp(row->name, only, strlen(only)) != 0) continue;
         collect_row(problems, device, row, masks[clm_random_below(random, (uint32_t)variants)]);
     }

@@ -1,4 +1,4 @@
-/* Every operation, by mathematical property rather than by stored numbers; see support/op_cases.h for how to add one.
+/* Every operation, by mathematical property rather than by stored numbers; see src/check/op_cases.h for how to add one.
  *
  * In double precision on the host reference: tangents equal central differences, <c, J t> = <J^T c, t>, forward-over-reverse
  * equals reverse-over-reverse, <u, H v> = <v, H u>, Hessian-vector products equal differences of the gradient. On the OpenCL
@@ -32,12 +32,12 @@ static const double tolerance_device = 1e-5;     /* single precision against dou
 static int task_count(void) { return clm_test_tiny() ? 2 : 3; }
 
 static bool row_chosen(size_t i) {
-    const clm_op_case *row = clm_test_case(i);
+    const clm_op_case *row = clm_op_case_at(i);
     unsigned shard = 0, shards = 1;
     const char *text = getenv("CLMAML_TEST_SHARD"), *only = getenv("CLMAML_TEST_ROW");
     if (text && text[0]) ck_assert_msg(sscanf(text, "%u/%u", &shard, &shards) == 2 && shard < shards, "CLMAML_TEST_SHARD is I/N");
     if (only && strncmp(row->name, only, strlen(only))) return false;
-    return i % shards == shard && !(clm_test_tiny() && (row->flags & CLM_TEST_LARGE));
+    return i % shards == shard && !(clm_test_tiny() && (row->flags & CLM_CASE_LARGE));
 }
 
 /* Calls `property` for every chosen row and combination of shared and per-task inputs. */
@@ -45,13 +45,13 @@ typedef void (*property_fn)(clm_op_instance *instance, clm_device *device, clm_t
 
 static void for_every_instance(property_fn property, clm_device *device) {
     clm_test_report report = {0};
-    for (size_t i = 0; i < clm_test_case_count(); i++) {
+    for (size_t i = 0; i < clm_op_case_count(); i++) {
         if (!row_chosen(i)) continue;
         unsigned masks[4];
-        size_t variants = clm_op_variants(clm_test_case(i), masks);
+        size_t variants = clm_op_variants(clm_op_case_at(i), masks);
         for (size_t k = 0; k < variants; k++) {
             clm_op_instance o;
-            clm_status status = clm_op_instance_make(&o, clm_test_case(i), masks[k], task_count());
+            clm_status status = clm_op_instance_make(&o, clm_op_case_at(i), masks[k], task_count());
             if (status == CLM_OK) status = clm_op_instance_draw(&o, clm_test_seed());
             report.where = o.name;
             if (clm_test_expect_ok(&report, status, "building the graph")) property(&o, device, &report);
@@ -109,7 +109,7 @@ static double distance(const double *a, const double *b, size_t n) {
 
 /* A derivative that is silently zero would pass the other checks. With ties, an input may lose all of them. */
 static void check_zeros(const clm_op_instance *o, const clm_op_results *r, clm_test_report *report) {
-    bool flat = (o->row->flags & CLM_TEST_FLAT) != 0, ties = (o->row->flags & CLM_TEST_NO_DIFF) != 0;
+    bool flat = (o->row->flags & CLM_CASE_FLAT) != 0, ties = (o->row->flags & CLM_CASE_NO_DIFF) != 0;
     for (int k = 0; k < o->n_outputs; k++) {
         char name[48];
         double norm = clm_test_norm(r->at[k], o->output[k].size);
@@ -168,7 +168,7 @@ static void host_properties(clm_op_instance *o, clm_device *host, clm_test_repor
     check_zeros(o, &r, report);
     if (o->c_leaf < 0) goto out;
     check_identities(o, &r, report);
-    if (o->row->flags & (CLM_TEST_NO_DIFF | CLM_TEST_LARGE)) goto out; /* the function of a large row has a small one */
+    if (o->row->flags & (CLM_CASE_NO_DIFF | CLM_CASE_LARGE)) goto out; /* the function of a large row has a small one */
     clm_op_instance_shift(o, h);
     if (!clm_test_expect_ok(report, clm_op_instance_compute(o, host, &options, functions, &plus), "host reference at x + h t"))
         goto out;
@@ -202,7 +202,7 @@ static double device_scale(const clm_op_instance *o, const clm_op_results *truth
 
 static void expect_device(const clm_op_instance *o, const clm_op_results *r, const clm_op_results *truth, const char *what,
                           clm_test_report *report) {
-    bool large = (o->row->flags & CLM_TEST_LARGE) != 0; /* long sums round more often */
+    bool large = (o->row->flags & CLM_CASE_LARGE) != 0; /* long sums round more often */
     for (int k = 0; k < o->n_outputs; k++) {
         if (!r->at[k]) continue;
         char name[48], text[128];
@@ -284,7 +284,7 @@ static void device_properties(clm_op_instance *o, clm_device *device, clm_test_r
         if (clm_test_expect_ok(report, status, "no fusion"))
             expect_device(o, &other, &truth, "unfused device against reference", report);
     }
-    if (!(o->row->flags & CLM_TEST_TASKS)) check_tasks(o, device, &planned, report);
+    if (!(o->row->flags & CLM_CASE_TASKS)) check_tasks(o, device, &planned, report);
 out:
     clm_program_free(program);
     clm_op_results_free(&truth);
@@ -316,24 +316,23 @@ static void mark_reached(const clm_op_instance *o, bool *reached) {
 /* Also with the tiny set, which is what the slow checking implementations see. */
 START_TEST(every_operation_has_a_row) {
     bool reached[CLM_OP_COUNT] = {false};
-    for (size_t i = 0; i < clm_test_case_count(); i++) {
-        const clm_op_case *row = clm_test_case(i);
-        if (row->flags & CLM_TEST_LARGE) continue;
+    for (size_t i = 0; i < clm_op_case_count(); i++) {
+        const clm_op_case *row = clm_op_case_at(i);
+        if (row->flags & CLM_CASE_LARGE) continue;
         clm_op_instance o; /* as in the tiny set */
         CLM_TEST_OK(clm_op_instance_make(&o, row, 1u, 2));
         mark_reached(&o, reached);
         clm_op_instance_free(&o);
     }
     for (int op = 0; op < CLM_OP_COUNT; op++)
-        ck_assert_msg(reached[op], "no row of tests/support/op_cases_*.c reaches operation '%s'", clm_ops[op]->name);
+        ck_assert_msg(reached[op], "no row of src/check/op_cases_*.c reaches operation '%s'", clm_ops[op]->name);
 }
 END_TEST
 
-static bool builder_has_row(const char *name, size_t length) {
-    for (size_t i = 0; i < clm_test_case_count(); i++) {
-        const char *row = clm_test_case(i)->name;
-        if (!strncmp(row, name, length) && (row[length] == 0 || row[length] == '/')) return true;
-    }
+/* Of its name alone, which is what a device is examined with. */
+static bool builder_has_row(const char *name) {
+    for (size_t i = 0; i < clm_op_case_count(); i++)
+        if (!strcmp(clm_op_case_at(i)->name, name)) return clm_op_case_is_examined(clm_op_case_at(i));
     return false;
 }
 
@@ -349,7 +348,7 @@ START_TEST(every_builder_has_a_row) {
         if (sscanf(line, "CLM_API clm_value clm_%127[a-z0-9_]", name) != 1) continue;
         if (!strcmp(name, "input")) continue; /* every row has some */
         builders++;
-        ck_assert_msg(builder_has_row(name, strlen(name)), "no row of tests/support/op_cases_*.c tries clm_%s", name);
+        ck_assert_msg(builder_has_row(name), "clm_%s: no row of src/check/op_cases_*.c is named \"%s\"", name, name);
     }
     fclose(file);
     ck_assert_int_gt(builders, 60);
@@ -411,13 +410,13 @@ START_TEST(every_kernel_has_a_row) {
     list_kernels(missing, sizeof missing);
     ck_assert_uint_gt(strlen(missing), 100);
     clm_device *device = clm_test_open_opencl();
-    for (size_t i = 0; i < clm_test_case_count(); i++) {
-        if (clm_test_case(i)->flags & CLM_TEST_LARGE) continue;
+    for (size_t i = 0; i < clm_op_case_count(); i++) {
+        if (clm_op_case_at(i)->flags & CLM_CASE_LARGE) continue;
         clm_op_instance o;
         clm_program *program;
         clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
         options.tasks = 2;
-        CLM_TEST_OK(clm_op_instance_make(&o, clm_test_case(i), 1u, 2));
+        CLM_TEST_OK(clm_op_instance_make(&o, clm_op_case_at(i), 1u, 2));
         clm_value outputs[CLM_TEST_MAX_OUTPUTS];
         size_t n = clm_op_instance_outputs(&o, CLM_TEST_DEVICE_KINDS, outputs);
         for (int number = 0; number < IMPLEMENTATIONS; number++) {

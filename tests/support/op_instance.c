@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/memory.h"
 #include "support/numbers.h"
 #include "support/run.h"
@@ -50,8 +49,8 @@ static clm_value materialise(clm_graph *g, clm_value v, clm_value like) {
 }
 
 typedef struct differentiable {
-    int n, which[CLM_TEST_MAX_INPUTS];
-    clm_value x[CLM_TEST_MAX_INPUTS], t[CLM_TEST_MAX_INPUTS], u[CLM_TEST_MAX_INPUTS];
+    int n, which[CLM_CASE_MAX_INPUTS];
+    clm_value x[CLM_CASE_MAX_INPUTS], t[CLM_CASE_MAX_INPUTS], u[CLM_CASE_MAX_INPUTS];
 } differentiable;
 
 static void add_outputs(clm_op_instance *o, const differentiable *d, clm_test_kind kind, const clm_value *v) {
@@ -61,7 +60,7 @@ static void add_outputs(clm_op_instance *o, const differentiable *d, clm_test_ki
 static clm_status add_derivatives(clm_op_instance *o, const differentiable *d) {
     clm_graph *g = o->graph;
     size_t n = (size_t)d->n;
-    clm_value c = o->leaf[o->c_leaf], tangent, v[CLM_TEST_MAX_INPUTS], gradient[CLM_TEST_MAX_INPUTS];
+    clm_value c = o->leaf[o->c_leaf], tangent, v[CLM_CASE_MAX_INPUTS], gradient[CLM_CASE_MAX_INPUTS];
     CLM_TRY(clm_jvp(g, d->x, d->t, n, &o->y, 1, &tangent));
     add_output(o, CLM_TEST_JVP, -1, materialise(g, tangent, o->y));
     CLM_TRY(clm_vjp(g, &o->y, &c, 1, d->x, n, v));
@@ -89,7 +88,7 @@ static void add_inputs(clm_op_instance *o, differentiable *d) {
         o->x[i] = clm_input(o->graph, name, row->in[i].shape, (o->mask >> i & 1u) != 0);
         o->x_leaf[i] = add_leaf(o, o->x[i]);
         o->t_leaf[i] = o->u_leaf[i] = -1;
-        if (!clm_test_is_differentiable(&row->in[i])) continue;
+        if (!clm_op_input_is_differentiable(&row->in[i])) continue;
         o->t_leaf[i] = add_input(o, "t", i, o->x[i]);
         o->u_leaf[i] = add_input(o, "u", i, o->x[i]);
         d->which[d->n] = i;
@@ -119,15 +118,15 @@ clm_status clm_op_instance_make(clm_op_instance *o, const clm_op_case *row, unsi
 }
 
 clm_status clm_op_instance_draw(clm_op_instance *o, uint64_t seed) {
-    clm_random random = clm_random_make(seed, clm_hash_text(CLM_HASH_SEED, o->name));
+    uint64_t state = clm_draw_start(seed, o->name);
     for (int k = 0; k < o->n_leaves; k++) {
         o->data[k] = clm_calloc(o->size[k] + 1, sizeof(double));
         if (!o->data[k]) return CLM_E_MEMORY;
-        clm_test_draw_input(CLM_TEST_NORMAL, 0, &random, o->data[k], o->size[k]);
+        clm_draw_fill(CLM_DRAW_NORMAL, 0, &state, o->data[k], o->size[k]);
     }
     for (int i = 0; i < o->row->n_in; i++) {
         int k = o->x_leaf[i];
-        clm_test_draw_input(o->row->in[i].draw, o->row->in[i].limit, &random, o->data[k], o->size[k]);
+        clm_draw_fill(o->row->in[i].draw, o->row->in[i].limit, &state, o->data[k], o->size[k]);
     }
     return CLM_OK;
 }

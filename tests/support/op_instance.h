@@ -9,8 +9,8 @@
 #ifndef CLM_TEST_OP_INSTANCE_H
 #define CLM_TEST_OP_INSTANCE_H
 
+#include "check/op_cases.h"
 #include "clmaml/program.h"
-#include "support/op_cases.h"
 
 typedef enum clm_test_kind {
     CLM_TEST_VALUE,
@@ -25,8 +25,8 @@ typedef enum clm_test_kind {
 
 #define CLM_TEST_KIND(kind) (1u << (kind))
 enum {
-    CLM_TEST_MAX_LEAVES = 3 * CLM_TEST_MAX_INPUTS + 1,
-    CLM_TEST_MAX_OUTPUTS = CLM_TEST_KINDS * CLM_TEST_MAX_INPUTS,
+    CLM_TEST_MAX_LEAVES = 3 * CLM_CASE_MAX_INPUTS + 1,
+    CLM_TEST_MAX_OUTPUTS = CLM_TEST_KINDS * CLM_CASE_MAX_INPUTS,
     CLM_TEST_ALL_KINDS = CLM_TEST_KIND(CLM_TEST_KINDS) - 1,
     CLM_TEST_DEVICE_KINDS = CLM_TEST_KIND(CLM_TEST_HVP_U) - 1
 };
@@ -45,8 +45,8 @@ typedef struct clm_op_instance {
     int tasks;
     char name[128];
     clm_graph *graph;
-    clm_value x[CLM_TEST_MAX_INPUTS], y;
-    int x_leaf[CLM_TEST_MAX_INPUTS], t_leaf[CLM_TEST_MAX_INPUTS], u_leaf[CLM_TEST_MAX_INPUTS],
+    clm_value x[CLM_CASE_MAX_INPUTS], y;
+    int x_leaf[CLM_CASE_MAX_INPUTS], t_leaf[CLM_CASE_MAX_INPUTS], u_leaf[CLM_CASE_MAX_INPUTS],
         c_leaf; /* -1: not differentiable */
     int n_leaves;
     clm_value leaf[CLM_TEST_MAX_LEAVES];

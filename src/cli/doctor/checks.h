@@ -16,8 +16,4 @@ void cli_report_line(cli_report *report, const char *format, ...) CLI_PRINTF(2, 
 /* One finding: "  name   text   OK". */
 void cli_report_check(cli_report *report, bool good, const char *name, const char *format, ...) CLI_PRINTF(4, 5);
 
-/* Random numbers for data: uniform in [0, 1), the same everywhere. */
-double cli_random(uint64_t *state);
-double cli_random_normal(uint64_t *state);
-
 #endif

@@ -1,5 +1,5 @@
 /* Rows of elementwise operations and of the functions composed from them. */
-#include "support/op_cases.h"
+#include "check/rows.h"
 
 #define UNARY(name) \
     static clm_value build_##name(clm_graph *g, const clm_value *x) { return clm_##name(g, x[0]); }
@@ -46,6 +46,9 @@ static clm_value build_power_real(clm_graph *g, const clm_value *x) { return clm
 static clm_value build_power_cube(clm_graph *g, const clm_value *x) { return clm_power(g, x[0], 3.0); }
 static clm_value build_leaky_relu(clm_graph *g, const clm_value *x) { return clm_leaky_relu(g, x[0], 0.13); }
 static clm_value build_elu(clm_graph *g, const clm_value *x) { return clm_elu(g, x[0], 1.2); }
+static clm_value build_stop_gradient_factor(clm_graph *g, const clm_value *x) {
+    return clm_mul(g, x[0], clm_stop_gradient(g, clm_sin(g, x[0])));
+}
 
 /* The same value twice, with itself, and a chain that fusion makes one kernel. */
 static clm_value build_mul_self(clm_graph *g, const clm_value *x) { return clm_mul(g, x[0], x[0]); }
@@ -61,12 +64,12 @@ static clm_value build_chain(clm_graph *g, const clm_value *x) {
     }
 #define WIDE                         \
     {                                \
-        { S1(67), CLM_TEST_WIDE, 0 } \
+        { S1(67), CLM_DRAW_WIDE, 0 } \
     }
-#define N CLM_TEST_NORMAL
-#define A CLM_TEST_AWAY
-#define P CLM_TEST_POSITIVE
-#define T CLM_TEST_TIED
+#define N CLM_DRAW_NORMAL
+#define A CLM_DRAW_AWAY
+#define P CLM_DRAW_POSITIVE
+#define T CLM_DRAW_TIED
 
 static const clm_op_case rows[] = {
     {"add", 0, build_add, 2, {{S3(3, 1, 5), N, 0}, {S2(4, 1), N, 0}}},
@@ -76,38 +79,38 @@ static const clm_op_case rows[] = {
     {"mul", 0, build_mul, 2, {{S2(5, 7), N, 0}, {S2(5, 1), N, 0}}},
     {"mul/both", 0, build_mul, 2, {{S3(4, 1, 3), N, 0}, {S3(1, 5, 1), N, 0}}},
     {"mul/self", 0, build_mul_self, 1, X(N)},
-    {"mul/large", CLM_TEST_LARGE, build_mul, 2, {{S3(37, 29, 5), N, 0}, {S2(29, 1), N, 0}}},
+    {"mul/large", CLM_CASE_LARGE, build_mul, 2, {{S3(37, 29, 5), N, 0}, {S2(29, 1), N, 0}}},
     {"div", 0, build_div, 2, {{S2(5, 7), N, 0}, {S2(5, 7), A, 0}}},
     {"div/scalar", 0, build_div, 2, {{S2(3, 5), N, 0}, {S0, P, 0}}},
     {"pow", 0, build_pow, 2, {{S2(5, 7), P, 0}, {S1(7), N, 0}}},
-    {"maximum", 0, build_maximum, 2, {{S2(5, 7), CLM_TEST_DISTINCT, 0}, {S1(7), CLM_TEST_BETWEEN, 0}}},
-    {"minimum", 0, build_minimum, 2, {{S2(5, 7), CLM_TEST_DISTINCT, 0}, {S2(5, 1), CLM_TEST_BETWEEN, 0}}},
-    {"maximum/ties", CLM_TEST_NO_DIFF, build_maximum, 2, {{S2(5, 7), T, 0}, {S1(7), T, 0}}},
-    {"minimum/ties", CLM_TEST_NO_DIFF, build_minimum, 2, {{S2(5, 7), T, 0}, {S1(7), T, 0}}},
-    {"greater", CLM_TEST_FLAT, build_greater, 2, {{S2(5, 7), CLM_TEST_DISTINCT, 0}, {S1(7), CLM_TEST_BETWEEN, 0}}},
+    {"maximum", 0, build_maximum, 2, {{S2(5, 7), CLM_DRAW_DISTINCT, 0}, {S1(7), CLM_DRAW_BETWEEN, 0}}},
+    {"minimum", 0, build_minimum, 2, {{S2(5, 7), CLM_DRAW_DISTINCT, 0}, {S2(5, 1), CLM_DRAW_BETWEEN, 0}}},
+    {"maximum/ties", CLM_CASE_NO_DIFF, build_maximum, 2, {{S2(5, 7), T, 0}, {S1(7), T, 0}}},
+    {"minimum/ties", CLM_CASE_NO_DIFF, build_minimum, 2, {{S2(5, 7), T, 0}, {S1(7), T, 0}}},
+    {"greater", CLM_CASE_FLAT, build_greater, 2, {{S2(5, 7), CLM_DRAW_DISTINCT, 0}, {S1(7), CLM_DRAW_BETWEEN, 0}}},
     {"greater/ties",
-     CLM_TEST_FLAT | CLM_TEST_NO_DIFF,
+     CLM_CASE_FLAT | CLM_CASE_NO_DIFF,
      build_greater,
      2,
-     {{S2(5, 7), CLM_TEST_INDEX, 3}, {S2(5, 7), CLM_TEST_INDEX, 3}}},
-    {"equal", CLM_TEST_FLAT | CLM_TEST_NO_DIFF, build_equal, 2, {{S2(5, 7), CLM_TEST_INDEX, 3}, {S1(7), CLM_TEST_INDEX, 3}}},
+     {{S2(5, 7), CLM_DRAW_INDEX, 3}, {S2(5, 7), CLM_DRAW_INDEX, 3}}},
+    {"equal", CLM_CASE_FLAT | CLM_CASE_NO_DIFF, build_equal, 2, {{S2(5, 7), CLM_DRAW_INDEX, 3}, {S1(7), CLM_DRAW_INDEX, 3}}},
     {"const", 0, build_const, 1, X(N)},
     {"fill", 0, build_fill, 1, X(A)},
     {"affine", 0, build_affine, 1, X(N)},
     {"scale", 0, build_scale, 1, X(N)},
     {"neg", 0, build_neg, 1, X(N)},
     {"abs", 0, build_abs, 1, X(A)},
-    {"abs/zero", CLM_TEST_NO_DIFF, build_abs, 1, X(T)},
-    {"sign", CLM_TEST_FLAT, build_sign, 1, X(A)},
-    {"sign/zero", CLM_TEST_FLAT | CLM_TEST_NO_DIFF, build_sign, 1, X(T)},
-    {"step/zero", CLM_TEST_FLAT | CLM_TEST_NO_DIFF, build_step, 1, X(T)},
-    {"step", CLM_TEST_FLAT, build_step, 1, X(A)},
+    {"abs/zero", CLM_CASE_NO_DIFF, build_abs, 1, X(T)},
+    {"sign", CLM_CASE_FLAT, build_sign, 1, X(A)},
+    {"sign/zero", CLM_CASE_FLAT | CLM_CASE_NO_DIFF, build_sign, 1, X(T)},
+    {"step", CLM_CASE_FLAT, build_step, 1, X(A)},
+    {"step/zero", CLM_CASE_FLAT | CLM_CASE_NO_DIFF, build_step, 1, X(T)},
     {"exp", 0, build_exp, 1, X(N)},
     {"log", 0, build_log, 1, X(P)},
     {"sqrt", 0, build_sqrt, 1, X(P)},
     {"rsqrt", 0, build_rsqrt, 1, X(P)},
     {"square", 0, build_square, 1, X(N)},
-    {"power/real", 0, build_power_real, 1, X(P)},
+    {"power", 0, build_power_real, 1, X(P)},
     {"power/cube", 0, build_power_cube, 1, X(A)},
     {"sin", 0, build_sin, 1, X(N)},
     {"cos", 0, build_cos, 1, X(N)},
@@ -119,7 +122,7 @@ static const clm_op_case rows[] = {
     {"softplus", 0, build_softplus, 1, X(N)},
     {"softplus/wide", 0, build_softplus, 1, WIDE},
     {"relu", 0, build_relu, 1, X(A)},
-    {"relu/zero", CLM_TEST_NO_DIFF, build_relu, 1, X(T)},
+    {"relu/zero", CLM_CASE_NO_DIFF, build_relu, 1, X(T)},
     {"leaky_relu", 0, build_leaky_relu, 1, X(A)},
     {"elu", 0, build_elu, 1, X(A)},
     {"elu/wide", 0, build_elu, 1, WIDE},
@@ -128,8 +131,9 @@ static const clm_op_case rows[] = {
     {"silu", 0, build_silu, 1, X(N)},
     {"silu/wide", 0, build_silu, 1, WIDE},
     {"identity", 0, build_identity, 1, X(N)},
-    {"stop_gradient", CLM_TEST_FLAT | CLM_TEST_NO_DIFF, build_stop_gradient, 1, X(N)},
+    {"stop_gradient", CLM_CASE_FLAT | CLM_CASE_NO_DIFF, build_stop_gradient, 1, X(N)},
+    {"stop_gradient/factor", CLM_CASE_NO_DIFF | CLM_CASE_DOCTOR, build_stop_gradient_factor, 1, X(N)},
     {"chain", 0, build_chain, 3, {{S2(5, 7), N, 0}, {S2(5, 7), N, 0}, {S1(7), N, 0}}},
 };
 
-const clm_op_family clm_test_elementwise_cases = {rows, sizeof rows / sizeof rows[0]};
+const clm_op_family clm_elementwise_cases = {rows, sizeof rows / sizeof rows[0]};

@@ -1,5 +1,5 @@
 /* Rows of normalisations, losses and small networks: composed operations. */
-#include "support/op_cases.h"
+#include "check/rows.h"
 
 #include <stddef.h>
 
@@ -37,7 +37,7 @@ static clm_value build_mse_mean(clm_graph *g, const clm_value *x) { return clm_m
 static clm_value build_mse_sum(clm_graph *g, const clm_value *x) { return clm_mse(g, x[0], x[1], CLM_REDUCE_SUM); }
 static clm_value build_mae_mean(clm_graph *g, const clm_value *x) { return clm_mae(g, x[0], x[1], CLM_REDUCE_MEAN); }
 static clm_value build_mae_sum(clm_graph *g, const clm_value *x) { return clm_mae(g, x[0], x[1], CLM_REDUCE_SUM); }
-/* A point of the grid on which CLM_TEST_DISTINCT draws: differences keep clear of it. */
+/* A point of the grid on which CLM_DRAW_DISTINCT draws: differences keep clear of it. */
 static const double delta = 8.0 / 128;
 static clm_value build_huber_mean(clm_graph *g, const clm_value *x) { return clm_huber(g, x[0], x[1], delta, CLM_REDUCE_MEAN); }
 static clm_value build_huber_sum(clm_graph *g, const clm_value *x) { return clm_huber(g, x[0], x[1], delta, CLM_REDUCE_SUM); }
@@ -71,6 +71,11 @@ static clm_value build_block(clm_graph *g, const clm_value *x) {
     clm_value y = clm_batch_norm(g, clm_conv2d(g, x[0], x[1], &same), x[2], x[3], eps, NULL, NULL);
     return clm_avg_pool(g, clm_tanh(g, y), &half);
 }
+/* Its elementwise part in a max-pooling, whose winners stay the same: the scale is positive. */
+static clm_value build_block_max(clm_graph *g, const clm_value *x) {
+    static const clm_pool_options half = {{2, 2}, {2, 2}, {0, 0}};
+    return clm_max_pool(g, clm_tanh(g, clm_batch_norm(g, x[0], x[1], x[2], eps, NULL, NULL)), &half);
+}
 
 /* Scaled dot-product attention. */
 static clm_value build_attention(clm_graph *g, const clm_value *x) {
@@ -78,14 +83,14 @@ static clm_value build_attention(clm_graph *g, const clm_value *x) {
     return clm_matmul(g, clm_softmax(g, scores), x[2], false, false);
 }
 
-#define N CLM_TEST_NORMAL
-#define P CLM_TEST_POSITIVE
+#define N CLM_DRAW_NORMAL
+#define P CLM_DRAW_POSITIVE
 
 static const clm_op_case rows[] = {
     {"batch_norm", 0, build_batch_norm, 3, {{S4(3, 3, 2, 5), N, 0}, {S1(5), N, 0}, {S1(5), N, 0}}},
     {"batch_norm/plain", 0, build_batch_norm_plain, 1, {{S2(7, 3), N, 0}}},
     {"batch_norm/statistics", 0, build_batch_norm_statistics, 2, {{S2(7, 3), N, 0}, {S2(5, 3), N, 0}}},
-    {"batch_norm/large", CLM_TEST_LARGE, build_batch_norm, 3, {{S4(5, 7, 7, 16), N, 0}, {S1(16), N, 0}, {S1(16), N, 0}}},
+    {"batch_norm/large", CLM_CASE_LARGE, build_batch_norm, 3, {{S4(5, 7, 7, 16), N, 0}, {S1(16), N, 0}, {S1(16), N, 0}}},
     {"normalize",
      0,
      build_normalize,
@@ -95,35 +100,40 @@ static const clm_op_case rows[] = {
     {"layer_norm/plain", 0, build_layer_norm_plain, 1, {{S2(4, 7), N, 0}}},
     {"group_norm", 0, build_group_norm, 3, {{S4(2, 3, 2, 6), N, 0}, {S1(6), N, 0}, {S1(6), N, 0}}},
     {"softmax", 0, build_softmax, 1, {{S3(2, 3, 5), N, 0}}},
-    {"softmax/wide", 0, build_softmax, 1, {{S2(11, 7), CLM_TEST_WIDE, 0}}},
+    {"softmax/wide", 0, build_softmax, 1, {{S2(11, 7), CLM_DRAW_WIDE, 0}}},
     {"log_softmax", 0, build_log_softmax, 1, {{S2(5, 7), N, 0}}},
-    {"log_softmax/wide", 0, build_log_softmax, 1, {{S2(11, 7), CLM_TEST_WIDE, 0}}},
-    {"cross_entropy/mean", 0, build_cross_entropy_mean, 2, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}}},
-    {"cross_entropy/sum", 0, build_cross_entropy_sum, 2, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}}},
-    {"cross_entropy/wide", 0, build_cross_entropy_mean, 2, {{S2(11, 5), CLM_TEST_WIDE, 0}, {S1(11), CLM_TEST_INDEX, 5}}},
-    {"accuracy", CLM_TEST_FLAT, build_accuracy, 2, {{S2(11, 3), CLM_TEST_DISTINCT, 0}, {S1(11), CLM_TEST_INDEX, 3}}},
-    {"accuracy/ties", CLM_TEST_FLAT, build_accuracy, 2, {{S2(11, 3), CLM_TEST_INDEX, 2}, {S1(11), CLM_TEST_INDEX, 3}}},
-    {"mse/mean", 0, build_mse_mean, 2, {{S2(7, 3), N, 0}, {S2(7, 3), N, 0}}},
+    {"log_softmax/wide", 0, build_log_softmax, 1, {{S2(11, 7), CLM_DRAW_WIDE, 0}}},
+    {"cross_entropy", 0, build_cross_entropy_mean, 2, {{S2(7, 5), N, 0}, {S1(7), CLM_DRAW_INDEX, 5}}},
+    {"cross_entropy/sum", CLM_CASE_DOCTOR, build_cross_entropy_sum, 2, {{S2(7, 5), N, 0}, {S1(7), CLM_DRAW_INDEX, 5}}},
+    {"cross_entropy/wide", 0, build_cross_entropy_mean, 2, {{S2(11, 5), CLM_DRAW_WIDE, 0}, {S1(11), CLM_DRAW_INDEX, 5}}},
+    {"accuracy", CLM_CASE_FLAT, build_accuracy, 2, {{S2(11, 3), CLM_DRAW_DISTINCT, 0}, {S1(11), CLM_DRAW_INDEX, 3}}},
+    {"accuracy/ties", CLM_CASE_FLAT, build_accuracy, 2, {{S2(11, 3), CLM_DRAW_INDEX, 2}, {S1(11), CLM_DRAW_INDEX, 3}}},
+    {"mse", 0, build_mse_mean, 2, {{S2(7, 3), N, 0}, {S2(7, 3), N, 0}}},
     {"mse/sum", 0, build_mse_sum, 2, {{S2(7, 3), N, 0}, {S2(7, 3), N, 0}}},
-    {"mae/mean", 0, build_mae_mean, 2, {{S2(7, 3), CLM_TEST_DISTINCT, 0}, {S2(7, 3), CLM_TEST_BETWEEN, 0}}},
-    {"mae/sum", 0, build_mae_sum, 2, {{S2(7, 3), CLM_TEST_DISTINCT, 0}, {S2(7, 3), CLM_TEST_BETWEEN, 0}}},
-    {"huber/mean", 0, build_huber_mean, 2, {{S2(7, 3), CLM_TEST_DISTINCT, 0}, {S2(7, 3), CLM_TEST_BETWEEN, 0}}},
-    {"huber/sum", 0, build_huber_sum, 2, {{S2(7, 3), CLM_TEST_DISTINCT, 0}, {S2(7, 3), CLM_TEST_BETWEEN, 0}}},
-    {"binary_cross_entropy/mean", 0, build_binary_mean, 2, {{S2(7, 3), N, 0}, {S2(7, 3), P, 0}}},
-    {"binary_cross_entropy/sum", 0, build_binary_sum, 2, {{S2(7, 3), N, 0}, {S2(7, 3), CLM_TEST_INDEX, 2}}},
-    {"binary_cross_entropy/wide", 0, build_binary_mean, 2, {{S2(11, 3), CLM_TEST_WIDE, 0}, {S2(11, 3), CLM_TEST_INDEX, 2}}},
-    {"weighted_cross_entropy/mean", 0, build_weighted_mean, 3, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}, {S1(5), P, 0}}},
-    {"weighted_cross_entropy/sum", 0, build_weighted_sum, 3, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}, {S1(5), P, 0}}},
-    {"weighted_cross_entropy/smoothed", 0, build_weighted_smoothed, 2, {{S2(7, 5), N, 0}, {S1(7), CLM_TEST_INDEX, 5}}},
-    {"gaussian_policy_loss/mean", 0, build_policy_mean, 3, {{S2(7, 3), N, 0}, {S1(3), N, 0}, {S2(7, 4), N, 0}}},
+    {"mae", 0, build_mae_mean, 2, {{S2(7, 3), CLM_DRAW_DISTINCT, 0}, {S2(7, 3), CLM_DRAW_BETWEEN, 0}}},
+    {"mae/sum", 0, build_mae_sum, 2, {{S2(7, 3), CLM_DRAW_DISTINCT, 0}, {S2(7, 3), CLM_DRAW_BETWEEN, 0}}},
+    {"huber", 0, build_huber_mean, 2, {{S2(7, 3), CLM_DRAW_DISTINCT, 0}, {S2(7, 3), CLM_DRAW_BETWEEN, 0}}},
+    {"huber/sum", 0, build_huber_sum, 2, {{S2(7, 3), CLM_DRAW_DISTINCT, 0}, {S2(7, 3), CLM_DRAW_BETWEEN, 0}}},
+    {"binary_cross_entropy", 0, build_binary_mean, 2, {{S2(7, 3), N, 0}, {S2(7, 3), P, 0}}},
+    {"binary_cross_entropy/sum", 0, build_binary_sum, 2, {{S2(7, 3), N, 0}, {S2(7, 3), CLM_DRAW_INDEX, 2}}},
+    {"binary_cross_entropy/wide", 0, build_binary_mean, 2, {{S2(11, 3), CLM_DRAW_WIDE, 0}, {S2(11, 3), CLM_DRAW_INDEX, 2}}},
+    {"weighted_cross_entropy", 0, build_weighted_mean, 3, {{S2(7, 5), N, 0}, {S1(7), CLM_DRAW_INDEX, 5}, {S1(5), P, 0}}},
+    {"weighted_cross_entropy/sum", 0, build_weighted_sum, 3, {{S2(7, 5), N, 0}, {S1(7), CLM_DRAW_INDEX, 5}, {S1(5), P, 0}}},
+    {"weighted_cross_entropy/smoothed", 0, build_weighted_smoothed, 2, {{S2(7, 5), N, 0}, {S1(7), CLM_DRAW_INDEX, 5}}},
+    {"gaussian_policy_loss", 0, build_policy_mean, 3, {{S2(7, 3), N, 0}, {S1(3), N, 0}, {S2(7, 4), N, 0}}},
     {"gaussian_policy_loss/sum", 0, build_policy_sum, 3, {{S2(7, 3), N, 0}, {S1(3), N, 0}, {S2(7, 4), N, 0}}},
     {"block", 0, build_block, 4, {{S4(3, 4, 5, 2), N, 0}, {S4(3, 3, 2, 3), N, 0}, {S1(3), N, 0}, {S1(3), N, 0}}},
+    {"block/max_pool",
+     CLM_CASE_DOCTOR,
+     build_block_max,
+     3,
+     {{S4(2, 4, 6, 3), CLM_DRAW_DISTINCT, 0}, {S1(3), P, 0}, {S1(3), N, 0}}},
     {"block/large",
-     CLM_TEST_LARGE,
+     CLM_CASE_LARGE,
      build_block,
      4,
      {{S4(5, 14, 14, 8), N, 0}, {S4(3, 3, 8, 16), N, 0}, {S1(16), N, 0}, {S1(16), N, 0}}},
     {"attention", 0, build_attention, 3, {{S3(2, 5, 4), N, 0}, {S3(2, 3, 4), N, 0}, {S3(2, 3, 7), N, 0}}},
 };
 
-const clm_op_family clm_test_network_cases = {rows, sizeof rows / sizeof rows[0]};
+const clm_op_family clm_network_cases = {rows, sizeof rows / sizeof rows[0]};
