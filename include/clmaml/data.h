@@ -62,6 +62,28 @@ CLM_API const char *clm_source_description(const clm_source *source);
 CLM_API clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways,
                                      int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
 
+/* ---- other kinds of tasks ---- */
+typedef struct clm_episode_options {
+    int version; /* CLM_EPISODE_OPTIONS_VERSION */
+    int ways, shots, query;
+    int support_sets; /* support sets of `shots` other examples a class, one behind the other; the first is that of clm_source_sample */
+    /* Labels are numbers of classes of the whole split rather than of the task, for training on all of them at once; of an endless source,
+     * its first so many. 0: labels 0 .. ways-1. */
+    size_t joint_classes;
+} clm_episode_options;
+#define CLM_EPISODE_OPTIONS_VERSION 1
+#define CLM_EPISODE_OPTIONS_INIT \
+    { CLM_EPISODE_OPTIONS_VERSION, 5, 1, 1, 1, 0 }
+/* Where an episode goes; any may be NULL: support x [support_sets, ways*shots, example], y, numbers of images; the same of the query set. */
+typedef struct clm_episode {
+    float *support_x, *support_y, *query_x, *query_y;
+    int32_t *support_at, *query_at; /* only of a source whose images have numbers, see clm_source_sample_at */
+} clm_episode;
+CLM_API clm_status clm_source_draw(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
+                                   const clm_episode_options *options, const clm_episode *out);
+/* Would every episode of this kind succeed? */
+CLM_API clm_status clm_source_check_episode(const clm_source *source, clm_split split, const clm_episode_options *options);
+
 /* ---- images as one array ----
  * A source that holds its images in memory (Omniglot, folders) hands them over whole. What there is room for can then stay on a device
  * (dataset.h), and of a task only the numbers of its images travel: number 4 i + r is image i turned anticlockwise by r quarter turns. */
@@ -93,10 +115,12 @@ typedef struct clm_prefetch_options {
     uint64_t first;                /* the batch that will be asked for first */
     int ahead;                     /* batches made ahead of the one in use; memory for ahead + 1 */
     bool numbers;                  /* draw numbers of images, for clm_prefetch_get_at, rather than images */
+    int support_sets;              /* see clm_episode_options */
+    size_t joint_classes;
 } clm_prefetch_options;
-#define CLM_PREFETCH_OPTIONS_VERSION 2
+#define CLM_PREFETCH_OPTIONS_VERSION 3
 #define CLM_PREFETCH_OPTIONS_INIT \
-    { CLM_PREFETCH_OPTIONS_VERSION, CLM_SPLIT_TRAIN, 0, 32, 5, 1, 1, 0, 1, false }
+    { CLM_PREFETCH_OPTIONS_VERSION, CLM_SPLIT_TRAIN, 0, 32, 5, 1, 1, 0, 1, false, 1, 0 }
 
 typedef struct clm_prefetch clm_prefetch;
 

@@ -30,6 +30,7 @@ typedef struct slot {
 struct clm_prefetch {
     const clm_source *source;
     clm_prefetch_options options;
+    clm_episode_options episode;
     size_t count[4]; /* numbers of a task */
     slot *slots;
     size_t n_slots;
@@ -52,15 +53,15 @@ static bool within_reach(const clm_prefetch *p, uint64_t index) {
 
 static clm_status draw_task(clm_prefetch *p, const slot *s, size_t t) {
     const clm_prefetch_options *o = &p->options;
-    const uint64_t index = s->index * (uint64_t)o->tasks + t;
-    float *x[2] = {s->data[0], s->data[2]};
-    float *y[2] = {(float *)s->data[1] + t * p->count[1], (float *)s->data[3] + t * p->count[3]};
-    int32_t *at[2] = {s->data[0], s->data[2]};
-    if (o->numbers)
-        return clm_source_sample_at(p->source, o->split, o->seed, index, o->ways, o->shots, o->query, at[0] + t * p->count[0],
-                                    y[0], at[1] + t * p->count[2], y[1]);
-    return clm_source_sample(p->source, o->split, o->seed, index, o->ways, o->shots, o->query, x[0] + t * p->count[0], y[0],
-                             x[1] + t * p->count[2], y[1]);
+    clm_episode to = {.support_y = (float *)s->data[1] + t * p->count[1], .query_y = (float *)s->data[3] + t * p->count[3]};
+    if (o->numbers) {
+        to.support_at = (int32_t *)s->data[0] + t * p->count[0];
+        to.query_at = (int32_t *)s->data[2] + t * p->count[2];
+    } else {
+        to.support_x = (float *)s->data[0] + t * p->count[0];
+        to.query_x = (float *)s->data[2] + t * p->count[2];
+    }
+    return clm_source_draw(p->source, o->split, o->seed, s->index * (uint64_t)o->tasks + t, &p->episode, &to);
 }
 
 /* Is the batch that is being made still of use? */
@@ -111,8 +112,8 @@ static void work(void *argument) {
 static clm_status allocate(clm_prefetch *p) {
     const clm_prefetch_options *o = &p->options;
     clm_shape shape = clm_source_example_shape(p->source);
-    size_t example = o->numbers ? 1 : clm_shape_size(&shape), support = (size_t)o->ways * (size_t)o->shots,
-           query = (size_t)o->ways * (size_t)o->query;
+    size_t example = o->numbers ? 1 : clm_shape_size(&shape),
+           support = (size_t)o->ways * (size_t)o->shots * (size_t)o->support_sets, query = (size_t)o->ways * (size_t)o->query;
     const size_t count[4] = {support * example, support, query * example, query};
     p->slots = clm_calloc(p->n_slots, sizeof *p->slots);
     if (!p->slots) return CLM_E_MEMORY;
@@ -129,16 +130,20 @@ clm_status clm_prefetch_create(clm_prefetch **out, const clm_source *source, con
     clm_status status = CLM_OK;
     *out = NULL;
     if (o->version != CLM_PREFETCH_OPTIONS_VERSION)
-        return clm_fail(CLM_E_ARG, "prefetch: options of version %d; initialise them with CLM_PREFETCH_OPTIONS_INIT", o->version);
+        return clm_fail(CLM_E_ARG, "prefetch: options of version %d; initialise them with CLM_PREFETCH_OPTIONS_INIT",
+                        o->version);
     if (o->tasks < 1 || o->ahead < 1 || o->ahead > 1024)
         return clm_fail(CLM_E_ARG, "prefetch: batches of %d tasks, %d ahead: at least 1 task, 1 to 1024 batches", o->tasks,
                         o->ahead);
     if (o->numbers) CLM_TRY(clm_source_check_numbers(source));
-    CLM_TRY(clm_source_check(source, o->split, o->ways, o->shots, o->query));
+    const clm_episode_options episode = {
+        CLM_EPISODE_OPTIONS_VERSION, o->ways, o->shots, o->query, o->support_sets, o->joint_classes};
+    CLM_TRY(clm_source_check_episode(source, o->split, &episode));
     clm_prefetch *p = clm_calloc(1, sizeof *p);
     if (!p) return CLM_E_MEMORY;
     p->source = source;
     p->options = *o;
+    p->episode = episode;
     p->n_slots = (size_t)o->ahead + 1;
     p->current = p->next = o->first;
     CLM_GOTO(clm_monitor_create(&p->monitor));

@@ -39,6 +39,12 @@ size_t clm_source_classes(const clm_source *source, clm_split split) {
 
 /* ---- what a task may ask for ---- */
 
+/* Classes that tasks are drawn from. */
+static size_t classes_of(const clm_source *source, clm_split split, const clm_episode_options *o) {
+    const size_t all = source->ops->classes(source, split);
+    return o->joint_classes && o->joint_classes < all ? o->joint_classes : all;
+}
+
 static clm_status check_split(const clm_source *source, clm_split split) {
     if ((unsigned)split < CLM_SPLITS) return CLM_OK;
     return clm_fail(CLM_E_ARG, "%s: no split %d", source->name, (int)split);
@@ -79,18 +85,42 @@ static clm_status check_examples(const clm_source *source, clm_split split, int 
     return status;
 }
 
-clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query) {
+clm_status clm_source_check_episode(const clm_source *source, clm_split split, const clm_episode_options *o) {
+    if (o->version != CLM_EPISODE_OPTIONS_VERSION)
+        return clm_fail(CLM_E_ARG, "episode: options of version %d; initialise them with CLM_EPISODE_OPTIONS_INIT", o->version);
     CLM_TRY(check_split(source, split));
-    CLM_TRY(check_counts(source, ways, shots, query));
+    if (o->support_sets < 1 || o->support_sets > 1024)
+        return clm_fail(CLM_E_ARG, "%s: %d support sets of a task: 1 to 1024 are possible", source->name, o->support_sets);
+    if (o->joint_classes && source->ops->regress)
+        return clm_fail(CLM_E_ARG, "%s is a regression problem: it has no classes to train on at once", source->name);
+    const int shots = o->shots > INT_MAX / o->support_sets ? INT_MAX : o->shots * o->support_sets;
+    CLM_TRY(check_counts(source, o->ways, shots, o->query));
     if (source->ops->regress) return CLM_OK;
-    size_t classes = source->ops->classes(source, split);
-    CLM_TRY(check_ways(source, split, ways, classes));
-    return classes == SIZE_MAX ? CLM_OK : check_examples(source, split, shots, query);
+    const size_t classes = classes_of(source, split, o);
+    CLM_TRY(check_ways(source, split, o->ways, classes));
+    return source->ops->classes(source, split) == SIZE_MAX ? CLM_OK : check_examples(source, split, shots, o->query);
+}
+
+static clm_episode_options plain(int ways, int shots, int query) {
+    return (clm_episode_options){CLM_EPISODE_OPTIONS_VERSION, ways, shots, query, 1, 0};
+}
+
+clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query) {
+    const clm_episode_options o = plain(ways, shots, query);
+    return clm_source_check_episode(source, split, &o);
 }
 
 /* ---- drawing ---- */
 
-enum { DRAW_CLASSES, DRAW_EXAMPLES, DRAW_SUPPORT_ORDER, DRAW_QUERY_ORDER, DRAW_FUNCTION, DRAW_SUPPORT_POINTS, DRAW_QUERY_POINTS };
+enum {
+    DRAW_CLASSES,
+    DRAW_EXAMPLES,
+    DRAW_SUPPORT_ORDER,
+    DRAW_QUERY_ORDER,
+    DRAW_FUNCTION,
+    DRAW_SUPPORT_POINTS,
+    DRAW_QUERY_POINTS
+};
 
 /* `which`: one of the above, and among streams of one kind a number. Each name is hashed, for neighbouring seeds, splits and
  * kinds must not meet: Philox keys may be any numbers as long as they differ. */
@@ -127,6 +157,7 @@ typedef struct episode {
     const uint64_t *classes;  /* [ways]; the position is the label */
     const uint64_t *examples; /* [ways][per_class] */
     uint32_t *order;          /* working memory for the larger of the two sets */
+    bool joint;               /* labels are numbers of classes */
 } episode;
 
 /* Examples first .. first+count-1 of every class, all shuffled together. */
@@ -139,30 +170,51 @@ static void draw_set(const episode *e, clm_random order, int first, int count, c
     for (uint32_t i = 0; i < n; i++) {
         size_t label = e->order[i] / (uint32_t)count, j = (size_t)first + e->order[i] % (uint32_t)count;
         const uint64_t class_index = e->classes[label], example = e->examples[label * (size_t)e->per_class + j];
-        if (to->y) to->y[i] = (float)label;
+        if (to->y) to->y[i] = e->joint ? (float)class_index : (float)label;
         if (to->x) ops->image(e->source, e->split, class_index, example, to->x + i * size);
         if (to->at) to->at[i] = ops->number(e->source, e->split, class_index, example);
     }
 }
 
-static clm_status sample_classes(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
-                                 int query, const drawn *support, const drawn *asked) {
+/* Set `number` of a task's support sets. */
+static void draw_support(const episode *e, uint64_t seed, uint64_t index, int number, int shots, const clm_episode *out) {
+    const clm_shape *shape = &e->source->shape;
+    const size_t at = (size_t)number * (size_t)e->ways * (size_t)shots;
+    const drawn to = {out->support_x ? out->support_x + at * clm_shape_size(shape) : NULL,
+                      out->support_y ? out->support_y + at : NULL, out->support_at ? out->support_at + at : NULL};
+    draw_set(e, stream(e->split, seed, index, DRAW_SUPPORT_ORDER, number), number * shots, shots, &to);
+}
+
+/* A class's examples: of the first support set, the query set, then the further support sets, so that these change neither. */
+static void place_examples(uint64_t *examples, const clm_episode_options *o) {
+    const size_t first = (size_t)o->shots, query = (size_t)o->query, more = first * (size_t)(o->support_sets - 1);
+    for (size_t q = 0; q < query && more; q++) { /* to the end, one after the other */
+        const uint64_t example = examples[first];
+        memmove(examples + first, examples + first + 1, (query + more - 1) * sizeof *examples);
+        examples[first + query + more - 1] = example;
+    }
+}
+
+static clm_status sample_classes(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
+                                 const clm_episode_options *o, const clm_episode *out) {
     clm_status status = CLM_OK;
-    int per_class = shots + query;
+    const int ways = o->ways, supports = o->shots * o->support_sets, per_class = supports + o->query;
     uint64_t *classes = clm_calloc((size_t)ways, sizeof *classes);
     uint64_t *examples = clm_calloc((size_t)ways * (size_t)per_class, sizeof *examples);
-    uint32_t *order = clm_calloc((size_t)ways * (size_t)(shots > query ? shots : query), sizeof *order);
+    uint32_t *order = clm_calloc((size_t)ways * (size_t)(o->shots > o->query ? o->shots : o->query), sizeof *order);
     if (!classes || !examples || !order) CLM_GOTO(CLM_E_MEMORY);
     clm_random r = stream(split, seed, index, DRAW_CLASSES, 0);
-    draw_distinct(&r, source->ops->classes(source, split), (size_t)ways, classes);
+    draw_distinct(&r, classes_of(source, split, o), (size_t)ways, classes);
     for (int k = 0; k < ways; k++) {
         r = stream(split, seed, index, DRAW_EXAMPLES, k);
         draw_distinct(&r, source->ops->examples(source, split, classes[k]), (size_t)per_class,
                       examples + (size_t)k * (size_t)per_class);
+        place_examples(examples + (size_t)k * (size_t)per_class, o);
     }
-    episode e = {source, split, ways, per_class, classes, examples, order};
-    draw_set(&e, stream(split, seed, index, DRAW_SUPPORT_ORDER, 0), 0, shots, support);
-    draw_set(&e, stream(split, seed, index, DRAW_QUERY_ORDER, 0), shots, query, asked);
+    episode e = {source, split, ways, per_class, classes, examples, order, o->joint_classes > 0};
+    for (int n = 0; n < o->support_sets; n++) draw_support(&e, seed, index, n, o->shots, out);
+    draw_set(&e, stream(split, seed, index, DRAW_QUERY_ORDER, 0), supports, o->query,
+             &(drawn){out->query_x, out->query_y, out->query_at});
 out:
     free(classes);
     free(examples);
@@ -170,23 +222,30 @@ out:
     return status;
 }
 
-static void sample_function(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int shots, int query,
-                            float *support_x, float *support_y, float *query_x, float *query_y) {
+/* The points of the support sets follow one another: a set of its own is only a matter of counting. */
+static void sample_function(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
+                            const clm_episode_options *o, const clm_episode *out) {
     clm_random task = stream(split, seed, index, DRAW_FUNCTION, 0);
     clm_random points = stream(split, seed, index, DRAW_SUPPORT_POINTS, 0);
-    source->ops->regress(source, task, &points, shots, support_x, support_y);
+    source->ops->regress(source, task, &points, o->shots * o->support_sets, out->support_x, out->support_y);
     points = stream(split, seed, index, DRAW_QUERY_POINTS, 0);
-    source->ops->regress(source, task, &points, query, query_x, query_y);
+    source->ops->regress(source, task, &points, o->query, out->query_x, out->query_y);
+}
+
+clm_status clm_source_draw(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
+                           const clm_episode_options *o, const clm_episode *out) {
+    if (out->support_at || out->query_at) CLM_TRY(clm_source_check_numbers(source));
+    CLM_TRY(clm_source_check_episode(source, split, o));
+    if (!source->ops->regress) return sample_classes(source, split, seed, index, o, out);
+    sample_function(source, split, seed, index, o, out);
+    return CLM_OK;
 }
 
 clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
                              int query, float *support_x, float *support_y, float *query_x, float *query_y) {
-    CLM_TRY(clm_source_check(source, split, ways, shots, query));
-    if (!source->ops->regress)
-        return sample_classes(source, split, seed, index, ways, shots, query, &(drawn){support_x, support_y, NULL},
-                              &(drawn){query_x, query_y, NULL});
-    sample_function(source, split, seed, index, shots, query, support_x, support_y, query_x, query_y);
-    return CLM_OK;
+    const clm_episode_options o = plain(ways, shots, query);
+    const clm_episode out = {.support_x = support_x, .support_y = support_y, .query_x = query_x, .query_y = query_y};
+    return clm_source_draw(source, split, seed, index, &o, &out);
 }
 
 /* ---- images as one array ---- */
@@ -207,10 +266,10 @@ clm_status clm_source_check_numbers(const clm_source *source) {
 
 clm_status clm_source_sample_at(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
                                 int query, int32_t *support_at, float *support_y, int32_t *query_at, float *query_y) {
+    const clm_episode_options o = plain(ways, shots, query);
+    const clm_episode out = {.support_at = support_at, .support_y = support_y, .query_at = query_at, .query_y = query_y};
     CLM_TRY(clm_source_check_numbers(source));
-    CLM_TRY(clm_source_check(source, split, ways, shots, query));
-    return sample_classes(source, split, seed, index, ways, shots, query, &(drawn){NULL, support_y, support_at},
-                          &(drawn){NULL, query_y, query_at});
+    return clm_source_draw(source, split, seed, index, &o, &out);
 }
 
 clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out) {

@@ -153,6 +153,48 @@ END_TEST
 
 /* ---- sources ---- */
 
+/* More support sets: the first and the query set stay, no image comes twice. Joint labels: the class's number, for every image. */
+START_TEST(support_sets_and_joint_classes) {
+    enum { WAYS = 3, SHOTS = 2, QUERY = 2, SETS = 3, N = WAYS * SHOTS };
+    clm_source *source = glyphs();
+    clm_episode_options o = CLM_EPISODE_OPTIONS_INIT;
+    o.ways = WAYS, o.shots = SHOTS, o.query = QUERY, o.support_sets = SETS;
+    sample(source, CLM_SPLIT_TRAIN, 5, 9, WAYS, SHOTS, QUERY, &first);
+    memset(&second, 0, sizeof second);
+    const clm_episode out = {second.support_x, second.support_y, second.query_x, second.query_y, NULL, NULL};
+    CLM_TEST_OK(clm_source_draw(source, CLM_SPLIT_TRAIN, 5, 9, &o, &out));
+    ck_assert_mem_eq(first.support_x, second.support_x, N * AREA * sizeof(float));
+    ck_assert_mem_eq(first.support_y, second.support_y, N * sizeof(float));
+    ck_assert_mem_eq(first.query_x, second.query_x, sizeof first.query_x);
+    ck_assert_mem_eq(first.query_y, second.query_y, sizeof first.query_y);
+    for (int i = 0; i < SETS * N; i++) {
+        int of_class = 0;
+        for (int k = 0; k < N; k++) of_class += second.support_y[i / N * N + k] == second.support_y[i];
+        ck_assert_int_eq(of_class, SHOTS);
+        for (int k = 0; k < i; k++) ck_assert(memcmp(second.support_x + i * AREA, second.support_x + k * AREA, AREA * 4) != 0);
+    }
+    o.support_sets = 1;
+    o.joint_classes = 4;
+    bool seen[4] = {false};
+    for (uint64_t index = 0; index < 20; index++) {
+        float image[AREA];
+        CLM_TEST_OK(clm_source_draw(source, CLM_SPLIT_TRAIN, 5, index, &o, &out));
+        for (int i = 0; i < N; i++) {
+            ck_assert(second.support_y[i] >= 0 && second.support_y[i] < 4);
+            seen[(int)second.support_y[i]] = true;
+        }
+        CLM_TEST_OK(clm_source_image(source, CLM_SPLIT_TRAIN, (size_t)second.query_y[0], 0, image));
+    }
+    for (int c = 0; c < 4; c++) ck_assert(seen[c]);
+    o.ways = 5;
+    ck_assert_int_eq(clm_source_check_episode(source, CLM_SPLIT_TRAIN, &o), CLM_E_ARG);
+    SAYS("4 classes");
+    o.version = 9;
+    ck_assert_int_eq(clm_source_check_episode(source, CLM_SPLIT_TRAIN, &o), CLM_E_ARG);
+    clm_source_free(source);
+}
+END_TEST
+
 START_TEST(sine_is_a_sine) {
     clm_source *source = NULL;
     CLM_TEST_OK(clm_source_sine(&source));
@@ -340,6 +382,7 @@ int main(void) {
     tcase_add_test(tc, tasks_are_a_function_of_their_name);
     tcase_add_test(tc, episodes_are_balanced_and_disjoint);
     tcase_add_test(tc, labels_follow_classes_and_are_drawn);
+    tcase_add_test(tc, support_sets_and_joint_classes);
     tcase_add_test(tc, sine_is_a_sine);
     tcase_add_test(tc, glyphs_differ_by_class_example_and_split);
     tcase_add_test(tc, glyphs_are_neither_trivial_nor_noise);
