@@ -5,9 +5,9 @@
 #include "meta/algorithm/algorithm.h"
 
 static const clm_algorithm *const algorithms[] = {
-    &clm_algorithm_maml,    &clm_algorithm_fomaml,   &clm_algorithm_anil,      &clm_algorithm_boil,
-    &clm_algorithm_metasgd, &clm_algorithm_mamlpp,   &clm_algorithm_cavia,     &clm_algorithm_reptile,
-    &clm_algorithm_imaml,   &clm_algorithm_protonet, &clm_algorithm_protomaml,
+#define TABLE_ROW(name) &clm_algorithm_##name,
+    CLM_ALGORITHM_LIST(TABLE_ROW)
+#undef TABLE_ROW
 };
 enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
