@@ -32,7 +32,11 @@ static clm_value dot(clm_stages *s, const clm_value *a, const clm_value *b) {
     clm_value sum = CLM_INVALID;
     for (size_t i = 0; i < s->task->n; i++) {
         if (!s->task->entries[i].adapted) continue;
-        clm_value term = clm_sum_all(s->g, clm_mul(s->g, a[i], b[i]));
+        clm_value product = clm_mul(s->g, a[i], b[i]);
+        const int rank = clm_value_shape(s->g, product).rank;
+        /* Rows first: the solver's rounding errors grow with those of its sums. */
+        if (rank > 1) product = clm_sum(s->g, product, 1u << (rank - 1), false);
+        clm_value term = clm_sum_all(s->g, product);
         sum = sum == CLM_INVALID ? term : clm_add(s->g, sum, term);
     }
     return sum;
