@@ -94,8 +94,9 @@ CLM_API void clm_model_free(clm_model *model);
 CLM_API size_t clm_model_param_count(const clm_model *model);    /* tensors */
 CLM_API size_t clm_model_param_elements(const clm_model *model); /* numbers */
 CLM_API const clm_param *clm_model_param(const clm_model *model, size_t i);
-/* The parameters of the last layer that has any: index of the first, and *count how many. A model without parameters: 0, *count
- * 0. A custom model's: those at the end that share the last parameter's name up to its last dot; without a dot, the last alone. */
+/* The parameters of the head: of the last layer that is linear, conv2d or attention, or a residual around one, and of all layers behind it (a
+ * norm, say). Index of the first, and *count how many; a model without parameters: 0, *count 0. Of a custom model, or one without such a
+ * layer: those at the end that share the last parameter's name up to its last dot; without a dot, the last alone. */
 CLM_API size_t clm_model_head(const clm_model *model, size_t *count);
 CLM_API clm_shape clm_model_in_shape(const clm_model *model);       /* one example, outside (C H W) */
 CLM_API clm_shape clm_model_inner_in_shape(const clm_model *model); /* one example, inside (H W C) */

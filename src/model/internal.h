@@ -53,6 +53,7 @@ typedef struct clm_layer_kind {
     clm_status (*infer)(clm_model *model, clm_layer *layer);
     clm_value (*apply)(const clm_layer_run *run, const clm_layer *layer, clm_value x);
     clm_value (*unary)(clm_graph *g, clm_value x);
+    bool map; /* a learned map from features to outputs, which a head can be */
 } clm_layer_kind;
 
 struct clm_model {
@@ -74,8 +75,8 @@ const char *clm_layer_kind_names(char *text, size_t size);
 clm_value clm_layers_output(const clm_layer_run *run, const clm_model *model, clm_value x);
 /* What the last layer, linear and on a vector, is given; CLM_INVALID otherwise, with the graph's error set. */
 clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, clm_value x);
-/* The last layer that has parameters, bodies included; NULL when there is none. */
-const clm_layer *clm_layers_head(const clm_layer *layers, size_t count);
+/* The first parameter of the last layer that is a learned map, or whose body has one. False: there is none. */
+bool clm_layers_head(const clm_layer *layers, size_t count, size_t *first);
 void clm_layers_free(clm_layer *layers, size_t count);
 
 clm_status clm_model_add_param(clm_model *model, const char *layer, const char *name, clm_shape shape, clm_layout layout,

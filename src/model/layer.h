@@ -15,10 +15,16 @@ static inline void real_setting(clm_layer *l, clm_layer_key key, double otherwis
     if (!(l->given & (1u << key))) l->value[key] = otherwise;
 }
 
-static inline clm_value param(const clm_layer_run *run, const clm_layer *l, size_t i) { return run->params[l->first_param + i]; }
+static inline clm_value param(const clm_layer_run *run, const clm_layer *l, size_t i) {
+    return run->params[l->first_param + i];
+}
 
-static inline clm_value images_to_outer(clm_graph *g, clm_value x) { return clm_transpose(g, x, (const int32_t[]){0, 3, 1, 2}); }
-static inline clm_value images_to_inner(clm_graph *g, clm_value x) { return clm_transpose(g, x, (const int32_t[]){0, 2, 3, 1}); }
+static inline clm_value images_to_outer(clm_graph *g, clm_value x) {
+    return clm_transpose(g, x, (const int32_t[]){0, 3, 1, 2});
+}
+static inline clm_value images_to_inner(clm_graph *g, clm_value x) {
+    return clm_transpose(g, x, (const int32_t[]){0, 2, 3, 1});
+}
 
 /* Channels are the first outside axis. It is already last inside but for [n, tokens, width], which is turned round. */
 static inline clm_value turn_channels_last(clm_graph *g, const clm_layer *l, clm_value x) {

@@ -50,7 +50,8 @@ static clm_status conv2d_infer(clm_model *m, clm_layer *l) {
     CLM_TRY(need_image(l));
     int ci = l->in.dim[0], co = setting(l, CLM_KEY_OUT, 0), k = setting(l, CLM_KEY_KERNEL, 3),
         groups = setting(l, CLM_KEY_GROUPS, 1);
-    int stride = setting(l, CLM_KEY_STRIDE, 1), pad = setting(l, CLM_KEY_PAD, k / 2), dilation = setting(l, CLM_KEY_DILATION, 1);
+    int stride = setting(l, CLM_KEY_STRIDE, 1), pad = setting(l, CLM_KEY_PAD, k / 2),
+        dilation = setting(l, CLM_KEY_DILATION, 1);
     if (ci % groups != 0 || co % groups != 0)
         return clm_fail(CLM_E_SHAPE, "groups %d must divide both the %d channels of its input and the %d of its output", groups,
                         ci, co);
@@ -120,8 +121,8 @@ static clm_status batchnorm_infer(clm_model *m, clm_layer *l) {
 static clm_value batchnorm_use(const clm_layer_run *run, const clm_layer *l, clm_value x) {
     clm_bn_stats *s = run->stats;
     if (s->next >= s->count)
-        return clm_graph_error(run->g, CLM_E_STATE, "layer %s: batch-norm statistics were recorded for %zu layers only", l->path,
-                               s->count);
+        return clm_graph_error(run->g, CLM_E_STATE, "layer %s: batch-norm statistics were recorded for %zu layers only",
+                               l->path, s->count);
     size_t i = s->next++;
     return clm_normalize(run->g, x, s->mean[i], s->var[i], param(run, l, 0), param(run, l, 1), l->value[CLM_KEY_EPS]);
 }
@@ -250,29 +251,29 @@ static clm_value leaky_relu_apply(const clm_layer_run *run, const clm_layer *l, 
 /* ---- the table ---- */
 
 static const clm_layer_kind kinds[] = {
-    {"linear", BIT(OUT), BIT(BIAS), linear_infer, linear_apply, NULL},
+    {"linear", BIT(OUT), BIT(BIAS), linear_infer, linear_apply, NULL, true},
     {"conv2d", BIT(OUT), BIT(KERNEL) | BIT(STRIDE) | BIT(PAD) | BIT(DILATION) | BIT(GROUPS) | BIT(BIAS), conv2d_infer,
-     conv2d_apply, NULL},
-    {"batchnorm", 0, BIT(EPS), batchnorm_infer, batchnorm_apply, NULL},
-    {"layernorm", 0, BIT(EPS), layernorm_infer, layernorm_apply, NULL},
-    {"groupnorm", BIT(GROUPS), BIT(EPS), groupnorm_infer, groupnorm_apply, NULL},
-    {"relu", 0, 0, NULL, NULL, clm_relu},
-    {"tanh", 0, 0, NULL, NULL, clm_tanh},
-    {"sigmoid", 0, 0, NULL, NULL, clm_sigmoid},
-    {"gelu", 0, 0, NULL, NULL, clm_gelu},
-    {"silu", 0, 0, NULL, NULL, clm_silu},
-    {"softplus", 0, 0, NULL, NULL, clm_softplus},
-    {"elu", 0, BIT(ALPHA), elu_infer, elu_apply, NULL},
-    {"leaky_relu", 0, BIT(SLOPE), leaky_relu_infer, leaky_relu_apply, NULL},
-    {"maxpool", BIT(KERNEL), BIT(STRIDE) | BIT(PAD), pool_infer, maxpool_apply, NULL},
-    {"avgpool", BIT(KERNEL), BIT(STRIDE) | BIT(PAD), pool_infer, avgpool_apply, NULL},
-    {"globalavgpool", 0, 0, globalavgpool_infer, globalavgpool_apply, NULL},
-    {"flatten", 0, 0, flatten_infer, flatten_apply, NULL},
-    {"residual", BIT(BODY), 0, residual_infer, residual_apply, NULL},
-    {"attention", 0, 0, attention_infer, attention_apply, NULL},
-    {"meantokens", 0, 0, meantokens_infer, meantokens_apply, NULL},
-    {"context", BIT(SIZE), 0, clm_context_infer, clm_context_apply, NULL},
-    {"film", BIT(SIZE), 0, clm_film_infer, clm_film_apply, NULL},
+     conv2d_apply, NULL, true},
+    {"batchnorm", 0, BIT(EPS), batchnorm_infer, batchnorm_apply, NULL, false},
+    {"layernorm", 0, BIT(EPS), layernorm_infer, layernorm_apply, NULL, false},
+    {"groupnorm", BIT(GROUPS), BIT(EPS), groupnorm_infer, groupnorm_apply, NULL, false},
+    {"relu", 0, 0, NULL, NULL, clm_relu, false},
+    {"tanh", 0, 0, NULL, NULL, clm_tanh, false},
+    {"sigmoid", 0, 0, NULL, NULL, clm_sigmoid, false},
+    {"gelu", 0, 0, NULL, NULL, clm_gelu, false},
+    {"silu", 0, 0, NULL, NULL, clm_silu, false},
+    {"softplus", 0, 0, NULL, NULL, clm_softplus, false},
+    {"elu", 0, BIT(ALPHA), elu_infer, elu_apply, NULL, false},
+    {"leaky_relu", 0, BIT(SLOPE), leaky_relu_infer, leaky_relu_apply, NULL, false},
+    {"maxpool", BIT(KERNEL), BIT(STRIDE) | BIT(PAD), pool_infer, maxpool_apply, NULL, false},
+    {"avgpool", BIT(KERNEL), BIT(STRIDE) | BIT(PAD), pool_infer, avgpool_apply, NULL, false},
+    {"globalavgpool", 0, 0, globalavgpool_infer, globalavgpool_apply, NULL, false},
+    {"flatten", 0, 0, flatten_infer, flatten_apply, NULL, false},
+    {"residual", BIT(BODY), 0, residual_infer, residual_apply, NULL, false},
+    {"attention", 0, 0, attention_infer, attention_apply, NULL, true},
+    {"meantokens", 0, 0, meantokens_infer, meantokens_apply, NULL, false},
+    {"context", BIT(SIZE), 0, clm_context_infer, clm_context_apply, NULL, false},
+    {"film", BIT(SIZE), 0, clm_film_infer, clm_film_apply, NULL, false},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -314,14 +315,22 @@ clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, 
     return apply_list(run, model->layers, model->n_layers - 1, x);
 }
 
-/* The body's parameters come before the layer's own. */
-const clm_layer *clm_layers_head(const clm_layer *layers, size_t count) {
+static bool has_map(const clm_layer *l) {
+    for (size_t i = 0; i < l->n_body; i++)
+        if (has_map(&l->body[i])) return true;
+    return l->kind->map;
+}
+
+/* A body's parameters come before the layer's own. */
+static size_t first_param(const clm_layer *l) { return l->n_body ? first_param(&l->body[0]) : l->first_param; }
+
+bool clm_layers_head(const clm_layer *layers, size_t count, size_t *first) {
     for (size_t i = count; i-- > 0;) {
-        if (layers[i].n_params > 0) return &layers[i];
-        const clm_layer *found = clm_layers_head(layers[i].body, layers[i].n_body);
-        if (found) return found;
+        if (!has_map(&layers[i])) continue;
+        *first = first_param(&layers[i]);
+        return true;
     }
-    return NULL;
+    return false;
 }
 
 void clm_layers_free(clm_layer *layers, size_t count) {

@@ -42,7 +42,8 @@ static void convert(const size_t d[4], bool to_inner, const double *from, double
     }
 }
 
-static void convert_all(clm_layout layout, const clm_shape *outer, size_t count, bool to_inner, const double *from, double *to) {
+static void convert_all(clm_layout layout, const clm_shape *outer, size_t count, bool to_inner, const double *from,
+                        double *to) {
     size_t dims[4], size = clm_shape_size(outer);
     if (layout == CLM_LAYOUT_SAME) {
         if (size * count > 0) memcpy(to, from, size * count * sizeof(*to));

@@ -28,7 +28,8 @@ static clm_status check_dims(const clm_shape *shape) {
 
 clm_status clm_model_check_example(const clm_shape *shape) {
     if (shape->rank < 1 || shape->rank > 3)
-        return clm_fail(CLM_E_SHAPE, "an example has 1 to 3 axes ([n], [tokens, width] or [C, H, W]), not %d", (int)shape->rank);
+        return clm_fail(CLM_E_SHAPE, "an example has 1 to 3 axes ([n], [tokens, width] or [C, H, W]), not %d",
+                        (int)shape->rank);
     return check_dims(shape);
 }
 
@@ -165,12 +166,12 @@ static bool same_layer(const clm_param *a, const clm_param *last) {
 }
 
 size_t clm_model_head(const clm_model *model, size_t *count) {
-    const clm_layer *layer = clm_layers_head(model->layers, model->n_layers);
-    if (layer) {
-        *count = layer->n_params;
-        return layer->first_param;
+    size_t first = 0;
+    if (clm_layers_head(model->layers, model->n_layers, &first)) {
+        *count = model->n_params - first;
+        return first;
     }
-    size_t first = model->n_params;
+    first = model->n_params;
     while (first > 0 && same_layer(&model->params[first - 1], &model->params[model->n_params - 1])) first--;
     *count = model->n_params - first;
     return *count ? first : 0;

@@ -25,7 +25,8 @@ static clm_status check_conv4(const clm_conv4_options *o) {
  * negative, film before max-pooling would be another network. */
 static void add_block(clm_text *json, const clm_conv4_options *o) {
     const char *pool = o->strided ? "" : "{\"op\": \"maxpool\", \"kernel\": 2}, ";
-    clm_text_add(json, "{\"op\": \"conv2d\", \"out\": %d, \"kernel\": 3, \"stride\": %d, \"pad\": 1}, {\"op\": \"batchnorm\"}, ",
+    clm_text_add(json,
+                 "{\"op\": \"conv2d\", \"out\": %d, \"kernel\": 3, \"stride\": %d, \"pad\": 1}, {\"op\": \"batchnorm\"}, ",
                  o->filters, o->strided ? 2 : 1);
     if (o->film_context > 0)
         clm_text_add(json, "%s{\"op\": \"film\", \"size\": %d}, {\"op\": \"relu\"}, ", pool, o->film_context);

@@ -42,7 +42,12 @@ static const struct {
     {VECTOR("{\"op\": \"linear\", \"out\": 6}, {\"op\": \"residual\", \"body\": [{\"op\": \"linear\", \"out\": 6}, {\"op\": "
             "\"film\", "
             "\"size\": 2}, {\"op\": \"relu\"}]}, {\"op\": \"residual\", \"body\": []}"),
-     4, 3},
+     2, 5},
+    {VECTOR("{\"op\": \"linear\", \"out\": 6}, {\"op\": \"linear\", \"out\": 3}, {\"op\": \"layernorm\"}"), 2, 4},
+    {VECTOR("{\"op\": \"linear\", \"out\": 6}, {\"op\": \"batchnorm\"}, {\"op\": \"linear\", \"out\": 3}, {\"op\": "
+            "\"batchnorm\"}"),
+     4, 4},
+    {VECTOR("{\"op\": \"layernorm\"}"), 0, 2},
     {"{\"in_shape\": [6, 4], \"layers\": [{\"op\": \"layernorm\"}, {\"op\": \"attention\"}, {\"op\": \"meantokens\"}]}", 2, 4},
 };
 enum { HEADS = sizeof(heads) / sizeof(heads[0]) };
@@ -189,8 +194,8 @@ END_TEST
 START_TEST(context) {
     static const double numbers[] = {7, 8}, x[] = {1, 2, 3, 4, 5, 6}, want[] = {1, 2, 3, 7, 8, 4, 5, 6, 7, 8};
     double y[10];
-    run_layer("{\"in_shape\": [3], \"layers\": [{\"op\": \"context\", \"size\": 2}]}", 2, (const double *const[]){numbers, x}, y,
-              10);
+    run_layer("{\"in_shape\": [3], \"layers\": [{\"op\": \"context\", \"size\": 2}]}", 2, (const double *const[]){numbers, x},
+              y, 10);
     ck_assert_mem_eq(y, want, sizeof(want));
 }
 END_TEST
