@@ -77,6 +77,8 @@ static const row rows[] = {
              "term keeps stable. Sinusoids: lambda 0.2, as their loss is not bounded by a few units",
      .images = {"steps", "16", "inner-lr", "0.1", NULL},
      .regression = {"steps", "16", "inner-lr", "0.02", "proximal", "0.2", NULL}},
+    {.algorithm = "finetune",
+     .note = "the library has it; the program does not train networks with an output for each training class yet"},
     {.algorithm = "protonet", .note = "a network without its last layer", .gradient = "of the query loss, exact"},
 };
 
