@@ -64,19 +64,18 @@ static const row rows[] = {
      .images = {"context", "100", "steps", "2", "inner-lr", "1", NULL},
      .regression = {"context", "5", "steps", "1", "inner-lr", "1", NULL}},
     {.algorithm = "reptile",
-     .note = "5 steps, and an outer step of 1 that falls to 0 (Nichol et al. 2018): along a cosine, theirs falls linearly, and "
-             "by gradient descent on "
-             "the whole support set, theirs by Adam on parts of it. Sinusoids: inner rate 0.02, outer 0.1, as in their "
-             "demonstration",
+     .note = "5 steps, and an outer step of 1 that falls to 0 (Nichol et al. 2018): here along a cosine and by gradient "
+             "descent on the whole "
+             "support set, there linearly and by Adam on parts of it. Sinusoids: they have one task at a time, 0.02 and 0.1",
      .gradient = "parameters before the inner loop less those behind it (Reptile)",
      .images = {"steps", "5", "optimizer", "sgd", "outer-lr", "1", "schedule", "cosine", "inner-lr", "0.1", NULL},
-     .regression = {"steps", "5", "optimizer", "sgd", "outer-lr", "0.1", "schedule", "cosine", "inner-lr", "0.02", NULL}},
+     .regression = {"steps", "5", "optimizer", "sgd", "outer-lr", "1", "schedule", "cosine", "inner-lr", "0.01", NULL}},
     {.algorithm = "imaml",
-     .note = "16 steps, lambda 2 and 5 iterations of conjugate gradients (Rajeswaran et al. 2019, Omniglot 5-way); a rate of "
-             "0.1 that the proximal "
-             "term keeps stable. Sinusoids: lambda 0.2, as their loss is not bounded by a few units",
+     .note = "16 steps, lambda 2 and 5 iterations of conjugate gradients (Rajeswaran et al. 2019, Omniglot 5-way); the rate is "
+             "one at which 16 "
+             "steps come close to the minimum",
      .images = {"steps", "16", "inner-lr", "0.1", NULL},
-     .regression = {"steps", "16", "inner-lr", "0.02", "proximal", "0.2", NULL}},
+     .regression = {"steps", "16", "inner-lr", "0.01", NULL}},
     {.algorithm = "finetune",
      .note = "the library has it; the program does not train networks with an output for each training class yet"},
     {.algorithm = "protonet", .note = "a network without its last layer", .gradient = "of the query loss, exact"},

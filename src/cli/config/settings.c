@@ -132,6 +132,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "val-every", CLI_INT, 0, AT(val_every), 0, BIG, "N", "validate after every N iterations; 0: twenty times a run"},
     {NULL, "val-tasks", CLI_INT, 0, AT(val_tasks), 1, 1e6, "N", "validation tasks"},
     {NULL, "eval-tasks", CLI_INT, 0, AT(eval_tasks), 0, 1e6, "N", "test tasks at the end; 0: none"},
+    {NULL, "ensemble", CLI_INT, 0, AT(ensemble), 1, CLI_MAX_ENSEMBLE, "N",
+     "keep the N best checkpoints by validation and test the mean of their softmax outputs too (MAML++)"},
     {NULL, "checkpoint-every", CLI_INT, 0, AT(checkpoint_every), 0, BIG, "N",
      "checkpoint after every N iterations; 0: with each validation"},
     {NULL, "log-every", CLI_INT, 0, AT(log_every), 1, BIG, "N", "a line of metrics every N iterations"},

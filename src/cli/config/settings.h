@@ -7,7 +7,7 @@
 enum { CLI_OMNIGLOT_ALPHABETS, CLI_OMNIGLOT_1200 };
 enum { CLI_NETWORK_CONV4, CLI_NETWORK_CONV4_STRIDED };
 enum { CLI_NO, CLI_YES };
-enum { CLI_MAX_STEPS = 100, CLI_MAX_DEVICES = 256, CLI_MAX_WAYS = 1000 };
+enum { CLI_MAX_STEPS = 100, CLI_MAX_DEVICES = 256, CLI_MAX_WAYS = 1000, CLI_MAX_ENSEMBLE = 16 };
 
 typedef struct cli_settings {
     /* data */
@@ -48,7 +48,7 @@ typedef struct cli_settings {
     int checkpointing, data_on;
     /* run */
     char preset[CLI_PATH_MAX], run[CLI_PATH_MAX];
-    int64_t val_every, val_tasks, eval_tasks, checkpoint_every, log_every, keep;
+    int64_t val_every, val_tasks, eval_tasks, ensemble, checkpoint_every, log_every, keep;
     bool resume;
 } cli_settings;
 
@@ -61,7 +61,7 @@ extern const cli_option cli_settings_options[]; /* ends with a row without a nam
         .inner_rule = "sgd", .inner_momentum = 0.9, .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8,        \
         .inner_eps_root = 1e-8, .huber_delta = 1, .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, \
         .momentum = 0.9, .betas = "0.9,0.999", .decay = 0.99, .eps = 1e-8, .schedule = "constant", .schedule_factor = 0.1,     \
-        .seed = 1, .val_tasks = 100, .eval_tasks = 600, .log_every = 10, .keep = 3                                             \
+        .seed = 1, .val_tasks = 100, .eval_tasks = 600, .ensemble = 1, .log_every = 10, .keep = 3                              \
     }
 extern const cli_settings cli_settings_defaults;
 

@@ -21,7 +21,7 @@
 enum { MAX_QUERIES = 16 };
 
 typedef struct eval_settings {
-    int64_t tasks, steps, shots, seed;
+    int64_t tasks, steps, shots, seed, ensemble;
     char query[CLI_PATH_MAX], data[CLI_PATH_MAX], device[CLI_PATH_MAX];
     int bn, split, which, test_rotations, data_on;
     bool json;
@@ -40,6 +40,8 @@ static const cli_option options[] = {
      "batch-norm statistics: of the query batch at hand, of the support set, or as in the run"},
     {NULL, "split", CLI_CHOICE, 0, AT(split), 0, 0, "train|validation|test", "classes to draw tasks from"},
     {NULL, "checkpoint", CLI_CHOICE, 0, AT(which), 0, 0, "best|last", "of a run directory"},
+    {NULL, "ensemble", CLI_INT, 0, AT(ensemble), 1, CLI_MAX_ENSEMBLE, "N",
+     "the N best checkpoints of a run directory together: the mean of their softmax outputs"},
     {NULL, "test-rotations", CLI_CHOICE, 0, AT(test_rotations), 0, 0, "no|yes|run",
      "omniglot: rotated test characters are classes of their own"},
     {NULL, "data", CLI_TEXT, 0, AT(data), 0, 0, "DIR", "where the data lies now; default: as in the run"},
@@ -49,8 +51,13 @@ static const cli_option options[] = {
     {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print JSON"},
     {.name = NULL},
 };
-static const eval_settings defaults = {
-    .tasks = 600, .steps = 10, .seed = -1, .bn = BN_OF_RUN, .split = CLM_SPLIT_TEST, .test_rotations = ROTATIONS_OF_RUN};
+static const eval_settings defaults = {.tasks = 600,
+                                       .steps = 10,
+                                       .seed = -1,
+                                       .ensemble = 1,
+                                       .bn = BN_OF_RUN,
+                                       .split = CLM_SPLIT_TEST,
+                                       .test_rotations = ROTATIONS_OF_RUN};
 
 typedef struct evaluation {
     eval_settings settings;
@@ -59,7 +66,9 @@ typedef struct evaluation {
     clm_source *source;
     clm_model *model;
     clm_device *device;
-    clm_params *params;
+    clm_params *members[CLI_MAX_ENSEMBLE]; /* of the checkpoint, then of those beside it */
+    uint64_t iterations[CLI_MAX_ENSEMBLE];
+    size_t n_members;
     cli_task task;
     cli_resident resident;
     int queries[MAX_QUERIES];
@@ -127,15 +136,33 @@ static clm_status choose_queries(evaluation *e) {
     return CLM_OK;
 }
 
-/* What is evaluated is what the run validated: the moving average, where it kept one. */
-static clm_status load_params(evaluation *e) {
-    const cli_settings *run = &e->checkpoint.settings;
-    CLI_TRY(cli_setup_task_options(&e->task, run, e->model));
-    CLI_TRY(clm_params_create(&e->params, e->model, &e->task.options));
-    clm_status status = clm_params_load(e->params, e->checkpoint.archive);
-    if (status == CLM_OK && run->average > 0) status = clm_params_load_average(e->params, e->checkpoint.archive);
-    if (status != CLM_OK && !strstr(cli_message(), e->path)) return cli_fail_in(status, "%s", e->path);
-    return status;
+/* What is evaluated is what the run validated. */
+static clm_status add_member(evaluation *e, const cli_checkpoint *checkpoint, const char *path) {
+    clm_params **params = &e->members[e->n_members];
+    CLI_TRY(clm_params_create(params, e->model, &e->task.options));
+    CLI_TRY(cli_checkpoint_params(checkpoint, path, *params));
+    e->iterations[e->n_members++] = checkpoint->iteration;
+    return CLM_OK;
+}
+
+static clm_status load_members(evaluation *e, const char *name) {
+    char path[CLI_PATH_MAX];
+    CLI_TRY(cli_setup_task_options(&e->task, &e->checkpoint.settings, e->model));
+    CLI_TRY(add_member(e, &e->checkpoint, e->path));
+    if (e->settings.ensemble > 1 && (!cli_is_directory(name) || e->settings.which != 0))
+        return cli_usage("--ensemble is for the best checkpoints of a run directory");
+    for (size_t k = 1; k < (size_t)e->settings.ensemble; k++) {
+        cli_checkpoint other = {0};
+        CLI_TRY(cli_run_checkpoint_path(path, name, cli_rank_name(k).s));
+        if (!cli_path_exists(path))
+            return cli_fail(CLM_E_IO, "%s keeps %zu best checkpoints, not %lld: it was trained with --ensemble %lld", name, k,
+                            (long long)e->settings.ensemble, (long long)e->checkpoint.settings.ensemble);
+        clm_status status = cli_checkpoint_load(&other, path);
+        if (status == CLM_OK) status = add_member(e, &other, path);
+        cli_checkpoint_close(&other);
+        CLI_TRY(status);
+    }
+    return CLM_OK;
 }
 
 /* Evaluation is small: what the images leave of the memory is enough. */
@@ -158,7 +185,7 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     CLI_TRY(
         cli_setup_model(&e->model, &e->checkpoint.settings, e->source, e->checkpoint.model[0] ? e->checkpoint.model : NULL));
     CLI_TRY(cli_device_open(&e->device, e->settings.device[0] ? e->settings.device : NULL));
-    CLI_TRY(load_params(e));
+    CLI_TRY(load_members(e, name));
     return load_images(e);
 }
 
@@ -170,7 +197,12 @@ static clm_status evaluate_one(evaluation *e, int query, cli_scores *scores) {
     clm_status status = CLM_OK;
     CLI_GOTO(cli_evaluator_create(&evaluator, e->device, e->source, e->model, run, &how));
     if (e->resident.count) CLI_GOTO(cli_evaluator_use_data(evaluator, e->resident.datasets[0]));
-    CLI_GOTO(cli_evaluator_load(evaluator, e->params));
+    if (e->n_members > 1) {
+        CLI_GOTO(cli_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
+                                            (int)e->settings.tasks, (int)e->settings.steps, scores));
+        goto out;
+    }
+    CLI_GOTO(cli_evaluator_load(evaluator, e->members[0]));
     CLI_GOTO(cli_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
                                false, scores));
 out:
@@ -180,7 +212,9 @@ out:
 
 static void print_table(const evaluation *e) {
     const cli_settings *run = &e->checkpoint.settings;
-    printf("%s, iteration %llu, %s\n", e->path, (unsigned long long)e->checkpoint.iteration, run->algorithm);
+    printf("%s, iteration %llu", e->path, (unsigned long long)e->iterations[0]);
+    for (size_t i = 1; i < e->n_members; i++) printf(", %llu", (unsigned long long)e->iterations[i]);
+    printf("%s, %s\n", e->n_members > 1 ? " together" : "", run->algorithm);
     printf("%s\n", clm_source_description(e->source));
     printf("%lld tasks of %s %s, seed %lld, ", (long long)e->settings.tasks, cli_split_name((clm_split)e->settings.split),
            e->regression ? "functions" : "classes", (long long)(e->settings.seed >= 0 ? e->settings.seed : run->seed));
@@ -220,6 +254,10 @@ static clm_status print_json(const evaluation *e) {
                   (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways", (json_int_t)run->ways, "shots",
                   (json_int_t)run->shots, "metric", e->regression ? "mean squared error" : "accuracy", "batch_norm",
                   cli_bn_name(e->model, run->bn), "interval", "95 % over tasks", "results", results);
+    json_t *members = json_array();
+    for (size_t i = 0; i < e->n_members; i++) json_array_append_new(members, json_integer((json_int_t)e->iterations[i]));
+    if (root && e->n_members > 1) json_object_set(root, "ensemble", members);
+    json_decref(members);
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
@@ -242,7 +280,7 @@ static int run_eval(cli_args *args) {
     evaluation *e = calloc(1, sizeof *e);
     if (!e) return cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
     int exit_status = cli_exit(eval(e, args));
-    clm_params_free(e->params);
+    for (size_t i = 0; i < CLI_MAX_ENSEMBLE; i++) clm_params_free(e->members[i]);
     cli_resident_close(&e->resident);
     clm_device_close(e->device);
     clm_model_free(e->model);

@@ -149,15 +149,24 @@ typedef struct example_set {
     size_t count; /* of a task */
 } example_set;
 
-static clm_status score_chunk(cli_evaluator *e, clm_learner *learner, const example_set *set, int tasks, moments *m) {
+/* Into e->outputs. */
+static clm_status predict(cli_evaluator *e, clm_learner *learner, const example_set *set) {
+    return set->at ? clm_learner_predict_at(learner, set->at, e->outputs) : clm_learner_predict(learner, set->x, e->outputs);
+}
+
+static void add_scores(const cli_evaluator *e, const double *outputs, const example_set *set, int tasks, moments *m) {
     const size_t count = set->count;
-    CLI_TRY(set->at ? clm_learner_predict_at(learner, set->at, e->outputs) : clm_learner_predict(learner, set->x, e->outputs));
     for (size_t t = 0; t < (size_t)tasks; t++) {
-        double loss, score = score_task(e, e->outputs + t * count * e->out, set->y + t * count, count, &loss);
+        double loss, score = score_task(e, outputs + t * count * e->out, set->y + t * count, count, &loss);
         m->sum += score;
         m->squares += score * score;
         m->loss += loss;
     }
+}
+
+static clm_status score_chunk(cli_evaluator *e, clm_learner *learner, const example_set *set, int tasks, moments *m) {
+    CLI_TRY(predict(e, learner, set));
+    add_scores(e, e->outputs, set, tasks, m);
     return CLM_OK;
 }
 
@@ -185,6 +194,45 @@ static clm_status run_chunk(cli_evaluator *e, int tasks, int steps, bool ends_on
     return CLM_OK;
 }
 
+/* ---- ensembles ---- */
+
+/* Adds a member's share to the votes: outputs of a regression as they are, others through softmax. */
+static void add_votes(const cli_evaluator *e, size_t examples, double share, double *votes) {
+    for (size_t i = 0; i < examples; i++) {
+        const double *out = e->outputs + i * e->out;
+        double *to = votes + i * e->out, most = out[0], sum = 0;
+        for (size_t j = 1; j < e->out; j++) most = fmax(most, out[j]);
+        for (size_t j = 0; j < e->out; j++) sum += exp(out[j] - most);
+        for (size_t j = 0; j < e->out; j++) to[j] += share * (e->regression ? out[j] : exp(out[j] - most) / sum);
+    }
+}
+
+/* One chunk by every member; the scores are of logarithms, as outputs are, of the mean. */
+static clm_status run_chunk_together(cli_evaluator *e, clm_params *const *members, size_t n, int tasks, int steps,
+                                     double *votes, moments *query) {
+    const example_set support_set = {e->support_x, e->support_y, e->support_at, e->support};
+    const example_set query_set = {e->query_x, e->query_y, e->query_at, e->query};
+    const size_t examples = (size_t)e->options.chunk * e->query, numbers = examples * e->out;
+    memset(votes, 0, (size_t)(steps + 1) * numbers * sizeof *votes);
+    for (size_t m = 0; m < n; m++) {
+        CLI_TRY(clm_learner_set_params(e->on_query, members[m]));
+        CLI_TRY(begin(e->on_query, &support_set));
+        for (int k = 0; k <= steps; k++) {
+            if (k > 0) CLI_TRY(clm_learner_step(e->on_query, NULL));
+            CLI_TRY(predict(e, e->on_query, &query_set));
+            add_votes(e, examples, 1.0 / (double)n, votes + (size_t)k * numbers);
+        }
+    }
+    for (int k = 0; k <= steps; k++) {
+        double *mean = votes + (size_t)k * numbers;
+        for (size_t i = 0; i < numbers && !e->regression; i++) mean[i] = log(mean[i]);
+        add_scores(e, mean, &query_set, tasks, &query[k]);
+    }
+    return CLM_OK;
+}
+
+/* ---- runs ---- */
+
 /* The tasks from `first` on, one chunk. */
 static clm_status draw_chunk(cli_evaluator *e, clm_split split, uint64_t seed, uint64_t first) {
     const cli_evaluator_options *o = &e->options;
@@ -203,6 +251,17 @@ static cli_score summary(const moments *m, int tasks) {
     return (cli_score){mean, 1.96 * sqrt((variance > 0 ? variance : 0) / n)};
 }
 
+static void summarise(cli_scores *scores, const moments *query, const moments *support, int steps, int done) {
+    memset(scores, 0, sizeof *scores);
+    scores->steps = steps;
+    scores->tasks = done;
+    for (int k = 0; k <= steps && done > 0; k++) {
+        scores->query[k] = summary(&query[k], done);
+        scores->support[k] = summary(&support[k], done);
+        scores->query_loss[k] = query[k].loss / done;
+    }
+}
+
 clm_status cli_evaluator_run(cli_evaluator *e, clm_split split, uint64_t seed, uint64_t first, int tasks, int steps,
                              bool ends_only, cli_scores *scores) {
     moments query[CLI_MAX_STEPS + 1] = {{0, 0, 0}}, support[CLI_MAX_STEPS + 1] = {{0, 0, 0}};
@@ -214,15 +273,28 @@ clm_status cli_evaluator_run(cli_evaluator *e, clm_split split, uint64_t seed, u
         CLI_TRY(run_chunk(e, count, steps, ends_only, query, support));
         done += count;
     }
-    memset(scores, 0, sizeof *scores);
-    scores->steps = steps;
-    scores->tasks = done;
-    for (int k = 0; k <= steps && done > 0; k++) {
-        scores->query[k] = summary(&query[k], done);
-        scores->support[k] = summary(&support[k], done);
-        scores->query_loss[k] = query[k].loss / done;
-    }
+    summarise(scores, query, support, steps, done);
     return CLM_OK;
+}
+
+clm_status cli_evaluator_run_ensemble(cli_evaluator *e, clm_params *const *members, size_t n, clm_split split, uint64_t seed,
+                                      uint64_t first, int tasks, int steps, cli_scores *scores) {
+    moments query[CLI_MAX_STEPS + 1] = {{0, 0, 0}}, support[CLI_MAX_STEPS + 1] = {{0, 0, 0}};
+    const int chunk = e->options.chunk;
+    clm_status status = CLM_OK;
+    double *votes = NULL;
+    int done = 0;
+    CLI_NEW(votes, (size_t)(steps + 1) * (size_t)chunk * e->query * e->out);
+    while (done < tasks && !(done > 0 && cli_stop_requested())) {
+        int count = tasks - done < chunk ? tasks - done : chunk;
+        CLI_GOTO(draw_chunk(e, split, seed, first + (uint64_t)done));
+        CLI_GOTO(run_chunk_together(e, members, n, count, steps, votes, query));
+        done += count;
+    }
+    summarise(scores, query, support, steps, done);
+out:
+    free(votes);
+    return status;
 }
 
 cli_text cli_score_text(double score, bool regression) {

@@ -43,6 +43,11 @@ clm_status cli_evaluator_load(cli_evaluator *evaluator, clm_params *params);
 clm_status cli_evaluator_run(cli_evaluator *evaluator, clm_split split, uint64_t seed, uint64_t first, int tasks, int steps,
                              bool ends_only, cli_scores *scores);
 
+/* The same of several sets of parameters together: their softmax outputs, or the outputs of a regression, are averaged. Every number of
+ * steps is scored, on query sets alone. */
+clm_status cli_evaluator_run_ensemble(cli_evaluator *evaluator, clm_params *const *members, size_t n, clm_split split,
+                                      uint64_t seed, uint64_t first, int tasks, int steps, cli_scores *scores);
+
 /* "93.2 %" or "0.0132": a score as people write it. */
 cli_text cli_score_text(double score, bool regression);
 /* "93.21 +- 0.42 %" */

@@ -56,8 +56,7 @@ static clm_status restore(cli_trainer *t, const cli_checkpoint *checkpoint) {
     CLI_TRY(cli_run_checkpoint_path(path, t->settings.run, "last"));
     clm_status status = clm_meta_restore(t->meta, checkpoint->archive);
     if (status != CLM_OK) return strstr(cli_message(), path) ? status : cli_fail_in(status, "%s", path);
-    t->best_score = checkpoint->best_score;
-    t->best_iteration = checkpoint->best_iteration;
+    t->ranking = checkpoint->ranking;
     t->last_checkpoint = clm_meta_iteration(t->meta);
     if (t->last_checkpoint > (uint64_t)t->settings.iterations)
         return cli_usage("%s has made %llu iterations already; --iterations %lld is less", t->settings.run,
@@ -69,6 +68,7 @@ static clm_status begin_run(cli_trainer *t, const cli_checkpoint *checkpoint) {
     const cli_settings *s = &t->settings;
     if (!s->resume || !checkpoint->archive) return cli_run_begin(&t->run, s, t->source, t->model, &t->split);
     CLI_TRY(cli_run_continue(&t->run, s, t->source, t->model, &t->split, t->last_checkpoint));
+    if (s->ensemble > 1) CLI_TRY(cli_run_rank(&t->run, &t->ranking));
     cli_metrics *metrics = &t->run.metrics;
     for (size_t i = 0; i < metrics->count; i++)
         t->seconds_before = fmax(t->seconds_before, metrics->rows[i].value[CLI_METRIC_SECONDS]);
@@ -100,89 +100,6 @@ static clm_status prepare(cli_trainer *t, double began) {
     return CLM_OK;
 }
 
-static clm_status write_result(const cli_trainer *t, const cli_scores *scores, uint64_t iteration) {
-    char path[CLI_PATH_MAX];
-    const cli_settings *s = &t->settings;
-    json_t *root = json_object(), *steps = json_array();
-    for (int k = 0; k <= scores->steps; k++) {
-        json_t *entry = json_object();
-        json_object_set_new(entry, "steps", json_integer(k));
-        json_object_set_new(entry, "mean", json_real(scores->query[k].mean));
-        json_object_set_new(entry, "interval", json_real(scores->query[k].half));
-        json_array_append_new(steps, entry);
-    }
-    json_object_set_new(root, "algorithm", json_string(s->algorithm));
-    json_object_set_new(root, "metric", json_string(t->regression ? "mean squared error" : "accuracy"));
-    json_object_set_new(root, "split", json_string("test"));
-    json_object_set_new(root, "tasks", json_integer(scores->tasks));
-    json_object_set_new(root, "ways", json_integer(s->ways));
-    json_object_set_new(root, "shots", json_integer(s->shots));
-    json_object_set_new(root, "query", json_integer(s->query));
-    json_object_set_new(root, "batch_norm", json_string(cli_bn_name(t->model, s->bn)));
-    json_object_set_new(root, "checkpoint_iteration", json_integer((json_int_t)iteration));
-    json_object_set_new(root, "mean", json_real(scores->query[scores->steps].mean));
-    json_object_set_new(root, "interval", json_real(scores->query[scores->steps].half));
-    json_object_set_new(root, "after_steps", steps);
-    char *text = json_dumps(root, JSON_INDENT(2));
-    json_decref(root);
-    if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
-    clm_status status = cli_path(path, t->run.directory, "result.json");
-    if (status == CLM_OK) status = cli_file_write(path, text, strlen(text));
-    free(text);
-    return status;
-}
-
-static void print_result(const cli_trainer *t, const cli_scores *scores, uint64_t iteration) {
-    const cli_settings *s = &t->settings;
-    int last = scores->steps;
-    printf("\ntest on %d tasks of held-out %s, checkpoint of iteration %llu, batch-norm %s\n", scores->tasks,
-           t->regression ? "functions" : "classes", (unsigned long long)iteration, cli_bn_name(t->model, s->bn));
-    for (int k = 0; k <= last && last > 0; k++)
-        printf("  after %2d inner steps  %s\n", k, cli_score_interval_text(&scores->query[k], t->regression).s);
-    if (last == 0) printf("  %s has no inner steps\n", s->algorithm);
-    if (t->regression)
-        printf("mean squared error %s (95 %% interval), %.1f times below that before adaptation\n",
-               cli_score_interval_text(&scores->query[last], true).s,
-               scores->query[0].mean / fmax(scores->query[last].mean, 1e-300));
-    else
-        printf("accuracy on held-out classes %s (95 %% interval), %lld-way %lld-shot, %lld query image%s per class\n",
-               cli_score_interval_text(&scores->query[last], false).s, (long long)s->ways, (long long)s->shots,
-               (long long)s->query, s->query == 1 ? "" : "s");
-}
-
-/* The checkpoint that validation chose, or the last state when there was none to choose by. */
-static clm_status restore_best(cli_trainer *t, uint64_t *iteration) {
-    cli_checkpoint best = {0};
-    char path[CLI_PATH_MAX];
-    clm_status status = CLM_OK;
-    *iteration = clm_meta_iteration(t->meta);
-    if (isnan(t->best_score)) return CLM_OK;
-    CLI_GOTO(cli_run_checkpoint_path(path, t->run.directory, "best"));
-    CLI_GOTO(cli_checkpoint_load(&best, path));
-    CLI_GOTO(clm_meta_restore(t->meta, best.archive));
-    *iteration = best.iteration;
-out:
-    cli_checkpoint_close(&best);
-    return status;
-}
-
-static clm_status test_held_out(cli_trainer *t, bool *stopped) {
-    const cli_settings *s = &t->settings;
-    cli_scores scores;
-    uint64_t iteration;
-    if (s->eval_tasks == 0) return CLM_OK;
-    CLI_TRY(restore_best(t, &iteration));
-    CLI_TRY(cli_trainer_load_evaluator(t, true));
-    CLI_TRY(cli_evaluator_run(t->evaluator, CLM_SPLIT_TEST, (uint64_t)s->seed, 0, (int)s->eval_tasks,
-                              cli_settings_test_steps(s), false, &scores));
-    if (scores.tasks < s->eval_tasks) {
-        *stopped = true;
-        return CLM_OK;
-    }
-    print_result(t, &scores, iteration);
-    return write_result(t, &scores, iteration);
-}
-
 static clm_status train(cli_trainer *t, cli_args *args, bool *stopped) {
     clm_status status = CLM_OK;
     cli_checkpoint checkpoint = {0};
@@ -202,7 +119,7 @@ static clm_status train(cli_trainer *t, cli_args *args, bool *stopped) {
     cli_signals_catch();
     CLI_GOTO(cli_trainer_loop(t, stopped));
     cli_split_print_speeds(t->meta, stdout);
-    if (!*stopped) CLI_GOTO(test_held_out(t, stopped));
+    if (!*stopped) CLI_GOTO(cli_trainer_test(t, stopped));
     if (!*stopped) printf("learning curve: %s/curve.svg\n", t->run.directory);
 out:
     cli_checkpoint_close(&checkpoint);

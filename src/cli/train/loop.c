@@ -78,9 +78,22 @@ static clm_status second_order_share(cli_trainer *t, double *share) {
 
 static double seconds_so_far(const cli_trainer *t) { return t->seconds_before + cli_clock() - t->started; }
 
-static bool better(const cli_trainer *t, double score) {
-    if (isnan(t->best_score)) return isfinite(score);
-    return t->regression ? score < t->best_score : score > t->best_score;
+/* Where a score comes in the ranking; `ensemble` where it does not. The earlier of two equals stays ahead. */
+static size_t rank_of(const cli_trainer *t, double score) {
+    const cli_ranking *r = &t->ranking;
+    const size_t most = (size_t)t->settings.ensemble;
+    size_t rank = 0;
+    if (!isfinite(score)) return most;
+    while (rank < r->count && !(t->regression ? score < r->entry[rank].score : score > r->entry[rank].score)) rank++;
+    return rank;
+}
+
+static clm_status keep_ranked(cli_trainer *t, size_t rank, double score, uint64_t iteration) {
+    cli_ranking *r = &t->ranking;
+    if (r->count < (size_t)t->settings.ensemble) r->count++;
+    for (size_t k = r->count - 1; k > rank; k--) r->entry[k] = r->entry[k - 1];
+    r->entry[rank] = (cli_ranked){score, iteration};
+    return cli_run_save_ranked(&t->run, rank, t->meta, &t->settings, t->source, t->model, r);
 }
 
 static void say_validation(cli_trainer *t, const cli_row *row, bool is_best) {
@@ -112,7 +125,7 @@ clm_status cli_trainer_validate(cli_trainer *t) {
     const cli_settings *s = &t->settings;
     uint64_t iteration = clm_meta_iteration(t->meta);
     cli_row row = cli_row_empty(CLI_ROW_VALIDATION, iteration);
-    bool is_best = false;
+    size_t rank = (size_t)s->ensemble;
     CLI_TRY(second_order_share(t, &row.value[CLI_METRIC_SECOND_ORDER]));
     if (t->validates) {
         cli_scores scores;
@@ -124,22 +137,18 @@ clm_status cli_trainer_validate(cli_trainer *t) {
         row.value[CLI_METRIC_LOSS] = scores.query_loss[steps];
         fill_row(&row, &scores, steps);
         row.value[CLI_METRIC_INTERVAL] = scores.query[steps].half;
-        is_best = better(t, scores.query[steps].mean);
+        rank = rank_of(t, scores.query[steps].mean);
     }
     row.value[CLI_METRIC_SECONDS] = seconds_so_far(t);
-    say_validation(t, &row, is_best);
-    if (is_best) {
-        t->best_score = row.value[CLI_METRIC_QUERY_AFTER];
-        t->best_iteration = iteration;
-        CLI_TRY(cli_run_save(&t->run, "best", t->meta, s, t->source, t->model, t->best_score, iteration));
-    }
+    say_validation(t, &row, rank == 0);
+    if (rank < (size_t)s->ensemble) CLI_TRY(keep_ranked(t, rank, row.value[CLI_METRIC_QUERY_AFTER], iteration));
     return cli_metrics_add(&t->run.metrics, &row);
 }
 
 clm_status cli_trainer_checkpoint(cli_trainer *t) {
     uint64_t iteration = clm_meta_iteration(t->meta);
     if (t->last_checkpoint == iteration) return CLM_OK;
-    CLI_TRY(cli_run_save_last(&t->run, t->meta, &t->settings, t->source, t->model, t->best_score, t->best_iteration));
+    CLI_TRY(cli_run_save_last(&t->run, t->meta, &t->settings, t->source, t->model, &t->ranking));
     t->last_checkpoint = iteration;
     return cli_trainer_draw(t);
 }

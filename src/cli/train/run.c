@@ -122,11 +122,61 @@ clm_status cli_run_load_settings(const char *directory, cli_settings *settings) 
 }
 
 clm_status cli_run_save(cli_run *run, const char *name, clm_meta *meta, const cli_settings *s, const clm_source *source,
-                        const clm_model *model, double best_score, uint64_t best_iteration) {
+                        const clm_model *model, const cli_ranking *ranking) {
     char path[CLI_PATH_MAX];
     CLI_TRY(cli_run_checkpoint_path(path, run->directory, name));
-    return cli_checkpoint_write(path, meta, s, source, model, best_score, best_iteration);
+    return cli_checkpoint_write(path, meta, s, source, model, ranking);
 }
+
+/* ---- ranked checkpoints ---- */
+
+static clm_status rename_checkpoint(const cli_run *run, const char *from, const char *to) {
+    char before[CLI_PATH_MAX], after[CLI_PATH_MAX];
+    CLI_TRY(cli_run_checkpoint_path(before, run->directory, from));
+    CLI_TRY(cli_run_checkpoint_path(after, run->directory, to));
+    if (!cli_path_exists(before)) return CLM_OK;
+    return rename(before, after) == 0 ? CLM_OK : cli_fail(CLM_E_IO, "cannot rename %s to %s", before, after);
+}
+
+clm_status cli_run_save_ranked(cli_run *run, size_t rank, clm_meta *meta, const cli_settings *s, const clm_source *source,
+                               const clm_model *model, const cli_ranking *ranking) {
+    if (s->ensemble == 1) return cli_run_save(run, "best", meta, s, source, model, ranking);
+    CLI_TRY(cli_run_save(run, "best-new", meta, s, source, model, ranking)); /* a full disk must not cost the others */
+    for (size_t k = ranking->count - 1; k > rank; k--)
+        CLI_TRY(rename_checkpoint(run, cli_rank_name(k - 1).s, cli_rank_name(k).s));
+    return rename_checkpoint(run, "best-new", cli_rank_name(rank).s);
+}
+
+static cli_text aside_name(size_t i) {
+    cli_text text;
+    snprintf(text.s, sizeof text.s, "best-old-%zu", i);
+    return text;
+}
+
+/* The checkpoint of a name goes to its rank; one that the ranking does not have goes. */
+static clm_status put_at_rank(const cli_run *run, const char *name, const cli_ranking *ranking) {
+    char path[CLI_PATH_MAX];
+    cli_checkpoint checkpoint;
+    CLI_TRY(cli_run_checkpoint_path(path, run->directory, name));
+    if (!cli_path_exists(path)) return CLM_OK;
+    const clm_status status = cli_checkpoint_load(&checkpoint, path);
+    const uint64_t iteration = checkpoint.iteration;
+    cli_checkpoint_close(&checkpoint);
+    CLI_TRY(status);
+    for (size_t k = 0; k < ranking->count; k++)
+        if (ranking->entry[k].iteration == iteration) return rename_checkpoint(run, name, cli_rank_name(k).s);
+    remove(path);
+    return CLM_OK;
+}
+
+clm_status cli_run_rank(cli_run *run, const cli_ranking *ranking) {
+    CLI_TRY(rename_checkpoint(run, "best-new", aside_name(CLI_MAX_ENSEMBLE).s));
+    for (size_t k = 0; k < CLI_MAX_ENSEMBLE; k++) CLI_TRY(rename_checkpoint(run, cli_rank_name(k).s, aside_name(k).s));
+    for (size_t k = 0; k <= CLI_MAX_ENSEMBLE; k++) CLI_TRY(put_at_rank(run, aside_name(k).s, ranking));
+    return CLM_OK;
+}
+
+/* ---- numbered checkpoints ---- */
 
 /* The oldest numbered checkpoint, and how many there are. */
 typedef struct oldest {
@@ -158,10 +208,10 @@ static clm_status drop_old(const cli_run *run, size_t keep) {
 }
 
 clm_status cli_run_save_last(cli_run *run, clm_meta *meta, const cli_settings *s, const clm_source *source,
-                             const clm_model *model, double best_score, uint64_t best_iteration) {
+                             const clm_model *model, const cli_ranking *ranking) {
     char name[32];
     snprintf(name, sizeof name, "%08llu", (unsigned long long)clm_meta_iteration(meta));
-    if (s->keep > 0) CLI_TRY(cli_run_save(run, name, meta, s, source, model, best_score, best_iteration));
-    CLI_TRY(cli_run_save(run, "last", meta, s, source, model, best_score, best_iteration));
+    if (s->keep > 0) CLI_TRY(cli_run_save(run, name, meta, s, source, model, ranking));
+    CLI_TRY(cli_run_save(run, "last", meta, s, source, model, ranking));
     return drop_old(run, (size_t)s->keep);
 }

@@ -1,7 +1,7 @@
 /* A run directory:
  *   config.json             the settings, the data, the model, the devices
  *   metrics.jsonl .csv      metrics, a row each logging interval and validation
- *   checkpoints/last.safetensors, best.safetensors, 00001000.safetensors ..
+ *   checkpoints/last.safetensors, best.safetensors, best-2.safetensors .., 00001000.safetensors ..
  *   curve.svg, result.json  at the end of the run and of each session
  */
 #ifndef CLI_RUN_H
@@ -34,9 +34,14 @@ void cli_run_close(cli_run *run);
 clm_status cli_run_load_settings(const char *directory, cli_settings *settings);
 /* Writes checkpoints/NAME.safetensors. */
 clm_status cli_run_save(cli_run *run, const char *name, clm_meta *meta, const cli_settings *settings, const clm_source *source,
-                        const clm_model *model, double best_score, uint64_t best_iteration);
+                        const clm_model *model, const cli_ranking *ranking);
+/* Writes the state at hand as the checkpoint of a rank; those from this rank on fall back by one. */
+clm_status cli_run_save_ranked(cli_run *run, size_t rank, clm_meta *meta, const cli_settings *settings,
+                               const clm_source *source, const clm_model *model, const cli_ranking *ranking);
+/* Names the ranked checkpoints as this ranking has them: a run that was killed may have gone on from it. */
+clm_status cli_run_rank(cli_run *run, const cli_ranking *ranking);
 /* Writes the numbered checkpoint and `last`; drops old numbered ones. */
 clm_status cli_run_save_last(cli_run *run, clm_meta *meta, const cli_settings *settings, const clm_source *source,
-                             const clm_model *model, double best_score, uint64_t best_iteration);
+                             const clm_model *model, const cli_ranking *ranking);
 
 #endif

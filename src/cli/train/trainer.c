@@ -5,7 +5,6 @@
  */
 #include "train/trainer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,7 +191,6 @@ clm_status cli_trainer_load_evaluator(cli_trainer *t, bool average) {
 }
 
 clm_status cli_trainer_open(cli_trainer *t, const char *json) {
-    t->best_score = NAN;
     CLI_TRY(cli_setup_source(&t->source, &t->settings));
     CLI_TRY(cli_resident_open(&t->resident, t->source, t->settings.data_on));
     CLI_TRY(check_data(t));

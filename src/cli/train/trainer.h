@@ -30,8 +30,8 @@ typedef struct cli_trainer {
     clm_prefetch *batches;    /* made ahead; from the first that is asked for */
     double *gradient, *other; /* of all parameters, one behind the other */
 
-    double best_score; /* NAN: not validated yet */
-    uint64_t best_iteration, last_checkpoint;
+    cli_ranking ranking; /* by validation */
+    uint64_t last_checkpoint;
     double seconds_before, started; /* training time of earlier sessions; when this one began */
     double step_seconds;            /* moving average */
     cli_progress progress;
@@ -50,6 +50,9 @@ void cli_trainer_close(cli_trainer *trainer);
 
 /* Trains from the meta-learner's iteration to settings.iterations, or until the user asks to stop. *stopped says which. */
 clm_status cli_trainer_loop(cli_trainer *trainer, bool *stopped);
+
+/* Tests on held-out tasks, prints and writes result.json; *stopped: the user asked to stop before it was done. */
+clm_status cli_trainer_test(cli_trainer *trainer, bool *stopped);
 
 /* Validates the state at hand and keeps it as `best` when it is. */
 clm_status cli_trainer_validate(cli_trainer *trainer);
