@@ -14,15 +14,24 @@
 
 typedef struct preset {
     const char *name, *source;
-    double original_inner_lr; /* as published, loss summed over the ways; 0: a regression, nothing to convert */
+    double original_inner_lr; /* as published, loss summed over the ways; 0: nothing to convert */
     const char *published;
-    const char *settings[40]; /* option, text, option, text, .. */
+    const char *settings[64]; /* option, text, option, text, .. */
 } preset;
 
 #define OMNIGLOT                                                                                                        \
     "network", "conv4-strided", "filters", "64", "omniglot-split", "1200", "split-seed", "1623", "rotations", "yes",    \
         "test-rotations", "yes", "bn", "transductive", "optimizer", "adam", "outer-lr", "0.001", "iterations", "60000", \
         "test-steps", "10", "val-every", "500", "val-tasks", "200", "eval-tasks", "600"
+
+/* As the released configurations have it; iterations are 100 epochs of 500, and the loss is annealed over ten of them. Theirs keeps running
+ * statistics of batch-norm for each step, and has 50 validation classes where the split here has 100. */
+#define OMNIGLOT_MAMLPP                                                                                                       \
+    "algorithm", "maml++", "network", "conv4", "filters", "64", "omniglot-split", "1200", "split-seed", "1623", "rotations",  \
+        "yes", "test-rotations", "yes", "bn", "transductive", "steps", "5", "inner-lr", "0.1", "multi-step", "anneal",        \
+        "multi-step-over", "5000", "first-order-until", "0", "meta-batch", "8", "optimizer", "adam", "outer-lr", "0.001",     \
+        "schedule", "cosine", "lr-min", "0.00001", "iterations", "50000", "val-every", "500", "val-tasks", "600", "ensemble", \
+        "3", "eval-tasks", "600"
 
 static const preset presets[] = {
     {"omniglot-5w1s",
@@ -45,6 +54,25 @@ static const preset presets[] = {
      0.1,
      "98.9 +- 0.2 % (Finn et al. 2017, second order); 97.9 +- 0.1 % first order",
      {"ways", "20", "shots", "5", "query", "5", "steps", "5", "meta-batch", "16", OMNIGLOT}},
+    {"omniglot-mamlpp-5w1s",
+     "omniglot",
+     0.0,
+     "99.47 %, an ensemble of the three best checkpoints (Antoniou et al. 2019); batch statistics here, per-step running ones "
+     "there",
+     {"ways", "5", "shots", "1", "query", "1", OMNIGLOT_MAMLPP}},
+    {"omniglot-mamlpp-20w1s",
+     "omniglot",
+     0.0,
+     "97.65 %, an ensemble of the three best checkpoints (Antoniou et al. 2019); batch statistics here, per-step running ones "
+     "there",
+     {"ways", "20", "shots", "1", "query", "1", OMNIGLOT_MAMLPP}},
+    {"sine-cavia",
+     "sine",
+     0.0,
+     "mean squared error after one step below that of MAML (Zintgraf et al. 2019, table 1)",
+     {"algorithm", "cavia", "context",    "5",     "ways",      "1",    "shots",      "10",  "query",      "10",
+      "steps",     "1",     "test-steps", "1",     "inner-lr",  "1",    "meta-batch", "25",  "optimizer",  "adam",
+      "outer-lr",  "0.001", "iterations", "50000", "val-every", "1000", "val-tasks",  "200", "eval-tasks", "1000"}},
     {"sine",
      "sine",
      0.0,
@@ -65,9 +93,22 @@ size_t cli_preset_count(void) { return CLI_COUNT(presets); }
 const char *cli_preset_name(size_t i) { return presets[i].name; }
 const char *cli_preset_published(size_t i) { return presets[i].published; }
 
+const char *cli_preset_algorithm(const cli_settings *settings) {
+    const preset *p = find_preset(settings->preset);
+    if (!p) return NULL;
+    for (size_t i = 0; p->settings[i]; i += 2)
+        if (strcmp(p->settings[i], "algorithm") == 0) return p->settings[i + 1];
+    return cli_settings_defaults.algorithm;
+}
+
+/* The rate of the loss at hand that a preset's published one amounts to. */
+static double converted_rate(const cli_settings *s, const preset *p) {
+    return s->reduction == CLM_REDUCE_SUM ? p->original_inner_lr / (double)s->shots : p->original_inner_lr * (double)s->ways;
+}
+
 double cli_preset_original_rate(const cli_settings *settings) {
     const preset *p = find_preset(settings->preset);
-    return p ? p->original_inner_lr : 0;
+    return p && settings->inner_lr == converted_rate(settings, p) ? p->original_inner_lr : 0;
 }
 
 static clm_status apply_texts(cli_settings *settings, const char *const *texts, const bool *given, bool *set) {
@@ -81,12 +122,9 @@ static clm_status apply_texts(cli_settings *settings, const char *const *texts, 
     return CLM_OK;
 }
 
-/* The rate of the loss at hand that a preset's published one amounts to. */
 static void convert_rate(cli_settings *s, const preset *p, const bool *given, const bool *set) {
     const int row = cli_settings_row("inner-lr");
-    if (!(p->original_inner_lr > 0) || given[row] || set[row]) return;
-    s->inner_lr =
-        s->reduction == CLM_REDUCE_SUM ? p->original_inner_lr / (double)s->shots : p->original_inner_lr * (double)s->ways;
+    if (p->original_inner_lr > 0 && !given[row] && !set[row]) s->inner_lr = converted_rate(s, p);
 }
 
 static clm_status apply_algorithm(cli_settings *s, const bool *given, bool *set) {

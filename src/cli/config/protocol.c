@@ -198,5 +198,8 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     fprintf(to, "  checkpoint  chosen by %lld tasks of validation %s; tested once, on %lld tasks of test %s\n",
             (long long)s->val_tasks, regression ? "functions" : "classes", (long long)s->eval_tasks,
             regression ? "functions" : "classes");
-    if (preset >= 0) fprintf(to, "  published   %s\n", cli_preset_published((size_t)preset));
+    if (preset < 0) return;
+    const bool own = strcmp(cli_preset_algorithm(s), s->algorithm) == 0;
+    fprintf(to, "  published   %s%s%s\n", own ? "" : cli_preset_algorithm(s), own ? "" : ": ",
+            cli_preset_published((size_t)preset));
 }

@@ -240,8 +240,8 @@ void cli_settings_settle(cli_settings *s) {
     if (s->val_every == 0) s->val_every = n >= 40 ? n / 20 : n > 2 ? n / 2 : 1;
     if (s->checkpoint_every == 0) s->checkpoint_every = s->val_every;
     if (s->cosine && s->cosine_over == 0) s->cosine_over = s->schedule_updates ? 0 : n;
-    if (!s->cosine && s->cosine_over == 0 && s->schedule_updates == 0 && strcmp(s->schedule, "constant") != 0)
-        s->schedule_updates = n;
+    const bool over_all = strcmp(s->schedule, "cosine") == 0 || strcmp(s->schedule, "exponential") == 0;
+    if (!s->cosine && s->cosine_over == 0 && s->schedule_updates == 0 && over_all) s->schedule_updates = n;
     if (s->first_order_until < 0) s->first_order_until = s->first_order ? 0 : early(n);
     if (cli_settings_anneals(s) && s->multi_step_over == 0) s->multi_step_over = early(n) > 0 ? early(n) : 1;
 }
