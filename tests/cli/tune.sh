@@ -17,7 +17,7 @@ expect_in "$work/out" "; 0 candidates tried, 0 failed" "tune, once more"
 sine="sine --meta-batch 2 --steps 1"
 # shellcheck disable=SC2086
 expect_success "tune, plans" tune $sine --only plans
-expect_in "$work/out" "^meta-gradient of order 2, 1 steps" "tune, plans"
+expect_in "$work/out" "^meta-gradient of maml, order 2, 1 steps" "tune, plans"
 expect_in "$work/out" "^  best +[0-9.]+ ms  (store|recompute), [12] tasks? at a time" "tune, plans"
 expect_in "$work/out" "; [2-4] of 4 plans tried, 0 of them" "tune, plans"
 expect_in "$work/out" "^plan: checkpointing .* \\(as measured\\)" "tune, plans"

@@ -31,7 +31,8 @@ typedef struct cli_task {
 /* The one place where settings become task options: for training, evaluation and tuning alike. The settings must live as long as the task. */
 clm_status cli_setup_task_options(cli_task *task, const cli_settings *settings, const clm_model *model);
 
-/* Options for a meta-learner; settings and task must live until it is made. */
+/* Options for a meta-learner; settings and task must live until it is made. Where there is a second-order term, both orders are planned, so that its
+ * share can be measured; tuning does as training does, as plans are kept for one or the other. */
 void cli_setup_meta_options(clm_meta_options *options, const cli_settings *settings, const cli_task *task);
 
 /* Fills tasks first .. first+count-1 of a sequence into arrays [count, n, ..]. */

@@ -119,6 +119,7 @@ void cli_setup_meta_options(clm_meta_options *o, const cli_settings *s, const cl
     o->tasks = (int)s->meta_batch;
     o->task = task->options;
     o->first_order_until = s->first_order_until > 0 ? (uint64_t)s->first_order_until : 0;
+    o->both_orders = clm_algorithm_uses(task->options.algorithm, "first-order") && !task->options.first_order;
     o->checkpointing = (clm_checkpointing)s->checkpointing;
     o->memory_limit = (size_t)s->memory_limit;
     o->task_chunk = (int)s->task_chunk;

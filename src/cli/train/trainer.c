@@ -117,8 +117,9 @@ static clm_status open_meta(cli_trainer *t) {
     cli_setup_meta_options(&options, &t->settings, &t->task);
     if ((limit || reserve) && taken >= memory_of(t, t->device)) return limit_too_small(t, taken, reserve);
     options.memory_limit = limit ? limit - taken : 0; /* of the trial */
-    CLI_TRY(cli_split_tasks(&t->split, &t->settings, t->split_stored, t->model, &options));
-    options.both_orders = clm_algorithm_uses(options.task.algorithm, "first-order") && !options.task.first_order;
+    clm_meta_options trial = options;
+    trial.both_orders = false;
+    CLI_TRY(cli_split_tasks(&t->split, &t->settings, t->split_stored, t->model, &trial));
     clm_status status = create(t, &options);
     t->measures_share = status == CLM_OK && options.both_orders;
     if (status == CLM_E_LIMIT && options.both_orders && !options.first_order_until) {
