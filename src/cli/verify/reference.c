@@ -79,6 +79,27 @@ out:
     return status;
 }
 
+/* A key that is not known may change what was computed: it is refused, never ignored. */
+static clm_status check_keys(const cli_reference *r, json_t *object, const char *where, const char *const *known,
+                             size_t count) {
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value) {
+        size_t i = 0;
+        while (i < count && strcmp(known[i], key) != 0) i++;
+        if (i == count)
+            return cli_fail(CLM_E_FORMAT, "%s: the key \"%.60s\" of %s is not known to this version", r->path, key, where);
+    }
+    return CLM_OK;
+}
+
+static const char *const case_keys[] = {
+    "name",  "seed", "layers",           "in_shape",    "ways", "tasks", "support", "query",     "steps",
+    "alpha", "loss", "reduction",        "algorithm",   "msl",  "adapt", "freeze",  "unlearned", "inner",
+    "lam",   "cg",   "support_per_step", "tokens_below"};
+static const char *const inner_keys[] = {"rule",     "momentum",     "betas",      "decay",    "eps",
+                                         "eps_root", "weight_decay", "clip_value", "clip_norm"};
+
 /* "inner": the update rule; what it leaves out has PyTorch's values. */
 static clm_status read_inner(cli_reference *r) {
     const json_t *inner = json_object_get(r->description, "inner"), *betas;
@@ -86,6 +107,7 @@ static clm_status read_inner(cli_reference *r) {
     o->eps_root = 0;
     if (!inner || json_is_null(inner)) return CLM_OK;
     if (!json_is_object(inner)) return malformed(r, "\"inner\" of the case is not an object");
+    CLI_TRY(check_keys(r, json_object_get(r->description, "inner"), "the inner update", inner_keys, CLI_COUNT(inner_keys)));
     const json_t *rule = json_object_get(inner, "rule");
     if (rule && !json_is_string(rule)) return malformed(r, "\"rule\" of the inner update is not a name");
     if (rule) o->rule = json_string_value(rule);
@@ -137,6 +159,7 @@ static clm_status read_algorithm(cli_reference *r) {
 static clm_status read_case(cli_reference *r) {
     const clm_task_options initial = CLM_TASK_OPTIONS_INIT;
     r->task = initial;
+    CLI_TRY(check_keys(r, r->description, "the case", case_keys, CLI_COUNT(case_keys)));
     CLI_TRY(whole_number(r, "tasks", 1, 1 << 16, &r->tasks));
     CLI_TRY(whole_number(r, "support", 1, 1 << 20, &r->task.support));
     CLI_TRY(whole_number(r, "query", 1, 1 << 20, &r->task.query));
