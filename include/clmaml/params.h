@@ -43,6 +43,9 @@ CLM_API clm_status clm_params_reset(clm_params *params, uint64_t seed);
 /* To and from an archive. Loading changes nothing unless every entry is there with its shape. */
 CLM_API clm_status clm_params_save(clm_params *params, clm_archive *archive, clm_dtype dtype);
 CLM_API clm_status clm_params_load(clm_params *params, const clm_archive *archive);
+/* The learned entries become those of the moving average that a checkpoint keeps (clm_optim_options.average); nothing changes where it keeps
+ * none, as before the first update. */
+CLM_API clm_status clm_params_load_average(clm_params *params, const clm_archive *archive);
 /* Copies entries that both have, by name and size. */
 CLM_API void clm_params_copy(clm_params *to, const clm_params *from);
 

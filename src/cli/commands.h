@@ -6,6 +6,7 @@
 #define CLI_COMMANDS(X) \
     X(train)            \
     X(eval)             \
+    X(algorithms)       \
     X(devices)          \
     X(doctor)           \
     X(verify)           \

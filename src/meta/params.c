@@ -84,6 +84,22 @@ out:
     return status;
 }
 
+clm_status clm_params_load_average(clm_params *p, const clm_archive *archive) {
+    const clm_shape shape = clm_shape_of(1, (int)p->task.learned);
+    clm_status status = CLM_OK;
+    if (!clm_archive_shape(archive, CLM_OPTIM_AVERAGE)) return CLM_OK;
+    double *flat = clm_calloc(p->task.learned, sizeof *flat);
+    if (!flat) return CLM_E_MEMORY;
+    CLM_GOTO(clm_archive_read(archive, CLM_OPTIM_AVERAGE, &shape, flat, p->task.learned));
+    for (size_t i = 0; i < p->task.n_entries; i++) {
+        const clm_entry *e = &p->task.entries[i];
+        if (e->learned) clm_entry_to_outer(e, flat + e->at, p->values + e->at);
+    }
+out:
+    free(flat);
+    return status;
+}
+
 void clm_params_copy(clm_params *to, const clm_params *from) {
     for (size_t i = 0; i < to->task.n_entries; i++) {
         const clm_entry *e = &to->task.entries[i];

@@ -50,6 +50,12 @@ static int help_width(void) {
     return width > 120 ? 120 : width < 60 ? 60 : width;
 }
 
+void cli_print_wrapped(const char *head, const char *text) {
+    const int indent = (int)strlen(head);
+    printf("%s", head);
+    print_wrapped(text, indent, indent, help_width());
+}
+
 void cli_names_print(const cli_names *names, int indent) {
     const int width = help_width();
     int column = 0;

@@ -62,6 +62,8 @@ clm_status cli_options_parse(const cli_command *command, int argc, char **argv, 
 void cli_command_synopsis(const cli_command *command, char *text, size_t size);
 /* The text of --help. */
 void cli_options_help(const cli_command *command);
+/* `head`, then the text, wrapped, with its further lines below its first. */
+void cli_print_wrapped(const char *head, const char *text);
 /* A line a name, with its summary, as --help does. */
 void cli_names_print(const cli_names *names, int indent);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/algorithms.h"
 #include "config/presets.h"
 
 #define AT(field) offsetof(cli_settings, field)
@@ -23,43 +24,90 @@ const cli_option cli_settings_options[] = {
      "omniglot: rotations by 90 degrees are classes of their own"},
     {NULL, "test-rotations", CLI_CHOICE, 0, AT(test_rotations), 0, 0, "no|yes", "the same for test classes"},
 
-    {"Task and network", "ways", CLI_INT, 0, AT(ways), 1, 1000, "N", "classes of a task"},
+    {"Task and network", "ways", CLI_INT, 0, AT(ways), 1, CLI_MAX_WAYS, "N", "classes of a task"},
     {NULL, "shots", CLI_INT, 0, AT(shots), 1, 1000, "K", "support examples per class"},
     {NULL, "query", CLI_INT, 0, AT(query), 1, 1000, "Q", "query examples per class"},
     {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N", "filters of each convolution of the Conv-4 network"},
     {NULL, "network", CLI_CHOICE, 0, AT(network), 0, 0, "conv4|conv4-strided",
      "max-pooling, or stride-2 convolutions with a spatial mean (the original's Omniglot network)"},
     {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of the network above"},
+    {NULL, "context", CLI_INT, 0, AT(context), 0, 65536, "N",
+     "cavia: numbers of context, of a film layer in each block, or beside the input of the perceptron"},
+
+    {"Algorithm", "algorithm", CLI_NAME, 0, AT(algorithm), 1, 0, &cli_algorithm_names,
+     "what the outer loop learns from the inner one; `clmaml algorithms` says more"},
+    {NULL, "first-order", CLI_FLAG, 0, AT(first_order), 0, 0, "", "drop the second-order term (FOMAML)"},
+    {NULL, "first-order-until", CLI_INT, 0, AT(first_order_until), -1, BIG, "N",
+     "drop it in the first N outer updates only; -1: in the first 15 % of --iterations (maml++)"},
+    {NULL, "anil", CLI_FLAG, 0, AT(anil), 0, 0, "", "adapt the last layer only: --algorithm anil"},
+    {NULL, "adapt", CLI_TEXT, 0, AT(adapt), 0, 0, "PREFIX,..", "adapt only parameters whose names start so"},
+    {NULL, "freeze", CLI_TEXT, 0, AT(freeze), 0, 0, "PREFIX,..", "do not adapt parameters whose names start so"},
+    {NULL, "unlearned", CLI_TEXT, 0, AT(unlearned), 0, 0, "PREFIX,..",
+     "do not learn them: they begin every task with their initial values"},
+    {NULL, "rates", CLI_CHOICE, 0, AT(rates), 0, 0, "fixed|per-step|per-element",
+     "learn the inner rates: per layer and step (MAML++), or per element (Meta-SGD)"},
+    {NULL, "batch-norm-per-step", CLI_FLAG, 0, AT(batch_norm_per_step), 0, 0, "",
+     "learn scale and shift of batch-norm for each inner step instead of adapting them (MAML++)"},
+    {NULL, "multi-step", CLI_TEXT, 0, AT(multi_step), 0, 0, "W1,..,WK|even|anneal",
+     "weights of the query loss after every inner step; anneal: equal at first, then more and more of the last (MAML++)"},
+    {NULL, "multi-step-over", CLI_INT, 0, AT(multi_step_over), 0, BIG, "N",
+     "anneal over so many updates; 0: 15 % of --iterations"},
+    {NULL, "proximal", CLI_REAL, 0, AT(proximal), 0, 1e9, "X",
+     "imaml: lambda of lambda/2 |theta_k - theta|^2 in the inner loss"},
+    {NULL, "solver", CLI_CHOICE, 0, AT(solver), 0, 0, "cg|neumann", "imaml: conjugate gradients, or the Neumann series"},
+    {NULL, "solver-steps", CLI_INT, 0, AT(solver_steps), 1, 1000, "N", "imaml: iterations of the solver"},
 
     {"Inner loop", "steps", CLI_INT, 0, AT(steps), 1, CLI_MAX_STEPS, "K", "inner steps in training"},
     {NULL, "test-steps", CLI_INT, 0, AT(test_steps), 0, CLI_MAX_STEPS, "K",
      "inner steps at validation and test; 0: as many as in training"},
     {NULL, "inner-lr", CLI_REAL, 0, AT(inner_lr), 0, 1e6, "X", "inner learning rate, or what learned rates start from"},
-    {NULL, "first-order", CLI_FLAG, 0, AT(first_order), 0, 0, "", "drop the second-order term (FOMAML)"},
-    {NULL, "anil", CLI_FLAG, 0, AT(anil), 0, 0, "", "adapt the last layer only"},
-    {NULL, "adapt", CLI_TEXT, 0, AT(adapt), 0, 0, "PREFIX,..", "adapt only parameters whose names start so"},
-    {NULL, "rates", CLI_CHOICE, 0, AT(rates), 0, 0, "fixed|per-step|per-element",
-     "learn the inner rates: per layer and step (MAML++), or per element (Meta-SGD)"},
-    {NULL, "multi-step", CLI_TEXT, 0, AT(multi_step), 0, 0, "W1,..,WK|even", "weights of the query loss after every inner step"},
-    {NULL, "reduction", CLI_CHOICE, 0, AT(reduction), 0, 0, "mean|sum", "of the loss over the examples of a task"},
+    {NULL, "inner-rule", CLI_NAME, 0, AT(inner_rule), 1, 0, &cli_inner_rule_names, "inner update rule"},
+    {NULL, "inner-momentum", CLI_REAL, 0, AT(inner_momentum), 0, 1, "X", "of the inner rules momentum and nesterov"},
+    {NULL, "inner-betas", CLI_TEXT, 0, AT(inner_betas), 0, 0, "B1,B2", "of the inner rule adam"},
+    {NULL, "inner-decay", CLI_REAL, 0, AT(inner_decay), 0, 1, "X", "of the inner rule rmsprop"},
+    {NULL, "inner-eps", CLI_REAL, 0, AT(inner_eps), 0, 1e6, "X", "adam, rmsprop: added to the root"},
+    {NULL, "inner-eps-root", CLI_REAL, 0, AT(inner_eps_root), 0, 1e6, "X",
+     "adam, rmsprop: added under the root, whose derivative at 0 is not finite"},
+    {NULL, "inner-weight-decay", CLI_REAL, 0, AT(inner_weight_decay), 0, 1e6, "X", "added to the inner gradient"},
+    {NULL, "inner-clip-value", CLI_REAL, 0, AT(inner_clip_value), 0, 1e30, "X",
+     "clip every element of the inner gradient; 0: never"},
+    {NULL, "inner-clip-norm", CLI_REAL, 0, AT(inner_clip_norm), 0, 1e30, "X",
+     "scale the inner gradient down to this norm; 0: never"},
     {NULL, "bn", CLI_CHOICE, 0, AT(bn), 0, 0, "transductive|support-stats",
      "where batch-norm takes its statistics at validation and test: the batch at hand, or the support set"},
 
+    {"Loss", "loss", CLI_NAME, 0, AT(loss), 0, 0, &cli_loss_names, "default: mse for a regression, else cross-entropy"},
+    {NULL, "reduction", CLI_CHOICE, 0, AT(reduction), 0, 0, "mean|sum", "of the loss over the examples of a task"},
+    {NULL, "label-smoothing", CLI_REAL, 0, AT(label_smoothing), 0, 0.999999, "X", "cross-entropy: of one-hot labels"},
+    {NULL, "class-weights", CLI_TEXT, 0, AT(class_weights), 0, 0, "W1,..", "cross-entropy: a weight for each way"},
+    {NULL, "huber-delta", CLI_REAL, 0, AT(huber_delta), 1e-12, 1e12, "X", "huber: where the loss becomes linear"},
+
     {"Outer loop", "meta-batch", CLI_INT, 0, AT(meta_batch), 1, 65536, "T", "tasks of a meta-batch"},
     {NULL, "iterations", CLI_INT, CLI_MOVABLE, AT(iterations), 0, BIG, "N", "outer updates"},
-    {NULL, "optimizer", CLI_CHOICE, 0, AT(optimizer), 0, 0, "sgd|momentum|adam|adamw|nesterov|rmsprop|lion", "outer update rule"},
+    {NULL, "optimizer", CLI_NAME, 0, AT(optimizer), 1, 0, &cli_optimizer_names, "outer update rule"},
     {NULL, "outer-lr", CLI_REAL, 0, AT(outer_lr), 0, 1e6, "X", "outer learning rate"},
     {NULL, "momentum", CLI_REAL, 0, AT(momentum), 0, 1, "X", "of the rules momentum and nesterov"},
+    {NULL, "betas", CLI_TEXT, 0, AT(betas), 0, 0, "B1,B2", "of adam, adamw and lion (published with 0.9,0.99)"},
+    {NULL, "decay", CLI_REAL, 0, AT(decay), 0, 0.999999999, "X", "of rmsprop"},
+    {NULL, "eps", CLI_REAL, 0, AT(eps), 0, 1e6, "X", "adam, adamw, rmsprop: added to the root"},
     {NULL, "weight-decay", CLI_REAL, 0, AT(weight_decay), 0, 1e6, "X", "adamw, lion: decoupled; others: added to the gradient"},
     {NULL, "clip-norm", CLI_REAL, 0, AT(clip_norm), 0, 1e30, "X", "scale the meta-gradient down to this norm; 0: never"},
     {NULL, "clip-value", CLI_REAL, 0, AT(clip_value), 0, 1e30, "X", "clip every element of the meta-gradient; 0: never"},
-    {NULL, "cosine", CLI_FLAG, 0, AT(cosine), 0, 0, "", "let the outer rate fall along half a cosine"},
+    {NULL, "schedule", CLI_NAME, 0, AT(schedule), 1, 0, &cli_schedule_names, "of the outer rate"},
+    {NULL, "schedule-updates", CLI_INT, 0, AT(schedule_updates), 0, BIG, "N",
+     "its length in updates; 0: --iterations of the first start"},
+    {NULL, "schedule-factor", CLI_REAL, 0, AT(schedule_factor), 0, 1e6, "X", "step, exponential: by what the rate changes"},
+    {NULL, "warmup", CLI_INT, 0, AT(warmup), 0, BIG, "N", "let the rate rise linearly over the first N updates"},
+    {NULL, "cosine", CLI_FLAG, 0, AT(cosine), 0, 0, "", "let the outer rate fall along half a cosine: --schedule cosine"},
     {NULL, "cosine-over", CLI_INT, 0, AT(cosine_over), 0, BIG, "N", "over so many updates; 0: --iterations of the first start"},
     {NULL, "lr-min", CLI_REAL, 0, AT(lr_min), 0, 1e6, "X", "where the cosine ends"},
+    {NULL, "average", CLI_REAL, 0, AT(average), 0, 0.999999999, "D",
+     "validate and test a moving average of the parameters, D of the old after each update; 0: none"},
     {NULL, "seed", CLI_INT, 0, AT(seed), 0, BIG, "N", "of initial parameters and tasks"},
 
     {"Device", "device", CLI_TEXT, CLI_MOVABLE, AT(device), 0, 0, "WHICH",
-     "gpu, cpu, accelerator, P:D, part of a name, type:name, host; several with commas share the tasks; default: CLMAML_DEVICE, "
+     "gpu, cpu, accelerator, P:D, part of a name, type:name, host; several with commas share the tasks; default: "
+     "CLMAML_DEVICE, "
      "then the best"},
     {NULL, "split", CLI_TEXT, CLI_MOVABLE, AT(split), 0, 0, "T1,T2,..",
      "tasks of a meta-batch for each of several devices; default: in proportion to their speed, measured as the run begins"},
@@ -115,6 +163,7 @@ clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, 
         const json_t *value = json_object_get(object, option->name);
         if (value && !(option->flags & CLI_NOT_SAVED)) CLI_TRY(cli_option_from_json(option, settings, value, where));
     }
+    cli_algorithm_settle(settings); /* a run from before --algorithm has "anil" alone */
     return CLM_OK;
 }
 
@@ -131,23 +180,93 @@ clm_status cli_split_parse(const char *text, int tasks, int *share, size_t capac
     return CLM_OK;
 }
 
+clm_status cli_betas_parse(const char *what, const char *text, double *beta1, double *beta2) {
+    double values[2];
+    size_t count;
+    CLI_TRY(cli_parse_list(what, text, values, 2, &count));
+    for (size_t i = 0; i < count; i++)
+        if (!(values[i] >= 0 && values[i] < 1)) return cli_usage("%s: %g does not lie in [0, 1)", what, values[i]);
+    if (count != 2) return cli_usage("%s: '%s' must be two numbers, such as 0.9,0.999", what, text);
+    *beta1 = values[0];
+    *beta2 = values[1];
+    return CLM_OK;
+}
+
+static clm_status check_schedule(const cli_settings *s) {
+    if (s->cosine && strcmp(s->schedule, "constant") != 0 && strcmp(s->schedule, "cosine") != 0)
+        return cli_usage("--cosine and --schedule %s exclude each other", s->schedule);
+    if (s->cosine_over && s->schedule_updates) return cli_usage("--cosine-over and --schedule-updates exclude each other");
+    if (strcmp(s->schedule, "step") == 0 && !s->schedule_updates)
+        return cli_usage("--schedule step needs --schedule-updates N: the rate changes after every N");
+    if (s->lr_min > s->outer_lr) return cli_usage("--lr-min %g is above --outer-lr %g", s->lr_min, s->outer_lr);
+    return CLM_OK;
+}
+
+static clm_status check_algorithm(const cli_settings *s) {
+    if (s->anil && strcmp(s->algorithm, "anil") != 0)
+        return cli_usage("--anil and --algorithm %s exclude each other", s->algorithm);
+    if (s->anil && s->adapt[0]) return cli_usage("--anil and --adapt exclude each other");
+    if (s->first_order && s->first_order_until > 0)
+        return cli_usage("--first-order and --first-order-until exclude each other");
+    if (s->context && s->model[0])
+        return cli_usage("--context is for the networks of the program; %s has its own layers", s->model);
+    if (strcmp(s->algorithm, "finetune") == 0)
+        return cli_usage(
+            "--algorithm finetune trains a network with an output for each training class, which the program does not do yet");
+    return cli_loss_check(s);
+}
+
 clm_status cli_settings_check(const cli_settings *s) {
-    double weights[CLI_MAX_STEPS];
+    double weights[CLI_MAX_STEPS], beta[2];
     int share[CLI_MAX_DEVICES];
     size_t count;
     if (s->clip_norm > 0 && s->clip_value > 0) return cli_usage("--clip-norm and --clip-value exclude each other");
-    if (s->anil && s->adapt[0]) return cli_usage("--anil and --adapt exclude each other");
     if (!(s->inner_lr > 0)) return cli_usage("--inner-lr must be more than 0");
+    CLI_TRY(check_algorithm(s));
+    CLI_TRY(check_schedule(s));
+    CLI_TRY(cli_betas_parse("--betas", s->betas, &beta[0], &beta[1]));
+    CLI_TRY(cli_betas_parse("--inner-betas", s->inner_betas, &beta[0], &beta[1]));
     if (s->split[0]) CLI_TRY(cli_split_parse(s->split, (int)s->meta_batch, share, CLI_COUNT(share), &count));
-    if (s->lr_min > s->outer_lr) return cli_usage("--lr-min %g is above --outer-lr %g", s->lr_min, s->outer_lr);
-    return cli_settings_step_weights(s, weights, &count);
+    return cli_settings_step_weights(s, 0, weights, &count);
 }
 
-clm_status cli_settings_step_weights(const cli_settings *s, double *weights, size_t *count) {
+/* Antoniou et al. 2019 anneal the loss over 15 of 100 epochs. */
+static int64_t early(int64_t iterations) { return (15 * (iterations / 100) + 15 * (iterations % 100) / 100); }
+
+void cli_settings_settle(cli_settings *s) {
+    const int64_t n = s->iterations;
+    if (s->val_every == 0) s->val_every = n >= 40 ? n / 20 : n > 2 ? n / 2 : 1;
+    if (s->checkpoint_every == 0) s->checkpoint_every = s->val_every;
+    if (s->cosine && s->cosine_over == 0) s->cosine_over = s->schedule_updates ? 0 : n;
+    if (!s->cosine && s->cosine_over == 0 && s->schedule_updates == 0 && strcmp(s->schedule, "constant") != 0)
+        s->schedule_updates = n;
+    if (s->first_order_until < 0) s->first_order_until = s->first_order ? 0 : early(n);
+    if (cli_settings_anneals(s) && s->multi_step_over == 0) s->multi_step_over = early(n) > 0 ? early(n) : 1;
+}
+
+int cli_settings_test_steps(const cli_settings *s) {
+    if (!clm_algorithm_uses(s->algorithm, "steps")) return 0;
+    return (int)(s->test_steps ? s->test_steps : s->steps);
+}
+
+const char *cli_settings_schedule(const cli_settings *s, uint64_t *updates) {
+    const bool cosine = s->cosine || strcmp(s->schedule, "cosine") == 0;
+    *updates = (uint64_t)(cosine && s->cosine_over ? s->cosine_over : s->schedule_updates);
+    if (*updates == 0) return "constant";
+    return cosine ? "cosine" : s->schedule;
+}
+
+bool cli_settings_anneals(const cli_settings *s) { return strcmp(s->multi_step, "anneal") == 0; }
+
+clm_status cli_settings_step_weights(const cli_settings *s, uint64_t t, double *weights, size_t *count) {
     *count = 0;
     if (!s->multi_step[0]) return CLM_OK;
+    *count = (size_t)s->steps;
+    if (cli_settings_anneals(s)) {
+        clm_step_weights_annealed((int)s->steps, t, (uint64_t)s->multi_step_over, weights);
+        return CLM_OK;
+    }
     if (strcmp(s->multi_step, "even") == 0) {
-        *count = (size_t)s->steps;
         for (size_t k = 0; k < *count; k++) weights[k] = 1.0 / (double)s->steps;
         return CLM_OK;
     }
@@ -190,8 +309,8 @@ clm_status cli_settings_resume(cli_settings *stored, const cli_settings *given, 
         if (!is_given[i] || (option->flags & CLI_NOT_SAVED)) continue;
         json_t *was = cli_option_to_json(option, stored), *is = cli_option_to_json(option, given);
         if (!json_equal(was, is)) {
-            status =
-                option->flags & CLI_MOVABLE ? cli_option_from_json(option, stored, is, run) : contradiction(option, was, is, run);
+            status = option->flags & CLI_MOVABLE ? cli_option_from_json(option, stored, is, run)
+                                                 : contradiction(option, was, is, run);
         }
         json_decref(was);
         json_decref(is);

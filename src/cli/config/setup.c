@@ -54,20 +54,35 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
     }
     const char *nearest = cli_names_nearest(&cli_source_names, name);
     cli_names_join(&cli_source_names, ", ", names, sizeof names);
-    return cli_usage("'%s' is neither %s, a folder of images nor a model file%s%s", name, names, nearest ? "; did you mean " : "",
-                     nearest ? nearest : "");
+    return cli_usage("'%s' is neither %s, a folder of images nor a model file%s%s", name, names,
+                     nearest ? "; did you mean " : "", nearest ? nearest : "");
 }
 
 clm_status cli_setup_source(clm_source **out, const cli_settings *s) { return cli_source_of(s->source)->open(out, s); }
 
-/* A classifier has one output per way, a regression as many as the target. */
+/* Does the algorithm score classes by features, rather than by a last layer? */
+static bool is_headless(const cli_settings *s) { return strcmp(s->algorithm, "protonet") == 0; }
+
+/* A classifier has one output per way, a regression as many as the target, an embedding any vector. */
 static clm_status check_output(const clm_model *model, const cli_settings *s, const clm_source *source) {
     clm_shape out = clm_model_out_shape(model);
     int32_t want = clm_source_is_regression(source) ? 1 : (int32_t)s->ways;
     char text[96];
-    if (out.rank == 1 && out.dim[0] == want) return CLM_OK;
+    if (out.rank == 1 && (out.dim[0] == want || is_headless(s))) return CLM_OK;
     return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; --ways %lld needs [%d]",
                     s->model[0] ? s->model : "model", clm_shape_text(&out, text, sizeof text), (long long)s->ways, (int)want);
+}
+
+/* 40-40 as Finn et al. 2017 have it; with a context beside the input as Zintgraf et al. 2019 do. */
+static clm_status build_perceptron(clm_model **out, const cli_settings *s, int in) {
+    char json[512];
+    if (!s->context) return clm_model_mlp(out, in, (const int[]){40, 40}, 2, 1);
+    snprintf(
+        json, sizeof json,
+        "{\"in_shape\": [%d], \"layers\": [{\"op\": \"context\", \"size\": %lld}, {\"op\": \"linear\", \"out\": 40}, {\"op\": "
+        "\"relu\"}, {\"op\": \"linear\", \"out\": 40}, {\"op\": \"relu\"}, {\"op\": \"linear\", \"out\": 1}]}",
+        in, (long long)s->context);
+    return clm_model_parse(out, json, NULL);
 }
 
 static clm_status build_model(clm_model **out, const cli_settings *s, const clm_source *source, const char *json) {
@@ -77,13 +92,15 @@ static clm_status build_model(clm_model **out, const cli_settings *s, const clm_
         if (clm_model_load(out, s->model, &shape) == CLM_OK) return CLM_OK;
         return strstr(cli_message(), s->model) ? CLM_E_FORMAT : cli_fail_in(CLM_E_FORMAT, "%s", s->model);
     }
-    if (clm_source_is_regression(source)) return clm_model_mlp(out, (int)shape.dim[0], (const int[]){40, 40}, 2, 1);
+    if (clm_source_is_regression(source)) return build_perceptron(out, s, (int)shape.dim[0]);
     clm_conv4_options options = CLM_CONV4_OPTIONS_INIT;
     options.filters = (int)s->filters;
     options.ways = (int)s->ways;
     options.channels = (int)shape.dim[0];
     options.size = (int)shape.dim[1];
     options.strided = s->network == CLI_NETWORK_CONV4_STRIDED;
+    options.film_context = (int)s->context;
+    options.headless = is_headless(s);
     return clm_model_conv4(out, &options);
 }
 
@@ -97,73 +114,6 @@ clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_sou
         return status;
     }
     *out = model;
-    return CLM_OK;
-}
-
-clm_status cli_setup_adapt(cli_adapt *adapt, const cli_settings *s, const clm_model *model) {
-    size_t n_params = clm_model_param_count(model);
-    memset(adapt, 0, sizeof *adapt);
-    if (s->anil && n_params > 0) {
-        const char *name = clm_model_param(model, n_params - 1)->name, *dot = strrchr(name, '.');
-        snprintf(adapt->text, sizeof adapt->text, "%.*s", dot ? (int)(dot - name + 1) : (int)strlen(name), name);
-    } else {
-        memcpy(adapt->text, s->adapt, sizeof adapt->text);
-    }
-    for (char *at = strtok(adapt->text, ","); at; at = strtok(NULL, ",")) {
-        bool found = false;
-        for (size_t i = 0; i < n_params; i++) found = found || strncmp(clm_model_param(model, i)->name, at, strlen(at)) == 0;
-        if (!found)
-            return cli_usage("--adapt: no parameter's name begins with '%s'; the first is '%s'", at,
-                             clm_model_param(model, 0)->name);
-        if (adapt->count == CLI_COUNT(adapt->prefix))
-            return cli_usage("--adapt: more than %zu prefixes", CLI_COUNT(adapt->prefix));
-        adapt->prefix[adapt->count++] = at;
-    }
-    return CLM_OK;
-}
-
-/* The library's name of the rule, which is the word of the choice. */
-static const char *rule_of(const cli_settings *s) {
-    const cli_text word = cli_option_word(&cli_settings_options[cli_settings_row("optimizer")], s->optimizer);
-    for (size_t i = 0; i < clm_optim_rule_count(); i++)
-        if (strcmp(clm_optim_rule_name(i), word.s) == 0) return clm_optim_rule_name(i);
-    return NULL;
-}
-
-static void set_optimizer(clm_optim_options *o, const cli_settings *s) {
-    o->rule = rule_of(s);
-    o->lr = s->outer_lr;
-    o->momentum = s->momentum;
-    o->weight_decay = s->weight_decay;
-    o->clip_kind = s->clip_norm > 0 ? CLM_CLIP_NORM : s->clip_value > 0 ? CLM_CLIP_VALUE : CLM_CLIP_NONE;
-    o->clip = s->clip_norm > 0 ? s->clip_norm : s->clip_value;
-    o->schedule = s->cosine && s->cosine_over ? "cosine" : "constant";
-    o->schedule_updates = (uint64_t)s->cosine_over;
-    o->lr_min = s->lr_min;
-}
-
-clm_status cli_setup_meta_options(clm_meta_options *o, const cli_settings *s, const clm_source *source, const cli_adapt *adapt,
-                                  double *weights) {
-    const clm_meta_options initial = CLM_META_OPTIONS_INIT;
-    size_t n_weights;
-    *o = initial;
-    CLI_TRY(cli_settings_step_weights(s, weights, &n_weights));
-    o->tasks = (int)s->meta_batch;
-    o->task.support = (int)(s->ways * s->shots);
-    o->task.query = (int)(s->ways * s->query);
-    o->task.steps = (int)s->steps;
-    o->task.inner_lr = s->inner_lr;
-    o->task.first_order = s->first_order;
-    o->task.rates = (clm_rates)s->rates;
-    o->task.step_weights = n_weights ? weights : NULL;
-    o->task.adapt = adapt->count ? adapt->prefix : NULL;
-    o->task.n_adapt = adapt->count;
-    o->task.loss.name = clm_source_is_regression(source) ? "mse" : "cross-entropy";
-    o->task.loss.reduction = (clm_reduction)s->reduction;
-    o->checkpointing = (clm_checkpointing)s->checkpointing;
-    o->memory_limit = (size_t)s->memory_limit;
-    o->task_chunk = (int)s->task_chunk;
-    set_optimizer(&o->optim, s);
     return CLM_OK;
 }
 

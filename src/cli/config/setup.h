@@ -13,17 +13,26 @@ clm_status cli_setup_source(clm_source **out, const cli_settings *settings);
  */
 clm_status cli_setup_model(clm_model **out, const cli_settings *settings, const clm_source *source, const char *json);
 
-/* Adapted-parameter prefixes, kept in `text`. */
-typedef struct cli_adapt {
+/* Prefixes of parameter names, kept in `text`. */
+typedef struct cli_prefixes {
     char text[CLI_PATH_MAX];
     const char *prefix[64];
     size_t count;
-} cli_adapt;
-clm_status cli_setup_adapt(cli_adapt *adapt, const cli_settings *settings, const clm_model *model);
+} cli_prefixes;
 
-/* Options for a meta-learner; `adapt` and `weights` (CLI_MAX_STEPS numbers) must live until clm_meta_create. */
-clm_status cli_setup_meta_options(clm_meta_options *options, const cli_settings *settings, const clm_source *source,
-                                  const cli_adapt *adapt, double *weights);
+/* Task options with what they point to. Not to be copied. */
+typedef struct cli_task {
+    clm_task_options options;
+    cli_prefixes adapt, freeze, unlearned;
+    double weights[CLI_MAX_STEPS]; /* of the multi-step loss, for the first update */
+    double class_weights[CLI_MAX_WAYS];
+} cli_task;
+
+/* The one place where settings become task options: for training, evaluation and tuning alike. The settings must live as long as the task. */
+clm_status cli_setup_task_options(cli_task *task, const cli_settings *settings, const clm_model *model);
+
+/* Options for a meta-learner; settings and task must live until it is made. */
+void cli_setup_meta_options(clm_meta_options *options, const cli_settings *settings, const cli_task *task);
 
 /* Fills tasks first .. first+count-1 of a sequence into arrays [count, n, ..]. */
 clm_status cli_setup_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,

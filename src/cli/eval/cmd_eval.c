@@ -13,7 +13,7 @@
 #include "base/options.h"
 #include "base/system.h"
 #include "config/checkpoint.h"
-#include "config/presets.h"
+#include "config/protocol.h"
 #include "config/resident.h"
 #include "config/sources.h"
 #include "eval/evaluate.h"
@@ -59,10 +59,9 @@ typedef struct evaluation {
     clm_source *source;
     clm_model *model;
     clm_device *device;
-    clm_meta *meta;
+    clm_params *params;
+    cli_task task;
     cli_resident resident;
-    cli_adapt adapt;
-    double weights[CLI_MAX_STEPS];
     int queries[MAX_QUERIES];
     size_t n_queries;
     cli_scores scores[MAX_QUERIES];
@@ -94,6 +93,18 @@ static void merge(evaluation *e) {
     if (s->test_rotations != ROTATIONS_OF_RUN) run->test_rotations = s->test_rotations;
 }
 
+/* An algorithm without an inner loop predicts at once. */
+static clm_status check_steps(evaluation *e, const bool *given) {
+    const char *algorithm = e->checkpoint.settings.algorithm;
+    if (clm_algorithm_uses(algorithm, "steps")) return CLM_OK;
+    if (given[cli_option_find(options, "steps")] && e->settings.steps > 0)
+        return cli_usage("--steps %lld: %s has no inner steps", (long long)e->settings.steps, algorithm);
+    if (given[cli_option_find(options, "bn")] && e->settings.bn != BN_OF_RUN)
+        return cli_usage("--bn says nothing to %s: each set is normalised by itself", algorithm);
+    e->settings.steps = 0;
+    return CLM_OK;
+}
+
 /* Numbers asked for must fit the data; of the default ones those that do not are left out. */
 static clm_status choose_queries(evaluation *e) {
     double values[MAX_QUERIES];
@@ -116,17 +127,13 @@ static clm_status choose_queries(evaluation *e) {
     return CLM_OK;
 }
 
-/* A meta-learner of one task only to read the checkpoint: the library knows its arrays' names and checks their shapes. */
-static clm_status open_meta(evaluation *e) {
-    cli_settings *run = &e->checkpoint.settings;
-    clm_meta_options o;
-    CLI_TRY(cli_setup_adapt(&e->adapt, run, e->model));
-    CLI_TRY(cli_setup_meta_options(&o, run, e->source, &e->adapt, e->weights));
-    o.tasks = o.task_chunk = 1;
-    o.task.first_order = true;
-    o.memory_limit = 0;
-    CLI_TRY(clm_meta_create(&e->meta, e->device, e->model, &o));
-    clm_status status = clm_meta_restore(e->meta, e->checkpoint.archive);
+/* What is evaluated is what the run validated: the moving average, where it kept one. */
+static clm_status load_params(evaluation *e) {
+    const cli_settings *run = &e->checkpoint.settings;
+    CLI_TRY(cli_setup_task_options(&e->task, run, e->model));
+    CLI_TRY(clm_params_create(&e->params, e->model, &e->task.options));
+    clm_status status = clm_params_load(e->params, e->checkpoint.archive);
+    if (status == CLM_OK && run->average > 0) status = clm_params_load_average(e->params, e->checkpoint.archive);
     if (status != CLM_OK && !strstr(cli_message(), e->path)) return cli_fail_in(status, "%s", e->path);
     return status;
 }
@@ -142,14 +149,16 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     CLI_TRY(find_checkpoint(e, name));
     CLI_TRY(cli_checkpoint_load(&e->checkpoint, e->path));
     CLI_TRY(cli_source_check(e->checkpoint.settings.source, options, given));
+    CLI_TRY(check_steps(e, given));
     merge(e);
     CLI_TRY(cli_setup_source(&e->source, &e->checkpoint.settings));
     CLI_TRY(cli_resident_open(&e->resident, e->source, e->settings.data_on));
     e->regression = clm_source_is_regression(e->source);
     CLI_TRY(choose_queries(e));
-    CLI_TRY(cli_setup_model(&e->model, &e->checkpoint.settings, e->source, e->checkpoint.model[0] ? e->checkpoint.model : NULL));
+    CLI_TRY(
+        cli_setup_model(&e->model, &e->checkpoint.settings, e->source, e->checkpoint.model[0] ? e->checkpoint.model : NULL));
     CLI_TRY(cli_device_open(&e->device, e->settings.device[0] ? e->settings.device : NULL));
-    CLI_TRY(open_meta(e));
+    CLI_TRY(load_params(e));
     return load_images(e);
 }
 
@@ -161,7 +170,7 @@ static clm_status evaluate_one(evaluation *e, int query, cli_scores *scores) {
     clm_status status = CLM_OK;
     CLI_GOTO(cli_evaluator_create(&evaluator, e->device, e->source, e->model, run, &how));
     if (e->resident.count) CLI_GOTO(cli_evaluator_use_data(evaluator, e->resident.datasets[0]));
-    CLI_GOTO(cli_evaluator_load(evaluator, e->meta));
+    CLI_GOTO(cli_evaluator_load(evaluator, e->params));
     CLI_GOTO(cli_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
                                false, scores));
 out:
@@ -171,7 +180,7 @@ out:
 
 static void print_table(const evaluation *e) {
     const cli_settings *run = &e->checkpoint.settings;
-    printf("%s, iteration %llu\n", e->path, (unsigned long long)e->checkpoint.iteration);
+    printf("%s, iteration %llu, %s\n", e->path, (unsigned long long)e->checkpoint.iteration, run->algorithm);
     printf("%s\n", clm_source_description(e->source));
     printf("%lld tasks of %s %s, seed %lld, ", (long long)e->settings.tasks, cli_split_name((clm_split)e->settings.split),
            e->regression ? "functions" : "classes", (long long)(e->settings.seed >= 0 ? e->settings.seed : run->seed));
@@ -200,16 +209,17 @@ static clm_status print_json(const evaluation *e) {
     for (size_t i = 0; i < e->n_queries; i++) {
         json_t *steps = json_array();
         for (int k = 0; k <= e->settings.steps; k++)
-            json_array_append_new(steps, json_pack("{s:i, s:f, s:f}", "steps", k, "mean", e->scores[i].query[k].mean, "interval",
-                                                   e->scores[i].query[k].half));
+            json_array_append_new(steps, json_pack("{s:i, s:f, s:f}", "steps", k, "mean", e->scores[i].query[k].mean,
+                                                   "interval", e->scores[i].query[k].half));
         json_array_append_new(results, json_pack("{s:i, s:o}", "query", e->queries[i], "after_steps", steps));
     }
-    json_t *root = json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "checkpoint", e->path, "iteration",
-                             (json_int_t)e->checkpoint.iteration, "source", clm_source_description(e->source), "split",
-                             cli_split_name((clm_split)e->settings.split), "tasks", (json_int_t)e->settings.tasks, "seed",
-                             (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways", (json_int_t)run->ways,
-                             "shots", (json_int_t)run->shots, "metric", e->regression ? "mean squared error" : "accuracy",
-                             "batch_norm", cli_bn_name(e->model, run->bn), "interval", "95 % over tasks", "results", results);
+    json_t *root =
+        json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "checkpoint", e->path, "algorithm",
+                  run->algorithm, "iteration", (json_int_t)e->checkpoint.iteration, "source", clm_source_description(e->source),
+                  "split", cli_split_name((clm_split)e->settings.split), "tasks", (json_int_t)e->settings.tasks, "seed",
+                  (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways", (json_int_t)run->ways, "shots",
+                  (json_int_t)run->shots, "metric", e->regression ? "mean squared error" : "accuracy", "batch_norm",
+                  cli_bn_name(e->model, run->bn), "interval", "95 % over tasks", "results", results);
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
@@ -232,7 +242,7 @@ static int run_eval(cli_args *args) {
     evaluation *e = calloc(1, sizeof *e);
     if (!e) return cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
     int exit_status = cli_exit(eval(e, args));
-    clm_meta_free(e->meta);
+    clm_params_free(e->params);
     cli_resident_close(&e->resident);
     clm_device_close(e->device);
     clm_model_free(e->model);
@@ -246,9 +256,10 @@ const cli_command cli_eval = {
     .name = "eval",
     .synopsis = "RUN|CHECKPOINT [--option value ..]",
     .summary = "accuracy of a run or a checkpoint on new tasks",
-    .details = "Adapts to tasks of held-out classes and reports the score on their query sets after every number of inner steps, "
-               "as mean and 95 % "
-               "interval over tasks. Of a run directory the best checkpoint by validation is taken.",
+    .details =
+        "Adapts to tasks of held-out classes and reports the score on their query sets after every number of inner steps, "
+        "as mean and 95 % "
+        "interval over tasks. Of a run directory the best checkpoint by validation is taken.",
     .options = options,
     .settings_size = sizeof(eval_settings),
     .defaults = &defaults,

@@ -20,28 +20,21 @@ struct cli_evaluator {
     const clm_source *source;
     const clm_model *model;
     cli_evaluator_options options;
-    cli_adapt adapt;
+    cli_task task;
     bool regression;
     size_t support, query, example, out; /* counts of one task, elements of one example and one output */
     clm_learner *on_query, *on_support;  /* on_support: NULL, or on_query when the sets are of one size */
     float *support_x, *support_y, *query_x, *query_y;
     int32_t *support_at, *query_at; /* numbers of images instead of images, or NULL */
-    double *outputs, *values;
-    size_t n_values;
+    double *outputs;
 };
 
-static clm_status create_learner(clm_learner **out, clm_device *device, cli_evaluator *e, const cli_settings *s, size_t query) {
+static clm_status create_learner(clm_learner **out, clm_device *device, const cli_evaluator *e, size_t query) {
     clm_learner_options options = CLM_LEARNER_OPTIONS_INIT;
     options.tasks = e->options.chunk;
+    options.task = e->task.options;
     options.task.support = (int)e->support;
     options.task.query = (int)query;
-    options.task.inner_lr = s->inner_lr;
-    options.task.rates = (clm_rates)s->rates;
-    options.task.steps = (int)s->steps;
-    options.task.adapt = e->adapt.count ? e->adapt.prefix : NULL;
-    options.task.n_adapt = e->adapt.count;
-    options.task.loss.name = e->regression ? "mse" : "cross-entropy";
-    options.task.loss.reduction = (clm_reduction)s->reduction;
     options.bn_mode = e->options.bn;
     return clm_learner_create(out, device, e->model, &options);
 }
@@ -54,13 +47,6 @@ static clm_status allocate(cli_evaluator *e) {
     CLI_NEW(e->query_x, chunk * e->query * e->example);
     CLI_NEW(e->query_y, chunk * e->query);
     CLI_NEW(e->outputs, chunk * most * e->out);
-    for (size_t i = 0; i < clm_model_param_count(e->model); i++) {
-        size_t n = clm_shape_size(&clm_model_param(e->model, i)->shape);
-        if (n > e->n_values) e->n_values = n;
-    }
-    if (e->n_values < CLI_MAX_STEPS * clm_model_param_count(e->model))
-        e->n_values = CLI_MAX_STEPS * clm_model_param_count(e->model);
-    CLI_NEW(e->values, e->n_values);
 out:
     return status;
 }
@@ -68,7 +54,7 @@ out:
 clm_status cli_evaluator_create(cli_evaluator **out, clm_device *device, const clm_source *source, const clm_model *model,
                                 const cli_settings *settings, const cli_evaluator_options *options) {
     clm_status status = CLM_OK;
-    clm_shape in = clm_source_example_shape(source), result = clm_model_out_shape(model);
+    clm_shape in = clm_source_example_shape(source);
     cli_evaluator *e = NULL;
     *out = NULL;
     CLI_NEW(e, 1);
@@ -79,15 +65,15 @@ clm_status cli_evaluator_create(cli_evaluator **out, clm_device *device, const c
     e->support = (size_t)options->ways * (size_t)options->shots;
     e->query = (size_t)options->ways * (size_t)options->query;
     e->example = clm_shape_size(&in);
-    e->out = clm_shape_size(&result);
-    CLI_GOTO(cli_setup_adapt(&e->adapt, settings, model));
+    e->out = e->regression ? 1 : (size_t)options->ways;
+    CLI_GOTO(cli_setup_task_options(&e->task, settings, model));
     CLI_GOTO(allocate(e));
-    CLI_GOTO(create_learner(&e->on_query, device, e, settings, e->query));
+    CLI_GOTO(create_learner(&e->on_query, device, e, e->query));
     if (options->with_support) {
         if (e->support == e->query)
             e->on_support = e->on_query;
         else
-            CLI_GOTO(create_learner(&e->on_support, device, e, settings, e->support));
+            CLI_GOTO(create_learner(&e->on_support, device, e, e->support));
     }
     *out = e;
     e = NULL;
@@ -107,7 +93,6 @@ void cli_evaluator_free(cli_evaluator *e) {
     free(e->support_at);
     free(e->query_at);
     free(e->outputs);
-    free(e->values);
     free(e);
 }
 
@@ -125,18 +110,9 @@ out:
     return status;
 }
 
-clm_status cli_evaluator_load(cli_evaluator *e, clm_meta *meta) {
-    clm_learner *learners[2] = {e->on_query, e->on_support != e->on_query ? e->on_support : NULL};
-    for (size_t i = 0; i < clm_model_param_count(e->model); i++) {
-        CLI_TRY(clm_meta_get_param(meta, i, e->values));
-        for (size_t l = 0; l < 2; l++)
-            if (learners[l]) CLI_TRY(clm_learner_set_param(learners[l], i, e->values));
-        if (clm_meta_rate_size(meta, i) == 0) continue;
-        CLI_TRY(clm_meta_get_rate(meta, i, e->values));
-        for (size_t l = 0; l < 2; l++)
-            if (learners[l]) CLI_TRY(clm_learner_set_rate(learners[l], i, e->values));
-    }
-    return CLM_OK;
+clm_status cli_evaluator_load(cli_evaluator *e, clm_params *params) {
+    CLI_TRY(clm_learner_set_params(e->on_query, params));
+    return e->on_support && e->on_support != e->on_query ? clm_learner_set_params(e->on_support, params) : CLM_OK;
 }
 
 /* Right answers are counted strictly: an output that is not a number is wrong. Adds the cross-entropy to *loss. */
@@ -213,8 +189,8 @@ static clm_status run_chunk(cli_evaluator *e, int tasks, int steps, bool ends_on
 static clm_status draw_chunk(cli_evaluator *e, clm_split split, uint64_t seed, uint64_t first) {
     const cli_evaluator_options *o = &e->options;
     if (!e->query_at)
-        return cli_setup_sample(e->source, split, seed, first, o->chunk, o->ways, o->shots, o->query, e->support_x, e->support_y,
-                                e->query_x, e->query_y);
+        return cli_setup_sample(e->source, split, seed, first, o->chunk, o->ways, o->shots, o->query, e->support_x,
+                                e->support_y, e->query_x, e->query_y);
     for (size_t t = 0; t < (size_t)o->chunk; t++)
         CLI_TRY(clm_source_sample_at(e->source, split, seed, first + t, o->ways, o->shots, o->query,
                                      e->support_at + t * e->support, e->support_y + t * e->support, e->query_at + t * e->query,

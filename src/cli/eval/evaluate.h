@@ -35,8 +35,8 @@ void cli_evaluator_free(cli_evaluator *evaluator);
  */
 clm_status cli_evaluator_use_data(cli_evaluator *evaluator, clm_dataset *dataset);
 
-/* Takes over the meta-learner's parameters and rates. */
-clm_status cli_evaluator_load(cli_evaluator *evaluator, clm_meta *meta);
+/* Takes over parameters and rates. */
+clm_status cli_evaluator_load(cli_evaluator *evaluator, clm_params *params);
 
 /* Tasks first .. first+tasks-1 of the sequence. ends_only: only entries 0 and `steps` are scored. Stops early, with the tasks
  * done so far, when the user asks to stop. */

@@ -7,6 +7,8 @@
 #include "base/options.h"
 #include "base/system.h"
 #include "config/presets.h"
+#include "config/protocol.h"
+#include "config/readers.h"
 #include "config/sources.h"
 #include "train/trainer.h"
 
@@ -21,11 +23,9 @@ static clm_status settle_new(cli_settings *s, const cli_args *args) {
     CLI_TRY(cli_presets_apply(s, args->given));
     if (!s->source[0]) return no_source();
     CLI_TRY(cli_source_check(s->source, cli_settings_options, args->given));
+    CLI_TRY(cli_readers_check(s, cli_settings_options, args->given));
+    cli_settings_settle(s);
     CLI_TRY(cli_settings_check(s));
-    /* Resolved here and stored, so that more --iterations on resuming change neither the rhythm nor the schedule. */
-    if (s->val_every == 0) s->val_every = s->iterations >= 40 ? s->iterations / 20 : s->iterations > 2 ? s->iterations / 2 : 1;
-    if (s->checkpoint_every == 0) s->checkpoint_every = s->val_every;
-    if (s->cosine && s->cosine_over == 0) s->cosine_over = s->iterations;
     if (!s->run[0]) CLI_TRY(cli_run_default_name(s->run, s));
     return cli_run_check_new(s->run);
 }
@@ -46,6 +46,7 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
     }
     CLI_TRY(cli_settings_resume(&stored, s, args->given, s->run));
     CLI_TRY(cli_source_check(stored.source, cli_settings_options, args->given));
+    CLI_TRY(cli_readers_check(&stored, cli_settings_options, args->given));
     *s = stored;
     return cli_settings_check(s);
 }
@@ -77,14 +78,14 @@ static clm_status begin_run(cli_trainer *t, const cli_checkpoint *checkpoint) {
 static void print_plan(const cli_trainer *t) {
     clm_meta_plan plan = clm_meta_get_plan(t->meta);
     size_t images = cli_resident_bytes(&t->resident, t->meta);
-    size_t evaluation = t->evaluation_bytes, twin = t->first_order ? clm_meta_get_plan(t->first_order).bytes : 0;
+    size_t evaluation = t->evaluation_bytes;
     cli_split_print(&t->split, t->meta, stdout);
     printf("plan\n  checkpointing %s, %d tasks per launch, %s; a meta-gradient is %zu launches of %zu kernels, %.3g GFLOP\n",
            clm_checkpointing_name(plan.checkpointing), plan.task_chunk, clm_plan_reason_text(plan.reason), plan.launches,
            plan.kernels, plan.flops * 1e-9);
-    printf("  predicted peak device memory %s: meta-gradient %s, evaluation %s, second-order probe %s\n",
-           cli_bytes((double)(plan.bytes + evaluation + twin + images)).s, cli_bytes((double)plan.bytes).s,
-           cli_bytes((double)evaluation).s, cli_bytes((double)twin).s);
+    printf("  predicted peak device memory %s: meta-gradient %s%s, evaluation %s\n",
+           cli_bytes((double)(plan.bytes + evaluation + images)).s, cli_bytes((double)plan.bytes).s,
+           t->measures_share ? " with its first-order part" : "", cli_bytes((double)evaluation).s);
     if (images) printf("  images on the device: %zu in %s\n", t->resident.images.count, cli_bytes((double)images).s);
     printf("run directory\n  %s\n", t->settings.run);
     fflush(stdout);
@@ -92,7 +93,6 @@ static void print_plan(const cli_trainer *t) {
 
 static clm_status prepare(cli_trainer *t, double began) {
     CLI_TRY(clm_meta_prepare(t->meta));
-    if (t->first_order) CLI_TRY(clm_meta_prepare(t->first_order));
     CLI_TRY(cli_trainer_load_images(t));
     printf("ready in %.1f s: %zu kernels built from source, %s of device memory allocated\n\n", cli_clock() - began,
            cli_split_kernels_built(&t->split), cli_bytes((double)cli_split_allocated(&t->split)).s);
@@ -111,6 +111,7 @@ static clm_status write_result(const cli_trainer *t, const cli_scores *scores, u
         json_object_set_new(entry, "interval", json_real(scores->query[k].half));
         json_array_append_new(steps, entry);
     }
+    json_object_set_new(root, "algorithm", json_string(s->algorithm));
     json_object_set_new(root, "metric", json_string(t->regression ? "mean squared error" : "accuracy"));
     json_object_set_new(root, "split", json_string("test"));
     json_object_set_new(root, "tasks", json_integer(scores->tasks));
@@ -136,8 +137,9 @@ static void print_result(const cli_trainer *t, const cli_scores *scores, uint64_
     int last = scores->steps;
     printf("\ntest on %d tasks of held-out %s, checkpoint of iteration %llu, batch-norm %s\n", scores->tasks,
            t->regression ? "functions" : "classes", (unsigned long long)iteration, cli_bn_name(t->model, s->bn));
-    for (int k = 0; k <= last; k++)
+    for (int k = 0; k <= last && last > 0; k++)
         printf("  after %2d inner steps  %s\n", k, cli_score_interval_text(&scores->query[k], t->regression).s);
+    if (last == 0) printf("  %s has no inner steps\n", s->algorithm);
     if (t->regression)
         printf("mean squared error %s (95 %% interval), %.1f times below that before adaptation\n",
                cli_score_interval_text(&scores->query[last], true).s,
@@ -170,9 +172,9 @@ static clm_status test_held_out(cli_trainer *t, bool *stopped) {
     uint64_t iteration;
     if (s->eval_tasks == 0) return CLM_OK;
     CLI_TRY(restore_best(t, &iteration));
-    CLI_TRY(cli_evaluator_load(t->evaluator, t->meta));
-    CLI_TRY(cli_evaluator_run(t->evaluator, CLM_SPLIT_TEST, (uint64_t)s->seed, 0, (int)s->eval_tasks, cli_trainer_test_steps(s),
-                              false, &scores));
+    CLI_TRY(cli_trainer_load_evaluator(t, true));
+    CLI_TRY(cli_evaluator_run(t->evaluator, CLM_SPLIT_TEST, (uint64_t)s->seed, 0, (int)s->eval_tasks,
+                              cli_settings_test_steps(s), false, &scores));
     if (scores.tasks < s->eval_tasks) {
         *stopped = true;
         return CLM_OK;
@@ -227,8 +229,8 @@ const cli_command cli_train = {
     .synopsis = "SUBJECT [--option value ..]",
     .subjects = &cli_subject_names,
     .summary = "meta-learn a starting point from tasks",
-    .details = "Trains a network by second-order MAML so that a few inner steps on a few examples of new classes suffice. What "
-               "to train on:",
+    .details = "Trains a network so that a few inner steps on a few examples of new classes suffice: by second-order MAML, or "
+               "by another --algorithm. What to train on:",
     .options = cli_settings_options,
     .settings_size = sizeof(cli_settings),
     .defaults = &cli_settings_defaults,

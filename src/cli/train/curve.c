@@ -122,7 +122,8 @@ static void draw_axes(text *t, const axes *a, const cli_curve *curve) {
         curve->regression ? "mean squared error, query points" : "accuracy, query images");
     if (curve->chance > 0 && !curve->regression)
         put(t,
-            "<line x1='%d' y1='%.1f' x2='%d' y2='%.1f' stroke='#888' stroke-dasharray='2 4'/>\n<text x='%d' y='%.1f' fill='#888' "
+            "<line x1='%d' y1='%.1f' x2='%d' y2='%.1f' stroke='#888' stroke-dasharray='2 4'/>\n<text x='%d' y='%.1f' "
+            "fill='#888' "
             "text-anchor='end'>chance</text>\n",
             LEFT, y_at(a, curve->chance), WIDTH - RIGHT, y_at(a, curve->chance), WIDTH - RIGHT - 4, y_at(a, curve->chance) - 5);
 }
@@ -181,14 +182,15 @@ static void draw_validation(text *t, const axes *a, const cli_metrics *m) {
     put(t, "</g>\n");
 }
 
-static void draw_legend(text *t) {
-    static const struct {
+static void draw_legend(text *t, bool adapts) {
+    const struct {
         const char *color, *label;
         int x;
-    } entries[] = {{color_after, "training, after adaptation", 0},
+    } entries[] = {{color_after, adapts ? "training, after adaptation" : "training", 0},
                    {color_before, "before adaptation", 210},
                    {color_validation, "validation tasks, 95 % interval", 370}};
     for (size_t i = 0; i < CLI_COUNT(entries); i++) {
+        if (entries[i].color == color_before && !adapts) continue;
         put(t, "<line x1='%d' y1='%d' x2='%d' y2='%d' stroke='%s' stroke-width='3'/>\n", LEFT + entries[i].x, TOP - 14,
             LEFT + entries[i].x + 22, TOP - 14, entries[i].color);
         put(t, "<text x='%d' y='%d'>%s</text>\n", LEFT + entries[i].x + 28, TOP - 10, entries[i].label);
@@ -225,7 +227,7 @@ clm_status cli_curve_write(const char *path, const cli_curve *curve, const cli_m
     put_escaped(&t, curve->subtitle);
     put(&t, "</text>\n");
     draw_axes(&t, &a, curve);
-    draw_legend(&t);
+    draw_legend(&t, curve->adapts);
     CLI_GOTO(draw_training(&t, &a, metrics));
     draw_validation(&t, &a, metrics);
     put(&t, "</svg>\n");

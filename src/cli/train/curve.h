@@ -7,6 +7,7 @@
 typedef struct cli_curve {
     const char *title, *subtitle;
     bool regression; /* mean squared error on a logarithmic axis instead of accuracy */
+    bool adapts;     /* there are inner steps */
     double chance;   /* accuracy of guessing; 0: not drawn */
 } cli_curve;
 

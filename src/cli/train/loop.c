@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/system.h"
-#include "config/presets.h"
+#include "config/protocol.h"
 #include "train/curve.h"
 #include "train/trainer.h"
 
@@ -40,38 +40,39 @@ static clm_status load_batch(cli_trainer *t, uint64_t iteration, clm_batch *batc
     return CLM_OK;
 }
 
-static clm_status copy_to_twin(cli_trainer *t) {
-    for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
-        CLI_TRY(clm_meta_get_param(t->meta, i, t->gradient));
-        CLI_TRY(clm_meta_set_param(t->first_order, i, t->gradient));
-        if (clm_meta_rate_size(t->meta, i) == 0) continue;
-        CLI_TRY(clm_meta_get_rate(t->meta, i, t->gradient));
-        CLI_TRY(clm_meta_set_rate(t->first_order, i, t->gradient));
+/* Those of a multi-step loss that changes as training goes on depend on the iteration alone, so that a resumed run repeats them. */
+static clm_status set_step_weights(cli_trainer *t, uint64_t iteration) {
+    size_t count;
+    if (!cli_settings_anneals(&t->settings)) return CLM_OK;
+    CLI_TRY(cli_settings_step_weights(&t->settings, iteration, t->task.weights, &count));
+    return clm_meta_set_step_weights(t->meta, t->task.weights);
+}
+
+/* The gradient of the meta-parameters of one order. */
+static clm_status read_gradient(cli_trainer *t, const clm_batch *batch, int order, double *out) {
+    CLI_TRY(clm_meta_gradient_of_order(t->meta, batch, order));
+    for (size_t i = 0; i < clm_meta_param_count(t->meta); i++) {
+        const size_t n = clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
+        if (n) CLI_TRY(clm_meta_read(t->meta, CLM_Q_GRAD, i, out));
+        out += n;
     }
     return CLM_OK;
 }
 
-/* |g - g_first_order| / |g| on the batch that comes next; NAN without a twin. */
+/* |g - g_first_order| / |g| on the batch that comes next; NAN where it is not measured. */
 static clm_status second_order_share(cli_trainer *t, double *share) {
-    double difference = 0, whole = 0;
-    *share = NAN;
-    if (!t->first_order) return CLM_OK;
+    cli_error_norm error = {0};
+    size_t n = 0;
     clm_batch batch;
+    *share = NAN;
+    if (!t->measures_share) return CLM_OK;
+    for (size_t i = 0; i < clm_meta_param_count(t->meta); i++) n += clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
     CLI_TRY(load_batch(t, clm_meta_iteration(t->meta), &batch));
-    CLI_TRY(copy_to_twin(t));
-    CLI_TRY(clm_meta_gradient(t->meta, &batch));
-    CLI_TRY(clm_meta_gradient(t->first_order, &batch));
-    for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
-        size_t n = clm_shape_size(&clm_model_param(t->model, i)->shape);
-        CLI_TRY(clm_meta_read(t->meta, CLM_Q_GRAD, i, t->gradient));
-        CLI_TRY(clm_meta_read(t->first_order, CLM_Q_GRAD, i, t->other));
-        for (size_t j = 0; j < n; j++) {
-            double d = t->gradient[j] - t->other[j];
-            difference += d * d;
-            whole += t->gradient[j] * t->gradient[j];
-        }
-    }
-    *share = whole > 0 ? sqrt(difference / whole) : 0;
+    CLI_TRY(set_step_weights(t, clm_meta_iteration(t->meta)));
+    CLI_TRY(read_gradient(t, &batch, 2, t->gradient));
+    CLI_TRY(read_gradient(t, &batch, 1, t->other));
+    cli_error_add(&error, t->other, t->gradient, n);
+    *share = cli_error_value(&error);
     return CLM_OK;
 }
 
@@ -84,14 +85,27 @@ static bool better(const cli_trainer *t, double score) {
 
 static void say_validation(cli_trainer *t, const cli_row *row, bool is_best) {
     cli_score score = {row->value[CLI_METRIC_QUERY_AFTER], row->value[CLI_METRIC_INTERVAL]};
-    char text[256] = "", share[96] = "";
+    char text[256] = "", before[96] = "", share[96] = "";
+    if (isfinite(row->value[CLI_METRIC_QUERY_BEFORE]))
+        snprintf(before, sizeof before, ", before adaptation %s",
+                 cli_score_text(row->value[CLI_METRIC_QUERY_BEFORE], t->regression).s);
     if (t->validates)
-        snprintf(text, sizeof text, "validation %s, before adaptation %s%s", cli_score_interval_text(&score, t->regression).s,
-                 cli_score_text(row->value[CLI_METRIC_QUERY_BEFORE], t->regression).s, is_best ? "  best so far" : "");
+        snprintf(text, sizeof text, "validation %s%s%s", cli_score_interval_text(&score, t->regression).s, before,
+                 is_best ? "  best so far" : "");
     if (isfinite(row->value[CLI_METRIC_SECOND_ORDER]))
         snprintf(share, sizeof share, "  second-order share of the meta-gradient %.3g %%",
                  100 * row->value[CLI_METRIC_SECOND_ORDER]);
     if (text[0] || share[0]) cli_progress_say(&t->progress, "%6llu  %s%s", (unsigned long long)row->iteration, text, share);
+}
+
+/* Scores before and after adaptation; without inner steps there is no before. */
+static void fill_row(cli_row *row, const cli_scores *scores, int steps) {
+    if (steps > 0) {
+        row->value[CLI_METRIC_SUPPORT_BEFORE] = scores->support[0].mean;
+        row->value[CLI_METRIC_QUERY_BEFORE] = scores->query[0].mean;
+    }
+    row->value[CLI_METRIC_SUPPORT_AFTER] = scores->support[steps].mean;
+    row->value[CLI_METRIC_QUERY_AFTER] = scores->query[steps].mean;
 }
 
 clm_status cli_trainer_validate(cli_trainer *t) {
@@ -102,16 +116,13 @@ clm_status cli_trainer_validate(cli_trainer *t) {
     CLI_TRY(second_order_share(t, &row.value[CLI_METRIC_SECOND_ORDER]));
     if (t->validates) {
         cli_scores scores;
-        int steps = cli_trainer_test_steps(s);
-        CLI_TRY(cli_evaluator_load(t->evaluator, t->meta));
-        CLI_TRY(
-            cli_evaluator_run(t->evaluator, CLM_SPLIT_VALIDATION, (uint64_t)s->seed, 0, (int)s->val_tasks, steps, true, &scores));
+        int steps = cli_settings_test_steps(s);
+        CLI_TRY(cli_trainer_load_evaluator(t, true));
+        CLI_TRY(cli_evaluator_run(t->evaluator, CLM_SPLIT_VALIDATION, (uint64_t)s->seed, 0, (int)s->val_tasks, steps, true,
+                                  &scores));
         if (scores.tasks < s->val_tasks) return CLM_OK; /* stopped by the user: a part of a validation says nothing */
         row.value[CLI_METRIC_LOSS] = scores.query_loss[steps];
-        row.value[CLI_METRIC_SUPPORT_BEFORE] = scores.support[0].mean;
-        row.value[CLI_METRIC_SUPPORT_AFTER] = scores.support[steps].mean;
-        row.value[CLI_METRIC_QUERY_BEFORE] = scores.query[0].mean;
-        row.value[CLI_METRIC_QUERY_AFTER] = scores.query[steps].mean;
+        fill_row(&row, &scores, steps);
         row.value[CLI_METRIC_INTERVAL] = scores.query[steps].half;
         is_best = better(t, scores.query[steps].mean);
     }
@@ -135,19 +146,21 @@ clm_status cli_trainer_checkpoint(cli_trainer *t) {
 
 clm_status cli_trainer_draw(cli_trainer *t) {
     const cli_settings *s = &t->settings;
-    char path[CLI_PATH_MAX], title[256], subtitle[512];
-    const char *bn = cli_bn_name(t->model, s->bn);
-    bool normalised = strncmp(bn, "none", 4) != 0;
-    const char *order = s->first_order ? "first-order" : "second-order", *name = clm_source_name(t->source);
+    char path[CLI_PATH_MAX], method[128], title[256], inner[128] = "", subtitle[512];
+    const char *bn = cli_bn_name(t->model, s->bn), *name = clm_source_name(t->source);
+    const bool normalised = strncmp(bn, "none", 4) != 0;
+    const int test = cli_settings_test_steps(s);
+    cli_protocol_title(s, method, sizeof method);
     if (t->regression)
-        snprintf(title, sizeof title, "%.100s, %lld shots: %s %s", name, (long long)s->shots, order, s->anil ? "ANIL" : "MAML");
+        snprintf(title, sizeof title, "%.100s, %lld shots: %s", name, (long long)s->shots, method);
     else
-        snprintf(title, sizeof title, "%.100s, %lld-way %lld-shot: %s %s", name, (long long)s->ways, (long long)s->shots, order,
-                 s->anil ? "ANIL" : "MAML");
-    snprintf(subtitle, sizeof subtitle, "%lld inner step%s at rate %g, meta-batch %lld; at validation %d step%s%s%s",
-             (long long)s->steps, s->steps == 1 ? "" : "s", s->inner_lr, (long long)s->meta_batch, cli_trainer_test_steps(s),
-             cli_trainer_test_steps(s) == 1 ? "" : "s", normalised ? ", batch-norm " : "", normalised ? bn : "");
-    cli_curve curve = {title, subtitle, t->regression, 1.0 / (double)s->ways};
+        snprintf(title, sizeof title, "%.100s, %lld-way %lld-shot: %s", name, (long long)s->ways, (long long)s->shots, method);
+    if (test > 0)
+        snprintf(inner, sizeof inner, "%lld inner step%s at rate %g, at validation %d step%s; ", (long long)s->steps,
+                 s->steps == 1 ? "" : "s", s->inner_lr, test, test == 1 ? "" : "s");
+    snprintf(subtitle, sizeof subtitle, "%smeta-batch %lld%s%s", inner, (long long)s->meta_batch,
+             normalised ? ", batch-norm " : "", normalised ? bn : "");
+    cli_curve curve = {title, subtitle, t->regression, test > 0, 1.0 / (double)s->ways};
     CLI_TRY(cli_path(path, t->run.directory, "curve.svg"));
     return cli_curve_write(path, &curve, &t->run.metrics);
 }
@@ -157,14 +170,15 @@ static clm_status measure_batch(cli_trainer *t, uint64_t iteration, cli_row *row
     const cli_settings *s = &t->settings;
     uint64_t tasks = (uint64_t)s->meta_batch;
     cli_scores scores;
-    int steps = (int)s->steps;
-    CLI_TRY(cli_evaluator_load(t->evaluator, t->meta));
-    CLI_TRY(
-        cli_evaluator_run(t->evaluator, CLM_SPLIT_TRAIN, (uint64_t)s->seed, iteration * tasks, (int)tasks, steps, true, &scores));
-    row->value[CLI_METRIC_SUPPORT_BEFORE] = t->state.support_before = scores.support[0].mean;
-    row->value[CLI_METRIC_SUPPORT_AFTER] = t->state.support_after = scores.support[steps].mean;
-    row->value[CLI_METRIC_QUERY_BEFORE] = t->state.query_before = scores.query[0].mean;
-    row->value[CLI_METRIC_QUERY_AFTER] = t->state.query_after = scores.query[steps].mean;
+    const int steps = clm_algorithm_uses(s->algorithm, "steps") ? (int)s->steps : 0;
+    CLI_TRY(cli_trainer_load_evaluator(t, false));
+    CLI_TRY(cli_evaluator_run(t->evaluator, CLM_SPLIT_TRAIN, (uint64_t)s->seed, iteration * tasks, (int)tasks, steps, true,
+                              &scores));
+    fill_row(row, &scores, steps);
+    t->state.support_before = row->value[CLI_METRIC_SUPPORT_BEFORE];
+    t->state.support_after = row->value[CLI_METRIC_SUPPORT_AFTER];
+    t->state.query_before = row->value[CLI_METRIC_QUERY_BEFORE];
+    t->state.query_after = row->value[CLI_METRIC_QUERY_AFTER];
     return CLM_OK;
 }
 
@@ -185,6 +199,7 @@ static clm_status step(cli_trainer *t, uint64_t iteration) {
     double began = cli_clock();
     clm_batch batch;
     CLI_TRY(load_batch(t, iteration, &batch));
+    CLI_TRY(set_step_weights(t, iteration));
     clm_status status = clm_meta_step(t->meta, &batch, &report);
     if (status == CLM_E_NUMERIC) return stopped_by_numbers(t, status, iteration);
     CLI_TRY(status);

@@ -18,10 +18,14 @@ void cli_progress_begin(cli_progress *p, uint64_t start, uint64_t total, bool re
     p->regression = regression;
 }
 
-/* "20->84 %", or "3.12->0.42"; shorter where room is short */
+/* "20->84 %", or "3.12->0.42"; shorter where room is short. Without `before`, "84 %" */
 static void change_text(char *text, size_t size, double before, double after, bool regression, bool brief) {
-    if (isnan(before) || isnan(after))
+    if (isnan(after))
         snprintf(text, size, "-");
+    else if (isnan(before) && regression)
+        snprintf(text, size, brief ? "%.2g" : "%.3g", after);
+    else if (isnan(before))
+        snprintf(text, size, "%.0f%s%%", 100 * after, brief ? "" : " ");
     else if (regression)
         snprintf(text, size, brief ? "%.2g->%.2g" : "%.3g->%.3g", before, after);
     else

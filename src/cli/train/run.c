@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/system.h"
-#include "config/presets.h"
+#include "config/protocol.h"
 #include "config/sources.h"
 
 clm_status cli_run_default_name(char *path, const cli_settings *s) {
@@ -34,7 +34,8 @@ clm_status cli_run_check_new(const char *directory) {
         return cli_fail(CLM_E_STATE,
                         "%s holds a run already; go on with it: clmaml train --resume --run %s, or choose another --run",
                         directory, directory);
-    if (cli_path_exists(directory) && !cli_is_directory(directory)) return cli_fail(CLM_E_IO, "%s is not a directory", directory);
+    if (cli_path_exists(directory) && !cli_is_directory(directory))
+        return cli_fail(CLM_E_IO, "%s is not a directory", directory);
     if (cli_directory_has_entries(directory))
         return cli_fail(CLM_E_STATE, "%s is not empty and holds no run; choose another --run", directory);
     return CLM_OK;

@@ -1,8 +1,7 @@
 /* Opening a run and planning its memory.
  *
- * Three things take device memory: the meta-learner, the evaluator, and a first-order twin that tells the second-order share of
- * the meta-gradient. The first is what the run needs, so the limit is shared out from the small ones: the evaluator's chunk is
- * halved until it takes at most a third, the twin runs a task at a time, and is done without when there is no room for it.
+ * Two things take device memory: the evaluator, whose chunk is halved until it takes at most a third of the limit, and the meta-learner, which
+ * has the rest. It also plans the first-order gradient, to tell the share of the second-order term, unless there is no room for that.
  */
 #include "train/trainer.h"
 
@@ -14,8 +13,6 @@
 #include "base/drivers.h"
 #include "base/system.h"
 #include "tune/on_the_way.h"
-
-int cli_trainer_test_steps(const cli_settings *s) { return (int)(s->test_steps ? s->test_steps : s->steps); }
 
 static clm_status check_data(cli_trainer *t) {
     const cli_settings *s = &t->settings;
@@ -93,27 +90,24 @@ static clm_status limit_too_small(const cli_trainer *t, size_t taken, size_t ima
 /* The library knows the rest of the limit alone, the user the whole. */
 static clm_status rest_too_small(const cli_trainer *t, size_t taken, size_t images) {
     if (images)
-        return cli_fail_in(CLM_E_LIMIT, "%s of memory less %s for evaluation and %s for images, which --data-on host would save",
-                           cli_bytes((double)memory_of(t, t->device)).s, cli_bytes((double)(taken - images)).s,
-                           cli_bytes((double)images).s);
+        return cli_fail_in(
+            CLM_E_LIMIT, "%s of memory less %s for evaluation and %s for images, which --data-on host would save",
+            cli_bytes((double)memory_of(t, t->device)).s, cli_bytes((double)(taken - images)).s, cli_bytes((double)images).s);
     return cli_fail_in(CLM_E_LIMIT, "%s of %s less %s for evaluation", limit_name(t), cli_bytes((double)t->memory_limit).s,
                        cli_bytes((double)taken).s);
 }
 
-/* Plans a meta-learner in what the limit leaves on each device beside what is allocated, demanded images, and what `beside` (may be NULL)
- * will take. */
-static clm_status create(cli_trainer *t, clm_meta **out, const clm_meta_options *options, const clm_meta *beside) {
+/* Plans the meta-learner in what the limit leaves on each device beside what is allocated and demanded images. */
+static clm_status create(cli_trainer *t, const clm_meta_options *options) {
     const size_t reserve = cli_resident_reserve(&t->resident, t->device, examples(t));
-    size_t part = 0;
     for (size_t i = 0; i < t->split.count; i++) {
         clm_meta_share *share = &t->split.shares[i];
-        size_t used = clm_device_allocated(share->device) + reserve;
+        const size_t used = clm_device_allocated(share->device) + reserve;
         size_t limit = t->memory_limit || reserve ? memory_of(t, share->device) : 0;
-        if (beside && share->tasks > 0) used += clm_meta_get_part(beside, part++).plan.bytes;
         if (limit && used >= limit) return CLM_E_LIMIT;
         share->memory_limit = limit ? limit - used : 0;
     }
-    return clm_meta_create_on(out, t->split.shares, t->split.count, t->model, options);
+    return clm_meta_create_on(&t->meta, t->split.shares, t->split.count, t->model, options);
 }
 
 /* The meta-learner gets what the limit leaves it; its own error says how much it would need. */
@@ -121,24 +115,16 @@ static clm_status open_meta(cli_trainer *t) {
     clm_meta_options options;
     const size_t reserve = cli_resident_reserve(&t->resident, t->device, examples(t));
     size_t limit = (size_t)t->memory_limit, taken = clm_device_allocated(t->device) + reserve;
-    CLI_TRY(cli_setup_adapt(&t->adapt, &t->settings, t->model));
-    CLI_TRY(cli_setup_meta_options(&options, &t->settings, t->source, &t->adapt, t->weights));
+    cli_setup_meta_options(&options, &t->settings, &t->task);
     if ((limit || reserve) && taken >= memory_of(t, t->device)) return limit_too_small(t, taken, reserve);
     options.memory_limit = limit ? limit - taken : 0; /* of the trial */
     CLI_TRY(cli_split_tasks(&t->split, &t->settings, t->split_stored, t->model, &options));
-    if (!t->settings.first_order) {
-        clm_meta_options plain = options;
-        plain.task.first_order = true;
-        plain.task_chunk = limit ? 1 : options.task_chunk;
-        plain.checkpointing = CLM_CHECKPOINT_AUTO;
-        clm_status status = create(t, &t->first_order, &plain, NULL);
-        if (status != CLM_OK && status != CLM_E_LIMIT) return status;
-    }
-    clm_status status = create(t, &t->meta, &options, t->first_order);
-    if (status == CLM_E_LIMIT && t->first_order) {
-        clm_meta_free(t->first_order);
-        t->first_order = NULL;
-        status = create(t, &t->meta, &options, NULL);
+    options.both_orders = clm_algorithm_uses(options.task.algorithm, "first-order") && !options.task.first_order;
+    clm_status status = create(t, &options);
+    t->measures_share = status == CLM_OK && options.both_orders;
+    if (status == CLM_E_LIMIT && options.both_orders && !options.first_order_until) {
+        options.both_orders = false;
+        status = create(t, &options);
         if (status == CLM_OK) cli_note("the memory limit leaves no room to measure the second-order share; it is not logged");
     }
     return status == CLM_E_LIMIT && (limit || reserve) ? rest_too_small(t, taken, reserve) : status;
@@ -154,7 +140,6 @@ static size_t find_rooms(const cli_trainer *t, cli_room *rooms) {
         const bool computes = t->split.shares[i].tasks > 0;
         size_t used = clm_device_allocated(device), limit = memory_of(t, device);
         if (computes) used += clm_meta_get_part(t->meta, part).plan.bytes;
-        if (computes && t->first_order) used += clm_meta_get_part(t->first_order, part).plan.bytes;
         part += computes;
         if (computes || i == 0)
             rooms[n++] = (cli_room){device, (size_t)t->memory_limit, used < limit ? limit - used : 0,
@@ -167,7 +152,6 @@ static size_t find_rooms(const cli_trainer *t, cli_room *rooms) {
 static clm_status use_images(cli_trainer *t, size_t n) {
     clm_dataset **datasets = t->resident.datasets;
     CLI_TRY(clm_meta_use_data(t->meta, datasets, n));
-    if (t->first_order) CLI_TRY(clm_meta_use_data(t->first_order, datasets, n));
     return cli_evaluator_use_data(t->evaluator, n ? datasets[0] : NULL);
 }
 
@@ -187,24 +171,24 @@ clm_status cli_trainer_load_images(cli_trainer *t) {
 
 static clm_status allocate(cli_trainer *t) {
     clm_status status = CLM_OK;
-    size_t longest = 0;
-    for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
-        size_t n = clm_shape_size(&clm_model_param(t->model, i)->shape), rates = clm_meta_rate_size(t->meta, i);
-        if (n > longest) longest = n;
-        if (rates > longest) longest = rates;
-    }
-    CLI_NEW(t->gradient, longest);
-    CLI_NEW(t->other, longest);
+    size_t all = 0;
+    if (!t->measures_share) return CLM_OK;
+    for (size_t i = 0; i < clm_meta_param_count(t->meta); i++) all += clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
+    CLI_NEW(t->gradient, all);
+    CLI_NEW(t->other, all);
 out:
     return status;
 }
 
 static clm_status initialise(cli_trainer *t) {
-    for (size_t i = 0; i < clm_model_param_count(t->model); i++) {
-        clm_model_init_param(t->model, i, (uint64_t)t->settings.seed, t->gradient);
-        CLI_TRY(clm_meta_set_param(t->meta, i, t->gradient));
-    }
-    return CLM_OK;
+    CLI_TRY(clm_params_reset(t->params, (uint64_t)t->settings.seed));
+    return clm_meta_set_params(t->meta, t->params);
+}
+
+clm_status cli_trainer_load_evaluator(cli_trainer *t, bool average) {
+    const bool averaged = average && t->settings.average > 0;
+    CLI_TRY(averaged ? clm_meta_get_average(t->meta, t->params) : clm_meta_get_params(t->meta, t->params));
+    return cli_evaluator_load(t->evaluator, t->params);
 }
 
 clm_status cli_trainer_open(cli_trainer *t, const char *json) {
@@ -212,15 +196,16 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_source(&t->source, &t->settings));
     CLI_TRY(cli_resident_open(&t->resident, t->source, t->settings.data_on));
     CLI_TRY(check_data(t));
-    return cli_setup_model(&t->model, &t->settings, t->source, json);
+    CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
+    CLI_TRY(cli_setup_task_options(&t->task, &t->settings, t->model));
+    return clm_params_create(&t->params, t->model, &t->task.options);
 }
 
 /* Before anything is planned, so that all programs of a run make the same choices as those of a resumed one. */
 static clm_status tune(cli_trainer *t) {
     const cli_settings *s = &t->settings;
     clm_meta_options options;
-    CLI_TRY(cli_setup_adapt(&t->adapt, s, t->model));
-    CLI_TRY(cli_setup_meta_options(&options, s, t->source, &t->adapt, t->weights));
+    cli_setup_meta_options(&options, s, &t->task);
     options.tasks = (int)((s->meta_batch + (int64_t)t->split.count - 1) / (int64_t)t->split.count);
     options.task_chunk = options.task_chunk < options.tasks ? options.task_chunk : options.tasks;
     for (size_t i = 0; i < t->split.count; i++)
@@ -246,10 +231,10 @@ clm_status cli_trainer_plan(cli_trainer *t) {
 void cli_trainer_close(cli_trainer *t) {
     cli_run_close(&t->run);
     clm_meta_free(t->meta);
-    clm_meta_free(t->first_order);
     cli_evaluator_free(t->evaluator);
     cli_resident_close(&t->resident);
     cli_split_close(&t->split);
+    clm_params_free(t->params);
     clm_model_free(t->model);
     clm_prefetch_free(t->batches);
     clm_source_free(t->source);

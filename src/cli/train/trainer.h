@@ -13,12 +13,13 @@ typedef struct cli_trainer {
     clm_source *source;
     clm_model *model;
     cli_split split;
-    bool split_stored;            /* settings.split is that of the run, not of the command line */
-    clm_device *device;           /* the first of the devices: evaluates */
-    clm_meta *meta, *first_order; /* first_order: the same batch without the second-order term; NULL when there is no such term */
+    bool split_stored;  /* settings.split is that of the run, not of the command line */
+    clm_device *device; /* the first of the devices: evaluates */
+    clm_meta *meta;
+    bool measures_share; /* the meta-learner can leave out the second-order term, to tell its share of the gradient */
     cli_evaluator *evaluator;
-    cli_adapt adapt;
-    double weights[CLI_MAX_STEPS];
+    cli_task task;
+    clm_params *params; /* on their way from the meta-learner to the evaluator */
     cli_run run;
     bool regression, validates;
     int64_t memory_limit;    /* bytes of device memory for everything; 0: none is set */
@@ -27,7 +28,7 @@ typedef struct cli_trainer {
     cli_resident resident;
 
     clm_prefetch *batches;    /* made ahead; from the first that is asked for */
-    double *gradient, *other; /* as long as the longest parameter */
+    double *gradient, *other; /* of all parameters, one behind the other */
 
     double best_score; /* NAN: not validated yet */
     uint64_t best_iteration, last_checkpoint;
@@ -43,6 +44,8 @@ clm_status cli_trainer_open(cli_trainer *trainer, const char *json);
 clm_status cli_trainer_plan(cli_trainer *trainer);
 /* Copies the images to the devices, where they are to be; after everything else is prepared. */
 clm_status cli_trainer_load_images(cli_trainer *trainer);
+/* Gives the evaluator the parameters; average: those of the moving average, where one is kept. */
+clm_status cli_trainer_load_evaluator(cli_trainer *trainer, bool average);
 void cli_trainer_close(cli_trainer *trainer);
 
 /* Trains from the meta-learner's iteration to settings.iterations, or until the user asks to stop. *stopped says which. */
@@ -54,8 +57,5 @@ clm_status cli_trainer_validate(cli_trainer *trainer);
 clm_status cli_trainer_checkpoint(cli_trainer *trainer);
 /* Writes curve.svg. */
 clm_status cli_trainer_draw(cli_trainer *trainer);
-
-/* Inner steps at validation and test. */
-int cli_trainer_test_steps(const cli_settings *settings);
 
 #endif

@@ -8,7 +8,9 @@
 #include "base/drivers.h"
 #include "base/options.h"
 #include "base/system.h"
+#include "config/algorithms.h"
 #include "config/presets.h"
+#include "config/readers.h"
 #include "config/setup.h"
 #include "config/sources.h"
 
@@ -33,11 +35,21 @@ static const cli_option options[] = {
     OF_TRAIN(NULL, "filters", CLI_INT, filters, 1, 1024, "N"),
     OF_TRAIN(NULL, "network", CLI_CHOICE, network, 0, 0, "conv4|conv4-strided"),
     OF_TRAIN(NULL, "model", CLI_TEXT, model, 0, 0, "FILE"),
+    OF_TRAIN(NULL, "context", CLI_INT, context, 0, 65536, "N"),
+    OF_TRAIN(NULL, "algorithm", CLI_NAME, algorithm, 1, 0, CLI_NAMES(clm_algorithm_count, clm_algorithm_name, NULL)),
+    OF_TRAIN(NULL, "rates", CLI_CHOICE, rates, 0, 0, "fixed|per-step|per-element"),
+    OF_TRAIN(NULL, "batch-norm-per-step", CLI_FLAG, batch_norm_per_step, 0, 0, ""),
+    OF_TRAIN(NULL, "solver", CLI_CHOICE, solver, 0, 0, "cg|neumann"),
+    OF_TRAIN(NULL, "solver-steps", CLI_INT, solver_steps, 1, 1000, "N"),
+    OF_TRAIN(NULL, "inner-rule", CLI_NAME, inner_rule, 1, 0, CLI_NAMES(clm_inner_rule_count, clm_inner_rule_name, NULL)),
+    OF_TRAIN(NULL, "inner-clip-norm", CLI_REAL, inner_clip_norm, 0, 1e30, "X"),
     OF_TRAIN(NULL, "steps", CLI_INT, steps, 1, CLI_MAX_STEPS, "K"),
     OF_TRAIN(NULL, "first-order", CLI_FLAG, first_order, 0, 0, ""),
     OF_TRAIN(NULL, "anil", CLI_FLAG, anil, 0, 0, ""),
     OF_TRAIN(NULL, "adapt", CLI_TEXT, adapt, 0, 0, "PREFIX,.."),
-    OF_TRAIN(NULL, "multi-step", CLI_TEXT, multi_step, 0, 0, "W1,..,WK|even"),
+    OF_TRAIN(NULL, "freeze", CLI_TEXT, freeze, 0, 0, "PREFIX,.."),
+    OF_TRAIN(NULL, "unlearned", CLI_TEXT, unlearned, 0, 0, "PREFIX,.."),
+    OF_TRAIN(NULL, "multi-step", CLI_TEXT, multi_step, 0, 0, "W1,..,WK|even|anneal"),
     OF_TRAIN(NULL, "meta-batch", CLI_INT, meta_batch, 1, 65536, "T"),
     OF_TRAIN(NULL, "memory-limit", CLI_BYTES, memory_limit, 0, 0, "SIZE"),
     OF_TRAIN(NULL, "checkpointing", CLI_CHOICE, checkpointing, 0, 0, "auto|store|recompute"),
@@ -114,6 +126,8 @@ static clm_status settle(cli_settings *run, const cli_args *args) {
     CLI_TRY(cli_presets_apply(run, given));
     if (!run->source[0]) snprintf(run->source, sizeof run->source, "glyphs");
     CLI_TRY(cli_source_check(run->source, options, args->given));
+    CLI_TRY(cli_readers_check(run, options, args->given));
+    cli_settings_settle(run);
     return cli_settings_check(run);
 }
 
@@ -131,17 +145,16 @@ static clm_status tune(cli_args *args) {
     clm_device *device = NULL;
     clm_meta *meta = NULL;
     clm_meta_options meta_options;
-    cli_adapt *adapt = NULL;
-    double weights[CLI_MAX_STEPS];
+    cli_task *task = NULL;
     clm_status status = CLM_OK;
     findings f = {0};
     clm_tune_options tuning = CLM_TUNE_OPTIONS_INIT;
-    CLI_NEW(adapt, 1);
+    CLI_NEW(task, 1);
     CLI_GOTO(settle(run, args));
     CLI_GOTO(open_source(&source, run));
     CLI_GOTO(cli_setup_model(&model, run, source, NULL));
-    CLI_GOTO(cli_setup_adapt(adapt, run, model));
-    CLI_GOTO(cli_setup_meta_options(&meta_options, run, source, adapt, weights));
+    CLI_GOTO(cli_setup_task_options(task, run, model));
+    cli_setup_meta_options(&meta_options, run, task);
     CLI_GOTO(cli_device_open(&device, run->device[0] ? run->device : NULL));
     printf("%s\n", clm_device_get_info(device)->name);
     CLI_GOTO(clm_meta_create(&meta, device, model, &meta_options));
@@ -164,7 +177,7 @@ out:
     clm_device_close(device);
     clm_model_free(model);
     clm_source_free(source);
-    free(adapt);
+    free(task);
     return status;
 }
 
@@ -180,7 +193,8 @@ const cli_command cli_tune = {
     .details =
         "Tries every implementation of each convolution and matrix product that training with the same options would use, "
         "checks its results, times it, and keeps the fastest in the cache directory, where training, evaluation and the "
-        "library find it. Then meta-gradients of random tasks are timed by different plans: everything kept for the way back or "
+        "library find it. Then meta-gradients of random tasks are timed by different plans: everything kept for the way back "
+        "or "
         "computed again, by more or fewer tasks at a time; unless --checkpointing and --task-chunk say, the fastest is what "
         "training takes. Repeating a tuned run gives the same bits; tuning between two runs may change the last ones. "
         "What the run would learn from, glyphs unless told otherwise:",

@@ -7,7 +7,7 @@
 #include "meta/optimizer/optimizer.h"
 
 /* The parameters are saved by whoever knows their names. */
-static const char *const names[CLM_STATES] = {NULL, "optim.first", "optim.second", "optim.average"};
+static const char *const names[CLM_STATES] = {NULL, "optim.first", "optim.second", CLM_OPTIM_AVERAGE};
 
 /* Is this part of the state in the archive, once it is saved? */
 static bool is_saved(const clm_optimizer *o, int i) {

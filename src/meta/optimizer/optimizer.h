@@ -17,6 +17,9 @@
 #include "meta/optimizer/table.h"
 #include "program/internal.h"
 
+/* The array of an archive that holds the moving average, flat: learned entries in their order, inside layout. */
+#define CLM_OPTIM_AVERAGE "optim.average"
+
 /* What an update replaces. */
 enum { CLM_STATE_PARAMS, CLM_STATE_FIRST, CLM_STATE_SECOND, CLM_STATE_AVERAGE, CLM_STATES };
 /* What changes from update to update; the last one only where there is an average. */

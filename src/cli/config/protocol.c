@@ -1,0 +1,202 @@
+/* The protocol of a run. Every line is true of the algorithm at hand: what it does not do is not said. */
+#include "config/protocol.h"
+
+#include <string.h>
+
+#include "config/algorithms.h"
+#include "config/presets.h"
+#include "config/readers.h"
+#include "config/sources.h"
+
+const char *cli_bn_name(const clm_model *model, int bn) {
+    const char *json = model ? clm_model_json(model) : NULL;
+    if (json && !strstr(json, "\"batchnorm\"")) return "none (no batch-norm layer)";
+    return clm_bn_mode_name((clm_bn_mode)bn);
+}
+
+static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
+
+static const char *word(const char *option, int index) {
+    static cli_text text;
+    text = cli_option_word(&cli_settings_options[cli_settings_row(option)], index);
+    return text.s;
+}
+
+static clm_algorithm_info info_of(const cli_settings *s) {
+    const int i = cli_names_find(&cli_algorithm_names, s->algorithm);
+    return clm_algorithm_get_info(i >= 0 ? (size_t)i : 0);
+}
+
+/* What the name of the algorithm implies, resolved by the library. */
+static clm_task_options implied(const cli_settings *s) {
+    clm_task_options o = CLM_TASK_OPTIONS_INIT;
+    o.algorithm = s->algorithm;
+    o.first_order = s->first_order;
+    o.rates = (clm_rates)s->rates;
+    o.batch_norm_per_step = s->batch_norm_per_step;
+    (void)clm_task_options_resolve(&o);
+    return o;
+}
+
+void cli_protocol_title(const cli_settings *s, char *text, size_t size) {
+    const bool ordered = clm_algorithm_uses(s->algorithm, "first-order") && strcmp(s->algorithm, "fomaml") != 0;
+    snprintf(text, size, "%s%s", info_of(s).title, !ordered ? "" : implied(s).first_order ? ", first order" : ", second order");
+}
+
+/* ---- parts ---- */
+
+static void print_data(FILE *to, const cli_settings *s, const clm_source *source) {
+    fprintf(to, "  data        %s\n", source ? clm_source_description(source) : s->source);
+    if (cli_source_takes(cli_source_of(s->source), "rotations"))
+        fprintf(to, "              rotations as classes: training %s, test %s\n", s->rotations ? "yes" : "no",
+                s->test_rotations ? "yes" : "no");
+}
+
+static void print_network(FILE *to, const cli_settings *s, const clm_model *model, bool regression) {
+    fprintf(to, "  network     ");
+    if (s->model[0])
+        fprintf(to, "%s", s->model);
+    else if (regression)
+        fprintf(to, "perceptron 1-40-40-1");
+    else
+        fprintf(to, "%s, %lld filters", word("network", s->network), (long long)s->filters);
+    if (!s->model[0] && s->context > 0)
+        fprintf(to, ", %lld numbers of context %s", (long long)s->context,
+                regression ? "beside its input" : "for a film layer in each block");
+    if (!s->model[0] && !regression && strcmp(s->algorithm, "protonet") == 0) fprintf(to, ", without a last layer");
+    if (model) fprintf(to, ", %zu parameters", clm_model_param_elements(model));
+    fprintf(to, "\n");
+}
+
+/* "gradient descent", or "adam (betas 0.9,0.999, ..)": the rule with the options that it reads. */
+static void print_rule(FILE *to, const cli_settings *s) {
+    static const char *const options[] = {"inner-momentum", "inner-betas", "inner-decay", "inner-eps", "inner-eps-root"};
+    const char *between = " (";
+    if (strcmp(s->inner_rule, "sgd") == 0) {
+        fprintf(to, "gradient descent");
+        return;
+    }
+    fprintf(to, "%s", s->inner_rule);
+    for (size_t i = 0; i < CLI_COUNT(options); i++) {
+        if (!cli_readers_read(s, options[i])) continue;
+        const cli_option *o = &cli_settings_options[cli_settings_row(options[i])];
+        const char *at = (const char *)s + o->offset;
+        fprintf(to, "%s%s ", between, options[i] + strlen("inner-"));
+        if (o->kind == CLI_REAL)
+            fprintf(to, "%g", *(const double *)(const void *)at);
+        else
+            fprintf(to, "%s", at);
+        between = ", ";
+    }
+    fprintf(to, ")");
+}
+
+static void print_transforms(FILE *to, const cli_settings *s) {
+    if (s->inner_clip_value > 0) fprintf(to, "              inner gradient clipped to +-%g\n", s->inner_clip_value);
+    if (s->inner_clip_norm > 0) fprintf(to, "              inner gradient norm clipped to %g\n", s->inner_clip_norm);
+    if (s->inner_weight_decay > 0) fprintf(to, "              inner weight decay %g\n", s->inner_weight_decay);
+    if (clm_algorithm_uses(s->algorithm, "proximal"))
+        fprintf(to, "              with %g / 2 |theta_k - theta|^2 in the inner loss\n", s->proximal);
+}
+
+static void print_masks(FILE *to, const cli_settings *s) {
+    fprintf(to, "              adapted: %s", s->adapt[0] ? s->adapt : info_of(s).adapts);
+    if (s->freeze[0]) fprintf(to, ", but not %s", s->freeze);
+    if (s->unlearned[0]) fprintf(to, "; not learned: %s", s->unlearned);
+    fprintf(to, "\n");
+}
+
+static void print_steps(FILE *to, const cli_settings *s) {
+    const clm_task_options o = implied(s);
+    const int test = cli_settings_test_steps(s);
+    const double original = cli_preset_original_rate(s);
+    fprintf(to, "  inner loop  %lld step%s of ", (long long)s->steps, plural(s->steps));
+    print_rule(to, s);
+    fprintf(to, " at rate %g under the %s of the %s over the support set; %d step%s at test\n", s->inner_lr,
+            word("reduction", s->reduction), cli_loss_text(cli_loss_name(s)), test, plural(test));
+    if (original > 0)
+        fprintf(
+            to,
+            "              (published rate %g: there the loss is summed over the %lld ways and averaged over the shots only)\n",
+            original, (long long)s->ways);
+    if (o.rates != CLM_RATES_FIXED)
+        fprintf(to, "              inner rates learned %s\n",
+                o.rates == CLM_RATES_PER_STEP ? "per layer and step" : "per element");
+    if (o.batch_norm_per_step) fprintf(to, "              batch-norm's scale and shift learned for each step\n");
+    print_transforms(to, s);
+    print_masks(to, s);
+    if (cli_settings_anneals(s))
+        fprintf(to, "              multi-step loss, annealed over %lld updates\n", (long long)s->multi_step_over);
+    else if (s->multi_step[0])
+        fprintf(to, "              multi-step loss weights %s\n", s->multi_step);
+}
+
+static void print_inner(FILE *to, const cli_settings *s) {
+    if (clm_algorithm_uses(s->algorithm, "steps"))
+        print_steps(to, s);
+    else
+        fprintf(to, "  inner loop  none, here and at test; adapted: %s\n", info_of(s).adapts);
+}
+
+static void print_gradient(FILE *to, const cli_settings *s) {
+    const char *own = cli_algorithm_gradient(s->algorithm);
+    fprintf(to, "  gradient    ");
+    if (own)
+        fprintf(to, "%s", own);
+    else if (clm_algorithm_uses(s->algorithm, "proximal"))
+        fprintf(to, "implicit, by %lld iterations of %s", (long long)s->solver_steps,
+                s->solver == CLM_SOLVER_CG ? "conjugate gradients" : "the Neumann series");
+    else
+        fprintf(to, "%s", implied(s).first_order ? "first order (FOMAML)" : "second order, exact");
+    if (s->first_order_until > 0) fprintf(to, "; first order in the first %lld updates", (long long)s->first_order_until);
+    fprintf(to, "\n");
+}
+
+static void print_schedule(FILE *to, const cli_settings *s) {
+    uint64_t updates;
+    const char *schedule = cli_settings_schedule(s, &updates);
+    if (strcmp(schedule, "cosine") == 0)
+        fprintf(to, ", cosine to %g over %llu", s->lr_min, (unsigned long long)updates);
+    else if (updates && strcmp(schedule, "constant") != 0)
+        fprintf(to, ", %s by %g %s %llu", schedule, s->schedule_factor, strcmp(schedule, "step") == 0 ? "after every" : "over",
+                (unsigned long long)updates);
+    if (s->warmup > 0) fprintf(to, ", warm-up over %lld", (long long)s->warmup);
+}
+
+static void print_outer(FILE *to, const cli_settings *s) {
+    fprintf(to, "  outer loop  %lld iterations of %lld tasks, %s at %g", (long long)s->iterations, (long long)s->meta_batch,
+            s->optimizer, s->outer_lr);
+    print_schedule(to, s);
+    if (s->weight_decay > 0) fprintf(to, ", weight decay %g", s->weight_decay);
+    if (s->clip_norm > 0) fprintf(to, ", gradient norm clipped to %g", s->clip_norm);
+    if (s->clip_value > 0) fprintf(to, ", gradient clipped to +-%g", s->clip_value);
+    fprintf(to, ", seed %lld\n", (long long)s->seed);
+    if (s->average > 0)
+        fprintf(to, "              validation and test of a moving average of the parameters, decay %g\n", s->average);
+}
+
+/* ---- the whole ---- */
+
+void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *source, const clm_model *model) {
+    const cli_names presets = {cli_preset_count, cli_preset_name, NULL};
+    const int preset = cli_names_find(&presets, s->preset);
+    const clm_algorithm_info info = info_of(s);
+    const bool regression = source ? clm_source_is_regression(source) : cli_source_of(s->source)->regression;
+    fprintf(to, "protocol%s%s\n", preset >= 0 ? " " : "", preset >= 0 ? s->preset : "");
+    print_data(to, s, source);
+    if (regression)
+        fprintf(to, "  task        regression, %lld support and %lld query points\n", (long long)s->shots, (long long)s->query);
+    else
+        fprintf(to, "  task        %lld-way %lld-shot, %lld query image%s per class\n", (long long)s->ways, (long long)s->shots,
+                (long long)s->query, plural(s->query));
+    print_network(to, s, model, regression);
+    if (!regression) fprintf(to, "  batch-norm  training transductive; validation and test %s\n", cli_bn_name(model, s->bn));
+    fprintf(to, "  algorithm   %s: %s (%s)\n", s->algorithm, info.title, info.source);
+    print_inner(to, s);
+    print_gradient(to, s);
+    print_outer(to, s);
+    fprintf(to, "  checkpoint  chosen by %lld tasks of validation %s; tested once, on %lld tasks of test %s\n",
+            (long long)s->val_tasks, regression ? "functions" : "classes", (long long)s->eval_tasks,
+            regression ? "functions" : "classes");
+    if (preset >= 0) fprintf(to, "  published   %s\n", cli_preset_published((size_t)preset));
+}

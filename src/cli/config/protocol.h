@@ -1,0 +1,19 @@
+/* The protocol of a run in words. */
+#ifndef CLI_PROTOCOL_H
+#define CLI_PROTOCOL_H
+
+#include <stdio.h>
+
+#include "config/settings.h"
+
+/* What is trained on what and how it is tested, from the settings, and the published figures when they come from a preset. `source` and
+ * `model` may be NULL. */
+void cli_protocol_print(FILE *to, const cli_settings *settings, const clm_source *source, const clm_model *model);
+
+/* "Model-agnostic meta-learning, second order": for a title. */
+void cli_protocol_title(const cli_settings *settings, char *text, size_t size);
+
+/* "transductive", "support-stats", or "none (no batch-norm layer)". */
+const char *cli_bn_name(const clm_model *model, int bn);
+
+#endif

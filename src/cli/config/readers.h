@@ -1,0 +1,14 @@
+/* Who reads an option: an option of the command line that what was chosen does not read is a mistake, never ignored in silence. */
+#ifndef CLI_READERS_H
+#define CLI_READERS_H
+
+#include "config/settings.h"
+
+/* Usage error for the first given option of a command's table that the algorithm, the inner rule, the loss, the optimiser or the schedule
+ * does not read. Presets and stored runs are not looked at. */
+clm_status cli_readers_check(const cli_settings *settings, const cli_option *options, const bool *given);
+
+/* Is the option read by what the settings choose? True for options that are everybody's. */
+bool cli_readers_read(const cli_settings *settings, const char *option);
+
+#endif

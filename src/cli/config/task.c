@@ -1,0 +1,126 @@
+/* Settings become the options of a task and of a meta-learner. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config/algorithms.h"
+#include "config/setup.h"
+
+static bool begins(const clm_model *model, const char *prefix) {
+    for (size_t i = 0; i < clm_model_param_count(model); i++)
+        if (strncmp(clm_model_param(model, i)->name, prefix, strlen(prefix)) == 0) return true;
+    return false;
+}
+
+static clm_status split_prefixes(cli_prefixes *p, const char *option, const char *text, const clm_model *model) {
+    snprintf(p->text, sizeof p->text, "%s", text);
+    p->count = 0;
+    for (char *at = strtok(p->text, ","); at; at = strtok(NULL, ",")) {
+        if (!begins(model, at))
+            return cli_usage("--%s: no parameter's name begins with '%s'; the first is '%s'", option, at,
+                             clm_model_param_count(model) ? clm_model_param(model, 0)->name : "");
+        if (p->count == CLI_COUNT(p->prefix)) return cli_usage("--%s: more than %zu prefixes", option, CLI_COUNT(p->prefix));
+        p->prefix[p->count++] = at;
+    }
+    return CLM_OK;
+}
+
+static clm_status set_masks(cli_task *t, const cli_settings *s, const clm_model *model) {
+    clm_task_options *o = &t->options;
+    CLI_TRY(split_prefixes(&t->adapt, "adapt", s->adapt, model));
+    CLI_TRY(split_prefixes(&t->freeze, "freeze", s->freeze, model));
+    CLI_TRY(split_prefixes(&t->unlearned, "unlearned", s->unlearned, model));
+    o->adapt = t->adapt.prefix;
+    o->n_adapt = t->adapt.count;
+    o->freeze = t->freeze.prefix;
+    o->n_freeze = t->freeze.count;
+    o->unlearned = t->unlearned.prefix;
+    o->n_unlearned = t->unlearned.count;
+    return CLM_OK;
+}
+
+static clm_status set_inner(clm_inner_options *o, const cli_settings *s) {
+    o->rule = s->inner_rule;
+    o->momentum = s->inner_momentum;
+    o->decay = s->inner_decay;
+    o->eps = s->inner_eps;
+    o->eps_root = s->inner_eps_root;
+    o->weight_decay = s->inner_weight_decay;
+    o->clip_value = s->inner_clip_value;
+    o->clip_norm = s->inner_clip_norm;
+    return cli_betas_parse("--inner-betas", s->inner_betas, &o->beta1, &o->beta2);
+}
+
+static clm_status set_loss(cli_task *t, const cli_settings *s) {
+    clm_loss_options *o = &t->options.loss;
+    size_t count;
+    o->name = cli_loss_name(s);
+    o->reduction = (clm_reduction)s->reduction;
+    o->label_smoothing = s->label_smoothing;
+    o->delta = s->huber_delta;
+    if (!s->class_weights[0]) return CLM_OK;
+    CLI_TRY(cli_parse_list("--class-weights", s->class_weights, t->class_weights, CLI_MAX_WAYS, &count));
+    if (count != (size_t)s->ways)
+        return cli_usage("--class-weights gives %zu weights for --ways %lld", count, (long long)s->ways);
+    o->class_weights = t->class_weights;
+    return CLM_OK;
+}
+
+/* What the algorithm does not read stays as the library has it: there a value of one's own is an error. */
+static void set_algorithm(clm_task_options *o, const cli_settings *s) {
+    o->algorithm = s->algorithm;
+    o->inner_lr = s->inner_lr;
+    o->steps = clm_algorithm_uses(s->algorithm, "steps") ? (int)s->steps : 0;
+    o->first_order = s->first_order;
+    o->rates = (clm_rates)s->rates;
+    o->batch_norm_per_step = s->batch_norm_per_step;
+    if (clm_algorithm_uses(s->algorithm, "ways")) o->ways = (int)s->ways;
+    if (!clm_algorithm_uses(s->algorithm, "proximal")) return;
+    o->proximal = s->proximal;
+    o->solver = (clm_solver)s->solver;
+    o->solver_steps = (int)s->solver_steps;
+}
+
+clm_status cli_setup_task_options(cli_task *t, const cli_settings *s, const clm_model *model) {
+    const clm_task_options initial = CLM_TASK_OPTIONS_INIT;
+    clm_task_options *o = &t->options;
+    size_t n_weights;
+    *o = initial;
+    set_algorithm(o, s);
+    o->support = (int)(s->ways * s->shots);
+    o->query = (int)(s->ways * s->query);
+    CLI_TRY(cli_settings_step_weights(s, 0, t->weights, &n_weights));
+    o->step_weights = n_weights ? t->weights : NULL;
+    CLI_TRY(set_inner(&o->inner, s));
+    CLI_TRY(set_loss(t, s));
+    CLI_TRY(set_masks(t, s, model));
+    return clm_task_options_resolve(o);
+}
+
+static void set_optimizer(clm_optim_options *o, const cli_settings *s) {
+    o->rule = s->optimizer;
+    o->lr = s->outer_lr;
+    o->momentum = s->momentum;
+    o->decay = s->decay;
+    o->eps = s->eps;
+    o->weight_decay = s->weight_decay;
+    o->clip_kind = s->clip_norm > 0 ? CLM_CLIP_NORM : s->clip_value > 0 ? CLM_CLIP_VALUE : CLM_CLIP_NONE;
+    o->clip = s->clip_norm > 0 ? s->clip_norm : s->clip_value;
+    o->schedule = cli_settings_schedule(s, &o->schedule_updates);
+    o->lr_min = s->lr_min;
+    o->factor = s->schedule_factor;
+    o->warmup = (uint64_t)s->warmup;
+    o->average = s->average;
+    (void)cli_betas_parse("--betas", s->betas, &o->beta1, &o->beta2); /* cli_settings_check has read it */
+}
+
+void cli_setup_meta_options(clm_meta_options *o, const cli_settings *s, const cli_task *task) {
+    const clm_meta_options initial = CLM_META_OPTIONS_INIT;
+    *o = initial;
+    o->tasks = (int)s->meta_batch;
+    o->task = task->options;
+    o->first_order_until = s->first_order_until > 0 ? (uint64_t)s->first_order_until : 0;
+    o->checkpointing = (clm_checkpointing)s->checkpointing;
+    o->memory_limit = (size_t)s->memory_limit;
+    o->task_chunk = (int)s->task_chunk;
+    set_optimizer(&o->optim, s);
+}
