@@ -50,10 +50,6 @@ const clm_algorithm *clm_algorithm_find(const char *name);
 /* Options that the algorithm does not read and that are not as they are initially. */
 clm_status clm_algorithm_check(const clm_algorithm *algorithm, const clm_task_options *options);
 
-extern const clm_algorithm clm_algorithm_maml, clm_algorithm_fomaml, clm_algorithm_anil, clm_algorithm_boil,
-    clm_algorithm_metasgd, clm_algorithm_mamlpp, clm_algorithm_cavia, clm_algorithm_reptile, clm_algorithm_imaml,
-    clm_algorithm_protonet, clm_algorithm_protomaml;
-
 /* Stages and builder of MAML, for its relatives. */
 size_t clm_maml_stages(const clm_task *task, clm_stage *list);
 clm_status clm_maml_build(clm_stages *s, const clm_stage *stage);

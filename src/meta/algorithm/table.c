@@ -4,11 +4,24 @@
 
 #include "meta/algorithm/algorithm.h"
 
-static const clm_algorithm *const algorithms[] = {
-    &clm_algorithm_maml,    &clm_algorithm_fomaml,   &clm_algorithm_anil,      &clm_algorithm_boil,
-    &clm_algorithm_metasgd, &clm_algorithm_mamlpp,   &clm_algorithm_cavia,     &clm_algorithm_reptile,
-    &clm_algorithm_imaml,   &clm_algorithm_protonet, &clm_algorithm_protomaml,
-};
+/* X(row): clm_algorithm_<row>, defined in a file beside this one. */
+#define ALGORITHM_LIST(X) \
+    X(maml)               \
+    X(fomaml)             \
+    X(anil)               \
+    X(boil)               \
+    X(metasgd)            \
+    X(mamlpp)             \
+    X(cavia)              \
+    X(reptile)            \
+    X(imaml)              \
+    X(protonet)           \
+    X(protomaml)
+
+#define ALGORITHM_ROW(row) extern const clm_algorithm clm_algorithm_##row;
+#define ALGORITHM_ADDRESS(row) &clm_algorithm_##row,
+ALGORITHM_LIST(ALGORITHM_ROW)
+static const clm_algorithm *const algorithms[] = {ALGORITHM_LIST(ALGORITHM_ADDRESS)};
 enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
 const clm_algorithm *clm_algorithm_find(const char *name) {
