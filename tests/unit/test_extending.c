@@ -243,14 +243,14 @@ static bool ends_with(const char *text, const char *end) {
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
-/* A path that is to exist: one of a folder of ours, or a name of a source file. Patterns and placeholders are not. */
+/* A path that is to exist: one of a folder of ours, or a name of a source file. Patterns, placeholders and reports are not. */
 static bool is_file_name(const char *word) {
     static const char *const endings[] = {".c", ".h", ".cl", ".sh", ".py", ".cmake"};
     static const char *const tops[] = {"src/",      "include/", "kernels/", "tests/", "docs/",
                                        "examples/", "scripts/", "bench/",   "cmake/"};
     size_t capitals = 0;
     bool is_one = false;
-    if (strpbrk(word, "*<>$\\") || strstr(word, "//")) return false;
+    if (strpbrk(word, "*<>$\\") || strstr(word, "//") || ends_with(word, ".txt")) return false;
     for (const char *at = word; *at; at++) {
         capitals = isupper((unsigned char)*at) ? capitals + 1 : 0;
         if (capitals == 3 && !strstr(word, "README") && !strstr(word, "CONTRIBUTING")) return false;
