@@ -98,7 +98,7 @@ typedef struct clm_task_options {
     bool support_per_step; /* another support set in every inner step: support arrays are [tasks, steps, support, ..] */
     bool
         batch_norm_per_step; /* batch-norm's scale and shift are learned for each inner step, [steps, C], and not adapted (MAML++) */
-    int ways;                /* protonet, protomaml: classes of a task; 0: the model's outputs */
+    int ways;                /* classes of a task: protonet needs it; 0: the model's outputs */
     double proximal;         /* imaml: lambda of (lambda / 2) |theta_k - theta|^2, part of the inner loss */
     clm_solver solver;       /* imaml */
     int solver_steps;        /* imaml: conjugate-gradient or Neumann iterations */
