@@ -54,11 +54,8 @@ typedef struct clm_bn_stats {
 } clm_bn_stats;
 
 /* From a JSON text: a list of layers, or an object {"layers": [..], "in_shape": [..], "ways": n, ..} as in a reference file's
- * "case". in_shape NULL: taken from the object. Layers: linear{out,bias} conv2d{out,kernel,stride,pad,dilation,groups,bias}
- * batchnorm{eps} layernorm{eps} groupnorm{groups,eps} relu tanh sigmoid gelu silu softplus elu{alpha} leaky_relu{slope}
- * maxpool/avgpool{kernel,stride,pad} globalavgpool flatten residual{body} attention meantokens context{size} film{size}.
- * Defaults as in PyTorch, but kernel 3, pad kernel/2 for conv2d, and stride = kernel for pooling. Parameter names are the layer's
- * index, nested with dots: "0.weight", "4.0.bias". Errors name the layer, or line and column of what is not JSON. */
+ * "case". in_shape NULL: taken from the object. The layers, their keys and defaults, and the names of parameters ("0.weight",
+ * "4.0.bias"): docs/model-files.md. Errors name the layer, or line and column of what is not JSON. */
 CLM_API clm_status clm_model_parse(clm_model **out, const char *json, const clm_shape *in_shape);
 CLM_API clm_status clm_model_load(clm_model **out, const char *path, const clm_shape *in_shape);
 

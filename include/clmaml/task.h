@@ -18,13 +18,13 @@ extern "C" {
  * together down to this norm, weight_decay adds w theta; then the rule makes the update. All of it is differentiated through, and the
  * state of a rule is zero when a task begins. */
 typedef struct clm_inner_options {
-    const char *rule;    /* "sgd", "momentum", "nesterov", "adam", "rmsprop"; see clm_inner_rule_name */
-    double momentum;     /* momentum, nesterov */
-    double beta1, beta2; /* adam */
-    double decay;        /* rmsprop */
-    double eps,
-        eps_root; /* adam, rmsprop: the step is divided by sqrt(v + eps_root) + eps. With eps_root 0 the meta-gradient is not finite where
-                             an element of g is exactly 0 */
+    const char *rule; /* clm_inner_rule_name; which rule reads which of the options below: clm_inner_rule_uses */
+    double momentum;
+    double beta1, beta2; /* "betas": decays of the moments of g and g^2 */
+    double decay;        /* of the mean of g^2 */
+    /* The step is divided by sqrt(v + eps_root) + eps, v a mean of g^2. With eps_root 0 the meta-gradient is not finite where an
+     * element of g is exactly 0. */
+    double eps, eps_root;
     double weight_decay; /* 0: none */
     double clip_value;   /* 0: none */
     double clip_norm;    /* 0: none */
@@ -44,9 +44,9 @@ CLM_API bool clm_inner_rule_uses(const char *rule, const char *option);
 typedef clm_value (*clm_loss_fn)(void *user, clm_graph *g, clm_value out, clm_value target);
 
 typedef struct clm_loss_options {
-    const char *name;        /* "cross-entropy", "mse", "mae", "huber", "bce", "gaussian-policy", "custom"; see clm_loss_name */
-    clm_reduction reduction; /* over the examples of a task */
-    double label_smoothing;  /* cross-entropy: in [0, 1) */
+    const char *name;            /* clm_loss_name */
+    clm_reduction reduction;     /* over the examples of a task */
+    double label_smoothing;      /* cross-entropy: in [0, 1) */
     const double *class_weights; /* cross-entropy: one for each output of the model, copied; NULL: all 1 */
     double delta;                /* huber: where the loss becomes linear */
     clm_loss_fn function;        /* custom */
@@ -98,7 +98,7 @@ typedef struct clm_task_options {
     bool support_per_step; /* another support set in every inner step: support arrays are [tasks, steps, support, ..] */
     bool
         batch_norm_per_step; /* batch-norm's scale and shift are learned for each inner step, [steps, C], and not adapted (MAML++) */
-    int ways;                /* protonet, protomaml: classes of a task; 0: the model's outputs */
+    int ways;                /* classes of a task: protonet needs it; 0: the model's outputs */
     double proximal;         /* imaml: lambda of (lambda / 2) |theta_k - theta|^2, part of the inner loss */
     clm_solver solver;       /* imaml */
     int solver_steps;        /* imaml: conjugate-gradient or Neumann iterations */
