@@ -5,8 +5,9 @@ usage: python3 bench/family.py [--program build/clmaml] [--runs runs/family] [--
 
 Each algorithm has a run directory of its own. A run that was stopped goes on from its last checkpoint when the script is called again, one that is
 finished is read. The accuracy is that of `clmaml train`: one test on tasks of held-out classes, with the checkpoint that validation chose. Tasks a
-second are the median over the logged training iterations; memory is what the meta-gradient was planned with. Algorithms begin with the
-options that `clmaml algorithms` shows for them; the script sets what all share, and the number of inner steps.
+second are measured when all are trained, by short runs one after the other, in two rounds: the better median of the logged iterations. Memory is
+what the meta-gradient was planned with. Algorithms begin with the options that `clmaml algorithms` shows for them; the script sets what all
+share, and the number of inner steps.
 """
 import argparse
 import csv
@@ -14,6 +15,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -48,14 +50,51 @@ def train(a, algorithm):
         return directory, text.read()
 
 
-def row(a, algorithm, info):
-    directory, text = train(a, algorithm)
-    result = json.load(open(os.path.join(directory, "result.json")))
+def speed(a, algorithm):
+    """Tasks a second of training alone."""
+    directory = os.path.join(a.runs, "time")
+    shutil.rmtree(directory, ignore_errors=True)
+    command = [a.program, "train", "glyphs", "--algorithm", algorithm, "--run", directory] + shared(a) + OWN.get(algorithm, STEPS)
+    command += ["--iterations", "40", "--val-every", "40", "--val-tasks", "1", "--eval-tasks", "0", "--log-every", "1"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with open(os.path.join(directory, "metrics.csv")) as file:
         speeds = [float(r["tasks_per_second"]) for r in csv.DictReader(file) if r.get("tasks_per_second")]
+    shutil.rmtree(directory)
+    return statistics.median(speeds[len(speeds) // 2:])
+
+
+def memory_with(a, options):
+    """What a meta-gradient takes, as the plan says before training."""
+    directory = os.path.join(a.runs, "memory")
+    shutil.rmtree(directory, ignore_errors=True)
+    command = [a.program, "train", "glyphs", "--run", directory] + shared(a) + options
+    command += ["--iterations", "0", "--val-tasks", "1", "--eval-tasks", "0"]
+    text = subprocess.check_output(command, text=True)
+    shutil.rmtree(directory)
+    return re.search(r"meta-gradient ([0-9.]+ [KMG]?i?B)", text).group(1)
+
+
+def memory_table(a):
+    """Memory by the number of inner steps: what depends on it and what does not."""
+    ways = [("maml, everything kept", ["--algorithm", "maml", "--checkpointing", "store"]),
+            ("maml, recomputed", ["--algorithm", "maml", "--checkpointing", "recompute"]),
+            ("imaml, recomputed", ["--algorithm", "imaml", "--checkpointing", "recompute"]),
+            ("reptile, recomputed", ["--algorithm", "reptile", "--checkpointing", "recompute"])]
+    counts = [1, 5, 20]
+    lines = ["| memory of a meta-gradient | " + " | ".join("%d inner step%s" % (k, "s" * (k > 1)) for k in counts) + " |",
+             "|---|" + "---|" * len(counts)]
+    for name, options in ways:
+        lines.append("| %s | %s |" % (name, " | ".join(
+            memory_with(a, options + ["--steps", str(k), "--task-chunk", str(a.meta_batch)]) for k in counts)))
+    return "\n".join(lines) + "\n"
+
+
+def row(a, algorithm, info, speeds):
+    directory, text = train(a, algorithm)
+    result = json.load(open(os.path.join(directory, "result.json")))
     memory = re.search(r"meta-gradient ([0-9.]+ [KMG]?i?B)", text)
     return {"algorithm": algorithm, "source": info["source"], "mean": 100 * result["mean"], "interval": 100 * result["interval"],
-            "steps": len(result["after_steps"]) - 1, "speed": statistics.median(speeds), "memory": memory.group(1) if memory else ""}
+            "steps": len(result["after_steps"]) - 1, "speed": max(speeds), "memory": memory.group(1) if memory else ""}
 
 
 def verdict(rows):
@@ -102,7 +141,13 @@ def main():
     infos = {i["name"]: i for i in json.loads(subprocess.check_output([a.program, "algorithms", "--json"]))["algorithm"]}
     names = [n for n in infos if not a.only or n in a.only.split(",")]
     os.makedirs(a.runs, exist_ok=True)
-    text = table(a, [row(a, n, infos[n]) for n in names])
+    for n in names:
+        train(a, n)
+    speeds = {n: [] for n in names}
+    for _ in range(2):
+        for n in names:
+            speeds[n].append(speed(a, n))
+    text = table(a, [row(a, n, infos[n], speeds[n]) for n in names]) + "\n" + memory_table(a)
     print(text)
     if a.write:
         write(a.write, text)
