@@ -1,6 +1,8 @@
-/* Outer optimisers: an update rule over all meta-parameters at once, a schedule of its rate, clipping, and a moving average of the result.
+/* Outer optimisers: an update rule over all meta-parameters at once, a schedule of its rate, clipping, and a moving average of
+ * the result.
  *
- * Update t = 0, 1, .. of the flat vector p of meta-parameters (learned inner rates included) by the mean gradient g over the tasks:
+ * Update t = 0, 1, .. of the flat vector p of meta-parameters (learned inner rates included) by the mean gradient g over the
+ * tasks:
  *
  *     g <- clipped g, + weight_decay p unless the rule has it decoupled
  *     p <- p - rate(t) move(g), - rate(t) weight_decay p where it is
@@ -26,8 +28,8 @@ typedef enum clm_clip {
     CLM_CLIP_NORM /* global L2 norm to clip */
 } clm_clip;
 
-/* The strings are read when something is created with the options, and may go afterwards. What a rule or a schedule does not read is of no
- * consequence. */
+/* The strings are read when something is created with the options, and may go afterwards. What a rule or a schedule does not
+ * read is of no consequence. */
 typedef struct clm_optim_options {
     int version;      /* CLM_OPTIM_OPTIONS_VERSION */
     const char *rule; /* clm_optim_rule_name */
@@ -61,8 +63,8 @@ CLM_API double clm_optim_rate(const clm_optim_options *options, uint64_t t);
 CLM_API size_t clm_optim_rule_count(void);
 CLM_API const char *clm_optim_rule_name(size_t i);
 CLM_API const char *clm_optim_rule_summary(size_t i); /* formula and source, on one line */
-/* Does the rule of this name read this option, named as a field of clm_optim_options: "momentum", "beta1", ..? False for names that are
- * not known, and for options that are no matter of the rule, such as clip. */
+/* Does the rule of this name read this option, named as a field of clm_optim_options: "momentum", "beta1", ..? False for names
+ * that are not known, and for options that are no matter of the rule, such as clip. */
 CLM_API bool clm_optim_rule_uses(const char *rule, const char *option);
 
 CLM_API size_t clm_optim_schedule_count(void);

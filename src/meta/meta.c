@@ -1,5 +1,5 @@
-/* A meta-learner's parameters and settings, to and from the caller. Creation is in devices/shares.c, gradient and update are in step.c, what a
- * gradient leaves behind is in result.c. */
+/* A meta-learner's parameters and settings, to and from the caller. Creation is in devices/shares.c, gradient and update are in
+ * step.c, what a gradient leaves behind is in result.c. */
 #include <string.h>
 
 #include "meta/internal.h"

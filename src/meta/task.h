@@ -1,8 +1,9 @@
-/* One task of a meta-batch, resolved: the rows behind the names of clm_task_options, and every tensor that is learned or adapted.
+/* One task of a meta-batch, resolved: the rows behind the names of clm_task_options, and every tensor that is learned or
+ * adapted.
  *
- * The tensors (entries) are the model's parameters, those of the loss, then the learned rates. On a device they are one flat vector in inside
- * layout, the learned ones first: the gradient and the optimiser's state are as long as that part. A leaf is what a graph has as an input: an
- * entry, or one row of it where there is one for each inner step.
+ * The tensors (entries) are the model's parameters, those of the loss, then the learned rates. On a device they are one flat
+ * vector in inside layout, the learned ones first: the gradient and the optimiser's state are as long as that part. A leaf is
+ * what a graph has as an input: an entry, or one row of it where there is one for each inner step.
  */
 #ifndef CLM_META_TASK_H
 #define CLM_META_TASK_H

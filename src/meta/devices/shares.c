@@ -1,15 +1,17 @@
 /* A meta-batch on several devices.
  *
- * Every device has a share: a run of consecutive tasks, with a copy of the parameters and an executable for them (share.c). A gradient is
+ * Every device has a share: a run of consecutive tasks, with a copy of the parameters and an executable for them (share.c). A
+ * gradient is
  *   1. the first share's parameters to the other devices, through the host, when they have changed;
  *   2. on every device at once, the sum of the gradients of its tasks, in task order;
- *   3. these sums, added up in double in the order of the devices, into the first share's gradient, from which the update is made.
+ *   3. these sums, added up in double in the order of the devices, into the first share's gradient, from which the update is
+ *   made.
  * So the same shares give the same bits. One device makes the update and the others copy its result, because devices round
  * differently: if each made its own, the copies would drift apart.
  *
- * Each further device is driven by a thread of its own while a gradient is computed, so they work at the same time whether a queue
- * takes launches without waiting or not. The threads sleep between gradients and end with the meta-learner. Where no thread can be had
- * the devices work one after the other, which gives the same numbers.
+ * Each further device is driven by a thread of its own while a gradient is computed, so they work at the same time whether a
+ * queue takes launches without waiting or not. The threads sleep between gradients and end with the meta-learner. Where no
+ * thread can be had the devices work one after the other, which gives the same numbers.
  */
 #include <stdio.h>
 #include <stdlib.h>

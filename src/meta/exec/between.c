@@ -1,5 +1,5 @@
-/* What passes between the graphs of an executor: parts of the gradient that several add to, and slots, in tensors that are shared by those
- * whose lives do not overlap. */
+/* What passes between the graphs of an executor: parts of the gradient that several add to, and slots, in tensors that are
+ * shared by those whose lives do not overlap. */
 #include <stdlib.h>
 
 #include "base/memory.h"

@@ -1,8 +1,9 @@
 /* The two executors of stages: *store*, one program of all stages, and *recompute*, a program for each.
  *
- * All graphs are built first. Then it is known which slots pass from one program to another and for how long, so that tensors are shared by slots
- * whose lives do not overlap, and which parts of the gradient several programs add to: those are added up per task on the way and summed
- * over tasks once, by the last. So the sum over tasks is the same one for both executors and for every number of tasks per launch.
+ * All graphs are built first. Then it is known which slots pass from one program to another and for how long, so that tensors
+ * are shared by slots whose lives do not overlap, and which parts of the gradient several programs add to: those are added up
+ * per task on the way and summed over tasks once, by the last. So the sum over tasks is the same one for both executors and for
+ * every number of tasks per launch.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -65,8 +65,8 @@ typedef struct clm_builder {
 clm_status clm_exec_reserve(clm_share *m, clm_tensor **out, clm_shape shape, int tasks);
 clm_status clm_exec_view(clm_share *m, clm_tensor **out, clm_tensor *whole, size_t at, clm_shape shape, int tasks);
 
-/* Inputs and outputs of a graph. own_value: one that no other output is, and that a kernel writes, so that each output can have memory of
- * its own. */
+/* Inputs and outputs of a graph. own_value: one that no other output is, and that a kernel writes, so that each output can have
+ * memory of its own. */
 clm_status clm_part_bind(clm_part *p, clm_value v, clm_tensor *t);
 clm_value clm_part_own_value(clm_part *p, clm_value v);
 clm_status clm_part_output(clm_part *p, clm_value v, clm_tensor *t);

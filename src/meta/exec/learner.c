@@ -1,8 +1,9 @@
 /* The learner: the inner loop alone, step by step, without anything that is needed for a meta-gradient.
  *
- * Parameters of all tasks, and the carried state of the inner rule, live in two sets; a step reads one and writes the other. Five programs over one
- * workspace: start (shared parameters, or what the algorithm begins with, to every task), step from either set, predict from either set. What differs
- * from step to step (learned rates, rows of batch-norm, numbers of the rule) is one small vector, which is written before a step.
+ * Parameters of all tasks, and the carried state of the inner rule, live in two sets; a step reads one and writes the other.
+ * Five programs over one workspace: start (shared parameters, or what the algorithm begins with, to every task), step from
+ * either set, predict from either set. What differs from step to step (learned rates, rows of batch-norm, numbers of the rule)
+ * is one small vector, which is written before a step.
  */
 #include <math.h>
 #include <stdlib.h>
