@@ -85,5 +85,5 @@ void clm_cl_watchdog_idle(clm_cl_device *d, double start) {
      * factor far above 1 has another cause, such as compiling at the first launch. */
     if (factor < w->factor || mostly_waited) w->factor = factor < MOST ? factor : MOST;
     w->waiting = w->unflushed = w->work = 0;
-    d->unflushed = 0;
+    w->held = d->unflushed = 0;
 }
