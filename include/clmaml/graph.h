@@ -179,8 +179,8 @@ CLM_API clm_value clm_softmax(clm_graph *g, clm_value x);     /* over the last a
 CLM_API clm_value clm_log_softmax(clm_graph *g, clm_value x); /* over the last axis */
 
 /* Self-attention with several heads (Vaswani et al. 2017) as PyTorch's MultiheadAttention has it: x [n, tokens, width], weight
- * [3 width, width] and bias [3 width] for queries, keys and values below each other, out_weight [width, width], out_bias [width]
- * -> [n, tokens, width]. A bias may be CLM_INVALID. heads divides width; scores are divided by sqrt(width / heads). */
+ * [3 width, width] and bias [3 width] for queries, keys and values below each other, out_weight [width, width], out_bias
+ * [width] -> [n, tokens, width]. A bias may be CLM_INVALID. heads divides width; scores are divided by sqrt(width / heads). */
 CLM_API clm_value clm_multihead_attention(clm_graph *g, clm_value x, int heads, clm_value weight, clm_value bias,
                                           clm_value out_weight, clm_value out_bias);
 
@@ -195,8 +195,8 @@ typedef struct clm_recurrent_weights {
 CLM_API clm_value clm_rnn(clm_graph *g, clm_value x, const clm_recurrent_weights *weights, bool last);
 /* r, z = sigmoid(W x + U h);  n = tanh(W x + r (U h));  h' = (1 - z) n + z h (Cho et al. 2014); gates r, z, n. */
 CLM_API clm_value clm_gru(clm_graph *g, clm_value x, const clm_recurrent_weights *weights, bool last);
-/* i, f, o = sigmoid(..), g = tanh(..) of W x + U h;  c' = f c + i g;  h' = o tanh(c') (Hochreiter & Schmidhuber 1997); gates i, f,
- * g, o. */
+/* i, f, o = sigmoid(..), g = tanh(..) of W x + U h;  c' = f c + i g;  h' = o tanh(c') (Hochreiter & Schmidhuber 1997); gates i,
+ * f, g, o. */
 CLM_API clm_value clm_lstm(clm_graph *g, clm_value x, const clm_recurrent_weights *weights, bool last);
 
 /* ---- losses: a scalar, the mean or the sum over examples (of elementwise losses: over all elements) ---- */

@@ -59,14 +59,15 @@ typedef struct clm_bn_stats {
 } clm_bn_stats;
 
 /* From a JSON text: a list of layers, or an object {"layers": [..], "in_shape": [..], "ways": n, ..} as in a reference file's
- * "case". in_shape NULL: taken from the object. Layers: linear{out,bias} conv2d{out,kernel,stride,pad,dilation,groups,bias}
- * conv1d{as conv2d} batchnorm{eps} layernorm{eps} groupnorm{groups,eps} rmsnorm{eps} lastnorm{eps} relu tanh sigmoid gelu silu mish
- * softplus elu{alpha} leaky_relu{slope} hardtanh relu6 softmax log_softmax maxpool/avgpool{kernel,stride,pad} globalavgpool flatten
- * reshape{shape} residual{body,skip} rnn/gru/lstm{out,last} attention multihead{heads} embedding{count,out} tokens positions
- * classtoken firsttoken meantokens context{size} film{size}; docs/model-files.md says what each does.
+ * "case". in_shape NULL: taken from the object. Layers (docs/model-files.md says what each does):
+ *   linear{out,bias} conv2d/conv1d{out,kernel,stride,pad,dilation,groups,bias} maxpool/avgpool{kernel,stride,pad} globalavgpool
+ *   batchnorm{eps} layernorm{eps} groupnorm{groups,eps} rmsnorm{eps} lastnorm{eps} softmax log_softmax
+ *   relu tanh sigmoid gelu silu mish softplus elu{alpha} leaky_relu{slope} hardtanh relu6
+ *   rnn/gru/lstm{out,last} attention multihead{heads} embedding{count,out} tokens positions classtoken firsttoken meantokens
+ *   flatten reshape{shape} residual{body,skip} context{size} film{size}
  * Defaults as in PyTorch, but kernel 3, pad kernel/2 for convolutions, and stride = kernel for pooling. Parameter names are the
- * layer's index, nested with dots: "0.weight", "4.0.bias", "4.skip.0.bias". Errors name the layer, or line and column of what is
- * not JSON. */
+ * layer's index, nested with dots: "0.weight", "4.0.bias", "4.skip.0.bias". Errors name the layer, or line and column of what
+ * is not JSON. */
 CLM_API clm_status clm_model_parse(clm_model **out, const char *json, const clm_shape *in_shape);
 CLM_API clm_status clm_model_load(clm_model **out, const char *path, const clm_shape *in_shape);
 
@@ -102,9 +103,10 @@ CLM_API void clm_model_free(clm_model *model);
 CLM_API size_t clm_model_param_count(const clm_model *model);    /* tensors */
 CLM_API size_t clm_model_param_elements(const clm_model *model); /* numbers */
 CLM_API const clm_param *clm_model_param(const clm_model *model, size_t i);
-/* The parameters of the head: of the last layer that is a learned map (linear, conv1d, conv2d, rnn, gru, lstm, attention, multihead or
- * embedding), or a residual around one, and of all layers behind it (a norm, say). Index of the first, and *count how many; a model without parameters: 0, *count 0. Of a custom model, or one without such a
- * layer: those at the end that share the last parameter's name up to its last dot; without a dot, the last alone. */
+/* The parameters of the head: of the last layer that is a learned map (linear, conv2d, conv1d, rnn, gru, lstm, attention,
+ * multihead or embedding), or a residual around one, and of all layers behind it (a norm, say). Index of the first, and *count
+ * how many; a model without parameters: 0, *count 0. Of a custom model, or one without such a layer: those at the end that share
+ * the last parameter's name up to its last dot; without a dot, the last alone. */
 CLM_API size_t clm_model_head(const clm_model *model, size_t *count);
 CLM_API clm_shape clm_model_in_shape(const clm_model *model);       /* one example, outside (C H W) */
 CLM_API clm_shape clm_model_inner_in_shape(const clm_model *model); /* one example, inside (H W C) */
