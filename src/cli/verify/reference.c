@@ -278,14 +278,37 @@ static clm_status read_batch(cli_reference *r) {
     return check_labels(r, "query.y", r->query_y, query, out.dim[0]);
 }
 
+/* The program that makes reference files computes these activations with PyTorch's defaults, whatever a layer says. */
+static void drop_settings(json_t *layers) {
+    size_t i;
+    json_t *layer;
+    json_array_foreach(layers, i, layer) {
+        const char *op = json_string_value(json_object_get(layer, "op"));
+        if (op && strcmp(op, "leaky_relu") == 0) json_object_del(layer, "slope");
+        if (op && strcmp(op, "elu") == 0) json_object_del(layer, "alpha");
+        drop_settings(json_object_get(layer, "body"));
+        drop_settings(json_object_get(layer, "skip"));
+    }
+}
+
+static clm_status open_model(cli_reference *r) {
+    json_t *description = json_deep_copy(r->description);
+    drop_settings(json_object_get(description, "layers"));
+    char *text = json_dumps(description, JSON_COMPACT);
+    json_decref(description);
+    if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
+    clm_status status = clm_model_parse(&r->model, text, NULL);
+    free(text);
+    return status == CLM_OK ? CLM_OK : cli_fail_in(CLM_E_FORMAT, "%s", r->path);
+}
+
 clm_status cli_reference_open(cli_reference *r, const char *path) {
     memset(r, 0, sizeof *r);
     if (strlen(path) >= sizeof r->path) return cli_fail(CLM_E_LIMIT, "path too long: %s", path);
     memcpy(r->path, path, strlen(path) + 1);
     CLI_TRY(clm_archive_load(&r->archive, path));
     CLI_TRY(open_description(r));
-    if (clm_model_parse(&r->model, clm_archive_meta(r->archive, "case"), NULL) != CLM_OK)
-        return cli_fail_in(CLM_E_FORMAT, "%s", path);
+    CLI_TRY(open_model(r));
     CLI_TRY(read_case(r));
     CLI_TRY(read_batch(r));
     return open_params(r);
