@@ -39,8 +39,8 @@ static clm_status make_model(clm_model **out) {
 static clm_status draw(const clm_source *source, uint64_t iteration, float x[2][TASKS * SHOTS], float y[2][TASKS * QUERY]) {
     clm_status status = CLM_OK;
     for (int t = 0; t < TASKS && status == CLM_OK; t++)
-        status = clm_source_sample(source, CLM_SPLIT_TRAIN, 7, iteration * TASKS + (uint64_t)t, 1, SHOTS, QUERY, x[0] + t * SHOTS,
-                                   y[0] + t * SHOTS, x[1] + t * QUERY, y[1] + t * QUERY);
+        status = clm_source_sample(source, CLM_SPLIT_TRAIN, 7, iteration * TASKS + (uint64_t)t, 1, SHOTS, QUERY,
+                                   x[0] + t * SHOTS, y[0] + t * SHOTS, x[1] + t * QUERY, y[1] + t * QUERY);
     return status;
 }
 
@@ -78,8 +78,9 @@ int main(int argc, char **argv) {
     options.task.query = QUERY;
     options.task.steps = 2;
     options.task.inner_lr = 0.02;
+    options.task.algorithm = "metasgd"; /* MAML with a learned rate for each element; docs/algorithms.md */
+    options.task.inner.rule = "sgd";
     options.task.loss.name = "mse";
-    options.task.rates = CLM_RATES_PER_ELEMENT;
     options.task.adapt = adapt;
     options.task.n_adapt = 2;
     options.optim.lr = 3e-3;

@@ -2,9 +2,9 @@
  *
  * A device is an OpenCL device or `host`, the double-precision reference in plain C. A specification is one of
  *   gpu | cpu | accelerator | P:D | part of a platform or device name | type:name | host
- * or several separated by commas. What uses one device (clm_device_open) takes the first of the list that matches; what uses several
- * (clm_device_open_all) takes every one. A /N at the end, as in 0:0/2, divides a device into N equal parts that count as devices;
- * what uses one device takes the whole. Words are compared whole and without regard to case.
+ * or several separated by commas. What uses one device (clm_device_open) takes the first of the list that matches; what uses
+ * several (clm_device_open_all) takes every one. A /N at the end, as in 0:0/2, divides a device into N equal parts that count
+ * as devices; what uses one device takes the whole. Words are compared whole and without regard to case.
  * NULL stands for the environment variable CLMAML_DEVICE and, when that is unset or empty, for the default: the GPU with the
  * most compute, else an accelerator, else a CPU, over all platforms; platforms that fail to open are passed over.
  *
@@ -46,8 +46,8 @@ typedef struct clm_device_info {
 
 /* Opens the device that `spec` names (NULL: environment, then default). Errors: CLM_E_DEVICE with a list of what exists. */
 CLM_API clm_status clm_device_open(clm_device **out, const char *spec);
-/* Opens every device of a list: for each item, the first that it names. Free with clm_device_close_all. Without a comma or parts this is
- * clm_device_open. Errors: CLM_E_DEVICE for an item that names nothing, or a device that was named before. */
+/* Opens every device of a list: for each item, the first that it names. Free with clm_device_close_all. Without a comma or
+ * parts this is clm_device_open. Errors: CLM_E_DEVICE for an item that names nothing, or a device that was named before. */
 CLM_API clm_status clm_device_open_all(clm_device ***out, size_t *count, const char *spec);
 CLM_API void clm_device_close_all(clm_device **devices, size_t count);
 /* Closes a device; everything made from it must have been freed. NULL is allowed. */
@@ -69,12 +69,12 @@ CLM_API size_t clm_device_peak_allocated(const clm_device *device);
 /* OpenCL programs built from source since the device was opened; one may hold many kernels. 0 on host. */
 CLM_API size_t clm_device_kernels_built(const clm_device *device);
 
-/* Names of the driver quirks that are worked around on this device, with spaces between; "" for none. docs/environment.md has the list,
- * CLMAML_QUIRKS changes it. */
+/* Names of the driver quirks that are worked around on this device, with spaces between; "" for none. docs/environment.md has
+ * the list, CLMAML_QUIRKS changes it. */
 CLM_API const char *clm_device_quirks(const clm_device *device);
 
-/* Libraries that compete with our kernels where they are installed. They are found when the program runs: beside this library or the
- * program, in ../lib, or where the system looks. */
+/* Libraries that compete with our kernels where they are installed. They are found when the program runs: beside this library
+ * or the program, in ../lib, or where the system looks. */
 typedef struct clm_library_info {
     char name[16];    /* "CLBlast" */
     bool usable;      /* found, and not switched off */
@@ -84,8 +84,8 @@ typedef struct clm_library_info {
 } clm_library_info;
 /* The library with this index, from 0; false past the end. None is usable on the host reference. */
 CLM_API bool clm_device_library_at(clm_device *device, size_t index, clm_library_info *out);
-/* Runs a small case on the device: CLM_E_DEVICE when it fails or its result is wrong. *error (may be NULL) is the relative error. The
- * first time builds the library's kernels, which may take half a minute. */
+/* Runs a small case on the device: CLM_E_DEVICE when it fails or its result is wrong. *error (may be NULL) is the relative
+ * error. The first time builds the library's kernels, which may take half a minute. */
 CLM_API clm_status clm_device_library_check(clm_device *device, size_t index, double *error);
 
 #ifdef __cplusplus

@@ -96,6 +96,9 @@ CLM_API clm_value clm_leaky_relu(clm_graph *g, clm_value x, double slope);
 CLM_API clm_value clm_elu(clm_graph *g, clm_value x, double alpha);
 CLM_API clm_value clm_gelu(clm_graph *g, clm_value x); /* exact form, with erf */
 CLM_API clm_value clm_silu(clm_graph *g, clm_value x);
+CLM_API clm_value clm_mish(clm_graph *g, clm_value x); /* x tanh(softplus(x)) (Misra 2020) */
+/* x kept within low .. high; derivative 0 at both and beyond, as in PyTorch (relu6 is 0 .. 6) */
+CLM_API clm_value clm_hardtanh(clm_graph *g, clm_value x, double low, double high);
 /* x as a value of its own, which no simplification sees past: for derivatives with respect to an intermediate value. */
 CLM_API clm_value clm_identity(clm_graph *g, clm_value x);
 CLM_API clm_value clm_stop_gradient(clm_graph *g, clm_value x); /* x, with derivative 0 */
@@ -147,7 +150,8 @@ CLM_API clm_value clm_conv2d(clm_graph *g, clm_value x, clm_value filter, const 
 CLM_API clm_value clm_conv2d_bwd_data(clm_graph *g, clm_value dy, clm_value filter, int h, int w,
                                       const clm_conv_options *options);
 /* Adjoint of clm_conv2d in the filter: -> [kh, kw, ci/groups, co] */
-CLM_API clm_value clm_conv2d_bwd_filter(clm_graph *g, clm_value x, clm_value dy, int kh, int kw, const clm_conv_options *options);
+CLM_API clm_value clm_conv2d_bwd_filter(clm_graph *g, clm_value x, clm_value dy, int kh, int kw,
+                                        const clm_conv_options *options);
 
 typedef struct clm_pool_options {
     int kernel[2], stride[2], pad[2];
@@ -166,11 +170,34 @@ CLM_API clm_value clm_normalize(clm_graph *g, clm_value x, clm_value mean, clm_v
                                 double eps);
 /* Over all axes but the first; scale, shift of shape x.dim[1..] */
 CLM_API clm_value clm_layer_norm(clm_graph *g, clm_value x, clm_value scale, clm_value shift, double eps);
+/* x / sqrt(mean of x^2 over the last axis + eps) (Zhang & Sennrich 2019); scale [x's last axis] or CLM_INVALID */
+CLM_API clm_value clm_rms_norm(clm_graph *g, clm_value x, clm_value scale, double eps);
 /* x [n, .., c], statistics over the middle axes and each group of c/groups channels; scale, shift [c] */
 CLM_API clm_value clm_group_norm(clm_graph *g, clm_value x, int groups, clm_value scale, clm_value shift, double eps);
 
 CLM_API clm_value clm_softmax(clm_graph *g, clm_value x);     /* over the last axis */
 CLM_API clm_value clm_log_softmax(clm_graph *g, clm_value x); /* over the last axis */
+
+/* Self-attention with several heads (Vaswani et al. 2017) as PyTorch's MultiheadAttention has it: x [n, tokens, width], weight
+ * [3 width, width] and bias [3 width] for queries, keys and values below each other, out_weight [width, width], out_bias
+ * [width] -> [n, tokens, width]. A bias may be CLM_INVALID. heads divides width; scores are divided by sqrt(width / heads). */
+CLM_API clm_value clm_multihead_attention(clm_graph *g, clm_value x, int heads, clm_value weight, clm_value bias,
+                                          clm_value out_weight, clm_value out_bias);
+
+/* ---- recurrent networks: one layer, unrolled over the tokens; the state is 0 before the first. x [n, tokens, width] ->
+ * [n, tokens, h], or with `last` the [n, h] of the last token. Shapes, order of gates and formulas are PyTorch's. ---- */
+typedef struct clm_recurrent_weights {
+    clm_value input, state;           /* [gates h, width] and [gates h, h] */
+    clm_value input_bias, state_bias; /* [gates h] each, or CLM_INVALID */
+} clm_recurrent_weights;
+
+/* h' = tanh(W x + U h) (Elman 1990), one gate. */
+CLM_API clm_value clm_rnn(clm_graph *g, clm_value x, const clm_recurrent_weights *weights, bool last);
+/* r, z = sigmoid(W x + U h);  n = tanh(W x + r (U h));  h' = (1 - z) n + z h (Cho et al. 2014); gates r, z, n. */
+CLM_API clm_value clm_gru(clm_graph *g, clm_value x, const clm_recurrent_weights *weights, bool last);
+/* i, f, o = sigmoid(..), g = tanh(..) of W x + U h;  c' = f c + i g;  h' = o tanh(c') (Hochreiter & Schmidhuber 1997); gates i,
+ * f, g, o. */
+CLM_API clm_value clm_lstm(clm_graph *g, clm_value x, const clm_recurrent_weights *weights, bool last);
 
 /* ---- losses: a scalar, the mean or the sum over examples (of elementwise losses: over all elements) ---- */
 typedef enum clm_reduction { CLM_REDUCE_MEAN, CLM_REDUCE_SUM } clm_reduction;
@@ -193,7 +220,8 @@ CLM_API clm_value clm_huber(clm_graph *g, clm_value x, clm_value target, double 
 CLM_API clm_value clm_binary_cross_entropy(clm_graph *g, clm_value logits, clm_value targets, clm_reduction reduction);
 /* REINFORCE (Williams 1992) for independent normal actions: -advantage log density(actions) -> scalar, over examples. mean [n, a]
  * (a model's output), log_std [a]; a row of y [n, a + 1] holds the actions that were taken and then their advantage. */
-CLM_API clm_value clm_gaussian_policy_loss(clm_graph *g, clm_value mean, clm_value log_std, clm_value y, clm_reduction reduction);
+CLM_API clm_value clm_gaussian_policy_loss(clm_graph *g, clm_value mean, clm_value log_std, clm_value y,
+                                           clm_reduction reduction);
 
 /* ---- derivatives; all build further values in the same graph ---- */
 

@@ -1,8 +1,8 @@
 /* A learner: the inner loop alone, to adapt and to evaluate.
  *
- * It takes the task options of the meta-learner whose parameters it is given: the same rule, masks, learned rates and beginning. steps is the number of
- * rows that learned rates and per-step batch-norm have; later steps use the last row. An algorithm without an inner loop (protonet) predicts
- * at once, and steps are an error.
+ * It takes the task options of the meta-learner whose parameters it is given: the same rule, masks, learned rates and
+ * beginning. steps is the number of rows that learned rates and per-step batch-norm have; later steps use the last row. An
+ * algorithm without an inner loop (protonet) predicts at once, and steps are an error.
  *
  * Threading: a learner belongs to one thread at a time.
  */

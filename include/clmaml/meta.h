@@ -1,9 +1,10 @@
 /* Meta-learning: the gradient of an algorithm (task.h) over a meta-batch of tasks, and the outer update.
  *
- * For MAML, with theta_0 = theta and theta_{k+1} = theta_k - A_k o g_k, g_k the gradient of the support loss at theta_k, the meta-loss is
- * the mean over tasks of sum_k w_k L_query(theta_k) (only w_K = 1 unless step weights are given). Its exact gradient comes from
- * lambda_K = w_K grad L_query(theta_K), lambda_k = lambda_{k+1} - H_k (A_k o lambda_{k+1}) + w_k grad L_query(theta_k), one
- * Hessian-vector product (forward over reverse) per inner step. First order drops the H term. Other inner rules and algorithms: docs/algorithms.md.
+ * For MAML, with theta_0 = theta and theta_{k+1} = theta_k - A_k o g_k, g_k the gradient of the support loss at theta_k, the
+ * meta-loss is the mean over tasks of sum_k w_k L_query(theta_k) (only w_K = 1 unless step weights are given). Its exact
+ * gradient comes from lambda_K = w_K grad L_query(theta_K), lambda_k = lambda_{k+1} - H_k (A_k o lambda_{k+1}) + w_k grad
+ * L_query(theta_k), one Hessian-vector product (forward over reverse) per inner step. First order drops the H term. Other inner
+ * rules and algorithms: docs/algorithms.md.
  */
 #ifndef CLMAML_META_H
 #define CLMAML_META_H
@@ -31,8 +32,8 @@ typedef struct clm_meta_options {
     clm_task_options task; /* what happens in each */
     /* Derivative-order annealing (Antoniou et al. 2019): outer updates that leave out the second-order term, from the first. */
     uint64_t first_order_until;
-    bool
-        both_orders; /* plan the first-order gradient beside the other, for clm_meta_gradient_of_order; implied by first_order_until */
+    /* Plan the first-order gradient beside the other, for clm_meta_gradient_of_order; implied by first_order_until. */
+    bool both_orders;
     clm_checkpointing checkpointing;
     size_t memory_limit; /* bytes of device memory; 0: what the device has */
     int task_chunk; /* tasks per launch, a divisor of `tasks`; 0: as many as fit, fewer where that keeps a CPU's cache warm */
@@ -53,8 +54,8 @@ typedef struct clm_batch {
 
 typedef struct clm_meta clm_meta;
 
-/* Plans everything and predicts the memory; allocates and builds on the first use or on clm_meta_prepare. The model must outlive
- * it. Errors: CLM_E_LIMIT when even one task at a time does not fit (says what would). Parameters start from
+/* Plans everything and predicts the memory; allocates and builds on the first use or on clm_meta_prepare. The model must
+ * outlive it. Errors: CLM_E_LIMIT when even one task at a time does not fit (says what would). Parameters start from
  * clm_model_init_param(seed 0) and rates from inner_lr. A CPU is divided into equal parts that work on their tasks apart, with
  * threads of their own, where the tasks are large enough; CLMAML_CPU_PARTS=1 leaves it whole. */
 CLM_API clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options);
@@ -85,19 +86,20 @@ typedef struct clm_meta_plan {
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
 
 /* Tunes what a meta-gradient runs, on each of its devices, and plans anew with what was found. Before clm_meta_prepare.
- * First clm_tune_programs for its operations; that takes memory of its own for the time it lasts: operands and result of one operation.
- * Then, where the options leave checkpointing or task_chunk open, whole plans: meta-gradients of random tasks, with everything kept or
- * recomputed, by different numbers of tasks per launch, as far as the limit on memory allows. The fastest, if it is 3 % faster than the
- * one taken unmeasured, is what later meta-learners of the same model, algorithm and examples take on this device; for another
- * number of tasks, or under another limit, they take what comes nearest to it and fits. What the options say always wins. */
+ * First clm_tune_programs for its operations; that takes memory of its own for the time it lasts: operands and result of one
+ * operation. Then, where the options leave checkpointing or task_chunk open, whole plans: meta-gradients of random tasks, with
+ * everything kept or recomputed, by different numbers of tasks per launch, as far as the limit on memory allows. The fastest,
+ * if it is 3 % faster than the one taken unmeasured, is what later meta-learners of the same model, algorithm and examples take
+ * on this device; for another number of tasks, or under another limit, they take what comes nearest to it and fits. What the
+ * options say always wins. */
 CLM_API clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options);
 
 /* ---- several devices ----
- * The tasks of a meta-batch can be shared out to several devices, which compute at the same time. Each holds the parameters and runs
- * consecutive tasks; the gradients are sums over its tasks, in task order, which are added up in the order of the devices. So the
- * same shares on the same devices give the same bits. The first device makes the update and passes the new parameters on. All other
- * functions are used as with one device. All devices belong to the calling thread; a gradient drives them from threads of
- * its own, which sleep between calls and end with clm_meta_free. */
+ * The tasks of a meta-batch can be shared out to several devices, which compute at the same time. Each holds the parameters and
+ * runs consecutive tasks; the gradients are sums over its tasks, in task order, which are added up in the order of the devices.
+ * So the same shares on the same devices give the same bits. The first device makes the update and passes the new parameters
+ * on. All other functions are used as with one device. All devices belong to the calling thread; a gradient drives them from
+ * threads of its own, which sleep between calls and end with clm_meta_free. */
 typedef struct clm_meta_share {
     clm_device *device;
     int tasks;           /* consecutive tasks of the meta-batch; 0: the device is not used */
@@ -107,9 +109,9 @@ typedef struct clm_meta_share {
  * device. A failure that concerns one device names it. */
 CLM_API clm_status clm_meta_create_on(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
                                       const clm_meta_options *options);
-/* Fills in `tasks` of n shares in proportion to measured speed: the devices share the tasks evenly for a few gradients of made-up
- * tasks, all at once. tasks_per_second [n] receives what was measured. A device that is too slow to be of help gets none. Not
- * repeatable to the last task: keep the result where runs are to be repeated. */
+/* Fills in `tasks` of n shares in proportion to measured speed: the devices share the tasks evenly for a few gradients of
+ * made-up tasks, all at once. tasks_per_second [n] receives what was measured. A device that is too slow to be of help gets
+ * none. Not repeatable to the last task: keep the result where runs are to be repeated. */
 CLM_API clm_status clm_meta_balance(clm_meta_share *shares, double *tasks_per_second, size_t n, const clm_model *model,
                                     const clm_meta_options *options);
 /* The devices in use, in task order. clm_meta_get_plan is of all together, with checkpointing and task_chunk of the first. */
@@ -122,8 +124,8 @@ typedef struct clm_meta_part {
 CLM_API size_t clm_meta_part_count(const clm_meta *meta);
 CLM_API clm_meta_part clm_meta_get_part(const clm_meta *meta, size_t index);
 
-/* Batches may name images of a data set from now on. One data set for each device in use, with the same images; n 0: none any more.
- * Batches of the images themselves can be given as before. */
+/* Batches may name images of a data set from now on. One data set for each device in use, with the same images; n 0: none any
+ * more. Batches of the images themselves can be given as before. */
 CLM_API clm_status clm_meta_use_data(clm_meta *meta, clm_dataset *const *datasets, size_t n);
 
 /* clm_program_profile of all programs of a meta-gradient together; device by device. */
@@ -132,12 +134,13 @@ CLM_API clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to);
 /* All parameters and rates, to and from the host: `params` made with the same model and task options (others: what both have). */
 CLM_API clm_status clm_meta_set_params(clm_meta *meta, clm_params *params);
 CLM_API clm_status clm_meta_get_params(clm_meta *meta, clm_params *params);
-/* The moving average of the parameters (clm_optim_options.average); the parameters themselves before the first update. CLM_E_STATE where none
- * is kept. */
+/* The moving average of the parameters (clm_optim_options.average); the parameters themselves before the first update.
+ * CLM_E_STATE where none is kept. */
 CLM_API clm_status clm_meta_get_average(clm_meta *meta, clm_params *params);
 
-/* One tensor, outside layout: parameter i of the model, then of the loss; with batch_norm_per_step [steps, C]. Rates: for CLM_RATES_PER_STEP index 0
- * holds all; for CLM_RATES_PER_ELEMENT index i is parameter i's rates (CLM_E_ARG for one that is not adapted). */
+/* One tensor, outside layout: parameter i of the model, then of the loss; with batch_norm_per_step [steps, C]. Rates: for
+ * CLM_RATES_PER_STEP index 0 holds all; for CLM_RATES_PER_ELEMENT index i is parameter i's rates (CLM_E_ARG for one that is not
+ * adapted). */
 CLM_API clm_status clm_meta_set_param(clm_meta *meta, size_t i, const double *data);
 CLM_API clm_status clm_meta_get_param(clm_meta *meta, size_t i, double *data);
 CLM_API clm_status clm_meta_set_rate(clm_meta *meta, size_t i, const double *data);

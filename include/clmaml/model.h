@@ -16,7 +16,12 @@ extern "C" {
 typedef struct clm_model clm_model;
 
 /* How an outside array becomes an inside one. */
-typedef enum clm_layout { CLM_LAYOUT_SAME, CLM_LAYOUT_OIHW /* -> HWIO */, CLM_LAYOUT_CHW /* -> HWC */ } clm_layout;
+typedef enum clm_layout {
+    CLM_LAYOUT_SAME,
+    CLM_LAYOUT_OIHW, /* -> HWIO */
+    CLM_LAYOUT_CHW,  /* -> HWC */
+    CLM_LAYOUT_OIW   /* -> WIO */
+} clm_layout;
 
 typedef enum clm_init {
     CLM_INIT_NORMAL,    /* scale x standard normal */
@@ -54,11 +59,8 @@ typedef struct clm_bn_stats {
 } clm_bn_stats;
 
 /* From a JSON text: a list of layers, or an object {"layers": [..], "in_shape": [..], "ways": n, ..} as in a reference file's
- * "case". in_shape NULL: taken from the object. Layers: linear{out,bias} conv2d{out,kernel,stride,pad,dilation,groups,bias}
- * batchnorm{eps} layernorm{eps} groupnorm{groups,eps} relu tanh sigmoid gelu silu softplus elu{alpha} leaky_relu{slope}
- * maxpool/avgpool{kernel,stride,pad} globalavgpool flatten residual{body} attention meantokens context{size} film{size}.
- * Defaults as in PyTorch, but kernel 3, pad kernel/2 for conv2d, and stride = kernel for pooling. Parameter names are the layer's
- * index, nested with dots: "0.weight", "4.0.bias". Errors name the layer, or line and column of what is not JSON. */
+ * "case". in_shape NULL: taken from the object. The layers, their keys and defaults, and the names of parameters ("0.weight",
+ * "4.0.bias", "4.skip.0.bias"): docs/model-files.md. Errors name the layer, or line and column of what is not JSON. */
 CLM_API clm_status clm_model_parse(clm_model **out, const char *json, const clm_shape *in_shape);
 CLM_API clm_status clm_model_load(clm_model **out, const char *path, const clm_shape *in_shape);
 
@@ -94,9 +96,10 @@ CLM_API void clm_model_free(clm_model *model);
 CLM_API size_t clm_model_param_count(const clm_model *model);    /* tensors */
 CLM_API size_t clm_model_param_elements(const clm_model *model); /* numbers */
 CLM_API const clm_param *clm_model_param(const clm_model *model, size_t i);
-/* The parameters of the head: of the last layer that is linear, conv2d or attention, or a residual around one, and of all layers behind it (a
- * norm, say). Index of the first, and *count how many; a model without parameters: 0, *count 0. Of a custom model, or one without such a
- * layer: those at the end that share the last parameter's name up to its last dot; without a dot, the last alone. */
+/* The parameters of the head: of the last layer that is a learned map (linear, conv2d, conv1d, rnn, gru, lstm, attention,
+ * multihead or embedding), or a residual around one, and of all layers behind it (a norm, say). Index of the first, and *count
+ * how many; a model without parameters: 0, *count 0. Of a custom model, or one without such a layer: those at the end that share
+ * the last parameter's name up to its last dot; without a dot, the last alone. */
 CLM_API size_t clm_model_head(const clm_model *model, size_t *count);
 CLM_API clm_shape clm_model_in_shape(const clm_model *model);       /* one example, outside (C H W) */
 CLM_API clm_shape clm_model_inner_in_shape(const clm_model *model); /* one example, inside (H W C) */

@@ -1,6 +1,8 @@
-/* Outer optimisers: an update rule over all meta-parameters at once, a schedule of its rate, clipping, and a moving average of the result.
+/* Outer optimisers: an update rule over all meta-parameters at once, a schedule of its rate, clipping, and a moving average of
+ * the result.
  *
- * Update t = 0, 1, .. of the flat vector p of meta-parameters (learned inner rates included) by the mean gradient g over the tasks:
+ * Update t = 0, 1, .. of the flat vector p of meta-parameters (learned inner rates included) by the mean gradient g over the
+ * tasks:
  *
  *     g <- clipped g, + weight_decay p unless the rule has it decoupled
  *     p <- p - rate(t) move(g), - rate(t) weight_decay p where it is
@@ -26,24 +28,23 @@ typedef enum clm_clip {
     CLM_CLIP_NORM /* global L2 norm to clip */
 } clm_clip;
 
-/* The strings are read when something is created with the options, and may go afterwards. What a rule or a schedule does not read is of no
- * consequence. */
+/* The strings are read when something is created with the options, and may go afterwards. What a rule or a schedule does not
+ * read is of no consequence. */
 typedef struct clm_optim_options {
-    int version;         /* CLM_OPTIM_OPTIONS_VERSION */
-    const char *rule;    /* clm_optim_rule_name */
-    double lr;           /* rate */
-    double momentum;     /* of the momentum rules */
-    double beta1, beta2; /* Adam, AdamW, Lion (which is published with 0.9, 0.99) */
-    double decay;        /* RMSprop: of the mean of squares */
-    double eps;          /* Adam, AdamW, RMSprop: added to the root */
-    double weight_decay; /* AdamW, Lion: decoupled; others: added to the clipped gradient */
+    int version;      /* CLM_OPTIM_OPTIONS_VERSION */
+    const char *rule; /* clm_optim_rule_name */
+    double lr;        /* rate */
+    double momentum;  /* part of the last move that is kept */
+    double beta1,
+        beta2;    /* decays of the moments; a rule may be published with others than these defaults: docs/algorithms.md */
+    double decay; /* of the mean of squares */
+    double eps;   /* added to the root */
+    double weight_decay; /* decoupled where the rule has it so, else added to the clipped gradient */
     clm_clip clip_kind;
     double clip;
     const char *schedule; /* clm_optim_schedule_name */
     uint64_t warmup;      /* updates over which the rate rises linearly, lr / warmup at the first, lr at the last; 0: none */
-    uint64_t
-        schedule_updates; /* counted from the end of the warm-up. cosine: to lr_min over so many; step: by factor every so many;
-                                * exponential: by factor over so many */
+    uint64_t schedule_updates; /* over how many the schedule goes, counted from the end of the warm-up */
     double lr_min, factor;
     double average; /* d in average <- d average + (1 - d) p after every update, from a copy of p after the first; 0: none */
 } clm_optim_options;
@@ -62,8 +63,8 @@ CLM_API double clm_optim_rate(const clm_optim_options *options, uint64_t t);
 CLM_API size_t clm_optim_rule_count(void);
 CLM_API const char *clm_optim_rule_name(size_t i);
 CLM_API const char *clm_optim_rule_summary(size_t i); /* formula and source, on one line */
-/* Does the rule of this name read this option, named as a field of clm_optim_options: "momentum", "beta1", ..? False for names that are
- * not known, and for options that are no matter of the rule, such as clip. */
+/* Does the rule of this name read this option, named as a field of clm_optim_options: "momentum", "beta1", ..? False for names
+ * that are not known, and for options that are no matter of the rule, such as clip. */
 CLM_API bool clm_optim_rule_uses(const char *rule, const char *option);
 
 CLM_API size_t clm_optim_schedule_count(void);

@@ -4,8 +4,8 @@
  *     clm_params_load(params, archive);                   // a checkpoint of clm_meta_save, or a reference file
  *     clm_meta_set_params(meta, params);                  // or clm_learner_set_params
  *
- * The entries are the model's parameters, those of the loss (gaussian-policy's log_std), then the learned rates. Values are doubles in outside layout. An
- * entry with one row for each inner step has the steps as its first axis.
+ * The entries are the model's parameters, those of the loss (gaussian-policy's log_std), then the learned rates. Values are
+ * doubles in outside layout. An entry with one row for each inner step has the steps as its first axis.
  */
 #ifndef CLMAML_PARAMS_H
 #define CLMAML_PARAMS_H
@@ -43,8 +43,8 @@ CLM_API clm_status clm_params_reset(clm_params *params, uint64_t seed);
 /* To and from an archive. Loading changes nothing unless every entry is there with its shape. */
 CLM_API clm_status clm_params_save(clm_params *params, clm_archive *archive, clm_dtype dtype);
 CLM_API clm_status clm_params_load(clm_params *params, const clm_archive *archive);
-/* The learned entries become those of the moving average that a checkpoint keeps (clm_optim_options.average); nothing changes where it keeps
- * none, as before the first update. */
+/* The learned entries become those of the moving average that a checkpoint keeps (clm_optim_options.average); nothing changes
+ * where it keeps none, as before the first update. */
 CLM_API clm_status clm_params_load_average(clm_params *params, const clm_archive *archive);
 /* Copies entries that both have, by name and size. */
 CLM_API void clm_params_copy(clm_params *to, const clm_params *from);

@@ -1,8 +1,8 @@
 /* What happens in one task of a meta-batch: the algorithm, the inner update rule, the loss, and what is learned and adapted.
  *
- * The same options serve the meta-learner (meta.h) and the learner (learner.h). Algorithms, rules and losses go by name; each is a row of a
- * table that says which options it reads. An option that the algorithm does not read and that differs from its initial value is an error
- * that says so.
+ * The same options serve the meta-learner (meta.h) and the learner (learner.h). Algorithms, rules and losses go by name; each
+ * is a row of a table that says which options it reads. An option that the algorithm does not read and that differs from its
+ * initial value is an error that says so.
  */
 #ifndef CLMAML_TASK_H
 #define CLMAML_TASK_H
@@ -14,17 +14,17 @@ extern "C" {
 #endif
 
 /* ---- the inner update rule ----
- * g is the gradient of the support loss. In this order: clip_value clamps every element of g, clip_norm scales g of all adapted tensors
- * together down to this norm, weight_decay adds w theta; then the rule makes the update. All of it is differentiated through, and the
- * state of a rule is zero when a task begins. */
+ * g is the gradient of the support loss. In this order: clip_value clamps every element of g, clip_norm scales g of all adapted
+ * tensors together down to this norm, weight_decay adds w theta; then the rule makes the update. All of it is differentiated
+ * through, and the state of a rule is zero when a task begins. */
 typedef struct clm_inner_options {
-    const char *rule;    /* "sgd", "momentum", "nesterov", "adam", "rmsprop"; see clm_inner_rule_name */
-    double momentum;     /* momentum, nesterov */
-    double beta1, beta2; /* adam */
-    double decay;        /* rmsprop */
-    double eps,
-        eps_root; /* adam, rmsprop: the step is divided by sqrt(v + eps_root) + eps. With eps_root 0 the meta-gradient is not finite where
-                             an element of g is exactly 0 */
+    const char *rule; /* clm_inner_rule_name; which rule reads which of the options below: clm_inner_rule_uses */
+    double momentum;
+    double beta1, beta2; /* "betas": decays of the moments of g and g^2 */
+    double decay;        /* of the mean of g^2 */
+    /* The step is divided by sqrt(v + eps_root) + eps, v a mean of g^2. With eps_root 0 the meta-gradient is not finite where
+     * an element of g is exactly 0. */
+    double eps, eps_root;
     double weight_decay; /* 0: none */
     double clip_value;   /* 0: none */
     double clip_norm;    /* 0: none */
@@ -44,9 +44,9 @@ CLM_API bool clm_inner_rule_uses(const char *rule, const char *option);
 typedef clm_value (*clm_loss_fn)(void *user, clm_graph *g, clm_value out, clm_value target);
 
 typedef struct clm_loss_options {
-    const char *name;        /* "cross-entropy", "mse", "mae", "huber", "bce", "gaussian-policy", "custom"; see clm_loss_name */
-    clm_reduction reduction; /* over the examples of a task */
-    double label_smoothing;  /* cross-entropy: in [0, 1) */
+    const char *name;            /* clm_loss_name */
+    clm_reduction reduction;     /* over the examples of a task */
+    double label_smoothing;      /* cross-entropy: in [0, 1) */
     const double *class_weights; /* cross-entropy: one for each output of the model, copied; NULL: all 1 */
     double delta;                /* huber: where the loss becomes linear */
     clm_loss_fn function;        /* custom */
@@ -85,10 +85,10 @@ typedef struct clm_task_options {
     clm_loss_options loss;
     bool first_order; /* drop the second-order term */
     clm_rates rates;
-    const double *
-        step_weights; /* K weights w_1 .. w_K of the multi-step loss, copied; NULL: only the last. See clm_meta_set_step_weights */
-    /* Prefixes of parameter names. adapt: the adapted ones, NULL: as the algorithm has it; freeze: these are not adapted; unlearned:
-     * these are not learned, they begin every task as they are. */
+    /* K weights w_1 .. w_K of the multi-step loss, copied; NULL: only the last. See clm_meta_set_step_weights. */
+    const double *step_weights;
+    /* Prefixes of parameter names. adapt: the adapted ones, NULL: as the algorithm has it; freeze: these are not adapted;
+     * unlearned: these are not learned, they begin every task as they are. */
     const char *const *adapt;
     size_t n_adapt;
     const char *const *freeze;
@@ -96,12 +96,12 @@ typedef struct clm_task_options {
     const char *const *unlearned;
     size_t n_unlearned;
     bool support_per_step; /* another support set in every inner step: support arrays are [tasks, steps, support, ..] */
-    bool
-        batch_norm_per_step; /* batch-norm's scale and shift are learned for each inner step, [steps, C], and not adapted (MAML++) */
-    int ways;                /* protonet, protomaml: classes of a task; 0: the model's outputs */
-    double proximal;         /* imaml: lambda of (lambda / 2) |theta_k - theta|^2, part of the inner loss */
-    clm_solver solver;       /* imaml */
-    int solver_steps;        /* imaml: conjugate-gradient or Neumann iterations */
+    /* Batch-norm's scale and shift are learned for each inner step, [steps, C], and not adapted (MAML++). */
+    bool batch_norm_per_step;
+    int ways;          /* classes of a task: protonet needs it; 0: the model's outputs */
+    double proximal;   /* imaml: lambda of (lambda / 2) |theta_k - theta|^2, part of the inner loss */
+    clm_solver solver; /* imaml */
+    int solver_steps;  /* imaml: conjugate-gradient or Neumann iterations */
 } clm_task_options;
 #define CLM_TASK_OPTIONS_VERSION 1
 #define CLM_TASK_OPTIONS_INIT                                                                                                  \
@@ -123,15 +123,16 @@ typedef struct clm_algorithm_info {
 CLM_API size_t clm_algorithm_count(void);
 CLM_API const char *clm_algorithm_name(size_t i); /* NULL: no such algorithm */
 CLM_API clm_algorithm_info clm_algorithm_get_info(size_t i);
-/* Does the algorithm read this option: "steps", "inner-lr", "inner-rule", "first-order", "rates", "step-weights", "adapt", "support-per-step",
- * "batch-norm-per-step", "proximal", "ways"? */
+/* Does the algorithm read this option: "steps", "inner-lr", "inner-rule", "first-order", "rates", "step-weights", "adapt",
+ * "support-per-step", "batch-norm-per-step", "proximal", "ways"? */
 CLM_API bool clm_algorithm_uses(const char *algorithm, const char *option);
-/* What the algorithm's name implies: "metasgd" sets rates, "anil" nothing (its masks follow from the model), "fomaml" first_order, .. Called
- * by everything that takes the options; callers need it only to see the result. CLM_E_ARG for an unknown name, with the known ones. */
+/* What the algorithm's name implies: "metasgd" sets rates, "anil" nothing (its masks follow from the model), "fomaml"
+ * first_order, .. Called by everything that takes the options; callers need it only to see the result. CLM_E_ARG for an unknown
+ * name, with the known ones. */
 CLM_API clm_status clm_task_options_resolve(clm_task_options *options);
 
-/* The weights of MAML++'s multi-step loss at outer update t of `over`: equal at first, then those of all steps but the last fall linearly to
- * 0.03 / K, and the last takes the rest (Antoniou et al. 2019). weights [steps]. */
+/* The weights of MAML++'s multi-step loss at outer update t of `over`: equal at first, then those of all steps but the last
+ * fall linearly to 0.03 / K, and the last takes the rest (Antoniou et al. 2019). weights [steps]. */
 CLM_API void clm_step_weights_annealed(int steps, uint64_t t, uint64_t over, double *weights);
 
 #ifdef __cplusplus

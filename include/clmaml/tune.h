@@ -1,15 +1,15 @@
-/* Tuning: measures, on a device, the implementations of the heavy operations (convolutions and matrix products) of programs, and
- * keeps the fastest in the cache directory, where programs that are created later find them.
+/* Tuning: measures, on a device, the implementations of the heavy operations (convolutions and matrix products) of programs,
+ * and keeps the fastest in the cache directory, where programs that are created later find them.
  *
- * A candidate is first run on random numbers and compared, element by element with the default and in samples with sums in double
- * precision; one whose error is more than 5 times that of the direct implementation, or that fails in any other way, is dropped. What
- * is left is timed, and taken if it is at least 3 % faster than the default.
+ * A candidate is first run on random numbers and compared, element by element with the default and in samples with sums in
+ * double precision; one whose error is more than 5 times that of the direct implementation, or that fails in any other way, is
+ * dropped. What is left is timed, and taken if it is at least 3 % faster than the default.
  *
- * Results are kept for the device with its driver, the library's kernels, the operation with its shapes and attributes, and the number
- * of tasks rounded up to a power of two. A program of another number of tasks takes the parameters of the nearest one.
+ * Results are kept for the device with its driver, the library's kernels, the operation with its shapes and attributes, and the
+ * number of tasks rounded up to a power of two. A program of another number of tasks takes the parameters of the nearest one.
  *
- * Which implementation computes an operation shows in the last bits of results. The choice is the same for all numbers of tasks, and
- * is made again only when asked for, so runs repeat and resume bit by bit until then.
+ * Which implementation computes an operation shows in the last bits of results. The choice is the same for all numbers of
+ * tasks, and is made again only when asked for, so runs repeat and resume bit by bit until then.
  */
 #ifndef CLMAML_TUNE_H
 #define CLMAML_TUNE_H
@@ -49,8 +49,8 @@ typedef struct clm_tune_options {
     { CLM_TUNE_OPTIONS_VERSION, 0.0, false, CLM_TUNE_ALL, false, NULL, NULL }
 
 /* Tunes every heavy operation of these programs, which must be of one device; they are not changed: programs created afterwards
- * profit. *changed (may be NULL): how many operations have a choice now that they had not. CLM_E_STATE when results cannot be kept
- * (CLMAML_NO_CACHE, the host reference). */
+ * profit. *changed (may be NULL): how many operations have a choice now that they had not. CLM_E_STATE when results cannot be
+ * kept (CLMAML_NO_CACHE, the host reference). */
 CLM_API clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_tune_options *options, size_t *changed);
 
 #ifdef __cplusplus

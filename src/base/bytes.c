@@ -7,16 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
+
 #define MOST 9007199254740992.0
 
 bool clm_bytes_parse(const char *text, size_t length, uint64_t *bytes) {
     static const char units[] = "KMGT";
-    char copy[48], *end;
+    char copy[48];
+    const char *end;
     if (length == 0 || length >= sizeof copy || !isdigit((unsigned char)text[0])) return false;
     memcpy(copy, text, length);
     copy[length] = 0;
     if (copy[strspn(copy, "0123456789.KMGTBkmgtib")]) return false; /* neither hexadecimal nor an exponent */
-    double value = strtod(copy, &end);
+    double value = clm_number_parse(copy, &end);
     const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
     if (unit) {
         for (const char *u = units; u <= unit; u++) value *= 1024;

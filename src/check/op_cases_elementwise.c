@@ -33,6 +33,7 @@ UNARY(softplus)
 UNARY(relu)
 UNARY(gelu)
 UNARY(silu)
+UNARY(mish)
 UNARY(stop_gradient)
 UNARY(identity)
 
@@ -46,6 +47,7 @@ static clm_value build_power_real(clm_graph *g, const clm_value *x) { return clm
 static clm_value build_power_cube(clm_graph *g, const clm_value *x) { return clm_power(g, x[0], 3.0); }
 static clm_value build_leaky_relu(clm_graph *g, const clm_value *x) { return clm_leaky_relu(g, x[0], 0.13); }
 static clm_value build_elu(clm_graph *g, const clm_value *x) { return clm_elu(g, x[0], 1.2); }
+static clm_value build_hardtanh(clm_graph *g, const clm_value *x) { return clm_hardtanh(g, x[0], 0, 2); }
 static clm_value build_stop_gradient_factor(clm_graph *g, const clm_value *x) {
     return clm_mul(g, x[0], clm_stop_gradient(g, clm_sin(g, x[0])));
 }
@@ -130,6 +132,10 @@ static const clm_op_case rows[] = {
     {"gelu/wide", 0, build_gelu, 1, WIDE},
     {"silu", 0, build_silu, 1, X(N)},
     {"silu/wide", 0, build_silu, 1, WIDE},
+    {"mish", 0, build_mish, 1, X(N)},
+    {"mish/wide", 0, build_mish, 1, WIDE},
+    {"hardtanh", 0, build_hardtanh, 1, X(A)},
+    {"hardtanh/bounds", CLM_CASE_NO_DIFF, build_hardtanh, 1, X(T)},
     {"identity", 0, build_identity, 1, X(N)},
     {"stop_gradient", CLM_CASE_FLAT | CLM_CASE_NO_DIFF, build_stop_gradient, 1, X(N)},
     {"stop_gradient/factor", CLM_CASE_NO_DIFF | CLM_CASE_DOCTOR, build_stop_gradient_factor, 1, X(N)},

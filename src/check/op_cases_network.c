@@ -18,11 +18,15 @@ static clm_value build_batch_norm_statistics(clm_graph *g, const clm_value *x) {
     clm_value query = clm_normalize(g, x[1], mean, variance, CLM_INVALID, CLM_INVALID, eps);
     return clm_concat(g, (const clm_value[]){support, query}, 2, 0);
 }
-static clm_value build_normalize(clm_graph *g, const clm_value *x) { return clm_normalize(g, x[0], x[1], x[2], x[3], x[4], eps); }
+static clm_value build_normalize(clm_graph *g, const clm_value *x) {
+    return clm_normalize(g, x[0], x[1], x[2], x[3], x[4], eps);
+}
 static clm_value build_layer_norm(clm_graph *g, const clm_value *x) { return clm_layer_norm(g, x[0], x[1], x[2], eps); }
 static clm_value build_layer_norm_plain(clm_graph *g, const clm_value *x) {
     return clm_layer_norm(g, x[0], CLM_INVALID, CLM_INVALID, eps);
 }
+static clm_value build_rms_norm(clm_graph *g, const clm_value *x) { return clm_rms_norm(g, x[0], x[1], eps); }
+static clm_value build_rms_norm_plain(clm_graph *g, const clm_value *x) { return clm_rms_norm(g, x[0], CLM_INVALID, eps); }
 static clm_value build_group_norm(clm_graph *g, const clm_value *x) { return clm_group_norm(g, x[0], 2, x[1], x[2], eps); }
 static clm_value build_softmax(clm_graph *g, const clm_value *x) { return clm_softmax(g, x[0]); }
 static clm_value build_log_softmax(clm_graph *g, const clm_value *x) { return clm_log_softmax(g, x[0]); }
@@ -83,6 +87,23 @@ static clm_value build_attention(clm_graph *g, const clm_value *x) {
     return clm_matmul(g, clm_softmax(g, scores), x[2], false, false);
 }
 
+static clm_value build_multihead(clm_graph *g, const clm_value *x) {
+    return clm_multihead_attention(g, x[0], 2, x[1], x[2], x[3], x[4]);
+}
+
+#define RECURRENT(name, biased, last)                                                                                         \
+    static clm_value build_##name##_##last(clm_graph *g, const clm_value *x) {                                                \
+        return clm_##name(g, x[0],                                                                                            \
+                          &(clm_recurrent_weights){x[1], x[2], (biased) ? x[3] : CLM_INVALID, (biased) ? x[4] : CLM_INVALID}, \
+                          last);                                                                                              \
+    }
+RECURRENT(rnn, true, false)
+RECURRENT(rnn, false, true)
+RECURRENT(gru, true, false)
+RECURRENT(gru, false, true)
+RECURRENT(lstm, true, false)
+RECURRENT(lstm, false, true)
+
 #define N CLM_DRAW_NORMAL
 #define P CLM_DRAW_POSITIVE
 
@@ -99,6 +120,8 @@ static const clm_op_case rows[] = {
     {"layer_norm", 0, build_layer_norm, 3, {{S3(3, 4, 5), N, 0}, {S2(4, 5), N, 0}, {S2(4, 5), N, 0}}},
     {"layer_norm/plain", 0, build_layer_norm_plain, 1, {{S2(4, 7), N, 0}}},
     {"group_norm", 0, build_group_norm, 3, {{S4(2, 3, 2, 6), N, 0}, {S1(6), N, 0}, {S1(6), N, 0}}},
+    {"rms_norm", 0, build_rms_norm, 2, {{S3(3, 4, 5), N, 0}, {S1(5), N, 0}}},
+    {"rms_norm/plain", 0, build_rms_norm_plain, 1, {{S2(4, 7), N, 0}}},
     {"softmax", 0, build_softmax, 1, {{S3(2, 3, 5), N, 0}}},
     {"softmax/wide", 0, build_softmax, 1, {{S2(11, 7), CLM_DRAW_WIDE, 0}}},
     {"log_softmax", 0, build_log_softmax, 1, {{S2(5, 7), N, 0}}},
@@ -133,6 +156,21 @@ static const clm_op_case rows[] = {
      build_block,
      4,
      {{S4(5, 14, 14, 8), N, 0}, {S4(3, 3, 8, 16), N, 0}, {S1(16), N, 0}, {S1(16), N, 0}}},
+    {"multihead_attention",
+     0,
+     build_multihead,
+     5,
+     {{S3(2, 3, 6), N, 0}, {S2(18, 6), N, 0}, {S1(18), N, 0}, {S2(6, 6), N, 0}, {S1(6), N, 0}}},
+    {"rnn", 0, build_rnn_false, 5, {{S3(2, 5, 3), N, 0}, {S2(4, 3), N, 0}, {S2(4, 4), N, 0}, {S1(4), N, 0}, {S1(4), N, 0}}},
+    {"rnn/last", 0, build_rnn_true, 3, {{S3(3, 3, 2), N, 0}, {S2(5, 2), N, 0}, {S2(5, 5), N, 0}}},
+    {"gru", 0, build_gru_false, 5, {{S3(2, 3, 2), N, 0}, {S2(9, 2), N, 0}, {S2(9, 3), N, 0}, {S1(9), N, 0}, {S1(9), N, 0}}},
+    {"gru/last", 0, build_gru_true, 3, {{S3(3, 2, 1), N, 0}, {S2(6, 1), N, 0}, {S2(6, 2), N, 0}}},
+    {"lstm",
+     0,
+     build_lstm_false,
+     5,
+     {{S3(2, 3, 2), N, 0}, {S2(12, 2), N, 0}, {S2(12, 3), N, 0}, {S1(12), N, 0}, {S1(12), N, 0}}},
+    {"lstm/last", 0, build_lstm_true, 3, {{S3(3, 2, 1), N, 0}, {S2(8, 1), N, 0}, {S2(8, 2), N, 0}}},
     {"attention", 0, build_attention, 3, {{S3(2, 5, 4), N, 0}, {S3(2, 3, 4), N, 0}, {S3(2, 3, 7), N, 0}}},
 };
 

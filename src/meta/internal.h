@@ -1,9 +1,9 @@
 /* Inside a meta-learner.
  *
- * A clm_meta is what callers hold: the task, the optimiser, and one share for each device in use. A share has the flat vector of meta-parameters on
- * its device, its gradient, and an executable (clm_exec): the plan of a meta-gradient for its consecutive tasks, with programs and memory.
- * Planning anew replaces the executable and touches neither parameters nor the optimiser's state. The first share is that of the
- * optimiser.
+ * A clm_meta is what callers hold: the task, the optimiser, and one share for each device in use. A share has the flat vector
+ * of meta-parameters on its device, its gradient, and an executable (clm_exec): the plan of a meta-gradient for its consecutive
+ * tasks, with programs and memory. Planning anew replaces the executable and touches neither parameters nor the optimiser's
+ * state. The first share is that of the optimiser.
  *
  * The gradient is accumulated over chunks of tasks in task order, so its bits do not depend on the chunk.
  */
@@ -148,8 +148,8 @@ const clm_readout *clm_exec_readout(const clm_share *m, size_t variant, clm_quan
 /* All programs of both variants, one behind the other; to be freed. */
 clm_status clm_exec_programs(const clm_share *m, clm_program ***out, size_t *n);
 
-/* Batches on their way to the device. Device memory for it beside the tensors; what is needed is made and freed with the plan; a batch
- * of all tasks is checked; the tasks of a chunk are handed over. */
+/* Batches on their way to the device. Device memory for it beside the tensors; what is needed is made and freed with the plan;
+ * a batch of all tasks is checked; the tasks of a chunk are handed over. */
 size_t clm_feed_bytes(const clm_share *m);
 clm_status clm_feed_prepare(clm_share *m);
 void clm_feed_free(clm_share *m);
@@ -157,15 +157,16 @@ clm_status clm_feed_check(const clm_share *m, int tasks, const clm_batch *batch)
 clm_status clm_feed_chunk(clm_share *m, const clm_batch *batch, int chunk_index);
 /* The tasks of a share within a batch of all. */
 clm_batch clm_feed_part(const clm_share *m, const clm_batch *batch);
-/* Numbers without meaning that no operation minds, for `tasks` tasks; label(user) below classes, number(user) otherwise. To be freed. */
+/* Numbers without meaning that no operation minds, for `tasks` tasks; label(user) below classes, number(user) otherwise. To be
+ * freed. */
 clm_status clm_feed_random(const clm_share *m, int tasks, uint64_t seed, float *data[4]);
 
 /* ---- plan/ ---- */
 
 /* A plan under the limit on memory. */
 clm_status clm_plan_share(clm_share *m);
-/* Allocates and builds, runs; where the device has less memory than it says, with a smaller plan. Parameters and the optimiser's state
- * stay as they are. */
+/* Allocates and builds, runs; where the device has less memory than it says, with a smaller plan. Parameters and the
+ * optimiser's state stay as they are. */
 clm_status clm_retry_prepare(clm_share *m);
 clm_status clm_retry_run(clm_share *m, size_t variant, const clm_batch *batch, clm_optimizer *update, int all_tasks);
 /* Allocates and builds with the plan as it is, or CLM_E_MEMORY. */

@@ -1,38 +1,10 @@
-/* The public face of a meta-learner: creation is in devices/, what is left behind by a gradient in result.c. */
-#include <math.h>
-#include <stdlib.h>
+/* A meta-learner's parameters and settings, to and from the caller. Creation is in devices/shares.c, gradient and update are in
+ * step.c, what a gradient leaves behind is in result.c. */
 #include <string.h>
 
-#include "base/memory.h"
 #include "meta/internal.h"
 
-/* ---- options ---- */
-
-clm_status clm_meta_check_options(const clm_meta_options *o) {
-    if (o->version != CLM_META_OPTIONS_VERSION)
-        return clm_fail(CLM_E_ARG, "meta: options of version %d; initialise them with CLM_META_OPTIONS_INIT", o->version);
-    if (o->tasks < 1)
-        return clm_fail(CLM_E_ARG,
-                        "meta: %d tasks of %d support and %d query examples, %d inner steps: each must be at least 1", o->tasks,
-                        o->task.support, o->task.query, o->task.steps);
-    if (o->task_chunk < 0 || (o->task_chunk > 0 && o->tasks % o->task_chunk))
-        return clm_fail(CLM_E_ARG, "meta: %d tasks cannot be run %d at a time; choose a divisor", o->tasks, o->task_chunk);
-    if (o->first_order_until > 0 && (o->task.first_order || !clm_algorithm_uses(o->task.algorithm, "first-order")))
-        return clm_fail(CLM_E_ARG, "meta: first_order_until has no use where there is no second-order term to begin with");
-    return CLM_OK;
-}
-
-/* ---- life ---- */
-
-void clm_meta_free(clm_meta *meta) {
-    if (!meta) return;
-    clm_shares_dismiss(meta);
-    for (size_t s = 0; s < meta->n_shares; s++) clm_share_free(meta->shares[s]);
-    free(meta->shares);
-    free(meta->values);
-    clm_task_free(&meta->task);
-    free(meta);
-}
+/* ---- preparation ---- */
 
 clm_status clm_meta_prepare(clm_meta *meta) {
     for (size_t s = 0; s < meta->n_shares; s++) {
@@ -56,43 +28,6 @@ clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to) {
 }
 
 uint64_t clm_meta_iteration(const clm_meta *meta) { return meta->optimizer.t; }
-
-/* ---- the gradient and the update ---- */
-
-clm_status clm_meta_gradient_of_order(clm_meta *meta, const clm_batch *batch, int order) {
-    const bool other = order == 1 && !meta->task.options.first_order;
-    if (order != 1 && order != 2) return clm_fail(CLM_E_ARG, "meta: there is no gradient of order %d", order);
-    if (other && meta->shares[0]->exec.n_variants < 2)
-        return clm_fail(CLM_E_STATE, "meta: the first-order gradient was not planned; set both_orders");
-    CLM_TRY(clm_meta_prepare(meta));
-    CLM_TRY(clm_shares_gradient(meta, other, batch, false));
-    return clm_device_finish(meta->shares[0]->device);
-}
-
-clm_status clm_meta_gradient(clm_meta *meta, const clm_batch *batch) { return clm_meta_gradient_of_order(meta, batch, 2); }
-
-/* Derivative-order annealing. */
-static size_t variant_now(const clm_meta *meta) { return meta->optimizer.t < meta->options.first_order_until ? 1 : 0; }
-
-clm_status clm_meta_step(clm_meta *meta, const clm_batch *batch, clm_meta_report *report) {
-    clm_meta_report r = {0};
-    CLM_TRY(clm_meta_prepare(meta));
-    CLM_TRY(clm_shares_gradient(meta, variant_now(meta), batch, true));
-    const clm_status status = clm_result_report(meta, &r);
-    if (report && status == CLM_OK) *report = r;
-    if (status == CLM_OK && isfinite(r.query_loss) && isfinite(r.support_loss) && isfinite(r.grad_norm)) {
-        meta->moved = true;
-        clm_optimizer_accept(&meta->optimizer);
-        return CLM_OK;
-    }
-    CLM_TRY(clm_optimizer_undo(&meta->optimizer));
-    CLM_TRY(status);
-    return clm_fail(
-        CLM_E_NUMERIC,
-        "the meta-step gave a number that is not finite (support loss %g, query loss %g, gradient norm %g); nothing was "
-        "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient",
-        r.support_loss, r.query_loss, r.grad_norm, meta->task.options.inner_lr, r.lr);
-}
 
 clm_status clm_meta_set_step_weights(clm_meta *meta, const double *weights) {
     const size_t K = (size_t)meta->task.options.steps;

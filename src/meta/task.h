@@ -1,8 +1,9 @@
-/* One task of a meta-batch, resolved: the rows behind the names of clm_task_options, and every tensor that is learned or adapted.
+/* One task of a meta-batch, resolved: the rows behind the names of clm_task_options, and every tensor that is learned or
+ * adapted.
  *
- * The tensors (entries) are the model's parameters, those of the loss, then the learned rates. On a device they are one flat vector in inside
- * layout, the learned ones first: the gradient and the optimiser's state are as long as that part. A leaf is what a graph has as an input: an
- * entry, or one row of it where there is one for each inner step.
+ * The tensors (entries) are the model's parameters, those of the loss, then the learned rates. On a device they are one flat
+ * vector in inside layout, the learned ones first: the gradient and the optimiser's state are as long as that part. A leaf is
+ * what a graph has as an input: an entry, or one row of it where there is one for each inner step.
  */
 #ifndef CLM_META_TASK_H
 #define CLM_META_TASK_H
@@ -64,6 +65,8 @@ typedef struct clm_scored {
 
 clm_status clm_task_init(clm_task *task, const clm_model *model, const clm_task_options *options);
 void clm_task_free(clm_task *task);
+/* Fills in the tensors, once the rows are found; `given` has the lists of prefixes. */
+clm_status clm_task_list_entries(clm_task *task, const clm_task_options *given);
 /* Of everything in the options that decides what is computed; not of the model. */
 uint64_t clm_task_hash(const clm_task *task);
 

@@ -19,7 +19,12 @@
     X(ALPHA, "alpha", REAL)        \
     X(SLOPE, "slope", REAL)        \
     X(SIZE, "size", COUNT)         \
-    X(BODY, "body", LAYERS)
+    X(HEADS, "heads", COUNT)       \
+    X(ENTRIES, "count", COUNT)     \
+    X(LAST, "last", BOOL)          \
+    X(SHAPE, "shape", SHAPE)       \
+    X(BODY, "body", LAYERS)        \
+    X(SKIP, "skip", LAYERS)
 
 typedef enum clm_layer_key {
 #define CLM_LAYER_KEY_ENUM(KEY, name, type) CLM_KEY_##KEY,
@@ -34,9 +39,10 @@ typedef struct clm_layer {
     clm_shape in, out;                       /* of one example, outside */
     unsigned given;                          /* keys that were set, as bits */
     double value[CLM_KEY_COUNT];
-    size_t first_param, n_params; /* its own, without those of its body */
-    struct clm_layer *body;       /* of a residual layer */
-    size_t n_body;
+    clm_shape shape;               /* what "shape" says */
+    size_t first_param, n_params;  /* its own, without those of its lists */
+    struct clm_layer *body, *skip; /* of a residual layer */
+    size_t n_body, n_skip;
 } clm_layer;
 
 typedef struct clm_layer_run {
@@ -75,7 +81,7 @@ const char *clm_layer_kind_names(char *text, size_t size);
 clm_value clm_layers_output(const clm_layer_run *run, const clm_model *model, clm_value x);
 /* What the last layer, linear and on a vector, is given; CLM_INVALID otherwise, with the graph's error set. */
 clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, clm_value x);
-/* The first parameter of the last layer that is a learned map, or whose body has one. False: there is none. */
+/* The first parameter of the last layer that is a learned map, or whose lists have one. False: there is none. */
 bool clm_layers_head(const clm_layer *layers, size_t count, size_t *first);
 void clm_layers_free(clm_layer *layers, size_t count);
 
@@ -86,6 +92,8 @@ clm_status clm_model_check_example(const clm_shape *shape);
 
 /* The inside shape of an outside one; the rank must fit the layout. */
 clm_shape clm_layout_inner_shape(clm_layout layout, const clm_shape *outer);
+/* The rank that a layout needs; SAME: any, -1. */
+int clm_layout_rank(clm_layout layout);
 /* How examples of this outside shape are laid out: images are CHW. */
 clm_layout clm_layout_of_example(const clm_shape *outer);
 

@@ -26,6 +26,17 @@ static inline clm_value images_to_inner(clm_graph *g, clm_value x) {
     return clm_transpose(g, x, (const int32_t[]){0, 2, 3, 1});
 }
 
+static inline clm_value to_outer(clm_graph *g, int rank, clm_value x) { return rank == 3 ? images_to_outer(g, x) : x; }
+static inline clm_value to_inner(clm_graph *g, int rank, clm_value x) { return rank == 3 ? images_to_inner(g, x) : x; }
+
+/* x [n, ..] as [n, one..], which has as many elements. */
+static inline clm_value reshape_examples(clm_graph *g, clm_value x, clm_shape one) {
+    const clm_shape s = clm_value_shape(g, x);
+    for (int i = one.rank++; i > 0; i--) one.dim[i] = one.dim[i - 1];
+    one.dim[0] = s.dim[0];
+    return x == CLM_INVALID ? x : clm_reshape(g, x, one);
+}
+
 /* Channels are the first outside axis. It is already last inside but for [n, tokens, width], which is turned round. */
 static inline clm_value turn_channels_last(clm_graph *g, const clm_layer *l, clm_value x) {
     return l->in.rank == 2 ? clm_transpose(g, x, (const int32_t[]){0, 2, 1}) : x;
@@ -39,6 +50,9 @@ static inline clm_status need_rank(const clm_layer *l, int rank, const char *wha
 
 static inline clm_status need_vector(const clm_layer *l) { return need_rank(l, 1, "a vector [n]"); }
 static inline clm_status need_image(const clm_layer *l) { return need_rank(l, 3, "an image [C, H, W]"); }
+static inline clm_status need_image_or_series(const clm_layer *l) {
+    return l->in.rank == 2 ? CLM_OK : need_rank(l, 3, "an image [C, H, W] or a series [C, n]");
+}
 static inline clm_status need_tokens(const clm_layer *l) { return need_rank(l, 2, "a sequence [tokens, width]"); }
 
 static inline clm_status add_normal(clm_model *m, const clm_layer *l, const char *name, clm_shape shape, clm_layout layout,
@@ -55,6 +69,46 @@ static inline void set_role(clm_model *m, const clm_layer *l, clm_param_role rol
     for (size_t i = l->first_param; i < m->n_params; i++) m->params[i].role = role;
 }
 
+/* layer_window.c */
+clm_status clm_conv2d_infer(clm_model *m, clm_layer *l);
+clm_status clm_conv1d_infer(clm_model *m, clm_layer *l);
+clm_value clm_conv_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_status clm_pool_infer(clm_model *m, clm_layer *l);
+clm_value clm_maxpool_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_value clm_avgpool_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_status clm_globalavgpool_infer(clm_model *m, clm_layer *l);
+clm_value clm_globalavgpool_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+/* layer_last_axis.c */
+clm_status clm_rmsnorm_infer(clm_model *m, clm_layer *l);
+clm_value clm_rmsnorm_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_status clm_lastnorm_infer(clm_model *m, clm_layer *l);
+clm_value clm_lastnorm_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_value clm_softmax_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_value clm_log_softmax_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+/* layer_recurrent.c */
+clm_status clm_rnn_infer(clm_model *m, clm_layer *l);
+clm_status clm_gru_infer(clm_model *m, clm_layer *l);
+clm_status clm_lstm_infer(clm_model *m, clm_layer *l);
+clm_value clm_rnn_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_value clm_gru_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_value clm_lstm_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+/* layer_attention.c */
+clm_status clm_attention_infer(clm_model *m, clm_layer *l);
+clm_value clm_attention_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_status clm_multihead_infer(clm_model *m, clm_layer *l);
+clm_value clm_multihead_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+/* layer_sequence.c */
+clm_status clm_embedding_infer(clm_model *m, clm_layer *l);
+clm_value clm_embedding_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_status clm_tokens_infer(clm_model *m, clm_layer *l);
+clm_value clm_tokens_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_status clm_positions_infer(clm_model *m, clm_layer *l);
+clm_value clm_positions_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_status clm_classtoken_infer(clm_model *m, clm_layer *l);
+clm_value clm_classtoken_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_status clm_one_token_infer(clm_model *m, clm_layer *l);
+clm_value clm_firsttoken_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+clm_value clm_meantokens_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
 /* layer_context.c */
 clm_status clm_context_infer(clm_model *m, clm_layer *l);
 clm_value clm_context_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);

@@ -1,4 +1,5 @@
-/* The layers a list may name: for each its shape rule and parameters, then its values, then one row in the table.
+/* The layers a list may name: for each its shape rule and parameters, then its values, then one row in the table. Families are
+ * in files of their own, layer_*.c.
  *
  * The semantics are PyTorch's. Images flow as [n, h, w, c], everything else as [n, outside shape..]. Whatever depends on the
  * outside order of axes (flatten, linear on an image, norms over tokens) is put into that order, computed, and put back, so
@@ -26,82 +27,8 @@ static clm_status linear_infer(clm_model *m, clm_layer *l) {
 
 static clm_value linear_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
     clm_value bias = l->value[CLM_KEY_BIAS] != 0 ? param(run, l, 1) : CLM_INVALID;
-    if (l->in.rank != 3) return clm_linear(run->g, x, param(run, l, 0), bias);
-    return images_to_inner(run->g, clm_linear(run->g, images_to_outer(run->g, x), param(run, l, 0), bias));
-}
-
-/* ---- convolution and pooling: out = (in + 2 pad - dilation (kernel - 1) - 1) / stride + 1, rounded down ---- */
-
-static clm_status window_shape(clm_layer *l, int kernel, int stride, int pad, int dilation) {
-    for (int i = 1; i < 3; i++) {
-        int64_t room = l->in.dim[i] + 2 * (int64_t)pad, span = dilation * (int64_t)(kernel - 1) + 1;
-        if (span > room)
-            return clm_fail(CLM_E_SHAPE,
-                            "a window of %lld does not fit into the %lld pixels of its input's %s (padding included)",
-                            (long long)span, (long long)room, i == 1 ? "height" : "width");
-        int64_t size = (room - span) / stride + 1;
-        if (size > INT32_MAX) return clm_fail(CLM_E_LIMIT, "its output would be %lld pixels wide", (long long)size);
-        l->out.dim[i] = (int32_t)size;
-    }
-    return CLM_OK;
-}
-
-static clm_status conv2d_infer(clm_model *m, clm_layer *l) {
-    CLM_TRY(need_image(l));
-    int ci = l->in.dim[0], co = setting(l, CLM_KEY_OUT, 0), k = setting(l, CLM_KEY_KERNEL, 3),
-        groups = setting(l, CLM_KEY_GROUPS, 1);
-    int stride = setting(l, CLM_KEY_STRIDE, 1), pad = setting(l, CLM_KEY_PAD, k / 2),
-        dilation = setting(l, CLM_KEY_DILATION, 1);
-    if (ci % groups != 0 || co % groups != 0)
-        return clm_fail(CLM_E_SHAPE, "groups %d must divide both the %d channels of its input and the %d of its output", groups,
-                        ci, co);
-    CLM_TRY(window_shape(l, k, stride, pad, dilation));
-    l->out.dim[0] = co;
-    CLM_TRY(
-        add_normal(m, l, "weight", clm_shape_of(4, co, ci / groups, k, k), CLM_LAYOUT_OIHW, (double)(ci / groups) * k * k, 2));
-    return setting(l, CLM_KEY_BIAS, 1) ? add_constant(m, l, "bias", clm_shape_of(1, co), 0) : CLM_OK;
-}
-
-static clm_value conv2d_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
-    int s = (int)l->value[CLM_KEY_STRIDE], p = (int)l->value[CLM_KEY_PAD], d = (int)l->value[CLM_KEY_DILATION];
-    clm_conv_options options = {{s, s}, {p, p}, {d, d}, (int)l->value[CLM_KEY_GROUPS]};
-    clm_value y = clm_conv2d(run->g, x, param(run, l, 0), &options);
-    return l->value[CLM_KEY_BIAS] != 0 ? clm_add(run->g, y, param(run, l, 1)) : y;
-}
-
-static clm_status pool_infer(clm_model *m, clm_layer *l) {
-    (void)m;
-    CLM_TRY(need_image(l));
-    int k = setting(l, CLM_KEY_KERNEL, 0), stride = setting(l, CLM_KEY_STRIDE, k), pad = setting(l, CLM_KEY_PAD, 0);
-    if (pad > k / 2) return clm_fail(CLM_E_SHAPE, "pad %d is more than half of the kernel %d", pad, k);
-    return window_shape(l, k, stride, pad, 1);
-}
-
-static clm_pool_options pool_options(const clm_layer *l) {
-    int k = (int)l->value[CLM_KEY_KERNEL], s = (int)l->value[CLM_KEY_STRIDE], p = (int)l->value[CLM_KEY_PAD];
-    return (clm_pool_options){{k, k}, {s, s}, {p, p}};
-}
-
-static clm_value maxpool_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
-    clm_pool_options options = pool_options(l);
-    return clm_max_pool(run->g, x, &options);
-}
-
-static clm_value avgpool_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
-    clm_pool_options options = pool_options(l);
-    return clm_avg_pool(run->g, x, &options);
-}
-
-static clm_status globalavgpool_infer(clm_model *m, clm_layer *l) {
-    (void)m;
-    CLM_TRY(need_image(l));
-    l->out = clm_shape_of(1, (int)l->in.dim[0]);
-    return CLM_OK;
-}
-
-static clm_value globalavgpool_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
-    (void)l;
-    return clm_global_avg_pool(run->g, x);
+    int rank = l->in.rank;
+    return to_inner(run->g, rank, clm_linear(run->g, to_outer(run->g, rank, x), param(run, l, 0), bias));
 }
 
 /* ---- normalisation ---- */
@@ -182,48 +109,46 @@ static clm_value flatten_apply(const clm_layer_run *run, const clm_layer *l, clm
     return clm_reshape(run->g, x, clm_shape_of(2, (int)clm_value_shape(run->g, x).dim[0], (int)l->out.dim[0]));
 }
 
-static clm_status meantokens_infer(clm_model *m, clm_layer *l) {
-    (void)m;
-    CLM_TRY(need_tokens(l));
-    l->out = clm_shape_of(1, (int)l->in.dim[1]);
-    return CLM_OK;
-}
-
-static clm_value meantokens_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
-    (void)l;
-    return clm_mean(run->g, x, 1u << 1, false);
-}
-
-/* ---- residual: x + body(x) ---- */
-
-static clm_status residual_infer(clm_model *m, clm_layer *l) {
+static clm_status reshape_infer(clm_model *m, clm_layer *l) {
     char in[96], out[96];
     (void)m;
-    if (l->n_body == 0 || clm_shape_equal(&l->body[l->n_body - 1].out, &l->in)) return CLM_OK;
-    return clm_fail(CLM_E_SHAPE, "its body must keep the shape, but makes %s of %s",
-                    clm_shape_text(&l->body[l->n_body - 1].out, out, sizeof(out)), clm_shape_text(&l->in, in, sizeof(in)));
+    l->out = l->shape;
+    clm_status status = clm_model_check_example(&l->out);
+    if (status != CLM_OK) return clm_fail_in(status, "\"shape\"");
+    if (clm_shape_size(&l->out) == clm_shape_size(&l->in)) return CLM_OK;
+    return clm_fail(CLM_E_SHAPE, "\"shape\" %s has another number of elements than its input, %s",
+                    clm_shape_text(&l->out, out, sizeof(out)), clm_shape_text(&l->in, in, sizeof(in)));
 }
 
+/* From outside order to outside order. */
+static clm_value reshape_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
+    x = to_outer(run->g, l->in.rank, x);
+    return to_inner(run->g, l->out.rank, reshape_examples(run->g, x, l->out));
+}
+
+/* ---- residual: skip(x) + body(x); an empty list keeps x as it is ---- */
+
+static const clm_shape *end_shape(const clm_layer *l, const clm_layer *list, size_t count) {
+    return count ? &list[count - 1].out : &l->in;
+}
+
+static clm_status residual_infer(clm_model *m, clm_layer *l) {
+    const clm_shape *body = end_shape(l, l->body, l->n_body), *skip = end_shape(l, l->skip, l->n_skip);
+    char made[96], kept[96];
+    (void)m;
+    l->out = *skip;
+    if (clm_shape_equal(body, skip)) return CLM_OK;
+    clm_shape_text(body, made, sizeof(made));
+    clm_shape_text(skip, kept, sizeof(kept));
+    if (l->n_skip) return clm_fail(CLM_E_SHAPE, "its body and its skip must make the same shape, not %s and %s", made, kept);
+    return clm_fail(CLM_E_SHAPE, "its body must keep the shape, but makes %s of %s; or add a \"skip\" that makes it too", made,
+                    kept);
+}
+
+/* The body first: batch-norm statistics are in the order of the parameters. */
 static clm_value residual_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
-    return clm_add(run->g, x, apply_list(run, l->body, l->n_body, x));
-}
-
-/* ---- attention: one head over tokens, o(softmax(q k^T / sqrt(width)) v), no biases ---- */
-
-static clm_status attention_infer(clm_model *m, clm_layer *l) {
-    static const char *const names[] = {"q.weight", "k.weight", "v.weight", "o.weight"};
-    CLM_TRY(need_tokens(l));
-    int width = l->in.dim[1];
-    for (int i = 0; i < 4; i++) CLM_TRY(add_normal(m, l, names[i], clm_shape_of(2, width, width), CLM_LAYOUT_SAME, width, 1));
-    return CLM_OK;
-}
-
-static clm_value attention_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
-    clm_graph *g = run->g;
-    clm_value q = clm_linear(g, x, param(run, l, 0), CLM_INVALID), k = clm_linear(g, x, param(run, l, 1), CLM_INVALID);
-    clm_value v = clm_linear(g, x, param(run, l, 2), CLM_INVALID);
-    clm_value scores = clm_scale(g, clm_matmul(g, q, k, false, true), 1 / sqrt(l->in.dim[1]));
-    return clm_linear(g, clm_matmul(g, clm_softmax(g, scores), v, false, false), param(run, l, 3), CLM_INVALID);
+    clm_value body = apply_list(run, l->body, l->n_body, x);
+    return clm_add(run->g, apply_list(run, l->skip, l->n_skip, x), body);
 }
 
 /* ---- activations with a setting ---- */
@@ -248,30 +173,52 @@ static clm_value leaky_relu_apply(const clm_layer_run *run, const clm_layer *l, 
     return clm_leaky_relu(run->g, x, l->value[CLM_KEY_SLOPE]);
 }
 
+static clm_value hardtanh(clm_graph *g, clm_value x) { return clm_hardtanh(g, x, -1, 1); }
+static clm_value relu6(clm_graph *g, clm_value x) { return clm_hardtanh(g, x, 0, 6); }
+
 /* ---- the table ---- */
+
+#define CONV_KEYS (BIT(KERNEL) | BIT(STRIDE) | BIT(PAD) | BIT(DILATION) | BIT(GROUPS) | BIT(BIAS))
 
 static const clm_layer_kind kinds[] = {
     {"linear", BIT(OUT), BIT(BIAS), linear_infer, linear_apply, NULL, true},
-    {"conv2d", BIT(OUT), BIT(KERNEL) | BIT(STRIDE) | BIT(PAD) | BIT(DILATION) | BIT(GROUPS) | BIT(BIAS), conv2d_infer,
-     conv2d_apply, NULL, true},
+    {"conv2d", BIT(OUT), CONV_KEYS, clm_conv2d_infer, clm_conv_apply, NULL, true},
+    {"conv1d", BIT(OUT), CONV_KEYS, clm_conv1d_infer, clm_conv_apply, NULL, true},
     {"batchnorm", 0, BIT(EPS), batchnorm_infer, batchnorm_apply, NULL, false},
     {"layernorm", 0, BIT(EPS), layernorm_infer, layernorm_apply, NULL, false},
     {"groupnorm", BIT(GROUPS), BIT(EPS), groupnorm_infer, groupnorm_apply, NULL, false},
+    {"rmsnorm", 0, BIT(EPS), clm_rmsnorm_infer, clm_rmsnorm_apply, NULL, false},
+    {"lastnorm", 0, BIT(EPS), clm_lastnorm_infer, clm_lastnorm_apply, NULL, false},
     {"relu", 0, 0, NULL, NULL, clm_relu, false},
     {"tanh", 0, 0, NULL, NULL, clm_tanh, false},
     {"sigmoid", 0, 0, NULL, NULL, clm_sigmoid, false},
     {"gelu", 0, 0, NULL, NULL, clm_gelu, false},
     {"silu", 0, 0, NULL, NULL, clm_silu, false},
+    {"mish", 0, 0, NULL, NULL, clm_mish, false},
     {"softplus", 0, 0, NULL, NULL, clm_softplus, false},
     {"elu", 0, BIT(ALPHA), elu_infer, elu_apply, NULL, false},
     {"leaky_relu", 0, BIT(SLOPE), leaky_relu_infer, leaky_relu_apply, NULL, false},
-    {"maxpool", BIT(KERNEL), BIT(STRIDE) | BIT(PAD), pool_infer, maxpool_apply, NULL, false},
-    {"avgpool", BIT(KERNEL), BIT(STRIDE) | BIT(PAD), pool_infer, avgpool_apply, NULL, false},
-    {"globalavgpool", 0, 0, globalavgpool_infer, globalavgpool_apply, NULL, false},
+    {"hardtanh", 0, 0, NULL, NULL, hardtanh, false},
+    {"relu6", 0, 0, NULL, NULL, relu6, false},
+    {"softmax", 0, 0, NULL, clm_softmax_apply, NULL, false},
+    {"log_softmax", 0, 0, NULL, clm_log_softmax_apply, NULL, false},
+    {"maxpool", BIT(KERNEL), BIT(STRIDE) | BIT(PAD), clm_pool_infer, clm_maxpool_apply, NULL, false},
+    {"avgpool", BIT(KERNEL), BIT(STRIDE) | BIT(PAD), clm_pool_infer, clm_avgpool_apply, NULL, false},
+    {"globalavgpool", 0, 0, clm_globalavgpool_infer, clm_globalavgpool_apply, NULL, false},
     {"flatten", 0, 0, flatten_infer, flatten_apply, NULL, false},
-    {"residual", BIT(BODY), 0, residual_infer, residual_apply, NULL, false},
-    {"attention", 0, 0, attention_infer, attention_apply, NULL, true},
-    {"meantokens", 0, 0, meantokens_infer, meantokens_apply, NULL, false},
+    {"reshape", BIT(SHAPE), 0, reshape_infer, reshape_apply, NULL, false},
+    {"residual", BIT(BODY), BIT(SKIP), residual_infer, residual_apply, NULL, false},
+    {"rnn", BIT(OUT), BIT(LAST), clm_rnn_infer, clm_rnn_apply, NULL, true},
+    {"gru", BIT(OUT), BIT(LAST), clm_gru_infer, clm_gru_apply, NULL, true},
+    {"lstm", BIT(OUT), BIT(LAST), clm_lstm_infer, clm_lstm_apply, NULL, true},
+    {"attention", 0, 0, clm_attention_infer, clm_attention_apply, NULL, true},
+    {"multihead", BIT(HEADS), 0, clm_multihead_infer, clm_multihead_apply, NULL, true},
+    {"embedding", BIT(ENTRIES) | BIT(OUT), 0, clm_embedding_infer, clm_embedding_apply, NULL, true},
+    {"tokens", 0, 0, clm_tokens_infer, clm_tokens_apply, NULL, false},
+    {"positions", 0, 0, clm_positions_infer, clm_positions_apply, NULL, false},
+    {"classtoken", 0, 0, clm_classtoken_infer, clm_classtoken_apply, NULL, false},
+    {"firsttoken", 0, 0, clm_one_token_infer, clm_firsttoken_apply, NULL, false},
+    {"meantokens", 0, 0, clm_one_token_infer, clm_meantokens_apply, NULL, false},
     {"context", BIT(SIZE), 0, clm_context_infer, clm_context_apply, NULL, false},
     {"film", BIT(SIZE), 0, clm_film_infer, clm_film_apply, NULL, false},
 };
@@ -301,7 +248,7 @@ static clm_value apply_list(const clm_layer_run *run, const clm_layer *layers, s
 
 clm_value clm_layers_output(const clm_layer_run *run, const clm_model *model, clm_value x) {
     x = apply_list(run, model->layers, model->n_layers, x);
-    return model->out.rank == 3 ? images_to_outer(run->g, x) : x;
+    return to_outer(run->g, model->out.rank, x);
 }
 
 clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, clm_value x) {
@@ -315,14 +262,22 @@ clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, 
     return apply_list(run, model->layers, model->n_layers - 1, x);
 }
 
+static bool list_has_map(const clm_layer *layers, size_t count);
+
 static bool has_map(const clm_layer *l) {
-    for (size_t i = 0; i < l->n_body; i++)
-        if (has_map(&l->body[i])) return true;
-    return l->kind->map;
+    return l->kind->map || list_has_map(l->body, l->n_body) || list_has_map(l->skip, l->n_skip);
 }
 
-/* A body's parameters come before the layer's own. */
-static size_t first_param(const clm_layer *l) { return l->n_body ? first_param(&l->body[0]) : l->first_param; }
+static bool list_has_map(const clm_layer *layers, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (has_map(&layers[i])) return true;
+    return false;
+}
+
+/* The parameters of a body come before those of a skip, and these before the layer's own. */
+static size_t first_param(const clm_layer *l) {
+    return l->n_body ? first_param(&l->body[0]) : l->n_skip ? first_param(&l->skip[0]) : l->first_param;
+}
 
 bool clm_layers_head(const clm_layer *layers, size_t count, size_t *first) {
     for (size_t i = count; i-- > 0;) {
@@ -334,6 +289,9 @@ bool clm_layers_head(const clm_layer *layers, size_t count, size_t *first) {
 }
 
 void clm_layers_free(clm_layer *layers, size_t count) {
-    for (size_t i = 0; layers && i < count; i++) clm_layers_free(layers[i].body, layers[i].n_body);
+    for (size_t i = 0; layers && i < count; i++) {
+        clm_layers_free(layers[i].body, layers[i].n_body);
+        clm_layers_free(layers[i].skip, layers[i].n_skip);
+    }
     free(layers);
 }

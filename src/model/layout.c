@@ -1,18 +1,20 @@
 /* Layouts: outside (PyTorch) order to inside (channels last) order and back.
  *
- *   OIHW  [o, i, h, w] -> [h, w, i, o]        CHW  [c, h, w] -> [h, w, c]
+ *   OIHW  [o, i, h, w] -> [h, w, i, o]        CHW  [c, h, w] -> [h, w, c]        OIW  [o, i, w] -> [w, i, o]
  *
- * Both are permutations of four axes; CHW is seen as [1, c, h, w] -> [h, w, c, 1]. */
+ * All are permutations of four axes; CHW is seen as [1, c, h, w] -> [h, w, c, 1], OIW as [o, i, 1, w] -> [1, w, i, o]. */
 #include "model/internal.h"
 
 #include <assert.h>
 #include <string.h>
 
+int clm_layout_rank(clm_layout layout) { return layout == CLM_LAYOUT_SAME ? -1 : layout == CLM_LAYOUT_OIHW ? 4 : 3; }
+
 static void outer_dims(clm_layout layout, const clm_shape *outer, size_t dims[4]) {
     const int32_t *d = outer->dim;
-    assert(outer->rank == (layout == CLM_LAYOUT_OIHW ? 4 : 3));
-    dims[0] = layout == CLM_LAYOUT_OIHW ? (size_t)*d++ : 1;
-    for (int i = 1; i < 4; i++) dims[i] = (size_t)*d++;
+    const int absent = layout == CLM_LAYOUT_CHW ? 0 : layout == CLM_LAYOUT_OIW ? 2 : -1;
+    assert(outer->rank == clm_layout_rank(layout));
+    for (int i = 0; i < 4; i++) dims[i] = i == absent ? 1 : (size_t)*d++;
 }
 
 clm_shape clm_layout_inner_shape(clm_layout layout, const clm_shape *outer) {
@@ -20,6 +22,7 @@ clm_shape clm_layout_inner_shape(clm_layout layout, const clm_shape *outer) {
     switch (layout) {
     case CLM_LAYOUT_OIHW: return clm_shape_of(4, (int)d[2], (int)d[3], (int)d[1], (int)d[0]);
     case CLM_LAYOUT_CHW: return clm_shape_of(3, (int)d[1], (int)d[2], (int)d[0]);
+    case CLM_LAYOUT_OIW: return clm_shape_of(3, (int)d[2], (int)d[1], (int)d[0]);
     case CLM_LAYOUT_SAME: break;
     }
     return *outer;

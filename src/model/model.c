@@ -34,7 +34,7 @@ clm_status clm_model_check_example(const clm_shape *shape) {
 }
 
 static clm_status check_layout(clm_layout layout, const clm_shape *shape) {
-    int need = layout == CLM_LAYOUT_OIHW ? 4 : layout == CLM_LAYOUT_CHW ? 3 : shape->rank;
+    int need = layout == CLM_LAYOUT_SAME ? shape->rank : clm_layout_rank(layout);
     if (shape->rank < 0 || shape->rank > CLM_MAX_RANK)
         return clm_fail(CLM_E_SHAPE, "rank %d is not one of 0 to %d", (int)shape->rank, CLM_MAX_RANK);
     if (shape->rank != need) return clm_fail(CLM_E_SHAPE, "its layout needs %d axes, its shape has %d", need, (int)shape->rank);

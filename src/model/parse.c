@@ -1,7 +1,7 @@
 /* Models from JSON: a list of layers, or an object that has one under "layers".
  *
  * Everything is checked here, shapes included, so that a model that parses can be built. An error names the layer by its path
- * ("4.0" is layer 0 of the body of layer 4), its operation and what is wrong. */
+ * ("4.0" is layer 0 of the body of layer 4, "4.skip.0" of its skip), its operation and what is wrong. */
 #include "model/internal.h"
 
 #include <jansson.h>
@@ -15,7 +15,7 @@
 
 enum { MAX_NESTING = 16 };
 
-typedef enum key_type { COUNT, WHOLE, BOOL, POSITIVE, REAL, LAYERS } key_type;
+typedef enum key_type { COUNT, WHOLE, BOOL, POSITIVE, REAL, SHAPE, LAYERS } key_type;
 
 static const struct {
     const char *name;
@@ -33,7 +33,20 @@ static clm_status read_whole(const json_t *json, int least, double *out) {
     return CLM_OK;
 }
 
-static clm_status read_value(const json_t *json, key_type type, double *out) {
+static clm_status read_shape(const json_t *json, clm_shape *out) {
+    if (!json_is_array(json) || json_array_size(json) < 1 || json_array_size(json) > 3)
+        return clm_fail(CLM_E_FORMAT, "must be a list of 1 to 3 whole numbers");
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < json_array_size(json); i++) {
+        double dim = 0;
+        clm_status status = read_whole(json_array_get(json, i), 1, &dim);
+        if (status != CLM_OK) return clm_fail_in(status, "entry %zu", i);
+        out->dim[out->rank++] = (int32_t)dim;
+    }
+    return CLM_OK;
+}
+
+static clm_status read_value(clm_layer *l, const json_t *json, key_type type, double *out) {
     switch (type) {
     case COUNT: return read_whole(json, 1, out);
     case WHOLE: return read_whole(json, 0, out);
@@ -47,6 +60,7 @@ static clm_status read_value(const json_t *json, key_type type, double *out) {
         *out = json_number_value(json);
         if (type == POSITIVE && *out <= 0) return clm_fail(CLM_E_FORMAT, "must be greater than 0");
         return CLM_OK;
+    case SHAPE: return read_shape(json, &l->shape);
     case LAYERS: break;
     }
     return json_is_array(json) ? CLM_OK : clm_fail(CLM_E_FORMAT, "must be a list of layers");
@@ -57,7 +71,7 @@ static clm_status read_key(clm_layer *l, const char *name, const json_t *value) 
     for (int key = 0; key < CLM_KEY_COUNT; key++) {
         if (strcmp(keys[key].name, name) != 0 || !(allowed & (1u << key))) continue;
         l->given |= 1u << key;
-        clm_status status = read_value(value, keys[key].type, &l->value[key]);
+        clm_status status = read_value(l, value, keys[key].type, &l->value[key]);
         return status == CLM_OK ? CLM_OK : clm_fail_in(status, "\"%s\"", name);
     }
     clm_text known = {0};
@@ -80,7 +94,7 @@ static clm_status read_keys(clm_layer *l, json_t *object) {
 }
 
 static clm_status find_kind(clm_layer *l, json_t *object) {
-    char known[400];
+    char known[800];
     if (!json_is_object(object)) return clm_fail(CLM_E_FORMAT, "must be an object such as {\"op\": \"relu\"}");
     const char *op = json_string_value(json_object_get(object, "op"));
     if (!op) return clm_fail(CLM_E_FORMAT, "has no \"op\", the name of its operation");
@@ -93,16 +107,21 @@ static clm_status find_kind(clm_layer *l, json_t *object) {
 static clm_status parse_list(clm_model *model, json_t *list, const char *prefix, int depth, clm_shape in, clm_layer **out,
                              size_t *count);
 
-/* The layer's own errors get its path and operation in front; those of its body already have theirs. */
+/* The lists of a residual layer. */
+static clm_status parse_lists(clm_model *model, json_t *object, int depth, clm_layer *l) {
+    char prefix[sizeof(l->path) + sizeof(".skip.")];
+    snprintf(prefix, sizeof(prefix), "%s.", l->path);
+    CLM_TRY(parse_list(model, json_object_get(object, "body"), prefix, depth, l->in, &l->body, &l->n_body));
+    snprintf(prefix, sizeof(prefix), "%s.skip.", l->path);
+    return parse_list(model, json_object_get(object, "skip"), prefix, depth, l->in, &l->skip, &l->n_skip);
+}
+
+/* The layer's own errors get its path and operation in front; those of its lists already have theirs. */
 static clm_status parse_layer(clm_model *model, json_t *object, int depth, clm_layer *l) {
     clm_status status = find_kind(l, object);
     if (status != CLM_OK) return clm_fail_in(status, "layer %s", l->path);
     CLM_GOTO(read_keys(l, object));
-    if (l->given & (1u << CLM_KEY_BODY)) {
-        char prefix[sizeof(l->path) + 1];
-        snprintf(prefix, sizeof(prefix), "%s.", l->path);
-        CLM_TRY(parse_list(model, json_object_get(object, "body"), prefix, depth + 1, l->in, &l->body, &l->n_body));
-    }
+    if (l->given & (1u << CLM_KEY_BODY)) CLM_TRY(parse_lists(model, object, depth + 1, l));
     l->first_param = model->n_params;
     l->out = l->in;
     if (l->kind->infer) CLM_GOTO(l->kind->infer(model, l));
@@ -136,16 +155,8 @@ static clm_status parse_list(clm_model *model, json_t *list, const char *prefix,
 static clm_status read_in_shape(const json_t *json, clm_shape *out) {
     if (!json)
         return clm_fail(CLM_E_FORMAT, "the input shape is not known: add \"in_shape\", [C, H, W] or [n], beside \"layers\"");
-    if (!json_is_array(json) || json_array_size(json) < 1 || json_array_size(json) > 3)
-        return clm_fail(CLM_E_FORMAT, "\"in_shape\" must be a list of 1 to 3 whole numbers");
-    memset(out, 0, sizeof(*out));
-    for (size_t i = 0; i < json_array_size(json); i++) {
-        double dim = 0;
-        clm_status status = read_whole(json_array_get(json, i), 1, &dim);
-        if (status != CLM_OK) return clm_fail_in(status, "\"in_shape\", entry %zu", i);
-        out->dim[out->rank++] = (int32_t)dim;
-    }
-    return CLM_OK;
+    clm_status status = read_shape(json, out);
+    return status == CLM_OK ? CLM_OK : clm_fail_in(status, "\"in_shape\"");
 }
 
 /* What clm_model_json gives: shape and layers, nothing else of the object that was read. */

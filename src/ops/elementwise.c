@@ -171,6 +171,14 @@ clm_value clm_gelu(clm_graph *g, clm_value x) {
 }
 
 clm_value clm_silu(clm_graph *g, clm_value x) { return clm_mul(g, x, clm_sigmoid(g, x)); }
+clm_value clm_mish(clm_graph *g, clm_value x) { return clm_mul(g, x, clm_tanh(g, clm_softplus(g, x))); }
+
+/* The bounds are the first operands, to which the derivative goes at a tie. */
+clm_value clm_hardtanh(clm_graph *g, clm_value x, double low, double high) {
+    if (!clm_graph_valid(g, &x, 1)) return CLM_INVALID;
+    if (!(low < high)) return clm_graph_error(g, CLM_E_ARG, "hardtanh: low %g is not below high %g", low, high);
+    return clm_minimum(g, clm_const(g, high), clm_maximum(g, clm_const(g, low), x));
+}
 
 /* ---- double functions ---- */
 

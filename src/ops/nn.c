@@ -53,6 +53,12 @@ clm_value clm_layer_norm(clm_graph *g, clm_value x, clm_value scale, clm_value s
     return scale_shift(g, standardize(g, x, axes, eps, NULL, NULL), scale, shift);
 }
 
+clm_value clm_rms_norm(clm_graph *g, clm_value x, clm_value scale, double eps) {
+    if (!need_rank(g, "rms-norm", x, 1)) return CLM_INVALID;
+    clm_value square = clm_mean(g, clm_mul(g, x, x), 1u << (g->nodes[x].shape.rank - 1), true);
+    return scale_shift(g, clm_mul(g, x, clm_rsqrt(g, clm_affine(g, square, 1, eps))), scale, CLM_INVALID);
+}
+
 clm_value clm_group_norm(clm_graph *g, clm_value x, int groups, clm_value scale, clm_value shift, double eps) {
     char text[80];
     if (!need_rank(g, "group-norm", x, 2)) return CLM_INVALID;

@@ -201,6 +201,29 @@ clm_value clm_concat(clm_graph *g, const clm_value *x, size_t count, int axis) {
     return concat_range(g, x, 0, count, axis);
 }
 
+/* ---- split ---- */
+
+/* Not by clm_slice, which would take the slice of a slice from where that came from. */
+static clm_value part_of(clm_graph *g, clm_value x, int axis, int first, int count) {
+    clm_shape shape = clm_value_shape(g, x);
+    clm_attr attr = {0};
+    double c;
+    shape.dim[axis] = count;
+    attr.i[axis] = first;
+    return clm_is_fill(g, x, &c) ? clm_fill(g, shape, c) : clm_graph_add(g, CLM_OP_SLICE, &x, 1, shape, &attr);
+}
+
+bool clm_split(clm_graph *g, clm_value x, int axis, clm_value *parts) {
+    if (!clm_graph_valid(g, &x, 1)) return false;
+    const int count = clm_value_shape(g, x).dim[axis], half = count / 2;
+    if (count == 1) {
+        parts[0] = x;
+        return true;
+    }
+    return clm_split(g, part_of(g, x, axis, 0, half), axis, parts) &&
+           clm_split(g, part_of(g, x, axis, half, count - half), axis, parts + half);
+}
+
 /* ---- the map ---- */
 
 /* y[i] = x[base + sum of stride[a] * i[a]] where lo[a] <= i[a] < hi[a] for all axes a, else 0. Output axes, the last

@@ -159,6 +159,8 @@ expect_error "truncated reference" 1 "short.safetensors" verify --device host "$
 expect_error "checkpoint as a reference" 1 "no reference file" verify --device host "$work/good"
 LC_ALL=C sed 's/out.meta_grad.0.weight/out.meta_grad.9.weight/' "$golden" >"$work/renamed.safetensors"
 expect_error "reference that lacks an array" 1 "out.meta_grad.0.weight" verify --device host "$work/renamed.safetensors"
+LC_ALL=C sed 's/seed\\": /sead\\": /' "$golden" >"$work/unknown.safetensors"
+expect_error "reference with an unknown key" 1 "sead" verify --device host "$work/unknown.safetensors"
 clmaml verify --device host --tolerance 0 "$golden"
 [ $status -eq 1 ] || fail "verify above the tolerance: exit status $status"
 expect_in "$work/out" "FAIL" "verify above the tolerance"

@@ -135,6 +135,34 @@ START_TEST(queued_work_is_bounded) {
 }
 END_TEST
 
+/* Short launches are flushed by sixteens, those of 10 ms by twos; never by none. */
+START_TEST(queued_work_is_flushed) {
+    static const struct {
+        double seconds;
+        size_t launches, flushes;
+    } rows[] = {{1e-6, 64, 4}, {0.011, 8, 4}, {0.05, 3, 3}};
+    setenv("CLMAML_MAX_LAUNCH_MS", "500", 1);
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        clm_device *d = clm_test_open_opencl();
+        clm_cl_watchdog *p = &clm_cl(d)->watchdog;
+        clm_mem *y = clm_test_alloc(d, N);
+        clm_launch launch = grid_launch(y, grid_source);
+        clm_kernel *kernel = NULL;
+        launch.flops = rows[r].seconds * p->rate;
+        CLM_TEST_OK(d->backend->make(d, &launch, &kernel));
+        CLM_TEST_OK(clm_device_finish(d));
+        p->factor = 1;
+        const size_t before = p->flushes;
+        for (size_t i = 0; i < rows[r].launches; i++) CLM_TEST_OK(d->backend->enqueue(d, kernel));
+        ck_assert_msg(p->flushes - before == rows[r].flushes, "%zu launches of %g s: %zu flushes, not %zu", rows[r].launches,
+                      rows[r].seconds, p->flushes - before, rows[r].flushes);
+        d->backend->release(d, kernel);
+        d->backend->free(d, y);
+        clm_device_close(d);
+    }
+}
+END_TEST
+
 START_TEST(bounds_are_for_devices_with_a_watchdog) {
     static const struct {
         const char *type, *ms;
@@ -170,6 +198,7 @@ int main(void) {
     tcase_add_test(tcase, kernels_that_ask_for_groups_stay_whole);
     tcase_add_test(tcase, measurement_corrects_the_guess);
     tcase_add_test(tcase, queued_work_is_bounded);
+    tcase_add_test(tcase, queued_work_is_flushed);
     tcase_add_test(tcase, bounds_are_for_devices_with_a_watchdog);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

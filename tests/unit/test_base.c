@@ -1,5 +1,6 @@
 /* Errors, memory, hashing, random numbers, files. */
 #include <check.h>
+#include <locale.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,9 +14,37 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/random.h"
 
 /* ---- errors ---- */
+
+/* Numbers have a point, in every locale that the machine has. */
+START_TEST(numbers_in_texts) {
+    static const struct {
+        const char *text;
+        double value;
+        int length; /* that is read */
+    } rows[] = {{"12", 12, 2},         {"0.5", 0.5, 3}, {"1.5G", 1.5, 3}, {"-2.25e2x", -225, 7},
+                {"1e-3", 1e-3, 4},     {".5", 0.5, 2},  {"5.", 5, 2},     {"1,5", 1, 1},
+                {"+7", 7, 2},          {"x", 0, 0},     {"", 0, 0},       {".", 0, 0},
+                {"1e", 1, 1},          {"-", 0, 0},     {"0x10", 0, 1},   {"1e-300", 1e-300, 6},
+                {"3e400", HUGE_VAL, 5}};
+    static const char *const locales[] = {"C", "de_DE.UTF-8", "de_DE", "fr_FR.UTF-8"};
+    for (size_t l = 0; l < sizeof locales / sizeof *locales; l++) {
+        if (!setlocale(LC_ALL, locales[l])) continue;
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            const char *end;
+            const double value = clm_number_parse(rows[i].text, &end);
+            ck_assert_msg(value == rows[i].value || fabs(value - rows[i].value) <= 1e-15 * fabs(rows[i].value), "\"%s\": %g",
+                          rows[i].text, value);
+            ck_assert_msg(end == rows[i].text + rows[i].length, "\"%s\": %d characters", rows[i].text,
+                          (int)(end - rows[i].text));
+        }
+    }
+    setlocale(LC_ALL, "C");
+}
+END_TEST
 
 START_TEST(error_names) {
     ck_assert_str_eq(clm_status_name(CLM_OK), "CLM_OK");
@@ -360,7 +389,8 @@ START_TEST(failed_write_loses_nothing) {
 END_TEST
 
 START_TEST(directories) {
-    char *deep = in_directory("a/b/c"), *file = in_directory("a/file"), *below = in_directory("a/file/b"), *a = in_directory("a");
+    char *deep = in_directory("a/b/c"), *file = in_directory("a/file"), *below = in_directory("a/file/b"),
+         *a = in_directory("a");
     ck_assert_msg(clm_directory_make(deep) == CLM_OK, "%s", clm_last_error());
     ck_assert(clm_path_is_directory(deep));
     ck_assert_int_eq(clm_directory_make(deep), CLM_OK);
@@ -429,6 +459,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("base");
     TCase *values = tcase_create("values"), *files = tcase_create("files");
+    tcase_add_test(values, numbers_in_texts);
     tcase_add_test(values, error_names);
     tcase_add_test(values, error_message_may_be_made_of_the_last_one);
     tcase_add_test(values, error_message_is_cut_not_overrun);

@@ -6,6 +6,7 @@
 #include "config/algorithms.h"
 #include "config/presets.h"
 #include "config/readers.h"
+#include "config/setup.h"
 #include "config/sources.h"
 
 const char *cli_bn_name(const clm_model *model, int bn) {
@@ -110,7 +111,8 @@ static void print_steps(FILE *to, const cli_settings *s) {
     const clm_task_options o = implied(s);
     const int test = cli_settings_test_steps(s);
     const double original = cli_preset_original_rate(s);
-    fprintf(to, "  inner loop  %lld step%s of ", (long long)s->steps, plural(s->steps));
+    fprintf(to, "  inner loop  %s%lld step%s of ", cli_setup_is_joint(s) ? "at test alone, " : "", (long long)s->steps,
+            plural(s->steps));
     print_rule(to, s);
     fprintf(to, " at rate %g under the %s of the %s over the support set; %d step%s at test\n", s->inner_lr,
             word("reduction", s->reduction), cli_loss_text(cli_loss_name(s)), test, plural(test));
@@ -122,6 +124,7 @@ static void print_steps(FILE *to, const cli_settings *s) {
     if (o.rates != CLM_RATES_FIXED)
         fprintf(to, "              inner rates learned %s\n",
                 o.rates == CLM_RATES_PER_STEP ? "per layer and step" : "per element");
+    if (s->support_per_step) fprintf(to, "              another support set in every inner step of training\n");
     if (o.batch_norm_per_step) fprintf(to, "              batch-norm's scale and shift learned for each step\n");
     print_transforms(to, s);
     print_masks(to, s);

@@ -13,6 +13,7 @@ static bool is(const char *a, const char *b) { return strcmp(a, b) == 0; }
 
 static bool algorithm_uses(const char *name, const char *word) {
     if (is(word, "context")) return is(name, "cavia");
+    if (is(word, "classes")) return is(name, "finetune");
     if (is(word, "anil")) return is(name, "maml") || is(name, "anil");
     if (is(word, "second-order")) return clm_algorithm_uses(name, "first-order") && !is(name, "fomaml");
     return clm_algorithm_uses(name, word);
@@ -56,6 +57,8 @@ static const struct {
     const char *word;
 } rows[] = {
     {"context", &algorithm, "context"},
+    {"classes", &algorithm, "classes"},
+    {"support-per-step", &algorithm, "support-per-step"},
     {"first-order", &algorithm, "first-order"},
     {"first-order-until", &algorithm, "second-order"},
     {"anil", &algorithm, "anil"},

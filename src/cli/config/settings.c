@@ -46,6 +46,10 @@ const cli_option cli_settings_options[] = {
      "do not learn them: they begin every task with their initial values"},
     {NULL, "rates", CLI_CHOICE, 0, AT(rates), 0, 0, "fixed|per-step|per-element",
      "learn the inner rates: per layer and step (MAML++), or per element (Meta-SGD)"},
+    {NULL, "support-per-step", CLI_FLAG, 0, AT(support_per_step), 0, 0, "",
+     "another support set of --shots examples a class in every inner step of training"},
+    {NULL, "classes", CLI_INT, 0, AT(classes), 0, 1 << 20, "N",
+     "finetune: training classes; 0: all there are, of an endless source 200"},
     {NULL, "batch-norm-per-step", CLI_FLAG, 0, AT(batch_norm_per_step), 0, 0, "",
      "learn scale and shift of batch-norm for each inner step instead of adapting them (MAML++)"},
     {NULL, "multi-step", CLI_TEXT, 0, AT(multi_step), 0, 0, "W1,..,WK|even|anneal",
@@ -212,9 +216,6 @@ static clm_status check_algorithm(const cli_settings *s) {
         return cli_usage("--first-order and --first-order-until exclude each other");
     if (s->context && s->model[0])
         return cli_usage("--context is for the networks of the program; %s has its own layers", s->model);
-    if (strcmp(s->algorithm, "finetune") == 0)
-        return cli_usage(
-            "--algorithm finetune trains a network with an output for each training class, which the program does not do yet");
     return cli_loss_check(s);
 }
 

@@ -15,12 +15,12 @@ typedef struct cli_settings {
     int64_t size, split_seed;
     int invert, omniglot_split, rotations, test_rotations;
     /* task and network */
-    int64_t ways, shots, query, filters, context;
+    int64_t ways, shots, query, classes, filters, context;
     int network;
     char model[CLI_PATH_MAX];
     /* algorithm */
     char algorithm[CLI_PATH_MAX];
-    bool first_order, anil, batch_norm_per_step;
+    bool first_order, anil, batch_norm_per_step, support_per_step;
     int64_t first_order_until, multi_step_over; /* -1 and 0: not settled yet, see cli_settings_settle */
     char adapt[CLI_PATH_MAX], freeze[CLI_PATH_MAX], unlearned[CLI_PATH_MAX], multi_step[CLI_PATH_MAX];
     double proximal;

@@ -63,14 +63,36 @@ clm_status cli_setup_source(clm_source **out, const cli_settings *s) { return cl
 /* Does the algorithm score classes by features, rather than by a last layer? */
 static bool is_headless(const cli_settings *s) { return strcmp(s->algorithm, "protonet") == 0; }
 
+bool cli_setup_is_joint(const cli_settings *s) { return strcmp(s->algorithm, "finetune") == 0; }
+
+void cli_setup_classes(cli_settings *s, const clm_source *source) {
+    enum { OF_ENDLESS = 200 };
+    const size_t all = clm_source_classes(source, CLM_SPLIT_TRAIN);
+    if (!cli_setup_is_joint(s) || s->classes) return;
+    s->classes = all == SIZE_MAX ? OF_ENDLESS : (int64_t)all;
+}
+
+clm_episode_options cli_setup_episodes(const cli_settings *s) {
+    clm_episode_options o = CLM_EPISODE_OPTIONS_INIT;
+    o.ways = (int)s->ways;
+    o.shots = (int)s->shots;
+    o.query = (int)s->query;
+    o.support_sets = s->support_per_step ? (int)s->steps : 1;
+    o.joint_classes = cli_setup_is_joint(s) ? (size_t)s->classes : 0;
+    return o;
+}
+
+static int outputs(const cli_settings *s) { return (int)(cli_setup_is_joint(s) ? s->classes : s->ways); }
+
 /* A classifier has one output per way, a regression as many as the target, an embedding any vector. */
 static clm_status check_output(const clm_model *model, const cli_settings *s, const clm_source *source) {
     clm_shape out = clm_model_out_shape(model);
-    int32_t want = clm_source_is_regression(source) ? 1 : (int32_t)s->ways;
+    int32_t want = clm_source_is_regression(source) ? 1 : (int32_t)outputs(s);
     char text[96];
     if (out.rank == 1 && (out.dim[0] == want || is_headless(s))) return CLM_OK;
-    return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; --ways %lld needs [%d]",
-                    s->model[0] ? s->model : "model", clm_shape_text(&out, text, sizeof text), (long long)s->ways, (int)want);
+    return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; --%s %lld needs [%d]",
+                    s->model[0] ? s->model : "model", clm_shape_text(&out, text, sizeof text),
+                    cli_setup_is_joint(s) ? "classes" : "ways", (long long)outputs(s), (int)want);
 }
 
 /* 40-40 as Finn et al. 2017 have it; with a context beside the input as Zintgraf et al. 2019 do. */
@@ -95,7 +117,7 @@ static clm_status build_model(clm_model **out, const cli_settings *s, const clm_
     if (clm_source_is_regression(source)) return build_perceptron(out, s, (int)shape.dim[0]);
     clm_conv4_options options = CLM_CONV4_OPTIONS_INIT;
     options.filters = (int)s->filters;
-    options.ways = (int)s->ways;
+    options.ways = outputs(s);
     options.channels = (int)shape.dim[0];
     options.size = (int)shape.dim[1];
     options.strided = s->network == CLI_NETWORK_CONV4_STRIDED;
@@ -115,6 +137,28 @@ clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_sou
     }
     *out = model;
     return CLM_OK;
+}
+
+clm_status cli_setup_test_model(clm_model **out, const cli_settings *s, const clm_model *model) {
+    *out = NULL;
+    if (!cli_setup_is_joint(s)) return CLM_OK;
+    json_t *root = json_loads(clm_model_json(model), 0, NULL), *layers = json_object_get(root, "layers");
+    json_t *last = json_array_get(layers, json_array_size(layers) - 1);
+    const char *op = json_string_value(json_object_get(last, "op"));
+    clm_status status = CLM_OK;
+    char *text = NULL;
+    if (!op || strcmp(op, "linear") != 0) {
+        status =
+            cli_fail(CLM_E_ARG, "--algorithm finetune: the model's last layer is %s; a new one for each task must be linear",
+                     op ? op : "none");
+    } else {
+        json_object_set_new(last, "out", json_integer(s->ways));
+        text = json_dumps(root, JSON_COMPACT);
+        status = text ? clm_model_parse(out, text, NULL) : cli_fail(CLM_E_MEMORY, "out of memory");
+    }
+    free(text);
+    json_decref(root);
+    return status;
 }
 
 clm_status cli_setup_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,

@@ -13,6 +13,16 @@ clm_status cli_setup_source(clm_source **out, const cli_settings *settings);
  */
 clm_status cli_setup_model(clm_model **out, const cli_settings *settings, const clm_source *source, const char *json);
 
+/* Episodes that a run trains on. */
+clm_episode_options cli_setup_episodes(const cli_settings *settings);
+/* Is it trained on all classes at once, by --classes outputs? */
+bool cli_setup_is_joint(const cli_settings *settings);
+/* Settles --classes, which depends on the source. */
+void cli_setup_classes(cli_settings *settings, const clm_source *source);
+/* The model that adapts to tasks, where that is another one than is trained: the same with as many outputs as a task has classes. *out NULL: it is
+ * not. */
+clm_status cli_setup_test_model(clm_model **out, const cli_settings *settings, const clm_model *model);
+
 /* Prefixes of parameter names, kept in `text`. */
 typedef struct cli_prefixes {
     char text[CLI_PATH_MAX];

@@ -59,6 +59,7 @@ static clm_status set_loss(cli_task *t, const cli_settings *s) {
     o->delta = s->huber_delta;
     if (!s->class_weights[0]) return CLM_OK;
     CLI_TRY(cli_parse_list("--class-weights", s->class_weights, t->class_weights, CLI_MAX_WAYS, &count));
+    if (cli_setup_is_joint(s)) return cli_usage("--class-weights are of the classes of a task; finetune trains on all classes");
     if (count != (size_t)s->ways)
         return cli_usage("--class-weights gives %zu weights for --ways %lld", count, (long long)s->ways);
     o->class_weights = t->class_weights;
@@ -73,6 +74,7 @@ static void set_algorithm(clm_task_options *o, const cli_settings *s) {
     o->first_order = s->first_order;
     o->rates = (clm_rates)s->rates;
     o->batch_norm_per_step = s->batch_norm_per_step;
+    o->support_per_step = s->support_per_step;
     if (clm_algorithm_uses(s->algorithm, "ways")) o->ways = (int)s->ways;
     if (!clm_algorithm_uses(s->algorithm, "proximal")) return;
     o->proximal = s->proximal;

@@ -66,6 +66,7 @@ int cli_doctor_examine(int argc, char **argv) {
     double began = cli_clock();
     if (first_kernel(&report, device)) {
         cli_doctor_operations(&report, device, host);
+        cli_doctor_family(&report, device, host);
         cli_doctor_meta(&report, device, host);
         cli_doctor_libraries(&report, device);
     }

@@ -19,6 +19,7 @@ typedef struct moments {
 struct cli_evaluator {
     const clm_source *source;
     const clm_model *model;
+    clm_model *own; /* where it is not the one that was trained */
     cli_evaluator_options options;
     cli_task task;
     bool regression;
@@ -59,14 +60,15 @@ clm_status cli_evaluator_create(cli_evaluator **out, clm_device *device, const c
     *out = NULL;
     CLI_NEW(e, 1);
     e->source = source;
-    e->model = model;
+    CLI_GOTO(cli_setup_test_model(&e->own, settings, model));
+    e->model = e->own ? e->own : model;
     e->options = *options;
     e->regression = clm_source_is_regression(source);
     e->support = (size_t)options->ways * (size_t)options->shots;
     e->query = (size_t)options->ways * (size_t)options->query;
     e->example = clm_shape_size(&in);
     e->out = e->regression ? 1 : (size_t)options->ways;
-    CLI_GOTO(cli_setup_task_options(&e->task, settings, model));
+    CLI_GOTO(cli_setup_task_options(&e->task, settings, e->model));
     CLI_GOTO(allocate(e));
     CLI_GOTO(create_learner(&e->on_query, device, e, e->query));
     if (options->with_support) {
@@ -92,6 +94,7 @@ void cli_evaluator_free(cli_evaluator *e) {
     free(e->query_y);
     free(e->support_at);
     free(e->query_at);
+    clm_model_free(e->own);
     free(e->outputs);
     free(e);
 }

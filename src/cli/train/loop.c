@@ -23,9 +23,12 @@ static clm_status load_batch(cli_trainer *t, uint64_t iteration, clm_batch *batc
         clm_prefetch_options o = CLM_PREFETCH_OPTIONS_INIT;
         o.seed = (uint64_t)s->seed;
         o.tasks = (int)s->meta_batch;
-        o.ways = (int)s->ways;
-        o.shots = (int)s->shots;
-        o.query = (int)s->query;
+        const clm_episode_options episodes = cli_setup_episodes(s);
+        o.ways = episodes.ways;
+        o.shots = episodes.shots;
+        o.query = episodes.query;
+        o.support_sets = episodes.support_sets;
+        o.joint_classes = episodes.joint_classes;
         o.first = iteration;
         o.numbers = numbers;
         CLI_TRY(clm_prefetch_create(&t->batches, t->source, &o));

@@ -59,8 +59,8 @@ clm_status cli_split_tasks(cli_split *split, cli_settings *s, bool stored, const
     if (!stored)
         return cli_usage("--split %s is for %zu device%s, --device gives %zu", s->split, count, count == 1 ? "" : "s",
                          split->count);
-    cli_note("the run's split %s is for %zu device%s, now there %s %zu: it is made anew", s->split, count, count == 1 ? "" : "s",
-             split->count == 1 ? "is" : "are", split->count);
+    cli_note("the run's split %s is for %zu device%s, now there %s %zu: it is made anew", s->split, count,
+             count == 1 ? "" : "s", split->count == 1 ? "is" : "are", split->count);
     s->split[0] = 0;
     return split->count == 1 ? CLM_OK : measure(split, s, model, options);
 }
@@ -82,8 +82,9 @@ void cli_split_print(const cli_split *split, const clm_meta *meta, FILE *to) {
             if (split->speeds) fprintf(to, ", %.4g tasks/s in the trial", split->speeds[i]);
             if (split->shares[i].tasks > 0) {
                 clm_meta_part part = clm_meta_get_part(meta, next++);
-                fprintf(to, ", %d per launch (%s, %s), %s", part.plan.task_chunk, clm_checkpointing_name(part.plan.checkpointing),
-                        clm_plan_reason_text(part.plan.reason), cli_bytes((double)part.plan.bytes).s);
+                fprintf(to, ", %d per launch (%s, %s), %s", part.plan.task_chunk,
+                        clm_checkpointing_name(part.plan.checkpointing), clm_plan_reason_text(part.plan.reason),
+                        cli_bytes((double)part.plan.bytes).s);
             } else {
                 fprintf(to, split->speeds ? ": too slow to be of help" : ": not used");
             }

@@ -18,7 +18,8 @@ static clm_status check_data(cli_trainer *t) {
     int ways = (int)s->ways, shots = (int)s->shots, query = (int)s->query;
     t->regression = clm_source_is_regression(t->source);
     if (t->regression && ways != 1) return cli_usage("--ways is 1 for a regression, not %d", ways);
-    CLI_TRY(clm_source_check(t->source, CLM_SPLIT_TRAIN, ways, shots, query));
+    const clm_episode_options episodes = cli_setup_episodes(s);
+    CLI_TRY(clm_source_check_episode(t->source, CLM_SPLIT_TRAIN, &episodes));
     t->validates = t->regression || clm_source_classes(t->source, CLM_SPLIT_VALIDATION) > 0;
     if (t->validates) CLI_TRY(clm_source_check(t->source, CLM_SPLIT_VALIDATION, ways, shots, query));
     if (!t->regression && clm_source_classes(t->source, CLM_SPLIT_TEST) == 0) {
@@ -66,7 +67,7 @@ static const char *limit_name(const cli_trainer *t) {
 /* Examples whose numbers are on a device at a time. */
 static size_t examples(const cli_trainer *t) {
     const cli_settings *s = &t->settings;
-    return (size_t)s->meta_batch * (size_t)(s->ways * (s->shots + s->query));
+    return (size_t)s->meta_batch * (size_t)(s->ways * (s->shots * (s->support_per_step ? s->steps : 1) + s->query));
 }
 
 /* The memory of a device that a run uses; what the library takes without a limit. */
@@ -194,6 +195,7 @@ clm_status cli_trainer_load_evaluator(cli_trainer *t, bool average) {
 clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_source(&t->source, &t->settings));
     CLI_TRY(cli_resident_open(&t->resident, t->source, t->settings.data_on));
+    cli_setup_classes(&t->settings, t->source);
     CLI_TRY(check_data(t));
     CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
     CLI_TRY(cli_setup_task_options(&t->task, &t->settings, t->model));

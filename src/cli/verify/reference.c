@@ -79,6 +79,27 @@ out:
     return status;
 }
 
+/* A key that is not known may change what was computed: it is refused, never ignored. */
+static clm_status check_keys(const cli_reference *r, json_t *object, const char *where, const char *const *known,
+                             size_t count) {
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value) {
+        size_t i = 0;
+        while (i < count && strcmp(known[i], key) != 0) i++;
+        if (i == count)
+            return cli_fail(CLM_E_FORMAT, "%s: the key \"%.60s\" of %s is not known to this version", r->path, key, where);
+    }
+    return CLM_OK;
+}
+
+static const char *const case_keys[] = {
+    "name",  "seed", "layers",           "in_shape",    "ways", "tasks", "support", "query",     "steps",
+    "alpha", "loss", "reduction",        "algorithm",   "msl",  "adapt", "freeze",  "unlearned", "inner",
+    "lam",   "cg",   "support_per_step", "tokens_below"};
+static const char *const inner_keys[] = {"rule",     "momentum",     "betas",      "decay",    "eps",
+                                         "eps_root", "weight_decay", "clip_value", "clip_norm"};
+
 /* "inner": the update rule; what it leaves out has PyTorch's values. */
 static clm_status read_inner(cli_reference *r) {
     const json_t *inner = json_object_get(r->description, "inner"), *betas;
@@ -86,6 +107,7 @@ static clm_status read_inner(cli_reference *r) {
     o->eps_root = 0;
     if (!inner || json_is_null(inner)) return CLM_OK;
     if (!json_is_object(inner)) return malformed(r, "\"inner\" of the case is not an object");
+    CLI_TRY(check_keys(r, json_object_get(r->description, "inner"), "the inner update", inner_keys, CLI_COUNT(inner_keys)));
     const json_t *rule = json_object_get(inner, "rule");
     if (rule && !json_is_string(rule)) return malformed(r, "\"rule\" of the inner update is not a name");
     if (rule) o->rule = json_string_value(rule);
@@ -137,6 +159,7 @@ static clm_status read_algorithm(cli_reference *r) {
 static clm_status read_case(cli_reference *r) {
     const clm_task_options initial = CLM_TASK_OPTIONS_INIT;
     r->task = initial;
+    CLI_TRY(check_keys(r, r->description, "the case", case_keys, CLI_COUNT(case_keys)));
     CLI_TRY(whole_number(r, "tasks", 1, 1 << 16, &r->tasks));
     CLI_TRY(whole_number(r, "support", 1, 1 << 20, &r->task.support));
     CLI_TRY(whole_number(r, "query", 1, 1 << 20, &r->task.query));
@@ -255,14 +278,37 @@ static clm_status read_batch(cli_reference *r) {
     return check_labels(r, "query.y", r->query_y, query, out.dim[0]);
 }
 
+/* The program that makes reference files computes these activations with PyTorch's defaults, whatever a layer says. */
+static void drop_settings(json_t *layers) {
+    size_t i;
+    json_t *layer;
+    json_array_foreach(layers, i, layer) {
+        const char *op = json_string_value(json_object_get(layer, "op"));
+        if (op && strcmp(op, "leaky_relu") == 0) json_object_del(layer, "slope");
+        if (op && strcmp(op, "elu") == 0) json_object_del(layer, "alpha");
+        drop_settings(json_object_get(layer, "body"));
+        drop_settings(json_object_get(layer, "skip"));
+    }
+}
+
+static clm_status open_model(cli_reference *r) {
+    json_t *description = json_deep_copy(r->description);
+    drop_settings(json_object_get(description, "layers"));
+    char *text = json_dumps(description, JSON_COMPACT);
+    json_decref(description);
+    if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
+    clm_status status = clm_model_parse(&r->model, text, NULL);
+    free(text);
+    return status == CLM_OK ? CLM_OK : cli_fail_in(CLM_E_FORMAT, "%s", r->path);
+}
+
 clm_status cli_reference_open(cli_reference *r, const char *path) {
     memset(r, 0, sizeof *r);
     if (strlen(path) >= sizeof r->path) return cli_fail(CLM_E_LIMIT, "path too long: %s", path);
     memcpy(r->path, path, strlen(path) + 1);
     CLI_TRY(clm_archive_load(&r->archive, path));
     CLI_TRY(open_description(r));
-    if (clm_model_parse(&r->model, clm_archive_meta(r->archive, "case"), NULL) != CLM_OK)
-        return cli_fail_in(CLM_E_FORMAT, "%s", path);
+    CLI_TRY(open_model(r));
     CLI_TRY(read_case(r));
     CLI_TRY(read_batch(r));
     return open_params(r);

@@ -38,7 +38,9 @@ typedef struct clm_cl_watchdog {
     double factor;             /* by which work took longer than estimated */
     double waiting, unflushed; /* queued and perhaps not done; queued and not flushed */
     double work, since;        /* operations queued since the queue was empty; when that was */
-    size_t pieces, waits;      /* for tests: pieces of launches queued, waits to keep the queue short */
+    unsigned held;             /* launches queued and not flushed */
+    /* For tests: pieces of launches queued, waits to keep the queue short, flushes. */
+    size_t pieces, waits, flushes;
 } clm_cl_watchdog;
 
 typedef struct clm_cl_device {

@@ -21,10 +21,16 @@ static clm_status make_room(clm_device *device, double seconds) {
     return clm_cl_finish(device);
 }
 
+/* What is queued and not flushed may not have begun: a device would be idle, and then busy for longer than a display can wait. */
 static void flush_now_and_then(clm_cl_device *d) {
-    if (d->watchdog.unflushed < d->watchdog.launch / 4) return;
-    d->watchdog.unflushed = 0;
-    d->unflushed = 0;
+    enum { HELD_MOST = 16 };
+    static const double seconds_most = 0.02;
+    clm_cl_watchdog *w = &d->watchdog;
+    const double most = w->launch / 4 < seconds_most ? w->launch / 4 : seconds_most;
+    if (++w->held < HELD_MOST && w->unflushed < most) return;
+    w->unflushed = 0;
+    w->held = d->unflushed = 0;
+    w->flushes++;
     clFlush(d->queue);
 }
 

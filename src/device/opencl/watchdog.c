@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/number.h"
 #include "device/opencl/opencl.h"
 
 /* Seconds. Windows allows a GPU 2 in all; i915 some 10 of queued work. */
@@ -28,8 +29,8 @@ clm_status clm_cl_watchdog_open(clm_cl_device *d) {
     w->rate = 1e6 * (info->clock_mhz ? info->clock_mhz : 300) * (info->compute_units ? info->compute_units : 1);
     if (info->type != CLM_DEVICE_CPU) w->launch = launch_limit;
     if (text && *text) {
-        char *end;
-        w->launch = strtod(text, &end) / 1e3;
+        const char *end;
+        w->launch = clm_number_parse(text, &end) / 1e3;
         if (end == text || *end || !(w->launch >= 0) || !isfinite(w->launch))
             return clm_fail(CLM_E_ARG, "CLMAML_MAX_LAUNCH_MS: \"%s\" is not a number of milliseconds; 0 is no limit", text);
     }
@@ -84,5 +85,5 @@ void clm_cl_watchdog_idle(clm_cl_device *d, double start) {
      * factor far above 1 has another cause, such as compiling at the first launch. */
     if (factor < w->factor || mostly_waited) w->factor = factor < MOST ? factor : MOST;
     w->waiting = w->unflushed = w->work = 0;
-    d->unflushed = 0;
+    w->held = d->unflushed = 0;
 }

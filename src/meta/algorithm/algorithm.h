@@ -1,7 +1,7 @@
-/* The table of algorithms. To add one: its file here, its line in CLM_ALGORITHM_LIST (docs/extending.md).
+/* The table of algorithms. To add one: its file here, its line in table.c (and docs/extending.md for the rest).
  *
- * An algorithm is a list of stages over named values that pass between them (exec/stages.h). It says which stages there are and what each
- * builds; how they become programs, what is kept or computed again, on which devices, is not its business.
+ * An algorithm is a list of stages over named values that pass between them (exec/stages.h). It says which stages there are and
+ * what each builds; how they become programs, what is kept or computed again, on which devices, is not its business.
  */
 #ifndef CLM_META_ALGORITHM_H
 #define CLM_META_ALGORITHM_H
@@ -39,7 +39,8 @@ typedef struct clm_algorithm {
     /* The stages in order, into list (NULL: none is written); returns how many. */
     size_t (*stages)(const clm_task *task, clm_stage *list);
     clm_status (*build)(clm_stages *s, const clm_stage *stage);
-    /* theta_0 [n] of a task from the learned parameters and its support set, where they differ; NULL. out[i] begins as theta[i]. */
+    /* theta_0 [n] of a task from the learned parameters and its support set, where they differ; NULL. out[i] begins as
+     * theta[i]. */
     clm_status (*begin)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_value *out);
     /* Outputs for x, where not the model's alone; NULL. */
     clm_value (*output)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_value x);
@@ -49,24 +50,6 @@ typedef struct clm_algorithm {
 const clm_algorithm *clm_algorithm_find(const char *name);
 /* Options that the algorithm does not read and that are not as they are initially. */
 clm_status clm_algorithm_check(const clm_algorithm *algorithm, const clm_task_options *options);
-
-/* The table: one line each, for clm_algorithm_NAME, in the order in which they are listed. */
-#define CLM_ALGORITHM_LIST(X) \
-    X(maml)                   \
-    X(fomaml)                 \
-    X(anil)                   \
-    X(boil)                   \
-    X(metasgd)                \
-    X(mamlpp)                 \
-    X(cavia)                  \
-    X(reptile)                \
-    X(imaml)                  \
-    X(protonet)               \
-    X(protomaml)              \
-    X(finetune)
-#define CLM_ALGORITHM_ROW(name) extern const clm_algorithm clm_algorithm_##name;
-CLM_ALGORITHM_LIST(CLM_ALGORITHM_ROW)
-#undef CLM_ALGORITHM_ROW
 
 /* Stages and builder of MAML, for its relatives. */
 size_t clm_maml_stages(const clm_task *task, clm_stage *list);

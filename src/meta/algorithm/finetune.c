@@ -1,8 +1,8 @@
-/* The baseline without meta-learning (Chen et al. 2019, "Baseline"): one network is trained on all training classes at once, and for a new task a new
- * last layer, from zero, is trained on the features of its support set.
+/* The baseline without meta-learning (Chen et al. 2019, "Baseline"): one network is trained on all training classes at once,
+ * and for a new task a new last layer, from zero, is trained on the features of its support set.
  *
- * The examples of a meta-batch have labels among all classes (clm_episode_options.joint_classes), support and query sets alike are a
- * batch of training. The learner has a model of the same layers with as many outputs as a task has classes.
+ * The examples of a meta-batch have labels among all classes (clm_episode_options.joint_classes), support and query sets alike
+ * are a batch of training. The learner has a model of the same layers with as many outputs as a task has classes.
  */
 #include "meta/algorithm/algorithm.h"
 

@@ -5,8 +5,9 @@
  *     x solves (I + H / lambda) x = b,   H the hessian of L_support at theta_K                   SOLVE j
  *     meta-gradient: x for adapted tensors; for others b - (d/d other grad_adapted L_support)^T x / lambda      FINISH
  *
- * Conjugate gradients begin at x = 0 (Hestenes and Stiefel 1952); the Neumann series is x <- b - H x / lambda from x = b (Lorraine et al.
- * 2020). Each task has a system of its own. Nothing of the inner loop but theta_K is needed, so memory does not depend on K.
+ * Conjugate gradients begin at x = 0 (Hestenes and Stiefel 1952); the Neumann series is x <- b - H x / lambda from x = b
+ * (Lorraine et al. 2020). Each task has a system of its own. Nothing of the inner loop but theta_K is needed, so memory does
+ * not depend on K.
  */
 #include "meta/algorithm/algorithm.h"
 

@@ -5,8 +5,8 @@
  *     (mu, v) = cotangents of theta_k and g_k through U_k, of lambda_{k+1}                                 ADJOINT k
  *     lambda_k = mu + H_k v + w_k grad L_query(theta_k),   H_k = hessian of L_support at theta_k
  *
- * For gradient descent U_k = theta_k - A g_k this is lambda_{k+1} - H_k (A lambda_{k+1}). The tangent that gives H_k v for the adapted
- * tensors gives the mixed term for those that are not adapted. First order drops H_k v.
+ * For gradient descent U_k = theta_k - A g_k this is lambda_{k+1} - H_k (A lambda_{k+1}). The tangent that gives H_k v for the
+ * adapted tensors gives the mixed term for those that are not adapted. First order drops H_k v.
  */
 #include "meta/algorithm/algorithm.h"
 

@@ -1,8 +1,8 @@
 /* Prototypes: the mean features of each class of the support set.
  *
  * ProtoNet (Snell et al. 2017) has no inner loop: the score of a class is minus the squared distance to its prototype.
- * ProtoMAML (Triantafillou et al. 2020) begins the inner loop with the linear head that has these scores, up to a constant of each example:
- * weight 2 c, bias -|c|^2 for prototype c.
+ * ProtoMAML (Triantafillou et al. 2020) begins the inner loop with the linear head that has these scores, up to a constant of
+ * each example: weight 2 c, bias -|c|^2 for prototype c.
  */
 #include "meta/algorithm/algorithm.h"
 #include "meta/loss.h"

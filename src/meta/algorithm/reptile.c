@@ -1,5 +1,6 @@
-/* Reptile (Nichol et al. 2018): the meta-gradient is the mean over tasks of theta - theta_K, for an outer rule such as SGD. With one task in
- * a meta-batch it is the serial version. The query set is scored for the record and has no part in the gradient. */
+/* Reptile (Nichol et al. 2018): the meta-gradient is the mean over tasks of theta - theta_K, for an outer rule such as SGD.
+ * With one task in a meta-batch it is the serial version. The query set is scored for the record and has no part in the
+ * gradient. */
 #include "meta/algorithm/algorithm.h"
 
 static size_t stages(const clm_task *t, clm_stage *list) {

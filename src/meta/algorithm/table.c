@@ -4,11 +4,25 @@
 
 #include "meta/algorithm/algorithm.h"
 
-static const clm_algorithm *const algorithms[] = {
-#define TABLE_ROW(name) &clm_algorithm_##name,
-    CLM_ALGORITHM_LIST(TABLE_ROW)
-#undef TABLE_ROW
-};
+/* X(row): clm_algorithm_<row>, defined in a file beside this one. */
+#define ALGORITHM_LIST(X) \
+    X(maml)               \
+    X(fomaml)             \
+    X(anil)               \
+    X(boil)               \
+    X(metasgd)            \
+    X(mamlpp)             \
+    X(cavia)              \
+    X(reptile)            \
+    X(imaml)              \
+    X(protonet)           \
+    X(protomaml)          \
+    X(finetune)
+
+#define ALGORITHM_ROW(row) extern const clm_algorithm clm_algorithm_##row;
+#define ALGORITHM_ADDRESS(row) &clm_algorithm_##row,
+ALGORITHM_LIST(ALGORITHM_ROW)
+static const clm_algorithm *const algorithms[] = {ALGORITHM_LIST(ALGORITHM_ADDRESS)};
 enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
 const clm_algorithm *clm_algorithm_find(const char *name) {

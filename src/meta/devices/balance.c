@@ -1,8 +1,8 @@
 /* How many tasks each of several devices should take, by trial.
  *
- * The devices first share the tasks evenly and work at the same time on made-up tasks: devices that compete for cores or memory are
- * slower together than alone. The tasks are then shared out in proportion to the speeds measured so. A measurement is not repeatable
- * to the last task, hence it is made once, by the caller, who keeps the shares; a meta-learner takes them as given.
+ * The devices first share the tasks evenly and work at the same time on made-up tasks: devices that compete for cores or memory
+ * are slower together than alone. The tasks are then shared out in proportion to the speeds measured so. A measurement is not
+ * repeatable to the last task, hence it is made once, by the caller, who keeps the shares; a meta-learner takes them as given.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* The cores of a CPU apart.
  *
- * One launch after the other on all cores leaves each waiting for the slowest, and a task's values wander from one core's cache to
- * another's between launches. So where a meta-batch's tasks are large enough, a CPU is divided into equal parts, each with its
- * share of the tasks as if it were a device (shares.c): nobody waits before the gradients are added up. The shares are equal and the
- * number of parts depends on the device and the tasks alone, so the same run gives the same bits. Other numbers of parts, by
- * CLMAML_CPU_PARTS, add up in another order. */
+ * One launch after the other on all cores leaves each waiting for the slowest, and a task's values wander from one core's cache
+ * to another's between launches. So where a meta-batch's tasks are large enough, a CPU is divided into equal parts, each with
+ * its share of the tasks as if it were a device (shares.c): nobody waits before the gradients are added up. The shares are
+ * equal and the number of parts depends on the device and the tasks alone, so the same run gives the same bits. Other numbers
+ * of parts, by CLMAML_CPU_PARTS, add up in another order. */
 #include <stdlib.h>
 #include <string.h>
 

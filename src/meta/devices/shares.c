@@ -1,15 +1,17 @@
 /* A meta-batch on several devices.
  *
- * Every device has a share: a run of consecutive tasks, with a copy of the parameters and an executable for them (share.c). A gradient is
+ * Every device has a share: a run of consecutive tasks, with a copy of the parameters and an executable for them (share.c). A
+ * gradient is
  *   1. the first share's parameters to the other devices, through the host, when they have changed;
  *   2. on every device at once, the sum of the gradients of its tasks, in task order;
- *   3. these sums, added up in double in the order of the devices, into the first share's gradient, from which the update is made.
+ *   3. these sums, added up in double in the order of the devices, into the first share's gradient, from which the update is
+ *   made.
  * So the same shares give the same bits. One device makes the update and the others copy its result, because devices round
  * differently: if each made its own, the copies would drift apart.
  *
- * Each further device is driven by a thread of its own while a gradient is computed, so they work at the same time whether a queue
- * takes launches without waiting or not. The threads sleep between gradients and end with the meta-learner. Where no thread can be had
- * the devices work one after the other, which gives the same numbers.
+ * Each further device is driven by a thread of its own while a gradient is computed, so they work at the same time whether a
+ * queue takes launches without waiting or not. The threads sleep between gradients and end with the meta-learner. Where no
+ * thread can be had the devices work one after the other, which gives the same numbers.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +97,20 @@ void clm_shares_dismiss(clm_meta *meta) {
 
 /* ---- creation ---- */
 
+clm_status clm_meta_check_options(const clm_meta_options *o) {
+    if (o->version != CLM_META_OPTIONS_VERSION)
+        return clm_fail(CLM_E_ARG, "meta: options of version %d; initialise them with CLM_META_OPTIONS_INIT", o->version);
+    if (o->tasks < 1)
+        return clm_fail(CLM_E_ARG,
+                        "meta: %d tasks of %d support and %d query examples, %d inner steps: each must be at least 1", o->tasks,
+                        o->task.support, o->task.query, o->task.steps);
+    if (o->task_chunk < 0 || (o->task_chunk > 0 && o->tasks % o->task_chunk))
+        return clm_fail(CLM_E_ARG, "meta: %d tasks cannot be run %d at a time; choose a divisor", o->tasks, o->task_chunk);
+    if (o->first_order_until > 0 && (o->task.first_order || !clm_algorithm_uses(o->task.algorithm, "first-order")))
+        return clm_fail(CLM_E_ARG, "meta: first_order_until has no use where there is no second-order term to begin with");
+    return CLM_OK;
+}
+
 static clm_status check_shares(const clm_meta_share *shares, size_t n, int tasks) {
     long long sum = 0;
     for (size_t i = 0; i < n; i++) {
@@ -157,6 +173,16 @@ clm_status clm_shares_create(clm_meta **out, const clm_meta_share *shares, size_
 out:
     clm_meta_free(meta);
     return status;
+}
+
+void clm_meta_free(clm_meta *meta) {
+    if (!meta) return;
+    clm_shares_dismiss(meta);
+    for (size_t s = 0; s < meta->n_shares; s++) clm_share_free(meta->shares[s]);
+    free(meta->shares);
+    free(meta->values);
+    clm_task_free(&meta->task);
+    free(meta);
 }
 
 clm_status clm_shares_prepare(clm_meta *meta) {

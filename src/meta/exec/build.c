@@ -1,8 +1,9 @@
 /* The two executors of stages: *store*, one program of all stages, and *recompute*, a program for each.
  *
- * All graphs are built first. Then it is known which slots pass from one program to another and for how long, so that tensors are shared by slots
- * whose lives do not overlap, and which parts of the gradient several programs add to: those are added up per task on the way and summed
- * over tasks once, by the last. So the sum over tasks is the same one for both executors and for every number of tasks per launch.
+ * All graphs are built first. Then it is known which slots pass from one program to another and for how long, so that tensors
+ * are shared by slots whose lives do not overlap, and which parts of the gradient several programs add to: those are added up
+ * per task on the way and summed over tasks once, by the last. So the sum over tasks is the same one for both executors and for
+ * every number of tasks per launch.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,64 +11,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "graph/internal.h"
-#include "meta/algorithm/algorithm.h"
-#include "meta/internal.h"
-
-/* One graph under construction with the memory of its inputs and outputs. */
-typedef struct part {
-    clm_graph *g;
-    clm_bind *binds;
-    size_t n_binds, binds_capacity;
-    clm_value *outputs;
-    size_t n_outputs, outputs_capacity;
-    clm_readout *reads; /* become the variant's once the program exists */
-    size_t n_reads, reads_capacity;
-    clm_examples support, query;
-    clm_value *leaf, *weight; /* inputs */
-    bool prefer_memory;
-} part;
-
-/* An input that stands for a slot in a later part. */
-typedef struct arrival {
-    size_t part;
-    clm_value input;
-} arrival;
-
-typedef struct record {
-    clm_slot slot;
-    size_t part;
-    clm_value value;
-    arrival *arrivals;
-    size_t n_arrivals, arrivals_capacity;
-    clm_tensor *tensor;
-    bool kept; /* the host reads it when all is done */
-} record;
-
-/* Memory of slots, one after the other. */
-typedef struct place {
-    clm_tensor *tensor;
-    size_t busy_until; /* the last part that reads what is there */
-} place;
-
-typedef struct contribution {
-    size_t part, leaf;
-    clm_value value;
-} contribution;
-
-typedef struct clm_builder {
-    clm_share *m;
-    clm_variant *variant;
-    int chunk;
-    part *parts;
-    size_t n_parts, at;
-    record *records;
-    size_t n_records, records_capacity;
-    contribution *contributions;
-    size_t n_contributions, contributions_capacity;
-    place *places;
-    size_t n_places, places_capacity;
-    clm_stages stages;
-} clm_builder;
+#include "meta/exec/builder.h"
 
 /* ---- memory ---- */
 
@@ -76,7 +20,7 @@ static clm_status keep_tensor(clm_exec *x, clm_tensor *t) {
     return CLM_OK;
 }
 
-static clm_status reserve(clm_share *m, clm_tensor **out, clm_shape shape, int tasks) {
+clm_status clm_exec_reserve(clm_share *m, clm_tensor **out, clm_shape shape, int tasks) {
     clm_exec *x = &m->exec;
     uint64_t most = m->device->info.max_allocation;
     if (most && clm_shape_size(&shape) * (size_t)(tasks ? tasks : 1) > most / m->device->backend->element_size)
@@ -88,7 +32,7 @@ static clm_status reserve(clm_share *m, clm_tensor **out, clm_shape shape, int t
     return keep_tensor(x, *out);
 }
 
-static clm_status view(clm_share *m, clm_tensor **out, clm_tensor *whole, size_t at, clm_shape shape, int tasks) {
+clm_status clm_exec_view(clm_share *m, clm_tensor **out, clm_tensor *whole, size_t at, clm_shape shape, int tasks) {
     clm_exec *x = &m->exec;
     CLM_TRY(clm_grow(&x->tensors, &x->tensors_capacity, x->n_tensors + 1, sizeof *x->tensors));
     CLM_TRY(clm_tensor_view(out, whole, at, shape, tasks));
@@ -97,14 +41,14 @@ static clm_status view(clm_share *m, clm_tensor **out, clm_tensor *whole, size_t
 
 /* ---- inputs and outputs of a graph ---- */
 
-static clm_status bind(part *p, clm_value v, clm_tensor *t) {
+clm_status clm_part_bind(clm_part *p, clm_value v, clm_tensor *t) {
     CLM_TRY(clm_grow(&p->binds, &p->binds_capacity, p->n_binds + 1, sizeof *p->binds));
     p->binds[p->n_binds++] = (clm_bind){v, t};
     return CLM_OK;
 }
 
 /* A value that no other output is, and that a kernel writes: so that each output can have memory of its own. */
-static clm_value own_value(part *p, clm_value v) {
+clm_value clm_part_own_value(clm_part *p, clm_value v) {
     if (v == CLM_INVALID) return v;
     const clm_opcode op = p->g->nodes[v].op;
     bool taken = op == CLM_OP_INPUT || op == CLM_OP_FILL || op == CLM_OP_PER_TASK || op == CLM_OP_RESHAPE;
@@ -112,15 +56,15 @@ static clm_value own_value(part *p, clm_value v) {
     return taken ? clm_copy_of(p->g, v, p->n_outputs) : v;
 }
 
-static clm_status output(part *p, clm_value v, clm_tensor *t) {
-    v = own_value(p, v);
+clm_status clm_part_output(clm_part *p, clm_value v, clm_tensor *t) {
+    v = clm_part_own_value(p, v);
     CLM_TRY(clm_graph_status(p->g));
     CLM_TRY(clm_grow(&p->outputs, &p->outputs_capacity, p->n_outputs + 1, sizeof *p->outputs));
     p->outputs[p->n_outputs++] = v;
-    return t ? bind(p, v, t) : CLM_OK;
+    return t ? clm_part_bind(p, v, t) : CLM_OK;
 }
 
-static clm_status begin_part(clm_builder *b, part *p) {
+static clm_status begin_part(clm_builder *b, clm_part *p) {
     const clm_share *m = b->m;
     const clm_task *t = m->task;
     char label[96];
@@ -128,23 +72,23 @@ static clm_status begin_part(clm_builder *b, part *p) {
     p->support = clm_task_examples(t, p->g, "support", clm_task_support(t));
     p->query = clm_task_examples(t, p->g, "query", t->options.query);
     const clm_value in[4] = {p->support.x, p->support.y, p->query.x, p->query.y};
-    for (int i = 0; i < 4; i++) CLM_TRY(bind(p, in[i], m->exec.batch[i]));
+    for (int i = 0; i < 4; i++) CLM_TRY(clm_part_bind(p, in[i], m->exec.batch[i]));
     p->leaf = clm_calloc(t->n_leaves, sizeof *p->leaf);
     p->weight = clm_calloc((size_t)t->options.steps + 1, sizeof *p->weight);
     if (!p->leaf || !p->weight) return CLM_E_MEMORY;
     for (size_t l = 0; l < t->n_leaves; l++) {
         snprintf(label, sizeof label, "%s", t->entries[t->leaves[l].entry].name);
         p->leaf[l] = clm_input(p->g, label, t->leaves[l].shape, false);
-        CLM_TRY(bind(p, p->leaf[l], m->value[l]));
+        CLM_TRY(clm_part_bind(p, p->leaf[l], m->value[l]));
     }
     for (int k = 0; t->weights && k < t->options.steps; k++) {
         p->weight[k] = clm_input(p->g, "weight", (clm_shape){0}, false);
-        CLM_TRY(bind(p, p->weight[k], m->exec.weight[k]));
+        CLM_TRY(clm_part_bind(p, p->weight[k], m->exec.weight[k]));
     }
     return clm_graph_status(p->g);
 }
 
-static void end_part(part *p) {
+static void end_part(clm_part *p) {
     clm_graph_free(p->g);
     for (size_t i = 0; i < p->n_reads; i++) free(p->reads[i].host);
     free(p->reads);
@@ -154,214 +98,21 @@ static void end_part(part *p) {
     free(p->weight);
 }
 
-/* ---- what stages ask for (stages.h) ---- */
-
-static part *part_at(const clm_stages *s) { return &s->builder->parts[s->builder->at]; }
-
-clm_value clm_stage_param(clm_stages *s, size_t i, int step) {
-    return clm_per_task(s->g, part_at(s)->leaf[clm_task_param_leaf(s->task, i, step)]);
-}
-
-clm_value clm_stage_rate(clm_stages *s, size_t i, int step) {
-    const size_t leaf = clm_task_rate_leaf(s->task, i, step);
-    return leaf == SIZE_MAX ? CLM_INVALID : part_at(s)->leaf[leaf];
-}
-
-clm_value clm_stage_weight(clm_stages *s, int k) { return s->task->weights ? part_at(s)->weight[k - 1] : CLM_INVALID; }
-
-static clm_value rows_of(clm_graph *g, clm_value x, int first, int count) {
-    clm_shape shape = clm_value_shape(g, x);
-    int32_t start[CLM_MAX_RANK] = {first};
-    shape.dim[0] = count;
-    return clm_slice(g, x, start, shape);
-}
-
-clm_examples clm_stage_support(clm_stages *s, int step) {
-    const clm_examples all = part_at(s)->support;
-    const int n = s->task->options.support;
-    if (!s->task->options.support_per_step) return all;
-    return (clm_examples){rows_of(s->g, all.x, step * n, n), rows_of(s->g, all.y, step * n, n)};
-}
-
-clm_examples clm_stage_query(clm_stages *s) { return part_at(s)->query; }
-
-void clm_stage_prefer_memory(clm_stages *s) { part_at(s)->prefer_memory = s->builder->n_parts > 1; }
-
-static record *find_record(clm_builder *b, clm_slot slot) {
-    for (size_t r = b->n_records; r-- > 0;) {
-        const clm_slot *o = &b->records[r].slot;
-        if (o->kind == slot.kind && o->step == slot.step && o->i == slot.i) return &b->records[r];
-    }
-    return NULL;
-}
-
-clm_status clm_stage_put(clm_stages *s, clm_slot slot, clm_value v) {
-    clm_builder *b = s->builder;
-    CLM_TRY(clm_graph_status(s->g));
-    CLM_TRY(clm_grow(&b->records, &b->records_capacity, b->n_records + 1, sizeof *b->records));
-    b->records[b->n_records++] = (record){.slot = slot, .part = b->at, .value = v};
-    return CLM_OK;
-}
-
-clm_value clm_stage_get(clm_stages *s, clm_slot slot) {
-    clm_builder *b = s->builder;
-    record *r = find_record(b, slot);
-    if (!r) return CLM_INVALID;
-    if (r->part == b->at) return r->value;
-    for (size_t i = 0; i < r->n_arrivals; i++)
-        if (r->arrivals[i].part == b->at) return r->arrivals[i].input;
-    if (clm_grow(&r->arrivals, &r->arrivals_capacity, r->n_arrivals + 1, sizeof *r->arrivals) != CLM_OK)
-        return clm_graph_error(s->g, CLM_E_MEMORY, "out of memory");
-    const clm_value in = clm_input(s->g, "slot", clm_value_shape(b->parts[r->part].g, r->value), true);
-    r->arrivals[r->n_arrivals++] = (arrival){b->at, in};
-    return in;
-}
-
-static clm_status contribute(clm_stages *s, size_t leaf, clm_value v) {
-    clm_builder *b = s->builder;
-    if (leaf == SIZE_MAX || !s->task->leaves[leaf].learned) return CLM_OK;
-    CLM_TRY(clm_graph_status(s->g));
-    CLM_TRY(clm_grow(&b->contributions, &b->contributions_capacity, b->n_contributions + 1, sizeof *b->contributions));
-    b->contributions[b->n_contributions++] = (contribution){b->at, leaf, v};
-    return CLM_OK;
-}
-
-clm_status clm_stage_add_gradient(clm_stages *s, size_t i, int step, clm_value v) {
-    return contribute(s, clm_task_param_leaf(s->task, i, step), v);
-}
-
-clm_status clm_stage_add_rate_gradient(clm_stages *s, size_t i, int step, clm_value v) {
-    return contribute(s, clm_task_rate_leaf(s->task, i, step), v);
-}
-
-clm_status clm_stage_read(clm_stages *s, clm_quantity what, size_t index, clm_value v) {
-    const clm_share *m = s->builder->m;
-    part *p = part_at(s);
-    record *shared = NULL;
-    if (what == CLM_Q_ADAPTED && !m->request.keep_adapted) return CLM_OK;
-    CLM_TRY(clm_graph_status(s->g));
-    const clm_shape shape = clm_value_shape(s->g, v);
-    if (what == CLM_Q_ADAPTED && s->builder->n_parts > 1)
-        shared = find_record(s->builder, (clm_slot){CLM_SLOT_THETA, s->task->options.steps, index});
-    if (shared) {
-        shared->kept = true;
-        v = CLM_INVALID;
-    } else {
-        v = own_value(p, clm_per_task(s->g, v));
-        CLM_TRY(output(p, v, NULL));
-    }
-    CLM_TRY(clm_grow(&p->reads, &p->reads_capacity, p->n_reads + 1, sizeof *p->reads));
-    const size_t count = clm_shape_size(&shape);
-    double *host = clm_calloc(count * (size_t)m->tasks, sizeof *host);
-    if (!host) return CLM_E_MEMORY;
-    p->reads[p->n_reads++] = (clm_readout){.what = what, .index = index, .value = v, .count = count, .host = host};
-    return CLM_OK;
-}
-
-/* ---- the gradient ---- */
-
-/* Adds a per-task value, summed over the tasks, to a part of the flat gradient. */
-static clm_status accumulate(clm_builder *b, part *p, clm_value v, clm_tensor *into) {
-    if (b->m->exec.all_at_once) return output(p, clm_sum_tasks(p->g, v, CLM_INVALID), into);
-    clm_value sum = clm_input(p->g, "sum", clm_value_shape(p->g, v), false);
-    CLM_TRY(bind(p, sum, into));
-    return output(p, clm_sum_tasks(p->g, v, sum), into);
-}
-
-static void enter(clm_builder *b, size_t index) {
-    b->at = index;
-    b->stages.g = b->parts[index].g;
-}
-
-/* What parts add to a leaf's gradient goes from part to part, and into the gradient at the last. */
-static clm_status add_up_leaf(clm_builder *b, size_t leaf, bool *any) {
-    clm_value total = CLM_INVALID;
-    size_t last = 0;
-    for (size_t c = 0; c < b->n_contributions; c++) {
-        const contribution k = b->contributions[c];
-        if (k.leaf != leaf) continue;
-        if (total != CLM_INVALID && k.part != last) {
-            const clm_slot slot = {CLM_SLOT_GRADIENT, (int)last, leaf};
-            enter(b, last);
-            CLM_TRY(clm_stage_put(&b->stages, slot, clm_per_task(b->stages.g, total)));
-            enter(b, k.part);
-            total = clm_stage_get(&b->stages, slot);
-        }
-        enter(b, k.part);
-        total = total == CLM_INVALID ? k.value : clm_add(b->stages.g, total, k.value);
-        last = k.part;
-    }
-    *any = total != CLM_INVALID;
-    return *any ? accumulate(b, &b->parts[last], total, b->m->gradient[leaf]) : CLM_OK;
-}
-
-static clm_status add_up(clm_builder *b) {
-    for (size_t leaf = 0; leaf < b->m->task->n_leaves; leaf++) {
-        bool any = false;
-        CLM_TRY(add_up_leaf(b, leaf, &any));
-        if (!any && b->m->task->leaves[leaf].learned && b->m->exec.n_variants > 1) b->m->exec.clears = true;
-    }
-    return CLM_OK;
-}
-
-/* ---- memory between parts ---- */
-
-static size_t last_part(const clm_builder *b, const record *r) {
-    size_t last = r->part;
-    for (size_t i = 0; i < r->n_arrivals; i++)
-        if (r->arrivals[i].part > last) last = r->arrivals[i].part;
-    return r->kept ? b->n_parts : last;
-}
-
-/* A tensor that holds nothing that part `now` or a later one reads, or a new one. */
-static clm_status find_place(clm_builder *b, record *r, size_t now) {
-    const clm_shape shape = clm_value_shape(b->parts[r->part].g, r->value);
-    place *found = NULL;
-    for (size_t k = 0; k < b->n_places && !found; k++) {
-        const clm_shape had = clm_tensor_shape(b->places[k].tensor);
-        if (b->places[k].busy_until < now && clm_shape_equal(&had, &shape)) found = &b->places[k];
-    }
-    if (!found) {
-        CLM_TRY(clm_grow(&b->places, &b->places_capacity, b->n_places + 1, sizeof *b->places));
-        found = &b->places[b->n_places];
-        CLM_TRY(reserve(b->m, &found->tensor, shape, b->chunk));
-        b->n_places++;
-    }
-    found->busy_until = last_part(b, r);
-    r->tensor = found->tensor;
-    return CLM_OK;
-}
-
-/* In order of the parts: what is put in one must not lie where what it reads does. */
-static clm_status place_slots(clm_builder *b) {
-    for (size_t p = 0; p < b->n_parts; p++) {
-        for (size_t k = 0; k < b->n_records; k++) {
-            record *r = &b->records[k];
-            if (r->part != p || (!r->n_arrivals && !r->kept)) continue;
-            CLM_TRY(find_place(b, r, p));
-            CLM_TRY(output(&b->parts[p], r->value, r->tensor));
-            for (size_t i = 0; i < r->n_arrivals; i++)
-                CLM_TRY(bind(&b->parts[r->arrivals[i].part], r->arrivals[i].input, r->tensor));
-        }
-    }
-    return CLM_OK;
-}
-
 /* ---- programs ---- */
 
 /* One piece of memory for all that the host reads of a program. */
-static clm_status gather_reads(clm_builder *b, part *p) {
+static clm_status gather_reads(clm_builder *b, clm_part *p) {
     clm_tensor *all = NULL;
     size_t size = 0;
     for (size_t i = 0; i < p->n_reads; i++) size += p->reads[i].value == CLM_INVALID ? 0 : p->reads[i].count * (size_t)b->chunk;
     if (!size || size > CLM_READ_TOGETHER) return CLM_OK;
-    CLM_TRY(reserve(b->m, &all, clm_shape_of(1, (int)size), 0));
+    CLM_TRY(clm_exec_reserve(b->m, &all, clm_shape_of(1, (int)size), 0));
     size = 0;
     for (size_t i = 0; i < p->n_reads; i++) {
         clm_readout *r = &p->reads[i];
         if (r->value == CLM_INVALID) continue;
-        CLM_TRY(view(b->m, &r->tensor, all, size, clm_value_shape(p->g, r->value), b->chunk));
-        CLM_TRY(bind(p, r->value, r->tensor));
+        CLM_TRY(clm_exec_view(b->m, &r->tensor, all, size, clm_value_shape(p->g, r->value), b->chunk));
+        CLM_TRY(clm_part_bind(p, r->value, r->tensor));
         r->all = all;
         r->at = size;
         size += r->count * (size_t)b->chunk;
@@ -370,14 +121,14 @@ static clm_status gather_reads(clm_builder *b, part *p) {
 }
 
 /* Adapted parameters that another program reads as well are where it reads them. */
-static void find_shared_reads(clm_builder *b, part *p) {
+static void find_shared_reads(clm_builder *b, clm_part *p) {
     for (size_t i = 0; i < p->n_reads; i++)
         if (p->reads[i].value == CLM_INVALID)
             p->reads[i].tensor =
-                find_record(b, (clm_slot){CLM_SLOT_THETA, b->m->task->options.steps, p->reads[i].index})->tensor;
+                clm_builder_find(b, (clm_slot){CLM_SLOT_THETA, b->m->task->options.steps, p->reads[i].index})->tensor;
 }
 
-static clm_status finish_part(clm_builder *b, part *p) {
+static clm_status finish_part(clm_builder *b, clm_part *p) {
     clm_variant *v = b->variant;
     clm_program_options o = CLM_PROGRAM_OPTIONS_INIT;
     o.tasks = b->chunk;
@@ -402,12 +153,12 @@ static clm_status finish_part(clm_builder *b, part *p) {
 static clm_status build_stages(clm_builder *b, const clm_stage *list, size_t n) {
     for (size_t i = 0; i < b->n_parts; i++) CLM_TRY(begin_part(b, &b->parts[i]));
     for (size_t i = 0; i < n; i++) {
-        enter(b, b->n_parts > 1 ? i : 0);
+        clm_builder_enter(b, b->n_parts > 1 ? i : 0);
         CLM_TRY(b->m->task->algorithm->build(&b->stages, &list[i]));
         CLM_TRY(clm_graph_status(b->stages.g));
     }
-    CLM_TRY(add_up(b));
-    if (b->n_parts > 1) CLM_TRY(place_slots(b));
+    CLM_TRY(clm_builder_add_up(b));
+    if (b->n_parts > 1) CLM_TRY(clm_builder_place_slots(b));
     for (size_t i = 0; i < b->n_parts; i++) CLM_TRY(finish_part(b, &b->parts[i]));
     return CLM_OK;
 }
@@ -474,10 +225,11 @@ static clm_status reserve_batch(clm_share *m, int chunk) {
         size += clm_shape_size(&shape) * (size_t)chunk;
     }
     x->packed = NULL;
-    if (size <= CLM_WRITE_TOGETHER) CLM_GOTO(reserve(m, &x->packed, clm_shape_of(1, (int)size), 0));
+    if (size <= CLM_WRITE_TOGETHER) CLM_GOTO(clm_exec_reserve(m, &x->packed, clm_shape_of(1, (int)size), 0));
     for (int i = 0; i < 4; i++) {
         const clm_shape shape = clm_value_shape(g, in[i]);
-        CLM_GOTO(x->packed ? view(m, &x->batch[i], x->packed, at, shape, chunk) : reserve(m, &x->batch[i], shape, chunk));
+        CLM_GOTO(x->packed ? clm_exec_view(m, &x->batch[i], x->packed, at, shape, chunk)
+                           : clm_exec_reserve(m, &x->batch[i], shape, chunk));
         at += clm_shape_size(&shape) * (size_t)chunk;
     }
 out:
@@ -489,9 +241,9 @@ static clm_status reserve_weights(clm_share *m) {
     clm_exec *x = &m->exec;
     const int K = m->task->options.steps;
     if (!m->task->weights) return CLM_OK;
-    CLM_TRY(reserve(m, &x->weights, clm_shape_of(1, K), 0));
+    CLM_TRY(clm_exec_reserve(m, &x->weights, clm_shape_of(1, K), 0));
     if (!(x->weight = clm_calloc((size_t)K, sizeof(clm_tensor *)))) return CLM_E_MEMORY;
-    for (int k = 0; k < K; k++) CLM_TRY(view(m, &x->weight[k], x->weights, (size_t)k, (clm_shape){0}, 0));
+    for (int k = 0; k < K; k++) CLM_TRY(clm_exec_view(m, &x->weight[k], x->weights, (size_t)k, (clm_shape){0}, 0));
     return CLM_OK;
 }
 

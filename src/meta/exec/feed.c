@@ -1,6 +1,6 @@
-/* Batches on their way to a device: the images themselves, copied for every chunk of tasks, or numbers of images of a data set that
- * stays there, from which a launch makes the chunk's tensors. Both leave the same bits in them. Images are written while the device
- * computes the chunk before: the batch must stay as it is until the device has been waited for. */
+/* Batches on their way to a device: the images themselves, copied for every chunk of tasks, or numbers of images of a data set
+ * that stays there, from which a launch makes the chunk's tensors. Both leave the same bits in them. Images are written while
+ * the device computes the chunk before: the batch must stay as it is until the device has been waited for. */
 #include <stdlib.h>
 #include <string.h>
 

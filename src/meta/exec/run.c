@@ -1,5 +1,5 @@
-/* A planned meta-gradient is run: for every chunk of tasks its batch, the programs, and what is read of them are queued, one behind the
- * other, and the device is waited for once, at the end. */
+/* A planned meta-gradient is run: for every chunk of tasks its batch, the programs, and what is read of them are queued, one
+ * behind the other, and the device is waited for once, at the end. */
 #include <stdio.h>
 
 #include "base/memory.h"

@@ -1,9 +1,9 @@
 /* Stages: what an algorithm builds its meta-gradient from.
  *
- * A stage adds values to the graph at hand and passes tensors on to later stages by name: a slot is a kind, a step and a parameter. There are
- * two executors (build.c). *store* puts all stages into one graph: what two stages compute alike is one node, so nothing is
- * computed twice. *recompute* makes each stage a program of its own and keeps only the slots between them, in memory that slots whose
- * lives do not overlap share. An algorithm is written once and does not know which it is.
+ * A stage adds values to the graph at hand and passes tensors on to later stages by name: a slot is a kind, a step and a
+ * parameter. There are two executors (build.c). *store* puts all stages into one graph: what two stages compute alike is one
+ * node, so nothing is computed twice. *recompute* makes each stage a program of its own and keeps only the slots between them,
+ * in memory that slots whose lives do not overlap share. An algorithm is written once and does not know which it is.
  */
 #ifndef CLM_META_STAGES_H
 #define CLM_META_STAGES_H

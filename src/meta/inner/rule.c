@@ -125,8 +125,8 @@ static clm_status map_inputs(small *m, const clm_task *t, const clm_inner_step *
     return CLM_OK;
 }
 
-/* The value of the graph at hand that stands for v of the small one, with everything it needs. Operands come before what is made of them, so
- * one pass in order does. */
+/* The value of the graph at hand that stands for v of the small one, with everything it needs. Operands come before what is
+ * made of them, so one pass in order does. */
 static void copy_needed(small *m, clm_graph *g, const clm_value *outputs, size_t n) {
     unsigned char *needed = clm_calloc(m->mapped + 1, 1);
     if (!needed) {

@@ -1,10 +1,11 @@
 /* Inner update rules: the step is written, its adjoint is derived.
  *
- * A row says how one adapted tensor goes from theta_k to theta_{k+1}. Around it stands a chain of transforms of the gradient (proximal term,
- * clipping by value, clipping by norm, weight decay), over all adapted tensors together. The whole is built as a small graph of its own, in
- * which theta, the gradient g, the rate and the carried state are independent inputs; clm_vjp of that graph gives the cotangents of all of
- * them. Both are then copied into the graph at hand, with the actual values for the inputs. The small graph has a reason: two parameters
- * may have one gradient (identical nodes are one), and the builders simplify past operands; neither can confuse inputs.
+ * A row says how one adapted tensor goes from theta_k to theta_{k+1}. Around it stands a chain of transforms of the gradient
+ * (proximal term, clipping by value, clipping by norm, weight decay), over all adapted tensors together. The whole is built as
+ * a small graph of its own, in which theta, the gradient g, the rate and the carried state are independent inputs; clm_vjp of
+ * that graph gives the cotangents of all of them. Both are then copied into the graph at hand, with the actual values for the
+ * inputs. The small graph has a reason: two parameters may have one gradient (identical nodes are one), and the builders
+ * simplify past operands; neither can confuse inputs.
  */
 #ifndef CLM_META_INNER_RULE_H
 #define CLM_META_INNER_RULE_H
@@ -48,8 +49,8 @@ typedef struct clm_inner_step {
 clm_status clm_inner_step_apply(const clm_task *task, clm_graph *g, const clm_inner_step *step, clm_value *next,
                                 clm_value *const *next_state);
 
-/* Cotangents of what the step reads, from those of what it gives. In: next[i], state[s][i] (CLM_INVALID: zero). Out: theta[i], grad[i],
- * rate[i] (of a learned rate; per task), state[s][i]; CLM_INVALID: zero. */
+/* Cotangents of what the step reads, from those of what it gives. In: next[i], state[s][i] (CLM_INVALID: zero). Out: theta[i],
+ * grad[i], rate[i] (of a learned rate; per task), state[s][i]; CLM_INVALID: zero. */
 typedef struct clm_inner_cotangents {
     clm_value next[CLM_MAX_PARAMS], next_state[CLM_MAX_STATE][CLM_MAX_PARAMS];
     clm_value theta[CLM_MAX_PARAMS], grad[CLM_MAX_PARAMS], rate[CLM_MAX_PARAMS], state[CLM_MAX_STATE][CLM_MAX_PARAMS];

@@ -4,7 +4,8 @@
  *   momentum          b <- mu b + g,  theta - rate b                                      (Polyak 1964)
  *   nesterov          b <- mu b + g,  theta - rate (g + mu b)                             (Nesterov 1983, as PyTorch has it)
  *   adam              m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,
- *                     theta - rate (m / (1 - b1^j)) / (sqrt(v / (1 - b2^j) + eps_root) + eps),  j = 1, 2, ..   (Kingma and Ba 2015)
+ *                     theta - rate (m / (1 - b1^j)) / (sqrt(v / (1 - b2^j) + eps_root) + eps),  j = 1, 2, ..   (Kingma and Ba
+ *                     2015)
  *   rmsprop           v <- a v + (1 - a) g^2,  theta - rate g / (sqrt(v + eps_root) + eps)   (Tieleman and Hinton 2012)
  */
 #include <math.h>

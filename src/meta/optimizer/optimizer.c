@@ -1,7 +1,7 @@
 /* An outer optimiser's state, and how an update is run.
  *
- * The update is queued together with the gradient that it is made from, so that the device goes on without asking the host. Numbers that
- * are not finite are seen afterwards: the update keeps what it replaces, and is undone then.
+ * The update is queued together with the gradient that it is made from, so that the device goes on without asking the host.
+ * Numbers that are not finite are seen afterwards: the update keeps what it replaces, and is undone then.
  */
 #include <assert.h>
 #include <math.h>

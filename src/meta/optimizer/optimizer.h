@@ -1,7 +1,7 @@
 /* The outer optimiser: state and programs that update one flat vector of parameters by one flat gradient.
  *
- * State (moments, the moving average, what an update replaces, a few scalars) is made once and stays. The programs belong to a plan: they
- * are made on its workspace and made anew with it, without touching the state.
+ * State (moments, the moving average, what an update replaces, a few scalars) is made once and stays. The programs belong to a
+ * plan: they are made on its workspace and made anew with it, without touching the state.
  *
  *     clm_optimizer_init(&o, device, params, grad, &options);    // reserves the state
  *     clm_optimizer_plan(&o, workspace);                         // programs; again after clm_optimizer_unplan or as it is
@@ -49,8 +49,9 @@ typedef struct clm_optimizer {
     float values[CLM_SCALARS], length; /* of `scalars` and `norm`, on their way */
 } clm_optimizer;
 
-/* Reserves the state. params and grad, tensors or views of shape [elements] that are not shared out to tasks, must outlive it; they are committed
- * by whoever owns them. The options are copied. CLM_E_ARG where they make no sense. After a failure `o` is to be freed as after success. */
+/* Reserves the state. params and grad, tensors or views of shape [elements] that are not shared out to tasks, must outlive it;
+ * they are committed by whoever owns them. The options are copied. CLM_E_ARG where they make no sense. After a failure `o` is
+ * to be freed as after success. */
 clm_status clm_optimizer_init(clm_optimizer *o, clm_device *device, clm_tensor *params, clm_tensor *grad,
                               const clm_optim_options *options);
 void clm_optimizer_free(clm_optimizer *o); /* leaves zeros */
@@ -64,8 +65,9 @@ clm_status clm_optimizer_prepare(clm_optimizer *o);
 /* Device memory of state and programs, that of params, grad and the workspace not counted. */
 size_t clm_optimizer_bytes(const clm_optimizer *o);
 
-/* Measures the L2 norm of the gradient / tasks and makes the update, which is then to be accepted or undone; waits. Where it fails, nothing
- * is updated: as a rule, because undoing may fail as well where memory is short, and is then to be asked for once more, by clm_optimizer_undo. */
+/* Measures the L2 norm of the gradient / tasks and makes the update, which is then to be accepted or undone; waits. Where it
+ * fails, nothing is updated: as a rule, because undoing may fail as well where memory is short, and is then to be asked for
+ * once more, by clm_optimizer_undo. */
 clm_status clm_optimizer_run(clm_optimizer *o, int tasks);
 clm_status clm_optimizer_norm(const clm_optimizer *o, double *norm);
 /* The rate of the next update, or of one that is neither accepted nor undone. */
@@ -77,10 +79,11 @@ clm_status clm_optimizer_undo(clm_optimizer *o);
 /* The moving average, for reading: the parameters themselves before the first update; NULL without options.average. */
 clm_tensor *clm_optimizer_average(const clm_optimizer *o);
 
-/* Moments, average and counters to and from an archive: arrays "optim.first", "optim.second" (the rule's state in its order) and
- * "optim.average" of shape [elements], where there are any; "optim.updates"; metadata "optim.kind", the rule's name. */
+/* Moments, average and counters to and from an archive: arrays "optim.first", "optim.second" (the rule's state in its order)
+ * and "optim.average" of shape [elements], where there are any; "optim.updates"; metadata "optim.kind", the rule's name. */
 clm_status clm_optimizer_save(clm_optimizer *o, clm_archive *archive, clm_dtype dtype);
-/* write false: only looks whether everything is there and fits. An average that the archive lacks starts anew with the next update. */
+/* write false: only looks whether everything is there and fits. An average that the archive lacks starts anew with the next
+ * update. */
 clm_status clm_optimizer_restore(clm_optimizer *o, const clm_archive *archive, bool write);
 
 #endif

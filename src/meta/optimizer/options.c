@@ -1,4 +1,5 @@
-/* The options of an outer optimiser are looked at before anything is made of them. A rule's own options matter to that rule alone. */
+/* The options of an outer optimiser are looked at before anything is made of them. A rule's own options matter to that rule
+ * alone. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

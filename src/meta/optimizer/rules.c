@@ -3,7 +3,8 @@
  *   SGD        p - lr g
  *   momentum   m = mu m + g,                                      p - lr m
  *   Nesterov   m = mu m + g,                                      p - lr (g + mu m)
- *   Adam       m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,   p - lr (m / c1) / (sqrt(v / c2) + eps),  c_i = 1 - b_i^(t + 1)
+ *   Adam       m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,   p - lr (m / c1) / (sqrt(v / c2) + eps),  c_i = 1 - b_i^(t +
+ *   1)
  *   RMSprop    v = a v + (1 - a) g^2,                             p - lr g / (sqrt(v) + eps)
  *   Lion       u = sign(b1 m + (1 - b1) g),  m = b2 m + (1 - b2) g,   p - lr u
  *

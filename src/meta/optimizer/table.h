@@ -1,6 +1,7 @@
 /* The rows of outer optimisers: update rules and schedules, and what they read of the options.
  *
- * A new rule is a function and a row in rules.c, a new schedule one in schedule.c. tests/meta/test_optimizer.c asks for a reference of each. */
+ * A new rule is a function and a row in rules.c, a new schedule one in schedule.c. tests/meta/test_optimizer.c asks for a
+ * reference of each. */
 #ifndef CLM_META_OPTIMIZER_TABLE_H
 #define CLM_META_OPTIMIZER_TABLE_H
 

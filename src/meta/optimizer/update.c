@@ -3,8 +3,8 @@
  *   g = clipped(gradient / tasks) (+ decay p),   p' = p - rate move (- rate decay p),   move by the rule (rules.c)
  *   average' = keep average + (1 - keep) p'      keep = 0 for the first
  *
- * What changes from update to update arrives in a few scalars, so the programs are built once for a plan. All that an update replaces it
- * copies first, in the same launches.
+ * What changes from update to update arrives in a few scalars, so the programs are built once for a plan. All that an update
+ * replaces it copies first, in the same launches.
  */
 #include "meta/optimizer/update.h"
 #include "base/error.h"

@@ -1,11 +1,13 @@
-/* The plan of a meta-gradient under a memory limit: whether activations are kept or computed again, and how many tasks a launch has.
+/* The plan of a meta-gradient under a memory limit: whether activations are kept or computed again, and how many tasks a launch
+ * has.
  *
- * What was measured on the device (plan_tune.c) comes first, where it fits and the options leave it open. Else, in this order: all
- * activations kept, with as many tasks at a time as fit; then recomputation, likewise. On a CPU fewer tasks are taken at a time where
- * their values then stay in its cache. What a plan takes is known before anything is taken.
+ * What was measured on the device (plan_tune.c) comes first, where it fits and the options leave it open. Else, in this order:
+ * all activations kept, with as many tasks at a time as fit; then recomputation, likewise. On a CPU fewer tasks are taken at a
+ * time where their values then stay in its cache. What a plan takes is known before anything is taken.
  *
- * Plans differ in speed and memory. The number of tasks at a time changes no bit of the results; keeping or recomputing may change the
- * last ones, where a compiler makes one instruction of a multiplication and an addition in one of the two and not in the other. */
+ * Plans differ in speed and memory. The number of tasks at a time changes no bit of the results; keeping or recomputing may
+ * change the last ones, where a compiler makes one instruction of a multiplication and an addition in one of the two and not in
+ * the other. */
 #include <stdlib.h>
 
 #include "base/bytes.h"

@@ -12,14 +12,14 @@ typedef struct clm_plan_choice {
 
 /* Plans so, for the whole that a share takes: meta-gradient and, on the first share, update. */
 clm_status clm_plan_as(clm_share *m, clm_checkpointing checkpointing, int chunk);
-/* The first plan under `limit`; where there is none, *fits is false and the plan the smallest. By what was measured or the model, and
- * by the model alone. */
+/* The first plan under `limit`; where there is none, *fits is false and the plan the smallest. By what was measured or the
+ * model, and by the model alone. */
 clm_status clm_plan_under(clm_share *m, size_t limit, bool *fits);
 clm_status clm_plan_by_model(clm_share *m, size_t limit, bool *fits);
 /* Bytes: the options', else CLMAML_MEMORY_LIMIT, else nine tenths of the device. */
 clm_status clm_plan_limit(const clm_share *m, size_t *limit);
-/* Tasks at a time from which launches cost no more than the part `price` of the work of `units` compute units, by magnitude; may
- * exceed all tasks. For what is planned now. */
+/* Tasks at a time from which launches cost no more than the part `price` of the work of `units` compute units, by magnitude;
+ * may exceed all tasks. For what is planned now. */
 #define CLM_LAUNCH_PRICE 0.04
 double clm_plan_least_chunk(const clm_share *m, double units, double price);
 /* The largest divisor of `tasks` that is below `below`, at least 1. */
@@ -40,8 +40,8 @@ const char *clm_plan_key(clm_share *m, int limit_class, char *text, size_t size)
 /* Limits on memory that are told apart: 0 for what the device has, else the power of two below the bytes asked for. */
 int clm_plan_limit_class(const clm_share *m);
 
-/* Measures plans on n equal parts of a device, or one device, for about `seconds` (without a budget: no limit), keeps the best for the
- * first, which the others can find, and reports. *changed: there is a choice that there was not. */
+/* Measures plans on n equal parts of a device, or one device, for about `seconds` (without a budget: no limit), keeps the best
+ * for the first, which the others can find, and reports. *changed: there is a choice that there was not. */
 clm_status clm_plan_tune(clm_share *const *shares, size_t n, const clm_tune_options *options, double seconds, bool *changed);
 
 #endif

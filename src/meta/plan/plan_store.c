@@ -1,7 +1,8 @@
 /* Plans that were measured, kept among the results of tuning (tune/store.h).
  *
- * An entry stands for what decides how fast a plan is: the device with its driver and the library's kernels (the store's part), and in
- * the key what the model computes, a hash of all task options, what is asked of the plan, and the limit on memory as a power of two. The values of the entry are
+ * An entry stands for what decides how fast a plan is: the device with its driver and the library's kernels (the store's part),
+ * and in the key what the model computes, a hash of all task options, what is asked of the plan, and the limit on memory as a
+ * power of two. The values of the entry are
  *     checkpointing, tasks at a time, tasks of the measured meta-batch, and the first two of the plan taken unmeasured.
  * The time of a task hardly depends on how many others there are, so a choice also serves other numbers of tasks. */
 #include <inttypes.h>

@@ -1,10 +1,11 @@
 /* Plans by measurement: which way of checkpointing and how many tasks at a time make a meta-gradient fastest on a device.
  *
- * A candidate is planned beside the meta-learner, with the same parameters, and computes gradients of random tasks. The search starts
- * from the plan taken unmeasured and follows the number of tasks downwards and upwards as long as that helps, then does the same with
- * the other way of checkpointing. Parts of one device are measured together, because together is how they will run. What would not fit under the limit, does not get its memory, or gives another gradient is dropped.
- * The fastest few are timed again, by turns with the unmeasured plan, which stays unless it is beaten by 3 %, by the least times and in
- * most rounds: on a machine that does other things too, one lucky timing decides nothing. */
+ * A candidate is planned beside the meta-learner, with the same parameters, and computes gradients of random tasks. The search
+ * starts from the plan taken unmeasured and follows the number of tasks downwards and upwards as long as that helps, then does
+ * the same with the other way of checkpointing. Parts of one device are measured together, because together is how they will
+ * run. What would not fit under the limit, does not get its memory, or gives another gradient is dropped. The fastest few are
+ * timed again, by turns with the unmeasured plan, which stays unless it is beaten by 3 %, by the least times and in most
+ * rounds: on a machine that does other things too, one lucky timing decides nothing. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,8 +146,8 @@ out:
     return status;
 }
 
-/* Compares the gradient just computed with that of the first candidate. Rounding may send a rectifier or a pooling window the other way,
- * which makes it percents on random numbers. */
+/* Compares the gradient just computed with that of the first candidate. Rounding may send a rectifier or a pooling window the
+ * other way, which makes it percents on random numbers. */
 static clm_status verify(search *s) {
     double difference = 0, norm = 0;
     const size_t n = s->meta->task->learned;
@@ -225,8 +226,8 @@ static int position(const search *s, int chunk) {
     return i;
 }
 
-/* From `at` to fewer and to more tasks at a time, one further than where it stops helping: a single timing may mislead. Returns the
- * best place. */
+/* From `at` to fewer and to more tasks at a time, one further than where it stops helping: a single timing may mislead. Returns
+ * the best place. */
 static int descend(search *s, candidate *list, int at) {
     try_candidate(s, &list[at]);
     int best = at;

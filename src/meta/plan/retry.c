@@ -1,6 +1,6 @@
-/* Retry when memory is short: a device has less than it says where another program, or the screen, uses it too, and drivers put memory behind
- * buffers at the first use. So a lack of memory, whether it shows at the allocation, at a launch or in a wait, leads to the next smaller plan (plan.c),
- * and what was being computed is computed again from the start. */
+/* Retry when memory is short: a device has less than it says where another program, or the screen, uses it too, and drivers put
+ * memory behind buffers at the first use. So a lack of memory, whether it shows at the allocation, at a launch or in a wait,
+ * leads to the next smaller plan (plan.c), and what was being computed is computed again from the start. */
 #include <stdio.h>
 
 #include "base/bytes.h"

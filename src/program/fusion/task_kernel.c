@@ -41,13 +41,14 @@ static clm_status mode_from_environment(int *out) {
 }
 
 /* Convolutions compile so slowly that a task kernel, which no other program shares, does not pay. */
-static bool compiles_slowly(const clm_program_step *s) {
-    return s->spec.file && (!strncmp(s->spec.file, "conv", 4) || !strncmp(s->spec.file, "winograd", 8));
+static bool compiles_slowly(const clm_program *p, const clm_program_step *s) {
+    const clm_opcode op = p->nodes[s->node].op;
+    return s->spec.file && (op == CLM_OP_CONV2D || op == CLM_OP_CONV2D_BWD_DATA || op == CLM_OP_CONV2D_BWD_FILTER);
 }
 
 static bool pays(const clm_program *p, const clm_program_step *s, double work, size_t steps) {
     for (size_t i = 0; i < steps; i++)
-        if (compiles_slowly(&s[i])) return false;
+        if (compiles_slowly(p, &s[i])) return false;
     return p->device->info.type == CLM_DEVICE_CPU && work / p->tasks < LAUNCH / 2 * (double)steps;
 }
 

@@ -233,7 +233,7 @@ START_TEST(limit_by_variable) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("fit");
+    Suite *suite = suite_create("retry");
     TCase *tcase = tcase_create("fit");
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, smaller_plans_give_the_same_numbers, 0, 2 * WHENS);

@@ -223,7 +223,7 @@ START_TEST(not_a_number_of_parts) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("parts");
+    Suite *suite = suite_create("sub-devices");
     TCase *t = tcase_create("parts");
     tcase_set_timeout(t, 300);
     tcase_add_loop_test(t, divided_is_the_whole, 0, sizeof rows / sizeof *rows);

@@ -351,7 +351,7 @@ START_TEST(balance_measures) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("split");
+    Suite *suite = suite_create("shares");
     TCase *tcase = tcase_create("split");
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, gradient_is_that_of_one_device, 0, ROWS * SETS);

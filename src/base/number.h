@@ -1,0 +1,9 @@
+/* Numbers in texts, with a point whatever the locale of the program is. */
+#ifndef CLM_BASE_NUMBER_H
+#define CLM_BASE_NUMBER_H
+
+/* "12", "0.5", "1e-3", with a sign or without, nothing before it. *end: behind the number; text itself where there is none. Within an ulp for up to
+ * 15 digits. */
+double clm_number_parse(const char *text, const char **end);
+
+#endif

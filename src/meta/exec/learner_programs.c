@@ -1,0 +1,145 @@
+/* The five programs of a learner. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "meta/exec/learner.h"
+
+typedef struct learner_graph {
+    clm_graph *g;
+    clm_value theta[CLM_MAX_PARAMS], anchor[CLM_MAX_PARAMS], rate[CLM_MAX_PARAMS];
+    clm_value state[CLM_MAX_STATE][CLM_MAX_PARAMS], scalar[CLM_MAX_STATE];
+    clm_examples support;
+    clm_bind binds[8 * CLM_MAX_PARAMS + 16];
+    size_t n_binds;
+    clm_value outputs[(1 + CLM_MAX_STATE) * CLM_MAX_PARAMS + 1];
+    size_t n_outputs;
+} learner_graph;
+
+static void bind(learner_graph *b, clm_value v, clm_tensor *t) { b->binds[b->n_binds++] = (clm_bind){v, t}; }
+
+static clm_value bound_input(learner_graph *b, const char *name, clm_tensor *t, bool per_task) {
+    clm_value v = clm_input(b->g, name, clm_tensor_shape(t), per_task);
+    bind(b, v, t);
+    return v;
+}
+
+static void output(learner_graph *b, clm_value v, clm_tensor *t) {
+    v = clm_copy_of(b->g, v, b->n_outputs);
+    bind(b, v, t);
+    b->outputs[b->n_outputs++] = v;
+}
+
+/* theta: set `from` of the adapted parameters, the shared ones for the rest; from -1: all shared. */
+static clm_status graph_begin(learner_graph *b, const clm_learner *l, int from) {
+    const clm_task *t = &l->task;
+    memset(b, 0, sizeof *b);
+    CLM_TRY(clm_graph_create(&b->g));
+    for (size_t i = 0; i < t->n; i++) {
+        clm_tensor *shared = l->row[i] ? l->row[i] : l->shared[i];
+        b->anchor[i] = b->theta[i] = clm_per_task(b->g, bound_input(b, t->entries[i].name, shared, false));
+        b->rate[i] = CLM_INVALID;
+        if (!clm_learner_adapts(l, i)) continue;
+        if (from >= 0) b->theta[i] = bound_input(b, "theta", l->set[from][0][i], true);
+        for (int s = 0; from >= 0 && s < t->rule->state; s++)
+            b->state[s][i] = bound_input(b, "state", l->set[from][1 + s][i], true);
+        clm_tensor *rate = l->rate[i] ? l->rate[i] : l->element_rate[i];
+        if (rate) b->rate[i] = bound_input(b, "rate", rate, false);
+    }
+    for (int s = 0; s < t->rule->scalars; s++) b->scalar[s] = bound_input(b, "scalar", l->scalar[s], false);
+    b->support = clm_task_examples(t, b->g, "support", t->options.support);
+    bind(b, b->support.x, l->support_x);
+    bind(b, b->support.y, l->support_y);
+    return clm_graph_status(b->g);
+}
+
+static clm_status graph_end(learner_graph *b, clm_learner *l, clm_program **out) {
+    clm_program_options o = CLM_PROGRAM_OPTIONS_INIT;
+    o.tasks = l->options.tasks;
+    o.workspace = l->workspace;
+    CLM_TRY(clm_graph_status(b->g));
+    if (!b->n_outputs) return CLM_OK; /* nothing is adapted */
+    CLM_TRY(clm_program_create(out, l->device, b->g, b->outputs, b->n_outputs, &o));
+    return clm_bind_all(*out, b->binds, b->n_binds);
+}
+
+static clm_status build_start(clm_learner *l, learner_graph *b) {
+    const clm_task *t = &l->task;
+    clm_value begin[CLM_MAX_PARAMS];
+    CLM_TRY(graph_begin(b, l, -1));
+    memcpy(begin, b->theta, sizeof begin);
+    if (t->algorithm->begin) CLM_TRY(t->algorithm->begin(t, b->g, b->theta, b->support, begin));
+    for (size_t i = 0; i < t->n; i++) {
+        if (!clm_learner_adapts(l, i)) continue;
+        output(b, begin[i], l->set[0][0][i]);
+        for (int s = 0; s < t->rule->state; s++)
+            output(b, clm_per_task(b->g, clm_fill(b->g, t->entries[i].inner_shape, 0)), l->set[0][1 + s][i]);
+    }
+    return graph_end(b, l, &l->start);
+}
+
+static clm_status build_step(clm_learner *l, learner_graph *b, int from) {
+    const clm_task *t = &l->task;
+    clm_value grad[CLM_MAX_PARAMS], next[CLM_MAX_PARAMS], state[CLM_MAX_STATE][CLM_MAX_PARAMS];
+    clm_value *const states[CLM_MAX_STATE] = {state[0], state[1]};
+    CLM_TRY(graph_begin(b, l, from));
+    if (!clm_task_adapts(t)) return CLM_OK;
+    const clm_scored s = clm_task_score(t, b->g, b->theta, b->support);
+    CLM_TRY(clm_graph_status(b->g));
+    CLM_TRY(clm_grad(b->g, s.loss, b->theta, t->n, grad));
+    clm_inner_step step = {.number = 1, .theta = b->theta, .grad = grad, .rate = b->rate};
+    if (t->algorithm->takes & CLM_TAKES(PROXIMAL)) step.anchor = b->anchor;
+    for (int c = 0; c < t->rule->state; c++) step.state[c] = b->state[c];
+    if (t->rule->scalars) step.scalar = b->scalar;
+    CLM_TRY(clm_inner_step_apply(t, b->g, &step, next, states));
+    bind(b, s.loss, l->loss[from]);
+    b->outputs[b->n_outputs++] = s.loss;
+    for (size_t i = 0; i < t->n; i++) {
+        if (!clm_learner_adapts(l, i)) continue;
+        output(b, next[i], l->set[1 - from][0][i]);
+        for (int c = 0; c < t->rule->state; c++) output(b, state[c][i], l->set[1 - from][1 + c][i]);
+    }
+    return graph_end(b, l, &l->step[from]);
+}
+
+static clm_value build_output(const clm_learner *l, learner_graph *b, clm_value x) {
+    const clm_task *t = &l->task;
+    clm_bn_stats stats = {0};
+    if (t->algorithm->output) return t->algorithm->output(t, b->g, b->theta, b->support, x);
+    if (l->options.bn_mode == CLM_BN_SUPPORT_STATS) {
+        clm_model_apply(t->model, b->g, b->theta, b->support.x, &stats);
+        stats.use = true;
+        stats.next = 0;
+    }
+    return clm_model_apply(t->model, b->g, b->theta, x, stats.use ? &stats : NULL);
+}
+
+static clm_status build_predict(clm_learner *l, learner_graph *b, int from) {
+    CLM_TRY(graph_begin(b, l, from));
+    clm_examples query = clm_task_examples(&l->task, b->g, "query", l->task.options.query);
+    bind(b, query.x, l->query_x);
+    clm_value out = build_output(l, b, query.x);
+    CLM_TRY(clm_graph_status(b->g));
+    output(b, clm_per_task(b->g, out), l->out[from]);
+    return graph_end(b, l, &l->predict[from]);
+}
+
+clm_status clm_learner_build(clm_learner *l) {
+    learner_graph *b = clm_calloc(1, sizeof *b);
+    clm_status status = b ? CLM_OK : CLM_E_MEMORY;
+    for (int i = 0; i < 5 && status == CLM_OK; i++) {
+        if (i == 0)
+            status = build_start(l, b);
+        else if (i < 3)
+            status = build_step(l, b, i - 1);
+        else
+            status = build_predict(l, b, i - 3);
+        clm_graph_free(b->g);
+        b->g = NULL;
+    }
+    free(b);
+    clm_program *all[5] = {l->start, l->step[0], l->step[1], l->predict[0], l->predict[1]};
+    for (int i = 0; i < 5 && status == CLM_OK; i++)
+        if (all[i]) status = clm_program_prepare(all[i]);
+    return status;
+}
