@@ -3,11 +3,11 @@
 
 glyphs="train glyphs --device host --filters 2 --size 16 --meta-batch 2 --iterations 2 --val-tasks 2 --eval-tasks 2"
 small="train sine --device host --meta-batch 3 --shots 4 --query 4 --iterations 3 --val-tasks 2 --eval-tasks 2"
-trains="maml fomaml anil boil metasgd maml++ cavia reptile imaml protonet protomaml"
+trains="maml fomaml anil boil metasgd maml++ cavia reptile imaml protonet protomaml finetune"
 
 # ---- the tables ----
 expect_success "algorithms" algorithms
-for name in $trains finetune; do
+for name in $trains; do
     grep -Fq "$name: " "$work/out" || fail "algorithms: $name is missing"
 done
 for name in sgd momentum rmsprop cross-entropy huber adamw lion exponential; do
@@ -43,6 +43,7 @@ expect_in "$work/metasgd.out" "inner rates learned per element" "metasgd"
 expect_in "$work/maml++.out" "batch-norm's scale and shift learned for each step" "maml++"
 expect_in "$work/maml++.out" "multi-step loss, annealed over 1 updates" "maml++"
 expect_in "$work/anil.out" "adapted: the last layer" "anil"
+expect_in "$work/finetune.out" "inner loop  at test alone, 100 steps of momentum" "finetune"
 expect_in "$work/cavia.out" "100 numbers of context for a film layer in each block" "cavia"
 expect_in "$work/protonet.out" "inner loop  none" "protonet"
 expect_in "$work/protonet.out" "without a last layer" "protonet"
@@ -89,6 +90,7 @@ END
 {
     expect_success "class weights" $glyphs --class-weights 1,1,2,2,3 --label-smoothing 0.1 --run "$work/weights"
     expect_success "eval after class weights" eval "$work/weights" --device host --tasks 2 --query 1
+    expect_success "support sets for each step" $glyphs --support-per-step --steps 2 --run "$work/sets"
     expect_success "batch-norm for each step" $glyphs --batch-norm-per-step --steps 2 --run "$work/norm"
     expect_success "an inner rule in words" $small --inner-rule adam --run "$work/words"
     expect_in "$work/out" "1 step of adam \(betas 0.9,0.999, eps 1e-08, eps-root 1e-08\) at rate 0.01" "an inner rule in words"
@@ -175,7 +177,7 @@ expect_mistake "cosine and steps" "--cosine and --schedule step exclude each oth
 expect_mistake "steps of no length" "--schedule step needs --schedule-updates" --schedule step
 expect_mistake "annealing nothing" "--multi-step-over is for the multi-step loss anneal" --steps 2 --multi-step even --multi-step-over 3
 expect_mistake "nothing frozen by that name" "--freeze: no parameter's name begins with 'head'" --freeze head
-expect_mistake "fine-tuning" "does not do yet" --algorithm finetune
+expect_mistake "classes of maml" "--classes is for the algorithm finetune .*; it says nothing to maml" --classes 30
 # shellcheck disable=SC2086
 {
     expect_error "squares of classes" 2 "--loss mse is for a regression; glyphs has classes" $glyphs --loss mse --run "$work/new"
