@@ -68,7 +68,8 @@ static void print_single(const cli_trainer *t, const cli_scores *scores, uint64_
     printf("\ntest on %d tasks of held-out %s, checkpoint of iteration %llu, batch-norm %s\n", scores->tasks,
            t->regression ? "functions" : "classes", (unsigned long long)iteration, cli_bn_name(t->model, s->bn));
     for (int k = 0; k <= last && last > 0; k++)
-        printf("  after %2d inner steps  %s\n", k, cli_score_interval_text(&scores->query[k], t->regression).s);
+        if (last <= 20 || k % 10 == 0 || k == 1 || k == last) /* result.json has them all */
+            printf("  after %2d inner steps  %s\n", k, cli_score_interval_text(&scores->query[k], t->regression).s);
     if (last == 0) printf("  %s has no inner steps\n", s->algorithm);
     if (t->regression)
         printf("mean squared error %s (95 %% interval), %.1f times below that before adaptation\n",
