@@ -40,8 +40,7 @@ static const struct {
     {"{\"in_shape\": [2], \"layers\": [" LINEAR("7") ", {\"op\": \"tanh\"}, " LINEAR("6") ", {\"op\": \"tanh\"}, " LINEAR(
          "1") "]}",
      "4.", "mse", 0.2},
-    {"{\"in_shape\": [4], \"layers\": [" LINEAR("8") ", {\"op\": \"relu\"}, " LINEAR("3") "]}", "2.", "cross-entropy",
-     0.3},
+    {"{\"in_shape\": [4], \"layers\": [" LINEAR("8") ", {\"op\": \"relu\"}, " LINEAR("3") "]}", "2.", "cross-entropy", 0.3},
     {"{\"in_shape\": [1, 8, 8], \"layers\": [" CONV("4", "{\"op\": \"relu\"}, {\"op\": \"maxpool\", \"kernel\": 2}")
          CONV("4", "{\"op\": \"relu\"}") "{\"op\": \"flatten\"}, " LINEAR("3") "]}",
      "8.", "cross-entropy", 0.2},
@@ -232,7 +231,8 @@ static clm_status counting_finish(clm_device *d) {
     return counted_backend->finish(d);
 }
 
-static clm_status counting_write(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64) {
+static clm_status counting_write(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32,
+                                 const double *f64) {
     clm_test_counted.transfers++;
     clm_test_counted.waits++;
     return counted_backend->write(d, mem, offset, count, f32, f64);

@@ -40,7 +40,8 @@ static void append(png_structp png, png_bytep data, png_size_t size) {
 
 static void flush(png_structp png) { (void)png; }
 
-uint8_t *clm_test_png_packed(const uint8_t *pixels, int width, int height, const png_color *palette, int colours, size_t *size) {
+uint8_t *clm_test_png_packed(const uint8_t *pixels, int width, int height, const png_color *palette, int colours,
+                             size_t *size) {
     buffer to = {NULL, 0};
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
     png_infop info = png_create_info_struct(png);

@@ -1,0 +1,266 @@
+/* Every algorithm with every inner rule, kept and recomputed, against a derivation of its own (support/derivation.h), in double on the
+ * host. The loops run over the library's tables: a new row is tried, or fails for want of a derivation. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/derivation.h"
+#include "support/launch.h"
+#include "support/numbers.h"
+#include "support/run.h"
+
+static const double tolerance = 1e-9;
+
+static void compare(clm_device *host, clm_device *device, const clm_test_choice *choice, double most) {
+    char what[200], text[160];
+    clm_test_problem p;
+    clm_test_derivation d;
+    clm_test_problem_make(&p, choice, clm_test_seed() + 5);
+    clm_test_derive(&d, host, &p);
+    for (int how = CLM_CHECKPOINT_STORE; how <= CLM_CHECKPOINT_RECOMPUTE; how++) {
+        p.options.checkpointing = (clm_checkpointing)how;
+        clm_meta *meta = clm_test_problem_meta(&p, device);
+        CLM_TEST_OK(clm_meta_gradient(meta, &p.batch.batch));
+        clm_test_vector gradient = clm_test_whole_gradient(meta), loss = clm_test_read(meta, CLM_Q_QUERY_LOSS, 0);
+        snprintf(what, sizeof what, "%s, %s", clm_test_choice_text(choice, text, sizeof text),
+                 clm_checkpointing_name((clm_checkpointing)how));
+        clm_test_expect_close(&gradient, &d.gradient, most, what);
+        clm_test_expect_close(&loss, &d.query_loss, most, what);
+        clm_test_vector_free(&gradient);
+        clm_test_vector_free(&loss);
+        clm_meta_free(meta);
+    }
+    clm_test_derivation_free(&d);
+    clm_test_problem_free(&p);
+}
+
+/* Transforms of the inner gradient, rates, every switch by itself and all of them, for one algorithm and one rule. */
+static void compare_all(clm_device *host, const char *algorithm, const char *rule) {
+    clm_test_choice plain = clm_test_choice_of(algorithm);
+    plain.rule = rule;
+    for (int t = 0; t < (clm_algorithm_uses(algorithm, "inner-rule") ? CLM_TEST_TRANSFORMS : 1); t++) {
+        clm_test_choice c = plain;
+        c.transform = t;
+        compare(host, host, &c, tolerance);
+    }
+    for (int r = CLM_RATES_PER_STEP; r <= CLM_RATES_PER_ELEMENT && clm_algorithm_uses(algorithm, "rates"); r++) {
+        clm_test_choice c = plain;
+        c.rates = (clm_rates)r;
+        c.switches = r == CLM_RATES_PER_STEP ? CLM_TEST_SWITCHES - 1 : CLM_TEST_STEP_WEIGHTS;
+        c.transform = 3;
+        compare(host, host, &c, tolerance);
+    }
+    /* each switch alone, with the first rule */
+    for (unsigned s = 1; s < CLM_TEST_SWITCHES && strcmp(rule, clm_inner_rule_name(0)) == 0; s *= 2) {
+        clm_test_choice c = plain;
+        c.switches = s;
+        c.steps = 2;
+        compare(host, host, &c, tolerance);
+    }
+    if (!clm_algorithm_uses(algorithm, "proximal")) return;
+    for (int solver = CLM_SOLVER_CG; solver <= CLM_SOLVER_NEUMANN; solver++) {
+        clm_test_choice c = plain;
+        c.solver = (clm_solver)solver;
+        for (c.solver_steps = 1; c.solver_steps <= 7; c.solver_steps += 3) compare(host, host, &c, tolerance);
+    }
+}
+
+START_TEST(algorithms_with_every_rule) {
+    const char *algorithm = clm_algorithm_name((size_t)_i);
+    clm_device *host = clm_test_open_host();
+    const size_t rules = clm_algorithm_uses(algorithm, "inner-rule") ? clm_inner_rule_count() : 1;
+    for (size_t r = 0; r < rules; r++) compare_all(host, algorithm, clm_inner_rule_name(r));
+    clm_device_close(host);
+}
+END_TEST
+
+/* One choice of each algorithm, with the rules in turn, in single precision. */
+START_TEST(algorithms_on_opencl) {
+    clm_device *host = clm_test_open_host(), *device = clm_test_open(1);
+    clm_test_choice c = clm_test_choice_of(clm_algorithm_name((size_t)_i));
+    c.rule = clm_inner_rule_name((size_t)_i % clm_inner_rule_count());
+    c.steps = 2;
+    compare(host, device, &c, 2e-5);
+    clm_device_close(device);
+    clm_device_close(host);
+}
+END_TEST
+
+/* ---- properties ---- */
+
+static clm_test_vector gradient_with(clm_device *device, const clm_test_problem *p, clm_checkpointing how, int chunk) {
+    clm_test_problem other = *p;
+    other.options.checkpointing = how;
+    other.options.task_chunk = chunk;
+    clm_meta *meta = clm_test_problem_meta(&other, device);
+    CLM_TEST_OK(clm_meta_gradient(meta, &p->batch.batch));
+    clm_test_vector v = clm_test_whole_gradient(meta);
+    clm_meta_free(meta);
+    return v;
+}
+
+/* The number of tasks per launch changes no bit, whichever way the gradient is computed. */
+START_TEST(chunks_change_no_bit) {
+    char text[160];
+    clm_device *device = clm_test_open(1);
+    clm_test_choice c = clm_test_choice_of(clm_algorithm_name((size_t)_i));
+    c.tasks = 4;
+    c.switches = CLM_TEST_STEP_WEIGHTS | CLM_TEST_NORM_PER_STEP;
+    c.rates = CLM_RATES_PER_ELEMENT;
+    clm_test_problem p;
+    clm_test_problem_make(&p, &c, clm_test_seed() + 6);
+    for (int how = CLM_CHECKPOINT_STORE; how <= CLM_CHECKPOINT_RECOMPUTE; how++) {
+        clm_test_vector whole = gradient_with(device, &p, (clm_checkpointing)how, 4);
+        for (int chunk = 1; chunk < 4; chunk++) {
+            if (4 % chunk) continue;
+            clm_test_vector parts = gradient_with(device, &p, (clm_checkpointing)how, chunk);
+            clm_test_expect_same(&whole, &parts, clm_test_choice_text(&c, text, sizeof text));
+            clm_test_vector_free(&parts);
+        }
+        clm_test_vector_free(&whole);
+    }
+    clm_test_problem_free(&p);
+    clm_device_close(device);
+}
+END_TEST
+
+/* The first-order gradient beside the other has the bits of one that was planned alone, and is not the other. */
+START_TEST(both_orders) {
+    char text[160];
+    const char *algorithm = clm_algorithm_name((size_t)_i);
+    clm_device *device = clm_test_open(1);
+    clm_test_problem p;
+    clm_test_choice c = clm_test_choice_of(algorithm);
+    c.switches = CLM_TEST_STEP_WEIGHTS;
+    clm_test_problem_make(&p, &c, clm_test_seed() + 7);
+    p.options.both_orders = true;
+    clm_meta *meta = clm_test_problem_meta(&p, device);
+    CLM_TEST_OK(clm_meta_gradient(meta, &p.batch.batch));
+    clm_test_vector second = clm_test_whole_gradient(meta);
+    if (clm_algorithm_uses(algorithm, "first-order") && strcmp(algorithm, "fomaml") != 0) {
+        CLM_TEST_OK(clm_meta_gradient_of_order(meta, &p.batch.batch, 1));
+        clm_test_vector first = clm_test_whole_gradient(meta);
+        p.options.both_orders = false;
+        p.options.task.first_order = true;
+        clm_test_vector alone = gradient_with(device, &p, CLM_CHECKPOINT_AUTO, 0);
+        clm_test_expect_same(&first, &alone, clm_test_choice_text(&c, text, sizeof text));
+        ck_assert_msg(clm_test_difference(first.data, second.data, first.n) > 1e-3, "%s: no second-order term", algorithm);
+        clm_test_vector_free(&first);
+        clm_test_vector_free(&alone);
+    }
+    clm_test_vector_free(&second);
+    clm_meta_free(meta);
+    clm_test_problem_free(&p);
+    clm_device_close(device);
+}
+END_TEST
+
+/* What an algorithm does not read is refused, by the names of both. */
+START_TEST(options_that_say_nothing) {
+    static const double weights[] = {1, 1, 1};
+    static const char *const prefix[] = {"0."};
+    static const char *const options[] = {"inner-rule",       "first-order",         "rates",   "step-weights", "adapt",
+                                          "support-per-step", "batch-norm-per-step", "proximal"};
+    const char *algorithm = clm_algorithm_name((size_t)_i);
+    clm_device *host = clm_test_open_host();
+    const clm_test_choice c = clm_test_choice_of(algorithm);
+    for (size_t k = 0; k < sizeof options / sizeof *options; k++) {
+        clm_test_problem p;
+        clm_meta *meta = NULL;
+        clm_test_problem_make(&p, &c, 3);
+        clm_task_options *o = &p.options.task;
+        o->steps = 3;
+        if (k == 0) o->inner.clip_norm = 1;
+        if (k == 1) o->first_order = true;
+        if (k == 2) o->rates = CLM_RATES_PER_STEP;
+        if (k == 3) o->step_weights = weights;
+        if (k == 4) o->adapt = prefix, o->n_adapt = 1;
+        if (k == 5) o->support_per_step = true;
+        if (k == 6) o->batch_norm_per_step = true;
+        if (k == 7) o->proximal = 7;
+        const clm_status status = clm_meta_create(&meta, host, p.model, &p.options);
+        if (clm_algorithm_uses(algorithm, options[k])) {
+            ck_assert_msg(status == CLM_OK, "%s, %s: %s", algorithm, options[k], clm_last_error());
+        } else {
+            ck_assert_msg(status == CLM_E_ARG, "%s takes %s", algorithm, options[k]);
+            CLM_TEST_SAYS(algorithm);
+            CLM_TEST_SAYS(options[k]);
+        }
+        clm_meta_free(meta);
+        clm_test_problem_free(&p);
+    }
+    clm_device_close(host);
+}
+END_TEST
+
+/* Names that are not known list those that are. */
+START_TEST(unknown_names) {
+    clm_device *host = clm_test_open_host();
+    const clm_test_choice c = clm_test_choice_of("maml");
+    for (int k = 0; k < 3; k++) {
+        clm_test_problem p;
+        clm_meta *meta = NULL;
+        clm_test_problem_make(&p, &c, 3);
+        if (k == 0) p.options.task.algorithm = "mamle";
+        if (k == 1) p.options.task.inner.rule = "sgd2";
+        if (k == 2) p.options.task.loss.name = "l3";
+        ck_assert_int_eq(clm_meta_create(&meta, host, p.model, &p.options), CLM_E_ARG);
+        CLM_TEST_SAYS(k == 0 ? "mamle" : k == 1 ? "sgd2" : "l3");
+        CLM_TEST_SAYS(k == 0 ? "reptile" : k == 1 ? "rmsprop" : "huber");
+        clm_test_problem_free(&p);
+    }
+    clm_device_close(host);
+}
+END_TEST
+
+/* ---- memory ---- */
+
+static size_t bytes_for(clm_device *device, const char *algorithm, int steps) {
+    clm_test_choice c = clm_test_choice_of(algorithm);
+    clm_test_problem p;
+    c.steps = steps;
+    clm_test_problem_make(&p, &c, 3);
+    p.options.checkpointing = CLM_CHECKPOINT_RECOMPUTE;
+    p.options.keep_adapted = false;
+    clm_meta *meta = clm_test_problem_meta(&p, device);
+    const size_t bytes = clm_meta_get_plan(meta).bytes;
+    ck_assert_uint_eq(clm_device_allocated(device), bytes);
+    clm_meta_free(meta);
+    clm_test_problem_free(&p);
+    return bytes;
+}
+
+/* Of algorithms without an adjoint of the inner loop it does not depend on the number of steps, but for the losses that are read. */
+START_TEST(memory_without_an_adjoint) {
+    enum { LOSS = 2 * 4 }; /* bytes a step, of two tasks */
+    static const char *const algorithms[] = {"imaml", "reptile"};
+    clm_device *device = clm_test_open(1);
+    for (int a = 0; a < 2; a++) {
+        const size_t few = bytes_for(device, algorithms[a], 3), many = bytes_for(device, algorithms[a], 20);
+        ck_assert_msg(many <= few + 17 * LOSS, "%s: %zu bytes for 3 steps, %zu for 20", algorithms[a], few, many);
+    }
+    ck_assert_uint_gt(bytes_for(device, "maml", 20), bytes_for(device, "maml", 3) + 17 * LOSS);
+    clm_device_close(device);
+}
+END_TEST
+
+int main(void) {
+    clm_test_seed();
+    Suite *suite = suite_create("family");
+    TCase *tcase = tcase_create("family");
+    const int n = (int)clm_algorithm_count();
+    tcase_set_timeout(tcase, 600);
+    tcase_add_loop_test(tcase, algorithms_with_every_rule, 0, n);
+    tcase_add_loop_test(tcase, algorithms_on_opencl, 0, n);
+    tcase_add_loop_test(tcase, chunks_change_no_bit, 0, n);
+    tcase_add_loop_test(tcase, both_orders, 0, n);
+    tcase_add_loop_test(tcase, options_that_say_nothing, 0, n);
+    tcase_add_test(tcase, unknown_names);
+    tcase_add_test(tcase, memory_without_an_adjoint);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
