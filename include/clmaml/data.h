@@ -64,7 +64,7 @@ typedef struct clm_folder_options {
     bool invert;    /* 255 minus each byte, for dark ink on light paper */
     int background; /* 0 .. 255: the grey behind what is transparent, and beside what is padded; before inverting */
     clm_normalise normalise;
-    size_t class_split[3]; /* classes that train, validate, test, when the data say no split; all 0: 64 %, 16 % and 20 % of them */
+    size_t class_split[3]; /* classes that train, validate, test, where the data say no split; all 0: 64, 16, 20 % */
     uint64_t split_seed;   /* of the shuffle that draws them */
     int class_depth;       /* a class is the folder so many levels down; 0: the first one down that holds pictures */
     bool strict;           /* what would be left out, with a line in clm_source_notes, is an error */
@@ -82,27 +82,29 @@ typedef struct clm_folder_options {
  *   DIR/CLASS/..                                     split by class, see class_split
  *   DIR/images, DIR/{train,val,test}.csv             miniImageNet: lines of filename,label below a headline
  *   DIR/data/CLASS/.., DIR/splits/NAME/{train,val,test}.txt   CIFAR-FS, FC100: a line a class
- *   FILE.npz, or DIR with x.npy, y.npy               x [examples, ..] of 1 to 3 axes an example, y labels (numbers or texts), and, if
- *                                                    there is one, split (0, 1, 2 or train, val, test), of an example each
- * What is below CLASS belongs to CLASS; a folder that holds no picture itself is no class, but those in it are: see class_depth. Pictures are
- * PNG, BMP and, in builds with libjpeg-turbo, libwebp and giflib, JPEG, WebP and the first frame of a GIF; upright as EXIF says; of 16 bits
- * and CMYK too. Other kinds of pictures are an error; other files are left out, and named in clm_source_notes.
- * Arrays of bytes with 2 or 3 axes an example are pictures, [H, W], [C, H, W] or, where only that gives 1 or 3 channels, [H, W, C]: they are
- * inverted and normalised, neither resampled nor made grey. Other arrays are numbers as they are, which CLM_NORMALISE_DATASET may normalise.
- * Prepared pictures are kept in the cache directory (CLMAML_NO_CACHE) for the same files, by name, size and time, prepared the same.
- * Errors name the file and the remedy; CLM_E_LIMIT where the prepared pictures would take more than three quarters of the memory. */
+ *   FILE.npz, or DIR with x.npy and y.npy            x [examples, ..] of 1 to 3 axes an example; y labels, numbers or texts; and,
+ *                                                    if there is one, split: 0, 1, 2 or train, val, test
+ * What is below CLASS belongs to CLASS; a folder that holds no picture itself is no class, but those in it are: see
+ * class_depth. Pictures are PNG, BMP and, in builds with libjpeg-turbo, libwebp and giflib, JPEG, WebP and the first frame
+ * of a GIF; upright as EXIF says; of 16 bits and CMYK too. Other kinds of pictures are an error; other files are left out,
+ * and named in clm_source_notes. Arrays of bytes with 2 or 3 axes an example are pictures, [H, W], [C, H, W] or, where only
+ * that gives 1 or 3 channels, [H, W, C]: they are inverted and normalised, neither resampled nor made grey. Other arrays are
+ * numbers as they are, which CLM_NORMALISE_DATASET may normalise. Prepared pictures are kept in the cache directory
+ * (CLMAML_NO_CACHE) for the same files, by name, size and time, prepared the same. options: NULL for
+ * CLM_FOLDER_OPTIONS_INIT. Errors name the file and the remedy; CLM_E_LIMIT where the prepared pictures would take more than
+ * three quarters of the memory. */
 CLM_API clm_status clm_source_folder_open(clm_source **out, const char *path, const clm_folder_options *options);
 
 /* The same, stretched to size x size in grey; invert: ink is dark, and paper is behind what is transparent. */
 CLM_API clm_status clm_source_folder(clm_source **out, const char *directory, int size, bool invert);
 
-/* What was left out of the data and why, and what else is worth knowing of them: lines, each ended by a line feed; "" for nothing. Owned by the
- * source. */
+/* What was left out of the data and why, and what else is worth knowing of them: lines, each ended by a line feed; "" for
+ * nothing. Owned by the source. */
 CLM_API const char *clm_source_notes(const clm_source *source);
 
-/* Tasks of one's own, served by the sampler, prefetching, training and evaluation like any others. Callbacks answer the same to the same
- * arguments, always, and from several threads at once. Those that return int return 0, or a number of their own that becomes part of
- * the error CLM_E_IO of whoever asked.
+/* Tasks of one's own, served by the sampler, prefetching, training and evaluation like any others. Callbacks answer the same to
+ * the same arguments, always, and from several threads at once. Those that return int return 0, or a number of their own that
+ * becomes part of the error CLM_E_IO of whoever asked.
  *
  *     static size_t classes(void *c, clm_split split) { return split == CLM_SPLIT_TRAIN ? 64 : 16; }
  *     static size_t examples(void *c, clm_split split, size_t class_index) { return 600; }
@@ -126,8 +128,8 @@ typedef struct clm_custom_source {
     int (*example)(void *context, clm_split split, size_t class_index, size_t index, float *out);
     /* May be NULL: the name of a class, for messages. */
     const char *(*class_name)(void *context, clm_split split, size_t class_index);
-    /* Regression instead: `count` points of the function that the number `task` names, drawn from the random numbers that `points` names;
-     * inputs x [count, shape], one target y [count] each; either may be NULL. */
+    /* Regression instead: `count` points of the function that the number `task` names, drawn from the random numbers that
+     * `points` names; inputs x [count, shape], one target y [count] each; either may be NULL. */
     int (*regress)(void *context, clm_split split, uint64_t task, uint64_t points, int count, float *x, float *y);
     void (*destroy)(void *context); /* may be NULL; called by clm_source_free, not when clm_source_custom fails */
 } clm_custom_source;

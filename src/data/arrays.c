@@ -1,4 +1,5 @@
-/* Arrays of NumPy as data: x examples, y labels, and perhaps split, from FILE.npz or from a folder with x.npy, y.npy, split.npy. */
+/* Arrays of NumPy as data: x examples, y labels, and perhaps split, from FILE.npz or from a folder with x.npy, y.npy,
+ * split.npy. */
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* What a folder of pictures holds: the pictures by class, and what was left out. Layouts (layouts.h) fill it from names alone; no picture is
- * opened. */
+/* What a folder of pictures holds: the pictures by class, and what was left out. Layouts (layouts.h) fill it from names alone;
+ * no picture is opened. */
 #ifndef CLM_DATA_CATALOG_H
 #define CLM_DATA_CATALOG_H
 
@@ -45,7 +45,8 @@ clm_status clm_catalog_add(clm_catalog *catalog, size_t class_index, const char 
 void clm_catalog_left_out(clm_catalog *catalog, const char *format, ...) CLM_PRINTF(2, 3);
 void clm_catalog_remark(clm_catalog *catalog, const char *format, ...) CLM_PRINTF(2, 3);
 
-/* Classes by split and name, pictures by class and path; bytewise, as if names of folders ended in a slash. Classes without pictures go. */
+/* Classes by split and name, pictures by class and path; bytewise, as if names of folders ended in a slash. Classes without
+ * pictures go. */
 clm_status clm_catalog_sort(clm_catalog *catalog);
 
 /* ---- layouts.c ---- */

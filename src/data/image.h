@@ -40,9 +40,10 @@ clm_file_kind clm_file_kind_of(const char *name);
 /* "PNG, JPEG": the kinds that this build reads. */
 const char *clm_picture_kinds(void);
 
-/* Any PNG (1 to 16 bits, grey, palette, colour, with or without alpha), JPEG, WebP, BMP, or the first frame of a GIF, upright as its EXIF
- * orientation says. Bytes are those of the file: 16 bits are rounded to 8, and no gamma or colour profile is applied. Where the picture is
- * transparent, `paper` shows: alpha mixes the stored bytes. Grey stays one channel. The error does not name the file: the caller knows it. */
+/* Any PNG (1 to 16 bits, grey, palette, colour, with or without alpha), JPEG, WebP, BMP, or the first frame of a GIF, upright
+ * as its EXIF orientation says. Bytes are those of the file: 16 bits are rounded to 8, and no gamma or colour profile is
+ * applied. Where the picture is transparent, `paper` shows: alpha mixes the stored bytes. Grey stays one channel. The error
+ * does not name the file: the caller knows it. */
 clm_status clm_image_decode(clm_image *image, const uint8_t *data, size_t size, uint8_t paper);
 void clm_image_free(clm_image *image);
 
@@ -65,8 +66,8 @@ typedef struct clm_preparation {
     uint8_t paper; /* beside a padded picture, before inverting */
 } clm_preparation;
 
-/* Box filter: every pixel of the result is the mean of the picture over the area it covers, rounded once; the mean of the whole is kept.
- * Grey of a coloured picture is the luma of Rec. 601, as in JPEG and Pillow, of the resampled colours. */
+/* Box filter: every pixel of the result is the mean of the picture over the area it covers, rounded once; the mean of the whole
+ * is kept. Grey of a coloured picture is the luma of Rec. 601, as in JPEG and Pillow, of the resampled colours. */
 clm_status clm_image_prepare(clm_resample *scratch, const clm_image *image, const clm_preparation *p, uint8_t *out);
 
 /* The same, stretched and in grey. */

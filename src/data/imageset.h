@@ -43,8 +43,8 @@ clm_status clm_image_set_create(clm_image_set **out, const char *name, int chann
 /* A class whose images begin where those there are end. */
 clm_status clm_image_set_add_class(clm_image_set *set, const char *name, size_t length);
 
-/* Adds the PNG pictures of a tree, in grey. A class is a folder that holds pictures, named by the last `depth` parts of its path (0: by
- * all of it); pictures less deep are left out. `invert`: ink is dark in the files. */
+/* Adds the PNG pictures of a tree, in grey. A class is a folder that holds pictures, named by the last `depth` parts of its
+ * path (0: by all of it); pictures less deep are left out. `invert`: ink is dark in the files. */
 clm_status clm_image_set_load(clm_image_set *set, clm_filetree *tree, int depth, bool invert);
 
 /* Makes `count` classes of the set (which is copied) a split. */

@@ -1,5 +1,5 @@
-/* Layouts that folders themselves say: split ones and unsplit ones. The class of a picture is the topmost folder below the split that holds
- * pictures itself, or the one so many levels down as asked for; all below belongs to it. */
+/* Layouts that folders themselves say: split ones and unsplit ones. The class of a picture is the topmost folder below the
+ * split that holds pictures itself, or the one so many levels down as asked for; all below belongs to it. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* What bytes stand for: a table of 256 numbers, one for each channel where the channels differ. Statistics are counted in whole numbers, so
- * they do not depend on the order. */
+/* What bytes stand for: a table of 256 numbers, one for each channel where the channels differ. Statistics are counted in whole
+ * numbers, so they do not depend on the order. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-/* Decoding by threads. Each takes the next picture, so that the first picture at fault is always found and named, however many threads there are;
- * the opening thread waits and tells how far they are. Memory: the result, and of each thread one file and one decoded picture. */
+/* Decoding by threads. Each takes the next picture, so that the first picture at fault is always found and named, however many
+ * threads there are; the opening thread waits and tells how far they are. Memory: the result, and of each thread one file and
+ * one decoded picture. */
 #include "data/prepare.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Prepared pictures on disk, CACHE/pictures/KEY: the header and the pixels as they are in memory. An entry that is damaged, cut off or of another
- * time counts as none. */
+/* Prepared pictures on disk, CACHE/pictures/KEY: the header and the pixels as they are in memory. An entry that is damaged, cut
+ * off or of another time counts as none. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Area resampling in whole numbers: result pixel j of m covers [j n, (j+1) n) and picture pixel i of n covers [i m, (i+1) m) in units of 1/m
- * of a picture pixel, so the overlaps are whole and their sum is exactly n. */
+/* Area resampling in whole numbers: result pixel j of m covers [j n, (j+1) n) and picture pixel i of n covers [i m, (i+1) m) in
+ * units of 1/m of a picture pixel, so the overlaps are whole and their sum is exactly n. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

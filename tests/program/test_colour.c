@@ -1,4 +1,5 @@
-/* Colour pictures, normalised channel by channel, on devices: what is picked by the numbers of a task is, bit for bit, the task itself. */
+/* Colour pictures, normalised channel by channel, on devices: what is picked by the numbers of a task is, bit for bit, the task
+ * itself. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>

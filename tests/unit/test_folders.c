@@ -1,4 +1,5 @@
-/* Folders of pictures: every layout, what is left out and said of it, colour, normalisation, threads, the cache, and what is refused. */
+/* Folders of pictures: every layout, what is left out and said of it, colour, normalisation, threads, the cache, and what is
+ * refused. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Arrays of NumPy and tasks through callbacks: types, shapes, labels, splits; prefetching and data sets on devices of them; what is refused. */
+/* Arrays of NumPy and tasks through callbacks: types, shapes, labels, splits; prefetching and data sets on devices of them;
+ * what is refused. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Photographs: one image in every kind of file gives the same bytes; upright by EXIF; CMYK, alpha, 16 bits; how pictures are fitted; what is
- * damaged, cut off, too large or of another kind is refused. */
+/* Photographs: one image in every kind of file gives the same bytes; upright by EXIF; CMYK, alpha, 16 bits; how pictures are
+ * fitted; what is damaged, cut off, too large or of another kind is refused. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +62,8 @@ START_TEST(one_image_in_every_kind_of_file) {
 }
 END_TEST
 
-/* As a source sees them: resampled. Lossy WebP has 220 levels of brightness and half the resolution of colours: of it the mean is near. */
+/* As a source sees them: resampled. Lossy WebP has 220 levels of brightness and half the resolution of colours: of it the mean
+ * is near. */
 START_TEST(one_image_prepared) {
     enum { W = 240, H = 200, SIZE = 28, N = 3 * SIZE * SIZE };
     static uint8_t large[W * H * 3], first[N], other[N];

@@ -1,5 +1,6 @@
-/* BMP, read here: the libraries that read it well (SDL, gdk-pixbuf, libgd) bring a desktop along, and a whole reader is shorter than the
- * use of one. Uncompressed pictures of 1, 4, 8, 16, 24 and 32 bits with any masks; run lengths and embedded JPEG are refused by name. */
+/* BMP, read here: the libraries that read it well (SDL, gdk-pixbuf, libgd) bring a desktop along, and a whole reader is shorter
+ * than the use of one. Uncompressed pictures of 1, 4, 8, 16, 24 and 32 bits with any masks; run lengths and embedded JPEG are
+ * refused by name. */
 #include <string.h>
 
 #include "data/codec/codec.h"

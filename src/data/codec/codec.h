@@ -1,7 +1,7 @@
 /* Decoders of picture files, one file a format. To add one: a function here, a row in the table of src/data/image.c.
  *
- * A decoder reads a whole file from memory into `image`, whose channels it makes 1 grey, 2 grey and alpha, 3 colour or 4 colour and alpha, by
- * clm_codec_begin, and sets `orientation` where the file has one. It refuses what is damaged or ends early. */
+ * A decoder reads a whole file from memory into `image`, whose channels it makes 1 grey, 2 grey and alpha, 3 colour or 4 colour
+ * and alpha, by clm_codec_begin, and sets `orientation` where the file has one. It refuses what is damaged or ends early. */
 #ifndef CLM_DATA_CODEC_H
 #define CLM_DATA_CODEC_H
 
@@ -16,7 +16,8 @@ clm_status clm_codec_bmp(clm_image *image, const uint8_t *data, size_t size, int
 /* Room for the pixels. A picture of hostile dimensions must not take the machine's memory: CLM_E_LIMIT. */
 clm_status clm_codec_begin(clm_image *image, uint64_t width, uint64_t height, int channels);
 
-/* The orientation, 1 to 8, that EXIF data hold, which begin as a TIFF file does or with "Exif\0\0" before that; 1 where there is none. */
+/* The orientation, 1 to 8, that EXIF data hold, which begin as a TIFF file does or with "Exif\0\0" before that; 1 where there
+ * is none. */
 int clm_exif_orientation(const uint8_t *data, size_t size);
 
 /* Turns and mirrors the picture so that it is upright. */

@@ -1,5 +1,6 @@
-/* The orientation of a photograph (EXIF 2.3, tag 0x0112 of the first directory), read here: it is one number of a small table, and no library is
- * needed for it. Libraries hand over the block itself: JPEG's APP1 segment, PNG's eXIf and WebP's EXIF chunk. */
+/* The orientation of a photograph (EXIF 2.3, tag 0x0112 of the first directory), read here: it is one number of a small table,
+ * and no library is needed for it. Libraries hand over the block itself: JPEG's APP1 segment, PNG's eXIf and WebP's EXIF chunk.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,8 @@ int clm_exif_orientation(const uint8_t *data, size_t size) {
     return 1;
 }
 
-/* Where the upper left pixel of the upright picture is in the stored one, and the steps there for one to the right and one down; counted from
- * the edges: 1 is the far one, +1 and -1 along rows, +2 and -2 along columns. */
+/* Where the upper left pixel of the upright picture is in the stored one, and the steps there for one to the right and one
+ * down; counted from the edges: 1 is the far one, +1 and -1 along rows, +2 and -2 along columns. */
 typedef struct way {
     int right, bottom, along, down;
 } way;

@@ -1,5 +1,6 @@
-/* JPEG by libjpeg-turbo: baseline and progressive, grey, YCbCr, RGB, CMYK. CMYK becomes RGB without a colour profile, ink by ink, as Pillow does
- * it. What libjpeg only warns of is let pass, as everywhere, but for a file that ends early, the rest of which would be grey. */
+/* JPEG by libjpeg-turbo: baseline and progressive, grey, YCbCr, RGB, CMYK. CMYK becomes RGB without a colour profile, ink by
+ * ink, as Pillow does it. What libjpeg only warns of is let pass, as everywhere, but for a file that ends early, the rest of
+ * which would be grey. */
 #ifdef CLMAML_HAVE_JPEG
 #include <setjmp.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* PNG by libpng. Its simplified interface would be shorter, but takes 16 bits for linear light and mixes alpha there: the same drawing stored in
- * two ways would be two pictures. Here samples are what the file says. */
+/* PNG by libpng. Its simplified interface would be shorter, but takes 16 bits for linear light and mixes alpha there: the same
+ * drawing stored in two ways would be two pictures. Here samples are what the file says. */
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
