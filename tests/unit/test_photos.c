@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "data/codec/codec.h"
 #include "data/image.h"
 #include "support/photos.h"
@@ -265,6 +266,41 @@ START_TEST(cut_files_are_refused) {
 }
 END_TEST
 
+/* Whatever bytes are wrong, decoding ends with a picture or a message. */
+START_TEST(damage_is_survived) {
+    enum { KINDS = 7, ROUNDS = 300 };
+    uint8_t *files[KINDS] = {NULL};
+    size_t sizes[KINDS] = {0};
+    clm_image image = {0};
+    clm_random r = clm_random_make(1, 2);
+    files[0] = clm_test_png16(photo, WIDTH, HEIGHT, &sizes[0]);
+    files[1] = clm_test_bmp(photo, WIDTH, HEIGHT, 8, 0, &sizes[1]);
+    files[2] = clm_test_bmp(photo, WIDTH, HEIGHT, 32, 1, &sizes[2]);
+#ifdef CLMAML_HAVE_JPEG
+    files[3] = clm_test_jpeg(photo, WIDTH, HEIGHT, 3, 6, &sizes[3]);
+    files[4] = clm_test_jpeg(photo, WIDTH, HEIGHT, 4, 0, &sizes[4]);
+#endif
+#ifdef CLMAML_HAVE_WEBP
+    files[5] = clm_test_webp(photo, WIDTH, HEIGHT, 0, &sizes[5]);
+#endif
+#ifdef CLMAML_HAVE_GIF
+    static const uint8_t palette[4][3] = {{9}, {200}, {0}, {77}}, indices[AREA] = {1, 2, 3};
+    files[6] = clm_test_gif(indices, WIDTH, HEIGHT, palette, 1, 1, &sizes[6]);
+#endif
+    for (int k = 0; k < KINDS; k++)
+        for (int round = 0; round < ROUNDS && files[k]; round++) {
+            const size_t near = round % 2 && sizes[k] > 120 ? 120 : sizes[k]; /* headers every other time */
+            uint8_t *copy = malloc(sizes[k]);
+            memcpy(copy, files[k], sizes[k]);
+            for (int i = 0; i <= round % 5; i++) copy[clm_random_below(&r, (uint32_t)near)] = (uint8_t)clm_random_u32(&r);
+            if (clm_image_decode(&image, copy, sizes[k], 0) == CLM_OK) ck_assert(image.channels == 1 || image.channels == 3);
+            free(copy);
+        }
+    for (int k = 0; k < KINDS; k++) free(files[k]);
+    clm_image_free(&image);
+}
+END_TEST
+
 START_TEST(hostile_sizes_are_refused) {
     uint8_t head[200];
     size_t size;
@@ -332,6 +368,7 @@ int main(void) {
     tcase_add_test(tc, pictures_are_fitted);
     tcase_add_test(tc, channels_are_planes);
     tcase_add_test(tc, cut_files_are_refused);
+    tcase_add_test(tc, damage_is_survived);
     tcase_add_test(tc, hostile_sizes_are_refused);
     tcase_add_test(tc, other_kinds_are_refused);
     tcase_add_test(tc, names_say_what_is_a_picture);
