@@ -3,16 +3,20 @@
  *     x[task][e] = image n / 4, turned anticlockwise by n % 4 quarter turns        y[task][e] = label[task][e] (LABELS numbers each; 0: none)
  *
  * Images are [channels, height, width]; x has its channels last where LAST is set. With BYTES a pixel is a byte, and the 256 floats that
- * bytes stand for lie before the images: a look at them gives the bits that the host would have computed, a division need not. Numbers
- * were checked by the host. An item makes `per_item` elements of an example, in the order of x. */
+ * bytes stand for lie before the images, in TABLES tables: one for all channels, or one for each. A look at them gives the bits that the host
+ * would have computed, a division need not. Numbers were checked by the host. An item makes `per_item` elements of an example, in the order
+ * of x. */
 #if BYTES
 #define PIXEL uchar
-#define PIXELS(data) ((__global const uchar *)(PTR(data, 0) + 256))
-#define VALUE(data, pixel) (PTR(data, 0)[pixel])
+#ifndef TABLES
+#define TABLES 1
+#endif
+#define PIXELS(data) ((__global const uchar *)(PTR(data, 0) + 256 * TABLES))
+#define VALUE(data, pixel, channel) (PTR(data, 0)[pixel + (TABLES > 1 ? 256 * (channel) : 0)])
 #else
 #define PIXEL float
 #define PIXELS(data) PTR(data, 0)
-#define VALUE(data, pixel) (pixel)
+#define VALUE(data, pixel, channel) (pixel)
 #endif
 #if LABELS
 #define LABEL_ARGUMENTS OUT(y), IN(label),
@@ -42,7 +46,7 @@ __kernel void images(OUT(x), LABEL_ARGUMENTS IN(data), IN(at), const int channel
     for (int o = first; o < last; i2 = 0) {
         const int until = min(last, o + n2 - i2);
         __global const PIXEL *pixel = image + (i0 * s0 + i1 * s1 + i2 * s2);
-        for (; o < until; o++, pixel += s2) to[o] = VALUE(data, *pixel);
+        for (; o < until; o++, pixel += s2, i2++) to[o] = VALUE(data, *pixel, LAST ? i2 : i0);
         if (++i1 == n1) {
             i1 = 0;
             i0++;

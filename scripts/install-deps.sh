@@ -6,7 +6,7 @@
 set -euo pipefail
 
 readonly BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config ocl-icd-opencl-dev opencl-c-headers pocl-opencl-icd
-    libjansson-dev libzip-dev libpng-dev)
+    libjansson-dev libzip-dev libpng-dev libjpeg-dev libwebp-dev libgif-dev)
 readonly TEST_PACKAGES=(check oclgrind mesa-opencl-icd libclblast1 libclfft2)
 # Compilers for hardware that need not be there; a system that does not have them does without their tests.
 readonly COMPILER_PACKAGES=(clang-15 llvm-spirv-15 libclc-15 spirv-tools)
@@ -36,10 +36,11 @@ check_by_hand() {
     printf '  %s\n' "${missing[@]}" >&2
     cat >&2 <<'TEXT'
 Needed in all: a C11 compiler, CMake 3.22 or later, Ninja, pkg-config, the OpenCL headers and ICD loader, an OpenCL driver (that
-of your GPU, or PoCL for the CPU), and the development files of jansson, libzip and libpng; for the tests, Check.
-  Fedora      dnf install gcc cmake ninja-build pkgconf ocl-icd-devel opencl-headers pocl jansson-devel libzip-devel libpng-devel check-devel
-  Arch Linux  pacman -S gcc cmake ninja pkgconf ocl-icd opencl-headers pocl jansson libzip libpng check
-  openSUSE    zypper install gcc cmake ninja pkgconf ocl-icd-devel opencl-headers pocl libjansson-devel libzip-devel libpng16-devel check-devel
+of your GPU, or PoCL for the CPU), and the development files of jansson, libzip and libpng; for JPEG, WebP and GIF pictures those of
+libjpeg-turbo, libwebp and giflib; for the tests, Check.
+  Fedora      dnf install gcc cmake ninja-build pkgconf ocl-icd-devel opencl-headers pocl jansson-devel libzip-devel libpng-devel libjpeg-turbo-devel libwebp-devel giflib-devel check-devel
+  Arch Linux  pacman -S gcc cmake ninja pkgconf ocl-icd opencl-headers pocl jansson libzip libpng libjpeg-turbo libwebp giflib check
+  openSUSE    zypper install gcc cmake ninja pkgconf ocl-icd-devel opencl-headers pocl libjansson-devel libzip-devel libpng16-devel libjpeg8-devel libwebp-devel giflib-devel check-devel
 TEXT
     exit 1
 }

@@ -1,7 +1,7 @@
 /* Sources of tasks.
  *
  * A task is a pure function of (source, split, seed, index): the same four give the same numbers on every machine, so a run resumes
- * exactly from its counters alone. Images are 1 x size x size, ink = 1, paper = 0.
+ * exactly from its counters alone. Characters are 1 x size x size, ink = 1, paper = 0; pictures of one's own are as their options say.
  */
 #ifndef CLMAML_DATA_H
 #define CLMAML_DATA_H
@@ -43,8 +43,100 @@ typedef struct clm_omniglot_options {
 /* directory: holds images_background.zip and images_evaluation.zip, or the folders of those names. */
 CLM_API clm_status clm_source_omniglot(clm_source **out, const char *directory, const clm_omniglot_options *options);
 
-/* directory/{train,val,test}/CLASS/IMAGE.png, one sub-folder a class; grey, size x size by area resampling; invert: ink is dark. */
+/* ---- data of one's own ---- */
+typedef enum clm_fit {
+    CLM_FIT_STRETCH, /* width and height are each scaled to size */
+    CLM_FIT_CROP,    /* the largest square in the middle */
+    CLM_FIT_PAD      /* all of the picture in the middle of a square of the background */
+} clm_fit;
+
+typedef enum clm_normalise {
+    CLM_NORMALISE_NONE,     /* bytes 0 .. 255 become 0 .. 1 */
+    CLM_NORMALISE_IMAGENET, /* then, a channel: minus (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225); grey: 0.449, 0.226 */
+    CLM_NORMALISE_DATASET   /* then, a channel: minus the mean of the training split's pixels, over their standard deviation */
+} clm_normalise;
+
+typedef struct clm_folder_options {
+    int version;  /* CLM_FOLDER_OPTIONS_VERSION */
+    int size;     /* pixels a side, by area resampling; arrays keep their own */
+    int channels; /* 1: grey, by the luma of Rec. 601; 3; 0: 3 if any picture is in colour. Arrays keep their own */
+    clm_fit fit;
+    bool invert;    /* 255 minus each byte, for dark ink on light paper */
+    int background; /* 0 .. 255: the grey behind what is transparent, and beside what is padded; before inverting */
+    clm_normalise normalise;
+    size_t class_split[3]; /* classes that train, validate, test, where the data say no split; all 0: 64, 16, 20 % */
+    uint64_t split_seed;   /* of the shuffle that draws them */
+    int class_depth;       /* a class is the folder so many levels down; 0: the first one down that holds pictures */
+    bool strict;           /* what would be left out, with a line in clm_source_notes, is an error */
+    int threads;           /* that decode pictures; 0: one a core, at most 16 */
+    /* Called by the opening thread now and then while pictures are read, may be NULL. False stops: CLM_E_STATE. */
+    bool (*progress)(void *context, size_t done, size_t total);
+    void *context;
+} clm_folder_options;
+#define CLM_FOLDER_OPTIONS_VERSION 1
+#define CLM_FOLDER_OPTIONS_INIT \
+    { CLM_FOLDER_OPTIONS_VERSION, 84, 0, CLM_FIT_CROP, false, 255, CLM_NORMALISE_NONE, {0, 0, 0}, 0, 0, false, 0, NULL, NULL }
+
+/* Pictures or arrays. Which layout it is, is seen:
+ *   DIR/{train,val|valid|validation,test}/CLASS/..   split already; not all three need be there
+ *   DIR/CLASS/..                                     split by class, see class_split
+ *   DIR/images, DIR/{train,val,test}.csv             miniImageNet: lines of filename,label below a headline
+ *   DIR/data/CLASS/.., DIR/splits/NAME/{train,val,test}.txt   CIFAR-FS, FC100: a line a class
+ *   FILE.npz, or DIR with x.npy and y.npy            x [examples, ..] of 1 to 3 axes an example; y labels, numbers or texts; and,
+ *                                                    if there is one, split: 0, 1, 2 or train, val, test
+ * What is below CLASS belongs to CLASS; a folder that holds no picture itself is no class, but those in it are: see
+ * class_depth. Pictures are PNG, BMP and, in builds with libjpeg-turbo, libwebp and giflib, JPEG, WebP and the first frame
+ * of a GIF; upright as EXIF says; of 16 bits and CMYK too. Other kinds of pictures are an error; other files are left out,
+ * and named in clm_source_notes. Arrays of bytes with 2 or 3 axes an example are pictures, [H, W], [C, H, W] or, where only
+ * that gives 1 or 3 channels, [H, W, C]: they are inverted and normalised, neither resampled nor made grey. Other arrays are
+ * numbers as they are, which CLM_NORMALISE_DATASET may normalise. Prepared pictures are kept in the cache directory
+ * (CLMAML_NO_CACHE) for the same files, by name, size and time, prepared the same. options: NULL for
+ * CLM_FOLDER_OPTIONS_INIT. Errors name the file and the remedy; CLM_E_LIMIT where the prepared pictures would take more than
+ * three quarters of the memory. */
+CLM_API clm_status clm_source_folder_open(clm_source **out, const char *path, const clm_folder_options *options);
+
+/* The same, stretched to size x size in grey; invert: ink is dark, and paper is behind what is transparent. */
 CLM_API clm_status clm_source_folder(clm_source **out, const char *directory, int size, bool invert);
+
+/* What was left out of the data and why, and what else is worth knowing of them: lines, each ended by a line feed; "" for
+ * nothing. Owned by the source. */
+CLM_API const char *clm_source_notes(const clm_source *source);
+
+/* Tasks of one's own, served by the sampler, prefetching, training and evaluation like any others. Callbacks answer the same to
+ * the same arguments, always, and from several threads at once. Those that return int return 0, or a number of their own that
+ * becomes part of the error CLM_E_IO of whoever asked.
+ *
+ *     static size_t classes(void *c, clm_split split) { return split == CLM_SPLIT_TRAIN ? 64 : 16; }
+ *     static size_t examples(void *c, clm_split split, size_t class_index) { return 600; }
+ *     static int example(void *c, clm_split split, size_t class_index, size_t index, float *out) { .. return 0; }
+ *
+ *     clm_custom_source mine = CLM_CUSTOM_SOURCE_INIT;
+ *     mine.name = "recordings";
+ *     mine.shape = clm_shape_of(1, 128);
+ *     mine.classes = classes, mine.examples = examples, mine.example = example;
+ *     clm_source_custom(&source, &mine);
+ */
+typedef struct clm_custom_source {
+    int version;             /* CLM_CUSTOM_SOURCE_VERSION */
+    const char *name;        /* a word, for messages; copied */
+    const char *description; /* one line, see clm_source_description; copied; NULL: the name */
+    clm_shape shape;         /* of an example: rank 1 to 4 */
+    void *context;           /* what callbacks are given */
+    /* Classes: all three, and not regress. SIZE_MAX: endless; then any number may be asked for. */
+    size_t (*classes)(void *context, clm_split split);
+    size_t (*examples)(void *context, clm_split split, size_t class_index);
+    int (*example)(void *context, clm_split split, size_t class_index, size_t index, float *out);
+    /* May be NULL: the name of a class, for messages. */
+    const char *(*class_name)(void *context, clm_split split, size_t class_index);
+    /* Regression instead: `count` points of the function that the number `task` names, drawn from the random numbers that
+     * `points` names; inputs x [count, shape], one target y [count] each; either may be NULL. */
+    int (*regress)(void *context, clm_split split, uint64_t task, uint64_t points, int count, float *x, float *y);
+    void (*destroy)(void *context); /* may be NULL; called by clm_source_free, not when clm_source_custom fails */
+} clm_custom_source;
+#define CLM_CUSTOM_SOURCE_VERSION 1
+#define CLM_CUSTOM_SOURCE_INIT \
+    { CLM_CUSTOM_SOURCE_VERSION, NULL, NULL, {0, {0}}, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+CLM_API clm_status clm_source_custom(clm_source **out, const clm_custom_source *custom);
 
 CLM_API void clm_source_free(clm_source *source);
 
@@ -85,14 +177,15 @@ CLM_API clm_status clm_source_draw(const clm_source *source, clm_split split, ui
 CLM_API clm_status clm_source_check_episode(const clm_source *source, clm_split split, const clm_episode_options *options);
 
 /* ---- images as one array ----
- * A source that holds its images in memory (Omniglot, folders) hands them over whole. What there is room for can then stay on a device
+ * A source that holds its images in memory (Omniglot, folders, arrays) hands them over whole. What there is room for can then stay on a device
  * (dataset.h), and of a task only the numbers of its images travel: number 4 i + r is image i turned anticlockwise by r quarter turns. */
 typedef struct clm_images {
     size_t count; /* below 2^29 */
     int channels, height, width;
     const uint8_t *bytes; /* [count, channels, height, width]; NULL: floats */
-    const float *values;  /* [256]: the number that each byte stands for */
+    const float *values;  /* [tables, 256]: the number that each byte stands for */
     const float *floats;  /* instead of both: the numbers themselves */
+    int tables;           /* 1, or 0: one table of values for all channels; channels: one each */
 } clm_images;
 /* The images of all splits, owned by the source. False for a source that makes its examples when they are asked for: sine, glyphs. */
 CLM_API bool clm_source_images(const clm_source *source, clm_images *out);
@@ -135,7 +228,7 @@ CLM_API clm_status clm_prefetch_get(clm_prefetch *prefetch, uint64_t index, cons
 /* The same with the option `numbers`: numbers of support and query images, their labels. */
 CLM_API clm_status clm_prefetch_get_at(clm_prefetch *prefetch, uint64_t index, const int32_t *at[2], const float *labels[2]);
 
-/* One example of one class, for looking at: image (size*size floats). */
+/* One example of one class, for looking at: as many floats as the example's shape has. */
 CLM_API clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out);
 
 #ifdef __cplusplus

@@ -37,6 +37,15 @@ bool clm_path_is_directory(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+clm_status clm_file_measure(const char *path, uint64_t *size, int64_t *changed) {
+    struct stat st;
+    if (stat(path, &st) != 0) return fail_io("examine", path);
+    if (!S_ISREG(st.st_mode)) return clm_fail(CLM_E_IO, "cannot read %s: not a regular file", path);
+    *size = (uint64_t)st.st_size;
+    *changed = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    return CLM_OK;
+}
+
 /* ---- reading ---- */
 
 /* Reads to the end rather than to the size that stat gave: the file may be changing, and must not be read beyond. */
@@ -251,6 +260,15 @@ double clm_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+int clm_processors(void) {
+#ifdef _SC_NPROCESSORS_ONLN
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > 1024 ? 1024 : (int)count;
+#else
+    return 1;
+#endif
 }
 
 uint64_t clm_physical_memory(void) {

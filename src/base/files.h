@@ -14,6 +14,9 @@ char *clm_path_join(const char *directory, const char *name);
 bool clm_path_exists(const char *path);
 bool clm_path_is_directory(const char *path);
 
+/* Size in bytes and time of the last change in nanoseconds of a regular file. */
+clm_status clm_file_measure(const char *path, uint64_t *size, int64_t *changed);
+
 /* The whole of a regular file, with a 0 byte after it that `size` (may be NULL) does not count. Free with free(). */
 clm_status clm_file_read(const char *path, char **out, size_t *size);
 
@@ -45,6 +48,9 @@ clm_status clm_cache_directory(char **out);
 
 /* Seconds from some fixed point in the past; never goes backwards. */
 double clm_clock(void);
+
+/* Processors that may run threads; at least 1. */
+int clm_processors(void);
 
 /* Bytes of physical memory; 0 when the system does not say. */
 uint64_t clm_physical_memory(void);

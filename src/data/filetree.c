@@ -1,13 +1,14 @@
-/* Zip files through libzip, folders through src/base/files.h. Libzip checks the CRC of every entry that is read to its end. */
+/* Zip files through zipfile.h, folders through src/base/files.h. */
 #include "data/filetree.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zip.h>
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "data/image.h"
+#include "data/zipfile.h"
 
 enum { MAX_DEPTH = 8, MAX_ENTRY_BYTES = 1 << 28 };
 
@@ -25,15 +26,6 @@ struct clm_filetree {
     size_t data_capacity;
 };
 
-/* `end` in small letters; `text` in any. */
-static bool ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), n = strlen(end);
-    if (length < n) return false;
-    for (text += length - n; *end; text++, end++)
-        if ((*text >= 'A' && *text <= 'Z' ? *text - 'A' + 'a' : *text) != *end) return false;
-    return true;
-}
-
 /* No part of the path is hidden or a system's own. */
 static bool is_wanted(const char *name) {
     for (const char *part = name; part; part = strchr(part, '/')) {
@@ -43,14 +35,17 @@ static bool is_wanted(const char *name) {
     return true;
 }
 
+static bool is_png(const char *name) {
+    const size_t length = strlen(name);
+    return length >= 4 && name[length - 4] == '.' && (name[length - 3] | 32) == 'p' && (name[length - 2] | 32) == 'n' &&
+           (name[length - 1] | 32) == 'g';
+}
+
 /* Pictures of other kinds are an error, for to leave them out would quietly train on a part of the data. */
 static clm_status add_entry(clm_filetree *tree, const char *name, zip_uint64_t index) {
-    static const char *const other[] = {".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"};
-    if (!is_wanted(name)) return CLM_OK;
-    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
-        if (ends_with(name, other[i]))
-            return clm_fail(CLM_E_FORMAT, "%s/%s: only PNG pictures are read; convert it to PNG or remove it", tree->path, name);
-    if (!ends_with(name, ".png")) return CLM_OK;
+    if (!is_wanted(name) || clm_file_kind_of(name) == CLM_FILE_OTHER) return CLM_OK;
+    if (!is_png(name))
+        return clm_fail(CLM_E_FORMAT, "%s/%s: only PNG pictures are read; convert it to PNG or remove it", tree->path, name);
     CLM_TRY(clm_grow(&tree->entries, &tree->capacity, tree->count + 1, sizeof *tree->entries));
     tree_entry *entry = &tree->entries[tree->count];
     entry->name = clm_strdup(name);
@@ -60,23 +55,24 @@ static clm_status add_entry(clm_filetree *tree, const char *name, zip_uint64_t i
     return CLM_OK;
 }
 
+/* Some programs for Windows write \ between folders, and some programs a ./ before all. */
+static clm_status add_zip_entry(clm_filetree *tree, const char *stored, zip_uint64_t index) {
+    char *name = clm_strdup(stored), *begin = name;
+    if (!name) return CLM_E_MEMORY;
+    for (char *c = name; *c; c++)
+        if (*c == '\\') *c = '/';
+    while (strncmp(begin, "./", 2) == 0 || strncmp(begin, "../", 3) == 0) begin = strchr(begin, '/') + 1;
+    clm_status status = add_entry(tree, begin, index);
+    free(name);
+    return status;
+}
+
 static clm_status open_zip(clm_filetree *tree) {
-    int code = 0;
-    tree->zip = zip_open(tree->path, ZIP_RDONLY, &code);
-    if (!tree->zip) {
-        zip_error_t error;
-        zip_error_init_with_code(&error, code);
-        bool broken = code == ZIP_ER_NOZIP || code == ZIP_ER_INCONS || code == ZIP_ER_EOF || code == ZIP_ER_SEEK;
-        clm_status status =
-            clm_fail(broken ? CLM_E_FORMAT : CLM_E_IO, "%s: %s (%s)", tree->path,
-                     broken ? "not a whole zip file; fetch it again" : "cannot be opened", zip_error_strerror(&error));
-        zip_error_fini(&error);
-        return status;
-    }
+    CLM_TRY(clm_zip_open(&tree->zip, tree->path));
     zip_int64_t count = zip_get_num_entries(tree->zip, 0);
     for (zip_int64_t i = 0; i < count; i++) {
         const char *name = zip_get_name(tree->zip, (zip_uint64_t)i, 0);
-        if (name) CLM_TRY(add_entry(tree, name, (zip_uint64_t)i));
+        if (name) CLM_TRY(add_zip_entry(tree, name, (zip_uint64_t)i));
     }
     return CLM_OK;
 }
@@ -105,7 +101,9 @@ static clm_status list_folder(clm_filetree *tree, const char *folder, const char
     return status;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const tree_entry *)a)->name, ((const tree_entry *)b)->name); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const tree_entry *)a)->name, ((const tree_entry *)b)->name);
+}
 
 clm_status clm_filetree_open(clm_filetree **out, const char *path) {
     clm_status status = CLM_OK;
@@ -138,30 +136,8 @@ const char *clm_filetree_entry(const clm_filetree *tree, size_t index) { return 
 const char *clm_filetree_path(const clm_filetree *tree) { return tree->path; }
 
 static clm_status read_zip(clm_filetree *tree, const tree_entry *entry, size_t *size) {
-    zip_stat_t stat;
-    zip_stat_init(&stat);
-    if (zip_stat_index(tree->zip, entry->index, 0, &stat) != 0 || !(stat.valid & ZIP_STAT_SIZE))
-        return clm_fail(CLM_E_FORMAT, "%s: entry %s: %s; fetch the zip file again", tree->path, entry->name,
-                        zip_strerror(tree->zip));
-    if (stat.size > MAX_ENTRY_BYTES)
-        return clm_fail(CLM_E_LIMIT, "%s: entry %s: too large for a picture (%llu bytes)", tree->path, entry->name,
-                        (unsigned long long)stat.size);
-    CLM_TRY(clm_grow(&tree->data, &tree->data_capacity, (size_t)stat.size + 1, 1));
-    zip_file_t *file = zip_fopen_index(tree->zip, entry->index, 0);
-    if (!file)
-        return clm_fail(CLM_E_FORMAT, "%s: entry %s: %s; fetch the zip file again", tree->path, entry->name,
-                        zip_strerror(tree->zip));
-    /* Libzip compares the checksum when asked for what comes after the end. */
-    uint8_t beyond;
-    zip_int64_t got = zip_fread(file, tree->data, stat.size);
-    bool whole = got >= 0 && (zip_uint64_t)got == stat.size && zip_fread(file, &beyond, 1) == 0;
-    clm_status status = CLM_OK;
-    if (!whole)
-        status = clm_fail(CLM_E_FORMAT, "%s: entry %s is damaged (%s); fetch the zip file again", tree->path, entry->name,
-                          zip_error_code_zip(zip_file_get_error(file)) ? zip_file_strerror(file) : "it ends early");
-    zip_fclose(file);
-    *size = (size_t)stat.size;
-    return status;
+    return clm_zip_read(tree->zip, tree->path, entry->index, entry->name, MAX_ENTRY_BYTES, &tree->data, &tree->data_capacity,
+                        size);
 }
 
 static clm_status read_folder(clm_filetree *tree, const tree_entry *entry, size_t *size) {

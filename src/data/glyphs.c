@@ -254,7 +254,7 @@ static void place(character *c, int size) {
         }
 }
 
-static void image(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out) {
+static clm_status image(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out) {
     int size = source->shape.dim[1];
     uint64_t key = class_key(split, class_index);
     character c = {0};
@@ -269,6 +269,7 @@ static void image(const clm_source *source, clm_split split, uint64_t class_inde
     for (int s = 0; s < c.count; s++)
         lay_stroke(&to, &c.strokes[s], radius * uniform(&r, 0.85, 1.15), ink * uniform(&r, 0.9, 1.0));
     for (size_t i = 0; i < area; i++) out[i] = (float)(int)(out[i] * 255.0f + 0.5f) / 255.0f;
+    return CLM_OK;
 }
 
 /* ---- the source ---- */

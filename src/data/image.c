@@ -1,105 +1,154 @@
-/* PNG decoding through libpng's simplified interface, which reads every kind of PNG from memory and prints nothing, and area
- * resampling in whole numbers: result pixel j of m covers [j n, (j+1) n) and picture pixel i of n covers [i m, (i+1) m) in units
- * of 1/m of a picture pixel, so the overlaps are whole and their sum is exactly n. */
+/* Which decoder reads a file, and what is the same for all of them: limits, orientation, transparency. */
 #include "data/image.h"
 
 #include <assert.h>
-#include <png.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/codec/codec.h"
 
-/* A picture of hostile dimensions must not take the machine's memory. */
-enum { MAX_SIDE = 8192 };
+enum { MAX_SIDE = 8192, OPAQUE = 255, TINGE = 8 };
+
+/* ---- the kinds ---- */
+
+typedef struct codec {
+    const char *name, *library; /* library: NULL when this build has it */
+    clm_status (*decode)(clm_image *image, const uint8_t *data, size_t size, int *orientation);
+    size_t at; /* of the mark */
+    const char *mark;
+    size_t length;
+    const char *endings[5]; /* of names, in small letters */
+} codec;
+
+#ifdef CLMAML_HAVE_JPEG
+#define JPEG_DECODER NULL, clm_codec_jpeg
+#else
+#define JPEG_DECODER "libjpeg-turbo", NULL
+#endif
+#ifdef CLMAML_HAVE_WEBP
+#define WEBP_DECODER NULL, clm_codec_webp
+#else
+#define WEBP_DECODER "libwebp", NULL
+#endif
+#ifdef CLMAML_HAVE_GIF
+#define GIF_DECODER NULL, clm_codec_gif
+#else
+#define GIF_DECODER "giflib", NULL
+#endif
+
+/* In the order of clm_picture_kind. */
+static const codec codecs[] = {
+    [CLM_PICTURE_PNG] = {"PNG", NULL, clm_codec_png, 0, "\x89PNG\r\n\x1a\n", 8, {".png"}},
+    [CLM_PICTURE_JPEG] = {"JPEG", JPEG_DECODER, 0, "\xff\xd8\xff", 3, {".jpg", ".jpeg", ".jpe", ".jfif"}},
+    [CLM_PICTURE_WEBP] = {"WebP", WEBP_DECODER, 8, "WEBP", 4, {".webp"}},
+    [CLM_PICTURE_GIF] = {"GIF", GIF_DECODER, 0, "GIF8", 4, {".gif"}},
+    [CLM_PICTURE_BMP] = {"BMP", NULL, clm_codec_bmp, 0, "BM", 2, {".bmp", ".dib"}},
+};
+enum { CODECS = sizeof codecs / sizeof *codecs };
+
+static const char *const refused[] = {".heic", ".heif", ".avif", ".tif", ".tiff", ".pnm", ".pbm", ".pgm", ".ppm", ".pam",
+                                      ".jp2",  ".j2k",  ".jxl",  ".svg", ".ico",  ".tga", ".psd", ".xcf", ".qoi", ".pcx",
+                                      ".exr",  ".hdr",  ".dng",  ".cr2", ".nef",  ".arw", ".raw", ".jpx", ".hif", ".apng"};
+
+clm_picture_kind clm_picture_kind_of(const uint8_t *data, size_t size) {
+    for (int k = 1; k < CODECS; k++) {
+        const codec *c = &codecs[k];
+        if (size >= c->at + c->length && memcmp(data + c->at, c->mark, c->length) == 0) return (clm_picture_kind)k;
+    }
+    return CLM_PICTURE_UNKNOWN;
+}
+
+/* `end` in small letters; `text` in any. */
+static bool ends_with(const char *text, const char *end) {
+    const size_t length = strlen(text), n = strlen(end);
+    if (length < n) return false;
+    for (text += length - n; *end; text++, end++)
+        if ((*text >= 'A' && *text <= 'Z' ? *text - 'A' + 'a' : *text) != *end) return false;
+    return true;
+}
+
+clm_file_kind clm_file_kind_of(const char *name) {
+    for (int k = 1; k < CODECS; k++)
+        for (size_t i = 0; i < 5 && codecs[k].endings[i]; i++)
+            if (ends_with(name, codecs[k].endings[i])) return CLM_FILE_PICTURE;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (ends_with(name, refused[i])) return CLM_FILE_REFUSED;
+    return CLM_FILE_OTHER;
+}
+
+const char *clm_picture_kinds(void) {
+    return "PNG"
+#ifdef CLMAML_HAVE_JPEG
+           ", JPEG"
+#endif
+#ifdef CLMAML_HAVE_WEBP
+           ", WebP"
+#endif
+#ifdef CLMAML_HAVE_GIF
+           ", GIF"
+#endif
+           ", BMP";
+}
+
+/* ---- decoding ---- */
+
+clm_status clm_codec_begin(clm_image *image, uint64_t width, uint64_t height, int channels) {
+    if (width < 1 || height < 1) return clm_fail(CLM_E_FORMAT, "a picture without pixels; replace or remove it");
+    if (width > MAX_SIDE || height > MAX_SIDE)
+        return clm_fail(CLM_E_LIMIT, "a picture of %llux%llu pixels; at most %dx%d are read", (unsigned long long)width,
+                        (unsigned long long)height, MAX_SIDE, MAX_SIDE);
+    CLM_TRY(clm_grow(&image->pixels, &image->capacity, (size_t)(width * height) * (size_t)channels, 1));
+    image->width = (int)width;
+    image->height = (int)height;
+    image->channels = channels;
+    return CLM_OK;
+}
+
+/* Takes the alpha away, in place: what is written is never ahead of what is read. */
+static void lay_on(clm_image *image, unsigned paper) {
+    const size_t count = (size_t)image->width * (size_t)image->height, n = (size_t)image->channels - 1;
+    const uint8_t *from = image->pixels;
+    uint8_t *to = image->pixels;
+    for (size_t i = 0; i < count; i++, from += n + 1, to += n) {
+        const unsigned alpha = from[n];
+        for (size_t c = 0; c < n; c++) to[c] = (uint8_t)((from[c] * alpha + paper * (OPAQUE - alpha) + OPAQUE / 2) / OPAQUE);
+    }
+    image->channels = (int)n;
+}
+
+/* Compression leaves a tinge on grey: that is no colour. */
+static bool has_colours(const clm_image *image) {
+    const size_t count = (size_t)image->width * (size_t)image->height;
+    const uint8_t *p = image->pixels;
+    if (image->channels == 1) return false;
+    for (size_t i = 0; i < count; i++, p += 3) {
+        const int a = p[0], b = p[1], c = p[2];
+        if (abs(a - b) > TINGE || abs(b - c) > TINGE || abs(a - c) > TINGE) return true;
+    }
+    return false;
+}
 
 clm_status clm_image_decode(clm_image *image, const uint8_t *data, size_t size, uint8_t paper) {
-    if (size < 8 || png_sig_cmp(data, 0, 8) != 0) return clm_fail(CLM_E_FORMAT, "not a PNG picture; replace or remove it");
-    png_image png;
-    memset(&png, 0, sizeof png);
-    png.version = PNG_IMAGE_VERSION;
-    clm_status status = CLM_OK;
-    if (!png_image_begin_read_from_memory(&png, data, size))
-        CLM_GOTO(clm_fail(CLM_E_FORMAT, "a damaged PNG picture (%s)", png.message));
-    if (png.width > MAX_SIDE || png.height > MAX_SIDE)
-        CLM_GOTO(clm_fail(CLM_E_LIMIT, "a picture of %ux%u pixels; at most %dx%d are read", (unsigned)png.width,
-                          (unsigned)png.height, MAX_SIDE, MAX_SIDE));
-    png.format = PNG_FORMAT_GRAY;
-    CLM_GOTO(clm_grow(&image->pixels, &image->capacity, PNG_IMAGE_SIZE(png), 1));
-    image->width = (int)png.width;
-    image->height = (int)png.height;
-    png_color background = {paper, paper, paper};
-    if (!png_image_finish_read(&png, &background, image->pixels, 0, NULL))
-        status = clm_fail(CLM_E_FORMAT, "a damaged PNG picture (%s)", png.message);
-out:
-    png_image_free(&png);
-    return status;
+    const codec *c = &codecs[clm_picture_kind_of(data, size)];
+    int orientation = 1;
+    if (!c->name)
+        return clm_fail(CLM_E_FORMAT,
+                        "not a PNG, JPEG, WebP, GIF or BMP picture, whatever its name says; replace or remove it");
+    if (!c->decode)
+        return clm_fail(CLM_E_FORMAT,
+                        "a %s picture, which this build does not read, for lack of %s: build it with that, or convert the "
+                        "picture to PNG",
+                        c->name, c->library);
+    CLM_TRY(c->decode(image, data, size, &orientation));
+    assert(image->channels >= 1 && image->channels <= 4);
+    if (image->channels == 2 || image->channels == 4) lay_on(image, paper);
+    CLM_TRY(clm_codec_upright(image, orientation));
+    image->coloured = has_colours(image);
+    return CLM_OK;
 }
 
 void clm_image_free(clm_image *image) {
     free(image->pixels);
     *image = (clm_image){0};
-}
-
-/* The pixels first .. last of n that result pixel j of m touches, each m parts wide; `before` parts of the first and `after`
- * parts of the last are outside. */
-typedef struct cover {
-    uint32_t first, last, before, after;
-} cover;
-
-static cover cover_of(uint32_t j, uint32_t m, uint32_t n) {
-    uint32_t low = j * n, high = low + n, first = low / m, last = (high - 1) / m;
-    return (cover){first, last, low - first * m, (last + 1) * m - high};
-}
-
-/* One row of n pixels to m sums, each n times the mean: the pixels touched in full, less what is outside. */
-static void resample_row(const uint8_t *row, const cover *covers, uint32_t m, uint32_t *out) {
-    for (uint32_t j = 0; j < m; j++) {
-        cover c = covers[j];
-        uint32_t sum = 0;
-        for (uint32_t i = c.first; i <= c.last; i++) sum += row[i];
-        out[j] = sum * m - c.before * row[c.first] - c.after * row[c.last];
-    }
-}
-
-/* Those sums of h rows of a picture w wide to row j of the result. */
-static void resample_column(const uint32_t *rows, uint32_t w, uint32_t h, uint32_t j, uint32_t m, uint8_t *out) {
-    cover c = cover_of(j, m, h);
-    uint64_t area = (uint64_t)w * h;
-    for (uint32_t x = 0; x < m; x++) {
-        uint64_t sum = 0;
-        for (uint32_t i = c.first; i <= c.last; i++) sum += rows[(size_t)i * m + x];
-        sum = sum * m - (uint64_t)c.before * rows[(size_t)c.first * m + x] - (uint64_t)c.after * rows[(size_t)c.last * m + x];
-        out[x] = (uint8_t)((sum + area / 2) / area);
-    }
-}
-
-clm_status clm_image_resample(clm_resample *scratch, const clm_image *image, int size, bool invert, uint8_t *out) {
-    assert(size >= 1 && size <= CLM_IMAGE_LARGEST);
-    uint32_t w = (uint32_t)image->width, h = (uint32_t)image->height, m = (uint32_t)size;
-    CLM_TRY(clm_grow(&scratch->rows, &scratch->capacity, (size_t)h * m, sizeof *scratch->rows));
-    cover covers[CLM_IMAGE_LARGEST];
-    for (uint32_t j = 0; j < m; j++) covers[j] = cover_of(j, m, w);
-    for (uint32_t y = 0; y < h; y++) resample_row(image->pixels + (size_t)y * w, covers, m, scratch->rows + (size_t)y * m);
-    for (uint32_t j = 0; j < m; j++) resample_column(scratch->rows, w, h, j, m, out + (size_t)j * m);
-    for (size_t i = 0; invert && i < (size_t)m * m; i++) out[i] = (uint8_t)(255 - out[i]);
-    return CLM_OK;
-}
-
-void clm_resample_free(clm_resample *scratch) {
-    free(scratch->rows);
-    *scratch = (clm_resample){0};
-}
-
-void clm_image_turn(const uint8_t *in, int size, int turns, float *out) {
-    int n = size - 1;
-    ptrdiff_t from, along, down; /* out(y, x) = in[from + x along + y down] */
-    switch (turns & 3) {
-    case 0: from = 0, along = 1, down = size; break;
-    case 1: from = n, along = size, down = -1; break;
-    case 2: from = (ptrdiff_t)size * size - 1, along = -1, down = -size; break;
-    default: from = (ptrdiff_t)n * size, along = -size, down = 1; break;
-    }
-    for (int y = 0; y < size; y++)
-        for (int x = 0; x < size; x++) out[(ptrdiff_t)y * size + x] = (float)in[from + x * along + y * down] / 255.0f;
 }

@@ -34,11 +34,19 @@ static size_t picture_of(const clm_source *source, clm_split split, uint64_t cla
     return class_of(source, split, class_index)->first + (size_t)example;
 }
 
-static void image(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out) {
+static clm_status image(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out) {
     const clm_image_set *set = set_of(source);
     int turns;
-    size_t index = picture_of(source, split, class_index, example, &turns), area = (size_t)set->size * (size_t)set->size;
-    clm_image_turn(set->pixels + index * area, set->size, turns, out);
+    const size_t index = picture_of(source, split, class_index, example, &turns);
+    const size_t area = (size_t)set->height * (size_t)set->width, size = area * (size_t)set->channels;
+    if (set->floats) {
+        memcpy(out, set->floats + index * size, size * sizeof *out);
+        return CLM_OK;
+    }
+    for (size_t c = 0; c < (size_t)set->channels; c++)
+        clm_image_turn_by(set->pixels + index * size + c * area, set->height, set->width, turns,
+                          set->values + (set->tables > 1 ? c : 0) * 256, out + c * area);
+    return CLM_OK;
 }
 
 static int32_t number(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example) {
@@ -50,15 +58,21 @@ static int32_t number(const clm_source *source, clm_split split, uint64_t class_
 static void images(const clm_source *source, clm_images *out) {
     const clm_image_set *set = set_of(source);
     *out = (clm_images){.count = set->images,
-                        .channels = 1,
-                        .height = set->size,
-                        .width = set->size,
+                        .channels = set->channels,
+                        .height = set->height,
+                        .width = set->width,
                         .bytes = set->pixels,
-                        .values = set->values};
+                        .values = set->floats ? NULL : set->values,
+                        .floats = set->floats,
+                        .tables = set->floats ? 1 : set->tables};
 }
 
 static char *class_name(const clm_source *source, clm_split split, uint64_t class_index) {
     return clm_strdup(class_of(source, split, class_index)->name);
+}
+
+static const char *class_origin(const clm_source *source, clm_split split, uint64_t class_index) {
+    return class_of(source, split, class_index)->origin;
 }
 
 static const char *split_origin(const clm_source *source, clm_split split) {
@@ -68,10 +82,14 @@ static const char *split_origin(const clm_source *source, clm_split split) {
 
 static void destroy(clm_source *source) {
     clm_image_set *set = (clm_image_set *)source;
-    for (size_t i = 0; i < set->count; i++) free(set->classes[i].name);
+    for (size_t i = 0; i < set->count; i++) {
+        free(set->classes[i].name);
+        free(set->classes[i].origin);
+    }
     for (int i = 0; i < CLM_SPLITS; i++) free(set->splits[i].classes);
     free(set->classes);
-    free(set->pixels);
+    free(set->memory);
+    free(set->values);
     free(set->origin);
     free(set);
 }
@@ -83,20 +101,25 @@ static const clm_source_ops image_set_ops = {.classes = classes,
                                              .images = images,
                                              .number = number,
                                              .class_name = class_name,
+                                             .class_origin = class_origin,
                                              .split_origin = split_origin,
                                              .destroy = destroy};
 
-clm_status clm_image_set_create(clm_image_set **out, const char *name, int size) {
+clm_status clm_image_set_create(clm_image_set **out, const char *name, int channels, int height, int width) {
     *out = NULL;
-    CLM_TRY(clm_source_check_size(size));
     clm_image_set *set = clm_calloc(1, sizeof *set);
     if (!set) return CLM_E_MEMORY;
-    set->base = (clm_source){.ops = &image_set_ops, .name = name, .shape = clm_shape_of(3, 1, size, size)};
-    set->size = size;
+    set->base = (clm_source){.ops = &image_set_ops, .name = name, .shape = clm_shape_of(3, channels, height, width)};
+    set->channels = channels;
+    set->height = height;
+    set->width = width;
+    set->tables = 1;
     for (int i = 0; i < CLM_SPLITS; i++) set->splits[i].turns = 1;
-    for (int i = 0; i < 256; i++) {
-        const uint8_t byte = (uint8_t)i;
-        clm_image_turn(&byte, 1, 0, &set->values[i]); /* what it makes of a byte */
+    set->values = clm_calloc(256, sizeof *set->values);
+    for (int i = 0; set->values && i < 256; i++) set->values[i] = (float)i / 255.0f;
+    if (!set->values) {
+        clm_source_free(&set->base);
+        return CLM_E_MEMORY;
     }
     *out = set;
     return CLM_OK;
@@ -124,7 +147,7 @@ static bool same_folder(const char *entry, const char *previous) {
     return previous && strncmp(entry, previous, length) == 0 && !strchr(previous + length, '/');
 }
 
-static clm_status add_class(clm_image_set *set, const char *name, size_t length) {
+clm_status clm_image_set_add_class(clm_image_set *set, const char *name, size_t length) {
     CLM_TRY(clm_grow(&set->classes, &set->classes_capacity, set->count + 1, sizeof *set->classes));
     clm_image_class *fresh = &set->classes[set->count];
     *fresh = (clm_image_class){.name = clm_format("%.*s", (int)length, name), .first = set->images};
@@ -134,7 +157,7 @@ static clm_status add_class(clm_image_set *set, const char *name, size_t length)
 }
 
 clm_status clm_image_set_load(clm_image_set *set, clm_filetree *tree, int depth, bool invert) {
-    size_t area = (size_t)set->size * (size_t)set->size, entries = clm_filetree_count(tree);
+    size_t area = (size_t)set->height * (size_t)set->width, entries = clm_filetree_count(tree);
     const char *previous = NULL;
     clm_image picture = {0};
     clm_resample scratch = {0};
@@ -142,19 +165,23 @@ clm_status clm_image_set_load(clm_image_set *set, clm_filetree *tree, int depth,
     if (set->images + entries > INT32_MAX / 4)
         CLM_GOTO(
             clm_fail(CLM_E_LIMIT, "%s: a source holds at most %d images; use fewer", clm_filetree_path(tree), INT32_MAX / 4));
-    CLM_GOTO(clm_grow(&set->pixels, &set->pixels_capacity, (set->images + entries) * area, 1));
+    status = clm_grow(&set->pixels, &set->pixels_capacity, (set->images + entries) * area, 1);
+    set->memory = set->pixels;
+    if (status != CLM_OK) goto out;
     for (size_t i = 0; i < entries; i++) {
         const char *entry = clm_filetree_entry(tree, i);
         size_t length = 0, size = 0;
         const char *name = class_part(entry, depth, &length);
         if (!name) continue;
-        if (!same_folder(entry, previous)) CLM_GOTO(add_class(set, name, length));
+        if (!same_folder(entry, previous)) CLM_GOTO(clm_image_set_add_class(set, name, length));
         previous = entry;
         const uint8_t *data = NULL;
         CLM_GOTO(clm_filetree_read(tree, i, &data, &size));
-        status = clm_image_decode(&picture, data, size, invert ? 255 : 0);
+        status = clm_picture_kind_of(data, size) == CLM_PICTURE_PNG
+                     ? clm_image_decode(&picture, data, size, invert ? 255 : 0)
+                     : clm_fail(CLM_E_FORMAT, "not a PNG picture; replace or remove it");
         if (status != CLM_OK) CLM_GOTO(clm_fail_in(status, "%s/%s", clm_filetree_path(tree), entry));
-        CLM_GOTO(clm_image_resample(&scratch, &picture, set->size, invert, set->pixels + set->images * area));
+        CLM_GOTO(clm_image_resample(&scratch, &picture, set->height, invert, set->pixels + set->images * area));
         set->images++;
         set->classes[set->count - 1].count++;
     }

@@ -1,5 +1,5 @@
-/* Labelled pictures in memory, one byte a pixel, all decoded when a source is opened: what Omniglot and folders of pictures
- * share.
+/* Labelled pictures in memory, one byte a pixel, all decoded when a source is opened: what Omniglot, folders of pictures
+ * and arrays share. Arrays may be floats instead.
  *
  * A split is a list of classes of the set, each of which stands for `turns` classes of the source when rotations count as
  * classes: class c of a split is the picture class c / turns turned by c % turns quarter turns. */
@@ -10,7 +10,7 @@
 #include "data/source.h"
 
 typedef struct clm_image_class {
-    char *name;
+    char *name, *origin; /* origin: where it comes from, "val/c1"; NULL: not said */
     size_t first, count; /* its images */
 } clm_image_class;
 
@@ -24,10 +24,13 @@ typedef struct clm_image_split {
 /* A clm_source; the sources made of it differ in how they fill it. */
 typedef struct clm_image_set {
     clm_source base;
-    int size;
-    uint8_t *pixels; /* [images][size][size], 255 is ink */
+    int channels, height, width;
+    void *memory;    /* what is freed: it holds the pixels or the floats */
+    uint8_t *pixels; /* [images][channels][height][width]; NULL: floats */
+    float *floats;
     size_t images, pixels_capacity;
-    float values[256]; /* what clm_image_turn makes of a byte */
+    float *values; /* [tables][256]: what a byte stands for; a 255th at first */
+    int tables;    /* 1, or one for each channel */
     clm_image_class *classes;
     size_t count, classes_capacity;
     clm_image_split splits[CLM_SPLITS];
@@ -35,13 +38,19 @@ typedef struct clm_image_set {
 } clm_image_set;
 
 /* Empty; free with clm_source_free(&set->base). name: a literal. */
-clm_status clm_image_set_create(clm_image_set **out, const char *name, int size);
+clm_status clm_image_set_create(clm_image_set **out, const char *name, int channels, int height, int width);
 
-/* Adds the pictures of a tree. A class is a folder that holds pictures, named by the last `depth` parts of its path (0: by
- * all of it); pictures less deep are left out. `invert`: ink is dark in the files. */
+/* A class whose images begin where those there are end. */
+clm_status clm_image_set_add_class(clm_image_set *set, const char *name, size_t length);
+
+/* Adds the PNG pictures of a tree, in grey. A class is a folder that holds pictures, named by the last `depth` parts of its
+ * path (0: by all of it); pictures less deep are left out. `invert`: ink is dark in the files. */
 clm_status clm_image_set_load(clm_image_set *set, clm_filetree *tree, int depth, bool invert);
 
 /* Makes `count` classes of the set (which is copied) a split. */
 clm_status clm_image_set_split(clm_image_set *set, clm_split split, const uint32_t *classes, size_t count, int turns);
+
+/* What bytes stand for, or for CLM_NORMALISE_DATASET what floats become. Splits are made before. */
+clm_status clm_image_set_normalise(clm_image_set *set, clm_normalise normalise);
 
 #endif

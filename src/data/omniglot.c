@@ -48,8 +48,8 @@ static clm_status load_part(clm_image_set *set, const char *directory, const cha
     size_t before = set->images;
     clm_status status = clm_image_set_load(set, tree, 2, true);
     if (status == CLM_OK && set->images == before)
-        status =
-            clm_fail(CLM_E_FORMAT, "%s: no picture ALPHABET/CHARACTER/*.png inside; is this Omniglot?", clm_filetree_path(tree));
+        status = clm_fail(CLM_E_FORMAT, "%s: no picture ALPHABET/CHARACTER/*.png inside; is this Omniglot?",
+                          clm_filetree_path(tree));
     clm_filetree_close(tree);
     return status;
 }
@@ -94,8 +94,8 @@ static clm_status split_set(clm_image_set *set, size_t background, const clm_omn
     uint32_t *order = clm_calloc(set->count, sizeof *order);
     if (!order) return CLM_E_MEMORY;
     for (size_t i = 0; i < set->count; i++) order[i] = (uint32_t)i;
-    clm_status status =
-        options->split == CLM_OMNIGLOT_1200 ? split_1200(set, order, options) : split_alphabets(set, background, order, options);
+    clm_status status = options->split == CLM_OMNIGLOT_1200 ? split_1200(set, order, options)
+                                                            : split_alphabets(set, background, order, options);
     free(order);
     return status;
 }
@@ -137,7 +137,7 @@ static char *describe(const clm_image_set *set, const char *held, const clm_omni
     const clm_image_split *s = set->splits;
     return clm_format("omniglot: %s; %dx%d; split %s, seed %llu: %zu train, %zu validation, %zu test characters; classes with "
                       "rotations: %zu, %zu, %zu",
-                      held, set->size, set->size, options->split == CLM_OMNIGLOT_1200 ? "1200" : "alphabets",
+                      held, set->width, set->height, options->split == CLM_OMNIGLOT_1200 ? "1200" : "alphabets",
                       (unsigned long long)options->split_seed, s[CLM_SPLIT_TRAIN].count, s[CLM_SPLIT_VALIDATION].count,
                       s[CLM_SPLIT_TEST].count, clm_source_classes(&set->base, CLM_SPLIT_TRAIN),
                       clm_source_classes(&set->base, CLM_SPLIT_VALIDATION), clm_source_classes(&set->base, CLM_SPLIT_TEST));
@@ -161,7 +161,8 @@ clm_status clm_source_omniglot(clm_source **out, const char *directory, const cl
         return clm_fail(CLM_E_IO, "omniglot: no folder %s: name the one that holds %s.zip and %s.zip", directory, parts[0].name,
                         parts[1].name);
     clm_image_set *set = NULL;
-    CLM_TRY(clm_image_set_create(&set, "omniglot", options->size));
+    CLM_TRY(clm_source_check_size(options->size));
+    CLM_TRY(clm_image_set_create(&set, "omniglot", 1, options->size, options->size));
     clm_status status = CLM_OK;
     char *held = NULL;
     CLM_GOTO(load_part(set, directory, parts[0].name));

@@ -5,14 +5,17 @@
 #include "data/source.h"
 #include "data/trig.h"
 
-static void regress(const clm_source *source, clm_random task, clm_random *points, int count, float *x, float *y) {
+static clm_status regress(const clm_source *source, clm_split split, clm_random task, clm_random *points, int count, float *x,
+                          float *y) {
     (void)source;
+    (void)split;
     double amplitude = 0.1 + 4.9 * clm_random_uniform(&task), phase = CLM_PI * clm_random_uniform(&task);
     for (int i = 0; i < count; i++) {
         float at = (float)(-5.0 + 10.0 * clm_random_uniform(points));
         if (x) x[i] = at;
         if (y) y[i] = (float)(amplitude * clm_sine((double)at - phase));
     }
+    return CLM_OK;
 }
 
 static void destroy(clm_source *source) { free(source); }

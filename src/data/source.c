@@ -25,6 +25,7 @@ clm_status clm_source_check_size(int size) {
 void clm_source_free(clm_source *source) {
     if (!source) return;
     free(source->description);
+    free(source->notes);
     source->ops->destroy(source);
 }
 
@@ -32,6 +33,7 @@ const char *clm_source_name(const clm_source *source) { return source->name; }
 clm_shape clm_source_example_shape(const clm_source *source) { return source->shape; }
 bool clm_source_is_regression(const clm_source *source) { return source->ops->regress != NULL; }
 const char *clm_source_description(const clm_source *source) { return source->description; }
+const char *clm_source_notes(const clm_source *source) { return source->notes ? source->notes : ""; }
 
 size_t clm_source_classes(const clm_source *source, clm_split split) {
     return source->ops->classes ? source->ops->classes(source, split) : 0;
@@ -78,9 +80,13 @@ static clm_status check_examples(const clm_source *source, clm_split split, int 
     if ((size_t)shots + (size_t)query <= count) return CLM_OK;
     char *class_name = source->ops->class_name(source, split, smallest);
     if (!class_name) return CLM_E_MEMORY;
-    clm_status status = clm_fail(
-        CLM_E_ARG, "%s: %d shots and %d queries need %lld images a class, but class %s has %zu; ask for fewer or add images",
-        source->name, shots, query, (long long)shots + query, class_name, count);
+    const char *origin = source->ops->class_origin ? source->ops->class_origin(source, split, smallest) : NULL;
+    clm_status status =
+        clm_fail(CLM_E_ARG,
+                 "%s: %d shots and %d queries need %lld images a class, but class %s has %zu, in the %s split%s%s%s; "
+                 "ask for fewer or add images",
+                 source->name, shots, query, (long long)shots + query, class_name, count, split_names[split],
+                 origin ? " (" : "", origin ? origin : "", origin ? ")" : "");
     free(class_name);
     return status;
 }
@@ -161,7 +167,7 @@ typedef struct episode {
 } episode;
 
 /* Examples first .. first+count-1 of every class, all shuffled together. */
-static void draw_set(const episode *e, clm_random order, int first, int count, const drawn *to) {
+static clm_status draw_set(const episode *e, clm_random order, int first, int count, const drawn *to) {
     const clm_source_ops *ops = e->source->ops;
     uint32_t n = (uint32_t)e->ways * (uint32_t)count;
     for (uint32_t i = 0; i < n; i++) e->order[i] = i;
@@ -171,18 +177,19 @@ static void draw_set(const episode *e, clm_random order, int first, int count, c
         size_t label = e->order[i] / (uint32_t)count, j = (size_t)first + e->order[i] % (uint32_t)count;
         const uint64_t class_index = e->classes[label], example = e->examples[label * (size_t)e->per_class + j];
         if (to->y) to->y[i] = e->joint ? (float)class_index : (float)label;
-        if (to->x) ops->image(e->source, e->split, class_index, example, to->x + i * size);
+        if (to->x) CLM_TRY(ops->image(e->source, e->split, class_index, example, to->x + i * size));
         if (to->at) to->at[i] = ops->number(e->source, e->split, class_index, example);
     }
+    return CLM_OK;
 }
 
 /* Set `number` of a task's support sets. */
-static void draw_support(const episode *e, uint64_t seed, uint64_t index, int number, int shots, const clm_episode *out) {
+static clm_status draw_support(const episode *e, uint64_t seed, uint64_t index, int number, int shots, const clm_episode *out) {
     const clm_shape *shape = &e->source->shape;
     const size_t at = (size_t)number * (size_t)e->ways * (size_t)shots;
     const drawn to = {out->support_x ? out->support_x + at * clm_shape_size(shape) : NULL,
                       out->support_y ? out->support_y + at : NULL, out->support_at ? out->support_at + at : NULL};
-    draw_set(e, stream(e->split, seed, index, DRAW_SUPPORT_ORDER, number), number * shots, shots, &to);
+    return draw_set(e, stream(e->split, seed, index, DRAW_SUPPORT_ORDER, number), number * shots, shots, &to);
 }
 
 /* A class's examples: of the first support set, the query set, then the further support sets, so that these change neither. */
@@ -212,9 +219,9 @@ static clm_status sample_classes(const clm_source *source, clm_split split, uint
         place_examples(examples + (size_t)k * (size_t)per_class, o);
     }
     episode e = {source, split, ways, per_class, classes, examples, order, o->joint_classes > 0};
-    for (int n = 0; n < o->support_sets; n++) draw_support(&e, seed, index, n, o->shots, out);
-    draw_set(&e, stream(split, seed, index, DRAW_QUERY_ORDER, 0), supports, o->query,
-             &(drawn){out->query_x, out->query_y, out->query_at});
+    for (int n = 0; n < o->support_sets; n++) CLM_GOTO(draw_support(&e, seed, index, n, o->shots, out));
+    CLM_GOTO(draw_set(&e, stream(split, seed, index, DRAW_QUERY_ORDER, 0), supports, o->query,
+                      &(drawn){out->query_x, out->query_y, out->query_at}));
 out:
     free(classes);
     free(examples);
@@ -223,13 +230,13 @@ out:
 }
 
 /* The points of the support sets follow one another: a set of its own is only a matter of counting. */
-static void sample_function(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
-                            const clm_episode_options *o, const clm_episode *out) {
+static clm_status sample_function(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
+                                  const clm_episode_options *o, const clm_episode *out) {
     clm_random task = stream(split, seed, index, DRAW_FUNCTION, 0);
     clm_random points = stream(split, seed, index, DRAW_SUPPORT_POINTS, 0);
-    source->ops->regress(source, task, &points, o->shots * o->support_sets, out->support_x, out->support_y);
+    CLM_TRY(source->ops->regress(source, split, task, &points, o->shots * o->support_sets, out->support_x, out->support_y));
     points = stream(split, seed, index, DRAW_QUERY_POINTS, 0);
-    source->ops->regress(source, task, &points, o->query, out->query_x, out->query_y);
+    return source->ops->regress(source, split, task, &points, o->query, out->query_x, out->query_y);
 }
 
 clm_status clm_source_draw(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
@@ -237,8 +244,7 @@ clm_status clm_source_draw(const clm_source *source, clm_split split, uint64_t s
     if (out->support_at || out->query_at) CLM_TRY(clm_source_check_numbers(source));
     CLM_TRY(clm_source_check_episode(source, split, o));
     if (!source->ops->regress) return sample_classes(source, split, seed, index, o, out);
-    sample_function(source, split, seed, index, o, out);
-    return CLM_OK;
+    return sample_function(source, split, seed, index, o, out);
 }
 
 clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
@@ -283,6 +289,5 @@ clm_status clm_source_image(const clm_source *source, clm_split split, size_t cl
     if (examples != SIZE_MAX && example >= examples)
         return clm_fail(CLM_E_ARG, "%s: no example %zu: class %zu of the %s split has %zu", source->name, example, class_index,
                         split_names[split], examples);
-    source->ops->image(source, split, class_index, example, out);
-    return CLM_OK;
+    return source->ops->image(source, split, class_index, example, out);
 }

@@ -17,17 +17,20 @@ typedef struct clm_source_ops {
     size_t (*examples)(const clm_source *source, clm_split split, uint64_t class_index);
     /* The class with fewest examples of a split that has classes, in `class_index`; NULL where the source is endless. */
     void (*smallest)(const clm_source *source, clm_split split, uint64_t *class_index);
-    void (*image)(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out);
+    clm_status (*image)(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out);
     /* The images of all splits as one array, and the number of an image in it; NULL where there is none. */
     void (*images)(const clm_source *source, clm_images *out);
     int32_t (*number)(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example);
     /* The class's name in words, for messages; NULL where classes have none. Free with free(). */
     char *(*class_name)(const clm_source *source, clm_split split, uint64_t class_index);
+    /* Where the class comes from, "val/c1"; may be NULL, or say NULL. */
+    const char *(*class_origin)(const clm_source *source, clm_split split, uint64_t class_index);
     /* Where the split comes from and how to have more of it, for messages; may be NULL. */
     const char *(*split_origin)(const clm_source *source, clm_split split);
 
     /* Sources of functions: `count` points of the function that `task` draws; points come from `points`. NULL otherwise. */
-    void (*regress)(const clm_source *source, clm_random task, clm_random *points, int count, float *x, float *y);
+    clm_status (*regress)(const clm_source *source, clm_split split, clm_random task, clm_random *points, int count, float *x,
+                          float *y);
 
     void (*destroy)(clm_source *source); /* what the source has allocated, `source` itself included */
 } clm_source_ops;
@@ -35,9 +38,10 @@ typedef struct clm_source_ops {
 /* The first member of every source's own struct. */
 struct clm_source {
     const clm_source_ops *ops;
-    const char *name; /* "omniglot": a literal */
+    const char *name; /* "omniglot": a literal, or freed by destroy */
     clm_shape shape;
     char *description; /* allocated; freed by clm_source_free */
+    char *notes;       /* the same; NULL: none */
 };
 
 const char *clm_split_name(clm_split split);

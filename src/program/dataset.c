@@ -1,6 +1,6 @@
 /* Images that stay on a device, and the launch that picks examples out of them (kernels/images.cl).
  *
- * One buffer holds the images as the source has them: floats, or bytes with the 256 floats that they stand for before them. For
+ * One buffer holds the images as the source has them: floats, or bytes with the 256 floats that they stand for before them, of one channel after the other where these differ. For
  * a pick, numbers of images and labels go to a small buffer of its own in one transfer, and one launch makes the examples. All
  * is made when the pick is, nothing when it runs.
  */
@@ -21,6 +21,7 @@ struct clm_dataset {
     size_t count;
     int channels, height, width;
     bool bytes;
+    int tables;        /* of values: 1, or one for each channel; 0 for floats */
     clm_dataset *next; /* a copy on a part of the device, and so on */
 };
 
@@ -39,9 +40,13 @@ struct clm_pick {
 
 static size_t example_size(const clm_images *i) { return (size_t)i->channels * (size_t)i->height * (size_t)i->width; }
 
-static size_t bytes_for(bool bytes, size_t pixels) { return bytes ? VALUES * sizeof(float) + pixels : pixels * sizeof(float); }
+static int tables_of(const clm_images *i) { return !i->bytes ? 0 : i->tables > 1 ? i->tables : 1; }
 
-size_t clm_dataset_bytes(const clm_images *i) { return bytes_for(i->bytes != NULL, i->count * example_size(i)); }
+static size_t bytes_for(int tables, size_t pixels) {
+    return tables ? (size_t)tables * VALUES * sizeof(float) + pixels : pixels * sizeof(float);
+}
+
+size_t clm_dataset_bytes(const clm_images *i) { return bytes_for(tables_of(i), i->count * example_size(i)); }
 
 static size_t elements_of(const clm_device *d, size_t bytes) {
     return (bytes + d->backend->element_size - 1) / d->backend->element_size;
@@ -63,12 +68,15 @@ static clm_status check_images(const clm_images *i) {
         return clm_fail(CLM_E_LIMIT, "data set: an image of %d x %d x %d is too large", i->channels, i->height, i->width);
     if (!i->bytes != !i->values || !i->bytes == !i->floats)
         return clm_fail(CLM_E_ARG, "data set: images are either bytes, with the values that these stand for, or floats");
+    if (i->tables < 0 || (i->tables > 1 && i->tables != i->channels))
+        return clm_fail(CLM_E_ARG, "data set: %d tables of values for %d channels: 1 for all, or one for each", i->tables,
+                        i->channels);
     return CLM_OK;
 }
 
 static clm_status upload(clm_dataset *data, const clm_images *i) {
     const clm_backend *b = data->device->backend;
-    const size_t n = i->count * example_size(i), values = VALUES * sizeof(float);
+    const size_t n = i->count * example_size(i), values = (size_t)tables_of(i) * VALUES * sizeof(float);
     if (!i->bytes) return b->write_bytes(data->device, data->mem, 0, n * sizeof(float), i->floats);
     CLM_TRY(b->write_bytes(data->device, data->mem, 0, values, i->values));
     return b->write_bytes(data->device, data->mem, values, n, i->bytes);
@@ -94,7 +102,8 @@ clm_status clm_dataset_create(clm_dataset **out, clm_device *device, const clm_i
                           .channels = images->channels,
                           .height = images->height,
                           .width = images->width,
-                          .bytes = images->bytes != NULL};
+                          .bytes = images->bytes != NULL,
+                          .tables = tables_of(images)};
     clm_status status = device->backend->alloc(device, elements_of(device, bytes), &data->mem);
     if (status == CLM_OK) status = upload(data, images);
     if (status != CLM_OK) {
@@ -107,7 +116,7 @@ clm_status clm_dataset_create(clm_dataset **out, clm_device *device, const clm_i
 
 static clm_status copy_to(clm_dataset **out, const clm_dataset *data, clm_device *part) {
     const size_t pixels = data->count * (size_t)data->channels * (size_t)data->height * (size_t)data->width;
-    const size_t bytes = bytes_for(data->bytes, pixels);
+    const size_t bytes = bytes_for(data->tables, pixels);
     const size_t elements = elements_of(part, bytes);
     float *all = clm_calloc(elements, sizeof *all);
     clm_dataset *copy = clm_calloc(1, sizeof *copy);
@@ -118,7 +127,8 @@ static clm_status copy_to(clm_dataset **out, const clm_dataset *data, clm_device
                               .channels = data->channels,
                               .height = data->height,
                               .width = data->width,
-                              .bytes = data->bytes};
+                              .bytes = data->bytes,
+                              .tables = data->tables};
         status = part->backend->alloc(part, elements, &copy->mem);
     }
     if (status == CLM_OK) status = data->device->backend->read(data->device, data->mem, 0, elements, all, NULL);
@@ -170,7 +180,7 @@ static void pick_host(const clm_launch *launch) {
     const size_t h = (size_t)d->height, w = (size_t)d->width, channels = (size_t)d->channels;
     const uint8_t *memory = (const uint8_t *)clm_host_data(d->mem);
     const size_t pixel = d->bytes ? 1 : sizeof(float);
-    const uint8_t *images = memory + (d->bytes ? VALUES * sizeof(float) : 0);
+    const uint8_t *images = memory + (size_t)d->tables * VALUES * sizeof(float);
     double *x = clm_host_data(launch->args[0].mem) + launch->args[0].offset;
     for (size_t e = 0; e < p->tasks * p->examples; e++) {
         const size_t image = (size_t)p->staging[e] / TURNS;
@@ -182,7 +192,8 @@ static void pick_host(const clm_launch *launch) {
                     const size_t column = turn == 0 ? j : turn == 1 ? w - 1 - i : turn == 2 ? w - 1 - j : i;
                     const uint8_t *from = images + (((image * channels + c) * h + row) * w + column) * pixel;
                     float value;
-                    memcpy(&value, d->bytes ? memory + *from * sizeof value : from, sizeof value);
+                    memcpy(&value, d->bytes ? memory + (*from + (d->tables > 1 ? c * VALUES : 0)) * sizeof value : from,
+                           sizeof value);
                     x[e * p->size + (p->last ? (i * w + j) * channels + c : (c * h + i) * w + j)] = value;
                 }
     }
@@ -209,6 +220,7 @@ static void describe(const clm_pick *p, const clm_tensor *x, const clm_tensor *y
     const size_t examples = p->tasks * p->examples;
     clm_launch_spec spec = {.file = "images.cl"};
     clm_spec_define(&spec, "BYTES", d->bytes);
+    if (d->tables > 1) clm_spec_define(&spec, "TABLES", d->tables);
     clm_spec_define(&spec, "LABELS", (long)p->labels);
     clm_spec_define(&spec, "LAST", p->last);
     memcpy(defines, spec.defines, 96);

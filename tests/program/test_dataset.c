@@ -21,11 +21,13 @@ static uint64_t seed;
 
 /* ---- images of the test's own ---- */
 
+enum { MOST_CHANNELS = 5 };
+
 typedef struct pool {
     clm_images images;
     size_t size; /* of an image */
     uint8_t *bytes;
-    float *floats, values[256];
+    float *floats, values[MOST_CHANNELS * 256];
 } pool;
 
 static pool pool_make(size_t count, int channels, int height, int width, bool bytes) {
@@ -40,6 +42,16 @@ static pool pool_make(size_t count, int channels, int height, int width, bool by
         p.floats[i] = bytes ? p.values[p.bytes[i]] : (float)clm_random_normal(&r);
     }
     return p;
+}
+
+/* Values of their own to each channel. */
+static void pool_tables(pool *p) {
+    clm_random r = clm_random_make(seed, 11);
+    const size_t area = (size_t)p->images.height * (size_t)p->images.width;
+    p->images.tables = p->images.channels;
+    for (int i = 0; i < p->images.channels * 256; i++) p->values[i] = (float)(clm_random_normal(&r) / 3);
+    for (size_t i = 0; i < p->images.count * p->size; i++)
+        p->floats[i] = p->values[i / area % (size_t)p->images.channels * 256 + p->bytes[i]];
 }
 
 static const clm_images *pool_images(pool *p, bool bytes) {
@@ -73,12 +85,14 @@ static void pool_image(const pool *p, int32_t number, float *out) {
 
 static const struct {
     int tasks, examples, channels, height, width, labels;
-    bool bytes, last, turn;
-} picks[] = {{3, 5, 1, 7, 7, 1, true, false, true},   {1, 1, 1, 1, 1, 0, true, false, true},
-             {2, 3, 3, 5, 5, 1, true, true, true},    {2, 3, 3, 5, 5, 3, true, false, true},
-             {4, 2, 2, 3, 9, 0, true, true, false},   {2, 4, 1, 6, 6, 1, false, false, true},
-             {3, 2, 3, 4, 4, 2, false, true, true},   {1, 7, 1, 28, 28, 1, true, false, true},
-             {2, 2, 5, 3, 2, 1, false, false, false}, {2, 129, 1, 13, 5, 1, true, true, false}};
+    bool bytes, last, turn, tables;
+} picks[] = {{3, 5, 1, 7, 7, 1, true, false, true, false},   {1, 1, 1, 1, 1, 0, true, false, true, false},
+             {2, 3, 3, 5, 5, 1, true, true, true, false},    {2, 3, 3, 5, 5, 3, true, false, true, false},
+             {4, 2, 2, 3, 9, 0, true, true, false, false},   {2, 4, 1, 6, 6, 1, false, false, true, false},
+             {3, 2, 3, 4, 4, 2, false, true, true, false},   {1, 7, 1, 28, 28, 1, true, false, true, false},
+             {2, 2, 5, 3, 2, 1, false, false, false, false}, {2, 129, 1, 13, 5, 1, true, true, false, false},
+             {2, 3, 3, 5, 5, 1, true, true, true, true},     {2, 3, 3, 6, 4, 0, true, false, false, true},
+             {3, 2, 5, 4, 4, 2, true, true, true, true}};
 enum { PICKS = sizeof picks / sizeof *picks };
 
 static void expect_picked(const pool *p, int row, const clm_tensor *x, const float *picked, const int32_t *at) {
@@ -103,6 +117,7 @@ START_TEST(picked_are_the_images) {
     const size_t all = (size_t)tasks * (size_t)n, labels = all * (size_t)picks[row].labels;
     clm_device *device = clm_test_open(_i / PICKS);
     pool p = pool_make(COUNT, picks[row].channels, h, w, picks[row].bytes);
+    if (picks[row].tables) pool_tables(&p);
     clm_random r = clm_random_make(seed, 8);
     clm_dataset *data = NULL;
     clm_tensor *x = NULL, *y = NULL;
@@ -496,6 +511,10 @@ START_TEST(mistakes_name_themselves) {
     bad = *pool_images(&p, true);
     bad.count = 0;
     ck_assert_int_eq(clm_dataset_create(&none, elsewhere, &bad), CLM_E_ARG);
+    bad = *pool_images(&p, true);
+    bad.tables = 2;
+    ck_assert_int_eq(clm_dataset_create(&none, elsewhere, &bad), CLM_E_ARG);
+    SAYS("2 tables of values for 3 channels");
     clm_meta_free(meta);
     clm_dataset_free(wrong);
     clm_dataset_free(far);

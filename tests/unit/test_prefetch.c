@@ -92,9 +92,10 @@ static char *watched_name(const clm_source *source, clm_split split, uint64_t cl
     (void)source, (void)split, (void)class_index;
     return clm_strdup("empty");
 }
-static void watched_image(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out) {
+static clm_status watched_image(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out) {
     (void)source, (void)split;
     *out = (float)(100 * class_index + example);
+    return CLM_OK;
 }
 static const clm_source_ops watched_ops = {.classes = watched_classes,
                                            .examples = watched_examples,

@@ -1,0 +1,137 @@
+/* Lists of classes, pictures and notes. */
+#include "data/catalog.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+
+clm_status clm_catalog_begin(clm_catalog *catalog, const char *root) {
+    *catalog = (clm_catalog){.root = clm_strdup(root)};
+    return catalog->root ? CLM_OK : CLM_E_MEMORY;
+}
+
+void clm_catalog_free(clm_catalog *c) {
+    for (size_t i = 0; i < c->n_classes; i++) {
+        free(c->classes[i].name);
+        free(c->classes[i].origin);
+    }
+    for (size_t i = 0; i < c->n_pictures; i++) free(c->pictures[i].path);
+    free(c->classes);
+    free(c->pictures);
+    free(c->root);
+    clm_text_free(&c->notes);
+    *c = (clm_catalog){0};
+}
+
+clm_status clm_catalog_class_of(clm_catalog *c, const char *name, const char *origin, int split, size_t *index) {
+    for (size_t i = c->n_classes; i-- > 0;) /* most often the last one again */
+        if (c->classes[i].split == split && strcmp(c->classes[i].name, name) == 0) {
+            *index = i;
+            return CLM_OK;
+        }
+    CLM_TRY(clm_grow(&c->classes, &c->classes_capacity, c->n_classes + 1, sizeof *c->classes));
+    *index = c->n_classes++;
+    c->classes[*index] = (clm_catalog_class){.name = clm_strdup(name), .origin = clm_strdup(origin), .split = split};
+    return c->classes[*index].name && c->classes[*index].origin ? CLM_OK : CLM_E_MEMORY;
+}
+
+clm_status clm_catalog_add(clm_catalog *c, size_t class_index, const char *path) {
+    clm_catalog_picture p = {.class_index = class_index};
+    char *full = clm_path_join(c->root, path);
+    clm_status status = full ? clm_file_measure(full, &p.size, &p.changed) : CLM_E_MEMORY;
+    free(full);
+    if (status != CLM_OK) return status;
+    CLM_TRY(clm_grow(&c->pictures, &c->pictures_capacity, c->n_pictures + 1, sizeof *c->pictures));
+    if (!(p.path = clm_strdup(path))) return CLM_E_MEMORY;
+    c->pictures[c->n_pictures++] = p;
+    c->classes[class_index].count++;
+    return CLM_OK;
+}
+
+static void add_note(clm_catalog *c, const char *format, va_list arguments) {
+    char line[1024];
+    vsnprintf(line, sizeof line, format, arguments);
+    clm_text_add(&c->notes, "%s\n", line);
+}
+
+void clm_catalog_left_out(clm_catalog *c, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    add_note(c, format, arguments);
+    va_end(arguments);
+    c->left_out++;
+}
+
+void clm_catalog_remark(clm_catalog *c, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    add_note(c, format, arguments);
+    va_end(arguments);
+}
+
+/* ---- order ---- */
+
+typedef struct ranked {
+    const clm_catalog_class *class_of;
+    size_t index;
+} ranked;
+
+static unsigned byte_of(char c) { return c ? (unsigned char)c : (unsigned char)'/'; }
+
+static int by_split_and_name(const void *a, const void *b) {
+    const clm_catalog_class *x = ((const ranked *)a)->class_of, *y = ((const ranked *)b)->class_of;
+    if (x->split != y->split) return x->split < y->split ? -1 : 1;
+    const char *s = x->name, *t = y->name;
+    while (*s && *s == *t) s++, t++;
+    const unsigned p = byte_of(*s), q = byte_of(*t);
+    return p != q ? (p < q ? -1 : 1) : (*s != 0) - (*t != 0);
+}
+
+static int by_class_and_path(const void *a, const void *b) {
+    const clm_catalog_picture *x = a, *y = b;
+    if (x->class_index != y->class_index) return x->class_index < y->class_index ? -1 : 1;
+    return strcmp(x->path, y->path);
+}
+
+/* `order`: where a class was; `place`: where it goes. */
+static void reorder(clm_catalog *c, const ranked *order, clm_catalog_class *sorted, size_t *place) {
+    size_t kept = 0;
+    for (size_t i = 0; i < c->n_classes; i++) {
+        clm_catalog_class *from = &c->classes[order[i].index];
+        place[order[i].index] = kept;
+        if (from->count) {
+            sorted[kept++] = *from;
+            continue;
+        }
+        free(from->name);
+        free(from->origin);
+    }
+    c->n_classes = kept;
+    for (size_t i = 0; i < c->n_pictures; i++) c->pictures[i].class_index = place[c->pictures[i].class_index];
+}
+
+clm_status clm_catalog_sort(clm_catalog *c) {
+    if (!c->n_classes) return CLM_OK;
+    ranked *order = clm_calloc(c->n_classes, sizeof *order);
+    clm_catalog_class *sorted = clm_calloc(c->n_classes, sizeof *sorted);
+    size_t *place = clm_calloc(c->n_classes, sizeof *place);
+    const bool room = order && sorted && place;
+    if (room) {
+        for (size_t i = 0; i < c->n_classes; i++) order[i] = (ranked){&c->classes[i], i};
+        qsort(order, c->n_classes, sizeof *order, by_split_and_name);
+        c->classes_capacity = c->n_classes;
+        reorder(c, order, sorted, place);
+        free(c->classes);
+        c->classes = sorted;
+        sorted = NULL;
+        if (c->n_pictures) qsort(c->pictures, c->n_pictures, sizeof *c->pictures, by_class_and_path);
+        for (size_t i = c->n_pictures; i-- > 0;) c->classes[c->pictures[i].class_index].first = i;
+    }
+    free(order);
+    free(sorted);
+    free(place);
+    return room ? CLM_OK : CLM_E_MEMORY;
+}

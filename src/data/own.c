@@ -1,0 +1,67 @@
+/* Splits and descriptions of data of one's own. */
+#include "data/own.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+static int by_number(const void *a, const void *b) {
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* How many classes each split gets. */
+static clm_status split_counts(size_t total, const char *what, const clm_folder_options *o, size_t counts[CLM_SPLITS]) {
+    const size_t *asked = o->class_split;
+    for (int i = 0; i < CLM_SPLITS; i++) counts[i] = asked[i];
+    if (!asked[0] && !asked[1] && !asked[2]) {
+        counts[CLM_SPLIT_VALIDATION] = (total * 16 + 50) / 100;
+        counts[CLM_SPLIT_TEST] = (total * 20 + 50) / 100;
+        counts[CLM_SPLIT_TRAIN] = total - counts[CLM_SPLIT_VALIDATION] - counts[CLM_SPLIT_TEST];
+    }
+    if (counts[0] <= total && counts[1] <= total - counts[0] && counts[2] <= total - counts[0] - counts[1]) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "%s has %zu classes, but the class split asks for %zu, %zu and %zu; ask for fewer", what, total,
+                    asked[0], asked[1], asked[2]);
+}
+
+clm_status clm_own_split(clm_image_set *set, const char *what, const clm_folder_options *o, size_t *unused) {
+    size_t counts[CLM_SPLITS], first = 0;
+    CLM_TRY(split_counts(set->count, what, o, counts));
+    uint32_t *order = clm_calloc(set->count, sizeof *order);
+    if (!order) return CLM_E_MEMORY;
+    for (size_t i = 0; i < set->count; i++) order[i] = (uint32_t)i;
+    clm_random r = clm_random_make(o->split_seed, 0);
+    clm_random_shuffle(&r, order, (uint32_t)set->count);
+    clm_status status = CLM_OK;
+    for (int i = 0; i < CLM_SPLITS && status == CLM_OK; first += counts[i++]) {
+        if (counts[i]) qsort(order + first, counts[i], sizeof *order, by_number); /* in order of name however drawn */
+        status = clm_image_set_split(set, (clm_split)i, order + first, counts[i], 1);
+    }
+    free(order);
+    *unused = set->count - first;
+    return status;
+}
+
+clm_status clm_own_use_splits(clm_image_set *set, const int *splits) {
+    uint32_t *classes = clm_calloc(set->count, sizeof *classes);
+    clm_status status = classes ? CLM_OK : CLM_E_MEMORY;
+    for (int split = 0; split < CLM_SPLITS && status == CLM_OK; split++) {
+        size_t count = 0;
+        for (size_t i = 0; i < set->count; i++)
+            if (splits[i] == split) classes[count++] = (uint32_t)i;
+        status = clm_image_set_split(set, (clm_split)split, classes, count, 1);
+    }
+    free(classes);
+    return status;
+}
+
+clm_status clm_own_describe(clm_image_set *set, const char *begin, const clm_folder_options *o, bool drawn) {
+    static const char *const normalised[] = {"", ", normalised as ImageNet", ", normalised by the training split"};
+    char *seed = drawn ? clm_format(" (drawn by split seed %llu)", (unsigned long long)o->split_seed) : clm_strdup("");
+    if (seed)
+        set->base.description = clm_format("%s%s; classes: %zu train, %zu validation, %zu test%s", begin,
+                                           normalised[o->normalise], set->splits[CLM_SPLIT_TRAIN].count,
+                                           set->splits[CLM_SPLIT_VALIDATION].count, set->splits[CLM_SPLIT_TEST].count, seed);
+    free(seed);
+    return set->base.description ? CLM_OK : CLM_E_MEMORY;
+}

@@ -1,0 +1,100 @@
+/* Prepared pictures on disk, CACHE/pictures/KEY: the header and the pixels as they are in memory. An entry that is damaged, cut
+ * off or of another time counts as none. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cache.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "data/prepare.h"
+
+enum { VERSION = 1 };
+
+typedef struct header {
+    char magic[8];
+    uint32_t version, channels;
+    uint64_t key, images, size, coloured, checksum;
+} header;
+_Static_assert(sizeof(header) <= CLM_PREPARED_HEADER, "the header fits before the pixels");
+
+static const char magic[8] = {'c', 'l', 'M', 'A', 'M', 'L', 'p', 'x'};
+
+/* By words of eight bytes: as fast as the memory. */
+static uint64_t checksum_of(const uint8_t *data, size_t size) {
+    uint64_t h = CLM_HASH_SEED, word = 0;
+    size_t i = 0;
+    for (; i + sizeof word <= size; i += sizeof word) {
+        memcpy(&word, data + i, sizeof word);
+        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 29;
+    }
+    return clm_hash(h, data + i, size - i);
+}
+
+static uint64_t hash_number(uint64_t hash, uint64_t number) { return clm_hash(hash, &number, sizeof number); }
+
+uint64_t clm_prepared_key(const clm_catalog *c, const clm_folder_options *o) {
+    const uint64_t made[] = {VERSION,          (uint64_t)o->size, (uint64_t)o->channels,
+                             (uint64_t)o->fit, o->invert,         (uint64_t)o->background};
+    uint64_t hash = clm_hash_text(CLM_HASH_SEED, clm_version());
+    hash = clm_hash(hash, made, sizeof made);
+    for (size_t i = 0; i < c->n_pictures; i++) {
+        hash = clm_hash_text(hash, c->pictures[i].path);
+        hash = hash_number(hash, c->pictures[i].size);
+        hash = hash_number(hash, (uint64_t)c->pictures[i].changed);
+    }
+    return hash;
+}
+
+static char *path_of(uint64_t key) {
+    char *place = clm_cache_place("pictures");
+    char *path = place ? clm_format("%s/%016" PRIx64, place, key) : NULL;
+    free(place);
+    return path;
+}
+
+static bool is_whole(const header *h, const uint8_t *pixels, size_t bytes, uint64_t key, size_t images, int size) {
+    if (memcmp(h->magic, magic, sizeof magic) != 0 || h->version != VERSION || h->key != key || h->images != images)
+        return false;
+    if (h->size != (uint64_t)size || (h->channels != 1 && h->channels != 3)) return false;
+    if (bytes != images * h->channels * (size_t)size * (size_t)size) return false;
+    return h->checksum == checksum_of(pixels, bytes);
+}
+
+bool clm_prepared_load(clm_prepared *out, uint64_t key, size_t images, int size) {
+    char *path = path_of(key), *data = NULL;
+    size_t bytes = 0;
+    header h;
+    bool whole = false;
+    if (path && clm_path_exists(path) && clm_file_read(path, &data, &bytes) == CLM_OK && bytes > CLM_PREPARED_HEADER) {
+        memcpy(&h, data, sizeof h);
+        whole = is_whole(&h, (const uint8_t *)data + CLM_PREPARED_HEADER, bytes - CLM_PREPARED_HEADER, key, images, size);
+    }
+    if (whole) {
+        clm_cache_touch(path);
+        clm_log_write(CLM_LOG_INFO, "%zu prepared pictures from %s", images, path);
+        *out = (clm_prepared){data, (uint8_t *)data + CLM_PREPARED_HEADER, (int)h.channels, (size_t)h.coloured};
+        data = NULL;
+    }
+    free(data);
+    free(path);
+    return whole;
+}
+
+void clm_prepared_store(clm_prepared *p, uint64_t key, size_t images, int size) {
+    const size_t bytes = images * (size_t)p->channels * (size_t)size * (size_t)size;
+    char *path = bytes < CLM_CACHE_PICTURES_LIMIT / 2 ? path_of(key) : NULL;
+    if (!path) return;
+    header h = {.version = VERSION, .channels = (uint32_t)p->channels, .key = key, .images = images, .size = (uint64_t)size};
+    memcpy(h.magic, magic, sizeof magic);
+    h.coloured = p->coloured;
+    h.checksum = checksum_of(p->pixels, bytes);
+    memcpy(p->memory, &h, sizeof h);
+    if (clm_file_replace(path, p->memory, CLM_PREPARED_HEADER + bytes) != CLM_OK)
+        clm_log_write(CLM_LOG_INFO, "prepared pictures are not kept: %s", clm_last_error());
+    *strrchr(path, '/') = 0;
+    clm_cache_prune(path, CLM_CACHE_PICTURES_LIMIT);
+    free(path);
+}
