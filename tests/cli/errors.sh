@@ -165,4 +165,26 @@ clmaml verify --device host --tolerance 0 "$golden"
 [ $status -eq 1 ] || fail "verify above the tolerance: exit status $status"
 expect_in "$work/out" "FAIL" "verify above the tolerance"
 
+# Every number that a reference file says about its algorithm, rule and loss is read: another one must fail.
+changed_reference() { # FILE OLD NEW, of the same length
+    LC_ALL=C sed "s/$2/$3/" "$(dirname "$0")/../golden/$1.safetensors" >"$work/changed.safetensors"
+    cmp -s "$work/changed.safetensors" "$(dirname "$0")/../golden/$1.safetensors" && fail "$1 does not say $2"
+    clmaml verify --device host "$work/changed.safetensors"
+    [ $status -eq 1 ] || fail "$1 with $3 for $2: exit status $status"
+    expect_in "$work/out" "FAIL" "$1 with $3 for $2"
+}
+changed_reference inner_momentum 'momentum\\": 0.9' 'momentum\\": 0.8'
+changed_reference inner_momentum 'rule\\": \\"momentum' 'rule\\": \\"nesterov'
+changed_reference inner_nesterov_decay 'weight_decay\\": 0.01' 'weight_decay\\": 0.02'
+changed_reference inner_adam '\[0.9, 0.999\]' '[0.8, 0.999]'
+changed_reference inner_adam '\[0.9, 0.999\]' '[0.9, 0.995]'
+changed_reference inner_adam 'eps\\": 0.001' 'eps\\": 0.002'
+changed_reference inner_adam 'eps_root\\": 1e-06' 'eps_root\\": 1e-04'
+changed_reference inner_rmsprop 'decay\\": 0.9' 'decay\\": 0.8'
+changed_reference inner_clip_norm 'clip_norm\\": 3.0' 'clip_norm\\": 2.0'
+changed_reference inner_clip_value_momentum_lslr 'clip_value\\": 0.7' 'clip_value\\": 0.5'
+changed_reference imaml_mlp 'lam\\": 2.0' 'lam\\": 3.0'
+changed_reference imaml_mlp 'cg\\": 5' 'cg\\": 4'
+changed_reference reptile_adam 'alpha\\": 0.02' 'alpha\\": 0.03'
+
 finish
