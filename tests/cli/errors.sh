@@ -165,6 +165,15 @@ clmaml verify --device host --tolerance 0 "$golden"
 [ $status -eq 1 ] || fail "verify above the tolerance: exit status $status"
 expect_in "$work/out" "FAIL" "verify above the tolerance"
 
+# Two gradients that have changed their names are two wrong gradients.
+swapped='s/out.meta_grad.0.bias/out.meta_grad.#.bias/; s/out.meta_grad.2.bias/out.meta_grad.0.bias/; s/out.meta_grad.#.bias/out.meta_grad.2.bias/'
+for name in mlp_sine_1step inner_adam inner_clip_norm imaml_mlp reptile_adam huber_sine; do
+    LC_ALL=C sed "$swapped" "$(dirname "$0")/../golden/$name.safetensors" >"$work/swapped.safetensors"
+    clmaml verify --device host "$work/swapped.safetensors"
+    [ $status -eq 1 ] || fail "$name with a wrong gradient: exit status $status"
+    expect_in "$work/out" "FAIL" "$name with a wrong gradient"
+done
+
 # Every number that a reference file says about its algorithm, rule and loss is read: another one must fail.
 changed_reference() { # FILE OLD NEW, of the same length
     LC_ALL=C sed "s/$2/$3/" "$(dirname "$0")/../golden/$1.safetensors" >"$work/changed.safetensors"
