@@ -202,8 +202,8 @@ START_TEST(cifar_fs) {
     ck_assert_str_eq(class_name(source, CLM_SPLIT_TRAIN, 1), "chair");
     ck_assert(first_pixel(source, CLM_SPLIT_TRAIN, 1, 1) == 4.0f / 255.0f);
     clm_source_free(source);
-    clm_test_write_text(directory, "splits/bertinetto/test.txt", "bear\nlion\n");
-    refused(CLM_E_FORMAT, "test.txt: line 2 names the class lion", "data/lion");
+    clm_test_write_text(directory, "splits/bertinetto/test.txt", "bear\nlynx\n");
+    refused(CLM_E_FORMAT, "test.txt: line 2 names the class lynx", "data/lynx");
     clm_test_write_text(directory, "splits/bertinetto/test.txt", "apple\napple\n");
     refused(CLM_E_FORMAT, "line 2", "a second time");
     clm_test_write_text(directory, "splits/other/test.txt", "apple\n");
