@@ -123,9 +123,10 @@ typedef struct clm_algorithm_info {
 CLM_API size_t clm_algorithm_count(void);
 CLM_API const char *clm_algorithm_name(size_t i); /* NULL: no such algorithm */
 CLM_API clm_algorithm_info clm_algorithm_get_info(size_t i);
-/* Does the algorithm read this option: "steps", "inner-lr", "inner-rule", "first-order", "rates", "step-weights", "adapt",
- * "support-per-step", "batch-norm-per-step", "proximal", "ways"? */
+/* Does the algorithm read this option: "steps", "inner-rule", "first-order", "rates", "step-weights", "adapt",
+ * "support-per-step", "batch-norm-per-step", "proximal", "ways", "inner-lr"? */
 CLM_API bool clm_algorithm_uses(const char *algorithm, const char *option);
+CLM_API const char *clm_algorithm_option_name(size_t i); /* these words in order; NULL: no such option */
 /* What the algorithm's name implies: "metasgd" sets rates, "anil" nothing (its masks follow from the model), "fomaml"
  * first_order, .. Called by everything that takes the options; callers need it only to see the result. CLM_E_ARG for an unknown
  * name, with the known ones. */

@@ -17,6 +17,9 @@ expect_in "$work/out" "images    --context 100" "algorithms"
 expect_success "algorithms --json" algorithms --json
 expect_in "$work/out" '"name": "maml\+\+"' "algorithms --json"
 expect_in "$work/out" '"defaults_for_regression"' "algorithms --json"
+for option in steps inner-rule first-order rates step-weights adapt support-per-step batch-norm-per-step proximal ways inner-lr; do
+    expect_in "$work/out" "^ +\"$option\"" "algorithms --json"
+done
 expect_error "algorithms of what" 2 "one argument too many" algorithms maml
 expect_success "train --help" train --help
 expect_in "$work/out" "reptile +Reptile \(Nichol et al. 2018\)" "train --help"

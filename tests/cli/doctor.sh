@@ -23,6 +23,12 @@ builders=$(sed -n 's/^CLM_API clm_value clm_\([a-z0-9_]*\)(.*/\1/p' "$CLMAML_SOU
 for builder in $builders; do
     expect_in "$work/out" "^  $builder .* us +OK$" "doctor: every builder"
 done
+cp "$work/out" "$work/doctor.out"
+expect_success "algorithms --json" algorithms --json
+for name in $(sed -n '/"algorithm"/,/"loss"/s/^      "name": "\(.*\)",$/\1/p' "$work/out"); do
+    grep "relative error .*OK$" "$work/doctor.out" | grep -Fqw -- "$name" || fail "doctor: $name is not examined"
+done
+cp "$work/doctor.out" "$work/out"
 expect_in "$work/out" "^  Conv-4, glyphs, 2 steps +relative error .*OK$" "doctor"
 expect_in "$work/out" "^[0-9]+ checks OK, 0 FAIL$" "doctor"
 grep -q '^|' "$work/out" && fail "doctor: lines of the report alone are shown"

@@ -16,10 +16,6 @@ static const cli_option options[] = {
 };
 static const algorithms_settings defaults = {false};
 
-/* Options of `train` that an algorithm may read, by the library's words for them. */
-static const char *const words[] = {"steps", "inner-rule",          "first-order", "rates",    "step-weights",
-                                    "adapt", "batch-norm-per-step", "proximal",    "inner-lr", NULL};
-
 static const struct {
     const char *title, *option;
     cli_names names;
@@ -74,8 +70,9 @@ static json_t *defaults_object(const char *const *texts) {
 static json_t *algorithm_object(size_t i) {
     const clm_algorithm_info info = clm_algorithm_get_info(i);
     json_t *reads = json_array();
-    for (size_t k = 0; words[k]; k++)
-        if (clm_algorithm_uses(info.name, words[k])) json_array_append_new(reads, json_string(words[k]));
+    const char *option;
+    for (size_t k = 0; (option = clm_algorithm_option_name(k)) != NULL; k++)
+        if (clm_algorithm_uses(info.name, option)) json_array_append_new(reads, json_string(option));
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", info.name, "title", info.title, "source",
                      info.source, "learns", info.learns, "adapts", info.adapts, "cost", info.cost, "memory", info.memory,
                      "reads", reads, "defaults_for_images", defaults_object(cli_algorithm_defaults(info.name, false)),

@@ -39,13 +39,18 @@ static const char *const option_names[] = {
 #define TAKES_NAME(NAME, text) [CLM_TAKES_BIT_##NAME] = text,
     CLM_TAKES_LIST(TAKES_NAME)
 #undef TAKES_NAME
+        [CLM_TAKES_BITS] = "inner-lr", /* that of the steps */
 };
+
+const char *clm_algorithm_option_name(size_t i) {
+    return i < sizeof option_names / sizeof *option_names ? option_names[i] : NULL;
+}
 
 bool clm_algorithm_uses(const char *algorithm, const char *option) {
     const clm_algorithm *a = clm_algorithm_find(algorithm);
     for (int bit = 0; a && bit < CLM_TAKES_BITS; bit++)
         if (strcmp(option_names[bit], option) == 0) return a->takes & (1u << bit);
-    return a && strcmp(option, "inner-lr") == 0 && (a->takes & CLM_TAKES(STEPS));
+    return a && strcmp(option, option_names[CLM_TAKES_BITS]) == 0 && (a->takes & CLM_TAKES(STEPS));
 }
 
 /* Is an option other than it is initially? Steps have no such value that says "not asked for". */
