@@ -171,7 +171,13 @@ clm_value clm_gelu(clm_graph *g, clm_value x) {
 }
 
 clm_value clm_silu(clm_graph *g, clm_value x) { return clm_mul(g, x, clm_sigmoid(g, x)); }
-clm_value clm_mish(clm_graph *g, clm_value x) { return clm_mul(g, x, clm_tanh(g, clm_softplus(g, x))); }
+
+/* x tanh(softplus(x)) = x s (1 + q) / (1 + q^2) with s = sigmoid(x), q = sigmoid(-x): where tanh is nearly 1 its derivative, 1 - tanh^2,
+ * is rounding error, which a large x multiplies. */
+clm_value clm_mish(clm_graph *g, clm_value x) {
+    clm_value q = clm_sigmoid(g, clm_scale(g, x, -1));
+    return clm_mul(g, clm_silu(g, x), clm_div(g, clm_affine(g, q, 1, 1), clm_affine(g, clm_mul(g, q, q), 1, 1)));
+}
 
 /* The bounds are the first operands, to which the derivative goes at a tie. */
 clm_value clm_hardtanh(clm_graph *g, clm_value x, double low, double high) {
