@@ -23,7 +23,7 @@ import sys
 BEGIN, END = "<!-- family: made by bench/family.py -->", "<!-- family: end -->"
 # 5 inner steps where an algorithm has inner steps, at a rate that suits it; the rest is shared.
 STEPS = ["--steps", "5", "--inner-lr", "0.1"]
-OWN = {"cavia": ["--steps", "5"], "imaml": [], "protonet": []}
+OWN = {"cavia": ["--steps", "5"], "imaml": [], "protonet": [], "finetune": []}
 
 
 def shared(a):

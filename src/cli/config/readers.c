@@ -15,6 +15,7 @@ static bool algorithm_uses(const char *name, const char *word) {
     if (is(word, "context")) return is(name, "cavia");
     if (is(word, "classes")) return is(name, "finetune");
     if (is(word, "anil")) return is(name, "maml") || is(name, "anil");
+    if (is(word, "gradient through steps")) return clm_algorithm_uses(name, "first-order");
     if (is(word, "second-order")) return clm_algorithm_uses(name, "first-order") && !is(name, "fomaml");
     return clm_algorithm_uses(name, word);
 }
@@ -62,6 +63,7 @@ static const struct {
     {"first-order", &algorithm, "first-order"},
     {"first-order-until", &algorithm, "second-order"},
     {"anil", &algorithm, "anil"},
+    {"checkpointing", &algorithm, "gradient through steps"},
     {"adapt", &algorithm, "adapt"},
     {"freeze", &algorithm, "adapt"},
     {"unlearned", &algorithm, "adapt"},

@@ -103,7 +103,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "schedule-factor", CLI_REAL, 0, AT(schedule_factor), 0, 1e6, "X", "step, exponential: by what the rate changes"},
     {NULL, "warmup", CLI_INT, 0, AT(warmup), 0, BIG, "N", "let the rate rise linearly over the first N updates"},
     {NULL, "cosine", CLI_FLAG, 0, AT(cosine), 0, 0, "", "let the outer rate fall along half a cosine: --schedule cosine"},
-    {NULL, "cosine-over", CLI_INT, 0, AT(cosine_over), 0, BIG, "N", "over so many updates; 0: --iterations of the first start"},
+    {NULL, "cosine-over", CLI_INT, 0, AT(cosine_over), 0, BIG, "N",
+     "over so many updates; 0: what --iterations of the first start leaves after --warmup"},
     {NULL, "lr-min", CLI_REAL, 0, AT(lr_min), 0, 1e6, "X", "where the cosine ends"},
     {NULL, "average", CLI_REAL, 0, AT(average), 0, 0.999999999, "D",
      "validate and test a moving average of the parameters, D of the old after each update; 0: none"},
@@ -237,12 +238,12 @@ clm_status cli_settings_check(const cli_settings *s) {
 static int64_t early(int64_t iterations) { return (15 * (iterations / 100) + 15 * (iterations % 100) / 100); }
 
 void cli_settings_settle(cli_settings *s) {
-    const int64_t n = s->iterations;
+    const int64_t n = s->iterations, falling = n > s->warmup ? n - s->warmup : n; /* a schedule begins after the warm-up */
     if (s->val_every == 0) s->val_every = n >= 40 ? n / 20 : n > 2 ? n / 2 : 1;
     if (s->checkpoint_every == 0) s->checkpoint_every = s->val_every;
-    if (s->cosine && s->cosine_over == 0) s->cosine_over = s->schedule_updates ? 0 : n;
+    if (s->cosine && s->cosine_over == 0) s->cosine_over = s->schedule_updates ? 0 : falling;
     const bool over_all = strcmp(s->schedule, "cosine") == 0 || strcmp(s->schedule, "exponential") == 0;
-    if (!s->cosine && s->cosine_over == 0 && s->schedule_updates == 0 && over_all) s->schedule_updates = n;
+    if (!s->cosine && s->cosine_over == 0 && s->schedule_updates == 0 && over_all) s->schedule_updates = falling;
     if (s->first_order_until < 0) s->first_order_until = s->first_order ? 0 : early(n);
     if (cli_settings_anneals(s) && s->multi_step_over == 0) s->multi_step_over = early(n) > 0 ? early(n) : 1;
 }
