@@ -193,6 +193,27 @@ START_TEST(options_that_say_nothing) {
 }
 END_TEST
 
+/* No name is that of MAML; the name of first-order MAML says what first_order says. */
+START_TEST(first_order_until_of_names) {
+    static const char *const names[] = {NULL, "maml", "fomaml", "reptile"};
+    clm_device *host = clm_test_open_host();
+    const clm_test_choice c = clm_test_choice_of("maml");
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        clm_test_problem p;
+        clm_meta *meta = NULL;
+        clm_test_problem_make(&p, &c, 3);
+        p.options.task.algorithm = names[k];
+        p.options.first_order_until = 3;
+        const clm_status status = clm_meta_create(&meta, host, p.model, &p.options);
+        ck_assert_int_eq(status, k < 2 ? CLM_OK : CLM_E_ARG);
+        if (k >= 2) CLM_TEST_SAYS("first_order_until");
+        clm_meta_free(meta);
+        clm_test_problem_free(&p);
+    }
+    clm_device_close(host);
+}
+END_TEST
+
 /* Names that are not known list those that are. */
 START_TEST(unknown_names) {
     clm_device *host = clm_test_open_host();
@@ -255,6 +276,7 @@ int main(void) {
     tcase_add_loop_test(tcase, chunks_change_no_bit, 0, n);
     tcase_add_loop_test(tcase, both_orders, 0, n);
     tcase_add_loop_test(tcase, options_that_say_nothing, 0, n);
+    tcase_add_test(tcase, first_order_until_of_names);
     tcase_add_test(tcase, unknown_names);
     tcase_add_test(tcase, memory_without_an_adjoint);
     suite_add_tcase(suite, tcase);

@@ -98,6 +98,7 @@ void clm_shares_dismiss(clm_meta *meta) {
 /* ---- creation ---- */
 
 clm_status clm_meta_check_options(const clm_meta_options *o) {
+    clm_task_options task = o->task;
     if (o->version != CLM_META_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "meta: options of version %d; initialise them with CLM_META_OPTIONS_INIT", o->version);
     if (o->tasks < 1)
@@ -106,7 +107,8 @@ clm_status clm_meta_check_options(const clm_meta_options *o) {
                         o->task.support, o->task.query, o->task.steps);
     if (o->task_chunk < 0 || (o->task_chunk > 0 && o->tasks % o->task_chunk))
         return clm_fail(CLM_E_ARG, "meta: %d tasks cannot be run %d at a time; choose a divisor", o->tasks, o->task_chunk);
-    if (o->first_order_until > 0 && (o->task.first_order || !clm_algorithm_uses(o->task.algorithm, "first-order")))
+    CLM_TRY(clm_task_options_resolve(&task));
+    if (o->first_order_until > 0 && (task.first_order || !clm_algorithm_uses(task.algorithm, "first-order")))
         return clm_fail(CLM_E_ARG, "meta: first_order_until has no use where there is no second-order term to begin with");
     return CLM_OK;
 }

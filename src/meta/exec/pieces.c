@@ -49,9 +49,10 @@ clm_status clm_stage_make_step(clm_stages *s, int k) {
     CLM_TRY(read_support(s, k, st.scored));
     for (size_t i = 0; i < t->n; i++) {
         if (!t->entries[i].adapted) continue;
-        CLM_TRY(clm_stage_put(s, (clm_slot){CLM_SLOT_THETA, k + 1, i}, next[i]));
+        /* a parameter that the loss does not read has a step that is the same for all tasks */
+        CLM_TRY(clm_stage_put(s, (clm_slot){CLM_SLOT_THETA, k + 1, i}, clm_per_task(s->g, next[i])));
         for (int c = 0; c < t->rule->state; c++)
-            CLM_TRY(clm_stage_put(s, (clm_slot){CLM_SLOT_STATE + (clm_slot_kind)c, k + 1, i}, state[c][i]));
+            CLM_TRY(clm_stage_put(s, (clm_slot){CLM_SLOT_STATE + (clm_slot_kind)c, k + 1, i}, clm_per_task(s->g, state[c][i])));
         if (k + 1 == t->options.steps) CLM_TRY(clm_stage_read(s, CLM_Q_ADAPTED, i, next[i]));
     }
     return clm_graph_status(s->g);
