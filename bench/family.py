@@ -135,6 +135,7 @@ def main():
     p.add_argument("--meta-batch", type=int, default=16)
     p.add_argument("--filters", type=int, default=32)
     p.add_argument("--eval-tasks", type=int, default=600)
+    p.add_argument("--rounds", type=int, default=2, help="how often each speed is measured; the best counts")
     p.add_argument("--only", default="", help="names with commas")
     p.add_argument("--write", metavar="FILE", help="put the table between its marks in this page")
     a = p.parse_args()
@@ -144,7 +145,7 @@ def main():
     for n in names:
         train(a, n)
     speeds = {n: [] for n in names}
-    for _ in range(2):
+    for _ in range(a.rounds):
         for n in names:
             speeds[n].append(speed(a, n))
     text = table(a, [row(a, n, infos[n], speeds[n]) for n in names]) + "\n" + memory_table(a)
