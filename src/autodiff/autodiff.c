@@ -64,10 +64,11 @@ static clm_status check_inputs(clm_graph *g, const char *what, const clm_value *
     CLM_TRY(check_values(g, what, inputs, n));
     for (size_t i = 0; i < n; i++)
         if (g->nodes[inputs[i]].passed)
-            clm_graph_error(g, CLM_E_ARG,
-                            "%s: value %zu, made by %s, was simplified away in what was built on it; build on clm_identity of it "
-                            "and differentiate with respect to that",
-                            what, i, clm_ops[g->nodes[inputs[i]].op]->name);
+            clm_graph_error(
+                g, CLM_E_ARG,
+                "%s: value %zu, made by %s, was simplified away in what was built on it; build on clm_identity of it "
+                "and differentiate with respect to that",
+                what, i, clm_ops[g->nodes[inputs[i]].op]->name);
     return clm_graph_status(g);
 }
 
@@ -92,8 +93,8 @@ static void reverse_node(clm_graph *g, sweep *s, clm_value v) {
     }
 }
 
-clm_status clm_vjp(clm_graph *g, const clm_value *outputs, const clm_value *cotangents, size_t n_outputs, const clm_value *inputs,
-                   size_t n_inputs, clm_value *grads) {
+clm_status clm_vjp(clm_graph *g, const clm_value *outputs, const clm_value *cotangents, size_t n_outputs,
+                   const clm_value *inputs, size_t n_inputs, clm_value *grads) {
     sweep s = {0};
     clm_status status = CLM_OK;
     char a[80], b[80];
@@ -193,7 +194,8 @@ out:
     return status;
 }
 
-clm_status clm_hvp(clm_graph *g, clm_value scalar, const clm_value *inputs, const clm_value *v, size_t n_inputs, clm_value *hv) {
+clm_status clm_hvp(clm_graph *g, clm_value scalar, const clm_value *inputs, const clm_value *v, size_t n_inputs,
+                   clm_value *hv) {
     clm_value *grads = clm_calloc(n_inputs + 1, sizeof *grads);
     clm_status status = CLM_OK;
     if (!grads) return CLM_E_MEMORY;

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-#define CLM_CACHE_LIMIT ((uint64_t)512 << 20) /* bytes */
+#define CLM_CACHE_LIMIT ((uint64_t)512 << 20)         /* bytes */
 #define CLM_CACHE_PICTURES_LIMIT ((uint64_t)16 << 30) /* of prepared pictures, beside that */
 
 /* CACHE/name, with the directories made; NULL when there is no cache, with the reason in the log. Free with free(). */

@@ -9,7 +9,8 @@ static const struct {
     const char *name, *fallback, *meaning;
 } variables[] = {
     {"CLMAML_DEVICE", "the GPU with the most compute, else an accelerator, else a CPU", "the device, as --device"},
-    {"CLMAML_CACHE_DIR", "$XDG_CACHE_HOME/clmaml, else $HOME/.cache/clmaml", "where built kernels, timings and prepared pictures are kept"},
+    {"CLMAML_CACHE_DIR", "$XDG_CACHE_HOME/clmaml, else $HOME/.cache/clmaml",
+     "where built kernels, timings and prepared pictures are kept"},
     {"CLMAML_NO_CACHE", "the cache is used", "anything but 0: the cache is neither read nor written"},
     {"CLMAML_KERNEL_DIR", "the sources in the library", "kernel sources are read from this directory (development)"},
     {"CLMAML_DUMP_KERNELS", "nothing is written", "every program text for OpenCL is written to this directory (development)"},

@@ -5,7 +5,8 @@
 
 #include "check/rows.h"
 
-static const clm_op_family *const families[] = {&clm_elementwise_cases, &clm_shape_cases, &clm_matmul_cases, &clm_network_cases};
+static const clm_op_family *const families[] = {&clm_elementwise_cases, &clm_shape_cases, &clm_matmul_cases,
+                                                &clm_network_cases};
 enum { FAMILY_COUNT = sizeof families / sizeof families[0] };
 
 size_t clm_op_case_count(void) {

@@ -36,7 +36,9 @@ static clm_value build_reshape(clm_graph *g, const clm_value *x) {
     clm_shape shape = clm_shape_of(2, 15, 4);
     return clm_reshape(g, x[0], shape);
 }
-static clm_value build_transpose_2d(clm_graph *g, const clm_value *x) { return clm_transpose(g, x[0], (const int32_t[]){1, 0}); }
+static clm_value build_transpose_2d(clm_graph *g, const clm_value *x) {
+    return clm_transpose(g, x[0], (const int32_t[]){1, 0});
+}
 static clm_value build_transpose_4d(clm_graph *g, const clm_value *x) {
     return clm_transpose(g, x[0], (const int32_t[]){0, 3, 1, 2});
 }

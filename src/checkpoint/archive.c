@@ -111,7 +111,8 @@ static void remove_array(clm_archive *archive, size_t i) {
     archive->arrays[i] = archive->arrays[archive->n_arrays];
 }
 
-clm_status clm_archive_add(clm_archive *archive, const char *name, clm_dtype dtype, const clm_shape *shape, const double *data) {
+clm_status clm_archive_add(clm_archive *archive, const char *name, clm_dtype dtype, const clm_shape *shape,
+                           const double *data) {
     const clm_stored_type *type = type_of(dtype);
     CLM_TRY(check_text("n array's name", name));
     if (!type) return clm_fail(CLM_E_ARG, "archive: array \"%s\": %d is not an element type", name, (int)dtype);

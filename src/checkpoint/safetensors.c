@@ -232,8 +232,9 @@ static clm_status write_buffer(const clm_archive *archive, const clm_stored_arra
     unsigned char *file = length > MAX_HEADER ? NULL : clm_calloc(LENGTH_BYTES + length + data_size, 1);
     if (!file) {
         free(header);
-        return length > MAX_HEADER ? clm_fail(CLM_E_LIMIT, "its header would take %zu bytes, more than the format allows", length)
-                                   : CLM_E_MEMORY;
+        return length > MAX_HEADER
+                   ? clm_fail(CLM_E_LIMIT, "its header would take %zu bytes, more than the format allows", length)
+                   : CLM_E_MEMORY;
     }
     for (int i = 0; i < LENGTH_BYTES; i++) file[i] = (unsigned char)((uint64_t)length >> (8 * i));
     memset(file + LENGTH_BYTES, ' ', length);

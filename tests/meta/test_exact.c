@@ -49,7 +49,8 @@ static double *inner_copy(const clm_param *p, const double *outer) {
 static double *copy(const double *data, size_t n) { return memcpy(calloc(n, sizeof *data), data, n * sizeof *data); }
 
 static void feed_batch(unrolled *u, const clm_test_batch *batch) {
-    clm_shape in = clm_model_in_shape(u->model), inner = clm_model_inner_in_shape(u->model), out = clm_model_out_shape(u->model);
+    clm_shape in = clm_model_in_shape(u->model), inner = clm_model_inner_in_shape(u->model),
+              out = clm_model_out_shape(u->model);
     for (int i = 0; i < 4; i++) {
         int examples = i < 2 ? u->options->task.support : u->options->task.query;
         clm_shape one = i % 2 == 0 ? inner : strcmp(u->options->task.loss.name, "mse") == 0 ? out : (clm_shape){0};
@@ -77,7 +78,8 @@ static void feed_values(unrolled *u, clm_meta *meta, const double *values) {
             u->rate[k] = feed(u, (clm_shape){0}, false, copy(values++, 1));
     for (size_t i = 0; u->options->task.rates == CLM_RATES_PER_ELEMENT && i < u->n; i++) {
         if (!clm_meta_rate_size(meta, i)) continue;
-        u->rate[i] = feed(u, clm_model_param(u->model, i)->inner_shape, false, inner_copy(clm_model_param(u->model, i), values));
+        u->rate[i] =
+            feed(u, clm_model_param(u->model, i)->inner_shape, false, inner_copy(clm_model_param(u->model, i), values));
         values += clm_meta_rate_size(meta, i);
     }
 }
@@ -85,7 +87,7 @@ static void feed_values(unrolled *u, clm_meta *meta, const double *values) {
 static clm_value loss_of(unrolled *u, const clm_value *theta, clm_value x, clm_value y) {
     clm_value out = clm_model_apply(u->model, u->g, theta, x, NULL);
     return strcmp(u->options->task.loss.name, "mse") == 0 ? clm_mse(u->g, out, y, u->options->task.loss.reduction)
-                                            : clm_cross_entropy(u->g, out, y, u->options->task.loss.reduction);
+                                                          : clm_cross_entropy(u->g, out, y, u->options->task.loss.reduction);
 }
 
 static void unroll(unrolled *u, clm_meta *meta) {
@@ -97,7 +99,8 @@ static void unroll(unrolled *u, clm_meta *meta) {
             size_t slot = u->options->task.rates == CLM_RATES_PER_STEP ? (size_t)k * u->n + i : i;
             clm_value g = u->options->task.first_order ? clm_stop_gradient(u->g, grad[i]) : grad[i];
             if (!clm_meta_is_adapted(meta, i)) continue;
-            g = u->options->task.rates == CLM_RATES_FIXED ? clm_scale(u->g, g, u->options->task.inner_lr) : clm_mul(u->g, u->rate[slot], g);
+            g = u->options->task.rates == CLM_RATES_FIXED ? clm_scale(u->g, g, u->options->task.inner_lr)
+                                                          : clm_mul(u->g, u->rate[slot], g);
             theta[i] = clm_sub(u->g, theta[i], g);
         }
         double weight = u->options->task.step_weights ? u->options->task.step_weights[k] : k + 1 == u->options->task.steps;

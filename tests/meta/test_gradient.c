@@ -148,7 +148,8 @@ START_TEST(order_and_repetition_do_not_matter) {
     clm_test_batch batch = clm_test_batch_make(model, &options, 3), turned = clm_test_batch_make(model, &options, 3);
     clm_test_batch doubled = clm_test_batch_make(model, &twice, 3);
     for (int i = 0; i < 4; i++) {
-        size_t task = batch.count[i] / 3, examples = (size_t)(i < 2 ? options.task.support : options.task.query), one = task / examples;
+        size_t task = batch.count[i] / 3, examples = (size_t)(i < 2 ? options.task.support : options.task.query),
+               one = task / examples;
         for (size_t t = 0; t < 3; t++)
             for (size_t e = 0; e < examples; e++)
                 move_block(turned.data[i] + (2 - t) * task + (examples - 1 - e) * one, batch.data[i] + t * task + e * one, one);

@@ -41,7 +41,8 @@ START_TEST(prediction_is_exact_and_steps_take_nothing) {
     int row = _i % PLANS;
     clm_device *device = clm_test_open(_i / PLANS);
     clm_model *model = clm_test_model(plans[row].net);
-    clm_meta_options options = clm_test_options(plans[row].net, &clm_test_algorithms[plans[row].algorithm], 4, plans[row].steps);
+    clm_meta_options options =
+        clm_test_options(plans[row].net, &clm_test_algorithms[plans[row].algorithm], 4, plans[row].steps);
     options.checkpointing = plans[row].checkpointing;
     options.task_chunk = plans[row].chunk;
     options.optim.rule = plans[row].optim;

@@ -69,8 +69,8 @@ static void store(clm_device *device, const clm_model *model, const clm_meta_opt
     const clm_tune_entry entry = {.seconds = 1, .default_seconds = 2, .tried = 5};
     clm_meta *meta = NULL;
     CLM_TEST_OK(clm_meta_create(&meta, device, model, o));
-    CLM_TEST_OK(
-        clm_plan_keep(meta->shares[0], (clm_plan_choice){how, chunk}, (clm_plan_choice){CLM_CHECKPOINT_STORE, o->tasks}, entry, true));
+    CLM_TEST_OK(clm_plan_keep(meta->shares[0], (clm_plan_choice){how, chunk}, (clm_plan_choice){CLM_CHECKPOINT_STORE, o->tasks},
+                              entry, true));
     clm_meta_free(meta);
 }
 

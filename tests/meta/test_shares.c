@@ -145,8 +145,8 @@ END_TEST
 
 static const char *const optims[] = {"sgd", "momentum", "adam", "adamw"};
 
-static clm_test_vector train(clm_meta *meta, const clm_model *model, const clm_meta_options *options, uint64_t from, uint64_t to,
-                             clm_meta_report *report) {
+static clm_test_vector train(clm_meta *meta, const clm_model *model, const clm_meta_options *options, uint64_t from,
+                             uint64_t to, clm_meta_report *report) {
     for (uint64_t i = from; i < to; i++) {
         clm_test_batch batch = clm_test_batch_make(model, options, 100 + i);
         CLM_TEST_OK(clm_meta_step(meta, &batch.batch, report));
@@ -323,7 +323,8 @@ START_TEST(tasks_in_proportion_to_speed) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int share[MOST];
         clm_shares_proportional(cases[i].speed, MOST, cases[i].tasks, share);
-        ck_assert_msg(memcmp(share, cases[i].share, sizeof share) == 0, "case %zu: %d, %d, %d", i, share[0], share[1], share[2]);
+        ck_assert_msg(memcmp(share, cases[i].share, sizeof share) == 0, "case %zu: %d, %d, %d", i, share[0], share[1],
+                      share[2]);
     }
 }
 END_TEST

@@ -131,9 +131,11 @@ START_TEST(images_on_the_device) {
     const size_t size = clm_shape_size(&in), n[2] = {batch.count[0] / size, batch.count[2] / size};
     float *images = malloc((n[0] + n[1]) * size * sizeof *images);
     int32_t *at = malloc((n[0] + n[1]) * sizeof *at);
-    for (int i = 0; i < 2; i++) memcpy(images + (i ? batch.count[0] : 0), batch.data[2 * i], batch.count[2 * i] * sizeof *images);
+    for (int i = 0; i < 2; i++)
+        memcpy(images + (i ? batch.count[0] : 0), batch.data[2 * i], batch.count[2 * i] * sizeof *images);
     for (size_t i = 0; i < n[0] + n[1]; i++) at[i] = 4 * (int32_t)i; /* not turned */
-    clm_images source = {.count = n[0] + n[1], .channels = in.dim[0], .height = in.dim[1], .width = in.dim[2], .floats = images};
+    clm_images source = {
+        .count = n[0] + n[1], .channels = in.dim[0], .height = in.dim[1], .width = in.dim[2], .floats = images};
     clm_dataset *dataset = NULL;
     CLM_TEST_OK(clm_dataset_create(&dataset, device, &source));
     clm_meta *meta = created(device, model, &o, "2");

@@ -35,8 +35,8 @@ static const clm_optim_options optimisers[] = {
     {USING("lion", "constant"), .lr = 0.003, .beta1 = 0.9, .beta2 = 0.99},
     {USING("lion", "cosine"), .lr = 0.01, .beta1 = 0.5, .beta2 = 0.8, .weight_decay = 0.3, .clip_kind = CLM_CLIP_NORM,
      .clip = 0.1, .warmup = 2, .schedule_updates = 2, .lr_min = 0.001, .average = 0.9},
-    {USING("adam", "step"), .lr = 0.02, .beta1 = 0.7, .beta2 = 0.9, .eps = 1e-6, .weight_decay = 0.02, .clip_kind = CLM_CLIP_NORM,
-     .clip = 0.3, .schedule_updates = 2, .factor = 0.5, .average = 0.5},
+    {USING("adam", "step"), .lr = 0.02, .beta1 = 0.7, .beta2 = 0.9, .eps = 1e-6, .weight_decay = 0.02,
+     .clip_kind = CLM_CLIP_NORM, .clip = 0.3, .schedule_updates = 2, .factor = 0.5, .average = 0.5},
 };
 enum { OPTIMISERS = sizeof optimisers / sizeof *optimisers };
 

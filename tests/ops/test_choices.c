@@ -67,7 +67,8 @@ static double *exact_result(const clm_bench *b) {
     const size_t size = clm_tensor_size(b->tensor[2]), one = clm_shape_size(&b->problem->node.shape);
     double *exact = calloc(size + 1, sizeof *exact);
     ck_assert_ptr_nonnull(exact);
-    for (size_t i = 0; i < size; i++) exact[i] = clm_problem_element(b->problem, b->data[0], b->data[1], (int)(i / one), i % one);
+    for (size_t i = 0; i < size; i++)
+        exact[i] = clm_problem_element(b->problem, b->data[0], b->data[1], (int)(i / one), i % one);
     return exact;
 }
 
@@ -87,7 +88,8 @@ static bool same_numbers(const float *a, const float *b, size_t size) {
 }
 
 /* One candidate; `first` receives the result of an implementation's first candidate, which the others must equal. */
-static void check_candidate(clm_bench *b, int index, const double *exact, float *first, bool is_first, clm_test_report *report) {
+static void check_candidate(clm_bench *b, int index, const double *exact, float *first, bool is_first,
+                            clm_test_report *report) {
     const size_t size = clm_tensor_size(b->tensor[2]);
     clm_program *program = NULL;
     char text[128];
@@ -106,7 +108,8 @@ static void check_candidate(clm_bench *b, int index, const double *exact, float 
     clm_program_free(program);
 }
 
-static void check_problem(clm_device *device, const clm_problem *problem, bool all, clm_random *random, clm_test_report *report) {
+static void check_problem(clm_device *device, const clm_problem *problem, bool all, clm_random *random,
+                          clm_test_report *report) {
     clm_bench b;
     if (!clm_test_expect_ok(report, clm_bench_open(&b, device, problem, true), clm_op_of(&problem->node)->name)) return;
     double *exact = exact_result(&b);

@@ -78,11 +78,11 @@ static double *run(clm_device *d, sample *s, int tasks, int from, size_t *launch
 static void expect_close(const double *got, const double *expected, size_t n, const char *what) {
     for (size_t i = 0; i < n; i++) {
         if (isfinite(expected[i]))
-            ck_assert_msg(fabs(got[i] - expected[i]) <= 2e-4 * (1 + fabs(expected[i])), "%s: element %zu is %.9g, expected %.9g",
-                          what, i, got[i], expected[i]);
+            ck_assert_msg(fabs(got[i] - expected[i]) <= 2e-4 * (1 + fabs(expected[i])),
+                          "%s: element %zu is %.9g, expected %.9g", what, i, got[i], expected[i]);
         else
-            ck_assert_msg(isnan(expected[i]) ? isnan(got[i]) : got[i] == expected[i], "%s: element %zu is %g, expected %g", what,
-                          i, got[i], expected[i]);
+            ck_assert_msg(isnan(expected[i]) ? isnan(got[i]) : got[i] == expected[i], "%s: element %zu is %g, expected %g",
+                          what, i, got[i], expected[i]);
     }
 }
 
@@ -231,7 +231,8 @@ static void random_graph(sample *s, clm_random *r) {
     }
     while (n < 40) {
         const clm_value a = v[clm_random_below(r, (uint32_t)n)], b = v[n - 1 - (int)clm_random_below(r, 3)];
-        const unsigned axes = clm_random_below(r, 3) ? (clm_random_below(r, 2) ? 7u : 8u) : 1 + (unsigned)clm_random_below(r, 15);
+        const unsigned axes =
+            clm_random_below(r, 3) ? (clm_random_below(r, 2) ? 7u : 8u) : 1 + (unsigned)clm_random_below(r, 15);
         switch (clm_random_below(r, 8)) {
         case 0: v[n++] = clm_mul(s->g, clm_tanh(s->g, a), b); break;
         case 1: v[n++] = clm_sub(s->g, a, b); break;

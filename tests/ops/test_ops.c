@@ -35,7 +35,8 @@ static bool row_chosen(size_t i) {
     const clm_op_case *row = clm_op_case_at(i);
     unsigned shard = 0, shards = 1;
     const char *text = getenv("CLMAML_TEST_SHARD"), *only = getenv("CLMAML_TEST_ROW");
-    if (text && text[0]) ck_assert_msg(sscanf(text, "%u/%u", &shard, &shards) == 2 && shard < shards, "CLMAML_TEST_SHARD is I/N");
+    if (text && text[0])
+        ck_assert_msg(sscanf(text, "%u/%u", &shard, &shards) == 2 && shard < shards, "CLMAML_TEST_SHARD is I/N");
     if (only && strncmp(row->name, only, strlen(only))) return false;
     return i % shards == shard && !(clm_test_tiny() && (row->flags & CLM_CASE_LARGE));
 }
@@ -207,8 +208,8 @@ static void expect_device(const clm_op_instance *o, const clm_op_results *r, con
         if (!r->at[k]) continue;
         char name[48], text[128];
         snprintf(text, sizeof text, "%s: %s", clm_op_output_name(&o->output[k], name), what);
-        expect_close(report, text, distance(r->at[k], truth->at[k], o->output[k].size), device_scale(o, truth, o->output[k].kind),
-                     large ? 4 * tolerance_device : tolerance_device);
+        expect_close(report, text, distance(r->at[k], truth->at[k], o->output[k].size),
+                     device_scale(o, truth, o->output[k].kind), large ? 4 * tolerance_device : tolerance_device);
     }
 }
 
@@ -266,7 +267,8 @@ static void device_properties(clm_op_instance *o, clm_device *device, clm_test_r
     clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
     options.tasks = o->tasks;
     if (!host) host = clm_test_open_host();
-    if (!clm_test_expect_ok(report, clm_op_instance_compute(o, host, &options, CLM_TEST_DEVICE_KINDS, &truth), "host reference"))
+    if (!clm_test_expect_ok(report, clm_op_instance_compute(o, host, &options, CLM_TEST_DEVICE_KINDS, &truth),
+                            "host reference"))
         goto out;
     options.poison = true;
     clm_status status = clm_op_instance_program(o, device, &options, CLM_TEST_DEVICE_KINDS, &program);

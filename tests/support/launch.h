@@ -8,7 +8,8 @@
 #include "device/backend.h"
 #include "support/run.h"
 
-#define CLM_TEST_SAYS(text) ck_assert_msg(strstr(clm_last_error(), text) != NULL, "\"%s\" is not in: %s", text, clm_last_error())
+#define CLM_TEST_SAYS(text) \
+    ck_assert_msg(strstr(clm_last_error(), text) != NULL, "\"%s\" is not in: %s", text, clm_last_error())
 
 /* A fixture: an empty CLMAML_CACHE_DIR for the test, removed after it. */
 extern char clm_test_cache[64];

@@ -70,7 +70,8 @@ static const double some[6] = {0, -1.5, 3.14159265358979312, 1e-30, 2e30, -7};
 
 static clm_archive *small_archive(void) {
     clm_archive *archive;
-    clm_shape matrix = clm_shape_of(2, 2, 3), scalar = clm_shape_of(0), empty = clm_shape_of(2, 0, 3), three = clm_shape_of(1, 3);
+    clm_shape matrix = clm_shape_of(2, 2, 3), scalar = clm_shape_of(0), empty = clm_shape_of(2, 0, 3),
+              three = clm_shape_of(1, 3);
     OK(clm_archive_create(&archive));
     OK(clm_archive_add(archive, "bytes", CLM_U8, &three, (const double[]){0, 127, 255}));
     OK(clm_archive_add(archive, "single", CLM_F32, &matrix, some));
@@ -85,7 +86,8 @@ static clm_archive *small_archive(void) {
 
 static void check_small(const clm_archive *archive) {
     double out[6];
-    clm_shape matrix = clm_shape_of(2, 2, 3), scalar = clm_shape_of(0), empty = clm_shape_of(2, 0, 3), three = clm_shape_of(1, 3);
+    clm_shape matrix = clm_shape_of(2, 2, 3), scalar = clm_shape_of(0), empty = clm_shape_of(2, 0, 3),
+              three = clm_shape_of(1, 3);
     ck_assert_uint_eq(clm_archive_count(archive), 5);
     OK(clm_archive_read(archive, "double", &matrix, out, 6));
     ck_assert_mem_eq(out, some, sizeof(some));

@@ -120,7 +120,8 @@ static bool any_prefix(const char *text, const char *const *prefixes) {
 static const layer *layer_of(const char *path) {
     const layer *best = NULL;
     for (size_t i = 0; i < LAYER_COUNT; i++)
-        if (starts_with(path, layers[i].prefix) && (!best || strlen(layers[i].prefix) > strlen(best->prefix))) best = &layers[i];
+        if (starts_with(path, layers[i].prefix) && (!best || strlen(layers[i].prefix) > strlen(best->prefix)))
+            best = &layers[i];
     return best;
 }
 

@@ -251,7 +251,8 @@ START_TEST(test_matmul_clblast) {
         CLM_TEST_OK(clm_graph_create(&g));
         in[0] = clm_input(g, "a", batched & 1 ? clm_shape_of(3, batch, a[0], a[1]) : clm_shape_of(2, a[0], a[1]), draw(0, 1));
         in[1] = clm_input(g, "b", batched & 2 ? clm_shape_of(3, batch, b[0], b[1]) : clm_shape_of(2, b[0], b[1]), draw(0, 1));
-        snprintf(what, sizeof what, "matmul of %dx%dx%d, batch %d of kind %d, transposed %d %d", m, n, k, batch, batched, ta, tb);
+        snprintf(what, sizeof what, "matmul of %dx%dx%d, batch %d of kind %d, transposed %d %d", m, n, k, batch, batched, ta,
+                 tb);
         compare(g, in, clm_matmul(g, in[0], in[1], ta, tb), &f, what);
         clm_graph_free(g);
     }
@@ -400,8 +401,8 @@ START_TEST(test_clblast_sets) {
     for (; (p = clm_clblast_set_at(count)); count++) {
         const int wgd = p[0], threads = p[1] * p[2];
         ck_assert_msg(wgd % p[5] == 0 && wgd % (p[1] * p[6]) == 0 && wgd % (p[2] * p[7]) == 0 && wgd % (p[3] * p[6]) == 0 &&
-                          wgd % (p[4] * p[7]) == 0 && threads % p[3] == 0 && threads % p[4] == 0 && wgd % (threads / p[3]) == 0 &&
-                          wgd % (threads / p[4]) == 0,
+                          wgd % (p[4] * p[7]) == 0 && threads % p[3] == 0 && threads % p[4] == 0 &&
+                          wgd % (threads / p[3]) == 0 && wgd % (threads / p[4]) == 0,
                       "set %d breaks a rule of CLBlast's", count);
         ck_assert_msg(4 * (wgd * (wgd + p[8]) + wgd * (wgd + p[9])) <= 32768, "set %d needs more than 32 KB", count);
     }

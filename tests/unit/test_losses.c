@@ -70,7 +70,8 @@ START_TEST(huber) {
     static const double x[] = {1, 0, 2, -2, 5, -5}, t[] = {0, 0, 0, 0, 0, 0};
     static const double slope[] = {1, 0, 2, -2, 2, -2}, curvature[] = {1, 1, 1, 1, 0, 0};
     double d1[6], d2[6];
-    clm_value a = input(0, clm_shape_of(1, 6), x), b = input(1, clm_shape_of(1, 6), t), ones = clm_fill(g, clm_shape_of(1, 6), 1);
+    clm_value a = input(0, clm_shape_of(1, 6), x), b = input(1, clm_shape_of(1, 6), t),
+              ones = clm_fill(g, clm_shape_of(1, 6), 1);
     clm_value sum = clm_huber(g, a, b, 2, CLM_REDUCE_SUM);
     expect(2, sum, 0.5 + 2 + 2 + 8 + 8);
     expect(2, clm_huber(g, a, b, 2, CLM_REDUCE_MEAN), 20.5 / 6);
@@ -84,7 +85,8 @@ END_TEST
 START_TEST(binary) {
     static const double x[] = {0, 0, 800, -800, 50, -50}, t[] = {1, 0.25, 0, 1, 1, 0};
     double d1[6], d2[6], loss;
-    clm_value a = input(0, clm_shape_of(1, 6), x), b = input(1, clm_shape_of(1, 6), t), ones = clm_fill(g, clm_shape_of(1, 6), 1);
+    clm_value a = input(0, clm_shape_of(1, 6), x), b = input(1, clm_shape_of(1, 6), t),
+              ones = clm_fill(g, clm_shape_of(1, 6), 1);
     clm_value sum = clm_binary_cross_entropy(g, a, b, CLM_REDUCE_SUM);
     expect(2, sum, 2 * log(2) + 1600 + 2 * exp(-50));
     expect(2, clm_binary_cross_entropy(g, a, b, CLM_REDUCE_MEAN), (2 * log(2) + 1600) / 6);
@@ -185,7 +187,8 @@ START_TEST(errors) {
     ck_assert_int_eq(bad[_i].build(), CLM_INVALID);
     ck_assert_int_eq(clm_graph_status(g), bad[_i].status);
     for (int i = 0; i < 3; i++)
-        ck_assert_msg(strstr(clm_last_error(), bad[_i].words[i]), "\"%s\" is not in \"%s\"", bad[_i].words[i], clm_last_error());
+        ck_assert_msg(strstr(clm_last_error(), bad[_i].words[i]), "\"%s\" is not in \"%s\"", bad[_i].words[i],
+                      clm_last_error());
 }
 END_TEST
 

@@ -33,8 +33,9 @@
     "8.weight [" filters ", " filters ", 3, 3]; 8.bias [" filters "]; 9.weight [" filters "]; 9.bias [" filters "]; "     \
     "12.weight [" filters ", " filters ", 3, 3]; 12.bias [" filters "]; 13.weight [" filters "]; 13.bias [" filters "]; " \
     "17.weight [" ways ", " features "]; 17.bias [" ways "]; "
-#define STRIDED \
-    "{\"op\": \"conv2d\", \"out\": 8, \"kernel\": 3, \"stride\": 2, \"pad\": 1}, {\"op\": \"batchnorm\"}, {\"op\": \"relu\"}, "
+#define STRIDED                                                                                                      \
+    "{\"op\": \"conv2d\", \"out\": 8, \"kernel\": 3, \"stride\": 2, \"pad\": 1}, {\"op\": \"batchnorm\"}, {\"op\": " \
+    "\"relu\"}, "
 
 static const struct {
     const char *json, *params, *out;
@@ -47,7 +48,8 @@ static const struct {
     {CONV4("3, 84, 84", "8", "5"), CONV4_PARAMS("3", "8", "200", "5"), "[5]", 3045},
     {"{\"in_shape\": [1, 28, 28], \"layers\": [" STRIDED STRIDED STRIDED STRIDED
      "{\"op\": \"globalavgpool\"}, {\"op\": \"linear\", \"out\": 5}]}",
-     "0.weight [8, 1, 3, 3]; 0.bias [8]; 1.weight [8]; 1.bias [8]; 3.weight [8, 8, 3, 3]; 3.bias [8]; 4.weight [8]; 4.bias [8]; "
+     "0.weight [8, 1, 3, 3]; 0.bias [8]; 1.weight [8]; 1.bias [8]; 3.weight [8, 8, 3, 3]; 3.bias [8]; 4.weight [8]; 4.bias "
+     "[8]; "
      "6.weight [8, 8, 3, 3]; 6.bias [8]; 7.weight [8]; 7.bias [8]; 9.weight [8, 8, 3, 3]; 9.bias [8]; 10.weight [8]; 10.bias "
      "[8]; "
      "13.weight [5, 8]; 13.bias [5]; ",
@@ -57,10 +59,12 @@ static const struct {
      "\"body\": [{\"op\": \"conv2d\", \"out\": 6, \"kernel\": 3, \"pad\": 1, \"groups\": 2}, {\"op\": \"tanh\"}]}, "
      "{\"op\": \"conv2d\", \"out\": 8, \"kernel\": 3, \"pad\": 2, \"dilation\": 2, \"bias\": false}, {\"op\": \"gelu\"}, "
      "{\"op\": \"flatten\"}, {\"op\": \"linear\", \"out\": 5}]}",
-     "0.weight [6, 2, 5, 5]; 0.bias [6]; 1.weight [6]; 1.bias [6]; 4.0.weight [6, 3, 3, 3]; 4.0.bias [6]; 5.weight [8, 6, 3, 3]; "
+     "0.weight [6, 2, 5, 5]; 0.bias [6]; 1.weight [6]; 1.bias [6]; 4.0.weight [6, 3, 3, 3]; 4.0.bias [6]; 5.weight [8, 6, 3, "
+     "3]; "
      "8.weight [5, 288]; 8.bias [5]; ",
      "[5]", 2363},
-    {"{\"in_shape\": [6, 16], \"layers\": [{\"op\": \"layernorm\"}, {\"op\": \"residual\", \"body\": [{\"op\": \"attention\"}]}, "
+    {"{\"in_shape\": [6, 16], \"layers\": [{\"op\": \"layernorm\"}, {\"op\": \"residual\", \"body\": [{\"op\": "
+     "\"attention\"}]}, "
      "{\"op\": \"linear\", \"out\": 24}, {\"op\": \"softplus\"}, {\"op\": \"meantokens\"}, {\"op\": \"linear\", \"out\": 5}]}",
      "0.weight [6, 16]; 0.bias [6, 16]; 1.0.q.weight [16, 16]; 1.0.k.weight [16, 16]; 1.0.v.weight [16, 16]; 1.0.o.weight [16, "
      "16]; "
@@ -289,7 +293,9 @@ static const struct {
     {IMAGE("{\"op\": \"context\", \"size\": 2}"), CLM_E_SHAPE, {"layer 0 (context)", "[3, 8, 8]", "vector"}},
     {IMAGE("{\"op\": \"context\"}"), CLM_E_FORMAT, {"layer 0 (context)", "\"size\" is missing"}},
     {IMAGE("{\"op\": \"film\", \"size\": 0}"), CLM_E_FORMAT, {"layer 0 (film)", "\"size\"", "from 1"}},
-    {IMAGE("{\"op\": \"flatten\"}, {\"op\": \"context\", \"size\": 2147483647}"), CLM_E_LIMIT, {"layer 1 (context)", "numbers"}},
+    {IMAGE("{\"op\": \"flatten\"}, {\"op\": \"context\", \"size\": 2147483647}"),
+     CLM_E_LIMIT,
+     {"layer 1 (context)", "numbers"}},
     {IMAGE("{\"op\": \"meantokens\"}"), CLM_E_SHAPE, {"layer 0 (meantokens)"}},
     {IMAGE("{\"op\": \"residual\"}"), CLM_E_FORMAT, {"layer 0 (residual)", "\"body\" is missing"}},
     {IMAGE("{\"op\": \"residual\", \"body\": 3}"), CLM_E_FORMAT, {"layer 0 (residual)", "\"body\"", "list"}},

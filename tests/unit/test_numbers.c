@@ -76,7 +76,8 @@ static void check_image(const clm_images *images, int32_t number, const float *i
     clm_image_turn(bytes, SIZE, number % 4, turned);
     ck_assert_msg(!memcmp(turned, image, sizeof turned), "number %d is another image", (int)number);
     for (int i = 0; i < AREA; i++)
-        ck_assert_msg(!memcmp(&images->values[bytes[i]], &(float){(float)bytes[i] / 255.0f}, sizeof(float)), "byte %d", bytes[i]);
+        ck_assert_msg(!memcmp(&images->values[bytes[i]], &(float){(float)bytes[i] / 255.0f}, sizeof(float)), "byte %d",
+                      bytes[i]);
 }
 
 static void check_task(const clm_source *source, const clm_images *images, clm_split split, uint64_t index, bool *turned) {

@@ -34,8 +34,8 @@ static void check_batch(const clm_source *source, const clm_prefetch_options *o,
     for (size_t t = 0; t < TASKS; t++) {
         OK(clm_source_sample(source, o->split, o->seed, index * TASKS + t, WAYS, SHOTS, QUERY, own[0], own[1], own[2], own[3]));
         for (int i = 0; i < 4; i++)
-            ck_assert_msg(!memcmp(own[i], batch[i] + t * n[i], n[i] * sizeof(float)), "batch %d, task %zu, array %d", (int)index,
-                          t, i);
+            ck_assert_msg(!memcmp(own[i], batch[i] + t * n[i], n[i] * sizeof(float)), "batch %d, task %zu, array %d",
+                          (int)index, t, i);
     }
     for (int i = 0; i < 4; i++) free(own[i]);
 }

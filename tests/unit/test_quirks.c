@@ -87,12 +87,14 @@ START_TEST(known_drivers) {
 END_TEST
 
 START_TEST(the_user_decides) {
-    clm_device_info oclgrind = device("Oclgrind", "Oclgrind 21.10", CLM_DEVICE_CPU), other = device("Other", "1", CLM_DEVICE_GPU);
+    clm_device_info oclgrind = device("Oclgrind", "Oclgrind 21.10", CLM_DEVICE_CPU),
+                    other = device("Other", "1", CLM_DEVICE_GPU);
     expect(&oclgrind, "", CLM_AVOID_WRITES | CLM_AVOID_OPTIMIZER, "oclgrind-writes oclgrind-freeze");
     expect(&oclgrind, "none", 0, "");
     expect(&oclgrind, "-oclgrind-writes", CLM_AVOID_OPTIMIZER, "oclgrind-freeze");
     expect(&oclgrind, "none,+oclgrind-writes", CLM_AVOID_WRITES, "oclgrind-writes");
-    expect(&other, "+apple-cpu-groups,+oclgrind-writes", CLM_AVOID_WRITES | CLM_AVOID_GROUPS, "oclgrind-writes apple-cpu-groups");
+    expect(&other, "+apple-cpu-groups,+oclgrind-writes", CLM_AVOID_WRITES | CLM_AVOID_GROUPS,
+           "oclgrind-writes apple-cpu-groups");
     static const char *const wrong[] = {
         "oclgrind-writes", "+", "+no-such", "all", "none,", "+oclgrind-writes -oclgrind-freeze", ",none"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -15,12 +15,14 @@ START_TEST(endings_that_divide) {
         const char *text;
         int parts;
         size_t rest;
-    } cases[] = {{"0:0/2", 2, 3}, {"gpu", 1, 3},      {"cpu:pocl/16", 16, 8}, {"0:0/0", 0, 3}, {"0:0/1", 1, 3},     {"/2", 2, 0},
-                 {"a/b", 1, 3},   {"Board/2x", 1, 8}, {"12", 1, 2},           {"", 1, 0},      {"x/99999999", 0, 1}};
+    } cases[] = {{"0:0/2", 2, 3}, {"gpu", 1, 3}, {"cpu:pocl/16", 16, 8}, {"0:0/0", 0, 3},
+                 {"0:0/1", 1, 3}, {"/2", 2, 0},  {"a/b", 1, 3},          {"Board/2x", 1, 8},
+                 {"12", 1, 2},    {"", 1, 0},    {"x/99999999", 0, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t length = strlen(cases[i].text);
         int parts = clm_device_spec_parts(cases[i].text, &length);
-        ck_assert_msg(parts == cases[i].parts && length == cases[i].rest, "\"%s\": %d parts, %zu", cases[i].text, parts, length);
+        ck_assert_msg(parts == cases[i].parts && length == cases[i].rest, "\"%s\": %d parts, %zu", cases[i].text, parts,
+                      length);
     }
 }
 END_TEST

@@ -136,8 +136,8 @@ START_TEST(specification) {
     clm_status status = clm_device_spec_match(rows[_i].spec, machine, COUNT, order, &found);
     for (size_t i = 0; i < found; i++) letters[i] = (char)('a' + order[i]);
     letters[found] = 0;
-    ck_assert_msg(!strcmp(letters, rows[_i].expected), "\"%s\" gave %s, expected %s", rows[_i].spec ? rows[_i].spec : "(default)",
-                  letters, rows[_i].expected);
+    ck_assert_msg(!strcmp(letters, rows[_i].expected), "\"%s\" gave %s, expected %s",
+                  rows[_i].spec ? rows[_i].spec : "(default)", letters, rows[_i].expected);
     ck_assert_int_eq(status, *rows[_i].expected ? CLM_OK : CLM_E_DEVICE);
 }
 END_TEST

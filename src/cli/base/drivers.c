@@ -43,8 +43,8 @@ static void open_every_device(void) {
             say("trouble", cli_message());
         clm_device_close(device);
     }
-    snprintf(text, sizeof text, usable == devices ? "%zu device%s" : "%zu device%s, %zu usable", devices, devices == 1 ? "" : "s",
-             usable);
+    snprintf(text, sizeof text, usable == devices ? "%zu device%s" : "%zu device%s, %zu usable", devices,
+             devices == 1 ? "" : "s", usable);
     say("devices", text);
     clm_device_list_free(list);
 }

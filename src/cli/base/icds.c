@@ -67,7 +67,9 @@ static void add_folder(search *s, const char *folder) {
     if (cli_directory_visit(folder, add_name, s) != CLM_OK) cli_forget(); /* no folder, no drivers */
 }
 
-static int by_path(const void *a, const void *b) { return strcmp(((const cli_driver *)a)->path, ((const cli_driver *)b)->path); }
+static int by_path(const void *a, const void *b) {
+    return strcmp(((const cli_driver *)a)->path, ((const cli_driver *)b)->path);
+}
 
 clm_status cli_drivers_find(cli_driver **out, size_t *count) {
     const char *vendors = getenv("OCL_ICD_VENDORS"), *folder = getenv("OPENCL_VENDOR_PATH");

@@ -28,8 +28,8 @@ void bench_report_peaks(const bench_peaks *peaks) {
 
 void bench_report_head(void) {
     printf("\n%-36s %9s %9s %9s %8s %8s %8s %8s %9s %6s %10s %10s %8s %8s\n", "item, and the same in peers", "median ms",
-           "min ms", "ms/task", "of limit", "at best", "GFLOP/s", "product", "launches", "host", "on device", "resident", "warm",
-           "cold");
+           "min ms", "ms/task", "of limit", "at best", "GFLOP/s", "product", "launches", "host", "on device", "resident",
+           "warm", "cold");
 }
 
 /* Milliseconds of the direct convolutions and products at the rate that the fastest product had meanwhile, by the median; and at the
@@ -82,8 +82,8 @@ void bench_report_item(bench_result *r) {
 json_t *bench_json_peaks(const bench_peaks *peaks) {
     json_t *gemm = json_array();
     for (size_t i = 0; i < peaks->n_gemm; i++)
-        json_array_append_new(gemm, json_pack("{s:s, s:f, s:i}", "by", peaks->gemm[i].by, "gflops", peaks->gemm[i].gflops, "size",
-                                              peaks->gemm[i].size));
+        json_array_append_new(gemm, json_pack("{s:s, s:f, s:i}", "by", peaks->gemm[i].by, "gflops", peaks->gemm[i].gflops,
+                                              "size", peaks->gemm[i].size));
     return json_pack("{s:o, s:f, s:f, s:f}", "gemm", gemm, "gflops", peaks->gflops, "bytes_per_second", peaks->bandwidth,
                      "array_bytes", peaks->bandwidth_bytes);
 }

@@ -54,8 +54,8 @@ static void print_table(const clm_device_info *list, size_t count, bool verbose)
         specification(d, spec, sizeof spec);
         if (d->clock_mhz) snprintf(clock, sizeof clock, "%u MHz", d->clock_mhz);
         printf("%c %-5s %-11s %-*.*s %-*.*s %5u %8s %10s %10s %10s\n", d->chosen ? '*' : ' ', spec, type_names[d->type],
-               (int)name_width, (int)name_width, d->name, (int)platform_width, (int)platform_width, d->platform, d->compute_units,
-               clock, d->global_memory ? cli_bytes((double)d->global_memory).s : "-",
+               (int)name_width, (int)name_width, d->name, (int)platform_width, (int)platform_width, d->platform,
+               d->compute_units, clock, d->global_memory ? cli_bytes((double)d->global_memory).s : "-",
                d->max_allocation ? cli_bytes((double)d->max_allocation).s : "-",
                d->local_memory ? cli_bytes((double)d->local_memory).s : "-");
         if (verbose && d->type != CLM_DEVICE_HOST) print_details(d);
@@ -65,13 +65,14 @@ static void print_table(const clm_device_info *list, size_t count, bool verbose)
 static json_t *device_object(const clm_device_info *d) {
     char spec[32];
     specification(d, spec, sizeof spec);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:b}", "device",
-                     spec, "type", type_names[d->type], "name", d->name, "platform", d->platform, "vendor", d->vendor, "driver",
-                     d->driver, "version", d->version, "compute_units", (json_int_t)d->compute_units, "clock_mhz",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:b}",
+                     "device", spec, "type", type_names[d->type], "name", d->name, "platform", d->platform, "vendor", d->vendor,
+                     "driver", d->driver, "version", d->version, "compute_units", (json_int_t)d->compute_units, "clock_mhz",
                      (json_int_t)d->clock_mhz, "global_memory", (json_int_t)d->global_memory, "max_allocation",
                      (json_int_t)d->max_allocation, "local_memory", (json_int_t)d->local_memory, "max_work_group_size",
-                     (json_int_t)d->max_work_group_size, "float_vector_width", (json_int_t)d->float_vector_width, "fp64", d->fp64,
-                     "fp16", d->fp16, "unified_memory", d->unified_memory, "available", d->available, "chosen", d->chosen);
+                     (json_int_t)d->max_work_group_size, "float_vector_width", (json_int_t)d->float_vector_width, "fp64",
+                     d->fp64, "fp16", d->fp16, "unified_memory", d->unified_memory, "available", d->available, "chosen",
+                     d->chosen);
 }
 
 static json_t *driver_object(const cli_driver *d) {

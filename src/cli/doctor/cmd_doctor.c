@@ -59,7 +59,8 @@ static clm_status examine(const doctor_settings *s, cli_findings *f, bool *faile
     else if (end.status == CLI_EXAMINE_NOT_OPEN)
         snprintf(f->verdict, sizeof f->verdict, "the device does not open");
     else if (end.status > CLI_EXIT_FAILURE)
-        snprintf(f->verdict, sizeof f->verdict, "the driver ended the process (exit status %d) after \"%s\"", end.status, l.last);
+        snprintf(f->verdict, sizeof f->verdict, "the driver ended the process (exit status %d) after \"%s\"", end.status,
+                 l.last);
     else
         snprintf(f->verdict, sizeof f->verdict, end.status ? "something is wrong" : "all is well");
     if (end.hung || end.signal || end.status > CLI_EXAMINE_NOT_OPEN) fprintf(stderr, "clmaml: %s\n", f->verdict);
@@ -115,10 +116,11 @@ const cli_command cli_doctor = {
     .name = "doctor",
     .synopsis = "[--device WHICH] [--report FILE]",
     .summary = "check a device: every kernel, the meta-gradient, memory, time",
-    .details = "Compares every operation, its adjoint and its tangents, and the meta-gradients of a small perceptron and a small "
-               "Conv-4, with the "
-               "double-precision host reference, and states the share of the meta-gradient that is second order. Exit status 1 "
-               "when anything is off.",
+    .details =
+        "Compares every operation, its adjoint and its tangents, and the meta-gradients of a small perceptron and a small "
+        "Conv-4, with the "
+        "double-precision host reference, and states the share of the meta-gradient that is second order. Exit status 1 "
+        "when anything is off.",
     .options = options,
     .settings_size = sizeof(doctor_settings),
     .defaults = &defaults,

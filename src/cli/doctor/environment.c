@@ -7,8 +7,9 @@
 #include "base/system.h"
 
 /* Of loaders and drivers: they change what is seen here, and are shown when they are set. */
-static const char *const foreign[] = {"OCL_ICD_", "OPENCL_",       "POCL_",       "RUSTICL_", "CLOVER_",     "LP_",
-                                      "GALLIUM_", "CUDA_VISIBLE_", "CUDA_CACHE_", "ROCR_",    "GPU_DEVICE_", "NEOReadDebugKeys"};
+static const char *const foreign[] = {"OCL_ICD_",    "OPENCL_", "POCL_",       "RUSTICL_",
+                                      "CLOVER_",     "LP_",     "GALLIUM_",    "CUDA_VISIBLE_",
+                                      "CUDA_CACHE_", "ROCR_",   "GPU_DEVICE_", "NEOReadDebugKeys"};
 
 static bool known(const char *name, size_t length) {
     clm_environment_entry e;
@@ -25,7 +26,8 @@ static void print_foreign(void *user, const char *entry) {
 static void print_unknown(void *user, const char *entry) {
     size_t length = strcspn(entry, "=");
     if (known(entry, length)) return;
-    fprintf(user, "  %-20.*s %s (this program does not know it)\n", (int)length, entry, entry[length] ? entry + length + 1 : "");
+    fprintf(user, "  %-20.*s %s (this program does not know it)\n", (int)length, entry,
+            entry[length] ? entry + length + 1 : "");
 }
 
 void cli_environment_print(FILE *to, bool meanings) {

@@ -163,7 +163,8 @@ out:
 void cli_doctor_meta(cli_report *report, clm_device *device, clm_device *host) {
     probe mlp = {0}, conv = {0}, timed = {0};
     cli_report_line(report, "\nmeta-gradient, against the host reference in double precision");
-    if (open_mlp(&mlp) != CLM_OK || compare_gradients(report, &mlp, device, host) != CLM_OK) report_failure(report, "perceptron");
+    if (open_mlp(&mlp) != CLM_OK || compare_gradients(report, &mlp, device, host) != CLM_OK)
+        report_failure(report, "perceptron");
     if (open_conv4(&conv, 8, 2, 2) != CLM_OK || compare_gradients(report, &conv, device, host) != CLM_OK)
         report_failure(report, "Conv-4");
     bool is_host = clm_device_get_info(device)->type == CLM_DEVICE_HOST;

@@ -110,7 +110,8 @@ static void *made(cl_int *code) {
     return &fake;
 }
 
-static cl_context CL_API_CALL create_context(const cl_context_properties *properties, cl_uint count, const cl_device_id *devices,
+static cl_context CL_API_CALL create_context(const cl_context_properties *properties, cl_uint count,
+                                             const cl_device_id *devices,
                                              void(CL_CALLBACK *notify)(const char *, const void *, size_t, void *), void *user,
                                              cl_int *code) {
     (void)properties, (void)count, (void)devices, (void)notify, (void)user;
@@ -122,8 +123,8 @@ static cl_context CL_API_CALL create_context(const cl_context_properties *proper
     return made(code);
 }
 
-static cl_command_queue CL_API_CALL create_queue(cl_context context, cl_device_id device, cl_command_queue_properties properties,
-                                                 cl_int *code) {
+static cl_command_queue CL_API_CALL create_queue(cl_context context, cl_device_id device,
+                                                 cl_command_queue_properties properties, cl_int *code) {
     (void)context, (void)device, (void)properties;
     return made(code);
 }
@@ -146,8 +147,8 @@ static cl_int CL_API_CALL build_program(cl_program program, cl_uint count, const
     return CL_BUILD_PROGRAM_FAILURE;
 }
 
-static cl_int CL_API_CALL build_info(cl_program program, cl_device_id device, cl_program_build_info what, size_t size, void *out,
-                                     size_t *need) {
+static cl_int CL_API_CALL build_info(cl_program program, cl_device_id device, cl_program_build_info what, size_t size,
+                                     void *out, size_t *need) {
     (void)program, (void)device, (void)what;
     return give_text("a faulty compiler", size, out, need);
 }
