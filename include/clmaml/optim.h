@@ -28,8 +28,8 @@ typedef enum clm_clip {
     CLM_CLIP_NORM /* global L2 norm to clip */
 } clm_clip;
 
-/* The strings are read when something is created with the options, and may go afterwards. What a rule or a schedule does not
- * read is of no consequence. */
+/* The strings are read when something is created with the options, and may go afterwards. What neither the
+ * rule nor the schedule reads must be 0 or as it is initially. */
 typedef struct clm_optim_options {
     int version;      /* CLM_OPTIM_OPTIONS_VERSION */
     const char *rule; /* clm_optim_rule_name */

@@ -35,6 +35,10 @@ clm_status clm_fail_in(clm_status status, const char *format, ...) {
     return status;
 }
 
+clm_status clm_fail_unread(const char *option, const char *what, const char *row) {
+    return clm_fail(CLM_E_ARG, "%s: the %s %s does not read this option; leave it as it is initially", option, what, row);
+}
+
 const char *clm_status_name(clm_status status) {
     static const char *const names[] = {
 #define STATUS_NAME(name, text) "CLM_" #name,

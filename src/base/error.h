@@ -15,6 +15,10 @@ clm_status clm_fail(clm_status status, const char *format, ...) CLM_PRINTF(2, 3)
 /* Puts `format..: ` before the message already recorded and returns `status`. */
 clm_status clm_fail_in(clm_status status, const char *format, ...) CLM_PRINTF(2, 3);
 
+/* CLM_E_ARG for an option that a row of a table does not read, and that was given all the same: "momentum: the inner rule sgd
+ * does not read it, .." */
+clm_status clm_fail_unread(const char *option, const char *what, const char *row);
+
 #define CLM_TRY(expression)                          \
     do {                                             \
         clm_status try_status = (expression);        \

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SMOOTHING = 1, CLASS_WEIGHTS = 2, DELTA = 4, FUNCTION = 8, REDUCTION = 16 };
+
 static clm_reduction reduction(const clm_task *t) { return t->options.loss.reduction; }
 
 /* ---- cross-entropy ---- */
@@ -86,15 +88,15 @@ static clm_value custom(const clm_task *t, clm_graph *g, const clm_value *theta,
 /* ---- the table ---- */
 
 static const clm_loss losses[] = {
-    {"cross-entropy", "of softmax outputs and class labels, with label smoothing and class weights", true, NULL,
-     declare_cross_entropy, cross_entropy},
-    {"mse", "mean squared error", false, NULL, NULL, mse},
-    {"mae", "mean absolute error", false, NULL, NULL, mae},
-    {"huber", "squared up to delta, linear beyond it (Huber 1964)", false, NULL, declare_huber, huber},
-    {"bce", "binary cross-entropy of logits and targets 0 or 1", false, NULL, NULL, bce},
+    {"cross-entropy", "of softmax outputs and class labels, with label smoothing and class weights", true,
+     REDUCTION | SMOOTHING | CLASS_WEIGHTS, NULL, declare_cross_entropy, cross_entropy},
+    {"mse", "mean squared error", false, REDUCTION, NULL, NULL, mse},
+    {"mae", "mean absolute error", false, REDUCTION, NULL, NULL, mae},
+    {"huber", "squared up to delta, linear beyond it (Huber 1964)", false, REDUCTION | DELTA, NULL, declare_huber, huber},
+    {"bce", "binary cross-entropy of logits and targets 0 or 1", false, REDUCTION, NULL, NULL, bce},
     {"gaussian-policy", "policy gradient of a Gaussian policy: targets are actions, then the advantage (Williams 1992)", false,
-     gaussian_target, declare_gaussian, gaussian},
-    {"custom", "a function of the user's own", false, custom_target, declare_custom, custom},
+     REDUCTION, gaussian_target, declare_gaussian, gaussian},
+    {"custom", "a function of the user's own", false, FUNCTION, custom_target, declare_custom, custom},
 };
 enum { LOSSES = sizeof losses / sizeof losses[0] };
 
@@ -109,6 +111,26 @@ const char *clm_loss_names(char *text, size_t size) {
     for (int i = 0; i < LOSSES && length < size; i++)
         length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", losses[i].name);
     return text;
+}
+
+/* Options of one loss that were given to another. */
+clm_status clm_loss_check(const clm_loss *loss, const clm_loss_options *o) {
+    const clm_loss_options initial = CLM_LOSS_OPTIONS_INIT;
+    const struct {
+        unsigned bit;
+        const char *name;
+        bool given;
+    } fields[] = {
+        {SMOOTHING, "loss.label_smoothing", o->label_smoothing != initial.label_smoothing},
+        {CLASS_WEIGHTS, "loss.class_weights", o->class_weights != NULL},
+        {DELTA, "loss.delta", o->delta != 0 && o->delta != initial.delta},
+        {FUNCTION, "loss.function", o->function != NULL},
+        {FUNCTION, "loss.target_shape", o->target_shape.rank != 0},
+        {REDUCTION, "loss.reduction", o->reduction != initial.reduction},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i].given && !(loss->reads & fields[i].bit)) return clm_fail_unread(fields[i].name, "loss", loss->name);
+    return CLM_OK;
 }
 
 size_t clm_loss_count(void) { return LOSSES; }

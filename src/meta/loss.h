@@ -6,7 +6,8 @@
 
 typedef struct clm_loss {
     const char *name, *summary;
-    bool labels; /* targets are class labels, one number an example */
+    bool labels;    /* targets are class labels, one number an example */
+    unsigned reads; /* options, as loss.c has them */
     /* Shape of one example's target; NULL: that of the output. Not for labels. */
     clm_shape (*target)(const clm_task *task);
     /* Checks the options and adds the loss's own parameters; may be NULL. They are the last of theta. */
@@ -16,6 +17,8 @@ typedef struct clm_loss {
 
 /* NULL: no such row. */
 const clm_loss *clm_loss_find(const char *name);
+/* CLM_E_ARG for an option that the loss does not read and that was given. */
+clm_status clm_loss_check(const clm_loss *loss, const clm_loss_options *options);
 /* "cross-entropy, mse, .." for messages. */
 const char *clm_loss_names(char *text, size_t size);
 

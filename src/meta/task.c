@@ -26,7 +26,7 @@ static clm_status check_numbers(const clm_task_options *o, const clm_algorithm *
         return clm_fail(CLM_E_ARG, "%s: proximal %g and %d solver steps: both must be above 0", a->info.name, o->proximal,
                         o->solver_steps);
     if (o->ways < 0) return clm_fail(CLM_E_ARG, "meta: %d ways", o->ways);
-    return clm_inner_options_check(&o->inner);
+    return CLM_OK;
 }
 
 /* ---- all together ---- */
@@ -48,6 +48,29 @@ static clm_status find_rows(clm_task *t) {
     t->loss = clm_loss_find(o->loss.name ? o->loss.name : "cross-entropy");
     if (!t->loss)
         return clm_fail(CLM_E_ARG, "unknown loss \"%.40s\"; known: %s", o->loss.name, clm_loss_names(known, sizeof known));
+    CLM_TRY(clm_inner_options_check(t->rule, &o->inner));
+    return clm_loss_check(t->loss, &o->loss);
+}
+
+static bool has_batch_norm(const clm_model *model) {
+    for (size_t i = 0; i < clm_model_param_count(model); i++)
+        if (clm_model_param(model, i)->role == CLM_PARAM_BATCH_NORM) return true;
+    return false;
+}
+
+/* What the model leaves without a meaning. An algorithm's name may imply per-step batch-norm for models that have none. */
+static clm_status check_model(const clm_task *t) {
+    const clm_task_options *o = &t->options;
+    const clm_shape out = clm_model_out_shape(t->model);
+    const int outputs = t->loss->labels ? out.dim[out.rank - 1] : 0;
+    clm_task_options implied = CLM_TASK_OPTIONS_INIT;
+    implied.algorithm = o->algorithm;
+    CLM_TRY(clm_task_options_resolve(&implied));
+    if (o->batch_norm_per_step && !implied.batch_norm_per_step && !has_batch_norm(t->model))
+        return clm_fail(CLM_E_ARG, "batch_norm_per_step: the model has no batch-norm");
+    if (o->ways && o->ways != outputs && !(t->algorithm->takes & CLM_TAKES(WAYS)))
+        return clm_fail(CLM_E_ARG, "%d ways: the algorithm %s takes a task's classes from the model, which has %d; give 0",
+                        o->ways, t->algorithm->info.name, outputs);
     return CLM_OK;
 }
 
@@ -60,6 +83,7 @@ static clm_status init(clm_task *t, const clm_model *model, const clm_task_optio
     CLM_TRY(check_numbers(o, t->algorithm));
     CLM_TRY(clm_algorithm_check(t->algorithm, o));
     CLM_TRY(find_rows(t));
+    CLM_TRY(check_model(t));
     if (o->step_weights) CLM_TRY(copy_numbers(&t->weights, o->step_weights, (size_t)o->steps));
     if (o->loss.class_weights) CLM_TRY(copy_numbers(&t->class_weights, o->loss.class_weights, (size_t)clm_task_classes(t)));
     o->step_weights = t->weights;

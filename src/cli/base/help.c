@@ -67,12 +67,14 @@ void cli_names_print(const cli_names *names, int indent) {
     }
 }
 
-/* What the row says, and the names where they are not listed with a line each. */
-static void row_help(const cli_option *option, char *text, size_t size) {
+/* What the row says, whom it is for, and the names where they are not listed with a line each. */
+static void row_help(const cli_command *command, const cli_option *option, char *text, size_t size) {
     const cli_names *names = cli_option_names(option);
-    char list[512] = "";
+    char list[512] = "", readers[256] = "";
     if (names && !names->summary) cli_names_join(names, ", ", list, sizeof list);
-    snprintf(text, size, "%s%s%s", option->help, *list ? ": " : "", list);
+    if (command->readers) command->readers(option->name, readers, sizeof readers);
+    snprintf(text, size, "%s%s%s%s%s%s", option->help, *readers ? " (" : "", readers, *readers ? ")" : "", *list ? ": " : "",
+             list);
 }
 
 void cli_options_help(const cli_command *command) {
@@ -89,7 +91,7 @@ void cli_options_help(const cli_command *command) {
         snprintf(head, sizeof head, "  --%s%s%s", option->name, option->kind == CLI_FLAG ? "" : " ",
                  option->kind == CLI_FLAG ? "" : cli_option_placeholder(option));
         print_default(option, command->defaults, preset, sizeof preset);
-        row_help(option, text, sizeof text);
+        row_help(command, option, text, sizeof text);
         snprintf(text + strlen(text), sizeof text - strlen(text), "%.200s", preset);
         if (strlen(head) + 2 > INDENT)
             printf("%s\n%*s", head, INDENT, "");

@@ -79,7 +79,7 @@ static const row rows[] = {
     {.algorithm = "finetune",
      .note = "100 steps for the last layer at test, with momentum 0.9, rate 0.01 and weight decay 0.001 (Chen et al. 2019, who "
              "take batches of 4 examples for each)",
-     .gradient = "of the loss of all examples, with labels among all training classes",
+     .gradient = "of the loss of all examples at once, without an inner loop",
      .images = {"steps", "100", "inner-rule", "momentum", "inner-lr", "0.01", "inner-weight-decay", "0.001", NULL},
      .regression = {"steps", "10", "inner-rule", "momentum", "inner-lr", "0.001", "inner-weight-decay", "0.001", NULL}},
     {.algorithm = "protonet", .note = "a network without its last layer", .gradient = "of the query loss, exact"},

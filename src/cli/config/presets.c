@@ -93,12 +93,17 @@ size_t cli_preset_count(void) { return CLI_COUNT(presets); }
 const char *cli_preset_name(size_t i) { return presets[i].name; }
 const char *cli_preset_published(size_t i) { return presets[i].published; }
 
+/* NULL: it is of MAML and its relatives. */
+static const char *names_algorithm(const preset *p) {
+    for (size_t i = 0; p->settings[i]; i += 2)
+        if (strcmp(p->settings[i], "algorithm") == 0) return p->settings[i + 1];
+    return NULL;
+}
+
 const char *cli_preset_algorithm(const cli_settings *settings) {
     const preset *p = find_preset(settings->preset);
     if (!p) return NULL;
-    for (size_t i = 0; p->settings[i]; i += 2)
-        if (strcmp(p->settings[i], "algorithm") == 0) return p->settings[i + 1];
-    return cli_settings_defaults.algorithm;
+    return names_algorithm(p) ? names_algorithm(p) : cli_settings_defaults.algorithm;
 }
 
 /* The rate of the loss at hand that a preset's published one amounts to. */
@@ -132,11 +137,22 @@ static clm_status apply_algorithm(cli_settings *s, const bool *given, bool *set)
     return apply_texts(s, cli_algorithm_defaults(s->algorithm, cli_source_of(s->source)->regression), given, set);
 }
 
+/* A preset of one algorithm has that one's numbers, and one of images nothing for a regression. */
+static clm_status check_fit(const cli_settings *s, const preset *p, const bool *given) {
+    if (given[cli_settings_row("algorithm")] && names_algorithm(p) && strcmp(cli_preset_algorithm(s), s->algorithm) != 0)
+        return cli_usage("--preset %s is of the algorithm %s; --algorithm %s contradicts it", p->name, cli_preset_algorithm(s),
+                         s->algorithm);
+    if (cli_source_of(s->source)->regression != cli_source_of(p->source)->regression)
+        return cli_usage("--preset %s is for %s and the like; leave it out for %s", p->name, p->source, s->source);
+    return CLM_OK;
+}
+
 clm_status cli_presets_apply(cli_settings *settings, const bool *given) {
     bool set[CLI_MAX_OPTIONS] = {false};
     const preset *p = find_preset(settings->preset);
     set[cli_settings_row("context")] = settings->model[0]; /* a model file has its own layers */
     if (p && !settings->source[0]) snprintf(settings->source, sizeof settings->source, "%s", p->source);
+    if (p) CLI_TRY(check_fit(settings, p, given));
     /* An algorithm that is asked for beside a preset wins over it with all that it brings. */
     if (given[cli_settings_row("algorithm")] || settings->anil) CLI_TRY(apply_algorithm(settings, given, set));
     if (p) {

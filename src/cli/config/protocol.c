@@ -9,9 +9,10 @@
 #include "config/setup.h"
 #include "config/sources.h"
 
+bool cli_model_has_batch_norm(const clm_model *model) { return strstr(clm_model_json(model), "\"batchnorm\"") != NULL; }
+
 const char *cli_bn_name(const clm_model *model, int bn) {
-    const char *json = model ? clm_model_json(model) : NULL;
-    if (json && !strstr(json, "\"batchnorm\"")) return "none (no batch-norm layer)";
+    if (model && !cli_model_has_batch_norm(model)) return "none (no batch-norm layer)";
     return clm_bn_mode_name((clm_bn_mode)bn);
 }
 
@@ -123,7 +124,7 @@ static void print_steps(FILE *to, const cli_settings *s) {
             original, (long long)s->ways);
     if (o.rates != CLM_RATES_FIXED)
         fprintf(to, "              inner rates learned %s\n",
-                o.rates == CLM_RATES_PER_STEP ? "per layer and step" : "per element");
+                o.rates == CLM_RATES_PER_STEP ? "per tensor and step" : "per element");
     if (s->support_per_step) fprintf(to, "              another support set in every inner step of training\n");
     if (o.batch_norm_per_step) fprintf(to, "              batch-norm's scale and shift learned for each step\n");
     print_transforms(to, s);

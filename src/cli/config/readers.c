@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "config/algorithms.h"
+#include "config/protocol.h"
+#include "config/sources.h"
 
 /* ---- what the library's tables do not say ---- */
 
@@ -14,6 +16,7 @@ static bool is(const char *a, const char *b) { return strcmp(a, b) == 0; }
 static bool algorithm_uses(const char *name, const char *word) {
     if (is(word, "context")) return is(name, "cavia");
     if (is(word, "classes")) return is(name, "finetune");
+    if (is(word, "prototypes")) return is(name, "protonet") || is(name, "protomaml");
     if (is(word, "anil")) return is(name, "maml") || is(name, "anil");
     if (is(word, "gradient through steps")) return clm_algorithm_uses(name, "first-order");
     if (is(word, "second-order")) return clm_algorithm_uses(name, "first-order") && !is(name, "fomaml");
@@ -126,6 +129,16 @@ static size_t readers(const choice *by, const char *word, char *text, size_t siz
     return n;
 }
 
+void cli_readers_help(const char *option, char *text, size_t size) {
+    text[0] = 0;
+    for (size_t i = 0; i < CLI_COUNT(rows); i++) {
+        if (!is(rows[i].option, option)) continue;
+        const size_t n = readers(rows[i].by, rows[i].word, text, size);
+        if (2 * n <= rows[i].by->names->count()) return;
+        text[0] = 0;
+    }
+}
+
 static clm_status check_row(size_t i, const cli_settings *s) {
     const choice *by = rows[i].by;
     char text[256];
@@ -135,18 +148,59 @@ static clm_status check_row(size_t i, const cli_settings *s) {
                      by->option, by->chosen(s));
 }
 
-/* An algorithm whose name says that rates are learned does not take `fixed`. */
+/* An algorithm whose name says that rates are learned does not take `fixed`, nor one with a rate for each element others. */
 static clm_status check_rates(const cli_settings *s) {
     clm_task_options options = CLM_TASK_OPTIONS_INIT;
     options.algorithm = s->algorithm;
     CLI_TRY(clm_task_options_resolve(&options));
-    if (s->rates != CLM_RATES_FIXED || options.rates == CLM_RATES_FIXED) return CLM_OK;
-    return cli_usage("--rates fixed contradicts --algorithm %s, which learns its inner rates", s->algorithm);
+    if (s->rates == CLM_RATES_FIXED && options.rates != CLM_RATES_FIXED)
+        return cli_usage("--rates fixed contradicts --algorithm %s, which learns its inner rates", s->algorithm);
+    options.rates = (clm_rates)s->rates;
+    if (clm_task_options_resolve(&options) == CLM_OK) return CLM_OK;
+    return cli_usage("--rates %s contradicts --algorithm %s: leave it out",
+                     cli_option_word(&cli_settings_options[cli_settings_row("rates")], s->rates).s, s->algorithm);
+}
+
+/* ---- the network ---- */
+
+/* Options of the networks that the program makes itself for images. */
+static clm_status check_network(const cli_settings *s, const char *option) {
+    const bool of_convolutions = is(option, "filters") || is(option, "network");
+    const bool of_batch_norm = is(option, "bn") || is(option, "batch-norm-per-step");
+    if (of_convolutions && s->model[0])
+        return cli_usage("--%s is for the networks of the program; %s has its own layers", option, s->model);
+    if (!(of_convolutions || of_batch_norm) || s->model[0] || !cli_source_of(s->source)->regression) return CLM_OK;
+    return cli_usage("--%s says nothing to the network of %s, a perceptron without %s", option, s->source,
+                     of_convolutions ? "convolutions" : "batch-norm");
+}
+
+clm_status cli_readers_check_model(const clm_model *model, const cli_option *options, const bool *given) {
+    for (size_t k = 0; options[k].name; k++) {
+        const bool of_batch_norm = is(options[k].name, "bn") || is(options[k].name, "batch-norm-per-step");
+        if (given[k] && of_batch_norm && !cli_model_has_batch_norm(model))
+            return cli_usage("--%s says nothing to a model without batch-norm; leave it out", options[k].name);
+    }
+    return CLM_OK;
+}
+
+/* ---- classes ---- */
+
+/* Prototypes are means of classes. */
+static clm_status check_classes(const cli_settings *s, const cli_option *options, const bool *given) {
+    if (!cli_source_of(s->source)->regression) return CLM_OK;
+    for (size_t k = 0; options[k].name; k++)
+        if (given[k] && is(options[k].name, "classes"))
+            return cli_usage("--classes says nothing to %s, which is a regression", s->source);
+    if (!algorithm_uses(s->algorithm, "prototypes")) return CLM_OK;
+    return cli_usage("--algorithm %s needs classes, and %s is a regression; take another algorithm, or a source of images",
+                     s->algorithm, s->source);
 }
 
 clm_status cli_readers_check(const cli_settings *s, const cli_option *options, const bool *given) {
+    CLI_TRY(check_classes(s, options, given));
     for (size_t k = 0; options[k].name; k++) {
         if (!given[k]) continue;
+        CLI_TRY(check_network(s, options[k].name));
         for (size_t i = 0; i < CLI_COUNT(rows); i++)
             if (is(rows[i].option, options[k].name)) CLI_TRY(check_row(i, s));
         if (is(options[k].name, "rates")) CLI_TRY(check_rates(s));

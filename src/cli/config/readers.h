@@ -8,6 +8,12 @@
  * does not read. Presets and stored runs are not looked at. */
 clm_status cli_readers_check(const cli_settings *settings, const cli_option *options, const bool *given);
 
+/* The same for options of layers that a model of the user's own has not. */
+clm_status cli_readers_check_model(const clm_model *model, const cli_option *options, const bool *given);
+
+/* "adam, rmsprop": who reads an option, where that is no more than half of those that could; "" otherwise. For --help. */
+void cli_readers_help(const char *option, char *text, size_t size);
+
 /* Is the option read by what the settings choose? True for options that are everybody's. */
 bool cli_readers_read(const cli_settings *settings, const char *option);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "config/algorithms.h"
+#include "config/readers.h"
 #include "config/setup.h"
 
 static bool begins(const clm_model *model, const char *prefix) {
@@ -38,16 +39,20 @@ static clm_status set_masks(cli_task *t, const cli_settings *s, const clm_model 
     return CLM_OK;
 }
 
+/* What was chosen does not read every option: those stay as the library has them, where others are an error. */
+static bool reads(const cli_settings *s, const char *option) { return cli_readers_read(s, option); }
+
 static clm_status set_inner(clm_inner_options *o, const cli_settings *s) {
+    if (!reads(s, "inner-rule")) return CLM_OK;
     o->rule = s->inner_rule;
-    o->momentum = s->inner_momentum;
-    o->decay = s->inner_decay;
-    o->eps = s->inner_eps;
-    o->eps_root = s->inner_eps_root;
     o->weight_decay = s->inner_weight_decay;
     o->clip_value = s->inner_clip_value;
     o->clip_norm = s->inner_clip_norm;
-    return cli_betas_parse("--inner-betas", s->inner_betas, &o->beta1, &o->beta2);
+    if (reads(s, "inner-momentum")) o->momentum = s->inner_momentum;
+    if (reads(s, "inner-decay")) o->decay = s->inner_decay;
+    if (reads(s, "inner-eps")) o->eps = s->inner_eps;
+    if (reads(s, "inner-eps-root")) o->eps_root = s->inner_eps_root;
+    return reads(s, "inner-betas") ? cli_betas_parse("--inner-betas", s->inner_betas, &o->beta1, &o->beta2) : CLM_OK;
 }
 
 static clm_status set_loss(cli_task *t, const cli_settings *s) {
@@ -55,8 +60,8 @@ static clm_status set_loss(cli_task *t, const cli_settings *s) {
     size_t count;
     o->name = cli_loss_name(s);
     o->reduction = (clm_reduction)s->reduction;
-    o->label_smoothing = s->label_smoothing;
-    o->delta = s->huber_delta;
+    if (reads(s, "label-smoothing")) o->label_smoothing = s->label_smoothing;
+    if (reads(s, "huber-delta")) o->delta = s->huber_delta;
     if (!s->class_weights[0]) return CLM_OK;
     CLI_TRY(cli_parse_list("--class-weights", s->class_weights, t->class_weights, CLI_MAX_WAYS, &count));
     if (cli_setup_is_joint(s)) return cli_usage("--class-weights are of the classes of a task; finetune trains on all classes");
@@ -66,17 +71,16 @@ static clm_status set_loss(cli_task *t, const cli_settings *s) {
     return CLM_OK;
 }
 
-/* What the algorithm does not read stays as the library has it: there a value of one's own is an error. */
 static void set_algorithm(clm_task_options *o, const cli_settings *s) {
     o->algorithm = s->algorithm;
-    o->inner_lr = s->inner_lr;
-    o->steps = clm_algorithm_uses(s->algorithm, "steps") ? (int)s->steps : 0;
+    if (reads(s, "inner-lr")) o->inner_lr = s->inner_lr;
+    o->steps = reads(s, "steps") ? (int)s->steps : 0;
     o->first_order = s->first_order;
     o->rates = (clm_rates)s->rates;
     o->batch_norm_per_step = s->batch_norm_per_step;
     o->support_per_step = s->support_per_step;
     if (clm_algorithm_uses(s->algorithm, "ways")) o->ways = (int)s->ways;
-    if (!clm_algorithm_uses(s->algorithm, "proximal")) return;
+    if (!reads(s, "proximal")) return;
     o->proximal = s->proximal;
     o->solver = (clm_solver)s->solver;
     o->solver_steps = (int)s->solver_steps;
@@ -101,18 +105,18 @@ clm_status cli_setup_task_options(cli_task *t, const cli_settings *s, const clm_
 static void set_optimizer(clm_optim_options *o, const cli_settings *s) {
     o->rule = s->optimizer;
     o->lr = s->outer_lr;
-    o->momentum = s->momentum;
-    o->decay = s->decay;
-    o->eps = s->eps;
     o->weight_decay = s->weight_decay;
     o->clip_kind = s->clip_norm > 0 ? CLM_CLIP_NORM : s->clip_value > 0 ? CLM_CLIP_VALUE : CLM_CLIP_NONE;
     o->clip = s->clip_norm > 0 ? s->clip_norm : s->clip_value;
     o->schedule = cli_settings_schedule(s, &o->schedule_updates);
-    o->lr_min = s->lr_min;
-    o->factor = s->schedule_factor;
     o->warmup = (uint64_t)s->warmup;
     o->average = s->average;
-    (void)cli_betas_parse("--betas", s->betas, &o->beta1, &o->beta2); /* cli_settings_check has read it */
+    if (reads(s, "momentum")) o->momentum = s->momentum;
+    if (reads(s, "decay")) o->decay = s->decay;
+    if (reads(s, "eps")) o->eps = s->eps;
+    if (clm_optim_schedule_uses(o->schedule, "lr_min")) o->lr_min = s->lr_min;
+    if (clm_optim_schedule_uses(o->schedule, "factor")) o->factor = s->schedule_factor;
+    if (reads(s, "betas")) (void)cli_betas_parse("--betas", s->betas, &o->beta1, &o->beta2); /* cli_settings_check has read it */
 }
 
 void cli_setup_meta_options(clm_meta_options *o, const cli_settings *s, const cli_task *task) {
@@ -122,7 +126,7 @@ void cli_setup_meta_options(clm_meta_options *o, const cli_settings *s, const cl
     o->task = task->options;
     o->first_order_until = s->first_order_until > 0 ? (uint64_t)s->first_order_until : 0;
     o->both_orders = clm_algorithm_uses(task->options.algorithm, "first-order") && !task->options.first_order;
-    o->checkpointing = (clm_checkpointing)s->checkpointing;
+    if (reads(s, "checkpointing")) o->checkpointing = (clm_checkpointing)s->checkpointing;
     o->memory_limit = (size_t)s->memory_limit;
     o->task_chunk = (int)s->task_chunk;
     set_optimizer(&o->optim, s);

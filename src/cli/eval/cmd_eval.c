@@ -32,7 +32,8 @@ enum { BN_OF_RUN = 2, ROTATIONS_OF_RUN = 2 };
 
 static const cli_option options[] = {
     {"Options", "tasks", CLI_INT, 0, AT(tasks), 2, 1e7, "N", "number of tasks"},
-    {NULL, "steps", CLI_INT, 0, AT(steps), 0, CLI_MAX_STEPS, "K", "inner steps; every number from 0 to K is reported"},
+    {NULL, "steps", CLI_INT, 0, AT(steps), -1, CLI_MAX_STEPS, "K",
+     "inner steps, from 0 to K; -1: those of the run's test, at least 10"},
     {NULL, "query", CLI_TEXT, 0, AT(query), 0, 0, "Q,..",
      "query examples per class; default: 1,5,15, or the run's for a regression"},
     {NULL, "shots", CLI_INT, 0, AT(shots), 0, 1000, "K", "support examples per class; 0: as in the run"},
@@ -52,7 +53,7 @@ static const cli_option options[] = {
     {.name = NULL},
 };
 static const eval_settings defaults = {.tasks = 600,
-                                       .steps = 10,
+                                       .steps = -1,
                                        .seed = -1,
                                        .ensemble = 1,
                                        .bn = BN_OF_RUN,
@@ -105,6 +106,8 @@ static void merge(evaluation *e) {
 /* An algorithm without an inner loop predicts at once. */
 static clm_status check_steps(evaluation *e, const bool *given) {
     const char *algorithm = e->checkpoint.settings.algorithm;
+    const int of_run = cli_settings_test_steps(&e->checkpoint.settings);
+    if (e->settings.steps < 0) e->settings.steps = of_run > 10 ? of_run : 10;
     if (clm_algorithm_uses(algorithm, "steps")) return CLM_OK;
     if (given[cli_option_find(options, "steps")] && e->settings.steps > 0)
         return cli_usage("--steps %lld: %s has no inner steps", (long long)e->settings.steps, algorithm);
@@ -230,6 +233,7 @@ static void print_table(const evaluation *e) {
         printf("  %20s", head);
     }
     for (int k = 0; k <= e->settings.steps; k++) {
+        if (!cli_score_is_shown(k, (int)e->settings.steps)) continue;
         printf("\n%11d", k);
         for (size_t i = 0; i < e->n_queries; i++)
             printf("  %20s", cli_score_interval_text(&e->scores[i].query[k], e->regression).s);

@@ -309,6 +309,8 @@ cli_text cli_score_text(double score, bool regression) {
     return text;
 }
 
+bool cli_score_is_shown(int k, int steps) { return steps <= 20 || k % 10 == 0 || k == 1 || k == steps; }
+
 cli_text cli_score_interval_text(const cli_score *score, bool regression) {
     cli_text text;
     if (regression)

@@ -51,6 +51,8 @@ clm_status cli_evaluator_run_ensemble(cli_evaluator *evaluator, clm_params *cons
 /* "93.2 %" or "0.0132": a score as people write it. */
 cli_text cli_score_text(double score, bool regression);
 /* "93.21 +- 0.42 %" */
+/* Is the score after k of K inner steps a line of what is printed? Of many steps every tenth is. */
+bool cli_score_is_shown(int k, int steps);
 cli_text cli_score_interval_text(const cli_score *score, bool regression);
 
 #endif

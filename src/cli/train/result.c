@@ -62,19 +62,31 @@ static clm_status write_result(const cli_trainer *t, const members *m, const cli
     return status;
 }
 
+/* "4.2 times below that": only where there is something to divide. */
+static cli_text compared(double after, double before) {
+    cli_text text;
+    if (after > 0 && after < before)
+        snprintf(text.s, sizeof text.s, "%.1f times below that", before / after);
+    else if (after > before && before > 0)
+        snprintf(text.s, sizeof text.s, "%.1f times above that", after / before);
+    else
+        snprintf(text.s, sizeof text.s, "%g", before);
+    return text;
+}
+
 static void print_single(const cli_trainer *t, const cli_scores *scores, uint64_t iteration) {
     const cli_settings *s = &t->settings;
     const int last = scores->steps;
     printf("\ntest on %d tasks of held-out %s, checkpoint of iteration %llu, batch-norm %s\n", scores->tasks,
            t->regression ? "functions" : "classes", (unsigned long long)iteration, cli_bn_name(t->model, s->bn));
     for (int k = 0; k <= last && last > 0; k++)
-        if (last <= 20 || k % 10 == 0 || k == 1 || k == last) /* result.json has them all */
+        if (cli_score_is_shown(k, last))
             printf("  after %2d inner steps  %s\n", k, cli_score_interval_text(&scores->query[k], t->regression).s);
     if (last == 0) printf("  %s has no inner steps\n", s->algorithm);
     if (t->regression)
-        printf("mean squared error %s (95 %% interval), %.1f times below that before adaptation\n",
+        printf("mean squared error %s (95 %% interval), %s before adaptation\n",
                cli_score_interval_text(&scores->query[last], true).s,
-               scores->query[0].mean / fmax(scores->query[last].mean, 1e-300));
+               compared(scores->query[last].mean, scores->query[0].mean).s);
     else
         printf("accuracy on held-out classes %s (95 %% interval), %lld-way %lld-shot, %lld query image%s per class\n",
                cli_score_interval_text(&scores->query[last], false).s, (long long)s->ways, (long long)s->shots,

@@ -153,6 +153,7 @@ static clm_status tune(cli_args *args) {
     CLI_GOTO(settle(run, args));
     CLI_GOTO(open_source(&source, run));
     CLI_GOTO(cli_setup_model(&model, run, source, NULL));
+    CLI_GOTO(cli_readers_check_model(model, options, args->given));
     CLI_GOTO(cli_setup_task_options(task, run, model));
     cli_setup_meta_options(&meta_options, run, task);
     CLI_GOTO(cli_device_open(&device, run->device[0] ? run->device : NULL));
@@ -202,5 +203,6 @@ const cli_command cli_tune = {
     .settings_size = sizeof(tune_settings),
     .defaults = &defaults,
     .max_positional = 1,
+    .readers = cli_readers_help,
     .run = run_tune,
 };

@@ -100,30 +100,38 @@ static const char *const case_keys[] = {
 static const char *const inner_keys[] = {"rule",     "momentum",     "betas",      "decay",    "eps",
                                          "eps_root", "weight_decay", "clip_value", "clip_norm"};
 
+/* The rule's own numbers. A case may have all of them: those of other rules are of no consequence there. */
+static clm_status read_rule(cli_reference *r, const json_t *inner) {
+    clm_inner_options *o = &r->task.inner;
+    const json_t *betas = json_object_get(inner, "betas");
+    if (clm_inner_rule_uses(o->rule, "momentum")) CLI_TRY(number(r, inner, "momentum", o->momentum, &o->momentum));
+    if (clm_inner_rule_uses(o->rule, "decay")) CLI_TRY(number(r, inner, "decay", o->decay, &o->decay));
+    if (clm_inner_rule_uses(o->rule, "eps")) {
+        CLI_TRY(number(r, inner, "eps", o->eps, &o->eps));
+        CLI_TRY(number(r, inner, "eps_root", 0, &o->eps_root));
+    }
+    if (!betas || !clm_inner_rule_uses(o->rule, "betas")) return CLM_OK;
+    if (!json_is_number(json_array_get(betas, 0)) || !json_is_number(json_array_get(betas, 1)))
+        return malformed(r, "\"betas\" of the inner update is not a list of two numbers");
+    o->beta1 = json_number_value(json_array_get(betas, 0));
+    o->beta2 = json_number_value(json_array_get(betas, 1));
+    return CLM_OK;
+}
+
 /* "inner": the update rule; what it leaves out has PyTorch's values. */
 static clm_status read_inner(cli_reference *r) {
-    const json_t *inner = json_object_get(r->description, "inner"), *betas;
+    const json_t *inner = json_object_get(r->description, "inner");
     clm_inner_options *o = &r->task.inner;
-    o->eps_root = 0;
     if (!inner || json_is_null(inner)) return CLM_OK;
     if (!json_is_object(inner)) return malformed(r, "\"inner\" of the case is not an object");
     CLI_TRY(check_keys(r, json_object_get(r->description, "inner"), "the inner update", inner_keys, CLI_COUNT(inner_keys)));
     const json_t *rule = json_object_get(inner, "rule");
     if (rule && !json_is_string(rule)) return malformed(r, "\"rule\" of the inner update is not a name");
     if (rule) o->rule = json_string_value(rule);
-    CLI_TRY(number(r, inner, "momentum", o->momentum, &o->momentum));
-    CLI_TRY(number(r, inner, "decay", o->decay, &o->decay));
-    CLI_TRY(number(r, inner, "eps", o->eps, &o->eps));
-    CLI_TRY(number(r, inner, "eps_root", 0, &o->eps_root));
     CLI_TRY(number(r, inner, "weight_decay", 0, &o->weight_decay));
     CLI_TRY(number(r, inner, "clip_value", 0, &o->clip_value));
     CLI_TRY(number(r, inner, "clip_norm", 0, &o->clip_norm));
-    if (!(betas = json_object_get(inner, "betas"))) return CLM_OK;
-    if (!json_is_number(json_array_get(betas, 0)) || !json_is_number(json_array_get(betas, 1)))
-        return malformed(r, "\"betas\" of the inner update is not a list of two numbers");
-    o->beta1 = json_number_value(json_array_get(betas, 0));
-    o->beta2 = json_number_value(json_array_get(betas, 1));
-    return CLM_OK;
+    return read_rule(r, inner);
 }
 
 /* The word of a case for a loss, and the library's. */

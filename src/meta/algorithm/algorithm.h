@@ -32,8 +32,8 @@ typedef enum clm_takes_bit {
 typedef struct clm_algorithm {
     clm_algorithm_info info;
     unsigned takes;
-    /* What the name implies, in options that were left as they are initially; may be NULL. */
-    void (*imply)(clm_task_options *options);
+    /* What the name implies, in options that were left as they are initially; CLM_E_ARG where they contradict it. NULL: nothing. */
+    clm_status (*imply)(clm_task_options *options);
     /* Masks, where the options give none: which parameters are learned, adapted. NULL: all are both. */
     clm_status (*declare)(clm_task *task);
     /* The stages in order, into list (NULL: none is written); returns how many. */

@@ -186,15 +186,22 @@ clm_status clm_maml_build(clm_stages *s, const clm_stage *stage) {
 
 /* ---- rows ---- */
 
-static void imply_first_order(clm_task_options *o) { o->first_order = true; }
-
-static void imply_rates_per_element(clm_task_options *o) {
-    if (o->rates == CLM_RATES_FIXED) o->rates = CLM_RATES_PER_ELEMENT;
+static clm_status imply_first_order(clm_task_options *o) {
+    o->first_order = true;
+    return CLM_OK;
 }
 
-static void imply_mamlpp(clm_task_options *o) {
+static clm_status imply_rates_per_element(clm_task_options *o) {
+    if (o->rates == CLM_RATES_PER_STEP)
+        return clm_fail(CLM_E_ARG, "metasgd learns a rate for each element; rates for each step contradict it");
+    o->rates = CLM_RATES_PER_ELEMENT;
+    return CLM_OK;
+}
+
+static clm_status imply_mamlpp(clm_task_options *o) {
     if (o->rates == CLM_RATES_FIXED) o->rates = CLM_RATES_PER_STEP;
     o->batch_norm_per_step = true;
+    return CLM_OK;
 }
 
 static clm_status adapt_head(clm_task *t) {
@@ -269,7 +276,7 @@ const clm_algorithm clm_algorithm_metasgd = {
 
 const clm_algorithm clm_algorithm_mamlpp = {
     .info = {"maml++", "How to train your MAML", "Antoniou et al. 2019",
-             "all parameters, a rate for each layer and step, batch-norm for each step", "all parameters but batch-norm's",
+             "all parameters, a rate for each tensor and step, batch-norm for each step", "all parameters but batch-norm's",
              "9 F K + 3 F, and 3 F for each further step with a query loss", MEMORY_OF_MAML},
     .takes = MAML_TAKES,
     .imply = imply_mamlpp,

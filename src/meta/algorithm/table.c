@@ -53,35 +53,39 @@ bool clm_algorithm_uses(const char *algorithm, const char *option) {
     return a && strcmp(option, option_names[CLM_TAKES_BITS]) == 0 && (a->takes & CLM_TAKES(STEPS));
 }
 
-/* Is an option other than it is initially? Steps have no such value that says "not asked for". */
-static bool is_set(const clm_task_options *o, clm_takes_bit bit) {
+/* The first field of the options that the algorithm does not read and that is not as it is initially; NULL: none. `ways` may be
+ * said to any algorithm: it is looked at with the model (task.c). */
+static const char *unread(const clm_algorithm *a, const clm_task_options *o) {
     const clm_task_options initial = CLM_TASK_OPTIONS_INIT;
     const clm_inner_options *i = &o->inner;
-    switch (bit) {
-    case CLM_TAKES_BIT_INNER:
-        return (i->rule && strcmp(i->rule, initial.inner.rule) != 0) || i->weight_decay > 0 || i->clip_value > 0 ||
-               i->clip_norm > 0;
-    case CLM_TAKES_BIT_ORDER: return o->first_order;
-    case CLM_TAKES_BIT_RATES: return o->rates != CLM_RATES_FIXED;
-    case CLM_TAKES_BIT_WEIGHTS: return o->step_weights != NULL;
-    case CLM_TAKES_BIT_MASKS: return o->n_adapt || o->n_freeze || o->n_unlearned;
-    case CLM_TAKES_BIT_SUPPORT_PER_STEP: return o->support_per_step;
-    case CLM_TAKES_BIT_NORM_PER_STEP: return o->batch_norm_per_step;
-    case CLM_TAKES_BIT_PROXIMAL:
-        return o->proximal != initial.proximal || o->solver != initial.solver || o->solver_steps != initial.solver_steps;
-    case CLM_TAKES_BIT_WAYS: /* what a task has, which may be said to any algorithm */
-    case CLM_TAKES_BIT_STEPS:
-    case CLM_TAKES_BITS: break;
-    }
-    return false;
+#define FIELD(NAME, field, differs) \
+    if (!(a->takes & CLM_TAKES(NAME)) && (differs)) return field;
+#define NUMBER(NAME, field) FIELD(NAME, #field, o->field != initial.field)
+    FIELD(STEPS, "steps", o->steps != initial.steps && o->steps != 0)
+    NUMBER(STEPS, inner_lr)
+    FIELD(INNER, "inner.rule", i->rule && strcmp(i->rule, initial.inner.rule) != 0)
+    NUMBER(INNER, inner.weight_decay)
+    NUMBER(INNER, inner.clip_value)
+    NUMBER(INNER, inner.clip_norm)
+    NUMBER(ORDER, first_order)
+    NUMBER(RATES, rates)
+    FIELD(WEIGHTS, "step_weights", o->step_weights)
+    FIELD(MASKS, "adapt", o->n_adapt)
+    FIELD(MASKS, "freeze", o->n_freeze)
+    FIELD(MASKS, "unlearned", o->n_unlearned)
+    NUMBER(SUPPORT_PER_STEP, support_per_step)
+    NUMBER(NORM_PER_STEP, batch_norm_per_step)
+    NUMBER(PROXIMAL, proximal)
+    NUMBER(PROXIMAL, solver)
+    NUMBER(PROXIMAL, solver_steps)
+#undef NUMBER
+#undef FIELD
+    return NULL;
 }
 
 clm_status clm_algorithm_check(const clm_algorithm *a, const clm_task_options *o) {
-    for (int bit = 0; bit < CLM_TAKES_BITS; bit++)
-        if (!(a->takes & (1u << bit)) && is_set(o, (clm_takes_bit)bit))
-            return clm_fail(CLM_E_ARG, "the algorithm %s has no use for the option %s; leave it out", a->info.name,
-                            option_names[bit]);
-    return CLM_OK;
+    const char *field = unread(a, o);
+    return field ? clm_fail_unread(field, "algorithm", a->info.name) : CLM_OK;
 }
 
 static clm_status unknown(const char *name) {
@@ -98,8 +102,7 @@ clm_status clm_task_options_resolve(clm_task_options *o) {
     const clm_algorithm *a = clm_algorithm_find(o->algorithm);
     if (!a) return unknown(o->algorithm);
     o->algorithm = a->info.name;
-    if (a->imply) a->imply(o);
-    return CLM_OK;
+    return a->imply ? a->imply(o) : CLM_OK;
 }
 
 void clm_step_weights_annealed(int steps, uint64_t t, uint64_t over, double *weights) {

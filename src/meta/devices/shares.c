@@ -108,6 +108,10 @@ clm_status clm_meta_check_options(const clm_meta_options *o) {
     if (o->task_chunk < 0 || (o->task_chunk > 0 && o->tasks % o->task_chunk))
         return clm_fail(CLM_E_ARG, "meta: %d tasks cannot be run %d at a time; choose a divisor", o->tasks, o->task_chunk);
     CLM_TRY(clm_task_options_resolve(&task));
+    if (!clm_algorithm_uses(task.algorithm, "first-order")) {
+        if (o->both_orders) return clm_fail_unread("both_orders", "algorithm", task.algorithm);
+        if (o->checkpointing != CLM_CHECKPOINT_AUTO) return clm_fail_unread("checkpointing", "algorithm", task.algorithm);
+    }
     if (o->first_order_until > 0 && (task.first_order || !clm_algorithm_uses(task.algorithm, "first-order")))
         return clm_fail(CLM_E_ARG, "meta: first_order_until has no use where there is no second-order term to begin with");
     return CLM_OK;

@@ -33,7 +33,8 @@ typedef struct clm_inner_rule {
 
 const clm_inner_rule *clm_inner_rule_find(const char *name);
 const char *clm_inner_rule_names(char *text, size_t size);
-clm_status clm_inner_options_check(const clm_inner_options *options);
+/* Numbers out of range, and options that the rule does not read. */
+clm_status clm_inner_options_check(const clm_inner_rule *rule, const clm_inner_options *options);
 
 /* An inner step of all adapted tensors. Arrays are over all parameters [n]; what is not adapted is CLM_INVALID or not read. */
 typedef struct clm_inner_step {

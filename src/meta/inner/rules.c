@@ -92,7 +92,25 @@ bool clm_inner_rule_uses(const char *rule, const char *option) {
     return at && (at[strlen(option)] == ' ' || !at[strlen(option)]);
 }
 
-clm_status clm_inner_options_check(const clm_inner_options *o) {
+/* An option of one rule that was given to another. 0 and the initial value say nothing. */
+static clm_status check_unread(const clm_inner_rule *rule, const clm_inner_options *o) {
+    const clm_inner_options initial = CLM_INNER_OPTIONS_INIT;
+    const struct {
+        const char *word, *name;
+        double value, initial;
+    } fields[] = {
+        {"momentum", "inner.momentum", o->momentum, initial.momentum}, {"betas", "inner.beta1", o->beta1, initial.beta1},
+        {"betas", "inner.beta2", o->beta2, initial.beta2},             {"decay", "inner.decay", o->decay, initial.decay},
+        {"eps", "inner.eps", o->eps, initial.eps},                     {"eps", "inner.eps_root", o->eps_root, initial.eps_root},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i].value != 0 && fields[i].value != fields[i].initial && !clm_inner_rule_uses(rule->name, fields[i].word))
+            return clm_fail_unread(fields[i].name, "inner rule", rule->name);
+    return CLM_OK;
+}
+
+clm_status clm_inner_options_check(const clm_inner_rule *rule, const clm_inner_options *o) {
+    CLM_TRY(check_unread(rule, o));
     if (!(o->momentum >= 0 && o->momentum <= 1 && o->decay >= 0 && o->decay < 1))
         return clm_fail(CLM_E_ARG, "inner rule: momentum %g must lie in [0, 1], decay %g in [0, 1)", o->momentum, o->decay);
     if (!(o->beta1 >= 0 && o->beta1 < 1 && o->beta2 >= 0 && o->beta2 < 1))

@@ -1,5 +1,4 @@
-/* The options of an outer optimiser are looked at before anything is made of them. A rule's own options matter to that rule
- * alone. */
+/* The options of an outer optimiser are looked at before anything is made of them. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +44,22 @@ static clm_status check_field(const clm_optim_options *o, const struct field *f)
     return clm_fail(CLM_E_ARG, "%s %g: the %s must lie in [0, %g)", f->name, value, f->what, f->below);
 }
 
+static clm_status unread_by(char *pair, size_t size, const clm_optim_options *o, const struct field *f) {
+    snprintf(pair, size, "%s with schedule %s", o->rule, o->schedule);
+    return clm_fail_unread(f->name, "outer rule", pair);
+}
+
+/* A number that neither the rule nor the schedule reads. 0 and the initial value say nothing. */
+static clm_status check_unread(const clm_optim_options *o, const struct field *f) {
+    const clm_optim_options initial = CLM_OPTIM_OPTIONS_INIT;
+    double value = 0, usual = 0;
+    char pair[96];
+    if (!f->what) return o->schedule_updates && f->bit == CLM_OPTIM_UPDATES ? unread_by(pair, sizeof pair, o, f) : CLM_OK;
+    memcpy(&value, (const char *)o + f->at, sizeof value);
+    memcpy(&usual, (const char *)&initial + f->at, sizeof usual);
+    return value == 0 || value == usual ? CLM_OK : unread_by(pair, sizeof pair, o, f);
+}
+
 /* "the outer rule 'adm' is not known; there are sgd, momentum, .." */
 static clm_status unknown(const char *what, const char *name, size_t count, const char *(*nth)(size_t)) {
     char list[256] = "";
@@ -62,11 +77,13 @@ clm_status clm_optim_check(const clm_optim_options *o, const clm_optim_rule **ru
     if (!*schedule) return unknown("schedule", o->schedule, clm_optim_schedule_count(), clm_optim_schedule_name);
     const unsigned uses = (*rule)->uses | (*schedule)->uses;
     for (size_t i = 0; i < FIELDS; i++)
-        if (!fields[i].bit || (fields[i].bit & uses)) CLM_TRY(check_field(o, &fields[i]));
+        CLM_TRY(!fields[i].bit || (fields[i].bit & uses) ? check_field(o, &fields[i]) : check_unread(o, &fields[i]));
     if ((uses & CLM_OPTIM_UPDATES) && o->schedule_updates == 0)
         return clm_fail(CLM_E_ARG, "the schedule %s needs schedule_updates: over how many updates it goes", (*schedule)->name);
     if (o->clip_kind < CLM_CLIP_NONE || o->clip_kind > CLM_CLIP_NORM)
         return clm_fail(CLM_E_ARG, "unknown way of clipping %d", (int)o->clip_kind);
+    if (o->clip_kind == CLM_CLIP_NONE && o->clip != 0)
+        return clm_fail(CLM_E_ARG, "clip %g without a clip_kind: say whether values or the norm are clipped", o->clip);
     if (o->clip_kind != CLM_CLIP_NONE && !(o->clip > 0))
         return clm_fail(CLM_E_ARG, "clipping at %g: it must be above 0", o->clip);
     return CLM_OK;
