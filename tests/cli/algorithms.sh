@@ -180,6 +180,14 @@ expect_mistake "cosine and steps" "--cosine and --schedule step exclude each oth
 expect_mistake "steps of no length" "--schedule step needs --schedule-updates" --schedule step
 expect_mistake "annealing nothing" "--multi-step-over is for the multi-step loss anneal" --steps 2 --multi-step even --multi-step-over 3
 expect_mistake "nothing frozen by that name" "--freeze: no parameter's name begins with 'head'" --freeze head
+expect_mistake "filters of a perceptron" "--filters says nothing to the network of sine" --filters 8
+expect_mistake "network of a perceptron" "--network says nothing to the network of sine" --network conv4
+expect_mistake "batch-norm of a perceptron" "--bn says nothing to the network of sine" --bn support-stats
+expect_mistake "per-step batch-norm of a perceptron" "--batch-norm-per-step says nothing to the network of sine" --batch-norm-per-step
+expect_mistake "rates per step of metasgd" "--rates per-step contradicts --algorithm metasgd" --algorithm metasgd --rates per-step
+expect_mistake "classes of numbers" "--classes says nothing to sine" --algorithm finetune --classes 30
+expect_mistake "a preset of another algorithm" "--preset sine-cavia is of the algorithm cavia" --preset sine-cavia --algorithm maml
+expect_mistake "a preset of images" "--preset omniglot-5w1s is for omniglot" --preset omniglot-5w1s
 expect_mistake "classes of maml" "--classes is for the algorithm finetune .*; it says nothing to maml" --classes 30
 # shellcheck disable=SC2086
 {
@@ -187,7 +195,7 @@ expect_mistake "classes of maml" "--classes is for the algorithm finetune .*; it
     expect_error "weights for other ways" 2 "2 weights for --ways 5" $glyphs --class-weights 1,2 --run "$work/new"
     expect_error "context of a model file" 2 "has its own layers" $glyphs --algorithm cavia --context 3 --model "$0" --run "$work/new"
     expect_error "another algorithm on resuming" 2 "algorithm .* contradicts" train --resume --run "$work/boil" --algorithm anil
-    expect_error "protonet of numbers" 1 "protonet: needs classes" $small --algorithm protonet --run "$work/new"
+    expect_error "protonet of numbers" 2 "--algorithm protonet needs classes, and sine is a regression" $small --algorithm protonet --run "$work/new"
 }
 [ ! -e "$work/new" ] || fail "a run directory was left behind"
 

@@ -11,13 +11,21 @@
 
 static const double tolerance = 1e-9;
 
+/* Both ways where there is something to keep or to compute again. */
+static clm_checkpointing first_way(const char *algorithm) {
+    return clm_algorithm_uses(algorithm, "first-order") ? CLM_CHECKPOINT_STORE : CLM_CHECKPOINT_AUTO;
+}
+static clm_checkpointing last_way(const char *algorithm) {
+    return clm_algorithm_uses(algorithm, "first-order") ? CLM_CHECKPOINT_RECOMPUTE : CLM_CHECKPOINT_AUTO;
+}
+
 static void compare(clm_device *host, clm_device *device, const clm_test_choice *choice, double most) {
     char what[200], text[160];
     clm_test_problem p;
     clm_test_derivation d;
     clm_test_problem_make(&p, choice, clm_test_seed() + 5);
     clm_test_derive(&d, host, &p);
-    for (int how = CLM_CHECKPOINT_STORE; how <= CLM_CHECKPOINT_RECOMPUTE; how++) {
+    for (int how = first_way(choice->algorithm); how <= (int)last_way(choice->algorithm); how++) {
         p.options.checkpointing = (clm_checkpointing)how;
         clm_meta *meta = clm_test_problem_meta(&p, device);
         CLM_TEST_OK(clm_meta_gradient(meta, &p.batch.batch));
@@ -45,6 +53,7 @@ static void compare_all(clm_device *host, const char *algorithm, const char *rul
     }
     for (int r = CLM_RATES_PER_STEP; r <= CLM_RATES_PER_ELEMENT && clm_algorithm_uses(algorithm, "rates"); r++) {
         clm_test_choice c = plain;
+        if (strcmp(algorithm, "metasgd") == 0 && r == CLM_RATES_PER_STEP) continue; /* contradicts its name */
         c.rates = (clm_rates)r;
         c.switches = r == CLM_RATES_PER_STEP ? CLM_TEST_SWITCHES - 1 : CLM_TEST_STEP_WEIGHTS;
         c.transform = 3;
@@ -109,7 +118,7 @@ START_TEST(chunks_change_no_bit) {
     c.rates = CLM_RATES_PER_ELEMENT;
     clm_test_problem p;
     clm_test_problem_make(&p, &c, clm_test_seed() + 6);
-    for (int how = CLM_CHECKPOINT_STORE; how <= CLM_CHECKPOINT_RECOMPUTE; how++) {
+    for (int how = first_way(c.algorithm); how <= (int)last_way(c.algorithm); how++) {
         clm_test_vector whole = gradient_with(device, &p, (clm_checkpointing)how, 4);
         for (int chunk = 1; chunk < 4; chunk++) {
             if (4 % chunk) continue;
@@ -133,7 +142,7 @@ START_TEST(both_orders) {
     clm_test_choice c = clm_test_choice_of(algorithm);
     c.switches = CLM_TEST_STEP_WEIGHTS;
     clm_test_problem_make(&p, &c, clm_test_seed() + 7);
-    p.options.both_orders = true;
+    p.options.both_orders = clm_algorithm_uses(algorithm, "first-order");
     clm_meta *meta = clm_test_problem_meta(&p, device);
     CLM_TEST_OK(clm_meta_gradient(meta, &p.batch.batch));
     clm_test_vector second = clm_test_whole_gradient(meta);
@@ -155,38 +164,120 @@ START_TEST(both_orders) {
 }
 END_TEST
 
-/* What an algorithm does not read is refused, by the names of both. */
+/* What an algorithm does not read is refused, by the names of both; what it reads is taken. */
+static const struct {
+    const char *reader, *field;
+} fields[] = {
+    {"steps", "steps"},
+    {"inner-lr", "inner_lr"},
+    {"inner-rule", "inner.rule"},
+    {"inner-rule", "inner.weight_decay"},
+    {"inner-rule", "inner.clip_value"},
+    {"inner-rule", "inner.clip_norm"},
+    {"first-order", "first_order"},
+    {"rates", "rates"},
+    {"step-weights", "step_weights"},
+    {"adapt", "adapt"},
+    {"adapt", "freeze"},
+    {"adapt", "unlearned"},
+    {"support-per-step", "support_per_step"},
+    {"batch-norm-per-step", "batch_norm_per_step"},
+    {"proximal", "proximal"},
+    {"proximal", "solver"},
+    {"proximal", "solver_steps"},
+    {"first-order", "both_orders"},
+    {"first-order", "checkpointing"},
+};
+
+static void set_field(clm_meta_options *m, const char *field) {
+    static const double weights[] = {1, 1, 1, 1};
+    static const char *const first[] = {"0.weight"};
+    clm_task_options *o = &m->task;
+#define IS(name) (strcmp(field, name) == 0)
+    if (IS("steps")) o->steps = 4;
+    if (IS("inner_lr")) o->inner_lr = 0.3;
+    if (IS("inner.rule")) o->inner.rule = "momentum";
+    if (IS("inner.weight_decay")) o->inner.weight_decay = 0.1;
+    if (IS("inner.clip_value")) o->inner.clip_value = 1;
+    if (IS("inner.clip_norm")) o->inner.clip_norm = 1;
+    if (IS("first_order")) o->first_order = true;
+    if (IS("rates")) o->rates = strcmp(o->algorithm, "metasgd") == 0 ? CLM_RATES_PER_ELEMENT : CLM_RATES_PER_STEP;
+    if (IS("step_weights")) o->step_weights = weights;
+    if (IS("adapt")) o->adapt = first, o->n_adapt = 1;
+    if (IS("freeze")) o->freeze = first, o->n_freeze = 1;
+    if (IS("unlearned")) o->unlearned = first, o->n_unlearned = 1;
+    if (IS("support_per_step")) o->support_per_step = true;
+    if (IS("batch_norm_per_step")) o->batch_norm_per_step = true;
+    if (IS("proximal")) o->proximal = 7;
+    if (IS("solver")) o->solver = CLM_SOLVER_NEUMANN;
+    if (IS("solver_steps")) o->solver_steps = 9;
+    if (IS("both_orders")) m->both_orders = true;
+    if (IS("checkpointing")) m->checkpointing = CLM_CHECKPOINT_RECOMPUTE;
+#undef IS
+}
+
 START_TEST(options_that_say_nothing) {
-    static const double weights[] = {1, 1, 1};
-    static const char *const prefix[] = {"0."};
-    static const char *const options[] = {"inner-rule",       "first-order",         "rates",   "step-weights", "adapt",
-                                          "support-per-step", "batch-norm-per-step", "proximal"};
     const char *algorithm = clm_algorithm_name((size_t)_i);
     clm_device *host = clm_test_open_host();
-    const clm_test_choice c = clm_test_choice_of(algorithm);
-    for (size_t k = 0; k < sizeof options / sizeof *options; k++) {
+    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
+        clm_test_choice c = clm_test_choice_of(algorithm);
+        clm_test_problem p;
+        clm_meta *meta = NULL;
+        if (strcmp(fields[k].field, "batch_norm_per_step") == 0) c.switches = CLM_TEST_NORM_PER_STEP; /* a model that has one */
+        clm_test_problem_make(&p, &c, 3);
+        set_field(&p.options, fields[k].field);
+        const clm_status status = clm_meta_create(&meta, host, p.model, &p.options);
+        if (clm_algorithm_uses(algorithm, fields[k].reader)) {
+            ck_assert_msg(status == CLM_OK, "%s, %s: %s", algorithm, fields[k].field, clm_last_error());
+        } else {
+            ck_assert_msg(status == CLM_E_ARG, "%s takes %s", algorithm, fields[k].field);
+            CLM_TEST_SAYS(algorithm);
+            CLM_TEST_SAYS(fields[k].field);
+        }
+        clm_meta_free(meta);
+        clm_test_problem_free(&p);
+    }
+    clm_device_close(host);
+}
+END_TEST
+
+/* What a rule, a loss or the model leaves without a meaning. */
+START_TEST(options_of_others) {
+    static const double weights[] = {1, 2, 3};
+    static const struct {
+        const char *rule, *loss, *says;
+    } rows[] = {
+        {"sgd", NULL, "inner.momentum"},          {"momentum", NULL, "inner.beta1"}, {"momentum", NULL, "inner.beta2"},
+        {"adam", NULL, "inner.decay"},            {"nesterov", NULL, "inner.eps"},   {"sgd", NULL, "inner.eps_root"},
+        {NULL, "mse", "loss.label_smoothing"},    {NULL, "mse", "loss.delta"},       {NULL, "mae", "loss.class_weights"},
+        {NULL, "huber", "loss.target_shape"},     {NULL, NULL, "7 ways"},            {NULL, NULL, "batch_norm_per_step"},
+        {NULL, "custom", "metasgd"},
+    };
+    clm_device *host = clm_test_open_host();
+    const clm_test_choice c = clm_test_choice_of("maml");
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         clm_test_problem p;
         clm_meta *meta = NULL;
         clm_test_problem_make(&p, &c, 3);
         clm_task_options *o = &p.options.task;
-        o->steps = 3;
-        if (k == 0) o->inner.clip_norm = 1;
-        if (k == 1) o->first_order = true;
-        if (k == 2) o->rates = CLM_RATES_PER_STEP;
-        if (k == 3) o->step_weights = weights;
-        if (k == 4) o->adapt = prefix, o->n_adapt = 1;
-        if (k == 5) o->support_per_step = true;
-        if (k == 6) o->batch_norm_per_step = true;
-        if (k == 7) o->proximal = 7;
-        const clm_status status = clm_meta_create(&meta, host, p.model, &p.options);
-        if (clm_algorithm_uses(algorithm, options[k])) {
-            ck_assert_msg(status == CLM_OK, "%s, %s: %s", algorithm, options[k], clm_last_error());
-        } else {
-            ck_assert_msg(status == CLM_E_ARG, "%s takes %s", algorithm, options[k]);
-            CLM_TEST_SAYS(algorithm);
-            CLM_TEST_SAYS(options[k]);
-        }
-        clm_meta_free(meta);
+        o->inner = (clm_inner_options)CLM_INNER_OPTIONS_INIT;
+        if (rows[r].rule) o->inner.rule = rows[r].rule;
+        if (rows[r].loss) o->loss.name = rows[r].loss;
+        if (r == 0) o->inner.momentum = 0.5;
+        if (r == 1) o->inner.beta1 = 0.5;
+        if (r == 2) o->inner.beta2 = 0.5;
+        if (r == 3) o->inner.decay = 0.5;
+        if (r == 4) o->inner.eps = 0.5;
+        if (r == 5) o->inner.eps_root = 0.5;
+        if (r == 6) o->loss.label_smoothing = 0.5;
+        if (r == 7) o->loss.delta = 0.5;
+        if (r == 8) o->loss.class_weights = weights;
+        if (r == 9) o->loss.target_shape = clm_shape_of(1, 2);
+        if (r == 10) o->ways = 7;
+        if (r == 11) o->batch_norm_per_step = true;
+        if (r == 12) o->algorithm = "metasgd", o->rates = CLM_RATES_PER_STEP;
+        ck_assert_msg(clm_meta_create(&meta, host, p.model, &p.options) == CLM_E_ARG, "row %zu", r);
+        CLM_TEST_SAYS(rows[r].says);
         clm_test_problem_free(&p);
     }
     clm_device_close(host);
@@ -241,7 +332,7 @@ static size_t bytes_for(clm_device *device, const char *algorithm, int steps) {
     clm_test_problem p;
     c.steps = steps;
     clm_test_problem_make(&p, &c, 3);
-    p.options.checkpointing = CLM_CHECKPOINT_RECOMPUTE;
+    p.options.checkpointing = last_way(algorithm);
     p.options.keep_adapted = false;
     clm_meta *meta = clm_test_problem_meta(&p, device);
     const size_t bytes = clm_meta_get_plan(meta).bytes;
@@ -276,6 +367,7 @@ int main(void) {
     tcase_add_loop_test(tcase, chunks_change_no_bit, 0, n);
     tcase_add_loop_test(tcase, both_orders, 0, n);
     tcase_add_loop_test(tcase, options_that_say_nothing, 0, n);
+    tcase_add_test(tcase, options_of_others);
     tcase_add_test(tcase, first_order_until_of_names);
     tcase_add_test(tcase, unknown_names);
     tcase_add_test(tcase, memory_without_an_adjoint);

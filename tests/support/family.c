@@ -64,12 +64,10 @@ static bool has(const clm_test_choice *c, unsigned a_switch, const char *option)
 
 static void set_inner(clm_inner_options *inner, const clm_test_choice *c) {
     inner->rule = c->rule;
-    inner->momentum = 0.8;
-    inner->beta1 = 0.8;
-    inner->beta2 = 0.9;
-    inner->decay = 0.7;
-    inner->eps = 0.01;
-    inner->eps_root = 1e-4;
+    if (clm_inner_rule_uses(c->rule, "momentum")) inner->momentum = 0.8;
+    if (clm_inner_rule_uses(c->rule, "betas")) inner->beta1 = 0.8, inner->beta2 = 0.9;
+    if (clm_inner_rule_uses(c->rule, "decay")) inner->decay = 0.7;
+    if (clm_inner_rule_uses(c->rule, "eps")) inner->eps = 0.01, inner->eps_root = 1e-4;
     if (c->transform == 1 || c->transform == 3) inner->weight_decay = 0.05;
     if (c->transform == 1 || c->transform == 3) inner->clip_norm = 0.3;
     if (c->transform == 2 || c->transform == 3) inner->clip_value = 0.1;
@@ -85,8 +83,8 @@ static void set_options(clm_test_problem *p, const clm_test_choice *c) {
     t->algorithm = c->algorithm;
     t->support = 6;
     t->query = 5;
-    t->steps = c->steps;
-    t->inner_lr = 0.1;
+    if (clm_algorithm_uses(c->algorithm, "steps")) t->steps = c->steps;
+    if (clm_algorithm_uses(c->algorithm, "inner-lr")) t->inner_lr = 0.1;
     t->ways = p->kind->ways;
     t->loss.name = p->kind->loss;
     if (clm_algorithm_uses(c->algorithm, "inner-rule")) set_inner(&t->inner, c);

@@ -197,7 +197,6 @@ static clm_status check_classes(const cli_settings *s, const cli_option *options
 }
 
 clm_status cli_readers_check(const cli_settings *s, const cli_option *options, const bool *given) {
-    CLI_TRY(check_classes(s, options, given));
     for (size_t k = 0; options[k].name; k++) {
         if (!given[k]) continue;
         CLI_TRY(check_network(s, options[k].name));
@@ -205,5 +204,5 @@ clm_status cli_readers_check(const cli_settings *s, const cli_option *options, c
             if (is(rows[i].option, options[k].name)) CLI_TRY(check_row(i, s));
         if (is(options[k].name, "rates")) CLI_TRY(check_rates(s));
     }
-    return CLM_OK;
+    return check_classes(s, options, given);
 }

@@ -20,13 +20,17 @@ static clm_meta_options options_of(const char *algorithm, const char *rule) {
     o.tasks = TASKS;
     o.task.algorithm = algorithm;
     o.task.inner.rule = rule;
-    o.task.inner_lr = 0.05;
     o.task.support = SUPPORT;
     o.task.query = QUERY;
-    o.task.steps = clm_algorithm_uses(algorithm, "steps") ? STEPS : 1;
     o.task.ways = WAYS;
-    o.task.inner.eps = 1e-3; /* away from where the division by a root of nearly nothing multiplies rounding errors */
-    o.task.inner.eps_root = 1e-4;
+    if (clm_algorithm_uses(algorithm, "steps")) {
+        o.task.steps = STEPS;
+        o.task.inner_lr = 0.05;
+    }
+    if (clm_inner_rule_uses(rule, "eps")) {
+        o.task.inner.eps = 1e-3; /* away from where the division by a root of nearly nothing multiplies rounding errors */
+        o.task.inner.eps_root = 1e-4;
+    }
     return o;
 }
 
