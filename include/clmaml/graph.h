@@ -138,6 +138,7 @@ CLM_API clm_value clm_matmul(clm_graph *g, clm_value a, clm_value b, bool ta, bo
 /* x [.., in], weight [out, in] as in PyTorch, bias [out] or CLM_INVALID -> [.., out] */
 CLM_API clm_value clm_linear(clm_graph *g, clm_value x, clm_value weight, clm_value bias);
 
+/* The geometry of a window: complete as it is, and so, unlike other options, without a version. */
 typedef struct clm_conv_options {
     int stride[2], pad[2], dilation[2], groups; /* height, width */
 } clm_conv_options;
@@ -154,8 +155,11 @@ CLM_API clm_value clm_conv2d_bwd_filter(clm_graph *g, clm_value x, clm_value dy,
                                         const clm_conv_options *options);
 
 typedef struct clm_pool_options {
-    int kernel[2], stride[2], pad[2];
+    int kernel[2], stride[2], pad[2]; /* height, width */
 } clm_pool_options;
+/* Every second row and column, as networks mostly have it. */
+#define CLM_POOL_INIT \
+    { {2, 2}, {2, 2}, {0, 0} }
 
 CLM_API clm_value clm_max_pool(clm_graph *g, clm_value x, const clm_pool_options *options); /* first maximum wins */
 CLM_API clm_value clm_avg_pool(clm_graph *g, clm_value x, const clm_pool_options *options); /* padding counts */

@@ -60,7 +60,9 @@ typedef struct clm_meta clm_meta;
  * threads of their own, where the tasks are large enough; CLMAML_CPU_PARTS=1 leaves it whole. */
 CLM_API clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options);
 enum { CLM_CPU_PARTS_MOST = 4 }; /* parts of a CPU, unless CLMAML_CPU_PARTS asks for more */
-CLM_API void clm_meta_free(clm_meta *meta);
+CLM_API void clm_meta_free(clm_meta *meta); /* NULL is allowed */
+/* Builds all programs and allocates all memory, so that no later call does. Errors: CLM_E_BUILD, CLM_E_MEMORY, .. of the
+ * device. */
 CLM_API clm_status clm_meta_prepare(clm_meta *meta);
 
 /* Why a plan has its way of checkpointing and its tasks per launch. */
@@ -131,7 +133,8 @@ CLM_API clm_status clm_meta_use_data(clm_meta *meta, clm_dataset *const *dataset
 /* clm_program_profile of all programs of a meta-gradient together; device by device. */
 CLM_API clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to);
 
-/* All parameters and rates, to and from the host: `params` made with the same model and task options (others: what both have). */
+/* All parameters and rates, to and from the host: `params` made with the same model and task options. Of others what both have,
+ * by name and size, is taken, and the rest stays. */
 CLM_API clm_status clm_meta_set_params(clm_meta *meta, clm_params *params);
 CLM_API clm_status clm_meta_get_params(clm_meta *meta, clm_params *params);
 /* The moving average of the parameters (clm_optim_options.average); the parameters themselves before the first update.
@@ -139,8 +142,8 @@ CLM_API clm_status clm_meta_get_params(clm_meta *meta, clm_params *params);
 CLM_API clm_status clm_meta_get_average(clm_meta *meta, clm_params *params);
 
 /* One tensor, outside layout: parameter i of the model, then of the loss; with batch_norm_per_step [steps, C]. Rates: for
- * CLM_RATES_PER_STEP index 0 holds all; for CLM_RATES_PER_ELEMENT index i is parameter i's rates (CLM_E_ARG for one that is not
- * adapted). */
+ * CLM_RATES_PER_STEP index 0 holds all; for CLM_RATES_PER_ELEMENT index i is parameter i's rates. Each call waits for the
+ * device. CLM_E_ARG for an index that there is not, and for rates of what is not adapted. */
 CLM_API clm_status clm_meta_set_param(clm_meta *meta, size_t i, const double *data);
 CLM_API clm_status clm_meta_get_param(clm_meta *meta, size_t i, double *data);
 CLM_API clm_status clm_meta_set_rate(clm_meta *meta, size_t i, const double *data);
@@ -170,16 +173,20 @@ typedef enum clm_quantity {
     CLM_Q_RATE_GRAD         /* rates `index` */
 } clm_quantity;
 CLM_API size_t clm_meta_quantity_size(const clm_meta *meta, clm_quantity what, size_t index);
+/* out [clm_meta_quantity_size]. CLM_E_STATE before the first gradient, CLM_E_ARG for what is not there (size 0). */
 CLM_API clm_status clm_meta_read(clm_meta *meta, clm_quantity what, size_t index, double *out);
 
 typedef struct clm_meta_report {
     double support_loss, query_loss, support_accuracy, query_accuracy; /* means over tasks; see clm_quantity */
     double grad_norm, lr;
 } clm_meta_report;
-/* Meta-gradient and outer update. CLM_E_NUMERIC, with nothing updated, when the loss or the gradient is not finite. */
+/* Meta-gradient and outer update; `report` may be NULL. CLM_E_NUMERIC, with nothing updated, when the loss or the gradient is not
+ * finite; after any other failure, too, parameters and optimiser are as they were. */
 CLM_API clm_status clm_meta_step(clm_meta *meta, const clm_batch *batch, clm_meta_report *report);
 
-/* Everything that a continued run needs (parameters, rates, optimiser state, step counter) to and from an archive. */
+/* Everything that a continued run needs (parameters, rates, optimiser state, step counter) to and from an archive. Restoring
+ * checks all names, shapes and values first: after CLM_E_FORMAT, CLM_E_SHAPE or CLM_E_ARG (another optimiser) nothing has
+ * changed. */
 CLM_API clm_status clm_meta_save(clm_meta *meta, clm_archive *archive);
 CLM_API clm_status clm_meta_restore(clm_meta *meta, const clm_archive *archive);
 CLM_API uint64_t clm_meta_iteration(const clm_meta *meta); /* outer updates made */

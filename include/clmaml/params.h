@@ -29,18 +29,20 @@ typedef struct clm_params_info {
     bool rate;
 } clm_params_info;
 
-/* Values as clm_params_reset(params, 0) leaves them. The model must outlive it. */
+/* Values as clm_params_reset(params, 0) leaves them. The model must outlive it. Errors: those of the task options. It needs no
+ * device, and belongs to one thread at a time. */
 CLM_API clm_status clm_params_create(clm_params **out, const clm_model *model, const clm_task_options *options);
 CLM_API void clm_params_free(clm_params *params); /* NULL is allowed */
 CLM_API size_t clm_params_count(const clm_params *params);
-CLM_API clm_params_info clm_params_get_info(const clm_params *params, size_t i);
+CLM_API clm_params_info clm_params_get_info(const clm_params *params, size_t i); /* all 0: no such entry */
 /* Index of an entry by its name in an archive; clm_params_count when there is none. */
 CLM_API size_t clm_params_find(const clm_params *params, const char *name);
-/* Elements of entry i, to read and to write. */
+/* Elements [size] of entry i, to read and to write, owned by the params; NULL: no such entry. */
 CLM_API double *clm_params_values(clm_params *params, size_t i);
 /* clm_model_init_param with `seed`, rates at inner_lr. */
 CLM_API clm_status clm_params_reset(clm_params *params, uint64_t seed);
-/* To and from an archive. Loading changes nothing unless every entry is there with its shape. */
+/* To and from an archive, which takes copies. Loading changes nothing unless every entry is there with its shape: CLM_E_FORMAT
+ * or CLM_E_SHAPE names the file and the array. */
 CLM_API clm_status clm_params_save(clm_params *params, clm_archive *archive, clm_dtype dtype);
 CLM_API clm_status clm_params_load(clm_params *params, const clm_archive *archive);
 /* The learned entries become those of the moving average that a checkpoint keeps (clm_optim_options.average); nothing changes

@@ -1,8 +1,12 @@
 /* What happens in one task of a meta-batch: the algorithm, the inner update rule, the loss, and what is learned and adapted.
  *
  * The same options serve the meta-learner (meta.h) and the learner (learner.h). Algorithms, rules and losses go by name; each
- * is a row of a table that says which options it reads. An option that the algorithm does not read and that differs from its
- * initial value is an error that says so.
+ * is a row of a table that says which options it reads. An option that the chosen row does not read, and that is neither 0 nor
+ * as the INIT macro has it, is CLM_E_ARG and named.
+ *
+ * Options are plain values. The strings, lists and arrays that they point to are read while something is created with them and
+ * may go afterwards (but for clm_loss_options.user). CLM_TASK_OPTIONS_VERSION covers the structures inside too. All functions
+ * here may be called from any thread; texts that they return are the library's and stay.
  */
 #ifndef CLMAML_TASK_H
 #define CLMAML_TASK_H
@@ -98,7 +102,9 @@ typedef struct clm_task_options {
     bool support_per_step; /* another support set in every inner step: support arrays are [tasks, steps, support, ..] */
     /* Batch-norm's scale and shift are learned for each inner step, [steps, C], and not adapted (MAML++). */
     bool batch_norm_per_step;
-    int ways;          /* classes of a task: protonet needs it; 0: the model's outputs */
+    /* Classes of a task. protonet needs it, as its model gives features; the others have as many as the model has outputs, and
+     * take that number or 0. */
+    int ways;
     double proximal;   /* imaml: lambda of (lambda / 2) |theta_k - theta|^2, part of the inner loss */
     clm_solver solver; /* imaml */
     int solver_steps;  /* imaml: conjugate-gradient or Neumann iterations */
@@ -122,7 +128,7 @@ typedef struct clm_algorithm_info {
 } clm_algorithm_info;
 CLM_API size_t clm_algorithm_count(void);
 CLM_API const char *clm_algorithm_name(size_t i); /* NULL: no such algorithm */
-CLM_API clm_algorithm_info clm_algorithm_get_info(size_t i);
+CLM_API clm_algorithm_info clm_algorithm_get_info(size_t i); /* all NULL: no such algorithm */
 /* Does the algorithm read this option: "steps", "inner-rule", "first-order", "rates", "step-weights", "adapt",
  * "support-per-step", "batch-norm-per-step", "proximal", "ways", "inner-lr"? */
 CLM_API bool clm_algorithm_uses(const char *algorithm, const char *option);

@@ -32,6 +32,9 @@ static clm_status read_adapted(clm_meta *m, size_t i, double *out) {
         for (size_t s = 0; s < m->n_shares; s++) {
             const clm_share *share = m->shares[s];
             const clm_readout *r = clm_exec_readout(share, m->variant, CLM_Q_ADAPTED, i);
+            if (!r && m->options.keep_adapted)
+                return clm_fail(CLM_E_STATE, "meta: %s adapts nothing while it trains; see clm_learner_get_adapted",
+                                m->task.algorithm->info.name);
             if (!r) return clm_fail(CLM_E_STATE, "meta: adapted parameters are kept with the option keep_adapted only");
             clm_layout_to_outer(e->layout, &e->shape, (size_t)share->tasks, r->host, out + (size_t)share->first * e->size);
         }
