@@ -56,6 +56,22 @@ typedef enum clm_normalise {
     CLM_NORMALISE_DATASET   /* then, a channel: minus the mean of the training split's pixels, over their standard deviation */
 } clm_normalise;
 
+/* How a picture becomes an example: what a model has to be given with. value = (byte / 255 - mean) / deviation. */
+typedef struct clm_preparation {
+    int size;     /* pixels a side: the result is [channels, size, size] */
+    int channels; /* 1: grey; 3 */
+    clm_fit fit;
+    bool invert;    /* 255 minus each byte */
+    int background; /* the grey behind what is transparent, and beside what is padded; before inverting */
+    double mean[3], deviation[3]; /* a channel; 0 and 1: values from 0 to 1 */
+} clm_preparation;
+#define CLM_PREPARATION_INIT \
+    { 84, 3, CLM_FIT_CROP, false, 255, {0, 0, 0}, {1, 1, 1} }
+
+/* One picture file, of the kinds that clm_source_folder_open reads, into out [channels, size, size]. From any thread. Errors name
+ * the file: CLM_E_IO, CLM_E_FORMAT, CLM_E_ARG for a preparation out of range, CLM_E_MEMORY. */
+CLM_API clm_status clm_image_read(const char *path, const clm_preparation *preparation, float *out);
+
 typedef struct clm_folder_options {
     int version;  /* CLM_FOLDER_OPTIONS_VERSION */
     int size;     /* pixels a side, by area resampling; arrays keep their own */
@@ -64,7 +80,9 @@ typedef struct clm_folder_options {
     bool invert;    /* 255 minus each byte, for dark ink on light paper */
     int background; /* 0 .. 255: the grey behind what is transparent, and beside what is padded; before inverting */
     clm_normalise normalise;
-    size_t class_split[3]; /* classes that train, validate, test, where the data say no split; all 0: 64, 16, 20 % */
+    /* Classes that train, validate, test, where the data say no split; more than there are: in these proportions; all 0: as
+     * 64, 16, 20. */
+    size_t class_split[3];
     uint64_t split_seed;   /* of the shuffle that draws them */
     int class_depth;       /* a class is the folder so many levels down; 0: the first one down that holds pictures */
     bool strict;           /* what would be left out, with a line in clm_source_notes, is an error */
@@ -97,6 +115,9 @@ CLM_API clm_status clm_source_folder_open(clm_source **out, const char *path, co
 
 /* The same, stretched to size x size in grey; invert: ink is dark, and paper is behind what is transparent. */
 CLM_API clm_status clm_source_folder(clm_source **out, const char *directory, int size, bool invert);
+
+/* How the source's pictures were prepared; false for a source of other things. Drawn characters are prepared as ink = 1. */
+CLM_API bool clm_source_get_preparation(const clm_source *source, clm_preparation *out);
 
 /* What was left out of the data and why, and what else is worth knowing of them: lines, each ended by a line feed; "" for
  * nothing. Owned by the source. */

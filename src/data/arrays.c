@@ -281,7 +281,7 @@ static clm_status describe(clm_image_set *set, const arrays *a, const clm_folder
 }
 
 static clm_status make_splits(clm_image_set *set, arrays *a, const clm_folder_options *o, const int *splits) {
-    if (!a->array[SPLIT].data) return clm_own_split(set, a->path, o, &a->unused);
+    if (!a->array[SPLIT].data) return clm_own_split(set, o, &a->unused);
     if (o->class_split[0] || o->class_split[1] || o->class_split[2])
         return clm_fail(CLM_E_ARG, "%s holds a split, so a class split says nothing; leave it out", a->path);
     return clm_own_use_splits(set, splits);

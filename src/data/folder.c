@@ -49,7 +49,7 @@ static clm_status make_splits(clm_image_set *set, clm_catalog *c, const clm_fold
     size_t unused = 0;
     *drawn = c->classes[0].split == CLM_NO_SPLIT;
     if (*drawn) {
-        CLM_TRY(clm_own_split(set, c->root, o, &unused));
+        CLM_TRY(clm_own_split(set, o, &unused));
         if (unused)
             clm_catalog_remark(c, "%zu of %zu classes are in no split: the class split asks for fewer", unused, set->count);
         return CLM_OK;
@@ -106,6 +106,12 @@ static clm_status make_set(clm_image_set **out, clm_catalog *c, clm_prepared *p,
     if (!(set->origin = clm_strdup(c->root))) return CLM_E_MEMORY;
     CLM_GOTO(add_classes(set, c));
     CLM_GOTO(make_splits(set, c, o, &drawn));
+    clm_preparation *made = &set->base.preparation;
+    made->size = o->size;
+    made->channels = p->channels;
+    made->fit = o->fit;
+    made->invert = o->invert;
+    made->background = o->background;
     CLM_GOTO(clm_image_set_normalise(set, o->normalise));
     CLM_GOTO(describe(set, c, o, p->coloured, drawn));
     if (c->notes.failed) CLM_GOTO(CLM_E_MEMORY);

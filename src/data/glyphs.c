@@ -294,6 +294,7 @@ clm_status clm_source_glyphs(clm_source **out, int size) {
     clm_source *source = clm_calloc(1, sizeof *source);
     if (!source) return CLM_E_MEMORY;
     *source = (clm_source){.ops = &glyphs_ops, .name = "glyphs", .shape = clm_shape_of(3, 1, size, size)};
+    source->preparation = (clm_preparation){size, 1, CLM_FIT_STRETCH, true, 255, {0, 0, 0}, {1, 1, 1}};
     source->description =
         clm_format("glyphs: procedural characters of 1 to 4 strokes, %dx%d; endless classes, those of the three splits "
                    "never the same",

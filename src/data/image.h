@@ -58,20 +58,15 @@ typedef struct clm_resample {
 } clm_resample;
 void clm_resample_free(clm_resample *scratch);
 
-/* What is made of a picture. */
-typedef struct clm_preparation {
-    int size, channels; /* of the result: [channels, size, size], at most CLM_IMAGE_LARGEST */
-    clm_fit fit;
-    bool invert;   /* 255 minus the result */
-    uint8_t paper; /* beside a padded picture, before inverting */
-} clm_preparation;
-
 /* Box filter: every pixel of the result is the mean of the picture over the area it covers, rounded once; the mean of the whole
- * is kept. Grey of a coloured picture is the luma of Rec. 601, as in JPEG and Pillow, of the resampled colours. */
+ * is kept. Bytes: mean and deviation are another matter. Grey of a coloured picture is the luma of Rec. 601, as in JPEG and Pillow, of the resampled colours. */
 clm_status clm_image_prepare(clm_resample *scratch, const clm_image *image, const clm_preparation *p, uint8_t *out);
 
 /* The same, stretched and in grey. */
 clm_status clm_image_resample(clm_resample *scratch, const clm_image *image, int size, bool invert, uint8_t *out);
+
+/* What bytes of a channel stand for. */
+void clm_image_values(const clm_preparation *preparation, int channel, float values[256]);
 
 /* Three planes of `area` bytes to one. */
 void clm_image_luma(const uint8_t *planes, size_t area, uint8_t *out);

@@ -116,7 +116,9 @@ clm_status clm_image_set_create(clm_image_set **out, const char *name, int chann
     set->tables = 1;
     for (int i = 0; i < CLM_SPLITS; i++) set->splits[i].turns = 1;
     set->values = clm_calloc(256, sizeof *set->values);
-    for (int i = 0; set->values && i < 256; i++) set->values[i] = (float)i / 255.0f;
+    set->base.preparation = (clm_preparation)CLM_PREPARATION_INIT;
+    set->base.preparation.size = 0; /* until it is said that these are pictures */
+    if (set->values) clm_image_values(&set->base.preparation, 0, set->values);
     if (!set->values) {
         clm_source_free(&set->base);
         return CLM_E_MEMORY;

@@ -5,14 +5,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/image.h"
 #include "data/imageset.h"
 
 enum { BYTES = 256 };
-
-/* value = (byte / 255 - mean) / deviation */
-static void fill_table(float *table, double mean, double deviation) {
-    for (int i = 0; i < BYTES; i++) table[i] = (float)((i / 255.0 - mean) / deviation);
-}
 
 /* Calls `add` for the images of the training split, or for all of them where nothing trains. */
 static void each_image(const clm_image_set *set, void (*add)(const clm_image_set *set, size_t image, void *to), void *to) {
@@ -32,7 +28,7 @@ static void count_bytes(const clm_image_set *set, size_t image, void *to) {
         for (size_t i = 0; i < area; i++) counts[*p++]++;
 }
 
-static void fill_from_counts(float *table, const uint64_t *counts) {
+static void find_moments(const uint64_t *counts, double *out_mean, double *out_deviation) {
     double n = 0, sum = 0, squares = 0;
     for (int i = 0; i < BYTES; i++) {
         n += (double)counts[i];
@@ -41,14 +37,16 @@ static void fill_from_counts(float *table, const uint64_t *counts) {
     const double mean = n > 0 ? sum / n : 0;
     for (int i = 0; i < BYTES; i++) squares += (double)counts[i] * (i / 255.0 - mean) * (i / 255.0 - mean);
     const double deviation = n > 0 ? sqrt(squares / n) : 0;
-    fill_table(table, mean, deviation > 0 ? deviation : 1);
+    *out_mean = mean;
+    *out_deviation = deviation > 0 ? deviation : 1;
 }
 
 static clm_status normalise_bytes(clm_image_set *set) {
     uint64_t *counts = clm_calloc((size_t)set->channels * BYTES, sizeof *counts);
     if (!counts) return CLM_E_MEMORY;
     each_image(set, count_bytes, counts);
-    for (int c = 0; c < set->channels; c++) fill_from_counts(set->values + c * BYTES, counts + c * BYTES);
+    clm_preparation *p = &set->base.preparation;
+    for (int c = 0; c < set->channels; c++) find_moments(counts + c * BYTES, &p->mean[c], &p->deviation[c]);
     free(counts);
     return CLM_OK;
 }
@@ -104,8 +102,12 @@ clm_status clm_image_set_normalise(clm_image_set *set, clm_normalise normalise) 
     set->tables = set->channels;
     set->values = clm_calloc((size_t)set->channels * BYTES, sizeof *set->values);
     if (!set->values) return CLM_E_MEMORY;
-    if (normalise == CLM_NORMALISE_DATASET) return normalise_bytes(set);
-    for (int c = 0; c < set->channels; c++)
-        fill_table(set->values + c * BYTES, set->channels == 1 ? 0.449 : mean[c], set->channels == 1 ? 0.226 : deviation[c]);
+    clm_preparation *p = &set->base.preparation;
+    if (normalise == CLM_NORMALISE_DATASET) CLM_TRY(normalise_bytes(set));
+    for (int c = 0; c < set->channels; c++) {
+        if (normalise == CLM_NORMALISE_IMAGENET) p->mean[c] = set->channels == 1 ? 0.449 : mean[c];
+        if (normalise == CLM_NORMALISE_IMAGENET) p->deviation[c] = set->channels == 1 ? 0.226 : deviation[c];
+        clm_image_values(p, c, set->values + c * BYTES);
+    }
     return CLM_OK;
 }

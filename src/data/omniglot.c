@@ -172,6 +172,10 @@ clm_status clm_source_omniglot(clm_source **out, const char *directory, const cl
     held = describe_parts(set, background);
     if (!set->origin || !held) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(split_set(set, background, options));
+    set->base.preparation.size = options->size;
+    set->base.preparation.channels = 1;
+    set->base.preparation.fit = CLM_FIT_STRETCH;
+    set->base.preparation.invert = true;
     set->base.description = describe(set, held, options);
     if (!set->base.description) CLM_GOTO(CLM_E_MEMORY);
     *out = &set->base;

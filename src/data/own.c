@@ -10,23 +10,26 @@ static int by_number(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* How many classes each split gets. */
-static clm_status split_counts(size_t total, const char *what, const clm_folder_options *o, size_t counts[CLM_SPLITS]) {
-    const size_t *asked = o->class_split;
+/* How many classes each split gets: the numbers asked for, or, of more than there are, their proportions, and one at least where
+ * there are enough. */
+static void split_counts(size_t total, const clm_folder_options *o, size_t counts[CLM_SPLITS]) {
+    static const size_t usual[CLM_SPLITS] = {64, 16, 20};
+    const bool any = o->class_split[0] || o->class_split[1] || o->class_split[2];
+    const size_t *asked = any ? o->class_split : usual;
+    const double sum = (double)asked[0] + (double)asked[1] + (double)asked[2];
     for (int i = 0; i < CLM_SPLITS; i++) counts[i] = asked[i];
-    if (!asked[0] && !asked[1] && !asked[2]) {
-        counts[CLM_SPLIT_VALIDATION] = (total * 16 + 50) / 100;
-        counts[CLM_SPLIT_TEST] = (total * 20 + 50) / 100;
-        counts[CLM_SPLIT_TRAIN] = total - counts[CLM_SPLIT_VALIDATION] - counts[CLM_SPLIT_TEST];
+    if (any && sum <= (double)total) return;
+    for (int i = 1; i < CLM_SPLITS; i++) {
+        counts[i] = (size_t)((double)total * (double)asked[i] / sum + 0.5);
+        if (asked[i] && !counts[i] && total >= CLM_SPLITS) counts[i] = 1;
     }
-    if (counts[0] <= total && counts[1] <= total - counts[0] && counts[2] <= total - counts[0] - counts[1]) return CLM_OK;
-    return clm_fail(CLM_E_ARG, "%s has %zu classes, but the class split asks for %zu, %zu and %zu; ask for fewer", what, total,
-                    asked[0], asked[1], asked[2]);
+    if (counts[2] > total - counts[1]) counts[2] = total - counts[1];
+    counts[0] = total - counts[1] - counts[2];
 }
 
-clm_status clm_own_split(clm_image_set *set, const char *what, const clm_folder_options *o, size_t *unused) {
+clm_status clm_own_split(clm_image_set *set, const clm_folder_options *o, size_t *unused) {
     size_t counts[CLM_SPLITS], first = 0;
-    CLM_TRY(split_counts(set->count, what, o, counts));
+    split_counts(set->count, o, counts);
     uint32_t *order = clm_calloc(set->count, sizeof *order);
     if (!order) return CLM_E_MEMORY;
     for (size_t i = 0; i < set->count; i++) order[i] = (uint32_t)i;

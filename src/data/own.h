@@ -4,9 +4,8 @@
 
 #include "data/imageset.h"
 
-/* Draws classes for the three splits, `total` in all, by the counts and the seed of the options; the rest stays without one.
- * Notes are told by `unused`. */
-clm_status clm_own_split(clm_image_set *set, const char *what, const clm_folder_options *options, size_t *unused);
+/* Draws classes for the three splits by the counts and the seed of the options; `unused` stay without one. */
+clm_status clm_own_split(clm_image_set *set, const clm_folder_options *options, size_t *unused);
 /* Splits are given: class i of the set has splits[i]. */
 clm_status clm_own_use_splits(clm_image_set *set, const int *splits);
 

@@ -77,9 +77,10 @@ static void run(void *argument) {
     clm_resample_free(&t.scratch);
 }
 
-/* Tells how far the threads are, about five times a second. */
+/* Tells how far the threads are, about five times a second, and that they are done. */
 static void watch(work *w, const clm_folder_options *o) {
     double told = clm_clock();
+    size_t last = 0;
     clm_monitor_enter(w->monitor);
     while (w->running) {
         clm_monitor_wait(w->monitor);
@@ -87,6 +88,7 @@ static void watch(work *w, const clm_folder_options *o) {
         const size_t done = w->done;
         if (!o->progress || (now - told < 0.2 && done < w->catalog->n_pictures)) continue;
         told = now;
+        last = done;
         clm_monitor_leave(w->monitor);
         const bool go_on = o->progress(o->context, done, w->catalog->n_pictures);
         clm_monitor_enter(w->monitor);
@@ -98,6 +100,8 @@ static void watch(work *w, const clm_folder_options *o) {
                  w->catalog->n_pictures);
     }
     clm_monitor_leave(w->monitor);
+    if (o->progress && !w->stop && last < w->catalog->n_pictures)
+        (void)o->progress(o->context, w->catalog->n_pictures, w->catalog->n_pictures);
 }
 
 static clm_status run_threads(work *w, const clm_folder_options *o) {
@@ -151,7 +155,8 @@ static clm_status prepare(clm_prepared *out, const clm_catalog *c, const clm_fol
     const size_t area = (size_t)o->size * (size_t)o->size;
     work w = {.catalog = c, .paper = (uint8_t)o->background};
     out->channels = o->channels == 1 ? 1 : 3;
-    w.preparation = (clm_preparation){o->size, out->channels, o->fit, o->invert, w.paper};
+    w.preparation = (clm_preparation){
+        .size = o->size, .channels = out->channels, .fit = o->fit, .invert = o->invert, .background = o->background};
     w.example = area * (size_t)out->channels;
     CLM_TRY(check_memory(c, o, (size_t)out->channels));
     out->memory = clm_calloc(CLM_PREPARED_HEADER + c->n_pictures * w.example, 1);

@@ -85,7 +85,7 @@ static plane fit(const clm_image *image, const clm_preparation *prepared, uint8_
 /* All channels of the picture, [channels, size, size]. */
 static clm_status make_planes(clm_resample *scratch, const clm_image *image, const clm_preparation *prepared, uint8_t *out) {
     const size_t area = (size_t)prepared->size * (size_t)prepared->size;
-    if (prepared->fit == CLM_FIT_PAD) memset(out, prepared->paper, area * (size_t)image->channels);
+    if (prepared->fit == CLM_FIT_PAD) memset(out, prepared->background, area * (size_t)image->channels);
     plane p = fit(image, prepared, out);
     for (int c = 0; c < image->channels; c++, p.from++, p.to += area) CLM_TRY(resample(scratch, &p));
     return CLM_OK;
@@ -116,6 +116,12 @@ clm_status clm_image_prepare(clm_resample *scratch, const clm_image *image, cons
 clm_status clm_image_resample(clm_resample *scratch, const clm_image *image, int size, bool invert, uint8_t *out) {
     const clm_preparation p = {.size = size, .channels = 1, .fit = CLM_FIT_STRETCH, .invert = invert};
     return clm_image_prepare(scratch, image, &p, out);
+}
+
+void clm_image_values(const clm_preparation *p, int channel, float values[256]) {
+    const double mean = p->mean[channel], deviation = p->deviation[channel];
+    const bool plain = mean == 0 && deviation == 1;
+    for (int i = 0; i < 256; i++) values[i] = plain ? (float)i / 255.0f : (float)((i / 255.0 - mean) / deviation);
 }
 
 void clm_resample_free(clm_resample *scratch) {

@@ -33,6 +33,11 @@ const char *clm_source_name(const clm_source *source) { return source->name; }
 clm_shape clm_source_example_shape(const clm_source *source) { return source->shape; }
 bool clm_source_is_regression(const clm_source *source) { return source->ops->regress != NULL; }
 const char *clm_source_description(const clm_source *source) { return source->description; }
+bool clm_source_get_preparation(const clm_source *source, clm_preparation *out) {
+    *out = source->preparation;
+    return out->size > 0;
+}
+
 const char *clm_source_notes(const clm_source *source) { return source->notes ? source->notes : ""; }
 
 size_t clm_source_classes(const clm_source *source, clm_split split) {

@@ -42,6 +42,7 @@ struct clm_source {
     clm_shape shape;
     char *description; /* allocated; freed by clm_source_free */
     char *notes;       /* the same; NULL: none */
+    clm_preparation preparation; /* size 0: its examples are no pictures */
 };
 
 const char *clm_split_name(clm_split split);

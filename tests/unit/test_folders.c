@@ -120,8 +120,10 @@ START_TEST(unsplit_folders) {
                 ck_assert(first_pixel(source, (clm_split)split, i, k) == (float)(10 * c + (int)k) / 255.0f);
         }
     clm_source_free(source);
-    options.class_split[0] = 9;
-    refused(CLM_E_ARG, "has 10 classes", "9, 3 and 2");
+    options.class_split[0] = 9; /* of 10 classes, in proportion */
+    source = opened(&options);
+    check_classes(source, 7, 2, 1);
+    clm_source_free(source);
 }
 END_TEST
 

@@ -182,7 +182,7 @@ START_TEST(pictures_are_fitted) {
     clm_image image = {W, H, pixels, sizeof pixels, 1, false};
     clm_resample scratch = {0};
     for (int i = 0; i < W * H; i++) pixels[i] = i % W < W / 4 ? 0 : i % W < W / 2 ? 100 : 200;
-    clm_preparation p = {.size = SIZE, .channels = 1, .fit = CLM_FIT_STRETCH, .paper = 33};
+    clm_preparation p = {.size = SIZE, .channels = 1, .fit = CLM_FIT_STRETCH, .background = 33};
     CLM_TEST_OK(clm_image_prepare(&scratch, &image, &p, out));
     ck_assert(out[0] == 0 && out[4] == 100 && out[5] == 200);
     p.fit = CLM_FIT_CROP; /* columns 10 to 29 */

@@ -31,11 +31,8 @@ static void *field(const cli_option *option, void *settings) { return (char *)se
 
 static clm_status bad_number(const cli_option *o, const char *text) {
     if (o->kind == CLI_BYTES) return cli_usage("--%s: '%s' is not an amount of memory such as 512M or 2G", o->name, text);
-    if (o->max >= 1e15)
-        return cli_usage("--%s: '%s' is not a%s number of at least %g", o->name, text, o->kind == CLI_INT ? " whole" : "",
-                         o->min);
-    return cli_usage("--%s: '%s' is not a%s number from %g to %g", o->name, text, o->kind == CLI_INT ? " whole" : "", o->min,
-                     o->max);
+    if (o->kind == CLI_INT) return cli_usage("--%s: '%s' is not a whole number from %.0f to %.0f", o->name, text, o->min, o->max);
+    return cli_usage("--%s: '%s' is not a number from %g to %g", o->name, text, o->min, o->max);
 }
 
 static clm_status set_real(const cli_option *o, double *to, const char *text) {

@@ -8,18 +8,32 @@
 #include <string.h>
 
 #include "config/algorithms.h"
+#include "config/folders.h"
 #include "config/presets.h"
 
 #define AT(field) offsetof(cli_settings, field)
 #define BIG 9007199254740991.0 /* 2^53 - 1: whole numbers that JSON keeps */
 
 const cli_option cli_settings_options[] = {
-    {"Data", "data", CLI_TEXT, CLI_MOVABLE, AT(data), 0, 0, "DIR", "where the data lies: for omniglot the two zips or folders"},
+    {"Data", "data", CLI_TEXT, CLI_MOVABLE, AT(data), 0, 0, "DIR", "where the data lies: for omniglot the two zips or folders; for a folder, where it lies now"},
     {NULL, "size", CLI_INT, 0, AT(size), 8, 512, "N", "pixels a side of an image"},
-    {NULL, "invert", CLI_CHOICE, 0, AT(invert), 0, 0, "no|yes", "image folders: dark pixels are ink"},
+    {NULL, "channels", CLI_CHOICE, 0, AT(channels), 0, 0, "auto|1|3", "grey or colour; auto: colour when any picture is"},
+    {NULL, "fit", CLI_CHOICE, 0, AT(fit), 0, 0, "stretch|crop|pad",
+     "how a picture becomes square: each side scaled, the largest square in its middle, or all of it on --background"},
+    {NULL, "invert", CLI_CHOICE, 0, AT(invert), 0, 0, "no|yes", "255 minus every pixel, for dark ink on light paper"},
+    {NULL, "background", CLI_INT, 0, AT(background), 0, 255, "N", "the grey behind what is transparent or padded, before --invert"},
+    {NULL, "normalise", CLI_CHOICE, 0, AT(normalise), 0, 0, "none|imagenet|dataset",
+     "pixels from 0 to 1; by ImageNet's mean and deviation; by those of the training classes"},
+    {NULL, "class-split", CLI_TEXT, 0, AT(class_split), 0, 0, "A,B,C",
+     "numbers of classes to train on, validate and test with, where the data have no split; more than there are: in these "
+     "proportions; default: as 64,16,20"},
+    {NULL, "class-depth", CLI_INT, 0, AT(class_depth), 0, 8, "N",
+     "a class is the folder so many levels down; 0: the first one down that holds pictures"},
+    {NULL, "strict", CLI_FLAG, 0, AT(strict), 0, 0, "", "refuse data of which anything would be left out"},
+    {NULL, "decode-threads", CLI_INT, CLI_MOVABLE, AT(decode_threads), 0, 1024, "N", "threads that read pictures; 0: one a core"},
     {NULL, "omniglot-split", CLI_CHOICE, 0, AT(omniglot_split), 0, 0, "alphabets|1200",
      "background/evaluation alphabets, or all characters shuffled: 1100 train, 100 validate, 423 test"},
-    {NULL, "split-seed", CLI_INT, 0, AT(split_seed), 0, BIG, "N", "seed of the shuffled split"},
+    {NULL, "split-seed", CLI_INT, 0, AT(split_seed), 0, BIG, "N", "seed of the shuffle that draws a split"},
     {NULL, "rotations", CLI_CHOICE, 0, AT(rotations), 0, 0, "no|yes",
      "omniglot: rotations by 90 degrees are classes of their own"},
     {NULL, "test-rotations", CLI_CHOICE, 0, AT(test_rotations), 0, 0, "no|yes", "the same for test classes"},
@@ -160,9 +174,18 @@ json_t *cli_settings_to_json(const cli_settings *settings) {
     return object;
 }
 
+/* Runs of before there was a choice had pictures in grey, stretched. */
+static void be_of_before_colour(cli_settings *s, const json_t *invert) {
+    const char *word = json_string_value(invert);
+    s->channels = CLI_CHANNELS_1;
+    s->fit = CLM_FIT_STRETCH;
+    s->background = word && strcmp(word, "yes") == 0 ? 255 : 0;
+}
+
 clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, const char *where) {
     const char *source = json_string_value(json_object_get(object, "source"));
     *settings = cli_settings_defaults;
+    if (!json_object_get(object, "channels")) be_of_before_colour(settings, json_object_get(object, "invert"));
     if (!json_is_object(object) || !source || strlen(source) >= sizeof settings->source)
         return cli_fail(CLM_E_FORMAT, "%s: holds no settings of a run", where);
     memcpy(settings->source, source, strlen(source) + 1);
@@ -221,11 +244,13 @@ static clm_status check_algorithm(const cli_settings *s) {
 }
 
 clm_status cli_settings_check(const cli_settings *s) {
+    size_t split[3];
     double weights[CLI_MAX_STEPS], beta[2];
     int share[CLI_MAX_DEVICES];
     size_t count;
     if (s->clip_norm > 0 && s->clip_value > 0) return cli_usage("--clip-norm and --clip-value exclude each other");
     if (!(s->inner_lr > 0)) return cli_usage("--inner-lr must be more than 0");
+    CLI_TRY(cli_class_split_parse(s->class_split, split));
     CLI_TRY(check_algorithm(s));
     CLI_TRY(check_schedule(s));
     CLI_TRY(cli_betas_parse("--betas", s->betas, &beta[0], &beta[1]));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/system.h"
+#include "config/folders.h"
 #include "config/sources.h"
 
 static bool is_model_file(const char *name) {
@@ -46,6 +47,10 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
         snprintf(settings->source, sizeof settings->source, "%s", omniglot ? "omniglot" : name);
         return CLM_OK;
     }
+    if (cli_is_arrays(name)) {
+        snprintf(settings->source, sizeof settings->source, "%s", name);
+        return CLM_OK;
+    }
     if (is_model_file(name)) {
         if (settings->model[0]) return cli_usage("'%s' and --model %s are both model files", name, settings->model);
         if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "model file %s does not exist", name);
@@ -54,7 +59,7 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
     }
     const char *nearest = cli_names_nearest(&cli_source_names, name);
     cli_names_join(&cli_source_names, ", ", names, sizeof names);
-    return cli_usage("'%s' is neither %s, a folder of images nor a model file%s%s", name, names,
+    return cli_usage("'%s' is neither %s, a folder of pictures, a .npz file nor a model file%s%s", name, names,
                      nearest ? "; did you mean " : "", nearest ? nearest : "");
 }
 

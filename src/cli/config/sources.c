@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/system.h"
+#include "config/folders.h"
 
 static clm_status open_sine(clm_source **out, const cli_settings *s) {
     (void)s;
@@ -26,13 +27,12 @@ static clm_status open_omniglot(clm_source **out, const cli_settings *s) {
     return clm_source_omniglot(out, s->data, &options);
 }
 
-static clm_status open_folder(clm_source **out, const cli_settings *s) {
-    return clm_source_folder(out, s->data[0] ? s->data : s->source, (int)s->size, s->invert == CLI_YES);
-}
-
 /* What a sinusoid task needs when nothing is said; the defaults of the option table are those of images. */
 static const char *const sine_defaults[] = {"ways",     "1",    "shots",      "10", "query",      "10",    "test-steps", "10",
                                             "inner-lr", "0.01", "meta-batch", "25", "iterations", "10000", NULL};
+
+/* Photographs, as miniImageNet has them. */
+static const char *const folder_defaults[] = {"size", "84", NULL};
 
 static const cli_source sources[] = {
     {"sine", "regression on sinusoids", open_sine, true, {NULL}, sine_defaults},
@@ -43,9 +43,21 @@ static const cli_source sources[] = {
      false,
      {"data", "size", "omniglot-split", "split-seed", "rotations", "test-rotations"},
      NULL},
-    {"FOLDER", "FOLDER/{train,val,test}/CLASS/IMAGE.png", open_folder, false, {"data", "size", "invert"}, NULL},
+    {"FOLDER",
+     "pictures, FOLDER/CLASS/PICTURE or FOLDER/{train,val,test}/CLASS/PICTURE; published layouts: docs/data.md",
+     cli_folder_open,
+     false,
+     {"data", "size", "channels", "fit", "invert", "background", "normalise", "class-split", "split-seed", "class-depth", "strict",
+      "decode-threads"},
+     folder_defaults},
+    {"FILE.npz",
+     "arrays x, y and perhaps split; or a folder with x.npy and y.npy",
+     cli_folder_open,
+     false,
+     {"data", "invert", "normalise", "class-split", "split-seed"},
+     NULL},
 };
-enum { FOLDER = CLI_COUNT(sources) - 1 };
+enum { ARRAYS = CLI_COUNT(sources) - 1, FOLDER = ARRAYS - 1 };
 
 static size_t source_count(void) { return FOLDER; }
 static const char *source_name(size_t i) { return sources[i].name; }
@@ -62,7 +74,7 @@ const cli_names cli_subject_names = {subject_count, subject_name, subject_help};
 
 const cli_source *cli_source_of(const char *source) {
     const int row = cli_names_find(&cli_source_names, source);
-    return &sources[row >= 0 ? row : FOLDER];
+    return &sources[row >= 0 ? row : cli_is_arrays(source) ? ARRAYS : FOLDER];
 }
 
 static bool lists(const cli_source *source, const char *option) {

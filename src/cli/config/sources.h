@@ -4,7 +4,7 @@
 
 #include "config/settings.h"
 
-enum { CLI_SOURCE_OPTIONS = 8 };
+enum { CLI_SOURCE_OPTIONS = 16 };
 
 typedef struct cli_source {
     const char *name, *help; /* as train takes it; what --help says of it */
@@ -16,10 +16,10 @@ typedef struct cli_source {
     const char *const *defaults;
 } cli_source;
 
-/* The names in the table, without the last row, which stands for folders. */
+/* The names in the table, without the last rows, which stand for folders and arrays. */
 extern const cli_names cli_source_names;
 
-/* The row of settings.source: of its name, or else that of folders. */
+/* The row of settings.source: of its name, or else that of arrays or of folders. */
 const cli_source *cli_source_of(const char *source);
 /* Whether an option is for this source. */
 bool cli_source_takes(const cli_source *source, const char *option);

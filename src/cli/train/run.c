@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/system.h"
+#include "config/folders.h"
 #include "config/protocol.h"
 #include "config/sources.h"
 
@@ -72,6 +73,8 @@ static clm_status write_config(const cli_run *run, const cli_settings *s, const 
     json_object_set_new(root, "clmaml", json_string(clm_version()));
     json_object_set_new(root, "settings", cli_settings_to_json(s));
     json_object_set_new(root, "source", json_string(clm_source_description(source)));
+    json_t *prepared = cli_preparation_to_json(source);
+    if (prepared) json_object_set_new(root, "preparation", prepared);
     json_object_set_new(root, "batch_norm", json_string(cli_bn_name(model, s->bn)));
     json_object_set_new(root, "device", device_names(split, false));
     json_object_set_new(root, "driver", device_names(split, true));

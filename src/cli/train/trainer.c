@@ -11,6 +11,7 @@
 
 #include "base/drivers.h"
 #include "base/system.h"
+#include "config/folders.h"
 #include "tune/on_the_way.h"
 
 static clm_status check_data(cli_trainer *t) {
@@ -23,12 +24,12 @@ static clm_status check_data(cli_trainer *t) {
     t->validates = t->regression || clm_source_classes(t->source, CLM_SPLIT_VALIDATION) > 0;
     if (t->validates) CLI_TRY(clm_source_check(t->source, CLM_SPLIT_VALIDATION, ways, shots, query));
     if (!t->regression && clm_source_classes(t->source, CLM_SPLIT_TEST) == 0) {
-        if (s->eval_tasks > 0) cli_note("%s has no test classes: nothing is tested at the end", clm_source_name(t->source));
+        if (s->eval_tasks > 0) cli_note("%s has no test classes: nothing is tested at the end", s->source);
         t->settings.eval_tasks = 0;
     }
     if (s->eval_tasks > 0) CLI_TRY(clm_source_check(t->source, CLM_SPLIT_TEST, ways, shots, query));
     if (!t->validates)
-        cli_note("%s has no validation classes: the last checkpoint counts as the best", clm_source_name(t->source));
+        cli_note("%s has no validation classes: the last checkpoint counts as the best", s->source);
     return CLM_OK;
 }
 
@@ -194,6 +195,7 @@ clm_status cli_trainer_load_evaluator(cli_trainer *t, bool average) {
 
 clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_source(&t->source, &t->settings));
+    cli_folder_settle(&t->settings, t->source);
     CLI_TRY(cli_resident_open(&t->resident, t->source, t->settings.data_on));
     cli_setup_classes(&t->settings, t->source);
     CLI_TRY(check_data(t));

@@ -1,0 +1,112 @@
+/* Data of the user's own: the options become those of the library, and what the library has to say is told. */
+#include "config/folders.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/system.h"
+
+static bool ends_with(const char *text, const char *end) {
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+bool cli_is_arrays(const char *path) {
+    char inside[CLI_PATH_MAX];
+    if (!cli_is_directory(path)) return (ends_with(path, ".npz") || ends_with(path, ".npy")) && cli_path_exists(path);
+    if (cli_path(inside, path, "x.npy") == CLM_OK && cli_path_exists(inside)) return true;
+    cli_forget();
+    return false;
+}
+
+clm_status cli_class_split_parse(const char *text, size_t split[3]) {
+    double values[3];
+    size_t count;
+    for (int i = 0; i < 3; i++) split[i] = 0;
+    if (!text[0]) return CLM_OK;
+    CLI_TRY(cli_parse_list("--class-split", text, values, 3, &count));
+    if (count != 3) return cli_usage("--class-split: '%s' must be three numbers, of training, validation and test", text);
+    for (int i = 0; i < 3; i++) {
+        if (!(values[i] >= 0 && values[i] <= 1e9) || values[i] != (double)(size_t)values[i])
+            return cli_usage("--class-split: %g is not a number of classes", values[i]);
+        split[i] = (size_t)values[i];
+    }
+    if (!split[0]) return cli_usage("--class-split %s leaves no class to train on", text);
+    return CLM_OK;
+}
+
+/* ---- progress ---- */
+
+typedef struct progress {
+    double begun, told;
+    bool terminal, shown;
+} progress;
+
+/* A line that is redrawn on a terminal, and one every ten seconds in a log. */
+static bool show(void *context, size_t done, size_t total) {
+    progress *p = context;
+    const double now = cli_clock();
+    if (now - p->begun < 1 || (!p->terminal && now - p->told < 10)) return true;
+    const double left = done ? (now - p->begun) / (double)done * (double)(total - done) : 0;
+    p->told = now;
+    p->shown = true;
+    fprintf(stderr, "%sreading pictures %zu of %zu, %s left%s", p->terminal ? "\r" : "", done, total, cli_duration(left).s,
+            p->terminal ? "  " : "\n");
+    fflush(stderr);
+    return true;
+}
+
+static void clear(const progress *p) {
+    if (p->shown && p->terminal) fprintf(stderr, "\r%*s\r", cli_terminal_width(stderr) - 1, "");
+}
+
+/* ---- opening ---- */
+
+clm_status cli_folder_open(clm_source **out, const cli_settings *s) {
+    static const int channels[] = {0, 1, 3};
+    clm_folder_options o = CLM_FOLDER_OPTIONS_INIT;
+    progress p = {.begun = cli_clock(), .told = cli_clock(), .terminal = cli_is_terminal(stderr)};
+    o.size = (int)s->size;
+    o.channels = channels[s->channels];
+    o.fit = (clm_fit)s->fit;
+    o.invert = s->invert == CLI_YES;
+    o.background = (int)s->background;
+    o.normalise = (clm_normalise)s->normalise;
+    o.split_seed = (uint64_t)s->split_seed;
+    o.class_depth = (int)s->class_depth;
+    o.strict = s->strict;
+    o.threads = (int)s->decode_threads;
+    o.progress = show;
+    o.context = &p;
+    CLI_TRY(cli_class_split_parse(s->class_split, o.class_split));
+    const clm_status status = clm_source_folder_open(out, s->data[0] ? s->data : s->source, &o);
+    clear(&p);
+    return status;
+}
+
+void cli_folder_settle(cli_settings *s, const clm_source *source) {
+    clm_preparation p;
+    if (s->channels == CLI_CHANNELS_AUTO && clm_source_get_preparation(source, &p))
+        s->channels = p.channels == 1 ? CLI_CHANNELS_1 : CLI_CHANNELS_3;
+}
+
+void cli_folder_print_notes(const clm_source *source) {
+    for (const char *at = clm_source_notes(source); at && *at;) {
+        const size_t length = strcspn(at, "\n");
+        cli_note("%.*s", (int)length, at);
+        at += length + (at[length] == '\n');
+    }
+}
+
+json_t *cli_preparation_to_json(const clm_source *source) {
+    clm_preparation p;
+    if (!clm_source_get_preparation(source, &p)) return NULL;
+    static const char *const fits[] = {"stretch", "crop", "pad"};
+    json_t *mean = json_array(), *deviation = json_array();
+    for (int c = 0; c < p.channels; c++) {
+        json_array_append_new(mean, json_real(p.mean[c]));
+        json_array_append_new(deviation, json_real(p.deviation[c]));
+    }
+    return json_pack("{s:i, s:i, s:s, s:b, s:i, s:o, s:o}", "size", p.size, "channels", p.channels, "fit", fits[p.fit],
+                     "invert", p.invert, "background", p.background, "mean", mean, "deviation", deviation);
+}
