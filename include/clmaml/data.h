@@ -218,6 +218,20 @@ CLM_API clm_status clm_source_sample_at(const clm_source *source, clm_split spli
 /* Would every task of this size succeed? The check clm_source_sample makes, made once before training. */
 CLM_API clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query);
 
+/* ---- augmentation ----
+ * Pictures of training tasks, each changed at random, reproducibly: what is drawn depends on the seed, the task and the place of
+ * the picture in it. */
+typedef struct clm_augment_options {
+    int version;   /* CLM_AUGMENT_OPTIONS_VERSION */
+    double flip;   /* probability of being mirrored left to right */
+    double shift;  /* moved by up to so much of a side, in whole pixels, each way */
+    double crop;   /* least share of the area of a square that becomes the picture; 1: all of it */
+    double jitter; /* saturation, contrast and brightness are each multiplied by a number within this of 1 */
+} clm_augment_options;
+#define CLM_AUGMENT_OPTIONS_VERSION 1
+#define CLM_AUGMENT_OPTIONS_INIT \
+    { CLM_AUGMENT_OPTIONS_VERSION, 0, 0, 1, 0 }
+
 /* ---- batches made ahead ----
  * A thread draws the next batches while the caller works on one. Batch i is tasks i * tasks .. i * tasks + tasks - 1 of the sequence,
  * whoever asks when: the numbers do not depend on the thread. */
@@ -231,10 +245,11 @@ typedef struct clm_prefetch_options {
     bool numbers;                  /* draw numbers of images, for clm_prefetch_get_at, rather than images */
     int support_sets;              /* see clm_episode_options */
     size_t joint_classes;
+    clm_augment_options augment; /* not with `numbers` */
 } clm_prefetch_options;
-#define CLM_PREFETCH_OPTIONS_VERSION 3
+#define CLM_PREFETCH_OPTIONS_VERSION 4
 #define CLM_PREFETCH_OPTIONS_INIT \
-    { CLM_PREFETCH_OPTIONS_VERSION, CLM_SPLIT_TRAIN, 0, 32, 5, 1, 1, 0, 1, false, 1, 0 }
+    { CLM_PREFETCH_OPTIONS_VERSION, CLM_SPLIT_TRAIN, 0, 32, 5, 1, 1, 0, 1, false, 1, 0, CLM_AUGMENT_OPTIONS_INIT }
 
 typedef struct clm_prefetch clm_prefetch;
 

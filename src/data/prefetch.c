@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "clmaml/data.h"
-#include "data/source.h"
+#include "data/augment.h"
 
 enum { NUMBER = 4 }; /* bytes of what a slot holds */
 _Static_assert(sizeof(float) == NUMBER && sizeof(int32_t) == NUMBER, "floats and numbers of images have one size");
@@ -32,6 +32,7 @@ struct clm_prefetch {
     clm_prefetch_options options;
     clm_episode_options episode;
     size_t count[4]; /* numbers of a task */
+    float *scratch;  /* of augmentation: one example; NULL: there is none */
     slot *slots;
     size_t n_slots;
     clm_thread *thread; /* NULL: the caller makes its batches */
@@ -51,6 +52,15 @@ static bool within_reach(const clm_prefetch *p, uint64_t index) {
     return index >= p->current && index - p->current <= (uint64_t)p->options.ahead;
 }
 
+static void augment(const clm_prefetch *p, uint64_t task, float *support, float *query) {
+    const clm_prefetch_options *o = &p->options;
+    const clm_shape shape = clm_source_example_shape(p->source);
+    const size_t size = clm_shape_size(&shape), n = p->count[0] / size;
+    for (size_t i = 0; i < n + p->count[2] / size; i++)
+        clm_augment_picture(&o->augment, p->source, o->seed, task, i, i < n ? support + i * size : query + (i - n) * size,
+                            p->scratch);
+}
+
 static clm_status draw_task(clm_prefetch *p, const slot *s, size_t t) {
     const clm_prefetch_options *o = &p->options;
     clm_episode to = {.support_y = (float *)s->data[1] + t * p->count[1], .query_y = (float *)s->data[3] + t * p->count[3]};
@@ -61,7 +71,10 @@ static clm_status draw_task(clm_prefetch *p, const slot *s, size_t t) {
         to.support_x = (float *)s->data[0] + t * p->count[0];
         to.query_x = (float *)s->data[2] + t * p->count[2];
     }
-    return clm_source_draw(p->source, o->split, o->seed, s->index * (uint64_t)o->tasks + t, &p->episode, &to);
+    const uint64_t task = s->index * (uint64_t)o->tasks + t;
+    CLM_TRY(clm_source_draw(p->source, o->split, o->seed, task, &p->episode, &to));
+    if (p->scratch) augment(p, task, to.support_x, to.query_x);
+    return CLM_OK;
 }
 
 /* Is the batch that is being made still of use? */
@@ -122,6 +135,7 @@ static clm_status allocate(clm_prefetch *p) {
         for (size_t s = 0; s < p->n_slots; s++)
             if (!(p->slots[s].data[i] = clm_calloc(count[i] * (size_t)o->tasks, NUMBER))) return CLM_E_MEMORY;
     }
+    if (clm_augment_is_on(&o->augment) && !(p->scratch = clm_calloc(example, sizeof *p->scratch))) return CLM_E_MEMORY;
     return CLM_OK;
 }
 
@@ -136,6 +150,9 @@ clm_status clm_prefetch_create(clm_prefetch **out, const clm_source *source, con
         return clm_fail(CLM_E_ARG, "prefetch: batches of %d tasks, %d ahead: at least 1 task, 1 to 1024 batches", o->tasks,
                         o->ahead);
     if (o->numbers) CLM_TRY(clm_source_check_numbers(source));
+    CLM_TRY(clm_augment_check(&o->augment, source));
+    if (o->numbers && clm_augment_is_on(&o->augment))
+        return clm_fail(CLM_E_ARG, "prefetch: numbers of images leave nothing to augment");
     const clm_episode_options episode = {
         CLM_EPISODE_OPTIONS_VERSION, o->ways, o->shots, o->query, o->support_sets, o->joint_classes};
     CLM_TRY(clm_source_check_episode(source, o->split, &episode));
@@ -168,6 +185,7 @@ void clm_prefetch_free(clm_prefetch *p) {
     for (size_t s = 0; p->slots && s < p->n_slots; s++)
         for (int i = 0; i < 4; i++) free(p->slots[s].data[i]);
     free(p->slots);
+    free(p->scratch);
     clm_monitor_free(p->monitor);
     free(p);
 }

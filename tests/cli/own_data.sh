@@ -45,6 +45,17 @@ for how in "--fit stretch --invert yes" "--fit pad --background 0" "--normalise 
     expect_success "eval of $how" eval "$work/run $how" --tasks 3 --query 2 --steps 1 --device host
 done
 
+# Augmentation is said, and a run that goes on draws what it would have drawn.
+augmented="train $work/split $small --size 16 --flip 0.5 --shift 0.1 --crop 0.7 --jitter 0.2 --log-every 1"
+# shellcheck disable=SC2086
+expect_success "augmented" $augmented --iterations 6 --run "$work/whole"
+expect_in "$work/out" "augmented +training pictures: mirrored with probability 0.5, moved by up to 0.1 of a side, cropped to at least 0.7" "augmented"
+# shellcheck disable=SC2086
+expect_success "augmented in two" $augmented --iterations 3 --val-every 1 --run "$work/halves"
+expect_success "augmented in two, resumed" train --resume --run "$work/halves" --iterations 6
+losses() { grep ",train," "$1/metrics.csv" | cut -d, -f1-8; }
+[ "$(losses "$work/whole" | tail -n 3)" = "$(losses "$work/halves" | tail -n 3)" ] || fail "augmented: a resumed run draws other pictures"
+
 # refused NAME PATTERN ARGUMENT..: exit status 1 or 2, one line, no run directory.
 refused() {
     name=$1 wanted=$2 pattern=$3
@@ -79,6 +90,9 @@ png >"$work/stray/testing/b/1.png"
 png >"$work/stray/train/alone.png"
 clmaml train "$work/stray" --ways 1 --shots 1 --query 1 --run "$work/new"
 expect_in "$work/err" "1 shots and 1 queries need 2 images a class, but class a has 1" "a class with too few images"
+
+refused "augmented on the device" 2 "--data-on device and --flip" "$work/split" --flip 0.5 --data-on device
+refused "augmented numbers" 2 "--flip is for glyphs, omniglot, FOLDER; it says nothing to sine" sine --flip 0.5
 
 # Arrays.
 data vectors

@@ -64,17 +64,18 @@ static const row rows[] = {
      .images = {"context", "100", "steps", "2", "inner-lr", "1", NULL},
      .regression = {"context", "5", "steps", "1", "inner-lr", "1", NULL}},
     {.algorithm = "reptile",
-     .note = "5 steps, and an outer step of 1 that falls to 0 (Nichol et al. 2018): here along a cosine and by gradient "
-             "descent on the whole "
-             "support set, there linearly and by Adam on parts of it. Sinusoids: they have one task at a time, 0.02 and 0.1",
+     .note = "5 steps, each on other examples, without which Reptile is joint training, and an outer step of 1 that falls to 0 "
+             "(Nichol et al. 2018): here along a cosine and by gradient descent on a support set of its own in each step, there "
+             "linearly and by Adam on parts of ten shots. Sinusoids: they have one task at a time, 0.02 and 0.1",
      .gradient = "parameters before the inner loop less those behind it (Reptile)",
-     .images = {"steps", "5", "optimizer", "sgd", "outer-lr", "1", "schedule", "cosine", "inner-lr", "0.1", NULL},
+     .images = {"steps", "5", "support-per-step", "", "optimizer", "sgd", "outer-lr", "1", "schedule", "cosine", "inner-lr", "0.1",
+                NULL},
      .regression = {"steps", "5", "optimizer", "sgd", "outer-lr", "1", "schedule", "cosine", "inner-lr", "0.01", NULL}},
     {.algorithm = "imaml",
-     .note = "16 steps, lambda 2 and 5 iterations of conjugate gradients (Rajeswaran et al. 2019, Omniglot 5-way); the rate is "
-             "one at which 16 "
-             "steps come close to the minimum",
-     .images = {"steps", "16", "inner-lr", "0.1", NULL},
+     .note = "16 steps and 5 iterations of conjugate gradients (Rajeswaran et al. 2019, Omniglot 5-way). They have lambda 2, and "
+             "their code damps the solver by 10 more; of 2, 0.5 and 0.2 without damping the last learns fastest, as 2 keeps a "
+             "task too near the start",
+     .images = {"steps", "16", "inner-lr", "0.1", "proximal", "0.2", NULL},
      .regression = {"steps", "16", "inner-lr", "0.01", NULL}},
     {.algorithm = "finetune",
      .note = "100 steps for the last layer at test, with momentum 0.9, rate 0.01 and weight decay 0.001 (Chen et al. 2019, who "

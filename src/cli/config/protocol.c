@@ -47,11 +47,21 @@ void cli_protocol_title(const cli_settings *s, char *text, size_t size) {
 
 /* ---- parts ---- */
 
+static void print_augmentation(FILE *to, const cli_settings *s) {
+    const char *between = "  augmented   training pictures: ";
+    if (s->flip > 0) fprintf(to, "%smirrored with probability %g", between, s->flip), between = ", ";
+    if (s->shift > 0) fprintf(to, "%smoved by up to %g of a side", between, s->shift), between = ", ";
+    if (s->crop < 1) fprintf(to, "%scropped to at least %g of the area", between, s->crop), between = ", ";
+    if (s->jitter > 0) fprintf(to, "%ssaturation, contrast and brightness times 1 +- %g", between, s->jitter), between = ", ";
+    if (between[0] == ',') fprintf(to, "\n");
+}
+
 static void print_data(FILE *to, const cli_settings *s, const clm_source *source) {
     fprintf(to, "  data        %s\n", source ? clm_source_description(source) : s->source);
     if (cli_source_takes(cli_source_of(s->source), "rotations"))
         fprintf(to, "              rotations as classes: training %s, test %s\n", s->rotations ? "yes" : "no",
                 s->test_rotations ? "yes" : "no");
+    print_augmentation(to, s);
 }
 
 static void print_network(FILE *to, const cli_settings *s, const clm_model *model, bool regression) {

@@ -10,6 +10,8 @@
 #include "config/algorithms.h"
 #include "config/folders.h"
 #include "config/presets.h"
+#include "config/resident.h"
+#include "config/setup.h"
 
 #define AT(field) offsetof(cli_settings, field)
 #define BIG 9007199254740991.0 /* 2^53 - 1: whole numbers that JSON keeps */
@@ -31,6 +33,11 @@ const cli_option cli_settings_options[] = {
      "a class is the folder so many levels down; 0: the first one down that holds pictures"},
     {NULL, "strict", CLI_FLAG, 0, AT(strict), 0, 0, "", "refuse data of which anything would be left out"},
     {NULL, "decode-threads", CLI_INT, CLI_MOVABLE, AT(decode_threads), 0, 1024, "N", "threads that read pictures; 0: one a core"},
+    {NULL, "flip", CLI_REAL, 0, AT(flip), 0, 1, "P", "mirror a training picture left to right with this probability"},
+    {NULL, "shift", CLI_REAL, 0, AT(shift), 0, 1, "X", "move it by up to so much of its side"},
+    {NULL, "crop", CLI_REAL, 0, AT(crop), 0.01, 1, "X", "take a square of at least this share of its area; 1: all"},
+    {NULL, "jitter", CLI_REAL, 0, AT(jitter), 0, 0.99, "X",
+     "multiply its saturation, contrast and brightness by numbers within this of 1"},
     {NULL, "omniglot-split", CLI_CHOICE, 0, AT(omniglot_split), 0, 0, "alphabets|1200",
      "background/evaluation alphabets, or all characters shuffled: 1100 train, 100 validate, 423 test"},
     {NULL, "split-seed", CLI_INT, 0, AT(split_seed), 0, BIG, "N", "seed of the shuffle that draws a split"},
@@ -251,6 +258,8 @@ clm_status cli_settings_check(const cli_settings *s) {
     if (s->clip_norm > 0 && s->clip_value > 0) return cli_usage("--clip-norm and --clip-value exclude each other");
     if (!(s->inner_lr > 0)) return cli_usage("--inner-lr must be more than 0");
     CLI_TRY(cli_class_split_parse(s->class_split, split));
+    if (cli_setup_augments(s) && s->data_on == CLI_DATA_DEVICE)
+        return cli_usage("--data-on device and --flip, --shift, --crop, --jitter exclude each other: the host changes pictures");
     CLI_TRY(check_algorithm(s));
     CLI_TRY(check_schedule(s));
     CLI_TRY(cli_betas_parse("--betas", s->betas, &beta[0], &beta[1]));

@@ -17,6 +17,7 @@ typedef struct cli_settings {
     int invert, omniglot_split, rotations, test_rotations, channels, fit, normalise;
     char class_split[CLI_PATH_MAX];
     bool strict;
+    double flip, shift, crop, jitter; /* augmentation */
     /* task and network */
     int64_t ways, shots, query, classes, filters, context;
     int network;
@@ -58,7 +59,7 @@ typedef struct cli_settings {
 extern const cli_option cli_settings_options[]; /* ends with a row without a name */
 #define CLI_SETTINGS_DEFAULTS                                                                                                  \
     {                                                                                                                          \
-        .size = 28, .split_seed = 1623, .invert = CLI_NO, .fit = CLM_FIT_CROP, .background = 255, .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES,     \
+        .size = 28, .split_seed = 1623, .invert = CLI_NO, .fit = CLM_FIT_CROP, .crop = 1, .background = 255, .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES,     \
         .test_rotations = CLI_NO, .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1,                         \
         .network = CLI_NETWORK_CONV4, .algorithm = "maml", .proximal = 2, .solver_steps = 5, .steps = 1, .inner_lr = 0.4,      \
         .inner_rule = "sgd", .inner_momentum = 0.9, .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8,        \

@@ -87,6 +87,17 @@ clm_episode_options cli_setup_episodes(const cli_settings *s) {
     return o;
 }
 
+clm_augment_options cli_setup_augment(const cli_settings *s) {
+    clm_augment_options o = CLM_AUGMENT_OPTIONS_INIT;
+    o.flip = s->flip;
+    o.shift = s->shift;
+    o.crop = s->crop;
+    o.jitter = s->jitter;
+    return o;
+}
+
+bool cli_setup_augments(const cli_settings *s) { return s->flip > 0 || s->shift > 0 || s->crop < 1 || s->jitter > 0; }
+
 static int outputs(const cli_settings *s) { return (int)(cli_setup_is_joint(s) ? s->classes : s->ways); }
 
 /* A classifier has one output per way, a regression as many as the target, an embedding any vector. */

@@ -15,6 +15,9 @@ clm_status cli_setup_model(clm_model **out, const cli_settings *settings, const 
 
 /* Episodes that a run trains on. */
 clm_episode_options cli_setup_episodes(const cli_settings *settings);
+/* How pictures of training tasks are changed at random, and whether they are. */
+clm_augment_options cli_setup_augment(const cli_settings *settings);
+bool cli_setup_augments(const cli_settings *settings);
 /* Is it trained on all classes at once, by --classes outputs? */
 bool cli_setup_is_joint(const cli_settings *settings);
 /* Settles --classes, which depends on the source. */

@@ -4,7 +4,7 @@
 
 #include "config/settings.h"
 
-enum { CLI_SOURCE_OPTIONS = 16 };
+enum { CLI_SOURCE_OPTIONS = 24 };
 
 typedef struct cli_source {
     const char *name, *help; /* as train takes it; what --help says of it */

@@ -29,6 +29,7 @@ static clm_status load_batch(cli_trainer *t, uint64_t iteration, clm_batch *batc
         o.query = episodes.query;
         o.support_sets = episodes.support_sets;
         o.joint_classes = episodes.joint_classes;
+        o.augment = cli_setup_augment(s);
         o.first = iteration;
         o.numbers = numbers;
         CLI_TRY(clm_prefetch_create(&t->batches, t->source, &o));

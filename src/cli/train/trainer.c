@@ -193,10 +193,13 @@ clm_status cli_trainer_load_evaluator(cli_trainer *t, bool average) {
     return cli_evaluator_load(t->evaluator, t->params);
 }
 
+/* Pictures that are changed at random are sent with every batch. */
+static int data_on(const cli_settings *s) { return cli_setup_augments(s) ? CLI_DATA_HOST : s->data_on; }
+
 clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_source(&t->source, &t->settings));
     cli_folder_settle(&t->settings, t->source);
-    CLI_TRY(cli_resident_open(&t->resident, t->source, t->settings.data_on));
+    CLI_TRY(cli_resident_open(&t->resident, t->source, data_on(&t->settings)));
     cli_setup_classes(&t->settings, t->source);
     CLI_TRY(check_data(t));
     CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
