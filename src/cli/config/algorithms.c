@@ -72,9 +72,9 @@ static const row rows[] = {
                 NULL},
      .regression = {"steps", "5", "optimizer", "sgd", "outer-lr", "1", "schedule", "cosine", "inner-lr", "0.01", NULL}},
     {.algorithm = "imaml",
-     .note = "16 steps and 5 iterations of conjugate gradients (Rajeswaran et al. 2019, Omniglot 5-way). They have lambda 2, and "
-             "their code damps the solver by 10 more; of 2, 0.5 and 0.2 without damping the last learns fastest, as 2 keeps a "
-             "task too near the start",
+     .note = "16 steps and 5 iterations of conjugate gradients (Rajeswaran et al. 2019, Omniglot 5-way). They have lambda 2, where "
+             "their code leaves the proximal term out of the inner loop and adds 10 to lambda in the solver; here both are as "
+             "the paper has them, and of 2, 0.5 and 0.2 the last learns fastest",
      .images = {"steps", "16", "inner-lr", "0.1", "proximal", "0.2", NULL},
      .regression = {"steps", "16", "inner-lr", "0.01", NULL}},
     {.algorithm = "finetune",
