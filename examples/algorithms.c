@@ -42,7 +42,7 @@ static clm_status adapt(clm_learner *learner, const clm_source *source, int step
     clm_status status = draw(source, CLM_SPLIT_TEST, 0, NEW_TASKS);
     if (status == CLM_OK) status = clm_learner_begin(learner, x[0], y[0]);
     for (int k = 0; k <= steps && status == CLM_OK; k++) {
-        status = clm_learner_predict(learner, x[1], out);
+        status = clm_learner_predict(learner, x[1], SHOTS, out);
         error[k] = 0;
         for (int i = 0; i < ALL; i++) error[k] += (out[i] - y[1][i]) * (out[i] - y[1][i]) / ALL;
         if (status == CLM_OK && k < steps) status = clm_learner_step(learner, NULL);

@@ -37,7 +37,7 @@ static clm_status train(clm_meta *meta, const clm_source *source, int iterations
 /* The share of queries whose largest output is at their label. */
 static clm_status accuracy_now(clm_learner *learner, double *accuracy) {
     static double out[TASKS * ASKED * WAYS];
-    clm_status status = clm_learner_predict(learner, query_x, out);
+    clm_status status = clm_learner_predict(learner, query_x, ASKED, out);
     int right = 0;
     for (int i = 0; i < TASKS * ASKED; i++) {
         int best = 0;

@@ -49,7 +49,7 @@ static clm_status hand_over(clm_meta *meta, clm_learner *learner, const clm_mode
 
 static clm_status error_now(clm_learner *learner, const numbers *tasks, double *mean_squared_error) {
     static double out[NEW_TASKS * QUERY];
-    clm_status status = clm_learner_predict(learner, tasks->query_x, out);
+    clm_status status = clm_learner_predict(learner, tasks->query_x, QUERY, out);
     *mean_squared_error = 0;
     for (int i = 0; i < NEW_TASKS * QUERY; i++) {
         double d = out[i] - tasks->query_y[i];

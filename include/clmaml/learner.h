@@ -13,6 +13,8 @@
 #ifndef CLMAML_LEARNER_H
 #define CLMAML_LEARNER_H
 
+#include "checkpoint.h"
+#include "data.h"
 #include "dataset.h"
 #include "params.h"
 #include "program.h"
@@ -57,10 +59,62 @@ CLM_API clm_status clm_learner_begin_at(clm_learner *learner, const int32_t *sup
 CLM_API clm_status clm_learner_predict_at(clm_learner *learner, const int32_t *query_at, double *out);
 /* One inner step; support_loss [tasks] before it (may be NULL: then nothing is waited for). */
 CLM_API clm_status clm_learner_step(clm_learner *learner, double *support_loss);
-/* Outputs [tasks, query, out..] for query_x [tasks, query, ..] at the current parameters. */
-CLM_API clm_status clm_learner_predict(clm_learner *learner, const float *query_x, double *out);
+/* Outputs [tasks, n, out..] for query_x [tasks, n, in_shape..] at the current parameters; n: the planned number (task.query), or of
+ * a learner from a file any from 1 to it. */
+CLM_API clm_status clm_learner_predict(clm_learner *learner, const float *query_x, size_t n, double *out);
 /* Adapted parameter i, [tasks, shape..], outside layout. */
 CLM_API clm_status clm_learner_get_adapted(clm_learner *learner, size_t i, double *out);
+
+/* ---- a trained model in use ----
+ *
+ *     clm_learner_load(&learner, device, "runs/birds", NULL);
+ *     clm_learner_adapt(learner, support_x, support_y);            // in milliseconds; as often as wanted
+ *     clm_learner_predict(learner, pictures, n, outputs);          // n from 1 to the planned number
+ *     clm_learner_save(learner, "birds.safetensors", names);       // loads as an adapted model
+ *
+ * Batch-norm takes the statistics of the support set, so that no example's output depends on its neighbours. After loading,
+ * neither adapting nor predicting allocates. */
+typedef struct clm_load_options {
+    int version; /* CLM_LOAD_OPTIONS_VERSION */
+    int ways;    /* classes to be told apart: up to the model's outputs, or any number where the algorithm makes the last layer of
+                  * the support set (protonet, protomaml, finetune); 0: as trained. Of a regression 0. */
+    int support; /* support examples in all; 0: ways * shots as trained */
+    int query;   /* the most examples of a prediction; 0: 16 */
+    int steps;   /* inner steps of an adaptation; -1: those that the run tested with */
+} clm_load_options;
+#define CLM_LOAD_OPTIONS_VERSION 1
+#define CLM_LOAD_OPTIONS_INIT \
+    { CLM_LOAD_OPTIONS_VERSION, 0, 0, 0, -1 }
+/* From a run directory (its best checkpoint, or else its last), a checkpoint, or a model that clm_learner_save wrote. One task.
+ * options: NULL for CLM_LOAD_OPTIONS_INIT. Errors name the file: CLM_E_IO, CLM_E_FORMAT, CLM_E_ARG for more ways than it has. */
+CLM_API clm_status clm_learner_load(clm_learner **out, clm_device *device, const char *path, const clm_load_options *options);
+/* The same from an archive, which is not needed afterwards. */
+CLM_API clm_status clm_learner_load_archive(clm_learner **out, clm_device *device, const clm_archive *archive,
+                                            const clm_load_options *options);
+/* Learns from support_x [support, in_shape..], support_y [support]: clm_learner_begin and the steps. CLM_E_STATE for a model that
+ * is adapted already. */
+CLM_API clm_status clm_learner_adapt(clm_learner *learner, const float *support_x, const float *support_y);
+/* The adapted model: weights, batch-norm statistics, preparation, and the names of the classes (NULL: none), as one file. */
+CLM_API clm_status clm_learner_save(clm_learner *learner, const char *path, const char *const *names);
+
+typedef struct clm_learner_info {
+    const char *algorithm;
+    const clm_model *model; /* owned by the learner */
+    int support, query, steps;
+    int ways;       /* outputs that are classes; 0: a regression */
+    size_t outputs; /* numbers of a prediction for one example */
+    bool adapted;   /* there are no support examples to learn from: the file holds an adapted model */
+    bool pictures;  /* examples are pictures, prepared so: */
+    clm_preparation preparation;
+} clm_learner_info;
+CLM_API clm_learner_info clm_learner_get_info(const clm_learner *learner);
+/* Of an adapted model from a file; NULL where it has no names. Owned by the learner. */
+CLM_API const char *clm_learner_class_name(const clm_learner *learner, size_t i);
+
+/* Makes a checkpoint one that clm_learner_load takes: the model, the task options, how many shots a class and inner steps it was
+ * tested with, and how pictures are prepared (NULL: none). */
+CLM_API clm_status clm_learner_describe(clm_archive *archive, const clm_model *model, const clm_task_options *options,
+                                        int shots, int steps, const clm_preparation *preparation);
 
 #ifdef __cplusplus
 }

@@ -60,7 +60,7 @@ START_TEST(one_wait_a_task) {
         for (int a = 0; a < 2; a++)
             for (size_t e = 0; e < batch.count[a]; e++) batch.data[a][e] = -9;
         for (int k = 0; k < STEPS; k++) CLM_TEST_OK(clm_learner_step(learner, NULL));
-        CLM_TEST_OK(clm_learner_predict(learner, batch.data[2], out));
+        CLM_TEST_OK(clm_learner_predict(learner, batch.data[2], (size_t)options.task.query, out));
         ck_assert_uint_eq(clm_test_counted.waits, before + (round == 1 ? 2 : 1)); /* the other set had to arrive first */
         ck_assert_uint_eq(clm_test_counted.transfers, transfers + (round == 1 ? 4 : 3));
         clm_shape shape = clm_model_out_shape(model);
@@ -125,7 +125,7 @@ START_TEST(learner_is_the_inner_loop) {
     logits.data = calloc(logits.n, sizeof(double));
     predicted.data = calloc(logits.n, sizeof(double));
     CLM_TEST_OK(clm_meta_read(meta, CLM_Q_QUERY_LOGITS, 0, logits.data));
-    CLM_TEST_OK(clm_learner_predict(learner, batch.data[2], predicted.data));
+    CLM_TEST_OK(clm_learner_predict(learner, batch.data[2], (size_t)options.task.query, predicted.data));
     clm_test_expect_close(&logits, &predicted, tolerance, "outputs on the query set");
     clm_test_vector *all[] = {&losses, &expected, &a, &b, &logits, &predicted};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) clm_test_vector_free(all[k]);
@@ -185,7 +185,7 @@ static clm_test_vector prediction(clm_device *device, const clm_model *model, co
     CLM_TEST_OK(clm_learner_create(&learner, device, model, &lo));
     CLM_TEST_OK(clm_learner_begin(learner, batch->data[0], batch->data[1]));
     for (int k = 0; k < 2; k++) CLM_TEST_OK(clm_learner_step(learner, NULL));
-    CLM_TEST_OK(clm_learner_predict(learner, query, v.data));
+    CLM_TEST_OK(clm_learner_predict(learner, query, (size_t)lo.task.query, v.data));
     clm_learner_free(learner);
     return v;
 }
@@ -299,7 +299,7 @@ START_TEST(layouts_are_those_of_pytorch) {
         CLM_TEST_OK(clm_learner_set_param(learner, i, p[i]));
     }
     CLM_TEST_OK(clm_learner_begin(learner, batch.data[0], batch.data[1]));
-    CLM_TEST_OK(clm_learner_predict(learner, batch.data[2], &out[0][0][0]));
+    CLM_TEST_OK(clm_learner_predict(learner, batch.data[2], EXAMPLES, &out[0][0][0]));
     CLM_TEST_OK(clm_learner_step(learner, loss));
     for (int t = 0; t < TASKS; t++) {
         const float *x = batch.data[0] + t * EXAMPLES * I * H * W, *y = batch.data[1] + t * EXAMPLES * 2;
@@ -362,7 +362,7 @@ START_TEST(mistakes_are_named) {
     lo = learner_options(&options);
     CLM_TEST_OK(clm_learner_create(&learner, device, model, &lo));
     ck_assert_int_eq(clm_learner_step(learner, NULL), CLM_E_STATE);
-    ck_assert_int_eq(clm_learner_predict(learner, batch.data[2], number), CLM_E_STATE);
+    ck_assert_int_eq(clm_learner_predict(learner, batch.data[2], (size_t)options.task.query, number), CLM_E_STATE);
     ck_assert_int_eq(clm_learner_get_adapted(learner, 0, number), CLM_E_STATE);
     ck_assert_int_eq(clm_learner_set_param(learner, 4, number), CLM_E_ARG);
     ck_assert_int_eq(clm_learner_set_rate(learner, 0, number), CLM_E_ARG); /* not adapted */

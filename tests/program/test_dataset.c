@@ -362,7 +362,7 @@ START_TEST(adapting_is_that_with_images) {
             CLM_TEST_OK(clm_learner_begin(learner, b.images.data[0], b.images.data[1]));
         for (int k = 0; k < 2; k++) CLM_TEST_OK(clm_learner_step(learner, NULL));
         CLM_TEST_OK(way ? clm_learner_predict_at(learner, b.at[1], out[1])
-                        : clm_learner_predict(learner, b.images.data[2], out[0]));
+                        : clm_learner_predict(learner, b.images.data[2], (size_t)o.task.query, out[0]));
     }
     ck_assert_mem_eq(out[0], out[1], sizeof *out);
     b.at[1][3] = -1;

@@ -83,7 +83,7 @@ clm_status bench_run_step(bench_run *run) {
     if (run->meta) return clm_meta_step(run->meta, &batch, NULL);
     CLI_TRY(clm_learner_begin(run->learner, batch.support_x, batch.support_y));
     for (int k = 0; k < p->item.steps; k++) CLI_TRY(clm_learner_step(run->learner, NULL));
-    return clm_learner_predict(run->learner, batch.query_x, run->output);
+    return clm_learner_predict(run->learner, batch.query_x, run->problem->query, run->output);
 }
 
 void bench_run_end(bench_run *run) {

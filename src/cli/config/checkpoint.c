@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/folders.h"
 #include "config/protocol.h"
+#include "config/setup.h"
 
 static const char key_config[] = "clmaml.config", key_model[] = "clmaml.model", key_source[] = "clmaml.source",
                   key_best[] = "clmaml.best", key_iteration[] = "clmaml.iteration", key_bn[] = "clmaml.batch_norm",
-                  key_version[] = "clmaml.version", key_preparation[] = "clmaml.preparation";
+                  key_version[] = "clmaml.version";
 
 clm_status cli_run_checkpoint_path(char *path, const char *directory, const char *name) {
     char file[128], checkpoints[CLI_PATH_MAX];
@@ -98,9 +98,10 @@ static clm_status describe(clm_archive *archive, const cli_settings *s, const cl
                            uint64_t iteration, const cli_ranking *ranking) {
     clm_status status = CLM_OK;
     char number[32];
-    json_t *settings = cli_settings_to_json(s), *best = ranking_to_json(ranking), *prepared = cli_preparation_to_json(source);
+    json_t *settings = cli_settings_to_json(s), *best = ranking_to_json(ranking);
+    clm_preparation preparation;
+    cli_task *task = NULL;
     char *settings_text = json_dumps(settings, 0), *best_text = json_dumps(best, 0);
-    char *prepared_text = prepared ? json_dumps(prepared, 0) : NULL;
     snprintf(number, sizeof number, "%llu", (unsigned long long)iteration);
     if (!settings_text || !best_text) {
         status = cli_fail(CLM_E_MEMORY, "out of memory");
@@ -111,7 +112,10 @@ static clm_status describe(clm_archive *archive, const cli_settings *s, const cl
     CLI_GOTO(clm_archive_set_meta(archive, key_best, best_text));
     CLI_GOTO(clm_archive_set_meta(archive, key_iteration, number));
     CLI_GOTO(clm_archive_set_meta(archive, key_source, clm_source_description(source)));
-    if (prepared_text) CLI_GOTO(clm_archive_set_meta(archive, key_preparation, prepared_text));
+    CLI_NEW(task, 1);
+    CLI_GOTO(cli_setup_task_options(task, s, model));
+    CLI_GOTO(clm_learner_describe(archive, model, &task->options, (int)s->shots, cli_settings_test_steps(s),
+                                  clm_source_get_preparation(source, &preparation) ? &preparation : NULL));
     CLI_GOTO(clm_archive_set_meta(archive, key_bn, cli_bn_name(model, s->bn)));
     CLI_GOTO(clm_archive_set_meta(archive, key_model, clm_model_json(model) ? clm_model_json(model) : ""));
 out:
@@ -119,8 +123,7 @@ out:
     json_decref(best);
     free(settings_text);
     free(best_text);
-    json_decref(prepared);
-    free(prepared_text);
+    free(task);
     return status;
 }
 

@@ -154,7 +154,7 @@ typedef struct example_set {
 
 /* Into e->outputs. */
 static clm_status predict(cli_evaluator *e, clm_learner *learner, const example_set *set) {
-    return set->at ? clm_learner_predict_at(learner, set->at, e->outputs) : clm_learner_predict(learner, set->x, e->outputs);
+    return set->at ? clm_learner_predict_at(learner, set->at, e->outputs) : clm_learner_predict(learner, set->x, set->count, e->outputs);
 }
 
 static void add_scores(const cli_evaluator *e, const double *outputs, const example_set *set, int tasks, moments *m) {

@@ -44,6 +44,10 @@ typedef struct clm_algorithm {
     clm_status (*begin)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_value *out);
     /* Outputs for x, where not the model's alone; NULL. */
     clm_value (*output)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_value x);
+    /* A linear layer on the model's output that scores the classes of the support set as `output` does, up to a number of each
+     * example; stats records batch-norm. NULL: the model's output is it. */
+    clm_status (*head)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_bn_stats *stats,
+                       clm_value *weight, clm_value *bias);
 } clm_algorithm;
 
 /* NULL: no such row. */

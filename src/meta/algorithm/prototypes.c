@@ -39,6 +39,17 @@ static clm_value protonet_output(const clm_task *t, clm_graph *g, const clm_valu
     return clm_sub(g, products, distances);
 }
 
+/* 2 q c - |c|^2 differs from minus the squared distance by |q|^2, the same for all classes. */
+static clm_status protonet_head(const clm_task *t, clm_graph *g, const clm_value *theta, clm_examples support,
+                                clm_bn_stats *stats, clm_value *weight, clm_value *bias) {
+    clm_value f = clm_model_apply(t->model, g, theta, support.x, stats);
+    CLM_TRY(clm_graph_status(g));
+    clm_value c = prototypes(g, f, support.y, t->options.ways);
+    *weight = clm_scale(g, c, 2);
+    *bias = clm_neg(g, square_rows(g, c));
+    return clm_graph_status(g);
+}
+
 static size_t protonet_stages(const clm_task *t, clm_stage *list) {
     (void)t;
     if (list) list[0] = (clm_stage){CLM_STAGE_QUERY, 0};
@@ -63,6 +74,7 @@ const clm_algorithm clm_algorithm_protonet = {
     .stages = protonet_stages,
     .build = protonet_build,
     .output = protonet_output,
+    .head = protonet_head,
 };
 
 /* ---- ProtoMAML ---- */

@@ -120,17 +120,31 @@ static clm_status default_values(clm_learner *l) {
 
 clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model,
                               const clm_learner_options *options) {
-    clm_status status = CLM_OK;
-    *out = NULL;
+    return clm_learner_make(out, device, model, options, NULL);
+}
+
+static clm_status check_options(const clm_learner_options *options) {
     if (options->version != CLM_LEARNER_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "learner: options of version %d; initialise them with CLM_LEARNER_OPTIONS_INIT",
                         options->version);
     if (options->tasks < 1)
         return clm_fail(CLM_E_ARG, "learner: %d tasks of %d support and %d query examples: each must be at least 1",
                         options->tasks, options->task.support, options->task.query);
+    return CLM_OK;
+}
+
+clm_status clm_learner_make(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options,
+                            clm_learner_use *use) {
+    clm_status status = CLM_OK;
     clm_learner *l = clm_calloc(1, sizeof *l);
-    if (!l) return CLM_E_MEMORY;
+    *out = NULL;
+    if (!l) {
+        clm_learner_use_free(use);
+        return CLM_E_MEMORY;
+    }
+    l->use = use;
     l->device = device;
+    CLM_GOTO(check_options(options));
     l->options = *options;
     l->written = -1;
     CLM_GOTO(clm_task_init(&l->task, model, &options->task));
@@ -186,6 +200,7 @@ void clm_learner_free(clm_learner *l) {
     free(l->staging);
     free(l->sending);
     free(l->reading);
+    clm_learner_use_free(l->use);
     free(l);
 }
 
@@ -286,11 +301,12 @@ static clm_status check_numbers(const clm_learner *l, const char *what, const in
     return clm_fail(CLM_E_STATE, "learner: numbers of images, but no data set; clm_learner_use_data comes first");
 }
 
-static clm_status start(clm_learner *l) {
+clm_status clm_learner_restart(clm_learner *l) {
     CLM_TRY(write_step(l, 0));
     if (l->start) CLM_TRY(clm_program_run(l->start));
     l->at = l->taken = 0;
     l->begun = true;
+    if (l->use) l->use->frozen = false;
     return CLM_OK;
 }
 
@@ -309,14 +325,14 @@ clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float
         CLM_TRY(clm_tensor_write(l->support_x, x, size_x));
         CLM_TRY(clm_tensor_write(l->support_y, support_y, size_y));
     }
-    return start(l);
+    return clm_learner_restart(l);
 }
 
 clm_status clm_learner_begin_at(clm_learner *l, const int32_t *support_at, const float *support_y) {
     CLM_TRY(clm_task_check_labels(&l->task, l->options.tasks, "support", support_y, l->task.options.support));
     CLM_TRY(check_numbers(l, "support", support_at, l->task.options.support));
     CLM_TRY(clm_pick_run(l->pick[0], support_at, support_y));
-    return start(l);
+    return clm_learner_restart(l);
 }
 
 static clm_status check_begun(const clm_learner *l) {
@@ -331,36 +347,52 @@ clm_status clm_learner_step(clm_learner *l, double *support_loss) {
     if (support_loss) CLM_TRY(clm_tensor_read_f64(l->loss[l->at], support_loss, (size_t)l->options.tasks));
     l->at = 1 - l->at;
     l->taken++;
+    if (l->use) l->use->frozen = false;
     return CLM_OK;
 }
 
-static clm_status predict(clm_learner *l, double *out) {
+/* The first n examples of each task. */
+static clm_status predict(clm_learner *l, size_t n, double *out) {
     clm_tensor *from = l->out[l->at];
-    const size_t size = clm_tensor_size(from);
+    const size_t size = clm_tensor_size(from), wanted = size / (size_t)l->task.options.query * n;
+    if (l->use) CLM_TRY(clm_learner_freeze(l));
     CLM_TRY(clm_program_run(l->predict[l->at]));
-    if (!l->reading) return clm_tensor_read_f64(from, out, size);
+    if (!l->reading && wanted == size) return clm_tensor_read_f64(from, out, size);
+    if (!l->reading) {
+        CLM_TRY(clm_tensor_read_f64(from, l->use->outputs, size));
+        memcpy(out, l->use->outputs, wanted * sizeof *out);
+        return CLM_OK;
+    }
     l->on_its_way = true;
     CLM_TRY(clm_tensor_read_later(from, l->reading, size));
     CLM_TRY(arrive(l));
-    for (size_t i = 0; i < size; i++) out[i] = (double)l->reading[i];
+    for (size_t i = 0; i < wanted; i++) out[i] = (double)l->reading[i];
     return CLM_OK;
 }
 
-clm_status clm_learner_predict(clm_learner *l, const float *query_x, double *out) {
+/* Of a learner from a file every example is by itself, so that there may be fewer. */
+static clm_status check_count(const clm_learner *l, size_t n) {
+    const size_t planned = (size_t)l->task.options.query;
+    if (n == planned || (l->use && n > 0 && n < planned)) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "learner: %zu query examples; it is planned for %s%zu", n, l->use ? "1 to " : "", planned);
+}
+
+clm_status clm_learner_predict(clm_learner *l, const float *query_x, size_t n, double *out) {
     CLM_TRY(check_begun(l));
-    size_t examples = (size_t)l->options.tasks * (size_t)l->task.options.query;
-    const float *x = clm_input_to_inner(l->task.model, query_x, examples, l->staging);
-    const size_t size = clm_tensor_size(l->query_x);
+    CLM_TRY(check_count(l, n));
+    const float *x = clm_input_to_inner(l->task.model, query_x, (size_t)l->options.tasks * n, l->staging);
+    const size_t size = clm_tensor_size(l->query_x), given = size / (size_t)l->task.options.query * n;
     if (!l->sending) {
+        if (given < size && x != l->staging) x = memcpy(l->staging, x, given * sizeof *x); /* what follows is of no consequence */
         CLM_TRY(clm_tensor_write(l->query_x, x, size));
-        return predict(l, out);
+        return predict(l, n, out);
     }
     /* Behind the support set, which may still be on its way; another query set has arrived with its prediction. */
     float *const query = l->sending + clm_tensor_size(l->support);
-    memcpy(query, x, size * sizeof *x);
+    memcpy(query, x, given * sizeof *x);
     l->on_its_way = true;
     clm_status status = clm_tensor_write_later(l->query_x, query, size);
-    if (status == CLM_OK) status = predict(l, out);
+    if (status == CLM_OK) status = predict(l, n, out);
     if (status != CLM_OK) (void)arrive(l);
     return status;
 }
@@ -369,7 +401,7 @@ clm_status clm_learner_predict_at(clm_learner *l, const int32_t *query_at, doubl
     CLM_TRY(check_begun(l));
     CLM_TRY(check_numbers(l, "query", query_at, l->task.options.query));
     CLM_TRY(clm_pick_run(l->pick[1], query_at, NULL));
-    return predict(l, out);
+    return predict(l, (size_t)l->task.options.query, out);
 }
 
 clm_status clm_learner_get_adapted(clm_learner *l, size_t i, double *out) {

@@ -5,8 +5,30 @@
 #include "meta/algorithm/algorithm.h"
 #include "meta/internal.h"
 
+enum { CLM_MAX_STATS = 64 };
+
+/* What a learner that comes from a file has beside: see learner_use.c. */
+typedef struct clm_learner_use {
+    clm_model *model; /* owned */
+    int steps;        /* of an adaptation */
+    bool adapted;     /* the file holds an adapted model: nothing is left to adapt */
+    int ways;         /* of an adapted model; 0: a regression */
+    bool pictures;
+    clm_preparation preparation;
+    char **names; /* of the classes; NULL: they have none */
+    size_t n_names;
+    /* Statistics of batch-norm in the support set, and the last layer that is made of it (protonet). */
+    clm_tensor *mean[CLM_MAX_STATS], *var[CLM_MAX_STATS], *weight, *bias;
+    size_t n_stats;
+    clm_program *freeze[2]; /* makes these; NULL: there is nothing to make */
+    bool frozen;            /* they are those of the parameters at hand */
+    double *values;         /* of the largest parameter, for saving */
+    double *outputs;        /* of all planned examples, where fewer are asked for */
+} clm_learner_use;
+
 struct clm_learner {
     clm_device *device;
+    clm_learner_use *use; /* NULL: made by clm_learner_create */
     clm_learner_options options;
     clm_task task;
     clm_tensor *shared[CLM_MAX_PARAMS];                    /* NULL for what has a row for each step */
@@ -36,6 +58,15 @@ struct clm_learner {
 
 /* The programs over the tensors, prepared (learner_programs.c). */
 clm_status clm_learner_build(clm_learner *l);
+
+/* clm_learner_create; takes `use`, which may be NULL. */
+clm_status clm_learner_make(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options,
+                            clm_learner_use *use);
+/* The initial parameters, or what the algorithm begins with. */
+clm_status clm_learner_restart(clm_learner *l);
+void clm_learner_use_free(clm_learner_use *use);
+/* Before a prediction: what is made of the support set is up to date. */
+clm_status clm_learner_freeze(clm_learner *l);
 
 static inline bool clm_learner_adapts(const clm_learner *l, size_t i) { return l->task.entries[i].adapted; }
 

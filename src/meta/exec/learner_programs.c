@@ -124,22 +124,85 @@ static clm_status build_predict(clm_learner *l, learner_graph *b, int from) {
     return graph_end(b, l, &l->predict[from]);
 }
 
-clm_status clm_learner_build(clm_learner *l) {
-    learner_graph *b = clm_calloc(1, sizeof *b);
-    clm_status status = b ? CLM_OK : CLM_E_MEMORY;
-    for (int i = 0; i < 5 && status == CLM_OK; i++) {
-        if (i == 0)
-            status = build_start(l, b);
-        else if (i < 3)
-            status = build_step(l, b, i - 1);
-        else
-            status = build_predict(l, b, i - 3);
+/* ---- of a learner from a file: statistics and last layer are made of the support set once, and predictions take them ---- */
+
+static clm_status kept(clm_learner *l, learner_graph *b, clm_value v, clm_tensor **tensor) {
+    if (!*tensor) CLM_TRY(clm_tensor_create(tensor, l->device, clm_value_shape(b->g, v), l->options.tasks));
+    output(b, clm_per_task(b->g, v), *tensor);
+    return CLM_OK;
+}
+
+static clm_status build_freeze(clm_learner *l, learner_graph *b, int from) {
+    const clm_task *t = &l->task;
+    clm_learner_use *u = l->use;
+    clm_bn_stats stats = {0};
+    clm_value weight, bias;
+    CLM_TRY(graph_begin(b, l, from));
+    if (t->algorithm->head)
+        CLM_TRY(t->algorithm->head(t, b->g, b->theta, b->support, &stats, &weight, &bias));
+    else
+        clm_model_apply(t->model, b->g, b->theta, b->support.x, &stats);
+    CLM_TRY(clm_graph_status(b->g));
+    u->n_stats = stats.count;
+    for (size_t i = 0; i < stats.count; i++) {
+        CLM_TRY(kept(l, b, stats.mean[i], &u->mean[i]));
+        CLM_TRY(kept(l, b, stats.var[i], &u->var[i]));
+    }
+    if (t->algorithm->head) {
+        CLM_TRY(kept(l, b, weight, &u->weight));
+        CLM_TRY(kept(l, b, bias, &u->bias));
+    }
+    return u->adapted ? CLM_OK : graph_end(b, l, &u->freeze[from]);
+}
+
+static clm_status build_use(clm_learner *l, learner_graph *b, int from) {
+    const clm_learner_use *u = l->use;
+    clm_bn_stats stats = {.use = true, .count = u->n_stats};
+    CLM_TRY(graph_begin(b, l, from));
+    clm_examples query = clm_task_examples(&l->task, b->g, "query", l->task.options.query);
+    bind(b, query.x, l->query_x);
+    for (size_t i = 0; i < u->n_stats; i++) {
+        stats.mean[i] = bound_input(b, "mean", u->mean[i], true);
+        stats.var[i] = bound_input(b, "var", u->var[i], true);
+    }
+    clm_value out = clm_model_apply(l->task.model, b->g, b->theta, query.x, &stats);
+    if (u->weight)
+        out = clm_linear(b->g, out, bound_input(b, "weight", u->weight, true), bound_input(b, "bias", u->bias, true));
+    CLM_TRY(clm_graph_status(b->g));
+    output(b, clm_per_task(b->g, out), l->out[from]);
+    return graph_end(b, l, &l->predict[from]);
+}
+
+/* An adapted model is its parameters alone, which `start` brings to the first set. */
+static bool is_left_out(const clm_learner *l, int from, bool step) { return l->use && l->use->adapted && (step || from > 0); }
+
+static clm_status build_pair(clm_learner *l, learner_graph *b, clm_status (*build)(clm_learner *, learner_graph *, int),
+                             bool step) {
+    clm_status status = CLM_OK;
+    for (int from = 0; from < 2 && status == CLM_OK; from++) {
+        if (!is_left_out(l, from, step)) status = build(l, b, from);
         clm_graph_free(b->g);
         b->g = NULL;
     }
-    free(b);
-    clm_program *all[5] = {l->start, l->step[0], l->step[1], l->predict[0], l->predict[1]};
-    for (int i = 0; i < 5 && status == CLM_OK; i++)
+    return status;
+}
+
+clm_status clm_learner_build(clm_learner *l) {
+    clm_learner_use *u = l->use;
+    learner_graph *b = clm_calloc(1, sizeof *b);
+    clm_status status = b ? CLM_OK : CLM_E_MEMORY;
+    if (status != CLM_OK) goto out;
+    status = build_start(l, b);
+    clm_graph_free(b->g);
+    b->g = NULL;
+    if (status == CLM_OK) status = build_pair(l, b, build_step, true);
+    if (status == CLM_OK && u) status = build_pair(l, b, build_freeze, false);
+    if (status == CLM_OK) status = build_pair(l, b, u ? build_use : build_predict, false);
+    clm_program *all[7] = {l->start,      l->step[0],    l->step[1], u ? u->freeze[0] : NULL, u ? u->freeze[1] : NULL,
+                           l->predict[0], l->predict[1]};
+    for (int i = 0; i < 7 && status == CLM_OK; i++)
         if (all[i]) status = clm_program_prepare(all[i]);
+out:
+    free(b);
     return status;
 }
