@@ -166,6 +166,10 @@ CLM_API clm_shape clm_source_example_shape(const clm_source *source); /* C H W, 
 CLM_API bool clm_source_is_regression(const clm_source *source);      /* targets are numbers rather than class labels */
 /* Number of classes of a split; SIZE_MAX when endless, 0 for regression. */
 CLM_API size_t clm_source_classes(const clm_source *source, clm_split split);
+/* Examples of a class; SIZE_MAX when endless, 0 where there is no such class. */
+CLM_API size_t clm_source_examples(const clm_source *source, clm_split split, size_t class_index);
+/* The name of a class, cut to `size` with its end; "" where classes have none. Returns `text`. */
+CLM_API const char *clm_source_class_name(const clm_source *source, clm_split split, size_t class_index, char *text, size_t size);
 /* One line that says what the source is, its counts, its split and seed. Owned by the source. */
 CLM_API const char *clm_source_description(const clm_source *source);
 

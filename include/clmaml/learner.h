@@ -97,6 +97,9 @@ CLM_API clm_status clm_learner_adapt(clm_learner *learner, const float *support_
 /* The adapted model: weights, batch-norm statistics, preparation, and the names of the classes (NULL: none), as one file. */
 CLM_API clm_status clm_learner_save(clm_learner *learner, const char *path, const char *const *names);
 
+/* How the pictures of a checkpoint or an adapted model are prepared; CLM_E_FORMAT where it learns from other things. */
+CLM_API clm_status clm_archive_get_preparation(const clm_archive *archive, clm_preparation *out);
+
 typedef struct clm_learner_info {
     const char *algorithm;
     const clm_model *model; /* owned by the learner */

@@ -6,6 +6,8 @@
 #define CLI_COMMANDS(X) \
     X(train)            \
     X(eval)             \
+    X(adapt)            \
+    X(predict)          \
     X(algorithms)       \
     X(devices)          \
     X(doctor)           \

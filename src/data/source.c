@@ -6,6 +6,7 @@
 #include "data/source.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,19 @@ const char *clm_source_name(const clm_source *source) { return source->name; }
 clm_shape clm_source_example_shape(const clm_source *source) { return source->shape; }
 bool clm_source_is_regression(const clm_source *source) { return source->ops->regress != NULL; }
 const char *clm_source_description(const clm_source *source) { return source->description; }
+size_t clm_source_examples(const clm_source *source, clm_split split, size_t class_index) {
+    if (!source->ops->examples || class_index >= clm_source_classes(source, split)) return 0;
+    return source->ops->examples(source, split, class_index);
+}
+
+const char *clm_source_class_name(const clm_source *source, clm_split split, size_t class_index, char *text, size_t size) {
+    const bool named = source->ops->class_name && class_index < clm_source_classes(source, split);
+    char *name = named ? source->ops->class_name(source, split, class_index) : NULL;
+    snprintf(text, size, "%s", name ? name : "");
+    free(name);
+    return text;
+}
+
 bool clm_source_get_preparation(const clm_source *source, clm_preparation *out) {
     *out = source->preparation;
     return out->size > 0;

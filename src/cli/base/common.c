@@ -38,6 +38,8 @@ clm_status cli_fail_in(clm_status status, const char *format, ...) {
     return status;
 }
 
+bool cli_is_usage_mistake(void) { return usage_mistake; }
+
 clm_status cli_usage(const char *format, ...) {
     va_list args;
     va_start(args, format);

@@ -24,6 +24,7 @@ clm_status cli_fail(clm_status status, const char *format, ...) CLI_PRINTF(2, 3)
 /* Puts `format..: ` before the message of the failure at hand, whoever recorded it. */
 clm_status cli_fail_in(clm_status status, const char *format, ...) CLI_PRINTF(2, 3);
 /* A mistake on the command line: exit status 2. */
+bool cli_is_usage_mistake(void); /* is the message at hand one of cli_usage? */
 clm_status cli_usage(const char *format, ...) CLI_PRINTF(1, 2);
 /* Forgets the program's own message, for a failure that was dealt with. */
 void cli_forget(void);

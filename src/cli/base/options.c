@@ -203,6 +203,7 @@ static clm_status too_many(const cli_command *command, const char *argument) {
 
 clm_status cli_options_parse(const cli_command *command, int argc, char **argv, cli_args *args) {
     bool options_end = false;
+    args->positional = (const char **)argv; /* what has been read makes room */
     for (int i = 0; i < argc && !args->help; i++) {
         if (!options_end && strcmp(argv[i], "--") == 0) {
             options_end = true;

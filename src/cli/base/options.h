@@ -41,7 +41,7 @@ enum { CLI_MAX_OPTIONS = 128, CLI_MAX_POSITIONALS = 256 };
 typedef struct cli_args {
     void *settings;
     bool given[CLI_MAX_OPTIONS]; /* by row */
-    const char *positional[CLI_MAX_POSITIONALS];
+    const char **positional; /* in argv, moved to its front */
     size_t n_positional;
     bool help;
 } cli_args;

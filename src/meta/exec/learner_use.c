@@ -72,6 +72,15 @@ static clm_status get_json(const clm_archive *archive, const char *key, json_t *
     return *out || !text ? CLM_OK : clm_fail(CLM_E_FORMAT, "its metadata \"%s\" is not JSON", key);
 }
 
+clm_status clm_archive_get_preparation(const clm_archive *archive, clm_preparation *out) {
+    json_t *json = NULL;
+    CLM_TRY(get_json(archive, key_preparation, &json));
+    if (!json) return clm_fail(CLM_E_FORMAT, "the model does not learn from pictures");
+    const clm_status status = clm_preparation_from_json(json, out);
+    json_decref(json);
+    return status;
+}
+
 /* ---- models of another number of classes ---- */
 
 static bool makes_its_head(const char *algorithm) {
@@ -137,7 +146,7 @@ typedef struct loading {
 
 static int whole(const json_t *json, const char *key) { return (int)json_integer_value(json_object_get(json, key)); }
 
-static clm_status choose_ways(loading *f, clm_learner_options *o) {
+static clm_status choose_ways(loading *f) {
     const clm_shape out = clm_model_out_shape(f->trained);
     const bool labels = strcmp(f->given.loss.name, "cross-entropy") == 0, makes = makes_its_head(f->given.algorithm);
     const int classes = whole(f->task, "classes"), outputs = out.dim[out.rank - 1];
@@ -149,8 +158,7 @@ static clm_status choose_ways(loading *f, clm_learner_options *o) {
                         "number",
                         f->ways, outputs);
     if (f->given.ways) f->given.ways = f->ways;
-    if (!labels || f->given.ways == f->ways || f->ways == outputs) return CLM_OK;
-    (void)o;
+    if (!labels || f->ways == outputs || strcmp(f->given.algorithm, "protonet") == 0) return CLM_OK; /* features have no rows */
     return resize(f->trained, f->ways, &f->use->model);
 }
 
@@ -198,7 +206,7 @@ static clm_status make(loading *f, clm_device *device, clm_learner_options *o, c
 static clm_status load_checkpoint(loading *f, clm_device *device, clm_learner **out) {
     clm_learner_options o = CLM_LEARNER_OPTIONS_INIT;
     CLM_TRY(read_checkpoint(f));
-    CLM_TRY(choose_ways(f, &o));
+    CLM_TRY(choose_ways(f));
     f->given.support_per_step = false;
     o.task = f->given;
     o.task.support = f->options.support ? f->options.support : (f->ways ? f->ways : 1) * whole(f->task, "shots");

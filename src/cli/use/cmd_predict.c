@@ -1,0 +1,256 @@
+/* `clmaml predict`: which class each picture belongs to. */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/options.h"
+#include "base/system.h"
+#include "config/settings.h"
+#include "use/pictures.h"
+#include "use/use.h"
+
+typedef struct predict_settings {
+    char support[CLI_PATH_MAX], device[CLI_PATH_MAX];
+    int64_t top, steps;
+    bool json, csv;
+} predict_settings;
+
+#define AT(field) offsetof(predict_settings, field)
+
+static const cli_option options[] = {
+    {"Options", "support", CLI_TEXT, 0, AT(support), 0, 0, "FOLDER",
+     "of a run or a checkpoint: a folder of pictures for each class, learned first"},
+    {NULL, "top", CLI_INT, 0, AT(top), 1, 1000, "N", "classes to tell for each picture, the most probable first"},
+    {NULL, "steps", CLI_INT, 0, AT(steps), -1, CLI_MAX_STEPS, "K", "with --support: inner steps; -1: as the run tested with"},
+    {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print a JSON array"},
+    {NULL, "csv", CLI_FLAG, 0, AT(csv), 0, 0, "", "print CSV"},
+    {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
+    {.name = NULL},
+};
+static const predict_settings defaults = {.top = 1, .steps = -1};
+
+typedef struct ranked {
+    size_t class_index;
+    double probability;
+} ranked;
+
+typedef struct prediction {
+    const predict_settings *settings;
+    cli_use use;
+    cli_pictures pictures;
+    float *x;        /* [query, example] */
+    double *outputs; /* [query, outputs] */
+    ranked *classes; /* [outputs] */
+    json_t *list;
+    size_t failed;
+} prediction;
+
+static int by_probability(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    if (x->probability != y->probability) return x->probability < y->probability ? 1 : -1;
+    return (x->class_index > y->class_index) - (x->class_index < y->class_index);
+}
+
+/* Softmax, best first. */
+static void rank(const double *out, size_t n, ranked *to) {
+    double most = out[0], sum = 0;
+    for (size_t i = 1; i < n; i++) most = fmax(most, out[i]);
+    for (size_t i = 0; i < n; i++) sum += exp(out[i] - most);
+    for (size_t i = 0; i < n; i++) to[i] = (ranked){i, exp(out[i] - most) / sum};
+    qsort(to, n, sizeof *to, by_probability);
+}
+
+static const char *name_of(const prediction *p, size_t i) {
+    static char number[32];
+    const char *name = cli_use_name(&p->use, p->classes[i].class_index);
+    snprintf(number, sizeof number, "%zu", p->classes[i].class_index);
+    return name && *name ? name : number;
+}
+
+/* ---- what is printed ---- */
+
+/* Control characters would reach the terminal. */
+static void print_plain(const char *text) {
+    for (; *text; text++) putchar((unsigned char)*text < 32 || *text == 127 ? '?' : *text);
+}
+
+static void print_quoted(const char *text) {
+    putchar('"');
+    for (; *text; text++) {
+        if (*text == '"') putchar('"');
+        putchar(*text);
+    }
+    putchar('"');
+}
+
+static size_t shown(const prediction *p) {
+    return (size_t)p->settings->top < p->use.info.outputs ? (size_t)p->settings->top : p->use.info.outputs;
+}
+
+static void print_text(const prediction *p, const char *file) {
+    print_plain(file);
+    for (size_t i = 0; i < shown(p); i++) {
+        printf(i ? ", " : "  ");
+        print_plain(name_of(p, i));
+        printf(" %.1f %%", 100 * p->classes[i].probability);
+    }
+    putchar('\n');
+}
+
+static void print_csv_head(const prediction *p) {
+    printf("file,class,probability");
+    for (size_t i = 1; i < shown(p); i++) printf(",class_%zu,probability_%zu", i + 1, i + 1);
+    putchar('\n');
+}
+
+static void print_csv(const prediction *p, const char *file) {
+    print_quoted(file);
+    for (size_t i = 0; i < shown(p); i++) {
+        putchar(',');
+        print_quoted(name_of(p, i));
+        printf(",%.9g", p->classes[i].probability);
+    }
+    putchar('\n');
+}
+
+static json_t *class_object(const prediction *p, size_t i) {
+    json_t *object = json_object();
+    json_object_set_new(object, "class", json_string(name_of(p, i)));
+    json_object_set_new(object, "probability", json_real(p->classes[i].probability));
+    return object;
+}
+
+/* A path is bytes; what is not UTF-8 in it becomes U+FFFD. */
+static json_t *path_string(const char *path) {
+    json_t *string = json_string(path);
+    if (string) return string;
+    char *text = malloc(3 * strlen(path) + 1), *at = text;
+    for (; text && *path; path++) {
+        if ((unsigned char)*path < 128)
+            *at++ = *path;
+        else
+            at += snprintf(at, 4, "\xEF\xBF\xBD");
+    }
+    if (text) *at = 0;
+    string = text ? json_string(text) : NULL;
+    free(text);
+    return string;
+}
+
+static void add_json(prediction *p, const char *file) {
+    json_t *object = class_object(p, 0), *top = json_array();
+    for (size_t i = 0; i < shown(p); i++) json_array_append_new(top, class_object(p, i));
+    json_object_set_new(object, "file", path_string(file));
+    json_object_set_new(object, "top", top);
+    json_array_append_new(p->list, object);
+}
+
+/* ---- the pictures ---- */
+
+static clm_status predict_batch(prediction *p, char *const *files, size_t n) {
+    CLI_TRY(clm_learner_predict(p->use.learner, p->x, n, p->outputs));
+    for (size_t i = 0; i < n; i++) {
+        rank(p->outputs + i * p->use.info.outputs, p->use.info.outputs, p->classes);
+        if (!isfinite(p->classes[0].probability))
+            return cli_fail(CLM_E_NUMERIC, "%s: the model's outputs are not finite; was its training?", files[i]);
+        if (p->settings->json)
+            add_json(p, files[i]);
+        else
+            (p->settings->csv ? print_csv : print_text)(p, files[i]);
+    }
+    return CLM_OK;
+}
+
+/* A picture that cannot be read does not keep the others from being told. */
+static void leave_out(prediction *p, bool asked) {
+    cli_note("left out: %s", cli_message());
+    p->failed += asked;
+    cli_forget();
+}
+
+static clm_status predict_all(prediction *p) {
+    const clm_preparation *how = &p->use.info.preparation;
+    const size_t size = (size_t)how->channels * (size_t)how->size * (size_t)how->size, most = (size_t)p->use.info.query;
+    clm_status status = CLM_OK;
+    char **files = NULL;
+    size_t n = 0;
+    CLI_NEW(files, most);
+    for (size_t i = 0; i < p->pictures.count; i++) {
+        if (clm_image_read(p->pictures.path[i], how, p->x + n * size) != CLM_OK) {
+            leave_out(p, p->pictures.asked[i]);
+            continue;
+        }
+        files[n++] = p->pictures.path[i];
+        if (n < most) continue;
+        CLI_GOTO(predict_batch(p, files, n));
+        n = 0;
+    }
+    if (n) CLI_GOTO(predict_batch(p, files, n));
+out:
+    free(files);
+    return status;
+}
+
+static clm_status print_list(const prediction *p) {
+    char *text = json_dumps(p->list, JSON_INDENT(2));
+    if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
+    puts(text);
+    free(text);
+    return CLM_OK;
+}
+
+static clm_status allocate(prediction *p) {
+    const clm_learner_info *info = &p->use.info;
+    const clm_preparation *how = &info->preparation;
+    clm_status status = CLM_OK;
+    CLI_NEW(p->x, (size_t)info->query * (size_t)how->channels * (size_t)how->size * (size_t)how->size);
+    CLI_NEW(p->outputs, (size_t)info->query * info->outputs);
+    CLI_NEW(p->classes, info->outputs);
+    if (!(p->list = json_array())) status = cli_fail(CLM_E_MEMORY, "out of memory");
+out:
+    return status;
+}
+
+static clm_status predict(const cli_args *args, prediction *p) {
+    const predict_settings *s = p->settings = args->settings;
+    if (args->n_positional < 2)
+        return cli_usage("say what to predict with, and what: clmaml predict MODEL|RUN [--support FOLDER] PICTURE|FOLDER..");
+    if (s->json && s->csv) return cli_usage("--json and --csv exclude each other");
+    if (s->steps >= 0 && !s->support[0]) return cli_usage("--steps is for --support; an adapted model makes none");
+    CLI_TRY(cli_pictures_list(&p->pictures, args->positional + 1, args->n_positional - 1));
+    CLI_TRY(cli_use_open(&p->use, args->positional[0], s->support[0] ? s->support : NULL, (int)s->steps, s->device));
+    CLI_TRY(allocate(p));
+    if (s->csv) print_csv_head(p);
+    CLI_TRY(predict_all(p));
+    if (s->json) CLI_TRY(print_list(p));
+    if (p->failed)
+        return cli_fail(CLM_E_FORMAT, "%zu of %zu pictures could not be read; see the notes above", p->failed, p->pictures.count);
+    return CLM_OK;
+}
+
+static int run_predict(cli_args *args) {
+    prediction p = {0};
+    const int exit_status = cli_exit(predict(args, &p));
+    cli_pictures_free(&p.pictures);
+    cli_use_close(&p.use);
+    json_decref(p.list);
+    free(p.x);
+    free(p.outputs);
+    free(p.classes);
+    return exit_status;
+}
+
+const cli_command cli_predict = {
+    .name = "predict",
+    .synopsis = "MODEL|RUN [--support FOLDER] PICTURE|FOLDER.. [--option value ..]",
+    .summary = "tell the classes of pictures apart",
+    .details = "Takes a model that `clmaml adapt` wrote, or a run with --support, and says of every picture, and of every picture in "
+               "the folders, which class it belongs to. What is said of one does not depend on the others.",
+    .options = options,
+    .settings_size = sizeof(predict_settings),
+    .defaults = &defaults,
+    .max_positional = SIZE_MAX,
+    .run = run_predict,
+};

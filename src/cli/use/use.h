@@ -1,0 +1,23 @@
+/* A trained model in use: classes learned from a folder, pictures told apart. */
+#ifndef CLI_USE_H
+#define CLI_USE_H
+
+#include "base/common.h"
+
+typedef struct cli_use {
+    clm_device *device;
+    clm_learner *learner;
+    clm_learner_info info;
+    clm_source *support; /* NULL: the model was adapted before */
+    char **names;        /* of the classes of `support` */
+    size_t n_names, examples;
+} cli_use;
+
+/* Opens RUN, a checkpoint or an adapted model; the first two learn the classes of the folder `support`. NULL: it must be adapted
+ * already. steps: -1 as the run tested with. */
+clm_status cli_use_open(cli_use *use, const char *path, const char *support, int steps, const char *device);
+void cli_use_close(cli_use *use);
+/* The name of class i; NULL: it has none. */
+const char *cli_use_name(const cli_use *use, size_t i);
+
+#endif
