@@ -1,0 +1,75 @@
+#!/bin/sh
+# Photos to prediction: a run learns from folders, learns new classes from a few pictures, tells pictures apart.
+. "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
+: "${CLMAML_TEST_DATA:?the program that writes data sets}"
+"$CLMAML_TEST_DATA" colours "$work/colours" >"$work/out" || fail "colours cannot be written: $(cat "$work/out")"
+train="train $work/colours --ways 3 --shots 2 --query 2 --size 16 --filters 8 --meta-batch 4 --val-tasks 20 --eval-tasks 20 --class-split 16,4,4"
+
+# New classes: examples 0 to 2 to learn from, 5 and 6 to be told apart.
+mkdir -p "$work/new" "$work/questions"
+for c in 00 08 16; do
+    mkdir -p "$work/new/hue-$c"
+    cp "$work/colours/class$c"/[0-2].* "$work/new/hue-$c"
+    cp "$work/colours/class$c/5.jpg" "$work/questions/hue-$c-5.jpg"
+    cp "$work/colours/class$c/6.png" "$work/questions/hue-$c-6.png"
+done
+
+for algorithm in maml protonet; do
+    # shellcheck disable=SC2086
+    expect_success "$algorithm" $train --iterations 150 --algorithm $algorithm --run "$work/$algorithm"
+    expect_success "adapt $algorithm" adapt "$work/$algorithm" --support "$work/new" --out "$work/$algorithm.safetensors"
+    expect_in "$work/out" "3 classes learned from 9 pictures" "adapt $algorithm"
+    expect_success "predict by $algorithm" predict "$work/$algorithm.safetensors" "$work/questions"
+    [ "$(wc -l <"$work/out")" -eq 6 ] || fail "predict by $algorithm: not a line a picture: $(cat "$work/out")"
+    while read -r file class rest; do
+        case $file in
+            *"/$class-"*) ;;
+            *) fail "predict by $algorithm: $file is said to be $class $rest" ;;
+        esac
+    done <"$work/out"
+    mv "$work/out" "$work/together"
+    expect_success "predict at once by $algorithm" predict "$work/$algorithm" --support "$work/new" "$work/questions"
+    cmp -s "$work/out" "$work/together" || fail "predict at once by $algorithm: $(diff "$work/out" "$work/together")"
+    for picture in "$work/questions"/*; do # what is said of a picture does not depend on the others
+        expect_success "predict one by $algorithm" predict "$work/$algorithm.safetensors" "$picture"
+        grep -Fqx "$(cat "$work/out")" "$work/together" || fail "predict one by $algorithm: $(cat "$work/out")"
+    done
+done
+expect_success "JSON" predict "$work/maml.safetensors" "$work/questions/hue-08-5.jpg" --top 2 --json
+tr -d ' \n' <"$work/out" >"$work/flat"
+expect_in "$work/flat" '^\[\{"class":"hue-08","probability":0\.[0-9e-]+,"file":"[^"]*hue-08-5.jpg","top":\[\{"class":"hue-08","probability":[0-9.e-]+\},\{"class":"[^"]*","probability":[0-9.e-]+\}\]\}\]$' "JSON"
+expect_success "CSV" predict "$work/maml.safetensors" "$work/questions/hue-08-5.jpg" --top 2 --csv
+expect_in "$work/out" "^file,class,probability,class_2,probability_2$" "CSV"
+expect_in "$work/out" 'hue-08-5.jpg","hue-08",0\.[0-9]+,"hue-' "CSV"
+expect_success "two of three classes" predict "$work/maml" --support "$work/new" "$work/questions" --steps 3
+rm -r "$work/new/hue-16"
+expect_success "fewer ways" adapt "$work/maml" --support "$work/new" --out "$work/two.safetensors"
+expect_success "more ways" adapt "$work/protonet" --support "$work/colours" --out "$work/all.safetensors"
+expect_in "$work/out" "24 classes learned from 192 pictures" "more ways"
+
+expect_error "more ways than it has" 1 "24 ways: the model tells at most 3 classes apart; train one with more ways, or by protonet" \
+    adapt "$work/maml" --support "$work/colours" --out "$work/no.safetensors"
+mkdir "$work/single"
+cp -r "$work/new/hue-00" "$work/single"
+expect_error "one class" 2 "holds one class" adapt "$work/maml" --support "$work/single" --out "$work/no.safetensors"
+expect_error "no support" 2 "give --support FOLDER" adapt "$work/maml" --out "$work/no.safetensors"
+expect_error "nowhere to" 2 "give --out FILE" adapt "$work/maml" --support "$work/new"
+expect_error "to a directory" 2 "is a directory" adapt "$work/maml" --support "$work/new" --out "$work/new"
+expect_error "not adapted" 2 "is not adapted: give --support" predict "$work/maml" "$work/questions"
+expect_error "adapted twice" 2 "is adapted already" predict "$work/maml.safetensors" --support "$work/new" "$work/questions"
+expect_error "steps of an adapted model" 2 "steps is for --support" predict "$work/maml.safetensors" --steps 3 "$work/questions"
+expect_error "nothing to predict" 2 "say what to predict" predict "$work/maml.safetensors"
+expect_error "two formats" 2 "exclude each other" predict "$work/maml.safetensors" "$work/questions" --json --csv
+expect_error "no such picture" 1 "nosuch.png does not exist" predict "$work/maml.safetensors" "$work/nosuch.png"
+expect_error "no such run" 1 "does not exist; give a run directory" predict "$work/nosuch" "$work/questions"
+[ ! -e "$work/no.safetensors" ] || fail "a model was left behind by a failure"
+printf 'words' >"$work/questions/words.txt"
+expect_success "a file in a folder that is no picture" predict "$work/maml.safetensors" "$work/questions"
+expect_in "$work/err" "note: left out: .*words.txt: not a PNG" "a file in a folder that is no picture"
+expect_error "a picture that is none" 1 "1 of 2 pictures could not be read" predict "$work/maml.safetensors" "$work/questions/words.txt" \
+    "$work/questions/hue-00-5.jpg"
+expect_in "$work/out" "hue-00-5.jpg  hue-00" "the picture beside one that is none"
+tiny_run "$work/sine" --iterations 1
+expect_error "a regression" 1 "does not learn from pictures" predict "$work/sine" --support "$work/new" "$work/questions"
+
+finish
