@@ -69,7 +69,7 @@ static const layer layers[] = {
      false},
     {"src/meta/exec/",
      {"base/", "graph/", "program/", "device/backend.h", "meta/task.h", "meta/internal.h", "meta/inner/",
-      "meta/algorithm/algorithm.h", "meta/exec/"},
+      "meta/algorithm/algorithm.h", "meta/task_json.h", "meta/exec/"},
      {"*"},
      false,
      false},

@@ -20,6 +20,7 @@ static clm_status open_support(cli_use *u, const char *folder, const clm_prepara
     o.fit = p->fit;
     o.invert = p->invert;
     o.background = p->background;
+    o.class_split[0] = SIZE_MAX; /* all in one split, where they are not in splits already */
     if (cli_is_arrays(folder)) return cli_usage("--support %s: pictures are wanted, a folder for each class", folder);
     clm_status status = clm_source_folder_open(&u->support, folder, &o);
     if (status != CLM_OK) return status;
