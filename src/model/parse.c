@@ -192,7 +192,8 @@ static clm_status parse(clm_model **out, const char *text, size_t size, const cl
     clm_status status = CLM_OK;
     json_error_t error;
     clm_model *model = NULL;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    const size_t mark = size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* that editors put in front of UTF-8 */
+    json_t *root = json_loadb(text + mark, size - mark, JSON_REJECT_DUPLICATES, &error);
     if (!root) return clm_fail(CLM_E_FORMAT, "line %d, column %d: %s", error.line, error.column, error.text);
     model = clm_calloc(1, sizeof(*model));
     if (!model)

@@ -1,11 +1,22 @@
 /* The option parser: `--name value`, `--name=value`, `--flag`, positionals in between, `--` ends the options. */
 #include "base/options.h"
+#include "base/system.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+json_t *cli_json_load(const char *path) {
+    json_error_t error;
+    char *text = NULL;
+    if (cli_file_read(path, &text) != CLM_OK) return NULL;
+    json_t *root = json_loads(text + (strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0), 0, &error);
+    free(text);
+    if (!root) (void)cli_fail(CLM_E_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+    return root;
+}
 
 size_t cli_option_count(const cli_option *options) {
     size_t count = 0;

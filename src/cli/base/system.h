@@ -6,8 +6,19 @@
 
 #include "base/common.h"
 
-/* From now on SIGINT and SIGTERM only set a flag; a second one ends the program at once. */
+/* First of all: descriptors 0 to 2 that are closed are opened on /dev/null, so that no file of ours becomes one of them, and a
+ * file that grows too large is an error rather than the end. */
+void cli_streams_secure(void);
+/* While it is on, what is written to stdout goes to stderr: drivers print there. Calls nest. */
+void cli_stdout_guard(bool on);
+/* Prints to the real stdout, guarded or not. */
+void cli_stdout_print(const char *text);
+
+/* From now on SIGINT, SIGTERM and SIGHUP (of a closed terminal; under nohup it stays ignored) only set a flag; a second one ends
+ * the program at once. */
 void cli_signals_catch(void);
+/* A pipe that nobody reads any more does not end the program. */
+void cli_pipe_outlive(void);
 bool cli_stop_requested(void);
 
 double cli_clock(void); /* seconds, monotonic */

@@ -16,11 +16,10 @@ static bool is_model_file(const char *name) {
 
 /* The "data" entry of a model file, or --data. */
 static clm_status resolve_model_data(cli_settings *settings) {
-    json_error_t error;
     char names[256];
     cli_names_join(&cli_source_names, "|", names, sizeof names);
-    json_t *root = json_load_file(settings->model, 0, &error);
-    if (!root) return cli_fail(CLM_E_FORMAT, "%s: line %d: %s", settings->model, error.line, error.text);
+    json_t *root = cli_json_load(settings->model);
+    if (!root) return CLM_E_FORMAT;
     const char *data = json_string_value(json_object_get(root, "data"));
     clm_status status = CLM_OK;
     if (data && !is_model_file(data))

@@ -133,6 +133,7 @@ static int run_train(cli_args *args) {
     bool stopped = false;
     cli_trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) return cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
+    cli_pipe_outlive();
     int exit_status = cli_exit(train(trainer, args, &stopped));
     if (exit_status == CLI_EXIT_OK && stopped) {
         fprintf(stderr, "clmaml: stopped after iteration %llu, nothing is lost; go on with: clmaml train --resume --run %s\n",

@@ -6,14 +6,18 @@
 #include <string.h>
 
 #include "base/drivers.h"
+#include "base/system.h"
 
 clm_status cli_split_open(cli_split *split, const char *spec, int tasks) {
     double patience;
     clm_status status = CLM_OK;
     memset(split, 0, sizeof *split);
     CLI_TRY(cli_drivers_patience(&patience));
+    cli_stdout_guard(true);
     cli_drivers_guard(spec);
-    CLI_TRY(clm_device_open_all(&split->devices, &split->count, spec));
+    const clm_status opened = clm_device_open_all(&split->devices, &split->count, spec);
+    cli_stdout_guard(false);
+    CLI_TRY(cli_drivers_explain(opened));
     CLI_NEW(split->shares, split->count);
     for (size_t i = 0; i < split->count; i++) split->shares[i].device = split->devices[i];
     split->shares[0].tasks = tasks;

@@ -196,7 +196,8 @@ out:
 static clm_status print_list(const prediction *p) {
     char *text = json_dumps(p->list, JSON_INDENT(2));
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
-    puts(text);
+    cli_stdout_print(text);
+    cli_stdout_print("\n");
     free(text);
     return CLM_OK;
 }
@@ -222,8 +223,11 @@ static clm_status predict(const cli_args *args, prediction *p) {
     CLI_TRY(cli_pictures_list(&p->pictures, args->positional + 1, args->n_positional - 1));
     CLI_TRY(cli_use_open(&p->use, args->positional[0], s->support[0] ? s->support : NULL, (int)s->steps, s->device));
     CLI_TRY(allocate(p));
+    if (s->csv) cli_stdout_guard(false); /* from here on lines are printed as they come */
     if (s->csv) print_csv_head(p);
-    CLI_TRY(predict_all(p));
+    const clm_status status = predict_all(p);
+    if (s->csv) cli_stdout_guard(true);
+    CLI_TRY(status);
     if (s->json) CLI_TRY(print_list(p));
     if (p->failed)
         return cli_fail(CLM_E_FORMAT, "%zu of %zu pictures could not be read; see the notes above", p->failed, p->pictures.count);
