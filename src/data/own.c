@@ -10,9 +10,9 @@ static int by_number(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* How many classes each split gets. */
-static clm_status split_counts(size_t total, const char *what, const clm_folder_options *o, size_t counts[CLM_SPLITS]) {
-    const size_t *asked = o->class_split;
+/* How many of `total` each split gets. */
+static clm_status split_counts(size_t total, const clm_own_parts *p, size_t counts[CLM_SPLITS]) {
+    const size_t *asked = p->asked;
     for (int i = 0; i < CLM_SPLITS; i++) counts[i] = asked[i];
     if (!asked[0] && !asked[1] && !asked[2]) {
         counts[CLM_SPLIT_VALIDATION] = (total * 16 + 50) / 100;
@@ -20,23 +20,27 @@ static clm_status split_counts(size_t total, const char *what, const clm_folder_
         counts[CLM_SPLIT_TRAIN] = total - counts[CLM_SPLIT_VALIDATION] - counts[CLM_SPLIT_TEST];
     }
     if (counts[0] <= total && counts[1] <= total - counts[0] && counts[2] <= total - counts[0] - counts[1]) return CLM_OK;
-    return clm_fail(CLM_E_ARG, "%s has %zu classes, but the class split asks for %zu, %zu and %zu; ask for fewer", what, total,
-                    asked[0], asked[1], asked[2]);
+    return clm_fail(CLM_E_ARG, "%s has %zu %s, but the %s split asks for %zu, %zu and %zu; ask for fewer", p->what, total,
+                    p->many, p->one, asked[0], asked[1], asked[2]);
+}
+
+clm_status clm_own_draw_split(size_t total, const clm_own_parts *parts, uint32_t *order, size_t counts[CLM_SPLITS]) {
+    CLM_TRY(split_counts(total, parts, counts));
+    for (size_t i = 0; i < total; i++) order[i] = (uint32_t)i;
+    clm_random r = clm_random_make(parts->seed, 0);
+    clm_random_shuffle(&r, order, (uint32_t)total);
+    for (size_t i = 0, first = 0; i < CLM_SPLITS; first += counts[i++])
+        if (counts[i]) qsort(order + first, counts[i], sizeof *order, by_number); /* in order of name however drawn */
+    return CLM_OK;
 }
 
 clm_status clm_own_split(clm_image_set *set, const char *what, const clm_folder_options *o, size_t *unused) {
+    const clm_own_parts parts = {what, "class", "classes", o->class_split, o->split_seed};
     size_t counts[CLM_SPLITS], first = 0;
-    CLM_TRY(split_counts(set->count, what, o, counts));
     uint32_t *order = clm_calloc(set->count, sizeof *order);
-    if (!order) return CLM_E_MEMORY;
-    for (size_t i = 0; i < set->count; i++) order[i] = (uint32_t)i;
-    clm_random r = clm_random_make(o->split_seed, 0);
-    clm_random_shuffle(&r, order, (uint32_t)set->count);
-    clm_status status = CLM_OK;
-    for (int i = 0; i < CLM_SPLITS && status == CLM_OK; first += counts[i++]) {
-        if (counts[i]) qsort(order + first, counts[i], sizeof *order, by_number); /* in order of name however drawn */
+    clm_status status = order ? clm_own_draw_split(set->count, &parts, order, counts) : CLM_E_MEMORY;
+    for (int i = 0; i < CLM_SPLITS && status == CLM_OK; first += counts[i++])
         status = clm_image_set_split(set, (clm_split)i, order + first, counts[i], 1);
-    }
     free(order);
     *unused = set->count - first;
     return status;
