@@ -29,6 +29,7 @@ static clm_status check_series(const clm_table_options *o) {
 }
 
 clm_status clm_table_check_options(const clm_table_options *o) {
+    if (!o) return clm_fail(CLM_E_ARG, "table: options are needed; begin them with CLM_TABLE_OPTIONS_INIT");
     if (o->version != CLM_TABLE_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "table: options of version %d; begin them with CLM_TABLE_OPTIONS_INIT", o->version);
     if (!o->task_column || !*o->task_column)

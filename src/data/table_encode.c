@@ -88,7 +88,7 @@ static void note_small(clm_table_source *s, clm_table *t, size_t least) {
     size_t small = 0;
     for (size_t i = 0; i < s->n_groups; i++) {
         const clm_table_group *g = &s->groups[i];
-        if (g->examples >= least) continue;
+        if (g->examples >= least || g->split < 0) continue;
         if (small++ < NOTES)
             clm_table_left_out(t, "task %s has %zu row%s, which make %zu of the %zu examples it needs: it is left out", g->name,
                                g->rows, g->rows == 1 ? "" : "s", g->examples, least);
@@ -305,13 +305,13 @@ static clm_status encode_labels(clm_table_source *s, const clm_table *t, const o
                                           : "if they are numbers to predict, leave labels (loss cross-entropy) out");
     s->label_names = clm_calloc(c->set.count, sizeof *s->label_names);
     if (!s->label_names) return CLM_E_MEMORY;
+    s->base.labels = c->set.count;
     CLM_GOTO(ranks_of(t, t->targets[0], &rank));
     for (size_t k = 0; k < c->set.count; k++)
         if (!(s->label_names[rank[k]] = clm_strdup(c->set.word[k]))) CLM_GOTO(CLM_E_MEMORY);
     for (size_t i = 0; i < o->count; i++) s->y[i] = (float)rank[c->codes[o->rows[i].row]];
 out:
     free(rank);
-    if (status == CLM_OK) s->base.labels = c->set.count;
     return status;
 }
 

@@ -118,7 +118,7 @@ const char *cli_loss_text(const char *loss) {
 clm_status cli_loss_check(const cli_settings *s) {
     const int i = cli_names_find(&cli_loss_names, cli_loss_name(s));
     const bool regression = cli_source_of(s->source)->regression;
-    if (i < 0 || losses[i].regression == regression) return CLM_OK;
+    if (i < 0 || losses[i].regression == regression || cli_source_has_labels(s)) return CLM_OK;
     return cli_usage("--loss %s is for %s; %s has %s", s->loss, regression ? "classes" : "a regression", s->source,
                      regression ? "numbers to predict" : "classes");
 }

@@ -7,6 +7,7 @@
 enum { CLI_OMNIGLOT_ALPHABETS, CLI_OMNIGLOT_1200 };
 enum { CLI_NETWORK_CONV4, CLI_NETWORK_CONV4_STRIDED };
 enum { CLI_NO, CLI_YES };
+enum { CLI_WINDOW_ROWS, CLI_WINDOW_CHANNELS };
 enum { CLI_MAX_STEPS = 100, CLI_MAX_DEVICES = 256, CLI_MAX_WAYS = 1000, CLI_MAX_ENSEMBLE = 16 };
 
 typedef struct cli_settings {
@@ -14,6 +15,12 @@ typedef struct cli_settings {
     char source[CLI_PATH_MAX], data[CLI_PATH_MAX];
     int64_t size, split_seed;
     int invert, omniglot_split, rotations, test_rotations;
+    /* tables */
+    char task_column[CLI_PATH_MAX], target[CLI_PATH_MAX], features[CLI_PATH_MAX], ignore[CLI_PATH_MAX],
+        categorical[CLI_PATH_MAX], time_column[CLI_PATH_MAX], task_split[CLI_PATH_MAX];
+    int missing, standardise, window_layout;
+    int64_t window, horizon;
+    bool strict;
     /* task and network */
     int64_t ways, shots, query, classes, filters, context;
     int network;
@@ -56,7 +63,7 @@ extern const cli_option cli_settings_options[]; /* ends with a row without a nam
 #define CLI_SETTINGS_DEFAULTS                                                                                                  \
     {                                                                                                                          \
         .size = 28, .split_seed = 1623, .invert = CLI_YES, .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES,     \
-        .test_rotations = CLI_NO, .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1,                         \
+        .test_rotations = CLI_NO, .standardise = CLI_YES, .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1, \
         .network = CLI_NETWORK_CONV4, .algorithm = "maml", .proximal = 2, .solver_steps = 5, .steps = 1, .inner_lr = 0.4,      \
         .inner_rule = "sgd", .inner_momentum = 0.9, .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8,        \
         .inner_eps_root = 1e-8, .huber_delta = 1, .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, \

@@ -18,8 +18,8 @@ static clm_status no_source(void) {
     return cli_usage("say what to train on: clmaml train %s, or --preset NAME", names);
 }
 
-static clm_status settle_new(cli_settings *s, const cli_args *args) {
-    if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(s, args->positional[0]));
+static clm_status settle_new(cli_settings *s, cli_args *args) {
+    CLI_TRY(cli_setup_arguments(s, args));
     CLI_TRY(cli_presets_apply(s, args->given));
     if (!s->source[0]) return no_source();
     CLI_TRY(cli_source_check(s->source, cli_settings_options, args->given));
@@ -35,7 +35,7 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
     cli_settings stored;
     char path[CLI_PATH_MAX];
     if (!s->run[0]) return cli_usage("--resume needs --run DIR, the directory of the run to go on with");
-    if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(s, args->positional[0]));
+    CLI_TRY(cli_setup_arguments(s, args));
     CLI_TRY(cli_run_load_settings(s->run, &stored));
     CLI_TRY(cli_run_checkpoint_path(path, s->run, "last"));
     if (cli_path_exists(path)) {
@@ -152,7 +152,7 @@ const cli_command cli_train = {
     .options = cli_settings_options,
     .settings_size = sizeof(cli_settings),
     .defaults = &cli_settings_defaults,
-    .max_positional = 1,
+    .max_positional = 2,
     .readers = cli_readers_help,
     .run = run_train,
 };
