@@ -21,7 +21,7 @@ static clm_status check_series(const clm_table_options *o) {
         return clm_fail(CLM_E_ARG, "table: the time column %s orders rows for a window or a horizon; give one, or leave it out",
                         o->time_column);
     if (o->channels_first && !o->window)
-        return clm_fail(CLM_E_ARG, "table: channels_first is a layout of windows; give a window, or leave it out");
+        return clm_fail(CLM_E_ARG, "table: channels first is a layout of windows; give a window, or leave it out");
     if (o->missing == CLM_MISSING_DROP && ordered)
         return clm_fail(CLM_E_ARG, "table: missing drop would join rows that do not follow one another, which a window or a "
                                    "horizon needs; take missing mean, or fill the gaps in the file");
