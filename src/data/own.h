@@ -11,8 +11,8 @@ typedef struct clm_own_parts {
     uint64_t seed;
 } clm_own_parts;
 
-/* order[total]: the numbers 0 .. total-1, first those of the training split, and so on, `counts` of each and in order; then what
- * is in none. */
+/* order[total]: the numbers 0 .. total-1, first those of the training split, and so on, `counts` of each and in order; then
+ * what is in none. */
 clm_status clm_own_draw_split(size_t total, const clm_own_parts *parts, uint32_t *order, size_t counts[CLM_SPLITS]);
 
 /* Draws classes for the three splits, `total` in all, by the counts and the seed of the options; the rest stays without one.

@@ -23,8 +23,9 @@ typedef struct clm_table_column {
     char *name;
     size_t field; /* its place in a record */
     bool words;
-    double *numbers; /* [rows]; NaN: missing */
-    uint32_t *codes; /* [rows]: numbers of words; CLM_TABLE_MISSING */
+    bool feature, target; /* what it is used for */
+    double *numbers;      /* [rows]; NaN: missing */
+    uint32_t *codes;      /* [rows]: numbers of words; CLM_TABLE_MISSING */
     size_t capacity;
     clm_words set;
 } clm_table_column;

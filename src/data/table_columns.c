@@ -183,6 +183,8 @@ clm_status clm_table_find_columns(clm_table *t, const clm_csv *head) {
     if (!r.of || !r.features || !t->features || !t->targets) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(check_headline(t, head));
     CLM_GOTO(find_all(t, &r));
+    for (size_t i = 0; i < t->n_features; i++) t->columns[t->features[i]].feature = true;
+    for (size_t i = 0; i < t->n_targets; i++) t->columns[t->targets[i]].target = true;
 out:
     free(r.of);
     free(r.features);

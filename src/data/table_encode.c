@@ -1,7 +1,8 @@
 /* A table becomes tasks and numbers.
  *
- * Means, deviations and categories are of the rows of all training tasks, those left out as too small included: so they depend on
- * the file, the split and its seed, and not on how many examples a task is asked for. Rows are summed in the order of tasks. */
+ * Means, deviations and categories are of the rows of all training tasks, those left out as too small included: so they
+ * depend on the file, the split and its seed, and not on how many examples a task is asked for. Rows are summed in the order
+ * of tasks. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -40,23 +40,16 @@ static bool is_missing(const char *text) {
     return false;
 }
 
-static bool is_target(const clm_table *t, size_t column) {
-    for (size_t i = 0; i < t->n_targets; i++)
-        if (t->targets[i] == column) return true;
-    return false;
+/* The mean stands for a feature alone. */
+static bool may_be_filled(const clm_table *t, size_t column) {
+    return t->columns[column].feature && !t->columns[column].target && column != t->time;
 }
 
-static bool is_feature(const clm_table *t, size_t column) {
-    for (size_t i = 0; i < t->n_features; i++)
-        if (t->features[i] == column) return true;
-    return false;
-}
-
-/* A missing value that the options do not allow; the mean stands for a feature alone. */
+/* A missing value that the options do not allow. */
 static clm_status refuse_missing(const clm_table *t, size_t line, size_t column) {
     const clm_table_column *c = &t->columns[column];
     const bool ordered = t->options->window > 0 || t->options->horizon > 0;
-    const bool only_feature = is_feature(t, column) && !is_target(t, column) && column != t->time;
+    const bool only_feature = may_be_filled(t, column);
     const char *remedy = ordered        ? (only_feature ? "fill it in, or take the mean (missing mean)" : "fill it in")
                          : only_feature ? "fill it in, or take the mean (missing mean) or leave such rows out (missing drop)"
                                         : "fill it in, or leave such rows out (missing drop)";
@@ -67,7 +60,7 @@ static clm_status refuse_missing(const clm_table *t, size_t line, size_t column)
 static clm_status refuse_number(const clm_table *t, size_t line, size_t column, const char *text) {
     const char *name = t->columns[column].name, *comma = strchr(text, ',');
     const char *remedy = comma && comma > text && comma[1] ? "numbers have a decimal point, not a comma"
-                         : is_target(t, column)
+                         : t->columns[column].target
                              ? "correct it, or if its values are classes, ask for labels (loss cross-entropy)"
                              : "correct it, ignore the column, or name it as categorical";
     return clm_fail(CLM_E_FORMAT, "%s: line %zu, column %s: '%.40s' is no number; %s", t->path, line, name, text, remedy);
@@ -106,7 +99,7 @@ static clm_status read_row(clm_table *t, const clm_csv *csv, size_t columns) {
             t->dropped++;
             return CLM_OK;
         }
-        if (missing == CLM_MISSING_MEAN && is_feature(t, i) && !is_target(t, i) && i != t->time) continue;
+        if (missing == CLM_MISSING_MEAN && may_be_filled(t, i)) continue;
         return refuse_missing(t, csv->line, i);
     }
     if (t->rows >= INT32_MAX) return clm_fail(CLM_E_LIMIT, "%s: more than 2^31 rows; use fewer", t->path);
