@@ -117,20 +117,20 @@ typedef struct clm_table_options {
     size_t n_ignore;
     const char *const *categorical; /* features whose values are names: one number for each category of the training tasks */
     size_t n_categorical;
-    const char *time_column; /* rows of a task are in its order: numbers, or texts bytewise, such as dates of ISO 8601.
-                                NULL: as in the file */
+    /* Rows of a task are in its order: numbers, or texts bytewise, such as dates of ISO 8601. NULL: as in the file. */
+    const char *time_column;
     bool labels; /* the one target's values are names of classes: targets are their numbers, see clm_source_labels */
     clm_missing missing;
-    bool
-        standardise; /* numbers, features and targets, minus their mean over the rows of training tasks, over their deviation */
-    int window;      /* an example is so many consecutive rows of a task, [window, features]; 0: one row, [features] */
+    bool standardise;     /* numbers, features and targets: minus their mean over training tasks' rows, over the deviation */
+    int window;           /* an example is so many consecutive rows of a task, [window, features]; 0: one row, [features] */
     bool channels_first;  /* of windows: [features, window] instead, as conv1d takes it */
     int horizon;          /* the target is that of so many rows behind the last one of the example; 0: of that one */
     size_t task_split[3]; /* tasks that train, validate, test; all 0: 64, 16, 20 % */
     uint64_t split_seed;  /* of the shuffle that draws them */
-    size_t least; /* tasks of fewer examples, say shots and queries together, are left out with a note; they keep their part
-                             in split and standardisation, which so do not depend on it */
-    bool strict;  /* what would be left out, with a line in clm_source_notes, is an error */
+    /* Tasks of fewer examples, say shots and queries together, are left out with a note. They keep their part in split and
+     * standardisation, which so do not depend on it. */
+    size_t least;
+    bool strict; /* what would be left out, with a line in clm_source_notes, is an error */
 } clm_table_options;
 #define CLM_TABLE_OPTIONS_VERSION 1
 #define CLM_TABLE_OPTIONS_INIT                                                                                                \
@@ -194,13 +194,14 @@ CLM_API const char *clm_source_name(const clm_source *source);
 CLM_API clm_shape clm_source_example_shape(const clm_source *source); /* C H W, [1], features or windows of a table */
 CLM_API clm_shape clm_source_target_shape(const clm_source *source);  /* of one example: [targets]; rank 0: a class label */
 CLM_API bool clm_source_is_regression(const clm_source *source);      /* targets are numbers rather than class labels */
-/* Number of classes of a split that tasks are made of; SIZE_MAX when endless, 0 where a task is a function or a group of rows. */
+/* Number of classes of a split that tasks are made of; SIZE_MAX when endless, 0 where a task is a function or a group of
+ * rows. */
 CLM_API size_t clm_source_classes(const clm_source *source, clm_split split);
 /* Number of functions or groups of rows of a split, each of which is a task; SIZE_MAX when endless, 0 where tasks are made of
  * classes. */
 CLM_API size_t clm_source_groups(const clm_source *source, clm_split split);
-/* Number of class labels where they mean the same in all tasks, 0 .. labels-1, as a model has outputs then; 0 where they are those
- * of a task's ways, or where there are none. */
+/* Number of class labels where they mean the same in all tasks, 0 .. labels-1, as a model has outputs then; 0 where they are
+ * those of a task's ways, or where there are none. */
 CLM_API size_t clm_source_labels(const clm_source *source);
 /* What a label stands for; NULL where there is no such label. Owned by the source. */
 CLM_API const char *clm_source_label_name(const clm_source *source, size_t label);
@@ -213,8 +214,9 @@ CLM_API bool clm_source_target_units(const clm_source *source, const double **me
 CLM_API const char *clm_source_description(const clm_source *source);
 
 /* Task `index` of the endless sequence that `seed` starts. Writes ways*shots support and ways*query query examples
- * (functions and groups of rows: shots and query examples; ways 1), example by example, classes interleaved in a random order; y is
- * labels 0..ways-1 as floats, or targets [examples, targets], or labels as in clm_source_labels. Any of the four may be NULL. Errors: too few classes, or a class with too few images (named). */
+ * (functions and groups of rows: shots and query examples; ways 1), example by example, classes interleaved in a random order;
+ * y is labels 0..ways-1 as floats, or targets [examples, targets], or labels as in clm_source_labels. Any of the four may be
+ * NULL. Errors: too few classes, or a class with too few images (named). */
 CLM_API clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways,
                                      int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
 

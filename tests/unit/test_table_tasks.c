@@ -1,4 +1,4 @@
-/* Tasks of tables: splits, categories, units, several targets, labels, windows; and that tasks are drawn of them as they should. */
+/* Tasks of tables: splits, categories, units, several targets, labels, windows; and that tasks are drawn as they should. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,8 +7,8 @@
 /* What the arguments of a command say to train on: one that cli_setup_resolve takes, perhaps with a file behind it. */
 clm_status cli_setup_arguments(cli_settings *settings, cli_args *args);
 
-/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images, a file of a table or a model file. A model
- * file becomes settings->model and its "data" entry the source. */
+/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images, a file of a table or a
+ * model file. A model file becomes settings->model and its "data" entry the source. */
 clm_status cli_setup_resolve(cli_settings *settings, const char *name);
 
 clm_status cli_setup_source(clm_source **out, const cli_settings *settings);
