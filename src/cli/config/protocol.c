@@ -64,12 +64,17 @@ static void print_data(FILE *to, const cli_settings *s, const clm_source *source
     print_augmentation(to, s);
 }
 
+static size_t width(const clm_model *model, clm_shape (*shape_of)(const clm_model *)) {
+    const clm_shape shape = model ? shape_of(model) : clm_shape_of(1, 1);
+    return clm_shape_size(&shape);
+}
+
 static void print_network(FILE *to, const cli_settings *s, const clm_model *model, bool regression) {
     fprintf(to, "  network     ");
     if (s->model[0])
         fprintf(to, "%s", s->model);
     else if (regression)
-        fprintf(to, "perceptron 1-40-40-1");
+        fprintf(to, "perceptron %zu-40-40-%zu", width(model, clm_model_in_shape), width(model, clm_model_out_shape));
     else
         fprintf(to, "%s, %lld filters", word("network", s->network), (long long)s->filters);
     if (!s->model[0] && s->context > 0)
@@ -195,23 +200,28 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     const cli_names presets = {cli_preset_count, cli_preset_name, NULL};
     const int preset = cli_names_find(&presets, s->preset);
     const clm_algorithm_info info = info_of(s);
-    const bool regression = source ? clm_source_is_regression(source) : cli_source_of(s->source)->regression;
+    const bool labels = source ? clm_source_labels(source) > 0 : cli_source_has_labels(s);
+    const bool regression = !labels && (source ? clm_source_is_regression(source) : cli_source_of(s->source)->regression);
+    const char *drawn = source ? cli_setup_drawn(source) : regression ? "functions" : "classes";
     fprintf(to, "protocol%s%s\n", preset >= 0 ? " " : "", preset >= 0 ? s->preset : "");
     print_data(to, s, source);
     if (regression)
         fprintf(to, "  task        regression, %lld support and %lld query points\n", (long long)s->shots, (long long)s->query);
+    else if (labels)
+        fprintf(to, "  task        classification of rows, %lld support and %lld query points\n", (long long)s->shots,
+                (long long)s->query);
     else
         fprintf(to, "  task        %lld-way %lld-shot, %lld query image%s per class\n", (long long)s->ways, (long long)s->shots,
                 (long long)s->query, plural(s->query));
-    print_network(to, s, model, regression);
-    if (!regression) fprintf(to, "  batch-norm  training transductive; validation and test %s\n", cli_bn_name(model, s->bn));
+    print_network(to, s, model, regression || labels);
+    if (!regression && !labels)
+        fprintf(to, "  batch-norm  training transductive; validation and test %s\n", cli_bn_name(model, s->bn));
     fprintf(to, "  algorithm   %s: %s (%s)\n", s->algorithm, info.title, info.source);
     print_inner(to, s);
     print_gradient(to, s);
     print_outer(to, s);
     fprintf(to, "  checkpoint  chosen by %lld tasks of validation %s; tested once, on %lld tasks of test %s\n",
-            (long long)s->val_tasks, regression ? "functions" : "classes", (long long)s->eval_tasks,
-            regression ? "functions" : "classes");
+            (long long)s->val_tasks, drawn, (long long)s->eval_tasks, drawn);
     if (preset < 0) return;
     const bool own = strcmp(cli_preset_algorithm(s), s->algorithm) == 0;
     fprintf(to, "  published   %s%s%s\n", own ? "" : cli_preset_algorithm(s), own ? "" : ": ",

@@ -190,8 +190,14 @@ static clm_status check_classes(const cli_settings *s, const cli_option *options
     if (!cli_source_of(s->source)->regression) return CLM_OK;
     for (size_t k = 0; options[k].name; k++)
         if (given[k] && is(options[k].name, "classes"))
-            return cli_usage("--classes says nothing to %s, which is a regression", s->source);
+            return cli_usage("--classes says nothing to %s, which is a regression%s", s->source,
+                             cli_source_has_labels(s) ? " or a table with classes of its own" : "");
     if (!algorithm_uses(s->algorithm, "prototypes")) return CLM_OK;
+    if (cli_source_has_labels(s))
+        return cli_usage(
+            "--algorithm %s needs examples of every class in a task, and a task of %s is a group of rows; take another "
+            "algorithm",
+            s->algorithm, s->source);
     return cli_usage("--algorithm %s needs classes, and %s is a regression; take another algorithm, or a source of images",
                      s->algorithm, s->source);
 }

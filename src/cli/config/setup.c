@@ -14,6 +14,11 @@ static bool is_model_file(const char *name) {
     return length > 5 && strcmp(name + length - 5, ".json") == 0;
 }
 
+static bool is_table_file(const char *name) {
+    const char *end = strrchr(name, '.');
+    return end && (strcmp(end, ".csv") == 0 || strcmp(end, ".tsv") == 0);
+}
+
 /* The "data" entry of a model file, or --data. */
 static clm_status resolve_model_data(cli_settings *settings) {
     char names[256];
@@ -50,6 +55,12 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
         snprintf(settings->source, sizeof settings->source, "%s", name);
         return CLM_OK;
     }
+    if (is_table_file(name)) {
+        if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "table %s does not exist", name);
+        if (name != settings->data) snprintf(settings->data, sizeof settings->data, "%s", name);
+        snprintf(settings->source, sizeof settings->source, "table");
+        return CLM_OK;
+    }
     if (is_model_file(name)) {
         if (settings->model[0]) return cli_usage("'%s' and --model %s are both model files", name, settings->model);
         if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "model file %s does not exist", name);
@@ -58,8 +69,30 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
     }
     const char *nearest = cli_names_nearest(&cli_source_names, name);
     cli_names_join(&cli_source_names, ", ", names, sizeof names);
-    return cli_usage("'%s' is neither %s, a folder of pictures, a .npz file nor a model file%s%s", name, names,
+    return cli_usage("'%s' is neither %s, a folder of pictures, a .npz file, a table (.csv) nor a model file%s%s", name, names,
                      nearest ? "; did you mean " : "", nearest ? nearest : "");
+}
+
+/* `name`: the argument that says which source it is; `file`: what stands behind it. */
+static clm_status resolve_file(cli_settings *s, const char *name, const char *file) {
+    if (!cli_source_of(s->source)->takes_file || strcmp(s->source, name) != 0)
+        return cli_usage("'%s' is one argument too many; '%s' says what to train on", file, name);
+    if (strlen(file) >= sizeof s->data) return cli_usage("'%.40s..' is too long a name", file);
+    snprintf(s->data, sizeof s->data, "%s", file);
+    return CLM_OK;
+}
+
+clm_status cli_setup_arguments(cli_settings *s, cli_args *args) {
+    const int data = cli_settings_row("data");
+    const bool given = args->given[data];
+    if (args->n_positional == 0) return CLM_OK;
+    CLI_TRY(cli_setup_resolve(s, args->positional[0]));
+    const bool is_file = is_table_file(args->positional[0]) && strcmp(s->source, "table") == 0;
+    if (args->n_positional > 1) CLI_TRY(resolve_file(s, args->positional[0], args->positional[1]));
+    if (!is_file && args->n_positional == 1) return CLM_OK;
+    if (given) return cli_usage("--data and '%s' both name a table; leave one out", s->data);
+    args->given[data] = true; /* a table that has moved since the run began */
+    return CLM_OK;
 }
 
 clm_status cli_setup_source(clm_source **out, const cli_settings *s) { return cli_source_of(s->source)->open(out, s); }
@@ -97,29 +130,53 @@ clm_augment_options cli_setup_augment(const cli_settings *s) {
 
 bool cli_setup_augments(const cli_settings *s) { return s->flip > 0 || s->shift > 0 || s->crop < 1 || s->jitter > 0; }
 
-static int outputs(const cli_settings *s) { return (int)(cli_setup_is_joint(s) ? s->classes : s->ways); }
+int cli_setup_outputs(const cli_settings *s, const clm_source *source) {
+    const size_t labels = clm_source_labels(source);
+    if (clm_source_is_regression(source)) return (int)clm_source_target_shape(source).dim[0];
+    return (int)(labels ? (int64_t)labels : s->ways);
+}
+
+const char *cli_setup_drawn(const clm_source *source) {
+    if (!clm_source_is_regression(source) && !clm_source_labels(source)) return "classes";
+    return clm_source_groups(source, CLM_SPLIT_TRAIN) == SIZE_MAX ? "functions" : "groups";
+}
+
+bool cli_setup_has_tasks(const clm_source *source, clm_split split) {
+    return clm_source_classes(source, split) > 0 || clm_source_groups(source, split) > 0;
+}
+
+/* Of the model that is trained: one that learns all classes at once has more. */
+static int outputs(const cli_settings *s, const clm_source *source) {
+    return cli_setup_is_joint(s) && s->classes ? (int)s->classes : cli_setup_outputs(s, source);
+}
 
 /* A classifier has one output per way, a regression as many as the target, an embedding any vector. */
 static clm_status check_output(const clm_model *model, const cli_settings *s, const clm_source *source) {
     clm_shape out = clm_model_out_shape(model);
-    int32_t want = clm_source_is_regression(source) ? 1 : (int32_t)outputs(s);
-    char text[96];
+    int32_t want = (int32_t)outputs(s, source);
+    char text[96], why[64];
     if (out.rank == 1 && (out.dim[0] == want || is_headless(s))) return CLM_OK;
-    return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; --%s %lld needs [%d]",
-                    s->model[0] ? s->model : "model", clm_shape_text(&out, text, sizeof text),
-                    cli_setup_is_joint(s) ? "classes" : "ways", (long long)outputs(s), (int)want);
+    if (clm_source_is_regression(source))
+        snprintf(why, sizeof why, "%d target%s", (int)want, want == 1 ? " needs" : "s need");
+    else if (clm_source_labels(source))
+        snprintf(why, sizeof why, "%d classes need", (int)want);
+    else
+        snprintf(why, sizeof why, "--%s %d needs", cli_setup_is_joint(s) ? "classes" : "ways", (int)want);
+    return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; %s [%d]", s->model[0] ? s->model : "model",
+                    clm_shape_text(&out, text, sizeof text), why, (int)want);
 }
 
 /* 40-40 as Finn et al. 2017 have it; with a context beside the input as Zintgraf et al. 2019 do. */
-static clm_status build_perceptron(clm_model **out, const cli_settings *s, int in) {
-    char json[512];
-    if (!s->context) return clm_model_mlp(out, in, (const int[]){40, 40}, 2, 1);
+static clm_status build_perceptron(clm_model **out, const cli_settings *s, const clm_shape *in, int n) {
+    char json[512], first[64] = "";
+    if (!s->context && in->rank == 1) return clm_model_mlp(out, (int)in->dim[0], (const int[]){40, 40}, 2, n);
+    if (s->context) snprintf(first, sizeof first, "{\"op\": \"context\", \"size\": %lld}, ", (long long)s->context);
     snprintf(
         json, sizeof json,
-        "{\"in_shape\": [%d], \"layers\": [{\"op\": \"context\", \"size\": %lld}, {\"op\": \"linear\", \"out\": 40}, {\"op\": "
-        "\"relu\"}, {\"op\": \"linear\", \"out\": 40}, {\"op\": \"relu\"}, {\"op\": \"linear\", \"out\": 1}]}",
-        in, (long long)s->context);
-    return clm_model_parse(out, json, NULL);
+        "{\"layers\": [%s%s{\"op\": \"linear\", \"out\": 40}, {\"op\": \"relu\"}, {\"op\": \"linear\", \"out\": 40}, {\"op\": "
+        "\"relu\"}, {\"op\": \"linear\", \"out\": %d}]}",
+        in->rank > 1 ? "{\"op\": \"flatten\"}, " : "", first, n);
+    return clm_model_parse(out, json, in);
 }
 
 static clm_status build_model(clm_model **out, const cli_settings *s, const clm_source *source, const char *json) {
@@ -129,10 +186,11 @@ static clm_status build_model(clm_model **out, const cli_settings *s, const clm_
         if (clm_model_load(out, s->model, &shape) == CLM_OK) return CLM_OK;
         return strstr(cli_message(), s->model) ? CLM_E_FORMAT : cli_fail_in(CLM_E_FORMAT, "%s", s->model);
     }
-    if (clm_source_is_regression(source)) return build_perceptron(out, s, (int)shape.dim[0]);
+    if (clm_source_is_regression(source) || clm_source_labels(source))
+        return build_perceptron(out, s, &shape, cli_setup_outputs(s, source));
     clm_conv4_options options = CLM_CONV4_OPTIONS_INIT;
     options.filters = (int)s->filters;
-    options.ways = outputs(s);
+    options.ways = outputs(s, source);
     options.channels = (int)shape.dim[0];
     options.size = (int)shape.dim[1];
     options.strided = s->network == CLI_NETWORK_CONV4_STRIDED;
@@ -167,7 +225,7 @@ clm_status cli_setup_test_model(clm_model **out, const cli_settings *s, const cl
             cli_fail(CLM_E_ARG, "--algorithm finetune: the model's last layer is %s; a new one for each task must be linear",
                      op ? op : "none");
     } else {
-        json_object_set_new(last, "out", json_integer(s->ways));
+        if (s->classes) json_object_set_new(last, "out", json_integer(s->ways));
         text = json_dumps(root, JSON_COMPACT);
         status = text ? clm_model_parse(out, text, NULL) : cli_fail(CLM_E_MEMORY, "out of memory");
     }
@@ -178,11 +236,13 @@ clm_status cli_setup_test_model(clm_model **out, const cli_settings *s, const cl
 
 clm_status cli_setup_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,
                             int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y) {
-    clm_shape shape = clm_source_example_shape(source);
-    size_t example = clm_shape_size(&shape), support = (size_t)ways * (size_t)shots, queries = (size_t)ways * (size_t)query;
+    clm_shape shape = clm_source_example_shape(source), target_shape = clm_source_target_shape(source);
+    size_t example = clm_shape_size(&shape), target = clm_shape_size(&target_shape), support = (size_t)ways * (size_t)shots,
+           queries = (size_t)ways * (size_t)query;
     for (size_t t = 0; t < (size_t)count; t++)
         CLI_TRY(clm_source_sample(source, split, seed, first + t, ways, shots, query, support_x + t * support * example,
-                                  support_y + t * support, query_x + t * queries * example, query_y + t * queries));
+                                  support_y + t * support * target, query_x + t * queries * example,
+                                  query_y + t * queries * target));
     return CLM_OK;
 }
 

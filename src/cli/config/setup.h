@@ -4,14 +4,24 @@
 
 #include "config/settings.h"
 
-/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images or a model file. A model
- * file becomes settings->model and its "data" entry the source. */
+/* What the arguments of a command say to train on: one that cli_setup_resolve takes, perhaps with a file behind it. */
+clm_status cli_setup_arguments(cli_settings *settings, cli_args *args);
+
+/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images, a file of a table or a
+ * model file. A model file becomes settings->model and its "data" entry the source. */
 clm_status cli_setup_resolve(cli_settings *settings, const char *name);
 
 clm_status cli_setup_source(clm_source **out, const cli_settings *settings);
 /* From --model, else the network that suits the source. `json` (may be NULL) wins over both: the model as a checkpoint keeps it.
  */
 clm_status cli_setup_model(clm_model **out, const cli_settings *settings, const clm_source *source, const char *json);
+
+/* Outputs of a model that is adapted to tasks: numbers of a target, labels, or --ways. */
+int cli_setup_outputs(const cli_settings *settings, const clm_source *source);
+/* What a task is drawn from: "functions", "groups", "classes". */
+const char *cli_setup_drawn(const clm_source *source);
+/* Are there any in this split? */
+bool cli_setup_has_tasks(const clm_source *source, clm_split split);
 
 /* Episodes that a run trains on. */
 clm_episode_options cli_setup_episodes(const cli_settings *settings);

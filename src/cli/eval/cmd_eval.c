@@ -35,7 +35,7 @@ static const cli_option options[] = {
     {NULL, "steps", CLI_INT, 0, AT(steps), -1, CLI_MAX_STEPS, "K",
      "inner steps, from 0 to K; -1: those of the run's test, at least 10"},
     {NULL, "query", CLI_TEXT, 0, AT(query), 0, 0, "Q,..",
-     "query examples per class; default: 1,5,15, or the run's for a regression"},
+     "query examples per class; default: 1,5,15, or the run's for a regression or a table"},
     {NULL, "shots", CLI_INT, 0, AT(shots), 0, 1000, "K", "support examples per class; 0: as in the run"},
     {NULL, "bn", CLI_CHOICE, 0, AT(bn), 0, 0, "transductive|support-stats|run",
      "batch-norm statistics: of the query batch at hand, of the support set, or as in the run"},
@@ -45,7 +45,7 @@ static const cli_option options[] = {
      "the N best checkpoints of a run directory together: the mean of their softmax outputs"},
     {NULL, "test-rotations", CLI_CHOICE, 0, AT(test_rotations), 0, 0, "no|yes|run",
      "omniglot: rotated test characters are classes of their own"},
-    {NULL, "data", CLI_TEXT, 0, AT(data), 0, 0, "DIR", "where the data lies now; default: as in the run"},
+    {NULL, "data", CLI_TEXT, 0, AT(data), 0, 0, "PATH", "where the data lies now; default: as in the run"},
     {NULL, "seed", CLI_INT, 0, AT(seed), -1, 9007199254740991.0, "N", "of the tasks; -1: the run's"},
     {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
     {NULL, "data-on", CLI_CHOICE, 0, AT(data_on), 0, 0, "auto|host|device", "where the images are kept, as for train"},
@@ -123,7 +123,8 @@ static clm_status choose_queries(evaluation *e) {
     size_t count;
     const cli_settings *run = &e->checkpoint.settings;
     bool asked = e->settings.query[0] != 0;
-    if (!asked && e->regression) snprintf(e->settings.query, sizeof e->settings.query, "%lld", (long long)run->query);
+    if (!asked && (e->regression || clm_source_labels(e->source)))
+        snprintf(e->settings.query, sizeof e->settings.query, "%lld", (long long)run->query);
     CLI_TRY(cli_parse_list("--query", e->settings.query[0] ? e->settings.query : "1,5,15", values, MAX_QUERIES, &count));
     for (size_t i = 0; i < count; i++) {
         if (values[i] < 1 || values[i] > 1000 || values[i] != floor(values[i]))
@@ -220,16 +221,20 @@ static void print_table(const evaluation *e) {
     printf("%s, %s\n", e->n_members > 1 ? " together" : "", run->algorithm);
     printf("%s\n", clm_source_description(e->source));
     printf("%lld tasks of %s %s, seed %lld, ", (long long)e->settings.tasks, cli_split_name((clm_split)e->settings.split),
-           e->regression ? "functions" : "classes", (long long)(e->settings.seed >= 0 ? e->settings.seed : run->seed));
+           cli_setup_drawn(e->source), (long long)(e->settings.seed >= 0 ? e->settings.seed : run->seed));
     if (e->regression)
-        printf("%lld shots; mean squared error, mean +- 95 %% interval\n\n", (long long)run->shots);
+        printf("%lld shots; %s, mean +- 95 %% interval\n\n", (long long)run->shots, cli_score_metric(e->source));
+    else if (clm_source_labels(e->source))
+        printf("%d classes, %lld shots; accuracy, mean +- 95 %% interval\n\n", cli_setup_outputs(run, e->source),
+               (long long)run->shots);
     else
         printf("%lld-way %lld-shot, batch-norm %s; accuracy, mean +- 95 %% interval\n\n", (long long)run->ways,
                (long long)run->shots, cli_bn_name(e->model, run->bn));
+    const bool rows = e->regression || clm_source_labels(e->source) > 0;
     printf("inner steps");
     for (size_t i = 0; i < e->n_queries; i++) {
         char head[48];
-        snprintf(head, sizeof head, e->regression ? "%d query points" : "query %d per class", e->queries[i]);
+        snprintf(head, sizeof head, rows ? "%d query points" : "query %d per class", e->queries[i]);
         printf("  %20s", head);
     }
     for (int k = 0; k <= e->settings.steps; k++) {
@@ -256,8 +261,8 @@ static clm_status print_json(const evaluation *e) {
                   run->algorithm, "iteration", (json_int_t)e->checkpoint.iteration, "source", clm_source_description(e->source),
                   "split", cli_split_name((clm_split)e->settings.split), "tasks", (json_int_t)e->settings.tasks, "seed",
                   (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways", (json_int_t)run->ways, "shots",
-                  (json_int_t)run->shots, "metric", e->regression ? "mean squared error" : "accuracy", "batch_norm",
-                  cli_bn_name(e->model, run->bn), "interval", "95 % over tasks", "results", results);
+                  (json_int_t)run->shots, "metric", cli_score_metric(e->source), "batch_norm", cli_bn_name(e->model, run->bn),
+                  "interval", "95 % over tasks", "results", results);
     json_t *members = json_array();
     for (size_t i = 0; i < e->n_members; i++) json_array_append_new(members, json_integer((json_int_t)e->iterations[i]));
     if (root && e->n_members > 1) json_object_set(root, "ensemble", members);

@@ -23,8 +23,10 @@ struct cli_evaluator {
     cli_evaluator_options options;
     cli_task task;
     bool regression;
-    size_t support, query, example, out; /* counts of one task, elements of one example and one output */
-    clm_learner *on_query, *on_support;  /* on_support: NULL, or on_query when the sets are of one size */
+    size_t support, query;              /* counts of one task */
+    size_t example, out, target;        /* elements of one example, one output, one y */
+    double unit;                        /* of errors, squared: that of the data where there is one target */
+    clm_learner *on_query, *on_support; /* on_support: NULL, or on_query when the sets are of one size */
     float *support_x, *support_y, *query_x, *query_y;
     int32_t *support_at, *query_at; /* numbers of images instead of images, or NULL */
     double *outputs;
@@ -44,18 +46,32 @@ static clm_status allocate(cli_evaluator *e) {
     clm_status status = CLM_OK;
     size_t chunk = (size_t)e->options.chunk, most = e->query > e->support ? e->query : e->support;
     CLI_NEW(e->support_x, chunk * e->support * e->example);
-    CLI_NEW(e->support_y, chunk * e->support);
+    CLI_NEW(e->support_y, chunk * e->support * e->target);
     CLI_NEW(e->query_x, chunk * e->query * e->example);
-    CLI_NEW(e->query_y, chunk * e->query);
+    CLI_NEW(e->query_y, chunk * e->query * e->target);
     CLI_NEW(e->outputs, chunk * most * e->out);
 out:
     return status;
 }
 
+/* Several targets have no unit in common: their errors stay as they are standardised. */
+static double unit_of(const clm_source *source) {
+    const double *deviation;
+    const bool units = clm_source_target_units(source, NULL, &deviation) && clm_source_target_shape(source).dim[0] == 1;
+    return units ? deviation[0] * deviation[0] : 1;
+}
+
+const char *cli_score_metric(const clm_source *source) {
+    if (!clm_source_is_regression(source)) return "accuracy";
+    if (!clm_source_target_units(source, NULL, NULL)) return "mean squared error";
+    return clm_source_target_shape(source).dim[0] == 1 ? "mean squared error in the unit of the target"
+                                                       : "mean squared error of standardised targets";
+}
+
 clm_status cli_evaluator_create(cli_evaluator **out, clm_device *device, const clm_source *source, const clm_model *model,
                                 const cli_settings *settings, const cli_evaluator_options *options) {
     clm_status status = CLM_OK;
-    clm_shape in = clm_source_example_shape(source);
+    clm_shape in = clm_source_example_shape(source), target = clm_source_target_shape(source);
     cli_evaluator *e = NULL;
     *out = NULL;
     CLI_NEW(e, 1);
@@ -67,7 +83,9 @@ clm_status cli_evaluator_create(cli_evaluator **out, clm_device *device, const c
     e->support = (size_t)options->ways * (size_t)options->shots;
     e->query = (size_t)options->ways * (size_t)options->query;
     e->example = clm_shape_size(&in);
-    e->out = e->regression ? 1 : (size_t)options->ways;
+    e->target = clm_shape_size(&target);
+    e->unit = unit_of(source);
+    e->out = (size_t)cli_setup_outputs(settings, source);
     CLI_GOTO(cli_setup_task_options(&e->task, settings, e->model));
     CLI_GOTO(allocate(e));
     CLI_GOTO(create_learner(&e->on_query, device, e, e->query));
@@ -129,20 +147,27 @@ static bool classify(const double *out, size_t n, size_t label, double *loss) {
     return best == label && isfinite(sum);
 }
 
+static double squared_error(const double *out, const float *target, size_t n) {
+    double sum = 0;
+    for (size_t k = 0; k < n; k++) {
+        double d = out[k] - (double)target[k];
+        sum += d * d;
+    }
+    return sum / (double)n;
+}
+
 /* Score of one task's outputs [count, out]. */
 static double score_task(const cli_evaluator *e, const double *outputs, const float *targets, size_t count, double *loss) {
     double total = 0, sum = 0;
     for (size_t i = 0; i < count; i++) {
         const double *out = outputs + i * e->out;
-        if (e->regression) {
-            double d = out[0] - (double)targets[i];
-            total += d * d;
-        } else {
+        if (e->regression)
+            total += squared_error(out, targets + i * e->target, e->target);
+        else
             total += classify(out, e->out, (size_t)targets[i], &sum);
-        }
     }
     *loss = (e->regression ? total : sum) / (double)count;
-    return total / (double)count;
+    return (e->regression ? e->unit * total : total) / (double)count;
 }
 
 /* A set of examples: images, or their numbers. */
@@ -160,7 +185,7 @@ static clm_status predict(cli_evaluator *e, clm_learner *learner, const example_
 static void add_scores(const cli_evaluator *e, const double *outputs, const example_set *set, int tasks, moments *m) {
     const size_t count = set->count;
     for (size_t t = 0; t < (size_t)tasks; t++) {
-        double loss, score = score_task(e, outputs + t * count * e->out, set->y + t * count, count, &loss);
+        double loss, score = score_task(e, outputs + t * count * e->out, set->y + t * count * e->target, count, &loss);
         m->sum += score;
         m->squares += score * score;
         m->loss += loss;

@@ -49,6 +49,9 @@ clm_status cli_evaluator_run_ensemble(cli_evaluator *evaluator, clm_params *cons
                                       uint64_t seed, uint64_t first, int tasks, int steps, cli_scores *scores);
 
 /* "93.2 %" or "0.0132": a score as people write it. */
+/* "mean squared error", and in what unit where that is not the data's; "accuracy". */
+const char *cli_score_metric(const clm_source *source);
+
 cli_text cli_score_text(double score, bool regression);
 /* "93.21 +- 0.42 %" */
 /* Is the score after k of K inner steps a line of what is printed? Of many steps every tenth is. */

@@ -6,7 +6,6 @@
 
 #include "base/options.h"
 #include "base/system.h"
-#include "config/folders.h"
 #include "config/presets.h"
 #include "config/protocol.h"
 #include "config/readers.h"
@@ -19,8 +18,8 @@ static clm_status no_source(void) {
     return cli_usage("say what to train on: clmaml train %s, or --preset NAME", names);
 }
 
-static clm_status settle_new(cli_settings *s, const cli_args *args) {
-    if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(s, args->positional[0]));
+static clm_status settle_new(cli_settings *s, cli_args *args) {
+    CLI_TRY(cli_setup_arguments(s, args));
     CLI_TRY(cli_presets_apply(s, args->given));
     if (!s->source[0]) return no_source();
     CLI_TRY(cli_source_check(s->source, cli_settings_options, args->given));
@@ -36,7 +35,7 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
     cli_settings stored;
     char path[CLI_PATH_MAX];
     if (!s->run[0]) return cli_usage("--resume needs --run DIR, the directory of the run to go on with");
-    if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(s, args->positional[0]));
+    CLI_TRY(cli_setup_arguments(s, args));
     CLI_TRY(cli_run_load_settings(s->run, &stored));
     CLI_TRY(cli_run_checkpoint_path(path, s->run, "last"));
     if (cli_path_exists(path)) {
@@ -109,7 +108,6 @@ static clm_status train(cli_trainer *t, cli_args *args, bool *stopped) {
     CLI_GOTO(t->settings.resume ? settle_resumed(&t->settings, args, &checkpoint) : settle_new(&t->settings, args));
     t->split_stored = t->settings.resume && !args->given[cli_settings_row("split")];
     CLI_GOTO(cli_trainer_open(t, checkpoint.archive && checkpoint.model[0] ? checkpoint.model : NULL));
-    cli_folder_print_notes(t->source);
     CLI_GOTO(cli_readers_check_model(t->model, cli_settings_options, args->given));
     cli_protocol_print(stdout, &t->settings, t->source, t->model);
     fflush(stdout);
@@ -155,7 +153,7 @@ const cli_command cli_train = {
     .options = cli_settings_options,
     .settings_size = sizeof(cli_settings),
     .defaults = &cli_settings_defaults,
-    .max_positional = 1,
+    .max_positional = 2,
     .readers = cli_readers_help,
     .run = run_train,
 };

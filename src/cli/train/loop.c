@@ -166,6 +166,9 @@ clm_status cli_trainer_draw(cli_trainer *t) {
     cli_protocol_title(s, method, sizeof method);
     if (t->regression)
         snprintf(title, sizeof title, "%.100s, %lld shots: %s", name, (long long)s->shots, method);
+    else if (clm_source_labels(t->source))
+        snprintf(title, sizeof title, "%.100s, %d classes, %lld shots: %s", name, cli_setup_outputs(s, t->source),
+                 (long long)s->shots, method);
     else
         snprintf(title, sizeof title, "%.100s, %lld-way %lld-shot: %s", name, (long long)s->ways, (long long)s->shots, method);
     if (test > 0)
@@ -173,7 +176,7 @@ clm_status cli_trainer_draw(cli_trainer *t) {
                  s->steps == 1 ? "" : "s", s->inner_lr, test, test == 1 ? "" : "s");
     snprintf(subtitle, sizeof subtitle, "%smeta-batch %lld%s%s", inner, (long long)s->meta_batch,
              normalised ? ", batch-norm " : "", normalised ? bn : "");
-    cli_curve curve = {title, subtitle, t->regression, test > 0, 1.0 / (double)s->ways};
+    cli_curve curve = {title, subtitle, t->regression, test > 0, 1.0 / cli_setup_outputs(s, t->source)};
     CLI_TRY(cli_path(path, t->run.directory, "curve.svg"));
     return cli_curve_write(path, &curve, &t->run.metrics);
 }

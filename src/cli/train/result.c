@@ -42,7 +42,7 @@ static clm_status write_result(const cli_trainer *t, const members *m, const cli
     const cli_settings *s = &t->settings;
     json_t *root = json_object(), *scores = score_object(single);
     json_object_set_new(root, "algorithm", json_string(s->algorithm));
-    json_object_set_new(root, "metric", json_string(t->regression ? "mean squared error" : "accuracy"));
+    json_object_set_new(root, "metric", json_string(cli_score_metric(t->source)));
     json_object_set_new(root, "split", json_string("test"));
     json_object_set_new(root, "tasks", json_integer(single->tasks));
     json_object_set_new(root, "ways", json_integer(s->ways));
@@ -78,15 +78,19 @@ static void print_single(const cli_trainer *t, const cli_scores *scores, uint64_
     const cli_settings *s = &t->settings;
     const int last = scores->steps;
     printf("\ntest on %d tasks of held-out %s, checkpoint of iteration %llu, batch-norm %s\n", scores->tasks,
-           t->regression ? "functions" : "classes", (unsigned long long)iteration, cli_bn_name(t->model, s->bn));
+           cli_setup_drawn(t->source), (unsigned long long)iteration, cli_bn_name(t->model, s->bn));
     for (int k = 0; k <= last && last > 0; k++)
         if (cli_score_is_shown(k, last))
             printf("  after %2d inner steps  %s\n", k, cli_score_interval_text(&scores->query[k], t->regression).s);
     if (last == 0) printf("  %s has no inner steps\n", s->algorithm);
     if (t->regression)
-        printf("mean squared error %s (95 %% interval), %s before adaptation\n",
+        printf("%s %s (95 %% interval), %s before adaptation\n", cli_score_metric(t->source),
                cli_score_interval_text(&scores->query[last], true).s,
                compared(scores->query[last].mean, scores->query[0].mean).s);
+    else if (clm_source_labels(t->source))
+        printf("accuracy on held-out groups %s (95 %% interval), %d classes, %lld support and %lld query rows\n",
+               cli_score_interval_text(&scores->query[last], false).s, cli_setup_outputs(s, t->source), (long long)s->shots,
+               (long long)s->query);
     else
         printf("accuracy on held-out classes %s (95 %% interval), %lld-way %lld-shot, %lld query image%s per class\n",
                cli_score_interval_text(&scores->query[last], false).s, (long long)s->ways, (long long)s->shots,
@@ -94,8 +98,7 @@ static void print_single(const cli_trainer *t, const cli_scores *scores, uint64_
 }
 
 static void print_together(const cli_trainer *t, const members *m, const cli_scores *scores) {
-    printf("%s of the mean output of the %zu best checkpoints %s (iterations",
-           t->regression ? "mean squared error" : "accuracy", m->count,
+    printf("%s of the mean output of the %zu best checkpoints %s (iterations", cli_score_metric(t->source), m->count,
            cli_score_interval_text(&scores->query[scores->steps], t->regression).s);
     for (size_t i = 0; i < m->count; i++) printf("%s %llu", i ? "," : "", (unsigned long long)m->iteration[i]);
     printf(")\n");

@@ -19,17 +19,20 @@ static clm_status check_data(cli_trainer *t) {
     int ways = (int)s->ways, shots = (int)s->shots, query = (int)s->query;
     t->regression = clm_source_is_regression(t->source);
     if (t->regression && ways != 1) return cli_usage("--ways is 1 for a regression, not %d", ways);
+    if (clm_source_labels(t->source) && ways != 1)
+        return cli_usage("--ways is 1 for a table, not %d: a task is a group of rows, and its classes are those of --target",
+                         ways);
     const clm_episode_options episodes = cli_setup_episodes(s);
     CLI_TRY(clm_source_check_episode(t->source, CLM_SPLIT_TRAIN, &episodes));
-    t->validates = t->regression || clm_source_classes(t->source, CLM_SPLIT_VALIDATION) > 0;
+    t->validates = cli_setup_has_tasks(t->source, CLM_SPLIT_VALIDATION);
     if (t->validates) CLI_TRY(clm_source_check(t->source, CLM_SPLIT_VALIDATION, ways, shots, query));
-    if (!t->regression && clm_source_classes(t->source, CLM_SPLIT_TEST) == 0) {
-        if (s->eval_tasks > 0) cli_note("%s has no test classes: nothing is tested at the end", s->source);
+    if (!cli_setup_has_tasks(t->source, CLM_SPLIT_TEST)) {
+        if (s->eval_tasks > 0) cli_note("%s has no test %s: nothing is tested at the end", s->source, cli_setup_drawn(t->source));
         t->settings.eval_tasks = 0;
     }
     if (s->eval_tasks > 0) CLI_TRY(clm_source_check(t->source, CLM_SPLIT_TEST, ways, shots, query));
     if (!t->validates)
-        cli_note("%s has no validation classes: the last checkpoint counts as the best", s->source);
+        cli_note("%s has no validation %s: the last checkpoint counts as the best", s->source, cli_setup_drawn(t->source));
     return CLM_OK;
 }
 
@@ -198,6 +201,7 @@ static int data_on(const cli_settings *s) { return cli_setup_augments(s) ? CLI_D
 
 clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_source(&t->source, &t->settings));
+    cli_folder_print_notes(t->source);
     cli_folder_settle(&t->settings, t->source);
     CLI_TRY(cli_resident_open(&t->resident, t->source, data_on(&t->settings)));
     cli_setup_classes(&t->settings, t->source);

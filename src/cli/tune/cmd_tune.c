@@ -123,6 +123,9 @@ static clm_status settle(cli_settings *run, const cli_args *args) {
         if (row >= 0) given[row] = args->given[i];
     }
     if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(run, args->positional[0]));
+    if (run->source[0] && cli_source_of(run->source)->takes_file)
+        return cli_usage(
+            "tune has not the options of a table; clmaml train tunes for one on its way, by --tune-budget SECONDS");
     CLI_TRY(cli_presets_apply(run, given));
     if (!run->source[0]) snprintf(run->source, sizeof run->source, "glyphs");
     CLI_TRY(cli_source_check(run->source, options, args->given));

@@ -230,7 +230,8 @@ static clm_status predict(const cli_args *args, prediction *p) {
     CLI_TRY(status);
     if (s->json) CLI_TRY(print_list(p));
     if (p->failed)
-        return cli_fail(CLM_E_FORMAT, "%zu of %zu pictures could not be read; see the notes above", p->failed, p->pictures.count);
+        return cli_fail(CLM_E_FORMAT, "%zu of %zu pictures could not be read; see the notes above", p->failed,
+                        p->pictures.count);
     return CLM_OK;
 }
 
@@ -250,8 +251,9 @@ const cli_command cli_predict = {
     .name = "predict",
     .synopsis = "MODEL|RUN [--support FOLDER] PICTURE|FOLDER.. [--option value ..]",
     .summary = "tell the classes of pictures apart",
-    .details = "Takes a model that `clmaml adapt` wrote, or a run with --support, and says of every picture, and of every picture in "
-               "the folders, which class it belongs to. What is said of one does not depend on the others.",
+    .details =
+        "Takes a model that `clmaml adapt` wrote, or a run with --support, and says of every picture, and of every picture in "
+        "the folders, which class it belongs to. What is said of one does not depend on the others.",
     .options = options,
     .settings_size = sizeof(predict_settings),
     .defaults = &defaults,

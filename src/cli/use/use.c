@@ -92,7 +92,8 @@ out:
 /* ---- opening ---- */
 
 static clm_status find_file(char *path, const char *name) {
-    if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "%s does not exist; give a run directory, a checkpoint or an adapted model", name);
+    if (!cli_path_exists(name))
+        return cli_fail(CLM_E_IO, "%s does not exist; give a run directory, a checkpoint or an adapted model", name);
     if (!cli_is_directory(name)) {
         snprintf(path, CLI_PATH_MAX, "%s", name);
         return CLM_OK;
@@ -107,8 +108,10 @@ static clm_status load(cli_use *u, const clm_archive *archive, const char *path,
     const bool adapted = clm_archive_meta(archive, "clmaml.adapted") != NULL;
     clm_preparation p;
     CLI_TRY(clm_archive_get_preparation(archive, &p));
-    if (adapted && folder) return cli_usage("--support %s: %s is adapted already; give the run that it was made from", folder, path);
-    if (!adapted && !folder) return cli_usage("%s is not adapted: give --support FOLDER, with a folder of pictures for each class", path);
+    if (adapted && folder)
+        return cli_usage("--support %s: %s is adapted already; give the run that it was made from", folder, path);
+    if (!adapted && !folder)
+        return cli_usage("%s is not adapted: give --support FOLDER, with a folder of pictures for each class", path);
     o.steps = steps;
     if (folder) {
         CLI_TRY(open_support(u, folder, &p));
@@ -135,7 +138,8 @@ clm_status cli_use_open(cli_use *u, const char *name, const char *folder, int st
     CLI_GOTO(clm_archive_load(&archive, path));
     CLI_GOTO(cli_device_open(&u->device, device[0] ? device : NULL));
     status = load(u, archive, path, folder, steps);
-    if (status != CLM_OK && !cli_is_usage_mistake() && !strstr(cli_message(), path) && !(folder && strstr(cli_message(), folder)))
+    if (status != CLM_OK && !cli_is_usage_mistake() && !strstr(cli_message(), path) &&
+        !(folder && strstr(cli_message(), folder)))
         status = cli_fail_in(status, "%s", path);
 out:
     clm_archive_free(archive);
