@@ -335,6 +335,9 @@ clm_status cli_settings_step_weights(const cli_settings *s, uint64_t t, double *
     CLI_TRY(cli_parse_list("--multi-step", s->multi_step, weights, CLI_MAX_STEPS, count));
     if (*count != (size_t)s->steps)
         return cli_usage("--multi-step gives %zu weights for --steps %lld", *count, (long long)s->steps);
+    bool any = false;
+    for (size_t k = 0; k < *count; k++) any = any || weights[k] != 0;
+    if (!any) return cli_usage("--multi-step %s: weights that are all 0 leave nothing to learn from", s->multi_step);
     return CLM_OK;
 }
 
