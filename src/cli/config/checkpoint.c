@@ -112,7 +112,7 @@ static clm_status describe(clm_archive *archive, const cli_settings *s, const cl
     CLI_GOTO(clm_archive_set_meta(archive, key_iteration, number));
     CLI_GOTO(clm_archive_set_meta(archive, key_source, clm_source_description(source)));
     if (prepared_text) CLI_GOTO(clm_archive_set_meta(archive, key_preparation, prepared_text));
-    CLI_GOTO(clm_archive_set_meta(archive, key_bn, cli_bn_name(model, s->bn)));
+    CLI_GOTO(clm_archive_set_meta(archive, key_bn, clm_model_bn_name(model, (clm_bn_mode)s->bn)));
     CLI_GOTO(clm_archive_set_meta(archive, key_model, clm_model_json(model) ? clm_model_json(model) : ""));
 out:
     json_decref(settings);

@@ -155,38 +155,6 @@ clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_sou
     return CLM_OK;
 }
 
-clm_status cli_setup_test_model(clm_model **out, const cli_settings *s, const clm_model *model) {
-    *out = NULL;
-    if (!cli_setup_is_joint(s)) return CLM_OK;
-    json_t *root = json_loads(clm_model_json(model), 0, NULL), *layers = json_object_get(root, "layers");
-    json_t *last = json_array_get(layers, json_array_size(layers) - 1);
-    const char *op = json_string_value(json_object_get(last, "op"));
-    clm_status status = CLM_OK;
-    char *text = NULL;
-    if (!op || strcmp(op, "linear") != 0) {
-        status =
-            cli_fail(CLM_E_ARG, "--algorithm finetune: the model's last layer is %s; a new one for each task must be linear",
-                     op ? op : "none");
-    } else {
-        json_object_set_new(last, "out", json_integer(s->ways));
-        text = json_dumps(root, JSON_COMPACT);
-        status = text ? clm_model_parse(out, text, NULL) : cli_fail(CLM_E_MEMORY, "out of memory");
-    }
-    free(text);
-    json_decref(root);
-    return status;
-}
-
-clm_status cli_setup_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,
-                            int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y) {
-    clm_shape shape = clm_source_example_shape(source);
-    size_t example = clm_shape_size(&shape), support = (size_t)ways * (size_t)shots, queries = (size_t)ways * (size_t)query;
-    for (size_t t = 0; t < (size_t)count; t++)
-        CLI_TRY(clm_source_sample(source, split, seed, first + t, ways, shots, query, support_x + t * support * example,
-                                  support_y + t * support, query_x + t * queries * example, query_y + t * queries));
-    return CLM_OK;
-}
-
 const char *cli_split_name(clm_split split) {
     static const char *const names[] = {"train", "validation", "test"};
     return names[split];

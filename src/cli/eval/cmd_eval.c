@@ -15,8 +15,9 @@
 #include "config/checkpoint.h"
 #include "config/protocol.h"
 #include "config/resident.h"
+#include "config/setup.h"
 #include "config/sources.h"
-#include "eval/evaluate.h"
+#include "eval/scores.h"
 
 enum { MAX_QUERIES = 16 };
 
@@ -74,7 +75,7 @@ typedef struct evaluation {
     cli_resident resident;
     int queries[MAX_QUERIES];
     size_t n_queries;
-    cli_scores scores[MAX_QUERIES];
+    clm_scores scores[MAX_QUERIES];
     bool regression;
 } evaluation;
 
@@ -192,24 +193,29 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     return load_images(e);
 }
 
-static clm_status evaluate_one(evaluation *e, int query, cli_scores *scores) {
+static clm_status evaluate_one(evaluation *e, int query, clm_scores *scores) {
     const cli_settings *run = &e->checkpoint.settings;
     uint64_t seed = (uint64_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed);
-    cli_evaluator_options how = {(int)run->ways, (int)run->shots, query, 16, (clm_bn_mode)run->bn, false};
-    cli_evaluator *evaluator = NULL;
+    clm_evaluator_options how = CLM_EVALUATOR_OPTIONS_INIT;
+    clm_evaluator *evaluator = NULL;
     clm_status status = CLM_OK;
-    CLI_GOTO(cli_evaluator_create(&evaluator, e->device, e->source, e->model, run, &how));
-    if (e->resident.count) CLI_GOTO(cli_evaluator_use_data(evaluator, e->resident.datasets[0]));
+    how.ways = (int)run->ways;
+    how.shots = (int)run->shots;
+    how.query = query;
+    how.task = e->task.options;
+    how.bn_mode = (clm_bn_mode)run->bn;
+    CLI_GOTO(clm_evaluator_create(&evaluator, e->device, e->source, e->model, &how));
+    if (e->resident.count) CLI_GOTO(clm_evaluator_use_data(evaluator, e->resident.datasets[0]));
     if (e->n_members > 1) {
-        CLI_GOTO(cli_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
+        CLI_GOTO(clm_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
                                             (int)e->settings.tasks, (int)e->settings.steps, scores));
         goto out;
     }
-    CLI_GOTO(cli_evaluator_load(evaluator, e->members[0]));
-    CLI_GOTO(cli_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
+    CLI_GOTO(clm_evaluator_load(evaluator, e->members[0]));
+    CLI_GOTO(clm_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
                                false, scores));
 out:
-    cli_evaluator_free(evaluator);
+    clm_evaluator_free(evaluator);
     return status;
 }
 
@@ -225,7 +231,7 @@ static void print_table(const evaluation *e) {
         printf("%lld shots; mean squared error, mean +- 95 %% interval\n\n", (long long)run->shots);
     else
         printf("%lld-way %lld-shot, batch-norm %s; accuracy, mean +- 95 %% interval\n\n", (long long)run->ways,
-               (long long)run->shots, cli_bn_name(e->model, run->bn));
+               (long long)run->shots, clm_model_bn_name(e->model, (clm_bn_mode)run->bn));
     printf("inner steps");
     for (size_t i = 0; i < e->n_queries; i++) {
         char head[48];
@@ -257,7 +263,7 @@ static clm_status print_json(const evaluation *e) {
                   "split", cli_split_name((clm_split)e->settings.split), "tasks", (json_int_t)e->settings.tasks, "seed",
                   (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways", (json_int_t)run->ways, "shots",
                   (json_int_t)run->shots, "metric", e->regression ? "mean squared error" : "accuracy", "batch_norm",
-                  cli_bn_name(e->model, run->bn), "interval", "95 % over tasks", "results", results);
+                  clm_model_bn_name(e->model, (clm_bn_mode)run->bn), "interval", "95 % over tasks", "results", results);
     json_t *members = json_array();
     for (size_t i = 0; i < e->n_members; i++) json_array_append_new(members, json_integer((json_int_t)e->iterations[i]));
     if (root && e->n_members > 1) json_object_set(root, "ensemble", members);

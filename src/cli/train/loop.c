@@ -101,7 +101,7 @@ static clm_status keep_ranked(cli_trainer *t, size_t rank, double score, uint64_
 }
 
 static void say_validation(cli_trainer *t, const cli_row *row, bool is_best) {
-    cli_score score = {row->value[CLI_METRIC_QUERY_AFTER], row->value[CLI_METRIC_INTERVAL]};
+    clm_score score = {row->value[CLI_METRIC_QUERY_AFTER], row->value[CLI_METRIC_INTERVAL]};
     char text[256] = "", before[96] = "", share[96] = "";
     if (isfinite(row->value[CLI_METRIC_QUERY_BEFORE]))
         snprintf(before, sizeof before, ", before adaptation %s",
@@ -116,7 +116,7 @@ static void say_validation(cli_trainer *t, const cli_row *row, bool is_best) {
 }
 
 /* Scores before and after adaptation; without inner steps there is no before. */
-static void fill_row(cli_row *row, const cli_scores *scores, int steps) {
+static void fill_row(cli_row *row, const clm_scores *scores, int steps) {
     if (steps > 0) {
         row->value[CLI_METRIC_SUPPORT_BEFORE] = scores->support[0].mean;
         row->value[CLI_METRIC_QUERY_BEFORE] = scores->query[0].mean;
@@ -132,10 +132,10 @@ clm_status cli_trainer_validate(cli_trainer *t) {
     size_t rank = (size_t)s->ensemble;
     CLI_TRY(second_order_share(t, &row.value[CLI_METRIC_SECOND_ORDER]));
     if (t->validates) {
-        cli_scores scores;
+        clm_scores scores;
         int steps = cli_settings_test_steps(s);
         CLI_TRY(cli_trainer_load_evaluator(t, true));
-        CLI_TRY(cli_evaluator_run(t->evaluator, CLM_SPLIT_VALIDATION, (uint64_t)s->seed, 0, (int)s->val_tasks, steps, true,
+        CLI_TRY(clm_evaluator_run(t->evaluator, CLM_SPLIT_VALIDATION, (uint64_t)s->seed, 0, (int)s->val_tasks, steps, true,
                                   &scores));
         if (scores.tasks < s->val_tasks) return CLM_OK; /* stopped by the user: a part of a validation says nothing */
         row.value[CLI_METRIC_LOSS] = scores.query_loss[steps];
@@ -160,7 +160,7 @@ clm_status cli_trainer_checkpoint(cli_trainer *t) {
 clm_status cli_trainer_draw(cli_trainer *t) {
     const cli_settings *s = &t->settings;
     char path[CLI_PATH_MAX], method[128], title[256], inner[128] = "", subtitle[512];
-    const char *bn = cli_bn_name(t->model, s->bn), *name = clm_source_name(t->source);
+    const char *bn = clm_model_bn_name(t->model, (clm_bn_mode)s->bn), *name = clm_source_name(t->source);
     const bool normalised = strncmp(bn, "none", 4) != 0;
     const int test = cli_settings_test_steps(s);
     cli_protocol_title(s, method, sizeof method);
@@ -182,10 +182,10 @@ clm_status cli_trainer_draw(cli_trainer *t) {
 static clm_status measure_batch(cli_trainer *t, uint64_t iteration, cli_row *row) {
     const cli_settings *s = &t->settings;
     uint64_t tasks = (uint64_t)s->meta_batch;
-    cli_scores scores;
+    clm_scores scores;
     const int steps = clm_algorithm_uses(s->algorithm, "steps") ? (int)s->steps : 0;
     CLI_TRY(cli_trainer_load_evaluator(t, false));
-    CLI_TRY(cli_evaluator_run(t->evaluator, CLM_SPLIT_TRAIN, (uint64_t)s->seed, iteration * tasks, (int)tasks, steps, true,
+    CLI_TRY(clm_evaluator_run(t->evaluator, CLM_SPLIT_TRAIN, (uint64_t)s->seed, iteration * tasks, (int)tasks, steps, true,
                               &scores));
     fill_row(row, &scores, steps);
     t->state.support_before = row->value[CLI_METRIC_SUPPORT_BEFORE];

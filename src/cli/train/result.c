@@ -15,7 +15,7 @@ typedef struct members {
     size_t count;
 } members;
 
-static json_t *score_object(const cli_scores *scores) {
+static json_t *score_object(const clm_scores *scores) {
     json_t *object = json_object(), *steps = json_array();
     for (int k = 0; k <= scores->steps; k++) {
         json_t *entry = json_object();
@@ -30,14 +30,14 @@ static json_t *score_object(const cli_scores *scores) {
     return object;
 }
 
-static json_t *ensemble_object(const members *m, const cli_scores *scores) {
+static json_t *ensemble_object(const members *m, const clm_scores *scores) {
     json_t *object = score_object(scores), *iterations = json_array();
     for (size_t i = 0; i < m->count; i++) json_array_append_new(iterations, json_integer((json_int_t)m->iteration[i]));
     json_object_set_new(object, "checkpoint_iterations", iterations);
     return object;
 }
 
-static clm_status write_result(const cli_trainer *t, const members *m, const cli_scores *single, const cli_scores *together) {
+static clm_status write_result(const cli_trainer *t, const members *m, const clm_scores *single, const clm_scores *together) {
     char path[CLI_PATH_MAX];
     const cli_settings *s = &t->settings;
     json_t *root = json_object(), *scores = score_object(single);
@@ -48,7 +48,7 @@ static clm_status write_result(const cli_trainer *t, const members *m, const cli
     json_object_set_new(root, "ways", json_integer(s->ways));
     json_object_set_new(root, "shots", json_integer(s->shots));
     json_object_set_new(root, "query", json_integer(s->query));
-    json_object_set_new(root, "batch_norm", json_string(cli_bn_name(t->model, s->bn)));
+    json_object_set_new(root, "batch_norm", json_string(clm_model_bn_name(t->model, (clm_bn_mode)s->bn)));
     json_object_set_new(root, "checkpoint_iteration", json_integer((json_int_t)m->iteration[0]));
     json_object_update(root, scores);
     json_decref(scores);
@@ -74,11 +74,12 @@ static cli_text compared(double after, double before) {
     return text;
 }
 
-static void print_single(const cli_trainer *t, const cli_scores *scores, uint64_t iteration) {
+static void print_single(const cli_trainer *t, const clm_scores *scores, uint64_t iteration) {
     const cli_settings *s = &t->settings;
     const int last = scores->steps;
     printf("\ntest on %d tasks of held-out %s, checkpoint of iteration %llu, batch-norm %s\n", scores->tasks,
-           t->regression ? "functions" : "classes", (unsigned long long)iteration, cli_bn_name(t->model, s->bn));
+           t->regression ? "functions" : "classes", (unsigned long long)iteration,
+           clm_model_bn_name(t->model, (clm_bn_mode)s->bn));
     for (int k = 0; k <= last && last > 0; k++)
         if (cli_score_is_shown(k, last))
             printf("  after %2d inner steps  %s\n", k, cli_score_interval_text(&scores->query[k], t->regression).s);
@@ -93,7 +94,7 @@ static void print_single(const cli_trainer *t, const cli_scores *scores, uint64_
                (long long)s->query, s->query == 1 ? "" : "s");
 }
 
-static void print_together(const cli_trainer *t, const members *m, const cli_scores *scores) {
+static void print_together(const cli_trainer *t, const members *m, const clm_scores *scores) {
     printf("%s of the mean output of the %zu best checkpoints %s (iterations",
            t->regression ? "mean squared error" : "accuracy", m->count,
            cli_score_interval_text(&scores->query[scores->steps], t->regression).s);
@@ -127,12 +128,12 @@ static clm_status test(cli_trainer *t, const members *m, bool *stopped) {
     const cli_settings *s = &t->settings;
     const uint64_t seed = (uint64_t)s->seed;
     const int tasks = (int)s->eval_tasks, steps = cli_settings_test_steps(s);
-    cli_scores single, together = {0};
-    CLI_TRY(cli_evaluator_load(t->evaluator, m->params[0]));
-    CLI_TRY(cli_evaluator_run(t->evaluator, CLM_SPLIT_TEST, seed, 0, tasks, steps, false, &single));
+    clm_scores single, together = {0};
+    CLI_TRY(clm_evaluator_load(t->evaluator, m->params[0]));
+    CLI_TRY(clm_evaluator_run(t->evaluator, CLM_SPLIT_TEST, seed, 0, tasks, steps, false, &single));
     if (m->count > 1)
         CLI_TRY(
-            cli_evaluator_run_ensemble(t->evaluator, m->params, m->count, CLM_SPLIT_TEST, seed, 0, tasks, steps, &together));
+            clm_evaluator_run_ensemble(t->evaluator, m->params, m->count, CLM_SPLIT_TEST, seed, 0, tasks, steps, &together));
     *stopped = single.tasks < tasks || (m->count > 1 && together.tasks < tasks);
     if (*stopped) return CLM_OK;
     print_single(t, &single, m->iteration[0]);

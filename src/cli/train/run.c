@@ -75,7 +75,7 @@ static clm_status write_config(const cli_run *run, const cli_settings *s, const 
     json_object_set_new(root, "source", json_string(clm_source_description(source)));
     json_t *prepared = cli_preparation_to_json(source);
     if (prepared) json_object_set_new(root, "preparation", prepared);
-    json_object_set_new(root, "batch_norm", json_string(cli_bn_name(model, s->bn)));
+    json_object_set_new(root, "batch_norm", json_string(clm_model_bn_name(model, (clm_bn_mode)s->bn)));
     json_object_set_new(root, "device", device_names(split, false));
     json_object_set_new(root, "driver", device_names(split, true));
     json_object_set_new(root, "model", model_object(model));

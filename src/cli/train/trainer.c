@@ -28,8 +28,7 @@ static clm_status check_data(cli_trainer *t) {
         t->settings.eval_tasks = 0;
     }
     if (s->eval_tasks > 0) CLI_TRY(clm_source_check(t->source, CLM_SPLIT_TEST, ways, shots, query));
-    if (!t->validates)
-        cli_note("%s has no validation classes: the last checkpoint counts as the best", s->source);
+    if (!t->validates) cli_note("%s has no validation classes: the last checkpoint counts as the best", s->source);
     return CLM_OK;
 }
 
@@ -46,16 +45,28 @@ static clm_status find_memory_limit(cli_trainer *t) {
     return CLM_OK;
 }
 
+static bool asked_to_stop(void *user) {
+    (void)user;
+    return cli_stop_requested();
+}
+
 static clm_status open_evaluator(cli_trainer *t) {
     const cli_settings *s = &t->settings;
-    cli_evaluator_options options = {(int)s->ways, (int)s->shots, (int)s->query, 16, (clm_bn_mode)s->bn, true};
+    clm_evaluator_options options = CLM_EVALUATOR_OPTIONS_INIT;
+    options.ways = (int)s->ways;
+    options.shots = (int)s->shots;
+    options.query = (int)s->query;
+    options.task = t->task.options;
+    options.bn_mode = (clm_bn_mode)s->bn;
+    options.with_support = true;
+    options.stop = asked_to_stop;
     for (;; options.chunk /= 2) {
-        clm_status status = cli_evaluator_create(&t->evaluator, t->device, t->source, t->model, s, &options);
+        clm_status status = clm_evaluator_create(&t->evaluator, t->device, t->source, t->model, &options);
         if (status == CLM_E_MEMORY && options.chunk > 1) continue; /* the device may have less than it says */
         CLI_TRY(status);
         if (t->memory_limit == 0 || options.chunk == 1 || clm_device_allocated(t->device) <= (size_t)t->memory_limit / 3)
             return CLM_OK;
-        cli_evaluator_free(t->evaluator);
+        clm_evaluator_free(t->evaluator);
         t->evaluator = NULL;
     }
 }
@@ -154,7 +165,7 @@ static size_t find_rooms(const cli_trainer *t, cli_room *rooms) {
 static clm_status use_images(cli_trainer *t, size_t n) {
     clm_dataset **datasets = t->resident.datasets;
     CLI_TRY(clm_meta_use_data(t->meta, datasets, n));
-    return cli_evaluator_use_data(t->evaluator, n ? datasets[0] : NULL);
+    return clm_evaluator_use_data(t->evaluator, n ? datasets[0] : NULL);
 }
 
 clm_status cli_trainer_load_images(cli_trainer *t) {
@@ -190,7 +201,7 @@ static clm_status initialise(cli_trainer *t) {
 clm_status cli_trainer_load_evaluator(cli_trainer *t, bool average) {
     const bool averaged = average && t->settings.average > 0;
     CLI_TRY(averaged ? clm_meta_get_average(t->meta, t->params) : clm_meta_get_params(t->meta, t->params));
-    return cli_evaluator_load(t->evaluator, t->params);
+    return clm_evaluator_load(t->evaluator, t->params);
 }
 
 /* Pictures that are changed at random are sent with every batch. */
@@ -237,7 +248,7 @@ clm_status cli_trainer_plan(cli_trainer *t) {
 void cli_trainer_close(cli_trainer *t) {
     cli_run_close(&t->run);
     clm_meta_free(t->meta);
-    cli_evaluator_free(t->evaluator);
+    clm_evaluator_free(t->evaluator);
     cli_resident_close(&t->resident);
     cli_split_close(&t->split);
     clm_params_free(t->params);

@@ -3,7 +3,8 @@
 #define CLI_TRAINER_H
 
 #include "config/resident.h"
-#include "eval/evaluate.h"
+#include "config/setup.h"
+#include "eval/scores.h"
 #include "train/progress.h"
 #include "train/run.h"
 #include "train/split.h"
@@ -17,7 +18,7 @@ typedef struct cli_trainer {
     clm_device *device; /* the first of the devices: evaluates */
     clm_meta *meta;
     bool measures_share; /* the meta-learner can leave out the second-order term, to tell its share of the gradient */
-    cli_evaluator *evaluator;
+    clm_evaluator *evaluator;
     cli_task task;
     clm_params *params; /* on their way from the meta-learner to the evaluator */
     cli_run run;
