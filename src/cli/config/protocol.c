@@ -37,11 +37,6 @@ static clm_task_options implied(const cli_settings *s) {
     return o;
 }
 
-void cli_protocol_title(const cli_settings *s, char *text, size_t size) {
-    const bool ordered = clm_algorithm_uses(s->algorithm, "first-order") && strcmp(s->algorithm, "fomaml") != 0;
-    snprintf(text, size, "%s%s", info_of(s).title, !ordered ? "" : implied(s).first_order ? ", first order" : ", second order");
-}
-
 /* ---- parts ---- */
 
 static void print_augmentation(FILE *to, const cli_settings *s) {

@@ -155,6 +155,13 @@ clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_sou
     return CLM_OK;
 }
 
+clm_status cli_setup_check_images(const clm_source *source, int data_on) {
+    clm_images images;
+    if (data_on != CLM_DATA_DEVICE || clm_source_images(source, &images)) return CLM_OK;
+    return cli_usage("--data-on device: %s makes its examples when they are asked for, which is done on the host; leave it out",
+                     clm_source_name(source));
+}
+
 const char *cli_split_name(clm_split split) {
     static const char *const names[] = {"train", "validation", "test"};
     return names[split];

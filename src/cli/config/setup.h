@@ -22,6 +22,9 @@ bool cli_setup_augments(const cli_settings *settings);
 bool cli_setup_is_joint(const cli_settings *settings);
 /* Settles --classes, which depends on the source. */
 void cli_setup_classes(cli_settings *settings, const clm_source *source);
+/* --data-on device is a mistake where the source has no images to keep there. */
+clm_status cli_setup_check_images(const clm_source *source, int data_on);
+
 /* Prefixes of parameter names, kept in `text`. */
 typedef struct cli_prefixes {
     char text[CLI_PATH_MAX];

@@ -14,7 +14,6 @@
 #include "base/system.h"
 #include "config/checkpoint.h"
 #include "config/protocol.h"
-#include "config/resident.h"
 #include "config/setup.h"
 #include "config/sources.h"
 #include "eval/scores.h"
@@ -72,7 +71,7 @@ typedef struct evaluation {
     uint64_t iterations[CLI_MAX_ENSEMBLE];
     size_t n_members;
     cli_task task;
-    cli_resident resident;
+    clm_dataset *images; /* on the device; NULL: there are none */
     int queries[MAX_QUERIES];
     size_t n_queries;
     clm_scores scores[MAX_QUERIES];
@@ -85,10 +84,11 @@ static clm_status find_checkpoint(evaluation *e, const char *name) {
         snprintf(e->path, sizeof e->path, "%s", name);
         return CLM_OK;
     }
-    CLI_TRY(cli_run_checkpoint_path(e->path, name, e->settings.which == 0 ? "best" : "last"));
+    CLI_TRY(clm_train_checkpoint_path(e->path, sizeof e->path, name, e->settings.which == 0 ? 0 : CLM_RANK_LAST));
     if (cli_path_exists(e->path)) return CLM_OK;
     if (e->settings.which == 0) {
-        CLI_TRY(cli_run_checkpoint_path(e->path, name, "last")); /* a run without validation classes has no best */
+        /* a run without validation classes has no best */
+        CLI_TRY(clm_train_checkpoint_path(e->path, sizeof e->path, name, CLM_RANK_LAST));
         if (cli_path_exists(e->path)) return CLM_OK;
     }
     return cli_fail(CLM_E_IO, "%s holds no checkpoint (%s does not exist)", name, e->path);
@@ -157,7 +157,7 @@ static clm_status load_members(evaluation *e, const char *name) {
         return cli_usage("--ensemble is for the best checkpoints of a run directory");
     for (size_t k = 1; k < (size_t)e->settings.ensemble; k++) {
         cli_checkpoint other = {0};
-        CLI_TRY(cli_run_checkpoint_path(path, name, cli_rank_name(k).s));
+        CLI_TRY(clm_train_checkpoint_path(path, sizeof path, name, (int)k));
         if (!cli_path_exists(path))
             return cli_fail(CLM_E_IO, "%s keeps %zu best checkpoints, not %lld: it was trained with --ensemble %lld", name, k,
                             (long long)e->settings.ensemble, (long long)e->checkpoint.settings.ensemble);
@@ -169,11 +169,17 @@ static clm_status load_members(evaluation *e, const char *name) {
     return CLM_OK;
 }
 
-/* Evaluation is small: what the images leave of the memory is enough. */
+/* Evaluation is small: what it leaves of the memory is enough. */
 static clm_status load_images(evaluation *e) {
-    const cli_room room = {e->device, 0, SIZE_MAX, false};
-    cli_resident_decide(&e->resident, &room, 1, 0);
-    return cli_resident_load(&e->resident, &room, 1);
+    clm_images images;
+    const bool demanded = e->settings.data_on == CLM_DATA_DEVICE;
+    if (e->settings.data_on == CLM_DATA_HOST || !clm_source_images(e->source, &images)) return CLM_OK;
+    if (!demanded && !clm_dataset_fits(e->device, &images, 0)) return CLM_OK;
+    const clm_status status = clm_dataset_create(&e->images, e->device, &images);
+    if (status == CLM_OK) return CLM_OK;
+    if (demanded) return cli_fail_in(status, "--data-on device");
+    cli_note("the images stay on the host: %s", cli_message());
+    return CLM_OK;
 }
 
 static clm_status open_all(evaluation *e, const char *name, const bool *given) {
@@ -183,7 +189,7 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     CLI_TRY(check_steps(e, given));
     merge(e);
     CLI_TRY(cli_setup_source(&e->source, &e->checkpoint.settings));
-    CLI_TRY(cli_resident_open(&e->resident, e->source, e->settings.data_on));
+    CLI_TRY(cli_setup_check_images(e->source, e->settings.data_on));
     e->regression = clm_source_is_regression(e->source);
     CLI_TRY(choose_queries(e));
     CLI_TRY(
@@ -205,7 +211,7 @@ static clm_status evaluate_one(evaluation *e, int query, clm_scores *scores) {
     how.task = e->task.options;
     how.bn_mode = (clm_bn_mode)run->bn;
     CLI_GOTO(clm_evaluator_create(&evaluator, e->device, e->source, e->model, &how));
-    if (e->resident.count) CLI_GOTO(clm_evaluator_use_data(evaluator, e->resident.datasets[0]));
+    if (e->images) CLI_GOTO(clm_evaluator_use_data(evaluator, e->images));
     if (e->n_members > 1) {
         CLI_GOTO(clm_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
                                             (int)e->settings.tasks, (int)e->settings.steps, scores));
@@ -291,7 +297,7 @@ static int run_eval(cli_args *args) {
     if (!e) return cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
     int exit_status = cli_exit(eval(e, args));
     for (size_t i = 0; i < CLI_MAX_ENSEMBLE; i++) clm_params_free(e->members[i]);
-    cli_resident_close(&e->resident);
+    clm_dataset_free(e->images);
     clm_device_close(e->device);
     clm_model_free(e->model);
     clm_source_free(e->source);
