@@ -212,7 +212,7 @@ CLM_API clm_status clm_train(clm_device *device, const clm_source *source, const
 
 /* The same in its parts, on one device or several (clm_meta_create_on), of which the first evaluates. In this order:
  *   create   plans everything, sets the initial parameters or restores those of the last checkpoint
- *   prepare  makes the run directory, builds, allocates, copies images to the devices
+ *   prepare  makes the run directory, builds, allocates, copies images to the devices; run does it otherwise
  *   run      trains up to options.iterations
  *   test     on held-out tasks, unless the run was stopped */
 typedef struct clm_trainer clm_trainer;

@@ -45,8 +45,8 @@ struct clm_trainer {
     size_t n_members;
 
     clm_run run;
-    bool has_run, continues; /* there is a directory; it goes on from a checkpoint */
-    clm_ranking ranking;     /* by validation */
+    bool has_run, continues, prepared; /* there is a directory; it goes on from a checkpoint; clm_trainer_prepare is done */
+    clm_ranking ranking;               /* by validation */
     uint64_t last_checkpoint;
     double seconds_before, started; /* training time of earlier sessions; when this one began */
     double step_seconds;            /* moving average */

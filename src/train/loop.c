@@ -264,6 +264,7 @@ void clm_trainer_sum_up(clm_trainer *t) {
 }
 
 clm_status clm_trainer_run(clm_trainer *t) {
+    CLM_TRY(clm_trainer_prepare(t));
     t->started = clm_clock();
     t->state = (clm_train_progress){clm_meta_iteration(t->meta), NAN, NAN, NAN, NAN, NAN, 0};
     const clm_status status = iterate(t);

@@ -1,5 +1,5 @@
-/* A table of the options that make two runs different ones. What may change on resuming, iterations and where things are, is not
- * in it. Real numbers are written with all their digits, so a comparison is exact. */
+/* A table of the options that make two runs different ones. What may change on resuming, iterations and where things are, is
+ * not in it. Real numbers are written with all their digits, so a comparison is exact. */
 #include "train/record.h"
 
 #include <jansson.h>
@@ -29,6 +29,9 @@ typedef struct field {
 #define OWN(name, kind) \
     { #name, kind, AT(name), 0 }
 
+_Static_assert(CLM_TRAIN_OPTIONS_VERSION == 1 && CLM_META_OPTIONS_VERSION == 2 && CLM_TASK_OPTIONS_VERSION == 1 &&
+                   CLM_OPTIM_OPTIONS_VERSION == 1 && CLM_AUGMENT_OPTIONS_VERSION == 1,
+               "a version that this table has not seen: give what is new in it a row, then the version here");
 _Static_assert(sizeof(clm_rates) == sizeof(int) && sizeof(clm_clip) == sizeof(int), "enumerations are kept as int");
 
 static const field fields[] = {
@@ -36,8 +39,8 @@ static const field fields[] = {
     {"ways", WHOLE, AT(episodes.ways), 0}, {"shots", WHOLE, AT(episodes.shots), 0}, {"query", WHOLE, AT(episodes.query), 0},
     {"joint_classes", SIZE, AT(episodes.joint_classes), 0},
     TASK(algorithm, TEXT), TASK(steps, WHOLE), TASK(inner_lr, REAL),
-    TASK(inner.rule, TEXT), TASK(inner.momentum, REAL), TASK(inner.beta1, REAL), TASK(inner.beta2, REAL), TASK(inner.decay, REAL),
-    TASK(inner.eps, REAL), TASK(inner.eps_root, REAL), TASK(inner.weight_decay, REAL), TASK(inner.clip_value, REAL),
+    TASK(inner.rule, TEXT), TASK(inner.momentum, REAL), TASK(inner.beta1, REAL), TASK(inner.beta2, REAL),
+    TASK(inner.decay, REAL), TASK(inner.eps, REAL), TASK(inner.eps_root, REAL), TASK(inner.weight_decay, REAL), TASK(inner.clip_value, REAL),
     TASK(inner.clip_norm, REAL),
     TASK(loss.name, TEXT), TASK(loss.reduction, WHOLE), TASK(loss.label_smoothing, REAL), TASK(loss.delta, REAL),
     TASK(first_order, BOOL), TASK(rates, WHOLE), TASK(step_weights, WEIGHTS), PREFIX(adapt), PREFIX(freeze), PREFIX(unlearned),

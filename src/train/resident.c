@@ -1,7 +1,7 @@
 /* Images on the devices of a run.
  *
- * They must not cost a run anything: under CLM_DATA_AUTO they take what the plan leaves, never more than half of the memory, and where there
- * turns out to be less memory than the device says they stay on the host. Results are the same bits either way. */
+ * They must not cost a run anything: under CLM_DATA_AUTO they take what the plan leaves, never more than half of the memory, and
+ * where there turns out to be less memory than the device says they stay on the host. Results are the same bits either way. */
 #include "train/resident.h"
 
 #include <stdlib.h>

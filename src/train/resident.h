@@ -24,8 +24,8 @@ clm_status clm_resident_open(clm_resident *resident, const clm_source *source, c
 size_t clm_resident_reserve(const clm_resident *resident, const clm_device *device, size_t examples);
 /* What they take, with the copies that a meta-learner's parts need. */
 size_t clm_resident_bytes(const clm_resident *resident, const clm_meta *meta);
-/* Under CLM_DATA_AUTO: they are wanted when each device has room for them, half of its memory is enough, and none is divided: there
- * copies would take memory, and save no time. */
+/* Under CLM_DATA_AUTO: they are wanted when each device has room for them, half of its memory is enough, and none is divided:
+ * there copies would take memory, and save no time. */
 void clm_resident_decide(clm_resident *resident, const clm_room *rooms, size_t n, size_t examples);
 /* Copies the images that are wanted. */
 clm_status clm_resident_load(clm_resident *resident, const clm_room *rooms, size_t n);

@@ -1,4 +1,4 @@
-/* The test at the end of a run: the state that validation chose on held-out tasks, and, of an ensemble, the best ones together. */
+/* The test at the end of a run, on held-out tasks: the state that validation chose, and, of an ensemble, the best together. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

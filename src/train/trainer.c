@@ -1,7 +1,8 @@
 /* Opening a run and planning its memory.
  *
- * Two things take device memory: the evaluator, whose chunk is halved until it takes at most a third of the limit, and the meta-learner, which
- * has the rest. It also plans the first-order gradient, to tell the share of the second-order term, unless there is no room for that.
+ * Two things take device memory: the evaluator, whose chunk is halved until it takes at most a third of the limit, and the
+ * meta-learner, which has the rest. It also plans the first-order gradient, to tell the share of the second-order term, unless
+ * there is no room for that.
  */
 #include <math.h>
 #include <stdarg.h>
@@ -354,9 +355,12 @@ out:
 }
 
 clm_status clm_trainer_prepare(clm_trainer *t) {
+    if (t->prepared) return CLM_OK;
     CLM_TRY(begin_run(t));
     CLM_TRY(clm_meta_prepare(t->meta));
-    return load_images(t);
+    CLM_TRY(load_images(t));
+    t->prepared = true;
+    return CLM_OK;
 }
 
 void clm_trainer_free(clm_trainer *t) {
