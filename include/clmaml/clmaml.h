@@ -12,8 +12,11 @@
 #include "meta.h"
 #include "model.h"
 #include "optim.h"
+#include "params.h"
 #include "program.h"
 #include "status.h"
+#include "task.h"
+#include "train.h"
 #include "tune.h"
 
 #endif

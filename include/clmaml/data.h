@@ -238,6 +238,8 @@ CLM_API const char *clm_source_feature_name(const clm_source *source, size_t fea
 /* The unit of targets: in the data a target i is mean[i] + deviation[i] y[i]. False where targets are as in the data. Both
  * [targets], owned by the source; may be NULL. */
 CLM_API bool clm_source_target_units(const clm_source *source, const double **mean, const double **deviation);
+/* Outputs that a model of the source's tasks has: targets, labels of all tasks, or else `ways`. */
+CLM_API int clm_source_outputs(const clm_source *source, int ways);
 /* One line that says what the source is, its counts, its split and seed. Owned by the source. */
 CLM_API const char *clm_source_description(const clm_source *source);
 

@@ -106,6 +106,14 @@ CLM_API clm_shape clm_model_inner_in_shape(const clm_model *model); /* one examp
 CLM_API clm_shape clm_model_out_shape(const clm_model *model);      /* one example */
 /* The JSON that makes the model again; NULL for a custom one. Owned by the model. */
 CLM_API const char *clm_model_json(const clm_model *model);
+/* The same list of layers with so many outputs, and new parameters. CLM_E_ARG where the last layer is not linear, or the model
+ * is no list of layers. */
+CLM_API clm_status clm_model_with_outputs(clm_model **out, const clm_model *model, int outputs);
+
+/* Has it a batch-norm layer? Of a custom model: a parameter of that role. */
+CLM_API bool clm_model_has_batch_norm(const clm_model *model);
+/* clm_bn_mode_name, or "none (no batch-norm layer)". */
+CLM_API const char *clm_model_bn_name(const clm_model *model, clm_bn_mode mode);
 
 /* Output values [n, out_shape..] for inputs x [n, inner_in_shape..]; an image comes out in outside order (C H W), what a custom
  * model gives comes out as it is. stats may be NULL (transductive). */

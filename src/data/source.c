@@ -63,6 +63,12 @@ bool clm_source_target_units(const clm_source *source, const double **mean, cons
 }
 
 const char *clm_source_description(const clm_source *source) { return source->description; }
+int clm_source_outputs(const clm_source *source, int ways) {
+    const size_t labels = clm_source_labels(source);
+    if (clm_source_is_regression(source)) return (int)clm_source_target_shape(source).dim[0];
+    return labels ? (int)labels : ways;
+}
+
 size_t clm_source_examples(const clm_source *source, clm_split split, size_t class_index) {
     if (!source->ops->examples || class_index >= clm_source_classes(source, split)) return 0;
     return source->ops->examples(source, split, class_index);

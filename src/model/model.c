@@ -159,6 +159,17 @@ clm_shape clm_model_inner_in_shape(const clm_model *model) { return model->inner
 clm_shape clm_model_out_shape(const clm_model *model) { return model->out; }
 const char *clm_model_json(const clm_model *model) { return model->json; }
 
+bool clm_model_has_batch_norm(const clm_model *model) {
+    if (model->json) return strstr(model->json, "\"batchnorm\"") != NULL;
+    for (size_t i = 0; i < clm_model_param_count(model); i++)
+        if (clm_model_param(model, i)->role == CLM_PARAM_BATCH_NORM) return true;
+    return false;
+}
+
+const char *clm_model_bn_name(const clm_model *model, clm_bn_mode mode) {
+    return clm_model_has_batch_norm(model) ? clm_bn_mode_name(mode) : "none (no batch-norm layer)";
+}
+
 /* A layer of a custom model is known by the names alone. */
 static bool same_layer(const clm_param *a, const clm_param *last) {
     const char *dot = strrchr(last->name, '.');

@@ -114,20 +114,6 @@ clm_status cli_directory_visit(const char *path, void (*visit)(void *user, const
     return CLM_OK;
 }
 
-static void count_entry(void *user, const char *name) {
-    (void)name;
-    ++*(size_t *)user;
-}
-
-bool cli_directory_has_entries(const char *path) {
-    size_t count = 0;
-    if (cli_directory_visit(path, count_entry, &count) != CLM_OK) {
-        cli_forget();
-        return cli_path_exists(path); /* unreadable: not ours to use */
-    }
-    return count > 0;
-}
-
 clm_status cli_directory_make(const char *path) {
     char part[CLI_PATH_MAX];
     size_t length = strlen(path);

@@ -27,7 +27,6 @@ int cli_terminal_width(FILE *stream); /* columns; 80 when unknown */
 
 bool cli_path_exists(const char *path);
 bool cli_is_directory(const char *path);
-bool cli_directory_has_entries(const char *path);
 /* Makes a directory and the missing ones above it. */
 clm_status cli_directory_make(const char *path);
 /* Calls visit for every name in a directory, in no order. */

@@ -97,16 +97,3 @@ void cli_folder_print_notes(const clm_source *source) {
         at += length + (at[length] == '\n');
     }
 }
-
-json_t *cli_preparation_to_json(const clm_source *source) {
-    clm_preparation p;
-    if (!clm_source_get_preparation(source, &p)) return NULL;
-    static const char *const fits[] = {"stretch", "crop", "pad"};
-    json_t *mean = json_array(), *deviation = json_array();
-    for (int c = 0; c < p.channels; c++) {
-        json_array_append_new(mean, json_real(p.mean[c]));
-        json_array_append_new(deviation, json_real(p.deviation[c]));
-    }
-    return json_pack("{s:i, s:i, s:s, s:b, s:i, s:o, s:o}", "size", p.size, "channels", p.channels, "fit", fits[p.fit],
-                     "invert", p.invert, "background", p.background, "mean", mean, "deviation", deviation);
-}

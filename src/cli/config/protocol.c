@@ -9,11 +9,8 @@
 #include "config/setup.h"
 #include "config/sources.h"
 
-bool cli_model_has_batch_norm(const clm_model *model) { return strstr(clm_model_json(model), "\"batchnorm\"") != NULL; }
-
-const char *cli_bn_name(const clm_model *model, int bn) {
-    if (model && !cli_model_has_batch_norm(model)) return "none (no batch-norm layer)";
-    return clm_bn_mode_name((clm_bn_mode)bn);
+static const char *bn_name(const clm_model *model, int bn) {
+    return model ? clm_model_bn_name(model, (clm_bn_mode)bn) : clm_bn_mode_name((clm_bn_mode)bn);
 }
 
 static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
@@ -38,11 +35,6 @@ static clm_task_options implied(const cli_settings *s) {
     o.batch_norm_per_step = s->batch_norm_per_step;
     (void)clm_task_options_resolve(&o);
     return o;
-}
-
-void cli_protocol_title(const cli_settings *s, char *text, size_t size) {
-    const bool ordered = clm_algorithm_uses(s->algorithm, "first-order") && strcmp(s->algorithm, "fomaml") != 0;
-    snprintf(text, size, "%s%s", info_of(s).title, !ordered ? "" : implied(s).first_order ? ", first order" : ", second order");
 }
 
 /* ---- parts ---- */
@@ -215,7 +207,7 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
                 (long long)s->query, plural(s->query));
     print_network(to, s, model, regression || labels);
     if (!regression && !labels)
-        fprintf(to, "  batch-norm  training transductive; validation and test %s\n", cli_bn_name(model, s->bn));
+        fprintf(to, "  batch-norm  training transductive; validation and test %s\n", bn_name(model, s->bn));
     fprintf(to, "  algorithm   %s: %s (%s)\n", s->algorithm, info.title, info.source);
     print_inner(to, s);
     print_gradient(to, s);

@@ -177,7 +177,7 @@ static clm_status check_network(const cli_settings *s, const char *option) {
 clm_status cli_readers_check_model(const clm_model *model, const cli_option *options, const bool *given) {
     for (size_t k = 0; options[k].name; k++) {
         const bool of_batch_norm = is(options[k].name, "bn") || is(options[k].name, "batch-norm-per-step");
-        if (given[k] && of_batch_norm && !cli_model_has_batch_norm(model))
+        if (given[k] && of_batch_norm && !clm_model_has_batch_norm(model))
             return cli_usage("--%s says nothing to a model without batch-norm; leave it out", options[k].name);
     }
     return CLM_OK;

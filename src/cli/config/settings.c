@@ -10,7 +10,6 @@
 #include "config/algorithms.h"
 #include "config/folders.h"
 #include "config/presets.h"
-#include "config/resident.h"
 #include "config/setup.h"
 
 #define AT(field) offsetof(cli_settings, field)
@@ -281,7 +280,7 @@ clm_status cli_settings_check(const cli_settings *s) {
     if (s->clip_norm > 0 && s->clip_value > 0) return cli_usage("--clip-norm and --clip-value exclude each other");
     if (!(s->inner_lr > 0)) return cli_usage("--inner-lr must be more than 0");
     CLI_TRY(cli_class_split_parse(s->class_split, split));
-    if (cli_setup_augments(s) && s->data_on == CLI_DATA_DEVICE)
+    if (cli_setup_augments(s) && s->data_on == CLM_DATA_DEVICE)
         return cli_usage(
             "--data-on device and --flip, --shift, --crop, --jitter exclude each other: the host changes pictures");
     CLI_TRY(check_algorithm(s));

@@ -130,11 +130,7 @@ clm_augment_options cli_setup_augment(const cli_settings *s) {
 
 bool cli_setup_augments(const cli_settings *s) { return s->flip > 0 || s->shift > 0 || s->crop < 1 || s->jitter > 0; }
 
-int cli_setup_outputs(const cli_settings *s, const clm_source *source) {
-    const size_t labels = clm_source_labels(source);
-    if (clm_source_is_regression(source)) return (int)clm_source_target_shape(source).dim[0];
-    return (int)(labels ? (int64_t)labels : s->ways);
-}
+int cli_setup_outputs(const cli_settings *s, const clm_source *source) { return clm_source_outputs(source, (int)s->ways); }
 
 const char *cli_setup_drawn(const clm_source *source) {
     if (!clm_source_is_regression(source) && !clm_source_labels(source)) return "classes";
@@ -212,38 +208,11 @@ clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_sou
     return CLM_OK;
 }
 
-clm_status cli_setup_test_model(clm_model **out, const cli_settings *s, const clm_model *model) {
-    *out = NULL;
-    if (!cli_setup_is_joint(s)) return CLM_OK;
-    json_t *root = json_loads(clm_model_json(model), 0, NULL), *layers = json_object_get(root, "layers");
-    json_t *last = json_array_get(layers, json_array_size(layers) - 1);
-    const char *op = json_string_value(json_object_get(last, "op"));
-    clm_status status = CLM_OK;
-    char *text = NULL;
-    if (!op || strcmp(op, "linear") != 0) {
-        status =
-            cli_fail(CLM_E_ARG, "--algorithm finetune: the model's last layer is %s; a new one for each task must be linear",
-                     op ? op : "none");
-    } else {
-        if (s->classes) json_object_set_new(last, "out", json_integer(s->ways));
-        text = json_dumps(root, JSON_COMPACT);
-        status = text ? clm_model_parse(out, text, NULL) : cli_fail(CLM_E_MEMORY, "out of memory");
-    }
-    free(text);
-    json_decref(root);
-    return status;
-}
-
-clm_status cli_setup_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,
-                            int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y) {
-    clm_shape shape = clm_source_example_shape(source), target_shape = clm_source_target_shape(source);
-    size_t example = clm_shape_size(&shape), target = clm_shape_size(&target_shape), support = (size_t)ways * (size_t)shots,
-           queries = (size_t)ways * (size_t)query;
-    for (size_t t = 0; t < (size_t)count; t++)
-        CLI_TRY(clm_source_sample(source, split, seed, first + t, ways, shots, query, support_x + t * support * example,
-                                  support_y + t * support * target, query_x + t * queries * example,
-                                  query_y + t * queries * target));
-    return CLM_OK;
+clm_status cli_setup_check_images(const clm_source *source, int data_on) {
+    clm_images images;
+    if (data_on != CLM_DATA_DEVICE || clm_source_images(source, &images)) return CLM_OK;
+    return cli_usage("--data-on device: %s makes its examples when they are asked for, which is done on the host; leave it out",
+                     clm_source_name(source));
 }
 
 const char *cli_split_name(clm_split split) {

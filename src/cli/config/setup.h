@@ -32,9 +32,8 @@ bool cli_setup_augments(const cli_settings *settings);
 bool cli_setup_is_joint(const cli_settings *settings);
 /* Settles --classes, which depends on the source. */
 void cli_setup_classes(cli_settings *settings, const clm_source *source);
-/* The model that adapts to tasks, where that is another one than is trained: the same with as many outputs as a task has classes. *out NULL: it is
- * not. */
-clm_status cli_setup_test_model(clm_model **out, const cli_settings *settings, const clm_model *model);
+/* --data-on device is a mistake where the source has no images to keep there. */
+clm_status cli_setup_check_images(const clm_source *source, int data_on);
 
 /* Prefixes of parameter names, kept in `text`. */
 typedef struct cli_prefixes {
@@ -57,10 +56,6 @@ clm_status cli_setup_task_options(cli_task *task, const cli_settings *settings, 
 /* Options for a meta-learner; settings and task must live until it is made. Where there is a second-order term, both orders are planned, so that its
  * share can be measured; tuning does as training does, as plans are kept for one or the other. */
 void cli_setup_meta_options(clm_meta_options *options, const cli_settings *settings, const cli_task *task);
-
-/* Fills tasks first .. first+count-1 of a sequence into arrays [count, n, ..]. */
-clm_status cli_setup_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,
-                            int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
 
 const char *cli_split_name(clm_split split);
 

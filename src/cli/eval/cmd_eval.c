@@ -14,9 +14,9 @@
 #include "base/system.h"
 #include "config/checkpoint.h"
 #include "config/protocol.h"
-#include "config/resident.h"
+#include "config/setup.h"
 #include "config/sources.h"
-#include "eval/evaluate.h"
+#include "eval/scores.h"
 
 enum { MAX_QUERIES = 16 };
 
@@ -71,10 +71,10 @@ typedef struct evaluation {
     uint64_t iterations[CLI_MAX_ENSEMBLE];
     size_t n_members;
     cli_task task;
-    cli_resident resident;
+    clm_dataset *images; /* on the device; NULL: there are none */
     int queries[MAX_QUERIES];
     size_t n_queries;
-    cli_scores scores[MAX_QUERIES];
+    clm_scores scores[MAX_QUERIES];
     bool regression;
 } evaluation;
 
@@ -84,10 +84,11 @@ static clm_status find_checkpoint(evaluation *e, const char *name) {
         snprintf(e->path, sizeof e->path, "%s", name);
         return CLM_OK;
     }
-    CLI_TRY(cli_run_checkpoint_path(e->path, name, e->settings.which == 0 ? "best" : "last"));
+    CLI_TRY(clm_train_checkpoint_path(e->path, sizeof e->path, name, e->settings.which == 0 ? 0 : CLM_RANK_LAST));
     if (cli_path_exists(e->path)) return CLM_OK;
     if (e->settings.which == 0) {
-        CLI_TRY(cli_run_checkpoint_path(e->path, name, "last")); /* a run without validation classes has no best */
+        /* a run without validation classes has no best */
+        CLI_TRY(clm_train_checkpoint_path(e->path, sizeof e->path, name, CLM_RANK_LAST));
         if (cli_path_exists(e->path)) return CLM_OK;
     }
     return cli_fail(CLM_E_IO, "%s holds no checkpoint (%s does not exist)", name, e->path);
@@ -157,7 +158,7 @@ static clm_status load_members(evaluation *e, const char *name) {
         return cli_usage("--ensemble is for the best checkpoints of a run directory");
     for (size_t k = 1; k < (size_t)e->settings.ensemble; k++) {
         cli_checkpoint other = {0};
-        CLI_TRY(cli_run_checkpoint_path(path, name, cli_rank_name(k).s));
+        CLI_TRY(clm_train_checkpoint_path(path, sizeof path, name, (int)k));
         if (!cli_path_exists(path))
             return cli_fail(CLM_E_IO, "%s keeps %zu best checkpoints, not %lld: it was trained with --ensemble %lld", name, k,
                             (long long)e->settings.ensemble, (long long)e->checkpoint.settings.ensemble);
@@ -169,11 +170,17 @@ static clm_status load_members(evaluation *e, const char *name) {
     return CLM_OK;
 }
 
-/* Evaluation is small: what the images leave of the memory is enough. */
+/* Evaluation is small: what it leaves of the memory is enough. */
 static clm_status load_images(evaluation *e) {
-    const cli_room room = {e->device, 0, SIZE_MAX, false};
-    cli_resident_decide(&e->resident, &room, 1, 0);
-    return cli_resident_load(&e->resident, &room, 1);
+    clm_images images;
+    const bool demanded = e->settings.data_on == CLM_DATA_DEVICE;
+    if (e->settings.data_on == CLM_DATA_HOST || !clm_source_images(e->source, &images)) return CLM_OK;
+    if (!demanded && !clm_dataset_fits(e->device, &images, 0)) return CLM_OK;
+    const clm_status status = clm_dataset_create(&e->images, e->device, &images);
+    if (status == CLM_OK) return CLM_OK;
+    if (demanded) return cli_fail_in(status, "--data-on device");
+    cli_note("the images stay on the host: %s", cli_message());
+    return CLM_OK;
 }
 
 static clm_status open_all(evaluation *e, const char *name, const bool *given) {
@@ -183,7 +190,7 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     CLI_TRY(check_steps(e, given));
     merge(e);
     CLI_TRY(cli_setup_source(&e->source, &e->checkpoint.settings));
-    CLI_TRY(cli_resident_open(&e->resident, e->source, e->settings.data_on));
+    CLI_TRY(cli_setup_check_images(e->source, e->settings.data_on));
     e->regression = clm_source_is_regression(e->source);
     CLI_TRY(choose_queries(e));
     CLI_TRY(
@@ -193,24 +200,29 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     return load_images(e);
 }
 
-static clm_status evaluate_one(evaluation *e, int query, cli_scores *scores) {
+static clm_status evaluate_one(evaluation *e, int query, clm_scores *scores) {
     const cli_settings *run = &e->checkpoint.settings;
     uint64_t seed = (uint64_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed);
-    cli_evaluator_options how = {(int)run->ways, (int)run->shots, query, 16, (clm_bn_mode)run->bn, false};
-    cli_evaluator *evaluator = NULL;
+    clm_evaluator_options how = CLM_EVALUATOR_OPTIONS_INIT;
+    clm_evaluator *evaluator = NULL;
     clm_status status = CLM_OK;
-    CLI_GOTO(cli_evaluator_create(&evaluator, e->device, e->source, e->model, run, &how));
-    if (e->resident.count) CLI_GOTO(cli_evaluator_use_data(evaluator, e->resident.datasets[0]));
+    how.ways = (int)run->ways;
+    how.shots = (int)run->shots;
+    how.query = query;
+    how.task = e->task.options;
+    how.bn_mode = (clm_bn_mode)run->bn;
+    CLI_GOTO(clm_evaluator_create(&evaluator, e->device, e->source, e->model, &how));
+    if (e->images) CLI_GOTO(clm_evaluator_use_data(evaluator, e->images));
     if (e->n_members > 1) {
-        CLI_GOTO(cli_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
+        CLI_GOTO(clm_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
                                             (int)e->settings.tasks, (int)e->settings.steps, scores));
         goto out;
     }
-    CLI_GOTO(cli_evaluator_load(evaluator, e->members[0]));
-    CLI_GOTO(cli_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
+    CLI_GOTO(clm_evaluator_load(evaluator, e->members[0]));
+    CLI_GOTO(clm_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
                                false, scores));
 out:
-    cli_evaluator_free(evaluator);
+    clm_evaluator_free(evaluator);
     return status;
 }
 
@@ -223,13 +235,13 @@ static void print_table(const evaluation *e) {
     printf("%lld tasks of %s %s, seed %lld, ", (long long)e->settings.tasks, cli_split_name((clm_split)e->settings.split),
            cli_setup_drawn(e->source), (long long)(e->settings.seed >= 0 ? e->settings.seed : run->seed));
     if (e->regression)
-        printf("%lld shots; %s, mean +- 95 %% interval\n\n", (long long)run->shots, cli_score_metric(e->source));
+        printf("%lld shots; %s, mean +- 95 %% interval\n\n", (long long)run->shots, clm_score_metric(e->source));
     else if (clm_source_labels(e->source))
         printf("%d classes, %lld shots; accuracy, mean +- 95 %% interval\n\n", cli_setup_outputs(run, e->source),
                (long long)run->shots);
     else
         printf("%lld-way %lld-shot, batch-norm %s; accuracy, mean +- 95 %% interval\n\n", (long long)run->ways,
-               (long long)run->shots, cli_bn_name(e->model, run->bn));
+               (long long)run->shots, clm_model_bn_name(e->model, (clm_bn_mode)run->bn));
     const bool rows = e->regression || clm_source_labels(e->source) > 0;
     printf("inner steps");
     for (size_t i = 0; i < e->n_queries; i++) {
@@ -261,8 +273,8 @@ static clm_status print_json(const evaluation *e) {
                   run->algorithm, "iteration", (json_int_t)e->checkpoint.iteration, "source", clm_source_description(e->source),
                   "split", cli_split_name((clm_split)e->settings.split), "tasks", (json_int_t)e->settings.tasks, "seed",
                   (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways", (json_int_t)run->ways, "shots",
-                  (json_int_t)run->shots, "metric", cli_score_metric(e->source), "batch_norm", cli_bn_name(e->model, run->bn),
-                  "interval", "95 % over tasks", "results", results);
+                  (json_int_t)run->shots, "metric", clm_score_metric(e->source), "batch_norm",
+                  clm_model_bn_name(e->model, (clm_bn_mode)run->bn), "interval", "95 % over tasks", "results", results);
     json_t *members = json_array();
     for (size_t i = 0; i < e->n_members; i++) json_array_append_new(members, json_integer((json_int_t)e->iterations[i]));
     if (root && e->n_members > 1) json_object_set(root, "ensemble", members);
@@ -291,7 +303,7 @@ static int run_eval(cli_args *args) {
     if (!e) return cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
     int exit_status = cli_exit(eval(e, args));
     for (size_t i = 0; i < CLI_MAX_ENSEMBLE; i++) clm_params_free(e->members[i]);
-    cli_resident_close(&e->resident);
+    clm_dataset_free(e->images);
     clm_device_close(e->device);
     clm_model_free(e->model);
     clm_source_free(e->source);

@@ -98,8 +98,8 @@ static clm_status find_file(char *path, const char *name) {
         snprintf(path, CLI_PATH_MAX, "%s", name);
         return CLM_OK;
     }
-    CLI_TRY(cli_run_checkpoint_path(path, name, "best"));
-    if (!cli_path_exists(path)) CLI_TRY(cli_run_checkpoint_path(path, name, "last"));
+    CLI_TRY(clm_train_checkpoint_path(path, CLI_PATH_MAX, name, 0));
+    if (!cli_path_exists(path)) CLI_TRY(clm_train_checkpoint_path(path, CLI_PATH_MAX, name, CLM_RANK_LAST));
     return cli_path_exists(path) ? CLM_OK : cli_fail(CLM_E_IO, "%s holds no checkpoint", name);
 }
 
