@@ -7,6 +7,7 @@
     X(train)            \
     X(eval)             \
     X(algorithms)       \
+    X(model)            \
     X(devices)          \
     X(doctor)           \
     X(verify)           \

@@ -54,18 +54,24 @@ static void print_data(FILE *to, const cli_settings *s, const clm_source *source
                 s->test_rotations ? "yes" : "no");
 }
 
-static void print_network(FILE *to, const cli_settings *s, const clm_model *model, bool regression) {
+/* "conv4, 64 filters, 100 numbers of context for a film layer in each block" */
+static void print_zoo(FILE *to, const cli_settings *s) {
+    const clm_network_info info = clm_network_get_info(clm_network_find(s->network));
+    fprintf(to, "%s", s->network);
+    if (info.filters) fprintf(to, ", %lld filters", (long long)s->filters);
+    if (info.hidden) fprintf(to, ", %lld hidden", (long long)(s->hidden ? s->hidden : info.hidden));
+    if (s->context > 0)
+        fprintf(to, ", %lld numbers of context %s", (long long)s->context,
+                info.filters ? "for a film layer in each block" : "beside its input");
+    if (strcmp(s->algorithm, "protonet") == 0) fprintf(to, ", without a last layer");
+}
+
+static void print_network(FILE *to, const cli_settings *s, const clm_model *model) {
     fprintf(to, "  network     ");
     if (s->model[0])
         fprintf(to, "%s", s->model);
-    else if (regression)
-        fprintf(to, "perceptron 1-40-40-1");
     else
-        fprintf(to, "%s, %lld filters", word("network", s->network), (long long)s->filters);
-    if (!s->model[0] && s->context > 0)
-        fprintf(to, ", %lld numbers of context %s", (long long)s->context,
-                regression ? "beside its input" : "for a film layer in each block");
-    if (!s->model[0] && !regression && strcmp(s->algorithm, "protonet") == 0) fprintf(to, ", without a last layer");
+        print_zoo(to, s);
     if (model) fprintf(to, ", %zu parameters", clm_model_param_elements(model));
     fprintf(to, "\n");
 }
@@ -193,7 +199,7 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     else
         fprintf(to, "  task        %lld-way %lld-shot, %lld query image%s per class\n", (long long)s->ways, (long long)s->shots,
                 (long long)s->query, plural(s->query));
-    print_network(to, s, model, regression);
+    print_network(to, s, model);
     if (!regression) fprintf(to, "  batch-norm  training transductive; validation and test %s\n", cli_bn_name(model, s->bn));
     fprintf(to, "  algorithm   %s: %s (%s)\n", s->algorithm, info.title, info.source);
     print_inner(to, s);

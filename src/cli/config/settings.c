@@ -27,12 +27,15 @@ const cli_option cli_settings_options[] = {
     {"Task and network", "ways", CLI_INT, 0, AT(ways), 1, CLI_MAX_WAYS, "N", "classes of a task"},
     {NULL, "shots", CLI_INT, 0, AT(shots), 1, 1000, "K", "support examples per class"},
     {NULL, "query", CLI_INT, 0, AT(query), 1, 1000, "Q", "query examples per class"},
-    {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N", "filters of each convolution of the Conv-4 network"},
-    {NULL, "network", CLI_CHOICE, 0, AT(network), 0, 0, "conv4|conv4-strided",
-     "max-pooling, or stride-2 convolutions with a spatial mean (the original's Omniglot network)"},
-    {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of the network above"},
+    {NULL, "network", CLI_NAME, 0, AT(network), 0, 0, &cli_network_names,
+     "default: conv4 for images, cnn1d for sequences, mlp for numbers; `clmaml model` writes them as files"},
+    {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N",
+     "filters of the first convolutions, from which those of all others follow"},
+    {NULL, "hidden", CLI_INT, 0, AT(hidden), 0, 65536, "N",
+     "units of a hidden layer, of a recurrent state, or of a token; 0: the network's own number"},
+    {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of a network by name"},
     {NULL, "context", CLI_INT, 0, AT(context), 0, 65536, "N",
-     "numbers of context, of a film layer in each block, or beside the input of the perceptron"},
+     "numbers of context, of a film layer in each block, or beside the input of mlp"},
 
     {"Algorithm", "algorithm", CLI_NAME, 0, AT(algorithm), 1, 0, &cli_algorithm_names,
      "what the outer loop learns from the inner one; `clmaml algorithms` says more"},
@@ -48,16 +51,14 @@ const cli_option cli_settings_options[] = {
      "learn the inner rates: per parameter tensor and step (MAML++), or per element (Meta-SGD)"},
     {NULL, "support-per-step", CLI_FLAG, 0, AT(support_per_step), 0, 0, "",
      "another support set of --shots examples a class in every inner step of training"},
-    {NULL, "classes", CLI_INT, 0, AT(classes), 0, 1 << 20, "N",
-     "training classes; 0: all there are, of an endless source 200"},
+    {NULL, "classes", CLI_INT, 0, AT(classes), 0, 1 << 20, "N", "training classes; 0: all there are, of an endless source 200"},
     {NULL, "batch-norm-per-step", CLI_FLAG, 0, AT(batch_norm_per_step), 0, 0, "",
      "learn scale and shift of batch-norm for each inner step instead of adapting them (MAML++)"},
     {NULL, "multi-step", CLI_TEXT, 0, AT(multi_step), 0, 0, "W1,..,WK|even|anneal",
      "weights of the query loss after every inner step; anneal: equal at first, then more and more of the last (MAML++)"},
     {NULL, "multi-step-over", CLI_INT, 0, AT(multi_step_over), 0, BIG, "N",
      "anneal over so many updates; 0: 15 % of --iterations"},
-    {NULL, "proximal", CLI_REAL, 0, AT(proximal), 0, 1e9, "X",
-     "lambda of lambda/2 |theta_k - theta|^2 in the inner loss"},
+    {NULL, "proximal", CLI_REAL, 0, AT(proximal), 0, 1e9, "X", "lambda of lambda/2 |theta_k - theta|^2 in the inner loss"},
     {NULL, "solver", CLI_CHOICE, 0, AT(solver), 0, 0, "cg|neumann", "conjugate gradients, or the Neumann series"},
     {NULL, "solver-steps", CLI_INT, 0, AT(solver_steps), 1, 1000, "N", "iterations of the solver"},
 
@@ -67,7 +68,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "inner-lr", CLI_REAL, 0, AT(inner_lr), 0, 1e6, "X", "inner learning rate, or what learned rates start from"},
     {NULL, "inner-rule", CLI_NAME, 0, AT(inner_rule), 1, 0, &cli_inner_rule_names, "inner update rule"},
     {NULL, "inner-momentum", CLI_REAL, 0, AT(inner_momentum), 0, 1, "X", "part of the last move that is kept"},
-    {NULL, "inner-betas", CLI_TEXT, 0, AT(inner_betas), 0, 0, "B1,B2", "decays of the moments of the gradient and of its square"},
+    {NULL, "inner-betas", CLI_TEXT, 0, AT(inner_betas), 0, 0, "B1,B2",
+     "decays of the moments of the gradient and of its square"},
     {NULL, "inner-decay", CLI_REAL, 0, AT(inner_decay), 0, 1, "X", "decay of the mean square of the gradient"},
     {NULL, "inner-eps", CLI_REAL, 0, AT(inner_eps), 0, 1e6, "X", "added to the root"},
     {NULL, "inner-eps-root", CLI_REAL, 0, AT(inner_eps_root), 0, 1e6, "X",
@@ -160,6 +162,14 @@ json_t *cli_settings_to_json(const cli_settings *settings) {
     return object;
 }
 
+/* Runs from before the zoo have "conv4" whatever their network is. */
+static void settle_old_network(cli_settings *s) {
+    if (s->model[0])
+        s->network[0] = 0;
+    else if (strcmp(s->source, "sine") == 0 && strncmp(s->network, "conv4", 5) == 0)
+        snprintf(s->network, sizeof s->network, "mlp");
+}
+
 clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, const char *where) {
     const char *source = json_string_value(json_object_get(object, "source"));
     *settings = cli_settings_defaults;
@@ -171,6 +181,7 @@ clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, 
         if (value && !(option->flags & CLI_NOT_SAVED)) CLI_TRY(cli_option_from_json(option, settings, value, where));
     }
     cli_algorithm_settle(settings); /* a run from before --algorithm has "anil" alone */
+    settle_old_network(settings);
     return CLM_OK;
 }
 

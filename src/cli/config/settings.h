@@ -5,7 +5,6 @@
 #include "base/options.h"
 
 enum { CLI_OMNIGLOT_ALPHABETS, CLI_OMNIGLOT_1200 };
-enum { CLI_NETWORK_CONV4, CLI_NETWORK_CONV4_STRIDED };
 enum { CLI_NO, CLI_YES };
 enum { CLI_MAX_STEPS = 100, CLI_MAX_DEVICES = 256, CLI_MAX_WAYS = 1000, CLI_MAX_ENSEMBLE = 16 };
 
@@ -15,9 +14,8 @@ typedef struct cli_settings {
     int64_t size, split_seed;
     int invert, omniglot_split, rotations, test_rotations;
     /* task and network */
-    int64_t ways, shots, query, classes, filters, context;
-    int network;
-    char model[CLI_PATH_MAX];
+    int64_t ways, shots, query, classes, filters, hidden, context;
+    char network[CLI_PATH_MAX], model[CLI_PATH_MAX]; /* network "": the one that suits the data, see cli_setup_network */
     /* algorithm */
     char algorithm[CLI_PATH_MAX];
     bool first_order, anil, batch_norm_per_step, support_per_step;
@@ -53,15 +51,15 @@ typedef struct cli_settings {
 } cli_settings;
 
 extern const cli_option cli_settings_options[]; /* ends with a row without a name */
-#define CLI_SETTINGS_DEFAULTS                                                                                                  \
-    {                                                                                                                          \
-        .size = 28, .split_seed = 1623, .invert = CLI_YES, .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES,     \
-        .test_rotations = CLI_NO, .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1,                         \
-        .network = CLI_NETWORK_CONV4, .algorithm = "maml", .proximal = 2, .solver_steps = 5, .steps = 1, .inner_lr = 0.4,      \
-        .inner_rule = "sgd", .inner_momentum = 0.9, .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8,        \
-        .inner_eps_root = 1e-8, .huber_delta = 1, .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, \
-        .momentum = 0.9, .betas = "0.9,0.999", .decay = 0.99, .eps = 1e-8, .schedule = "constant", .schedule_factor = 0.1,     \
-        .seed = 1, .val_tasks = 100, .eval_tasks = 600, .ensemble = 1, .log_every = 10, .keep = 3                              \
+#define CLI_SETTINGS_DEFAULTS                                                                                               \
+    {                                                                                                                       \
+        .size = 28, .split_seed = 1623, .invert = CLI_YES, .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES,  \
+        .test_rotations = CLI_NO, .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1, .algorithm = "maml", \
+        .proximal = 2, .solver_steps = 5, .steps = 1, .inner_lr = 0.4, .inner_rule = "sgd", .inner_momentum = 0.9,          \
+        .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8, .inner_eps_root = 1e-8, .huber_delta = 1,       \
+        .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, .momentum = 0.9, .betas = "0.9,0.999", \
+        .decay = 0.99, .eps = 1e-8, .schedule = "constant", .schedule_factor = 0.1, .seed = 1, .val_tasks = 100,            \
+        .eval_tasks = 600, .ensemble = 1, .log_every = 10, .keep = 3                                                        \
     }
 extern const cli_settings cli_settings_defaults;
 

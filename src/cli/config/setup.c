@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/system.h"
+#include "config/readers.h"
 #include "config/sources.h"
 
 static bool is_model_file(const char *name) {
@@ -82,29 +83,56 @@ clm_episode_options cli_setup_episodes(const cli_settings *s) {
     return o;
 }
 
-static int outputs(const cli_settings *s) { return (int)(cli_setup_is_joint(s) ? s->classes : s->ways); }
+/* A classifier has one output per way, a regression as many as the target. */
+static int outputs(const cli_settings *s, const clm_source *source) {
+    if (clm_source_is_regression(source)) return 1;
+    return (int)(cli_setup_is_joint(s) ? s->classes : s->ways);
+}
 
-/* A classifier has one output per way, a regression as many as the target, an embedding any vector. */
+/* An embedding is any vector. */
 static clm_status check_output(const clm_model *model, const cli_settings *s, const clm_source *source) {
     clm_shape out = clm_model_out_shape(model);
-    int32_t want = clm_source_is_regression(source) ? 1 : (int32_t)outputs(s);
+    const int want = outputs(s, source);
     char text[96];
     if (out.rank == 1 && (out.dim[0] == want || is_headless(s))) return CLM_OK;
     return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; --%s %lld needs [%d]",
                     s->model[0] ? s->model : "model", clm_shape_text(&out, text, sizeof text),
-                    cli_setup_is_joint(s) ? "classes" : "ways", (long long)outputs(s), (int)want);
+                    cli_setup_is_joint(s) ? "classes" : "ways", (long long)(cli_setup_is_joint(s) ? s->classes : s->ways),
+                    want);
 }
 
-/* 40-40 as Finn et al. 2017 have it; with a context beside the input as Zintgraf et al. 2019 do. */
-static clm_status build_perceptron(clm_model **out, const cli_settings *s, int in) {
-    char json[512];
-    if (!s->context) return clm_model_mlp(out, in, (const int[]){40, 40}, 2, 1);
-    snprintf(
-        json, sizeof json,
-        "{\"in_shape\": [%d], \"layers\": [{\"op\": \"context\", \"size\": %lld}, {\"op\": \"linear\", \"out\": 40}, {\"op\": "
-        "\"relu\"}, {\"op\": \"linear\", \"out\": 40}, {\"op\": \"relu\"}, {\"op\": \"linear\", \"out\": 1}]}",
-        in, (long long)s->context);
-    return clm_model_parse(out, json, NULL);
+/* ---- the network ---- */
+
+static clm_status check_rank(const cli_settings *s, const clm_network_info *info, const clm_shape *shape) {
+    static const char *const takes[] = {"", "", "sequences [length, width]", "images [C, H, W]"};
+    char text[96];
+    if (info->rank == 0 || info->rank == shape->rank) return CLM_OK;
+    return cli_usage("--network %s takes %s; an example of %s is %s: leave it out for %s, or see `clmaml model`", info->name,
+                     takes[info->rank], s->source, clm_shape_text(shape, text, sizeof text), clm_network_for(shape));
+}
+
+clm_status cli_setup_network(cli_settings *s, const clm_source *source) {
+    const clm_shape shape = clm_source_example_shape(source);
+    char names[256];
+    if (s->model[0]) return CLM_OK;
+    if (!s->network[0]) snprintf(s->network, sizeof s->network, "%s", clm_network_for(&shape));
+    const clm_network_info info = clm_network_get_info(clm_network_find(s->network));
+    CLI_TRY(check_rank(s, &info, &shape));
+    if (s->context == 0 || info.context) return CLM_OK;
+    cli_readers_of_network("context", names, sizeof names);
+    return cli_usage("--algorithm %s adapts a context, and the network %s has no place for one; %s have", s->algorithm,
+                     info.name, names);
+}
+
+static clm_status build_network(clm_model **out, const cli_settings *s, const clm_source *source, const clm_shape *shape) {
+    clm_network_options options = CLM_NETWORK_OPTIONS_INIT;
+    options.in_shape = *shape;
+    options.outputs = outputs(s, source);
+    if (cli_readers_read(s, "filters")) options.filters = (int)s->filters;
+    if (cli_readers_read(s, "hidden")) options.hidden = (int)s->hidden;
+    options.context = (int)s->context;
+    options.headless = is_headless(s);
+    return clm_model_network(out, s->network, &options);
 }
 
 static clm_status build_model(clm_model **out, const cli_settings *s, const clm_source *source, const char *json) {
@@ -114,16 +142,7 @@ static clm_status build_model(clm_model **out, const cli_settings *s, const clm_
         if (clm_model_load(out, s->model, &shape) == CLM_OK) return CLM_OK;
         return strstr(cli_message(), s->model) ? CLM_E_FORMAT : cli_fail_in(CLM_E_FORMAT, "%s", s->model);
     }
-    if (clm_source_is_regression(source)) return build_perceptron(out, s, (int)shape.dim[0]);
-    clm_conv4_options options = CLM_CONV4_OPTIONS_INIT;
-    options.filters = (int)s->filters;
-    options.ways = outputs(s);
-    options.channels = (int)shape.dim[0];
-    options.size = (int)shape.dim[1];
-    options.strided = s->network == CLI_NETWORK_CONV4_STRIDED;
-    options.film_context = (int)s->context;
-    options.headless = is_headless(s);
-    return clm_model_conv4(out, &options);
+    return build_network(out, s, source, &shape);
 }
 
 clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_source *source, const char *json) {

@@ -108,7 +108,7 @@ static clm_status train(cli_trainer *t, cli_args *args, bool *stopped) {
     CLI_GOTO(t->settings.resume ? settle_resumed(&t->settings, args, &checkpoint) : settle_new(&t->settings, args));
     t->split_stored = t->settings.resume && !args->given[cli_settings_row("split")];
     CLI_GOTO(cli_trainer_open(t, checkpoint.archive && checkpoint.model[0] ? checkpoint.model : NULL));
-    CLI_GOTO(cli_readers_check_model(t->model, cli_settings_options, args->given));
+    CLI_GOTO(cli_readers_check_model(&t->settings, t->model, cli_settings_options, args->given));
     cli_protocol_print(stdout, &t->settings, t->source, t->model);
     fflush(stdout);
     double began = cli_clock();
