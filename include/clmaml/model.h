@@ -85,7 +85,7 @@ typedef struct clm_network_options {
     int version;        /* CLM_NETWORK_OPTIONS_VERSION */
     clm_shape in_shape; /* one example, outside */
     int outputs;        /* of the last layer, which is linear; not looked at where headless */
-    int filters;        /* of the first convolutions, from which all others follow; 0: the network's own number */
+    int filters;        /* of the first block, from which those of the others follow; 0: the network's own number */
     int hidden;         /* units of hidden layers, of the state, or of a token; 0: the network's own number */
     int context;        /* numbers of context, of a film layer in each block, or beside the input of mlp; 0: none */
     bool headless;      /* without the last layer: features */
@@ -93,8 +93,8 @@ typedef struct clm_network_options {
 #define CLM_NETWORK_OPTIONS_VERSION 1
 #define CLM_NETWORK_OPTIONS_INIT \
     { CLM_NETWORK_OPTIONS_VERSION, {0, {0}}, 5, 0, 0, 0, false }
-/* CLM_E_ARG for an unknown name (the message has the nearest), options of another version, out of range, or that the network does
- * not read; CLM_E_SHAPE for examples that it does not take. */
+/* CLM_E_ARG for an unknown name (the message has the nearest), options of another version, out of range, or that the network
+ * does not read; CLM_E_SHAPE for examples that it does not take. */
 CLM_API clm_status clm_model_network(clm_model **out, const char *name, const clm_network_options *options);
 
 /* Four blocks of 3 x 3 convolution, batch-norm, relu and 2 x 2 max-pooling, then a linear layer (Vinyals et al. 2016). */

@@ -75,8 +75,8 @@ static void write_cnn1d(clm_text *json, const clm_network_options *o) {
     head(json, o);
 }
 
-/* ---- resnet12: blocks as in the code of Lee et al. 2019, three convolutions beside a projection, without its DropBlock; widths
- * 1, 2, 4, 8 as Oreshkin et al. 2018 have them (Lee et al.: 1, 2.5, 5, 10) ---- */
+/* ---- resnet12: blocks as in the code of Lee et al. 2019, three convolutions beside a projection, without its DropBlock;
+ * widths 1, 2, 4, 8 as Oreshkin et al. 2018 have them (Lee et al.: 1, 2.5, 5, 10) ---- */
 
 static void write_resnet12(clm_text *json, const clm_network_options *o) {
     for (int block = 0; block < 4; block++) {

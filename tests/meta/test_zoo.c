@@ -1,8 +1,9 @@
 /* Every network of the zoo, small.
  *
  * device: the second-order meta-gradient of MAML against the host reference.
- * differences: (L(theta + h d) - L(theta - h d)) / 2h on the host against the gradient, by an algorithm for each kind of network: with
- * a last layer, without one, and with a context. Data and directions are fixed, so that no unit comes near its kink by chance. */
+ * differences: (L(theta + h d) - L(theta - h d)) / 2h on the host against the gradient, by an algorithm for each kind of network:
+ * with a last layer, without one, and with a context. Data and directions are fixed, so that no unit comes near its kink by
+ * chance. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

@@ -137,7 +137,7 @@ END_TEST
 
 #define BLOCK(stride, pool)                                                                                               \
     "{\"op\":\"conv2d\",\"out\":8,\"kernel\":3,\"stride\":" stride ",\"pad\":1},{\"op\":\"batchnorm\"},{\"op\":\"relu\"}" \
-                                                                   "," pool
+    "," pool
 #define POOL "{\"op\":\"maxpool\",\"kernel\":2},"
 #define FILM                                                                                         \
     "{\"op\":\"conv2d\",\"out\":8,\"kernel\":3,\"stride\":1,\"pad\":1},{\"op\":\"batchnorm\"}," POOL \

@@ -8,7 +8,8 @@
  * does not read. Presets and stored runs are not looked at. */
 clm_status cli_readers_check(const cli_settings *settings, const cli_option *options, const bool *given);
 
-/* The same for options of networks and layers, of which the network (settled, see cli_setup_network) or the model knows nothing. */
+/* The same for options of networks and layers, of which the network (settled, see cli_setup_network) or the model knows
+ * nothing. */
 clm_status cli_readers_check_model(const cli_settings *settings, const clm_model *model, const cli_option *options,
                                    const bool *given);
 

@@ -30,7 +30,7 @@ const cli_option cli_settings_options[] = {
     {NULL, "network", CLI_NAME, 0, AT(network), 0, 0, &cli_network_names,
      "default: conv4 for images, cnn1d for sequences, mlp for numbers; `clmaml model` writes them as files"},
     {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N",
-     "filters of the first convolutions, from which those of all others follow"},
+     "filters of the first block, from which those of the others follow"},
     {NULL, "hidden", CLI_INT, 0, AT(hidden), 0, 65536, "N",
      "units of a hidden layer, of a recurrent state, or of a token; 0: the network's own number"},
     {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of a network by name"},
