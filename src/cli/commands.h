@@ -9,6 +9,7 @@
     X(adapt)            \
     X(predict)          \
     X(algorithms)       \
+    X(model)            \
     X(devices)          \
     X(doctor)           \
     X(verify)           \

@@ -1,7 +1,7 @@
 # The subcommands do what they say: help, devices, a run on the chosen device, its evaluation, presets, models from files.
 . "$(dirname "$0")/../support/cli.sh"
 
-for command in train eval devices doctor verify; do
+for command in train eval model devices doctor verify; do
     expect_success "$command --help" $command --help
     expect_in "$work/out" "^usage: clmaml $command" "$command --help"
     expect_in "$work/out" "^  --help" "$command --help"

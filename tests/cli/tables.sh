@@ -40,7 +40,7 @@ after_before() {
 expect_success "a table" train table "$work/waves.csv" --task-column id --target y $tiny --iterations 400 --inner-lr 0.05 --run "$work/waves"
 expect_in "$work/out" "750 rows of 30 tasks by id, 1 feature, target y, standardised by the training tasks; tasks: 19 train, 5 validation, 6 test" "a table"
 expect_in "$work/out" "regression, 10 support and 10 query points" "a table"
-expect_in "$work/out" "perceptron 1-40-40-1" "a table"
+expect_in "$work/out" "network +mlp, 40 hidden, 1761 parameters" "a table"
 expect_in "$work/out" "test on 20 tasks of held-out groups" "a table"
 expect_in "$work/waves/result.json" '"metric": "mean squared error in the unit of the target"' "a table"
 expect_in "$work/waves/config.json" '"task-column": "id"' "a table"
@@ -74,7 +74,7 @@ expect_success "classes of rows" train "$work/shop.csv" --task-column user --tar
     --iterations 150 --inner-lr 0.2 --test-steps 5 --run "$work/shop"
 expect_in "$work/out" "4 features, target bought of 3 classes" "classes of rows"
 expect_in "$work/out" "classification of rows, 10 support and 10 query points" "classes of rows"
-expect_in "$work/out" "perceptron 4-40-40-3" "classes of rows"
+expect_in "$work/out" "network +mlp, 40 hidden" "classes of rows"
 expect_in "$work/out" "accuracy on held-out groups [0-9.]+ \+- [0-9.]+ % .*, 3 classes, 10 support and 10 query rows" "classes of rows"
 ratio=$(after_before "$work/shop")
 [ "$ratio" -gt 130 ] || fail "classes of rows: the accuracy after adaptation is $ratio % of that before"
@@ -104,8 +104,10 @@ series="train table $work/stations.tsv --task-column station --time-column hour 
     expect_in "$work/cnn/result.json" '"metric": "mean squared error of standardised targets"' "several targets"
     ratio=$(after_before "$work/cnn")
     [ "$ratio" -lt 80 ] || fail "several targets: the error after adaptation is $ratio % of that before"
-    expect_success "a window of the perceptron" $series --target temperature --window 4 --standardise no --inner-lr 0.0001 --iterations 1 --run "$work/flat"
-    expect_in "$work/out" "perceptron 4-40-40-1" "a window of the perceptron"
+    expect_success "a window of the perceptron" $series --target temperature --window 4 --network mlp --standardise no --inner-lr 0.0001 --iterations 1 --run "$work/flat"
+    expect_in "$work/out" "network +mlp, 40 hidden" "a window of the perceptron"
+    expect_success "a window" $series --target temperature --window 16 --filters 4 --inner-lr 0.001 --iterations 1 --run "$work/network"
+    expect_in "$work/out" "network +(cnn1d|lstm)" "a window"
 }
 
 # ---- mistakes ----

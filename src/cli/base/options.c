@@ -169,7 +169,7 @@ static clm_status unknown_option(const cli_command *command, const char *name) {
     size_t count = 0;
     for (; command->options[count].name; count++) names[count] = command->options[count].name;
     names[count++] = "help";
-    const char *nearest = cli_nearest(name, names, count);
+    const char *nearest = clm_nearest_word(name, names, count);
     if (nearest)
         return cli_usage("unknown option --%s; did you mean --%s? (clmaml %s --help lists all)", name, nearest, command->name);
     return cli_usage("unknown option --%s (clmaml %s --help lists all)", name, command->name);

@@ -21,6 +21,15 @@ const cli_names cli_inner_rule_names = {clm_inner_rule_count, clm_inner_rule_nam
 const cli_names cli_optimizer_names = {clm_optim_rule_count, clm_optim_rule_name, clm_optim_rule_summary};
 const cli_names cli_schedule_names = {clm_optim_schedule_count, clm_optim_schedule_name, clm_optim_schedule_summary};
 
+static const char *network_summary(size_t i) {
+    static const char *const takes[] = {"numbers", "numbers", "sequences", "images"};
+    static char text[200];
+    const clm_network_info info = clm_network_get_info(i);
+    snprintf(text, sizeof text, "%s: %s (%s)", takes[info.rank], info.summary, info.source);
+    return text;
+}
+const cli_names cli_network_names = {clm_network_count, clm_network_name, network_summary};
+
 /* The library has more: no source of the program has targets of 0 and 1, or actions with advantages. */
 static const struct {
     const char *name, *text;

@@ -56,23 +56,24 @@ static void print_data(FILE *to, const cli_settings *s, const clm_source *source
     print_augmentation(to, s);
 }
 
-static size_t width(const clm_model *model, clm_shape (*shape_of)(const clm_model *)) {
-    const clm_shape shape = model ? shape_of(model) : clm_shape_of(1, 1);
-    return clm_shape_size(&shape);
+/* "conv4, 64 filters, 100 numbers of context for a film layer in each block" */
+static void print_zoo(FILE *to, const cli_settings *s) {
+    const clm_network_info info = clm_network_get_info(clm_network_find(s->network));
+    fprintf(to, "%s", s->network);
+    if (info.filters) fprintf(to, ", %lld filters", (long long)s->filters);
+    if (info.hidden) fprintf(to, ", %lld hidden", (long long)(s->hidden ? s->hidden : info.hidden));
+    if (s->context > 0)
+        fprintf(to, ", %lld numbers of context %s", (long long)s->context,
+                info.filters ? "for a film layer in each block" : "beside its input");
+    if (strcmp(s->algorithm, "protonet") == 0) fprintf(to, ", without a last layer");
 }
 
-static void print_network(FILE *to, const cli_settings *s, const clm_model *model, bool regression) {
+static void print_network(FILE *to, const cli_settings *s, const clm_model *model) {
     fprintf(to, "  network     ");
     if (s->model[0])
         fprintf(to, "%s", s->model);
-    else if (regression)
-        fprintf(to, "perceptron %zu-40-40-%zu", width(model, clm_model_in_shape), width(model, clm_model_out_shape));
     else
-        fprintf(to, "%s, %lld filters", word("network", s->network), (long long)s->filters);
-    if (!s->model[0] && s->context > 0)
-        fprintf(to, ", %lld numbers of context %s", (long long)s->context,
-                regression ? "beside its input" : "for a film layer in each block");
-    if (!s->model[0] && !regression && strcmp(s->algorithm, "protonet") == 0) fprintf(to, ", without a last layer");
+        print_zoo(to, s);
     if (model) fprintf(to, ", %zu parameters", clm_model_param_elements(model));
     fprintf(to, "\n");
 }
@@ -205,7 +206,7 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     else
         fprintf(to, "  task        %lld-way %lld-shot, %lld query image%s per class\n", (long long)s->ways, (long long)s->shots,
                 (long long)s->query, plural(s->query));
-    print_network(to, s, model, regression || labels);
+    print_network(to, s, model);
     if (!regression && !labels)
         fprintf(to, "  batch-norm  training transductive; validation and test %s\n", bn_name(model, s->bn));
     fprintf(to, "  algorithm   %s: %s (%s)\n", s->algorithm, info.title, info.source);

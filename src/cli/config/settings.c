@@ -71,12 +71,15 @@ const cli_option cli_settings_options[] = {
     {"Task and network", "ways", CLI_INT, 0, AT(ways), 1, CLI_MAX_WAYS, "N", "classes of a task"},
     {NULL, "shots", CLI_INT, 0, AT(shots), 1, 1000, "K", "support examples per class"},
     {NULL, "query", CLI_INT, 0, AT(query), 1, 1000, "Q", "query examples per class"},
-    {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N", "filters of each convolution of the Conv-4 network"},
-    {NULL, "network", CLI_CHOICE, 0, AT(network), 0, 0, "conv4|conv4-strided",
-     "max-pooling, or stride-2 convolutions with a spatial mean (the original's Omniglot network)"},
-    {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of the network above"},
+    {NULL, "network", CLI_NAME, 0, AT(network), 0, 0, &cli_network_names,
+     "default: conv4 for images, cnn1d for sequences, mlp for numbers; `clmaml model` writes them as files"},
+    {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N",
+     "filters of the first block, from which those of the others follow"},
+    {NULL, "hidden", CLI_INT, 0, AT(hidden), 0, 65536, "N",
+     "units of a hidden layer, of a recurrent state, or of a token; 0: the network's own number"},
+    {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of a network by name"},
     {NULL, "context", CLI_INT, 0, AT(context), 0, 65536, "N",
-     "numbers of context, of a film layer in each block, or beside the input of the perceptron"},
+     "numbers of context, of a film layer in each block, or beside the input of mlp"},
 
     {"Algorithm", "algorithm", CLI_NAME, 0, AT(algorithm), 1, 0, &cli_algorithm_names,
      "what the outer loop learns from the inner one; `clmaml algorithms` says more"},
@@ -211,6 +214,14 @@ static void be_of_before_colour(cli_settings *s, const json_t *invert) {
     s->background = word && strcmp(word, "yes") == 0 ? 255 : 0;
 }
 
+/* Runs from before the zoo have "conv4" whatever their network is. */
+static void settle_old_network(cli_settings *s) {
+    if (s->model[0])
+        s->network[0] = 0;
+    else if (strcmp(s->source, "sine") == 0 && strncmp(s->network, "conv4", 5) == 0)
+        snprintf(s->network, sizeof s->network, "mlp");
+}
+
 clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, const char *where) {
     const char *source = json_string_value(json_object_get(object, "source"));
     *settings = cli_settings_defaults;
@@ -223,6 +234,7 @@ clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, 
         if (value && !(option->flags & CLI_NOT_SAVED)) CLI_TRY(cli_option_from_json(option, settings, value, where));
     }
     cli_algorithm_settle(settings); /* a run from before --algorithm has "anil" alone */
+    settle_old_network(settings);
     return CLM_OK;
 }
 

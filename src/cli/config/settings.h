@@ -5,7 +5,6 @@
 #include "base/options.h"
 
 enum { CLI_OMNIGLOT_ALPHABETS, CLI_OMNIGLOT_1200 };
-enum { CLI_NETWORK_CONV4, CLI_NETWORK_CONV4_STRIDED };
 enum { CLI_NO, CLI_YES };
 enum { CLI_CHANNELS_AUTO, CLI_CHANNELS_1, CLI_CHANNELS_3 };
 enum { CLI_WINDOW_ROWS, CLI_WINDOW_CHANNELS };
@@ -25,9 +24,8 @@ typedef struct cli_settings {
     int64_t window, horizon;
     bool strict;
     /* task and network */
-    int64_t ways, shots, query, classes, filters, context;
-    int network;
-    char model[CLI_PATH_MAX];
+    int64_t ways, shots, query, classes, filters, hidden, context;
+    char network[CLI_PATH_MAX], model[CLI_PATH_MAX]; /* network "": the one that suits the data, see cli_setup_network */
     /* algorithm */
     char algorithm[CLI_PATH_MAX];
     bool first_order, anil, batch_norm_per_step, support_per_step;
@@ -63,16 +61,16 @@ typedef struct cli_settings {
 } cli_settings;
 
 extern const cli_option cli_settings_options[]; /* ends with a row without a name */
-#define CLI_SETTINGS_DEFAULTS                                                                                              \
-    {                                                                                                                      \
-        .size = 28, .split_seed = 1623, .invert = CLI_NO, .fit = CLM_FIT_CROP, .crop = 1, .background = 255,               \
-        .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES, .test_rotations = CLI_NO, .standardise = CLI_YES,  \
-        .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1, .network = CLI_NETWORK_CONV4,                 \
-        .algorithm = "maml", .proximal = 2, .solver_steps = 5, .steps = 1, .inner_lr = 0.4, .inner_rule = "sgd",           \
-        .inner_momentum = 0.9, .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8, .inner_eps_root = 1e-8, \
-        .huber_delta = 1, .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, .momentum = 0.9,    \
-        .betas = "0.9,0.999", .decay = 0.99, .eps = 1e-8, .schedule = "constant", .schedule_factor = 0.1, .seed = 1,       \
-        .val_tasks = 100, .eval_tasks = 600, .ensemble = 1, .log_every = 10, .keep = 3                                     \
+#define CLI_SETTINGS_DEFAULTS                                                                                               \
+    {                                                                                                                       \
+        .size = 28, .split_seed = 1623, .invert = CLI_NO, .fit = CLM_FIT_CROP, .crop = 1, .background = 255,                \
+        .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES, .test_rotations = CLI_NO, .standardise = CLI_YES,   \
+        .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1, .algorithm = "maml", .proximal = 2,            \
+        .solver_steps = 5, .steps = 1, .inner_lr = 0.4, .inner_rule = "sgd", .inner_momentum = 0.9,                         \
+        .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8, .inner_eps_root = 1e-8, .huber_delta = 1,       \
+        .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, .momentum = 0.9, .betas = "0.9,0.999", \
+        .decay = 0.99, .eps = 1e-8, .schedule = "constant", .schedule_factor = 0.1, .seed = 1, .val_tasks = 100,            \
+        .eval_tasks = 600, .ensemble = 1, .log_every = 10, .keep = 3                                                        \
     }
 extern const cli_settings cli_settings_defaults;
 

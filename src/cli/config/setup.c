@@ -7,6 +7,7 @@
 
 #include "base/system.h"
 #include "config/folders.h"
+#include "config/readers.h"
 #include "config/sources.h"
 
 static bool is_model_file(const char *name) {
@@ -146,7 +147,7 @@ static int outputs(const cli_settings *s, const clm_source *source) {
     return cli_setup_is_joint(s) && s->classes ? (int)s->classes : cli_setup_outputs(s, source);
 }
 
-/* A classifier has one output per way, a regression as many as the target, an embedding any vector. */
+/* An embedding is any vector. */
 static clm_status check_output(const clm_model *model, const cli_settings *s, const clm_source *source) {
     clm_shape out = clm_model_out_shape(model);
     int32_t want = (int32_t)outputs(s, source);
@@ -162,37 +163,63 @@ static clm_status check_output(const clm_model *model, const cli_settings *s, co
                     clm_shape_text(&out, text, sizeof text), why, (int)want);
 }
 
-/* 40-40 as Finn et al. 2017 have it; with a context beside the input as Zintgraf et al. 2019 do. */
-static clm_status build_perceptron(clm_model **out, const cli_settings *s, const clm_shape *in, int n) {
-    char json[512], first[64] = "";
-    if (!s->context && in->rank == 1) return clm_model_mlp(out, (int)in->dim[0], (const int[]){40, 40}, 2, n);
-    if (s->context) snprintf(first, sizeof first, "{\"op\": \"context\", \"size\": %lld}, ", (long long)s->context);
-    snprintf(
-        json, sizeof json,
-        "{\"layers\": [%s%s{\"op\": \"linear\", \"out\": 40}, {\"op\": \"relu\"}, {\"op\": \"linear\", \"out\": 40}, {\"op\": "
-        "\"relu\"}, {\"op\": \"linear\", \"out\": %d}]}",
-        in->rank > 1 ? "{\"op\": \"flatten\"}, " : "", first, n);
-    return clm_model_parse(out, json, in);
+/* ---- the network ---- */
+
+static clm_status check_rank(const cli_settings *s, const clm_network_info *info, const clm_shape *shape) {
+    static const char *const takes[] = {"", "", "sequences [length, width]", "images [C, H, W]"};
+    char text[96];
+    if (info->rank == 0 || info->rank == shape->rank) return CLM_OK;
+    return cli_usage("--network %s takes %s; an example of %s is %s: leave it out for %s, or see `clmaml model`", info->name,
+                     takes[info->rank], s->source, clm_shape_text(shape, text, sizeof text), clm_network_for(shape));
+}
+
+clm_status cli_setup_network(cli_settings *s, const clm_source *source) {
+    const clm_shape shape = clm_source_example_shape(source);
+    char names[256];
+    if (s->model[0]) return CLM_OK;
+    if (!s->network[0]) snprintf(s->network, sizeof s->network, "%s", clm_network_for(&shape));
+    const clm_network_info info = clm_network_get_info(clm_network_find(s->network));
+    CLI_TRY(check_rank(s, &info, &shape));
+    if (s->context == 0 || info.context) return CLM_OK;
+    cli_readers_of_network("context", names, sizeof names);
+    return cli_usage("--algorithm %s adapts a context, and the network %s has no place for one; %s have", s->algorithm,
+                     info.name, names);
+}
+
+static clm_status build_network(clm_model **out, const cli_settings *s, const clm_source *source, const clm_shape *shape) {
+    clm_network_options options = CLM_NETWORK_OPTIONS_INIT;
+    options.in_shape = *shape;
+    options.outputs = outputs(s, source);
+    if (cli_readers_read(s, "filters")) options.filters = (int)s->filters;
+    if (cli_readers_read(s, "hidden")) options.hidden = (int)s->hidden;
+    options.context = (int)s->context;
+    options.headless = is_headless(s);
+    return clm_model_network(out, s->network, &options);
+}
+
+/* What a model file says of its input must be what the data have. */
+static clm_status check_in_shape(const cli_settings *s, const clm_shape *shape) {
+    char have[96], want[96];
+    clm_shape in = {0};
+    json_t *root = cli_json_load(s->model), *listed = json_object_get(root, "in_shape");
+    cli_forget(); /* what is wrong with the file, its reader says */
+    for (size_t i = 0; i < json_array_size(listed) && i < 4; i++)
+        in.dim[in.rank++] = (int32_t)json_integer_value(json_array_get(listed, i));
+    json_decref(root);
+    if (!in.rank || clm_shape_equal(&in, shape)) return CLM_OK;
+    return cli_fail(CLM_E_SHAPE, "%s: its in_shape is %s, but an example of %s is %s; change it, or leave it out", s->model,
+                    clm_shape_text(&in, have, sizeof have), s->source, clm_shape_text(shape, want, sizeof want));
 }
 
 static clm_status build_model(clm_model **out, const cli_settings *s, const clm_source *source, const char *json) {
     clm_shape shape = clm_source_example_shape(source);
     if (json) return clm_model_parse(out, json, &shape);
     if (s->model[0]) {
+        CLI_TRY(check_in_shape(s, &shape));
         if (clm_model_load(out, s->model, &shape) == CLM_OK) return CLM_OK;
         return strstr(cli_message(), s->model) ? CLM_E_FORMAT : cli_fail_in(CLM_E_FORMAT, "%s", s->model);
     }
-    if (clm_source_is_regression(source) || clm_source_labels(source))
-        return build_perceptron(out, s, &shape, cli_setup_outputs(s, source));
-    clm_conv4_options options = CLM_CONV4_OPTIONS_INIT;
-    options.filters = (int)s->filters;
-    options.ways = outputs(s, source);
-    options.channels = (int)shape.dim[0];
-    options.size = (int)shape.dim[1];
-    options.strided = s->network == CLI_NETWORK_CONV4_STRIDED;
-    options.film_context = (int)s->context;
-    options.headless = is_headless(s);
-    return clm_model_conv4(out, &options);
+    return build_network(out, s, source, &shape);
 }
 
 clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_source *source, const char *json) {

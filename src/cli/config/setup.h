@@ -12,7 +12,10 @@ clm_status cli_setup_arguments(cli_settings *settings, cli_args *args);
 clm_status cli_setup_resolve(cli_settings *settings, const char *name);
 
 clm_status cli_setup_source(clm_source **out, const cli_settings *settings);
-/* From --model, else the network that suits the source. `json` (may be NULL) wins over both: the model as a checkpoint keeps it.
+/* Settles --network, where neither it nor a model file is given: what suits the source's examples. A mistake when the one that
+ * is given does not take them, or has no context to be adapted. */
+clm_status cli_setup_network(cli_settings *settings, const clm_source *source);
+/* From --model, else --network. `json` (may be NULL) wins over both: the model as a checkpoint keeps it.
  */
 clm_status cli_setup_model(clm_model **out, const cli_settings *settings, const clm_source *source, const char *json);
 

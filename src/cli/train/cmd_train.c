@@ -62,14 +62,20 @@ static clm_status prepare(cli_trainer *t, double began) {
     return CLM_OK;
 }
 
+/* An option that says nothing to the model may be what failed, and says more than the failure. */
+static clm_status open_trainer(cli_trainer *t, const char *json, const bool *given) {
+    const clm_status status = cli_trainer_open(t, json);
+    if (t->model) CLI_TRY(cli_readers_check_model(&t->settings, t->model, cli_settings_options, given));
+    return status;
+}
+
 static clm_status train(cli_trainer *t, cli_args *args) {
     clm_status status = CLM_OK;
     cli_checkpoint checkpoint = {0};
     t->settings = *(cli_settings *)args->settings;
     CLI_GOTO(t->settings.resume ? settle_resumed(&t->settings, args, &checkpoint) : settle_new(&t->settings, args));
     t->split_stored = t->settings.resume && !args->given[cli_settings_row("split")];
-    CLI_GOTO(cli_trainer_open(t, checkpoint.archive && checkpoint.model[0] ? checkpoint.model : NULL));
-    CLI_GOTO(cli_readers_check_model(t->model, cli_settings_options, args->given));
+    CLI_GOTO(open_trainer(t, checkpoint.archive && checkpoint.model[0] ? checkpoint.model : NULL, args->given));
     cli_protocol_print(stdout, &t->settings, t->source, t->model);
     fflush(stdout);
     double began = cli_clock();

@@ -124,6 +124,7 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     cli_folder_settle(&t->settings, t->source);
     CLI_TRY(cli_setup_check_images(t->source, t->settings.data_on));
     cli_setup_classes(&t->settings, t->source);
+    CLI_TRY(cli_setup_network(&t->settings, t->source));
     CLI_TRY(settle_data(t));
     CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
     CLI_TRY(cli_setup_task_options(&t->task, &t->settings, t->model));

@@ -32,8 +32,9 @@ static const cli_option options[] = {
     OF_TRAIN(NULL, "ways", CLI_INT, ways, 1, 1000, "N"),
     OF_TRAIN(NULL, "shots", CLI_INT, shots, 1, 1000, "K"),
     OF_TRAIN(NULL, "query", CLI_INT, query, 1, 1000, "Q"),
+    OF_TRAIN(NULL, "network", CLI_NAME, network, 0, 0, CLI_NAMES(clm_network_count, clm_network_name, NULL)),
     OF_TRAIN(NULL, "filters", CLI_INT, filters, 1, 1024, "N"),
-    OF_TRAIN(NULL, "network", CLI_CHOICE, network, 0, 0, "conv4|conv4-strided"),
+    OF_TRAIN(NULL, "hidden", CLI_INT, hidden, 0, 65536, "N"),
     OF_TRAIN(NULL, "model", CLI_TEXT, model, 0, 0, "FILE"),
     OF_TRAIN(NULL, "context", CLI_INT, context, 0, 65536, "N"),
     OF_TRAIN(NULL, "algorithm", CLI_NAME, algorithm, 1, 0, CLI_NAMES(clm_algorithm_count, clm_algorithm_name, NULL)),
@@ -155,8 +156,9 @@ static clm_status tune(cli_args *args) {
     CLI_NEW(task, 1);
     CLI_GOTO(settle(run, args));
     CLI_GOTO(open_source(&source, run));
+    CLI_GOTO(cli_setup_network(run, source));
     CLI_GOTO(cli_setup_model(&model, run, source, NULL));
-    CLI_GOTO(cli_readers_check_model(model, options, args->given));
+    CLI_GOTO(cli_readers_check_model(run, model, options, args->given));
     CLI_GOTO(cli_setup_task_options(task, run, model));
     cli_setup_meta_options(&meta_options, run, task);
     CLI_GOTO(cli_device_open(&device, run->device[0] ? run->device : NULL));
