@@ -291,11 +291,13 @@ static clm_status run_chunk_together(clm_evaluator *e, clm_params *const *member
 /* Fills tasks first .. first+count-1 of a sequence into arrays [count, n, ..]. */
 static clm_status sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,
                          int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y) {
-    clm_shape shape = clm_source_example_shape(source);
-    size_t example = clm_shape_size(&shape), support = (size_t)ways * (size_t)shots, queries = (size_t)ways * (size_t)query;
+    const clm_shape shape = clm_source_example_shape(source), of_target = clm_source_target_shape(source);
+    const size_t example = clm_shape_size(&shape), target = clm_shape_size(&of_target);
+    const size_t support = (size_t)ways * (size_t)shots, queries = (size_t)ways * (size_t)query;
     for (size_t t = 0; t < (size_t)count; t++)
         CLM_TRY(clm_source_sample(source, split, seed, first + t, ways, shots, query, support_x + t * support * example,
-                                  support_y + t * support, query_x + t * queries * example, query_y + t * queries));
+                                  support_y + t * support * target, query_x + t * queries * example,
+                                  query_y + t * queries * target));
     return CLM_OK;
 }
 

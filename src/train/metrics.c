@@ -45,7 +45,10 @@ static void print_row(const clm_metrics *m, const clm_train_row *row) {
     fprintf(m->csv, "%llu,%s", (unsigned long long)row->iteration, kind_names[row->kind]);
     for (size_t i = 0; i < CLM_METRIC_COUNT; i++) {
         bool known = isfinite(row->value[i]);
-        if (known) fprintf(m->jsonl, ", \"%s\": %.9g", metric_names[i], row->value[i]);
+        if (known)
+            fprintf(m->jsonl, ", \"%s\": %.9g", metric_names[i], row->value[i]);
+        else
+            fprintf(m->jsonl, ", \"%s\": null", metric_names[i]);
         if (known)
             fprintf(m->csv, ",%.9g", row->value[i]);
         else

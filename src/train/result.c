@@ -1,22 +1,25 @@
 /* The test at the end of a run, on held-out tasks: the state that validation chose, and, of an ensemble, the best together. */
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/files.h"
 #include "train/internal.h"
 
+json_t *clm_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
 static json_t *score_object(const clm_scores *scores) {
     json_t *object = json_object(), *steps = json_array();
     for (int k = 0; k <= scores->steps; k++) {
         json_t *entry = json_object();
         json_object_set_new(entry, "steps", json_integer(k));
-        json_object_set_new(entry, "mean", json_real(scores->query[k].mean));
-        json_object_set_new(entry, "interval", json_real(scores->query[k].half));
+        json_object_set_new(entry, "mean", clm_json_number(scores->query[k].mean));
+        json_object_set_new(entry, "interval", clm_json_number(scores->query[k].half));
         json_array_append_new(steps, entry);
     }
-    json_object_set_new(object, "mean", json_real(scores->query[scores->steps].mean));
-    json_object_set_new(object, "interval", json_real(scores->query[scores->steps].half));
+    json_object_set_new(object, "mean", clm_json_number(scores->query[scores->steps].mean));
+    json_object_set_new(object, "interval", clm_json_number(scores->query[scores->steps].half));
     json_object_set_new(object, "after_steps", steps);
     return object;
 }

@@ -88,13 +88,32 @@ clm_status clm_run_set(clm_run *run, const char *directory) {
     return clm_train_path(run->checkpoints, directory, "checkpoints");
 }
 
+clm_status clm_run_lock(clm_run *run) {
+    if (run->locked) return CLM_OK;
+    CLM_TRY(clm_directory_lock(run->directory, &run->lock));
+    run->locked = true;
+    return CLM_OK;
+}
+
+/* A new run that came while this one planned is not written over. */
+static clm_status take_directory(clm_run *run) {
+    CLM_TRY(clm_directory_make(run->directory));
+    CLM_TRY(clm_run_lock(run));
+    return clm_train_check_directory(run->directory);
+}
+
 clm_status clm_run_open(clm_run *run, const clm_meta_share *shares, size_t n_shares, bool continued, uint64_t iteration) {
+    if (!run->locked) CLM_TRY(take_directory(run));
     CLM_TRY(clm_directory_make(run->checkpoints));
     CLM_TRY(write_config(run, shares, n_shares));
     return clm_metrics_open(&run->metrics, run->directory, continued, iteration);
 }
 
-void clm_run_close(clm_run *run) { clm_metrics_close(&run->metrics); }
+void clm_run_close(clm_run *run) {
+    clm_metrics_close(&run->metrics);
+    if (run->locked) clm_file_unlock(run->lock);
+    run->locked = false;
+}
 
 clm_status clm_run_read_note(const clm_run *run, char **out) {
     char path[CLM_TRAIN_PATH];

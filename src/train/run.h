@@ -24,6 +24,8 @@ typedef struct clm_ranking {
 typedef struct clm_run {
     char directory[CLM_TRAIN_PATH], checkpoints[CLM_TRAIN_PATH];
     clm_metrics metrics;
+    int lock;    /* of the directory; -1: none */
+    bool locked; /* or this file system knows no locks */
     /* What a checkpoint says beside its arrays. The caller's. */
     const char *note;
     const clm_source *source;
@@ -35,7 +37,9 @@ typedef struct clm_run {
 
 /* The paths; changes nothing. The fields of what a checkpoint says are set by the caller. */
 clm_status clm_run_set(clm_run *run, const char *directory);
-/* Makes the directories and config.json, opens the metrics. continued: metrics up to `iteration` are kept, others cut off. */
+/* No other process may use the directory, which is there, until the run is closed; CLM_E_STATE where one does. */
+clm_status clm_run_lock(clm_run *run);
+/* Makes the directories and config.json, locks, opens the metrics. continued: metrics up to `iteration` are kept, others cut off. */
 clm_status clm_run_open(clm_run *run, const clm_meta_share *shares, size_t n_shares, bool continued, uint64_t iteration);
 void clm_run_close(clm_run *run);
 
@@ -48,6 +52,9 @@ clm_status clm_run_save_ranked(clm_run *run, size_t rank, clm_meta *meta, const 
 clm_status clm_run_rank(clm_run *run, const clm_ranking *ranking);
 /* Writes the numbered checkpoint and `last`; drops old numbered ones. */
 clm_status clm_run_save_last(clm_run *run, clm_meta *meta, const clm_ranking *ranking);
+
+/* null for what is not finite. */
+json_t *clm_json_number(double value);
 
 /* ---- checkpoints (checkpoint.c) ---- */
 

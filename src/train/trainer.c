@@ -192,12 +192,26 @@ out:
 
 /* ---- the run directory ---- */
 
+/* What a description says behind where the data lie, which may change. */
+static const char *said_of(const char *description) {
+    const char *colon = description ? strstr(description, ": ") : NULL;
+    return colon ? colon : description ? description : "";
+}
+
+static clm_status compare_data(const clm_trainer *t, const clm_archive *archive, const char *path) {
+    const char *then = clm_archive_meta(archive, "clmaml.source"), *now = clm_source_description(t->source);
+    if (!then || strcmp(said_of(then), said_of(now)) == 0) return CLM_OK;
+    return clm_fail(CLM_E_STATE, "%s: the data differ from those that the run was trained on, \"%s\", now \"%s\"; give it these, or begin another run",
+                    path, then, now);
+}
+
 /* Without a note of the caller's, what the last checkpoint says must be what the options and the model say. */
 static clm_status compare(const clm_trainer *t, const clm_archive *archive, const char *path) {
     clm_train_checkpoint said;
     const char *model = clm_model_json(t->model);
     const clm_status status = clm_train_read_checkpoint(archive, &said);
     if (status != CLM_OK) return clm_fail_in(status, "%s", path);
+    CLM_TRY(compare_data(t, archive, path));
     if (t->options.note) return CLM_OK;
     if (strcmp(said.note, t->note) != 0) return clm_fail(CLM_E_STATE, "%s is of another run than %s", path, t->run.directory);
     if (strcmp(said.model, model ? model : "") == 0) return CLM_OK;
@@ -227,7 +241,8 @@ out:
 static clm_status find_run(clm_trainer *t, const clm_train_options *settled) {
     char path[CLM_TRAIN_PATH], *text = NULL;
     CLM_TRY(clm_run_read_note(&t->run, &text));
-    clm_status status = settled->note ? CLM_OK : clm_record_check(text, settled, t->run.directory);
+    const clm_status locked = clm_run_lock(&t->run);
+    clm_status status = locked != CLM_OK ? locked : settled->note ? CLM_OK : clm_record_check(text, settled, t->run.directory);
     free(text);
     if (status == CLM_OK) status = clm_run_checkpoint_path(path, t->run.directory, "last");
     t->continues = status == CLM_OK && clm_path_exists(path);

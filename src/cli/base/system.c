@@ -1,4 +1,5 @@
 /* Signals, the terminal, files, directories. This file and child.c are the only ones of the program that call POSIX. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "base/system.h"
 
 #include <dirent.h>
@@ -154,6 +155,12 @@ clm_status cli_file_write(const char *path, const char *text, size_t size) {
     if (good) return CLM_OK;
     unlink(temporary);
     return cli_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(error));
+}
+
+void cli_path_make_absolute(char *path) {
+    char *whole = realpath(path, NULL);
+    if (whole && strlen(whole) < CLI_PATH_MAX) memcpy(path, whole, strlen(whole) + 1);
+    free(whole);
 }
 
 clm_status cli_file_read(const char *path, char **text) {

@@ -26,6 +26,8 @@ bool cli_is_terminal(FILE *stream);
 int cli_terminal_width(FILE *stream); /* columns; 80 when unknown */
 
 bool cli_path_exists(const char *path);
+/* A path that is there becomes absolute, without links; others stay. `path` has CLI_PATH_MAX bytes. */
+void cli_path_make_absolute(char *path);
 bool cli_is_directory(const char *path);
 /* Makes a directory and the missing ones above it. */
 clm_status cli_directory_make(const char *path);

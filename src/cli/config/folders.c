@@ -79,7 +79,9 @@ clm_status cli_folder_open(clm_source **out, const cli_settings *s) {
     o.progress = show;
     o.context = &p;
     CLI_TRY(cli_class_split_parse(s->class_split, o.class_split));
-    const clm_status status = clm_source_folder_open(out, s->data[0] ? s->data : s->source, &o);
+    const char *path = s->data[0] ? s->data : s->source;
+    if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s does not exist; say where the data lie with --data", path);
+    const clm_status status = clm_source_folder_open(out, path, &o);
     clear(&p);
     return status;
 }

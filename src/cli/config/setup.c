@@ -20,13 +20,22 @@ static bool is_table_file(const char *name) {
     return end && (strcmp(end, ".csv") == 0 || strcmp(end, ".tsv") == 0);
 }
 
+/* Data that a model file names lie beside it, or where the program was called. */
+static const char *beside_model(const char *model, const char *data, char *path) {
+    const char *slash = strrchr(model, '/');
+    if (!data || !slash || data[0] == '/' || cli_names_find(&cli_source_names, data) >= 0) return data;
+    snprintf(path, CLI_PATH_MAX, "%.*s/%s", (int)(slash - model), model, data);
+    return cli_path_exists(path) ? path : data;
+}
+
 /* The "data" entry of a model file, or --data. */
 static clm_status resolve_model_data(cli_settings *settings) {
     char names[256];
     cli_names_join(&cli_source_names, "|", names, sizeof names);
     json_t *root = cli_json_load(settings->model);
     if (!root) return CLM_E_FORMAT;
-    const char *data = json_string_value(json_object_get(root, "data"));
+    char beside[CLI_PATH_MAX];
+    const char *data = beside_model(settings->model, json_string_value(json_object_get(root, "data")), beside);
     clm_status status = CLM_OK;
     if (data && !is_model_file(data))
         status = cli_setup_resolve(settings, data);
@@ -50,10 +59,12 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
         bool omniglot = cli_source_is_omniglot(name);
         if (omniglot) snprintf(settings->data, sizeof settings->data, "%s", name);
         snprintf(settings->source, sizeof settings->source, "%s", omniglot ? "omniglot" : name);
+        if (!omniglot) cli_path_make_absolute(settings->source);
         return CLM_OK;
     }
     if (cli_is_arrays(name)) {
         snprintf(settings->source, sizeof settings->source, "%s", name);
+        cli_path_make_absolute(settings->source);
         return CLM_OK;
     }
     if (is_table_file(name)) {

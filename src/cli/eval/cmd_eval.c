@@ -258,14 +258,17 @@ static void print_table(const evaluation *e) {
     printf("\n");
 }
 
+/* null for what is not finite. */
+static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
 static clm_status print_json(const evaluation *e) {
     const cli_settings *run = &e->checkpoint.settings;
     json_t *results = json_array();
     for (size_t i = 0; i < e->n_queries; i++) {
         json_t *steps = json_array();
         for (int k = 0; k <= e->settings.steps; k++)
-            json_array_append_new(steps, json_pack("{s:i, s:f, s:f}", "steps", k, "mean", e->scores[i].query[k].mean,
-                                                   "interval", e->scores[i].query[k].half));
+            json_array_append_new(steps, json_pack("{s:i, s:o, s:o}", "steps", k, "mean", number(e->scores[i].query[k].mean),
+                                                   "interval", number(e->scores[i].query[k].half)));
         json_array_append_new(results, json_pack("{s:i, s:o}", "query", e->queries[i], "after_steps", steps));
     }
     json_t *root =

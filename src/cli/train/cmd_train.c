@@ -26,6 +26,7 @@ static clm_status settle_new(cli_settings *s, cli_args *args) {
     CLI_TRY(cli_readers_check(s, cli_settings_options, args->given));
     cli_settings_settle(s);
     CLI_TRY(cli_settings_check(s));
+    cli_path_make_absolute(s->data);
     if (!s->run[0]) CLI_TRY(cli_run_default_name(s->run, s));
     return cli_run_check_new(s->run);
 }
@@ -44,6 +45,8 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
         if ((difference = cli_settings_difference(&stored, &checkpoint->settings)))
             return cli_fail(CLM_E_FORMAT, "%s belongs to another run than %s: they differ in %s", path, s->run, difference);
     }
+    if (cli_names_find(&cli_source_names, stored.source) < 0) cli_path_make_absolute(stored.source); /* older runs */
+    cli_path_make_absolute(s->data);
     CLI_TRY(cli_settings_resume(&stored, s, args->given, s->run));
     CLI_TRY(cli_source_check(stored.source, cli_settings_options, args->given));
     CLI_TRY(cli_readers_check(&stored, cli_settings_options, args->given));

@@ -1,4 +1,5 @@
 /* What a run says of its plan and of its test. */
+#include <math.h>
 #include <stdio.h>
 
 #include "eval/scores.h"
@@ -24,12 +25,13 @@ void cli_trainer_print_plan(const cli_trainer *t) {
 /* "4.2 times below that": only where there is something to divide. */
 static cli_text compared(double after, double before) {
     cli_text text;
-    if (after > 0 && after < before)
+    const bool finite = isfinite(after) && isfinite(before);
+    if (finite && after > 0 && after < before && before / after < 1e6)
         snprintf(text.s, sizeof text.s, "%.1f times below that", before / after);
-    else if (after > before && before > 0)
+    else if (finite && after > before && before > 0 && after / before < 1e6)
         snprintf(text.s, sizeof text.s, "%.1f times above that", after / before);
     else
-        snprintf(text.s, sizeof text.s, "%g", before);
+        snprintf(text.s, sizeof text.s, "%s", cli_score_text(before, true).s);
     return text;
 }
 
@@ -56,6 +58,24 @@ static void print_single(const cli_trainer *t, const clm_scores *scores, uint64_
                (long long)s->query, s->query == 1 ? "" : "s");
 }
 
+/* What a number alone does not tell. */
+static void remark_on_result(const cli_trainer *t, const clm_scores *scores) {
+    const int last = scores->steps;
+    const clm_score before = scores->query[0], after = scores->query[last];
+    const double sign = t->regression ? 1 : -1, guessing = log(cli_setup_outputs(&t->settings, t->source));
+    if (!isfinite(after.mean) || !isfinite(scores->query_loss[last])) {
+        cli_note("the result is not finite: training or adaptation diverged; lower --inner-lr (%g) or --outer-lr (%g)",
+                 t->settings.inner_lr, t->settings.outer_lr);
+        return;
+    }
+    if (last > 0 && sign * (after.mean - before.mean) > before.half + after.half)
+        cli_note("adaptation makes the score worse than it was before: lower --inner-lr (%g), or train longer",
+                 t->settings.inner_lr);
+    if (!t->regression && scores->query_loss[last] > 10 * guessing)
+        cli_note("the query loss is %.3g, where guessing has %.3g: training diverged; lower --inner-lr (%g) or --outer-lr (%g)",
+                 scores->query_loss[last], guessing, t->settings.inner_lr, t->settings.outer_lr);
+}
+
 static void print_together(const cli_trainer *t, const clm_train_result *r) {
     const clm_scores *scores = &r->together;
     printf("%s of the mean output of the %zu best checkpoints %s (iterations", clm_score_metric(t->source), r->members,
@@ -69,6 +89,7 @@ clm_status cli_trainer_test(cli_trainer *t) {
     CLI_TRY(cli_trainer_told(clm_trainer_test(t->trainer)));
     if (r->stopped || r->test.tasks == 0) return CLM_OK;
     print_single(t, &r->test, r->member_iteration[0]);
+    remark_on_result(t, &r->test);
     if (r->members > 1) print_together(t, r);
     return CLM_OK;
 }

@@ -37,11 +37,10 @@ clm_status cli_run_check_new(const char *directory) {
 
 clm_status cli_run_load_settings(const char *directory, cli_settings *settings) {
     char path[CLI_PATH_MAX];
-    json_error_t error;
     CLI_TRY(cli_path(path, directory, "config.json"));
     if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s holds no run: there is no %s", directory, path);
-    json_t *root = json_load_file(path, 0, &error);
-    if (!root) return cli_fail(CLM_E_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+    json_t *root = cli_json_load(path);
+    if (!root) return CLM_E_FORMAT;
     clm_status status = cli_settings_from_json(settings, json_object_get(root, "settings"), path);
     json_decref(root);
     return status;
