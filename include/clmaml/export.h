@@ -28,9 +28,8 @@ CLM_API const char *clm_export_format_name(size_t i);    /* NULL: no such format
 CLM_API const char *clm_export_format_summary(size_t i); /* what it is, in a few words; NULL: no such format */
 
 typedef struct clm_export_options {
-    int version; /* CLM_EXPORT_OPTIONS_VERSION */
-    const char
-        *name; /* of the model: what the names in C begin with, and the name of the ONNX graph. A C identifier; NULL: model */
+    int version;      /* CLM_EXPORT_OPTIONS_VERSION */
+    const char *name; /* what names in C begin with, and the name of the ONNX graph: an identifier of C; NULL: model */
 } clm_export_options;
 #define CLM_EXPORT_OPTIONS_VERSION 1
 #define CLM_EXPORT_OPTIONS_INIT \

@@ -1,6 +1,6 @@
 /* A *block* holds one value, its reshaped views, and those that an elementwise step makes of it in place when it is read for
- * the last time. Blocks whose lives overlap lie beside each other: each, in the order in which they begin, at the lowest place that
- * is free. */
+ * the last time. Blocks whose lives overlap lie beside each other: each, in the order in which they begin, at the lowest place
+ * that is free. */
 #include "export/places.h"
 
 #include <stdlib.h>
