@@ -172,7 +172,7 @@ static void write_rms(source *c, const clm_export_step *s, const char *x, const 
 }
 
 static void write_unary(source *c, const clm_export_step *s, const char *x, const char *y) {
-    clm_text_add(&c->body, "    %s(%s, %s, %zu, %s);\n", s->layer->kind->op, x, y, clm_shape_size(&s->from),
+    clm_text_add(&c->body, "    apply_%s(%s, %s, %zu, %s);\n", s->layer->kind->op, x, y, clm_shape_size(&s->from),
                  number((float)s->setting).s);
 }
 
@@ -301,7 +301,7 @@ static void add_helpers(const source *c, clm_text *to) {
         for (size_t k = 0; k < i && !before; k++) before = strcmp(s->steps[k].layer->kind->op, op) == 0;
         if (before) continue;
         clm_text_add(to,
-                     "\nstatic void %s(const float *from, float *to, long n, float p) {\n"
+                     "\nstatic void apply_%s(const float *from, float *to, long n, float p) {\n"
                      "    long i;\n"
                      "    (void)p;\n"
                      "    for (i = 0; i < n; i++) {\n"

@@ -88,7 +88,7 @@ static const struct {
      "{\"op\": "
      "\"linear\", \"out\": 6, \"bias\": false}, {\"op\": \"reshape\", \"shape\": [2, 3]}]}",
      "BatchNormalization Relu Add Gemm Reshape "},
-    {"view", "{\"in_shape\": [2, 3], \"layers\": [{\"op\": \"flatten\"}]}", "Reshape "},
+    {"view", "{\"in_shape\": [2, 3], \"layers\": [{\"op\": \"flatten\"}, {\"op\": \"linear\", \"out\": 2}]}", "Reshape Gemm "},
 };
 enum { MODELS = sizeof models / sizeof models[0] };
 
