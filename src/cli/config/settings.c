@@ -52,6 +52,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "network", CLI_CHOICE, 0, AT(network), 0, 0, "conv4|conv4-strided",
      "max-pooling, or stride-2 convolutions with a spatial mean (the original's Omniglot network)"},
     {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of the network above"},
+    {NULL, "init", CLI_TEXT, 0, AT(init), 0, 0, "FILE", "begin with the weights in a .safetensors file, under PyTorch's names"},
+    {NULL, "init-head", CLI_CHOICE, 0, AT(init_head), 0, 0, "file|new", "of --init: the last layer as in the file, or drawn anew"},
     {NULL, "context", CLI_INT, 0, AT(context), 0, 65536, "N",
      "numbers of context, of a film layer in each block, or beside the input of the perceptron"},
 

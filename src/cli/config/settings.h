@@ -21,7 +21,8 @@ typedef struct cli_settings {
     /* task and network */
     int64_t ways, shots, query, classes, filters, context;
     int network;
-    char model[CLI_PATH_MAX];
+    char model[CLI_PATH_MAX], init[CLI_PATH_MAX];
+    int init_head;
     /* algorithm */
     char algorithm[CLI_PATH_MAX];
     bool first_order, anil, batch_norm_per_step, support_per_step;

@@ -12,6 +12,7 @@
 #include "base/drivers.h"
 #include "base/system.h"
 #include "config/folders.h"
+#include "config/initial.h"
 #include "tune/on_the_way.h"
 
 static clm_status check_data(cli_trainer *t) {
@@ -182,11 +183,6 @@ out:
     return status;
 }
 
-static clm_status initialise(cli_trainer *t) {
-    CLI_TRY(clm_params_reset(t->params, (uint64_t)t->settings.seed));
-    return clm_meta_set_params(t->meta, t->params);
-}
-
 clm_status cli_trainer_load_evaluator(cli_trainer *t, bool average) {
     const bool averaged = average && t->settings.average > 0;
     CLI_TRY(averaged ? clm_meta_get_average(t->meta, t->params) : clm_meta_get_params(t->meta, t->params));
@@ -204,7 +200,8 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(check_data(t));
     CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
     CLI_TRY(cli_setup_task_options(&t->task, &t->settings, t->model));
-    return clm_params_create(&t->params, t->model, &t->task.options);
+    CLI_TRY(clm_params_create(&t->params, t->model, &t->task.options));
+    return cli_initial_params(t->params, &t->settings);
 }
 
 /* Before anything is planned, so that all programs of a run make the same choices as those of a resumed one. */
@@ -231,7 +228,7 @@ clm_status cli_trainer_plan(cli_trainer *t) {
     cli_room rooms[CLI_MAX_DEVICES];
     cli_resident_decide(&t->resident, rooms, find_rooms(t, rooms), examples(t));
     CLI_TRY(allocate(t));
-    return initialise(t);
+    return clm_meta_set_params(t->meta, t->params);
 }
 
 void cli_trainer_close(cli_trainer *t) {
