@@ -4,7 +4,7 @@
  *     clm_export(archive, "onnx", "birds.onnx", NULL);
  *
  * No device is needed. What comes out computes what clm_learner_predict does, up to rounding: batch-norm has the statistics of
- * the support set, a layer of prototypes is an ordinary last layer, film and context have become constants. Inputs are in
+ * the support set, a layer of prototypes is an ordinary last layer, a context has become constants. Inputs are in
  * outside order, [channels, height, width], prepared as the file says; outputs are those of the model, without softmax.
  *
  *   onnx         opset 13: input "input" [N, ..], output "logits" [N, ..]; metadata "clmaml.preparation", "clmaml.classes"
