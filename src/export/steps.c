@@ -137,6 +137,10 @@ static clm_status walk_batch_norm(walk *w, const clm_layer *l, clm_export_step s
     CLM_TRY(read_statistic(w, l, "mean", "running_mean", &s.mean));
     CLM_TRY(read_statistic(w, l, "var", "running_var", &s.var));
     w->s->n_stats++;
+    const clm_array *var = &w->s->arrays[s.var];
+    for (size_t i = 0; i < var->count; i++)
+        if (!(var->data[i] + s.eps > 0))
+            return clm_fail(CLM_E_NUMERIC, "array \"%s\": %g is no variance", var->name, (double)var->data[i]);
     return add(w, s);
 }
 

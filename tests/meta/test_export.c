@@ -413,6 +413,8 @@ START_TEST(refused) {
     export_as(recurrent, "safetensors", file[3]);
     CLM_TEST_OK(clm_archive_add(archive, "batch_norm.0.var", CLM_F32, &four, (const double[]){1, 2, NAN, 3}));
     expect_refused(archive, "onnx", NULL, CLM_E_NUMERIC, "batch_norm.0.var");
+    CLM_TEST_OK(clm_archive_add(archive, "batch_norm.0.var", CLM_F32, &four, (const double[]){1, 2, -1, 3}));
+    expect_refused(archive, "c", NULL, CLM_E_NUMERIC, "1.running_var\": -1 is no variance");
     CLM_TEST_OK(clm_archive_add(archive, "batch_norm.0.var", CLM_F32, &(clm_shape){1, {2}}, (const double[]){1, 2}));
     expect_refused(archive, "onnx", NULL, CLM_E_SHAPE, "batch_norm.0.var");
     CLM_TEST_OK(clm_archive_set_meta(archive, "clmaml.model", ""));
