@@ -7,6 +7,7 @@
 #include "dataset.h"
 #include "device.h"
 #include "environment.h"
+#include "export.h"
 #include "graph.h"
 #include "learner.h"
 #include "meta.h"

@@ -155,6 +155,9 @@ typedef struct clm_train_options {
      * updates (clm_step_weights_annealed). */
     uint64_t anneal_over;
     clm_data_on data_on;
+    /* Parameters to begin with, made with the same model and task options, and copied; NULL: drawn from the seed. A run that goes
+     * on has those of its checkpoint. */
+    const clm_params *init;
 
     /* The run directory, made if need be; NULL: nothing is written, and the best states are kept in memory.
      *   config.json                 what the run is
@@ -182,7 +185,7 @@ typedef struct clm_train_options {
 #define CLM_TRAIN_OPTIONS_INIT                                                                                               \
     {                                                                                                                        \
         CLM_TRAIN_OPTIONS_VERSION, CLM_META_OPTIONS_INIT, CLM_EPISODE_OPTIONS_INIT, CLM_AUGMENT_OPTIONS_INIT, 1000, 1, 50,   \
-            100, 600, 0, CLM_BN_TRANSDUCTIVE, 1, 0, 3, 10, 0, CLM_DATA_AUTO, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL \
+            100, 600, 0, CLM_BN_TRANSDUCTIVE, 1, 0, 3, 10, 0, CLM_DATA_AUTO, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL \
     }
 
 typedef struct clm_train_result {

@@ -8,6 +8,7 @@
     X(eval)             \
     X(adapt)            \
     X(predict)          \
+    X(export)           \
     X(algorithms)       \
     X(model)            \
     X(devices)          \

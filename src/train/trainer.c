@@ -305,6 +305,7 @@ static clm_status make_params(clm_trainer *t, const clm_task_options *task) {
 
 static clm_status initialise(clm_trainer *t) {
     CLM_TRY(clm_params_reset(t->params, t->options.seed));
+    if (t->options.init) clm_params_copy(t->params, t->options.init);
     return clm_meta_set_params(t->meta, t->params);
 }
 

@@ -78,6 +78,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "hidden", CLI_INT, 0, AT(hidden), 0, 65536, "N",
      "units of a hidden layer, of a recurrent state, or of a token; 0: the network's own number"},
     {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of a network by name"},
+    {NULL, "init", CLI_TEXT, 0, AT(init), 0, 0, "FILE", "begin with the weights in a .safetensors file, under PyTorch's names"},
+    {NULL, "init-head", CLI_CHOICE, 0, AT(init_head), 0, 0, "file|new", "of --init: the last layer as in the file, or drawn anew"},
     {NULL, "context", CLI_INT, 0, AT(context), 0, 65536, "N",
      "numbers of context, of a film layer in each block, or beside the input of mlp"},
 

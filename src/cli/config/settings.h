@@ -25,7 +25,8 @@ typedef struct cli_settings {
     bool strict;
     /* task and network */
     int64_t ways, shots, query, classes, filters, hidden, context;
-    char network[CLI_PATH_MAX], model[CLI_PATH_MAX]; /* network "": the one that suits the data, see cli_setup_network */
+    char network[CLI_PATH_MAX], model[CLI_PATH_MAX], init[CLI_PATH_MAX]; /* network "": the one that suits the data, see cli_setup_network */
+    int init_head;
     /* algorithm */
     char algorithm[CLI_PATH_MAX];
     bool first_order, anil, batch_norm_per_step, support_per_step;

@@ -9,6 +9,7 @@
 #include "base/drivers.h"
 #include "base/system.h"
 #include "config/folders.h"
+#include "config/initial.h"
 #include "eval/scores.h"
 #include "tune/on_the_way.h"
 
@@ -129,6 +130,9 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
     CLI_TRY(cli_setup_task_options(&t->task, &t->settings, t->model));
     set_options(t);
+    CLI_TRY(clm_params_create(&t->initial, t->model, &t->task.options));
+    CLI_TRY(cli_initial_params(t->initial, &t->settings));
+    t->options.init = t->initial;
     return cli_trainer_told(clm_train_check(t->source, &t->options));
 }
 
@@ -169,6 +173,7 @@ clm_status cli_trainer_plan(cli_trainer *t) {
 void cli_trainer_close(cli_trainer *t) {
     clm_trainer_free(t->trainer);
     cli_split_close(&t->split);
+    clm_params_free(t->initial);
     clm_model_free(t->model);
     clm_source_free(t->source);
     free(t->note);

@@ -15,6 +15,7 @@ typedef struct cli_trainer {
     bool split_stored; /* settings.split is that of the run, not of the command line */
     cli_task task;
     clm_train_options options;
+    clm_params *initial; /* what a new run begins with */
     char *note; /* the settings as JSON */
     clm_trainer *trainer;
     bool regression, validates;
