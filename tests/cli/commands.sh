@@ -36,7 +36,7 @@ allocated=$(sed -n 's/.*built from source, \([0-9.]* [A-Za-z]*\) of device memor
 
 expect_success "eval of a run" eval "$work/glyphs" --tasks 6 --steps 2
 expect_in "$work/out" "query 15 per class" "eval of a run"
-expect_in "$work/out" "batch-norm transductive" "eval of a run"
+expect_in "$work/out" "^batch-norm +transductive +support-stats" "eval of a run"
 expect_success "eval of a checkpoint" eval "$work/glyphs/checkpoints/last.safetensors" --tasks 6 --steps 1 --query 2 --bn support-stats --json
 expect_in "$work/out" '"batch_norm": "support-stats"' "eval of a checkpoint"
 expect_in "$work/out" '"query": 2' "eval of a checkpoint"

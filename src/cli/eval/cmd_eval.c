@@ -28,7 +28,7 @@ typedef struct eval_settings {
 } eval_settings;
 
 #define AT(field) offsetof(eval_settings, field)
-enum { BN_OF_RUN = 2, ROTATIONS_OF_RUN = 2 };
+enum { BN_OF_RUN = 2, BN_BOTH, ROTATIONS_OF_RUN = 2 };
 
 static const cli_option options[] = {
     {"Options", "tasks", CLI_INT, 0, AT(tasks), 2, 1e7, "N", "number of tasks"},
@@ -37,8 +37,10 @@ static const cli_option options[] = {
     {NULL, "query", CLI_TEXT, 0, AT(query), 0, 0, "Q,..",
      "query examples per class; default: 1,5,15, or the run's for a regression or a table"},
     {NULL, "shots", CLI_INT, 0, AT(shots), 0, 1000, "K", "support examples per class; 0: as in the run"},
-    {NULL, "bn", CLI_CHOICE, 0, AT(bn), 0, 0, "transductive|support-stats|run",
-     "batch-norm statistics: of the query batch at hand, of the support set, or as in the run"},
+    {NULL, "bn", CLI_CHOICE, 0, AT(bn), 0, 0, "transductive|support-stats|run|both",
+     "batch-norm statistics: of the query batch at hand, of the support set as adapt and predict have it, as in the run, or "
+     "both "
+     "side by side"},
     {NULL, "split", CLI_CHOICE, 0, AT(split), 0, 0, "train|validation|test", "classes to draw tasks from"},
     {NULL, "checkpoint", CLI_CHOICE, 0, AT(which), 0, 0, "best|last", "of a run directory"},
     {NULL, "ensemble", CLI_INT, 0, AT(ensemble), 1, CLI_MAX_ENSEMBLE, "N",
@@ -56,9 +58,16 @@ static const eval_settings defaults = {.tasks = 600,
                                        .steps = -1,
                                        .seed = -1,
                                        .ensemble = 1,
-                                       .bn = BN_OF_RUN,
+                                       .bn = BN_BOTH,
                                        .split = CLM_SPLIT_TEST,
                                        .test_rotations = ROTATIONS_OF_RUN};
+
+/* One evaluation. */
+typedef struct column {
+    int query;
+    clm_bn_mode bn;
+    clm_scores scores;
+} column;
 
 typedef struct evaluation {
     eval_settings settings;
@@ -74,7 +83,9 @@ typedef struct evaluation {
     clm_dataset *images; /* on the device; NULL: there are none */
     int queries[MAX_QUERIES];
     size_t n_queries;
-    clm_scores scores[MAX_QUERIES];
+    column columns[2 * MAX_QUERIES];
+    size_t n_columns;
+    bool both; /* ways of batch-norm side by side */
     bool regression;
 } evaluation;
 
@@ -100,7 +111,7 @@ static void merge(evaluation *e) {
     const eval_settings *s = &e->settings;
     if (s->data[0]) memcpy(run->data, s->data, sizeof run->data);
     if (s->shots > 0) run->shots = s->shots;
-    if (s->bn != BN_OF_RUN) run->bn = s->bn;
+    if (s->bn < BN_OF_RUN) run->bn = s->bn;
     if (s->test_rotations != ROTATIONS_OF_RUN) run->test_rotations = s->test_rotations;
 }
 
@@ -112,7 +123,7 @@ static clm_status check_steps(evaluation *e, const bool *given) {
     if (clm_algorithm_uses(algorithm, "steps")) return CLM_OK;
     if (given[cli_option_find(options, "steps")] && e->settings.steps > 0)
         return cli_usage("--steps %lld: %s has no inner steps", (long long)e->settings.steps, algorithm);
-    if (given[cli_option_find(options, "bn")] && e->settings.bn != BN_OF_RUN)
+    if (given[cli_option_find(options, "bn")] && e->settings.bn < BN_OF_RUN)
         return cli_usage("--bn says nothing to %s: each set is normalised by itself", algorithm);
     e->settings.steps = 0;
     return CLM_OK;
@@ -200,7 +211,19 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     return load_images(e);
 }
 
-static clm_status evaluate_one(evaluation *e, int query, clm_scores *scores) {
+/* Numbers of queries, and of each the ways of batch-norm, that of the run first. */
+static void list_columns(evaluation *e) {
+    const clm_bn_mode own = (clm_bn_mode)e->checkpoint.settings.bn;
+    const bool inner = clm_algorithm_uses(e->checkpoint.settings.algorithm, "steps");
+    const bool both = e->settings.bn == BN_BOTH && inner && clm_model_has_batch_norm(e->model);
+    for (size_t i = 0; i < e->n_queries; i++)
+        for (int k = 0; k <= both; k++)
+            e->columns[e->n_columns++] =
+                (column){.query = e->queries[i], .bn = k ? (own ? CLM_BN_TRANSDUCTIVE : CLM_BN_SUPPORT_STATS) : own};
+    e->both = both;
+}
+
+static clm_status evaluate_one(evaluation *e, column *c) {
     const cli_settings *run = &e->checkpoint.settings;
     uint64_t seed = (uint64_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed);
     clm_evaluator_options how = CLM_EVALUATOR_OPTIONS_INIT;
@@ -208,19 +231,19 @@ static clm_status evaluate_one(evaluation *e, int query, clm_scores *scores) {
     clm_status status = CLM_OK;
     how.ways = (int)run->ways;
     how.shots = (int)run->shots;
-    how.query = query;
+    how.query = c->query;
     how.task = e->task.options;
-    how.bn_mode = (clm_bn_mode)run->bn;
+    how.bn_mode = c->bn;
     CLI_GOTO(clm_evaluator_create(&evaluator, e->device, e->source, e->model, &how));
     if (e->images) CLI_GOTO(clm_evaluator_use_data(evaluator, e->images));
     if (e->n_members > 1) {
         CLI_GOTO(clm_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
-                                            (int)e->settings.tasks, (int)e->settings.steps, scores));
+                                            (int)e->settings.tasks, (int)e->settings.steps, &c->scores));
         goto out;
     }
     CLI_GOTO(clm_evaluator_load(evaluator, e->members[0]));
     CLI_GOTO(clm_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
-                               false, scores));
+                               false, &c->scores));
 out:
     clm_evaluator_free(evaluator);
     return status;
@@ -240,20 +263,25 @@ static void print_table(const evaluation *e) {
         printf("%d classes, %lld shots; accuracy, mean +- 95 %% interval\n\n", cli_setup_outputs(run, e->source),
                (long long)run->shots);
     else
-        printf("%lld-way %lld-shot, batch-norm %s; accuracy, mean +- 95 %% interval\n\n", (long long)run->ways,
-               (long long)run->shots, clm_model_bn_name(e->model, (clm_bn_mode)run->bn));
+        printf("%lld-way %lld-shot%s%s; accuracy, mean +- 95 %% interval\n\n", (long long)run->ways, (long long)run->shots,
+               e->both ? "" : ", batch-norm ", e->both ? "" : clm_model_bn_name(e->model, (clm_bn_mode)run->bn));
     const bool rows = e->regression || clm_source_labels(e->source) > 0;
+    if (e->both) {
+        printf("batch-norm ");
+        for (size_t i = 0; i < e->n_columns; i++) printf("  %20s", clm_bn_mode_name(e->columns[i].bn));
+        printf("\n");
+    }
     printf("inner steps");
-    for (size_t i = 0; i < e->n_queries; i++) {
+    for (size_t i = 0; i < e->n_columns; i++) {
         char head[48];
-        snprintf(head, sizeof head, rows ? "%d query points" : "query %d per class", e->queries[i]);
+        snprintf(head, sizeof head, rows ? "%d query points" : "query %d per class", e->columns[i].query);
         printf("  %20s", head);
     }
     for (int k = 0; k <= e->settings.steps; k++) {
         if (!cli_score_is_shown(k, (int)e->settings.steps)) continue;
         printf("\n%11d", k);
-        for (size_t i = 0; i < e->n_queries; i++)
-            printf("  %20s", cli_score_interval_text(&e->scores[i].query[k], e->regression).s);
+        for (size_t i = 0; i < e->n_columns; i++)
+            printf("  %20s", cli_score_interval_text(&e->columns[i].scores.query[k], e->regression).s);
     }
     printf("\n");
 }
@@ -264,12 +292,14 @@ static json_t *number(double value) { return isfinite(value) ? json_real(value) 
 static clm_status print_json(const evaluation *e) {
     const cli_settings *run = &e->checkpoint.settings;
     json_t *results = json_array();
-    for (size_t i = 0; i < e->n_queries; i++) {
+    for (size_t i = 0; i < e->n_columns; i++) {
         json_t *steps = json_array();
         for (int k = 0; k <= e->settings.steps; k++)
-            json_array_append_new(steps, json_pack("{s:i, s:o, s:o}", "steps", k, "mean", number(e->scores[i].query[k].mean),
-                                                   "interval", number(e->scores[i].query[k].half)));
-        json_array_append_new(results, json_pack("{s:i, s:o}", "query", e->queries[i], "after_steps", steps));
+            json_array_append_new(steps,
+                                  json_pack("{s:i, s:o, s:o}", "steps", k, "mean", number(e->columns[i].scores.query[k].mean),
+                                            "interval", number(e->columns[i].scores.query[k].half)));
+        json_array_append_new(results, json_pack("{s:i, s:s, s:o}", "query", e->columns[i].query, "batch_norm",
+                                                 clm_model_bn_name(e->model, e->columns[i].bn), "after_steps", steps));
     }
     json_t *root =
         json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "checkpoint", e->path, "algorithm",
@@ -295,7 +325,8 @@ static clm_status eval(evaluation *e, const cli_args *args) {
     if (args->n_positional == 0) return cli_usage("say what to evaluate: clmaml eval RUN|CHECKPOINT");
     e->settings = *(const eval_settings *)args->settings;
     CLI_TRY(open_all(e, args->positional[0], args->given));
-    for (size_t i = 0; i < e->n_queries; i++) CLI_TRY(evaluate_one(e, e->queries[i], &e->scores[i]));
+    list_columns(e);
+    for (size_t i = 0; i < e->n_columns; i++) CLI_TRY(evaluate_one(e, &e->columns[i]));
     if (e->settings.json) return print_json(e);
     print_table(e);
     return CLM_OK;
