@@ -14,7 +14,7 @@ typedef struct bench_settings {
     int64_t rounds, tasks, chunk, memory_limit, blas_turns;
     int checkpointing;
     double tune_plans;
-    bool no_peers, no_peaks, cold, profile, first_call, blas_peak;
+    bool force, no_peers, no_peaks, cold, profile, first_call, blas_peak;
 } bench_settings;
 
 /* ---- work items ---- */

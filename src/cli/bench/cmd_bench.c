@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/drivers.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "bench/bench.h"
+#include "selftest/first_use.h"
 
 #define FIELD(name) offsetof(bench_settings, name)
 
@@ -22,6 +22,7 @@ static const cli_option options[] = {
     {NULL, "profile", CLI_FLAG, 0, FIELD(profile), 0, 0, "",
      "time per kernel and shape, with arithmetic and memory traffic per second"},
     {"Device", "device", CLI_TEXT, 0, FIELD(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "force", CLI_FLAG, 0, FIELD(force), 0, 0, "", "as for train"},
     {NULL, "memory-limit", CLI_BYTES, 0, FIELD(memory_limit), 0, 0, "BYTES", "as for train"},
     {NULL, "checkpointing", CLI_CHOICE, 0, FIELD(checkpointing), 0, 0, "auto|store|recompute", "as for train"},
     {NULL, "chunk", CLI_INT, 0, FIELD(chunk), 0, 4096, "N", "tasks per launch; 0: as many as fit"},
@@ -136,7 +137,7 @@ out:
 
 static clm_status describe_device(const bench *b, json_t **out) {
     clm_device *device = NULL;
-    CLI_TRY(cli_device_open(&device, b->settings->device[0] ? b->settings->device : NULL));
+    CLI_TRY(cli_tested_open(&device, b->settings->device[0] ? b->settings->device : NULL, b->settings->force));
     const clm_device_info *d = clm_device_get_info(device);
     printf("clmaml %s on %s, %s, driver %s, %u compute units\n", clm_version(), d->name, d->platform, d->driver,
            d->compute_units);
