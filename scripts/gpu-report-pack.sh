@@ -39,45 +39,6 @@ pack_libraries() {
     [ -e "$into/libOpenCL.so.1" ] || fail "$program does not load libOpenCL.so.1: there is no loader to pack"
 }
 
-write_run() {
-    cat <<'RUN'
-#!/usr/bin/env bash
-# Runs the report with the program and the libraries of this folder. Libraries that the machine has itself are taken from there, so that
-# its driver finds those that it was built with; the rest, the OpenCL loader and clMAML are taken from here.
-set -euo pipefail
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-needed="$(cat "$here/glibc")"
-machine="$(cat "$here/machine")"
-[ "$(uname -m)" = "$machine" ] || {
-    printf 'gpu-report: this bundle is for %s, the machine is %s\n' "$machine" "$(uname -m)" >&2
-    exit 2
-}
-have="$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/^glibc //' || true)"
-if [ -z "$have" ] || [ "$(printf '%s\n%s\n' "$needed" "$have" | sort -V | head -n 1)" != "$needed" ]; then
-    printf 'gpu-report: the bundle needs glibc %s, this machine has %s: make the bundle on an older system\n' "$needed" \
-        "${have:-another C library}" >&2
-    exit 2
-fi
-libraries="$(mktemp -d)"
-trap 'rm -rf "$libraries"' EXIT
-known="$({ ldconfig -p 2>/dev/null || /sbin/ldconfig -p 2>/dev/null || true; } | awk '{ print $1 }')"
-for file in "$here"/lib/*; do
-    name="$(basename "$file")"
-    case "$name" in
-    libclmaml* | libOpenCL* | libclblast* | libclFFT*) ;;
-    *) ! grep -qxF "$name" <<<"$known" || continue ;;
-    esac
-    ln -s "$file" "$libraries/$name"
-done
-export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" CLMAML_BUNDLE_GLIBC="$needed"
-data=()
-[ ! -d "$here/data" ] || data=(--data "$here/data")
-more=()
-[ ! -d "$here/more-references" ] || more=(--references "$here/more-references")
-bash "$here/gpu-report.sh" "${data[@]}" "${more[@]}" "$@"
-RUN
-}
-
 main() {
     [ $# -ge 4 ] || fail "usage: gpu-report-pack.sh OUT.tar.gz PROGRAM REFERENCES DATA|\"\" [MORE REFERENCES ..]"
     local out="$1" program="$2" references="$3" data="$4" folder stage
@@ -98,9 +59,7 @@ main() {
         cp "$data"/images_background.zip "$data"/images_evaluation.zip "$stage/$NAME/data/" || fail "$data does not hold Omniglot's two zips"
         [ ! -e "$data/LICENSE" ] || cp "$data/LICENSE" "$stage/$NAME/data/"
     fi
-    cp "$here/gpu-report.sh" "$stage/$NAME/"
-    write_run >"$stage/$NAME/run.sh"
-    chmod +x "$stage/$NAME"/{run.sh,gpu-report.sh}
+    cp "$here/gpu-report.sh" "$here/bundle/run.sh" "$stage/$NAME/"
     glibc_of "$stage/$NAME"/bin/* "$stage/$NAME"/lib/* >"$stage/$NAME/glibc"
     uname -m >"$stage/$NAME/machine"
     tar -C "$stage" -czf "$out" "$NAME"

@@ -24,7 +24,7 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly here
 readonly STEPS="devices doctor verify bench peers profile tune again train"
 # The part of the time left that a step may take, relative to those of the steps behind it.
-declare -rA WEIGHT=([devices]=2 [doctor]=20 [verify]=12 [bench]=14 [peers]=18 [profile]=3 [tune]=8 [again]=7 [train]=16)
+declare -rA WEIGHT=([devices]=2 [doctor]=24 [verify]=20 [bench]=14 [peers]=18 [profile]=3 [tune]=8 [again]=7 [train]=16)
 readonly TRAIN_SECONDS=180
 ITEMS=(omniglot-5step omniglot-1step omniglot-20way miniimagenet sine adaptation omniglot-5step-fo omniglot-1step-fo)
 
@@ -95,11 +95,13 @@ find_drivers() {
 
 # ---- running ----
 
-# limited SECONDS LOG COMMAND..: 124 when the time was over. SIGTERM, at which train and bench end in good order.
+# limited SECONDS LOG COMMAND..: 124 when the time was over. SIGTERM, at which train and bench end in good order; what does not end
+# within $grace seconds is killed. Its standard output goes to $output where that is set.
+grace=5 output=""
 limited() {
     local seconds="$1" log="$2" status=0
     shift 2
-    timeout -k 30 "$seconds" "$@" >>"$log" 2>&1 </dev/null &
+    timeout -k "$grace" "$seconds" "$@" >>"${output:-$log}" 2>>"$log" </dev/null &
     child=$!
     wait "$child" 2>/dev/null || status=$?
     [ -z "$stopped" ] || wait "$child" || true # a signal ends the first wait at once
@@ -115,10 +117,12 @@ outcome() { # of a status
     esac
 }
 
-share() { # share PARTS_LEFT: seconds for one of so many parts of a step, at least 5
-    local left=$((step_end - $(now)))
-    left=$((left / $1))
-    printf '%d' $((left > 5 ? left : 5))
+# share PARTS_LEFT: seconds for one of so many parts of a step. At least a third of what is left of it: some parts need much more than
+# others, and kernels that one has built serve the next.
+share() {
+    local left=$((step_end - $(now))) part
+    part=$((left / ($1 < 3 ? $1 : 3)))
+    printf '%d' $((part > 5 ? part : 5))
 }
 
 # run_step NAME: sets the step's limit, runs it, and keeps "name|state|seconds|remark".
@@ -258,12 +262,15 @@ step_train() {
     [ "$seconds" -le "$TRAIN_SECONDS" ] || seconds="$TRAIN_SECONDS"
     if [ "$seconds" -lt 5 ] || [ -n "$quick" ]; then seconds=8; fi
     [ -z "$quick" ] || source+=(--filters 4 --meta-batch 2 --val-tasks 2)
+    grace=30
     limited "$seconds" "$out/train.txt" "$program" train "${source[@]}" --iterations 10000000 --val-every 10000000 --run "$out/run" || status=$?
+    grace=5
     iterations="$(sed -n 's/.*stopped after iteration \([0-9]*\).*/\1/p' "$out/train.txt" | tail -n 1)"
     [ -n "$iterations" ] || return "$((status ? status : 1))" # it has no end of its own
-    status=0
-    limited "$((step_end - $(now) > 10 ? step_end - $(now) : 10))" "$out/eval.json" "$program" eval "$out/run" --checkpoint last \
+    status=0 output="$out/eval.json"
+    limited "$((step_end - $(now) > 10 ? step_end - $(now) : 10))" "$out/train.txt" "$program" eval "$out/run" --checkpoint last \
         --tasks "${quick:+10}${full:+400}" --query 1 --steps 3 --json || status=$?
+    output=""
     [ "$status" -eq 0 ] || return "$status"
     remark="${source[0]}: $iterations iterations in $seconds s; accuracy $(value "$out/eval.json" results.0.after_steps.1.mean | cut -c 1-6)"
     remark="$remark after 1 step, $(value "$out/eval.json" results.0.after_steps.3.mean | cut -c 1-6) after 3 ($(value "$out/eval.json" tasks) tasks)"
