@@ -1,6 +1,6 @@
-/* The operations, on odd shapes, device against host: those rows of check/op_cases.h that are for an examination, each with its
- * derivatives (selftest/trial.h). Each row runs twice: with every operand per task, and with the operands after the first shared by
- * all tasks (for one operand: shared). A line shows the worse of the two. */
+/* The operations, on odd shapes, device against host: those rows of check/op_cases.h that are for an examination, each with
+ * its derivatives (selftest/trial.h). Each row runs twice: with every operand per task, and with the operands after the
+ * first shared by all tasks (for one operand: shared). A line shows the worse of the two. */
 #include <math.h>
 #include <stdio.h>
 

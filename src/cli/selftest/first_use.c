@@ -1,5 +1,6 @@
-/* See first_use.h. What is kept is a file CACHE/selftest/HASH for each combination of what may change the outcome; its text says which, and
- * counts only if it is that of the device at hand. A failure is not kept: it may have passed, as a lack of memory does. */
+/* See first_use.h. What is kept is a file CACHE/selftest/HASH for each combination of what may change the outcome; its text
+ * says which, and counts only if it is that of the device at hand. A failure is not kept: it may have passed, as a lack of
+ * memory does. */
 #include "selftest/first_use.h"
 
 #include <stdio.h>

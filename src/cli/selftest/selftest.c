@@ -9,8 +9,9 @@
 #include "selftest/gradient.h"
 #include "selftest/trial.h"
 
-/* What is tried where. Derivatives of operations are run by the meta-gradients alone: to build them one by one would take most of the
- * time. A CPU's compiler is slow, and is that of a tested system more often than a GPU's: there it is the least that shows a fault. */
+/* What is tried where. Derivatives of operations are run by the meta-gradients alone: to build them one by one would take
+ * most of the time. A CPU's compiler is slow, and is that of a tested system more often than a GPU's: there it is the least
+ * that shows a fault. */
 enum { EVERYWHERE, NOT_ON_CPU, ON_CPU };
 
 static const struct {

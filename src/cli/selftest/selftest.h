@@ -15,8 +15,8 @@ typedef struct cli_selftest_listener {
 /* A device that reports an error has failed at what it was asked for; the test itself does not fail. */
 void cli_selftest_run(clm_device *device, clm_device *host, const cli_selftest_listener *listener);
 
-/* The child's side, `clmaml --test-device SPEC`: exit status 0 when all is right, 1 when something is wrong, 3 when the device does not
- * open. Prints a line before each step, and one for each wrong finding. */
+/* The child's side, `clmaml --test-device SPEC`: exit status 0 when all is right, 1 when something is wrong, 3 when the
+ * device does not open. Prints a line before each step, and one for each wrong finding. */
 int cli_selftest_child(int argc, char **argv);
 enum { CLI_SELFTEST_NOT_OPEN = 3 };
 #define CLI_SELFTEST_WRONG "wrong " /* begins the line of a finding */
