@@ -12,6 +12,7 @@
 #include "base/system.h"
 #include "commands.h"
 #include "doctor/examine.h"
+#include "selftest/selftest.h"
 
 #define DECLARE(name) extern const cli_command cli_##name;
 #define ADDRESS(name) &cli_##name,
@@ -25,6 +26,7 @@ static const struct {
 } inner_commands[] = {
     {"--probe-driver", cli_drivers_probe},
     {"--examine-device", cli_doctor_examine},
+    {"--test-device", cli_selftest_child},
 };
 
 static size_t command_count(void) { return CLI_COUNT(commands); }

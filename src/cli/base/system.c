@@ -210,7 +210,7 @@ void cli_environment_visit(const char *prefix, void (*visit)(void *user, const c
 }
 
 clm_status cli_temporary_directory(char *path, size_t size) {
-    const char *places[] = {getenv("TMPDIR"), "/tmp", "/var/tmp", getenv("XDG_RUNTIME_DIR"), getenv("CLMAML_CACHE_DIR"), "."};
+    const char *places[] = {getenv("TMPDIR"), "/tmp", "/var/tmp", getenv("CLMAML_CACHE_DIR"), "."};
     int why = 0;
     for (size_t i = 0; i < CLI_COUNT(places); i++) {
         if (!places[i] || !*places[i]) continue;

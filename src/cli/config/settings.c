@@ -175,6 +175,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "tune-budget", CLI_REAL, CLI_MOVABLE, AT(tune_budget), -1, 1e9, "SECONDS",
      "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` "
      "does it"},
+    {NULL, "force", CLI_FLAG, CLI_NOT_SAVED, AT(force), 0, 0, "",
+     "use a device that fails its self-test, which is made when a device or driver is new"},
 
     {"Run", "preset", CLI_NAME, 0, AT(preset), 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, cli_preset_published),
      "a published protocol, with the figures it is known for; options given beside it win"},

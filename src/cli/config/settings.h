@@ -55,6 +55,7 @@ typedef struct cli_settings {
     int64_t memory_limit, task_chunk;
     double tune_budget;
     int checkpointing, data_on;
+    bool force;
     /* run */
     char preset[CLI_PATH_MAX], run[CLI_PATH_MAX];
     int64_t val_every, val_tasks, eval_tasks, ensemble, checkpoint_every, log_every, keep;

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/drivers.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "config/checkpoint.h"
@@ -17,6 +16,7 @@
 #include "config/setup.h"
 #include "config/sources.h"
 #include "eval/scores.h"
+#include "selftest/first_use.h"
 
 enum { MAX_QUERIES = 16 };
 
@@ -24,7 +24,7 @@ typedef struct eval_settings {
     int64_t tasks, steps, shots, seed, ensemble;
     char query[CLI_PATH_MAX], data[CLI_PATH_MAX], device[CLI_PATH_MAX];
     int bn, split, which, test_rotations, data_on;
-    bool json;
+    bool json, force;
 } eval_settings;
 
 #define AT(field) offsetof(eval_settings, field)
@@ -50,6 +50,7 @@ static const cli_option options[] = {
     {NULL, "data", CLI_TEXT, 0, AT(data), 0, 0, "PATH", "where the data lies now; default: as in the run"},
     {NULL, "seed", CLI_INT, 0, AT(seed), -1, 9007199254740991.0, "N", "of the tasks; -1: the run's"},
     {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", "as for train"},
     {NULL, "data-on", CLI_CHOICE, 0, AT(data_on), 0, 0, "auto|host|device", "where the images are kept, as for train"},
     {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print JSON"},
     {.name = NULL},
@@ -206,7 +207,7 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     CLI_TRY(choose_queries(e));
     CLI_TRY(
         cli_setup_model(&e->model, &e->checkpoint.settings, e->source, e->checkpoint.model[0] ? e->checkpoint.model : NULL));
-    CLI_TRY(cli_device_open(&e->device, e->settings.device[0] ? e->settings.device : NULL));
+    CLI_TRY(cli_tested_open(&e->device, e->settings.device[0] ? e->settings.device : NULL, e->settings.force));
     CLI_TRY(load_members(e, name));
     return load_images(e);
 }

@@ -163,7 +163,8 @@ static clm_status write_note(cli_trainer *t) {
 }
 
 clm_status cli_trainer_plan(cli_trainer *t) {
-    CLI_TRY(cli_split_open(&t->split, t->settings.device[0] ? t->settings.device : NULL, (int)t->settings.meta_batch));
+    const cli_settings *s = &t->settings;
+    CLI_TRY(cli_split_open(&t->split, s->device[0] ? s->device : NULL, (int)s->meta_batch, s->force));
     CLI_TRY(tune(t));
     CLI_TRY(share_out(t));
     CLI_TRY(write_note(t));

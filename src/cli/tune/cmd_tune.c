@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/drivers.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "config/algorithms.h"
@@ -13,6 +12,7 @@
 #include "config/readers.h"
 #include "config/setup.h"
 #include "config/sources.h"
+#include "selftest/first_use.h"
 
 typedef struct tune_settings {
     cli_settings train;
@@ -56,6 +56,7 @@ static const cli_option options[] = {
     OF_TRAIN(NULL, "checkpointing", CLI_CHOICE, checkpointing, 0, 0, "auto|store|recompute"),
     OF_TRAIN(NULL, "task-chunk", CLI_INT, task_chunk, 0, 65536, "T"),
     OF_TRAIN(NULL, "device", CLI_TEXT, device, 0, 0, "WHICH"),
+    OF_TRAIN(NULL, "force", CLI_FLAG, force, 0, 0, ""),
     {"Tuning", "budget", CLI_REAL, 0, AT(budget), 0, 1e9, "SECONDS", "stop after so long; 0: when everything has been tried"},
     {NULL, "only", CLI_CHOICE, 0, AT(what), 0, 0, "all|kernels|plans",
      "single kernels, or whole plans of a meta-gradient, or both"},
@@ -161,7 +162,7 @@ static clm_status tune(cli_args *args) {
     CLI_GOTO(cli_readers_check_model(run, model, options, args->given));
     CLI_GOTO(cli_setup_task_options(task, run, model));
     cli_setup_meta_options(&meta_options, run, task);
-    CLI_GOTO(cli_device_open(&device, run->device[0] ? run->device : NULL));
+    CLI_GOTO(cli_tested_open(&device, run->device[0] ? run->device : NULL, run->force));
     printf("%s\n", clm_device_get_info(device)->name);
     CLI_GOTO(clm_meta_create(&meta, device, model, &meta_options));
     tuning.budget = s->budget;

@@ -14,7 +14,7 @@
 typedef struct predict_settings {
     char support[CLI_PATH_MAX], device[CLI_PATH_MAX];
     int64_t top, steps;
-    bool json, csv;
+    bool json, csv, force;
 } predict_settings;
 
 #define AT(field) offsetof(predict_settings, field)
@@ -27,6 +27,7 @@ static const cli_option options[] = {
     {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print a JSON array"},
     {NULL, "csv", CLI_FLAG, 0, AT(csv), 0, 0, "", "print CSV"},
     {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", "as for train"},
     {.name = NULL},
 };
 static const predict_settings defaults = {.top = 1, .steps = -1};
@@ -221,7 +222,7 @@ static clm_status predict(const cli_args *args, prediction *p) {
     if (s->json && s->csv) return cli_usage("--json and --csv exclude each other");
     if (s->steps >= 0 && !s->support[0]) return cli_usage("--steps is for --support; an adapted model makes none");
     CLI_TRY(cli_pictures_list(&p->pictures, args->positional + 1, args->n_positional - 1));
-    CLI_TRY(cli_use_open(&p->use, args->positional[0], s->support[0] ? s->support : NULL, (int)s->steps, s->device));
+    CLI_TRY(cli_use_open(&p->use, args->positional[0], s->support[0] ? s->support : NULL, (int)s->steps, s->device, s->force));
     CLI_TRY(allocate(p));
     if (s->csv) cli_stdout_guard(false); /* from here on lines are printed as they come */
     if (s->csv) print_csv_head(p);

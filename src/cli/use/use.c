@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/drivers.h"
 #include "base/system.h"
 #include "config/checkpoint.h"
 #include "config/folders.h"
+#include "selftest/first_use.h"
 
 /* ---- the examples ---- */
 
@@ -129,14 +129,14 @@ static clm_status load(cli_use *u, const clm_archive *archive, const char *path,
     return folder ? learn(u) : CLM_OK;
 }
 
-clm_status cli_use_open(cli_use *u, const char *name, const char *folder, int steps, const char *device) {
+clm_status cli_use_open(cli_use *u, const char *name, const char *folder, int steps, const char *device, bool force) {
     char path[CLI_PATH_MAX];
     clm_archive *archive = NULL;
     clm_status status = CLM_OK;
     memset(u, 0, sizeof *u);
     CLI_TRY(find_file(path, name));
     CLI_GOTO(clm_archive_load(&archive, path));
-    CLI_GOTO(cli_device_open(&u->device, device[0] ? device : NULL));
+    CLI_GOTO(cli_tested_open(&u->device, device[0] ? device : NULL, force));
     status = load(u, archive, path, folder, steps);
     if (status != CLM_OK && !cli_is_usage_mistake() && !strstr(cli_message(), path) &&
         !(folder && strstr(cli_message(), folder)))
