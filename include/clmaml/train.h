@@ -145,7 +145,9 @@ typedef struct clm_train_options {
     uint64_t validate_every;     /* updates; also before the first and after the last */
     int validation_tasks;
     int test_tasks;            /* at the end, of the test split; 0: none */
-    int test_steps;            /* inner steps at validation and test; 0: as many as in training */
+    /* Inner steps at validation and test; 0: as many as in training; -1: at test the number up to 10, or twice that of training,
+     * that serves validation tasks best with the state that is tested, which the best checkpoints are given. */
+    int test_steps;
     clm_bn_mode bn_mode;       /* at validation and test */
     int ensemble;              /* best states to keep, and to test together when there are more than one */
     uint64_t checkpoint_every; /* updates; 0: with each validation */
@@ -194,6 +196,7 @@ typedef struct clm_train_result {
     uint64_t last_checkpoint; /* what a resumed run goes on from; without a directory: iteration */
     uint64_t best_iteration;  /* of the state that validation chose; the last where nothing was validated */
     double best_score;        /* its validation score; NAN: nothing was validated */
+    int test_steps;           /* inner steps of the test */
     clm_scores test;          /* of that state; tasks 0: not tested */
     size_t members;           /* states tested together; at most 1: none were */
     uint64_t member_iteration[CLM_ENSEMBLE_MOST];

@@ -33,7 +33,7 @@ static clm_status check_numbers(const clm_train_options *o) {
         {"validate_every", o->validate_every, 1, UINT64_MAX},
         {"validation_tasks", (uint64_t)o->validation_tasks, 1, INT32_MAX},
         {"test_tasks", (uint64_t)o->test_tasks, 0, INT32_MAX},
-        {"test_steps", (uint64_t)o->test_steps, 0, CLM_SCORE_STEPS_MOST},
+        {"test_steps", (uint64_t)(o->test_steps == -1 ? 0 : o->test_steps), 0, CLM_SCORE_STEPS_MOST},
         {"task.steps", (uint64_t)o->meta.task.steps, 0, CLM_SCORE_STEPS_MOST},
         {"ensemble", (uint64_t)o->ensemble, 1, CLM_ENSEMBLE_MOST},
         {"keep", (uint64_t)o->keep, 0, INT32_MAX},
@@ -60,7 +60,7 @@ static clm_status settle_task(clm_trainer *t) {
         return clm_fail(CLM_E_ARG, "test_steps %d: %s has no inner steps", o->test_steps, t->algorithm);
     if (o->anneal_over && !task->step_weights) return clm_fail(CLM_E_ARG, "anneal_over: there are no step_weights to anneal");
     t->steps = steps ? task->steps : 0;
-    t->test_steps = o->test_steps ? o->test_steps : t->steps;
+    t->test_steps = o->test_steps > 0 ? o->test_steps : t->steps;
     task->support = o->episodes.ways * o->episodes.shots;
     task->query = o->episodes.ways * o->episodes.query;
     if (clm_algorithm_uses(t->algorithm, "ways")) task->ways = o->episodes.ways;

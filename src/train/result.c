@@ -43,6 +43,7 @@ static clm_status write_result(const clm_trainer *t) {
     json_object_set_new(root, "ways", json_integer(s->ways));
     json_object_set_new(root, "shots", json_integer(s->shots));
     json_object_set_new(root, "query", json_integer(s->query));
+    json_object_set_new(root, "test_steps", json_integer(r->test_steps));
     json_object_set_new(root, "batch_norm", json_string(clm_model_bn_name(t->model, t->options.bn_mode)));
     json_object_set_new(root, "checkpoint_iteration", json_integer((json_int_t)r->member_iteration[0]));
     json_object_update(root, scores);
@@ -112,6 +113,52 @@ clm_status clm_trainer_best(clm_trainer *t, clm_params *best) {
     return CLM_OK;
 }
 
+/* ---- how many steps ---- */
+
+/* The checkpoints under test say it to who uses them. */
+static clm_status tell_checkpoint(const clm_trainer *t, const char *name) {
+    char path[CLM_TRAIN_PATH], *text = NULL;
+    clm_archive *archive = NULL;
+    json_t *task = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, name));
+    if (!clm_path_exists(path)) return CLM_OK;
+    CLM_TRY(clm_archive_load(&archive, path));
+    const char *said = clm_archive_meta(archive, "clmaml.task");
+    if (!said || !(task = json_loads(said, 0, NULL))) goto out;
+    json_object_set_new(task, "test_steps", json_integer(t->test_steps));
+    if (!(text = json_dumps(task, JSON_COMPACT))) CLM_GOTO(clm_fail(CLM_E_MEMORY, "out of memory"));
+    CLM_GOTO(clm_archive_set_meta(archive, "clmaml.task", text));
+    CLM_GOTO(clm_archive_save(archive, path));
+out:
+    json_decref(task);
+    free(text);
+    clm_archive_free(archive);
+    return status;
+}
+
+/* The fewest steps whose score on the validation tasks none surpasses. */
+static clm_status choose_steps(clm_trainer *t) {
+    const clm_train_options *o = &t->options;
+    const int twice = 2 * t->steps, most = twice > 10 ? twice < CLM_SCORE_STEPS_MOST ? twice : CLM_SCORE_STEPS_MOST : 10;
+    clm_scores scores;
+    int best = 0;
+    if (o->test_steps >= 0 || t->steps == 0 || !t->validates) return CLM_OK;
+    CLM_TRY(clm_evaluator_load(t->evaluator, t->members[0]));
+    CLM_TRY(clm_evaluator_run(t->evaluator, CLM_SPLIT_VALIDATION, o->seed, 0, o->validation_tasks, most, false, &scores));
+    if (scores.tasks < o->validation_tasks) return CLM_OK; /* stopped */
+    for (int k = 1; k <= most; k++) {
+        const double gain = scores.query[k].mean - scores.query[best].mean;
+        if (t->regression ? gain < 0 : gain > 0) best = k;
+    }
+    t->test_steps = best > 0 ? best : 1;
+    clm_trainer_remark(t, "%d inner step%s at test: of 1 to %d the best on %d validation tasks", t->test_steps,
+                       t->test_steps == 1 ? "" : "s", most, o->validation_tasks);
+    for (size_t k = 0; t->has_run && k < t->n_members; k++)
+        CLM_TRY(tell_checkpoint(t, t->ranking.count ? clm_rank_name(k).s : "last"));
+    return CLM_OK;
+}
+
 /* ---- the test ---- */
 
 static clm_status test(clm_trainer *t, clm_scores *single, clm_scores *together) {
@@ -131,7 +178,9 @@ clm_status clm_trainer_test(clm_trainer *t) {
     clm_scores single, together = {0};
     if (t->options.test_tasks == 0) return CLM_OK;
     CLM_TRY(clm_trainer_load_members(t));
+    CLM_TRY(choose_steps(t));
     CLM_TRY(test(t, &single, &together));
+    r->test_steps = t->test_steps;
     if (r->stopped) return CLM_OK;
     r->test = single;
     r->together = together;

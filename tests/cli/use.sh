@@ -39,6 +39,14 @@ if [ -x "${CLMAML_EXAMPLE_PREDICT:-}" ]; then # the same in C
     "$CLMAML_EXAMPLE_PREDICT" "$work/maml" "$work/new" "$work/questions/hue-16-5.jpg" >"$work/out" 2>&1 || fail "examples/predict.c: $(cat "$work/out")"
     expect_in "$work/out" "hue-16-5.jpg: hue-16" "examples/predict.c"
 fi
+# The number of steps that validation chooses is what adapt takes.
+# shellcheck disable=SC2086
+expect_success "steps by validation" $train --iterations 40 --inner-lr 0.1 --test-steps auto --run "$work/auto"
+expect_in "$work/out" "at test as many as serve validation tasks best" "steps by validation"
+steps=$(sed -n 's/.*note: \([0-9]*\) inner steps* at test: of 1 to 10 the best on 20 validation tasks.*/\1/p' "$work/err")
+expect_in "$work/auto/result.json" "\"test_steps\": ${steps:-none}," "steps by validation"
+expect_success "adapt by as many" adapt "$work/auto" --support "$work/new" --out "$work/auto.safetensors"
+expect_in "$work/out" "by $steps steps? of maml" "adapt by as many"
 expect_success "JSON" predict "$work/maml.safetensors" "$work/questions/hue-08-5.jpg" --top 2 --json
 tr -d ' \n' <"$work/out" >"$work/flat"
 expect_in "$work/flat" '^\[\{"class":"hue-08","probability":0\.[0-9e-]+,"file":"[^"]*hue-08-5.jpg","top":\[\{"class":"hue-08","probability":[0-9.e-]+\},\{"class":"[^"]*","probability":[0-9.e-]+\}\]\}\]$' "JSON"

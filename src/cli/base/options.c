@@ -56,6 +56,10 @@ static clm_status set_real(const cli_option *o, double *to, const char *text) {
 
 static clm_status set_int(const cli_option *o, int64_t *to, const char *text) {
     char *end;
+    if (o->min == -1 && strcmp(text, "auto") == 0) {
+        *to = -1;
+        return CLM_OK;
+    }
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (end == text || *end || errno || (double)value < o->min || (double)value > o->max) return bad_number(o, text);

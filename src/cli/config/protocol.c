@@ -123,8 +123,12 @@ static void print_steps(FILE *to, const cli_settings *s) {
     fprintf(to, "  inner loop  %s%lld step%s of ", cli_setup_is_joint(s) ? "at test alone, " : "", (long long)s->steps,
             plural(s->steps));
     print_rule(to, s);
-    fprintf(to, " at rate %g under the %s of the %s over the support set; %d step%s at test\n", s->inner_lr,
-            word("reduction", s->reduction), cli_loss_text(cli_loss_name(s)), test, plural(test));
+    fprintf(to, " at rate %g under the %s of the %s over the support set; ", s->inner_lr, word("reduction", s->reduction),
+            cli_loss_text(cli_loss_name(s)));
+    if (s->test_steps < 0)
+        fprintf(to, "at test as many as serve validation tasks best\n");
+    else
+        fprintf(to, "%d step%s at test\n", test, plural(test));
     if (original > 0)
         fprintf(
             to,

@@ -109,8 +109,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "solver-steps", CLI_INT, 0, AT(solver_steps), 1, 1000, "N", "iterations of the solver"},
 
     {"Inner loop", "steps", CLI_INT, 0, AT(steps), 1, CLI_MAX_STEPS, "K", "inner steps in training"},
-    {NULL, "test-steps", CLI_INT, 0, AT(test_steps), 0, CLI_MAX_STEPS, "K",
-     "inner steps at validation and test; 0: as many as in training"},
+    {NULL, "test-steps", CLI_INT, 0, AT(test_steps), -1, CLI_MAX_STEPS, "K|auto",
+     "inner steps at validation and test; 0: as many as in training; auto: at test as many as serve validation tasks best"},
     {NULL, "inner-lr", CLI_REAL, 0, AT(inner_lr), 0, 1e6, "X", "inner learning rate, or what learned rates start from"},
     {NULL, "inner-rule", CLI_NAME, 0, AT(inner_rule), 1, 0, &cli_inner_rule_names, "inner update rule"},
     {NULL, "inner-momentum", CLI_REAL, 0, AT(inner_momentum), 0, 1, "X", "part of the last move that is kept"},
@@ -323,7 +323,7 @@ void cli_settings_settle(cli_settings *s) {
 
 int cli_settings_test_steps(const cli_settings *s) {
     if (!clm_algorithm_uses(s->algorithm, "steps")) return 0;
-    return (int)(s->test_steps ? s->test_steps : s->steps);
+    return (int)(s->test_steps > 0 ? s->test_steps : s->steps);
 }
 
 const char *cli_settings_schedule(const cli_settings *s, uint64_t *updates) {

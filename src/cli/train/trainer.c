@@ -87,7 +87,7 @@ static void set_options(cli_trainer *t) {
     o->validate_every = (uint64_t)s->val_every;
     o->validation_tasks = (int)s->val_tasks;
     o->test_tasks = (int)s->eval_tasks;
-    o->test_steps = cli_settings_test_steps(s);
+    o->test_steps = s->test_steps < 0 && clm_algorithm_uses(s->algorithm, "steps") ? -1 : cli_settings_test_steps(s);
     o->bn_mode = (clm_bn_mode)s->bn;
     o->ensemble = (int)s->ensemble;
     o->checkpoint_every = (uint64_t)s->checkpoint_every;
