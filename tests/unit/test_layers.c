@@ -79,6 +79,7 @@ static const layer layers[] = {
      false,
      false},
     {"src/meta/devices/", {"base/", "program/", "meta/internal.h", "meta/plan/plan.h", "meta/devices/"}, {"*"}, false, false},
+    {"src/binding/", {NULL}, {"*"}, false, false},
     {"src/check/", {"check/"}, {"graph.h"}, false, false},
     {"src/cli/base/", {"cli/base/"}, {"*"}, false, true},
     {"src/cli/config/", {"cli/base/", "cli/config/"}, {"*"}, false, false},
