@@ -104,7 +104,7 @@ def _read_structure(name: str, size: int) -> type[ctypes.Structure]:
     field, kind = ctypes.c_char_p(), ctypes.c_char_p()
     offset, length = ctypes.c_size_t(), ctypes.c_size_t()
     places: dict[str, tuple[int, int]] = {}
-    fields = []
+    fields: list[tuple[str, Any]] = []
     while _lib.clm_binding_field_at(name.encode(), len(fields), *map(ctypes.byref, (field, kind, offset, length))):
         assert field.value and kind.value
         places[field.value.decode()] = offset.value, length.value

@@ -34,6 +34,7 @@ const char *clm_model_json(const clm_model *model);
 clm_status clm_source_sine(clm_source **out);
 clm_status clm_source_glyphs(clm_source **out, int size);
 clm_status clm_source_folder_open(clm_source **out, const char *path, const clm_folder_options *options);
+bool clm_source_get_preparation(const clm_source *source, clm_preparation *out);
 void clm_source_free(clm_source *source);
 clm_shape clm_source_example_shape(const clm_source *source);
 bool clm_source_is_regression(const clm_source *source);

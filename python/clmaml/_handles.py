@@ -47,7 +47,7 @@ class Handle:
     """``make`` is called with a place for the pointer, ``free`` with the pointer. The first of ``parents`` gives the room."""
 
     def __init__(self, make: Callable[[Any], Any], free: Free, *parents: Handle) -> None:
-        self._room = parents[0]._room if parents else Room()
+        self._room: Room = parents[0]._room if parents else Room()
         self._children: list[tuple[Room, Any]] = []
         pointer = ctypes.c_void_p()
         with self._room.lock:

@@ -46,7 +46,7 @@ class Params(Handle):
         for i, entry in enumerate(self.entries):
             size = int(np.prod(entry.shape))
             place = (ctypes.c_double * size).from_address(_c.lib.clm_params_values(pointer, i))
-            yield entry, np.frombuffer(place, dtype=np.float64).reshape(entry.shape)
+            yield entry, np.ctypeslib.as_array(place).reshape(entry.shape)
 
     def checked(self, state: Mapping[str, ArrayLike], strict: bool) -> dict[str, npt.NDArray[np.float64]]:
         """What of ``state`` belongs here, converted; an error names what is missing or of no use."""

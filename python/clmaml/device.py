@@ -31,7 +31,7 @@ class DeviceInfo:
 
 def _describe(info: Any) -> DeviceInfo:
     kind = _c.word("CLM_DEVICE_", info.type)
-    texts = {n: _c.text(getattr(info, n)) for n in ("name", "platform", "vendor", "driver", "version")}
+    texts: dict[str, Any] = {n: _c.text(getattr(info, n)) for n in ("name", "platform", "vendor", "driver", "version")}
     same = ("compute_units", "clock_mhz", "global_memory", "max_allocation", "available", "chosen")
     spec = "host" if kind == "host" else f"{info.platform_index}:{info.device_index}"
     return DeviceInfo(spec=spec, type=kind, **texts, **{n: getattr(info, n) for n in same})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Optional, Sequence, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from ._params import Params, StateDict, to_torch
 from .device import Device, as_device
 from .learner import Learner, load_options
 from .model import Model, as_model
-from .source import Batch
+from .source import Batch, Source
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Unpack
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Quantity = Literal["support_loss", "query_loss", "query_logits", "support_accuracy", "query_accuracy", "adapted"]
 
 #: What a gradient leaves behind, with the shape of each by options of the meta-learner and output of the model.
-_QUANTITIES = {
+_QUANTITIES: dict[str, Callable[[Any, Shape], Shape]] = {
     "support_loss": lambda o, out: (o.tasks, o.task.steps),
     "query_loss": lambda o, out: (o.tasks,),
     "query_logits": lambda o, out: (o.tasks, o.task.query, *out),
@@ -148,7 +148,7 @@ class MetaLearner(Handle):
         """A learner that begins with the parameters of now, for tasks of ``support`` examples (None: as in training).
         It is a copy: training on does not change it."""
         options = load_options(ways, self._options.task.support if support is None else support, query, steps)
-        archive = self._archive(None)
+        archive = self._archive()
         with archive._pointer() as pointer:
             return Learner(
                 self.device,
@@ -188,10 +188,12 @@ class MetaLearner(Handle):
                     value[...] = given[entry.name]
             _c.lib.clm_meta_set_params(pointer, params)
 
-    def save(self, path: Union[str, os.PathLike[str]], *, steps: Optional[int] = None) -> None:
+    def save(
+        self, path: Union[str, os.PathLike[str]], *, steps: Optional[int] = None, source: Optional[Source] = None
+    ) -> None:
         """A checkpoint: ``restore`` goes on from it, ``clmaml.load`` and the program put it to use, with ``steps`` inner steps
-        (None: as in training)."""
-        with self._archive(steps)._pointer() as archive:
+        (None: as in training). ``source``: pictures will be prepared as those of this source were."""
+        with self._archive(steps, source)._pointer() as archive:
             _c.lib.clm_archive_save(archive, os.fsencode(path))
 
     def restore(self, path: Union[str, os.PathLike[str]]) -> None:
@@ -201,15 +203,16 @@ class MetaLearner(Handle):
 
     # ---- inside ----
 
-    def _archive(self, steps: Optional[int]) -> _Archive:
+    def _archive(self, steps: Optional[int] = None, source: Optional[Source] = None) -> _Archive:
         archive, task = _Archive(), self._options.task
+        preparation = None if source is None else source._preparation()
         with self._pointer() as pointer, archive._pointer() as to, self.model._pointer() as model:
             labels = not _c.lib.clm_meta_target_shape(pointer).rank
             classes = (task.ways or self._out_shape[-1]) if labels else 1
             shots = max(task.support // classes, 1)
             _c.lib.clm_meta_save(pointer, to)
             _c.lib.clm_learner_describe(
-                to, model, ctypes.byref(task), shots, task.steps if steps is None else steps, None
+                to, model, ctypes.byref(task), shots, task.steps if steps is None else steps, preparation
             )
         return archive
 

@@ -65,6 +65,12 @@ class Source(Handle):
         with self._pointer() as pointer:
             return _c.text(_c.lib.clm_source_description(pointer))
 
+    def _preparation(self) -> Any:
+        """Of its pictures, for C; None: it has none."""
+        made = _c.new("clm_preparation")
+        with self._pointer() as pointer:
+            return ctypes.byref(made) if _c.lib.clm_source_get_preparation(pointer, ctypes.byref(made)) else None
+
     def sample(
         self,
         tasks: int,
