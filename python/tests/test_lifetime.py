@@ -75,10 +75,17 @@ ENDS = {
     "in a cycle": "meta.itself = meta; learner.other = meta; device.all = [meta, learner]; del meta, learner, device",
     "device first": "del device",
     "closed": "device.close()",
-    "an error": "sys.excepthook = lambda *_: None; raise SystemExit(0)",
-    "a thread at work": (
-        "threading.Thread(target=lambda: [meta.step(batch) for _ in range(10 ** 6)], daemon=True).start(); time.sleep(0.2)"
-    ),
+    "exit": "sys.exit(0)",
+    "a thread at work": """
+def work():
+    try:
+        while True:
+            meta.step(batch)
+    except clmaml.StateError:  # the interpreter's end has closed it
+        pass
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.1)
+""",
 }
 
 
