@@ -18,10 +18,10 @@ typedef struct clm_archive clm_archive;
 
 /* An archive is freed by whom it was made for, and belongs to one thread at a time. What its functions return as pointers is the
  * archive's, and stays until it changes. */
-CLM_API clm_status clm_archive_create(clm_archive **out);                            /* empty */
-CLM_API clm_status clm_archive_load(clm_archive **out, const char *path);            /* CLM_E_IO, CLM_E_FORMAT */
-CLM_API clm_status clm_archive_save(const clm_archive *archive, const char *path);   /* CLM_E_IO: the old file is as it was */
-CLM_API void clm_archive_free(clm_archive *archive);                                 /* NULL is allowed */
+CLM_API clm_status clm_archive_create(clm_archive **out);                          /* empty */
+CLM_API clm_status clm_archive_load(clm_archive **out, const char *path);          /* CLM_E_IO, CLM_E_FORMAT */
+CLM_API clm_status clm_archive_save(const clm_archive *archive, const char *path); /* CLM_E_IO: the old file is as it was */
+CLM_API void clm_archive_free(clm_archive *archive);                               /* NULL is allowed */
 
 CLM_API size_t clm_archive_count(const clm_archive *archive);
 CLM_API const char *clm_archive_name(const clm_archive *archive, size_t i); /* NULL: no such array */

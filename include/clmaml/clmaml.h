@@ -8,13 +8,17 @@
 #include "dataset.h"
 #include "device.h"
 #include "environment.h"
+#include "export.h"
 #include "graph.h"
 #include "learner.h"
 #include "meta.h"
 #include "model.h"
 #include "optim.h"
+#include "params.h"
 #include "program.h"
 #include "status.h"
+#include "task.h"
+#include "train.h"
 #include "tune.h"
 
 #endif

@@ -1,7 +1,7 @@
 /* Sources of tasks.
  *
  * A task is a pure function of (source, split, seed, index): the same four give the same numbers on every machine, so a run resumes
- * exactly from its counters alone. Characters are 1 x size x size, ink = 1, paper = 0; pictures of one's own are as their options say.
+ * exactly from its counters alone. Characters are 1 x size x size, ink = 1, paper = 0; pictures and tables of one's own are as their options say.
  */
 #ifndef CLMAML_DATA_H
 #define CLMAML_DATA_H
@@ -61,12 +61,14 @@ typedef struct clm_preparation {
     int size;     /* pixels a side: the result is [channels, size, size] */
     int channels; /* 1: grey; 3 */
     clm_fit fit;
-    bool invert;    /* 255 minus each byte */
-    int background; /* the grey behind what is transparent, and beside what is padded; before inverting */
+    bool invert;                  /* 255 minus each byte */
+    int background;               /* the grey behind what is transparent, and beside what is padded; before inverting */
     double mean[3], deviation[3]; /* a channel; 0 and 1: values from 0 to 1 */
 } clm_preparation;
-#define CLM_PREPARATION_INIT \
-    { 84, 3, CLM_FIT_CROP, false, 255, {0, 0, 0}, {1, 1, 1} }
+#define CLM_PREPARATION_INIT                                    \
+    {                                                           \
+        84, 3, CLM_FIT_CROP, false, 255, {0, 0, 0}, { 1, 1, 1 } \
+    }
 
 /* One picture file, of the kinds that clm_source_folder_open reads, into out [channels, size, size]. From any thread. Errors name
  * the file: CLM_E_IO, CLM_E_FORMAT, CLM_E_ARG for a preparation out of range, CLM_E_MEMORY. */
@@ -83,10 +85,10 @@ typedef struct clm_folder_options {
     /* Classes that train, validate, test, where the data say no split; more than there are: in these proportions; all 0: as
      * 64, 16, 20. */
     size_t class_split[3];
-    uint64_t split_seed;   /* of the shuffle that draws them */
-    int class_depth;       /* a class is the folder so many levels down; 0: the first one down that holds pictures */
-    bool strict;           /* what would be left out, with a line in clm_source_notes, is an error */
-    int threads;           /* that decode pictures; 0: one a core, at most 16 */
+    uint64_t split_seed; /* of the shuffle that draws them */
+    int class_depth;     /* a class is the folder so many levels down; 0: the first one down that holds pictures */
+    bool strict;         /* what would be left out, with a line in clm_source_notes, is an error */
+    int threads;         /* that decode pictures; 0: one a core, at most 16 */
     /* Called by the opening thread now and then while pictures are read, may be NULL. False stops: CLM_E_STATE. */
     bool (*progress)(void *context, size_t done, size_t total);
     void *context;
@@ -116,6 +118,55 @@ CLM_API clm_status clm_source_folder_open(clm_source **out, const char *path, co
 /* The same, stretched to size x size in grey; invert: ink is dark, and paper is behind what is transparent. */
 CLM_API clm_status clm_source_folder(clm_source **out, const char *directory, int size, bool invert);
 
+/* ---- tables ---- */
+typedef enum clm_missing {
+    CLM_MISSING_REFUSE, /* a missing value is an error that names line and column */
+    CLM_MISSING_MEAN,   /* of a feature: the mean over the training tasks, of a categorical one no category; else an error */
+    CLM_MISSING_DROP    /* its row is left out, with a note; not with windows or a horizon */
+} clm_missing;
+
+/* Columns are named as the headline names them. */
+typedef struct clm_table_options {
+    int version;             /* CLM_TABLE_OPTIONS_VERSION */
+    const char *task_column; /* rows of one value are a task; needed */
+    const char *const *targets;
+    size_t n_targets; /* at least 1 */
+    const char *const *features;
+    size_t n_features; /* 0: all columns that are not named elsewhere here */
+    const char *const *ignore;
+    size_t n_ignore;
+    const char *const *categorical; /* features whose values are names: one number for each category of the training tasks */
+    size_t n_categorical;
+    /* Rows of a task are in its order: numbers, or texts bytewise, such as dates of ISO 8601. NULL: as in the file. */
+    const char *time_column;
+    bool labels; /* the one target's values are names of classes: targets are their numbers, see clm_source_labels */
+    clm_missing missing;
+    bool standardise;    /* numbers, features and targets: minus their mean over training tasks' rows, over the deviation */
+    int window;          /* an example is so many consecutive rows of a task, [window, features]; 0: one row, [features] */
+    bool channels_first; /* of windows: [features, window] instead, as conv1d takes it */
+    int horizon;         /* the target is that of so many rows behind the last one of the example; 0: of that one */
+    size_t
+        task_split[3];   /* tasks that train, validate, test; more than there are: in these proportions; all 0: as 64, 16, 20 */
+    uint64_t split_seed; /* of the shuffle that draws them */
+    /* Tasks of fewer examples, say shots and queries together, are left out with a note. They keep their part in split and
+     * standardisation, which so do not depend on it. */
+    size_t least;
+    bool strict; /* what would be left out, with a line in clm_source_notes, is an error */
+} clm_table_options;
+#define CLM_TABLE_OPTIONS_VERSION 1
+#define CLM_TABLE_OPTIONS_INIT                                                                                                \
+    {                                                                                                                         \
+        CLM_TABLE_OPTIONS_VERSION, NULL, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, false, CLM_MISSING_REFUSE, true, 0, false, \
+            0, {0, 0, 0}, 0, 0, false                                                                                         \
+    }
+
+/* Tasks that are groups of rows of a table: a file of comma-separated values (RFC 4180), or ones separated by semicolons or
+ * tabulators, in UTF-8, below a headline of at most 4096 names. Numbers have a decimal point; empty fields, NA, N/A, NaN,
+ * null and ? are missing values. Tasks are drawn for training, validation and test; a task of a split is one of them with
+ * equal chances, its examples are drawn without repetition, and no example is both in a support and in the query set. Windows
+ * may overlap; no two examples have one target row. The numbers are held in memory, 4 bytes for each feature of a row.
+ * Errors name the file with line and column, and the remedy: CLM_E_FORMAT for what the file says, CLM_E_ARG for options. */
+CLM_API clm_status clm_source_table_open(clm_source **out, const char *path, const clm_table_options *options);
 /* How the source's pictures were prepared; false for a source of other things. Drawn characters are prepared as ink = 1. */
 CLM_API bool clm_source_get_preparation(const clm_source *source, clm_preparation *out);
 
@@ -150,32 +201,52 @@ typedef struct clm_custom_source {
     /* May be NULL: the name of a class, for messages. */
     const char *(*class_name)(void *context, clm_split split, size_t class_index);
     /* Regression instead: `count` points of the function that the number `task` names, drawn from the random numbers that
-     * `points` names; inputs x [count, shape], one target y [count] each; either may be NULL. */
+     * `points` names; inputs x [count, shape], targets y [count, targets]; either may be NULL. */
     int (*regress)(void *context, clm_split split, uint64_t task, uint64_t points, int count, float *x, float *y);
     void (*destroy)(void *context); /* may be NULL; called by clm_source_free, not when clm_source_custom fails */
+    int targets;                    /* numbers of a target of a regression; 0: one */
 } clm_custom_source;
-#define CLM_CUSTOM_SOURCE_VERSION 1
+#define CLM_CUSTOM_SOURCE_VERSION 2
 #define CLM_CUSTOM_SOURCE_INIT \
-    { CLM_CUSTOM_SOURCE_VERSION, NULL, NULL, {0, {0}}, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+    { CLM_CUSTOM_SOURCE_VERSION, NULL, NULL, {0, {0}}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
 CLM_API clm_status clm_source_custom(clm_source **out, const clm_custom_source *custom);
 
 CLM_API void clm_source_free(clm_source *source);
 
 CLM_API const char *clm_source_name(const clm_source *source);
-CLM_API clm_shape clm_source_example_shape(const clm_source *source); /* C H W, or [1] */
+CLM_API clm_shape clm_source_example_shape(const clm_source *source); /* C H W, [1], features or windows of a table */
+CLM_API clm_shape clm_source_target_shape(const clm_source *source);  /* of one example: [targets]; rank 0: a class label */
 CLM_API bool clm_source_is_regression(const clm_source *source);      /* targets are numbers rather than class labels */
-/* Number of classes of a split; SIZE_MAX when endless, 0 for regression. */
+/* Number of classes of a split that tasks are made of; SIZE_MAX when endless, 0 where a task is a function or a group of
+ * rows. */
 CLM_API size_t clm_source_classes(const clm_source *source, clm_split split);
 /* Examples of a class; SIZE_MAX when endless, 0 where there is no such class. */
 CLM_API size_t clm_source_examples(const clm_source *source, clm_split split, size_t class_index);
 /* The name of a class, cut to `size` with its end; "" where classes have none. Returns `text`. */
-CLM_API const char *clm_source_class_name(const clm_source *source, clm_split split, size_t class_index, char *text, size_t size);
+CLM_API const char *clm_source_class_name(const clm_source *source, clm_split split, size_t class_index, char *text,
+                                          size_t size);
+/* Number of functions or groups of rows of a split, each of which is a task; SIZE_MAX when endless, 0 where tasks are made of
+ * classes. */
+CLM_API size_t clm_source_groups(const clm_source *source, clm_split split);
+/* Number of class labels where they mean the same in all tasks, 0 .. labels-1, as a model has outputs then; 0 where they are
+ * those of a task's ways, or where there are none. */
+CLM_API size_t clm_source_labels(const clm_source *source);
+/* What a label stands for; NULL where there is no such label. Owned by the source. */
+CLM_API const char *clm_source_label_name(const clm_source *source, size_t label);
+/* Names of the numbers of a row's features, "length" or "colour=red"; NULL where there is no such one. Owned by the source. */
+CLM_API const char *clm_source_feature_name(const clm_source *source, size_t feature);
+/* The unit of targets: in the data a target i is mean[i] + deviation[i] y[i]. False where targets are as in the data. Both
+ * [targets], owned by the source; may be NULL. */
+CLM_API bool clm_source_target_units(const clm_source *source, const double **mean, const double **deviation);
+/* Outputs that a model of the source's tasks has: targets, labels of all tasks, or else `ways`. */
+CLM_API int clm_source_outputs(const clm_source *source, int ways);
 /* One line that says what the source is, its counts, its split and seed. Owned by the source. */
 CLM_API const char *clm_source_description(const clm_source *source);
 
 /* Task `index` of the endless sequence that `seed` starts. Writes ways*shots support and ways*query query examples
- * (regression: shots and query examples; ways 1), example by example, classes interleaved in a random order; labels are 0..ways-1
- * as floats (regression: targets). Any of the four may be NULL. Errors: too few classes, or a class with too few images (named). */
+ * (functions and groups of rows: shots and query examples; ways 1), example by example, classes interleaved in a random order;
+ * y is labels 0..ways-1 as floats, or targets [examples, targets], or labels as in clm_source_labels. Any of the four may be
+ * NULL. Errors: too few classes, or a class with too few images (named). */
 CLM_API clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways,
                                      int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
 
@@ -268,7 +339,7 @@ CLM_API clm_status clm_prefetch_get(clm_prefetch *prefetch, uint64_t index, cons
 /* The same with the option `numbers`: numbers of support and query images, their labels. */
 CLM_API clm_status clm_prefetch_get_at(clm_prefetch *prefetch, uint64_t index, const int32_t *at[2], const float *labels[2]);
 
-/* One example of one class, for looking at: as many floats as the example's shape has. */
+/* One example of one class, or of one group of rows, for looking at: as many floats as the example's shape has. */
 CLM_API clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out);
 
 #ifdef __cplusplus

@@ -158,8 +158,10 @@ typedef struct clm_pool_options {
     int kernel[2], stride[2], pad[2]; /* height, width */
 } clm_pool_options;
 /* Every second row and column, as networks mostly have it. */
-#define CLM_POOL_INIT \
-    { {2, 2}, {2, 2}, {0, 0} }
+#define CLM_POOL_INIT            \
+    {                            \
+        {2, 2}, {2, 2}, { 0, 0 } \
+    }
 
 CLM_API clm_value clm_max_pool(clm_graph *g, clm_value x, const clm_pool_options *options); /* first maximum wins */
 CLM_API clm_value clm_avg_pool(clm_graph *g, clm_value x, const clm_pool_options *options); /* padding counts */

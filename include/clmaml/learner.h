@@ -76,7 +76,7 @@ CLM_API clm_status clm_learner_get_adapted(clm_learner *learner, size_t i, doubl
  * neither adapting nor predicting allocates. */
 typedef struct clm_load_options {
     int version; /* CLM_LOAD_OPTIONS_VERSION */
-    int ways;    /* classes to be told apart: up to the model's outputs, or any number where the algorithm makes the last layer of
+    int ways; /* classes to be told apart: up to the model's outputs, or any number where the algorithm makes the last layer of
                   * the support set (protonet, protomaml, finetune); 0: as trained. Of a regression 0. */
     int support; /* support examples in all; 0: ways * shots as trained */
     int query;   /* the most examples of a prediction; 0: 16 */

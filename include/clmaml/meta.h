@@ -59,7 +59,7 @@ typedef struct clm_meta clm_meta;
  * clm_model_init_param(seed 0) and rates from inner_lr. A CPU is divided into equal parts that work on their tasks apart, with
  * threads of their own, where the tasks are large enough; CLMAML_CPU_PARTS=1 leaves it whole. */
 CLM_API clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options);
-enum { CLM_CPU_PARTS_MOST = 4 }; /* parts of a CPU, unless CLMAML_CPU_PARTS asks for more */
+enum { CLM_CPU_PARTS_MOST = 4 };            /* parts of a CPU, unless CLMAML_CPU_PARTS asks for more */
 CLM_API void clm_meta_free(clm_meta *meta); /* NULL is allowed */
 /* Builds all programs and allocates all memory, so that no later call does. Errors: CLM_E_BUILD, CLM_E_MEMORY, .. of the
  * device. */

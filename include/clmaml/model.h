@@ -64,6 +64,39 @@ typedef struct clm_bn_stats {
 CLM_API clm_status clm_model_parse(clm_model **out, const char *json, const clm_shape *in_shape);
 CLM_API clm_status clm_model_load(clm_model **out, const char *path, const clm_shape *in_shape);
 
+/* ---- the zoo ----
+ * Networks by name. Each is a list of layers, which clm_model_json gives and a model file may begin from. */
+typedef struct clm_network_info {
+    const char *name, *summary, *source; /* "conv4", what it is made of, its paper */
+    int rank;            /* axes of an example: 3 image [C, H, W], 2 sequence [length, width]; 0: any, made flat */
+    int filters, hidden; /* what the options of these names are unless told otherwise; 0: it does not read that option */
+    bool context;        /* does it read `context`? */
+} clm_network_info;
+CLM_API size_t clm_network_count(void);
+CLM_API clm_network_info clm_network_get_info(size_t i); /* i: below clm_network_count() */
+CLM_API const char *clm_network_name(size_t i);
+CLM_API const char *clm_network_summary(size_t i);
+/* The number of a network; clm_network_count() where there is none of that name. */
+CLM_API size_t clm_network_find(const char *name);
+/* What to begin with for examples of this shape: conv4 for images, cnn1d for sequences, mlp for anything else. */
+CLM_API const char *clm_network_for(const clm_shape *in_shape);
+
+typedef struct clm_network_options {
+    int version;        /* CLM_NETWORK_OPTIONS_VERSION */
+    clm_shape in_shape; /* one example, outside */
+    int outputs;        /* of the last layer, which is linear; not looked at where headless */
+    int filters;        /* of the first block, from which those of the others follow; 0: the network's own number */
+    int hidden;         /* units of hidden layers, of the state, or of a token; 0: the network's own number */
+    int context;        /* numbers of context, of a film layer in each block, or beside the input of mlp; 0: none */
+    bool headless;      /* without the last layer: features */
+} clm_network_options;
+#define CLM_NETWORK_OPTIONS_VERSION 1
+#define CLM_NETWORK_OPTIONS_INIT \
+    { CLM_NETWORK_OPTIONS_VERSION, {0, {0}}, 5, 0, 0, 0, false }
+/* CLM_E_ARG for an unknown name (the message has the nearest), options of another version, out of range, or that the network
+ * does not read; CLM_E_SHAPE for examples that it does not take. */
+CLM_API clm_status clm_model_network(clm_model **out, const char *name, const clm_network_options *options);
+
 /* Four blocks of 3 x 3 convolution, batch-norm, relu and 2 x 2 max-pooling, then a linear layer (Vinyals et al. 2016). */
 typedef struct clm_conv4_options {
     int version;                       /* CLM_CONV4_OPTIONS_VERSION */
@@ -101,11 +134,27 @@ CLM_API const clm_param *clm_model_param(const clm_model *model, size_t i);
  * how many; a model without parameters: 0, *count 0. Of a custom model, or one without such a layer: those at the end that share
  * the last parameter's name up to its last dot; without a dot, the last alone. */
 CLM_API size_t clm_model_head(const clm_model *model, size_t *count);
-CLM_API clm_shape clm_model_in_shape(const clm_model *model);       /* one example, outside (C H W) */
-CLM_API clm_shape clm_model_inner_in_shape(const clm_model *model); /* one example, inside (H W C) */
-CLM_API clm_shape clm_model_out_shape(const clm_model *model);      /* one example */
+/* The layers of the list, without those inside residual ones; 0 for a custom model. */
+typedef struct clm_layer_info {
+    const char *op;               /* "conv2d" */
+    clm_shape in, out;            /* of one example, outside */
+    size_t first_param, n_params; /* its parameters, those of the lists of a residual layer included */
+} clm_layer_info;
+CLM_API size_t clm_model_layer_count(const clm_model *model);
+CLM_API clm_layer_info clm_model_layer(const clm_model *model, size_t i); /* i: below the count */
+CLM_API clm_shape clm_model_in_shape(const clm_model *model);             /* one example, outside (C H W) */
+CLM_API clm_shape clm_model_inner_in_shape(const clm_model *model);       /* one example, inside (H W C) */
+CLM_API clm_shape clm_model_out_shape(const clm_model *model);            /* one example */
 /* The JSON that makes the model again; NULL for a custom one. Owned by the model. */
 CLM_API const char *clm_model_json(const clm_model *model);
+/* The same list of layers with so many outputs, and new parameters. CLM_E_ARG where the last layer is not linear, or the model
+ * is no list of layers. */
+CLM_API clm_status clm_model_with_outputs(clm_model **out, const clm_model *model, int outputs);
+
+/* Has it a batch-norm layer? Of a custom model: a parameter of that role. */
+CLM_API bool clm_model_has_batch_norm(const clm_model *model);
+/* clm_bn_mode_name, or "none (no batch-norm layer)". */
+CLM_API const char *clm_model_bn_name(const clm_model *model, clm_bn_mode mode);
 
 /* Output values [n, out_shape..] for inputs x [n, inner_in_shape..]; an image comes out in outside order (C H W), what a custom
  * model gives comes out as it is. stats may be NULL (transductive). */

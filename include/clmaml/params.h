@@ -48,6 +48,19 @@ CLM_API clm_status clm_params_load(clm_params *params, const clm_archive *archiv
 /* The learned entries become those of the moving average that a checkpoint keeps (clm_optim_options.average); nothing changes
  * where it keeps none, as before the first update. */
 CLM_API clm_status clm_params_load_average(clm_params *params, const clm_archive *archive);
+typedef struct clm_import_report {
+    size_t taken;        /* parameters that were in the file */
+    char prefix[64];     /* what stands before their names there, such as "model." */
+    size_t unused_count; /* arrays of the file that nothing took */
+    char unused[1024];   /* their names: "fc.weight, fc.bias" */
+    size_t statistics;   /* running statistics of batch-norm, which takes those of the tasks instead */
+} clm_import_report;
+/* Weights that another program has trained become the model's: arrays with the names and shapes that PyTorch gives them, with
+ * or without a prefix, of any floating type; the checkpoint of another run is such a file too. Rates and parameters of the loss
+ * stay as they are, and with new_head those of clm_model_head, for another number of classes. report: NULL, or what was done.
+ * Nothing changes on failure: CLM_E_FORMAT names what the file lacks, CLM_E_SHAPE the array, CLM_E_NUMERIC one that is not
+ * finite. */
+CLM_API clm_status clm_params_import(clm_params *params, const clm_archive *archive, bool new_head, clm_import_report *report);
 /* Copies entries that both have, by name and size. */
 CLM_API void clm_params_copy(clm_params *to, const clm_params *from);
 

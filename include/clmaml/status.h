@@ -6,6 +6,8 @@
 #ifndef CLMAML_STATUS_H
 #define CLMAML_STATUS_H
 
+#include <stddef.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -41,6 +43,10 @@ CLM_API const char *clm_status_name(clm_status status);
 
 /* The message of this thread's last failure; "" when there was none. Valid until the next failure on this thread. */
 CLM_API const char *clm_last_error(void);
+
+/* Of `count` words the one that was probably meant by `word`, which is none of them: the nearest by letters that were put in,
+ * left out or replaced, at most a third of its own; or one that begins with `word`. NULL: none is near. For messages. */
+CLM_API const char *clm_nearest_word(const char *word, const char *const *words, size_t count);
 
 /* The library's version, "MAJOR.MINOR.PATCH". */
 CLM_API const char *clm_version(void);

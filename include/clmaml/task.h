@@ -127,7 +127,7 @@ typedef struct clm_algorithm_info {
     const char *memory; /* how memory depends on the number of inner steps */
 } clm_algorithm_info;
 CLM_API size_t clm_algorithm_count(void);
-CLM_API const char *clm_algorithm_name(size_t i); /* NULL: no such algorithm */
+CLM_API const char *clm_algorithm_name(size_t i);            /* NULL: no such algorithm */
 CLM_API clm_algorithm_info clm_algorithm_get_info(size_t i); /* all NULL: no such algorithm */
 /* Does the algorithm read this option: "steps", "inner-rule", "first-order", "rates", "step-weights", "adapt",
  * "support-per-step", "batch-norm-per-step", "proximal", "ways", "inner-lr"? */

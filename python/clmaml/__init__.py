@@ -22,7 +22,7 @@ from .errors import (
     ShapeError,
     StateError,
 )
-from .learner import Learner, load
+from .learner import Learner, export, load
 from .meta import MetaLearner, Report
 from .model import Model
 from .source import Batch, Source
@@ -50,5 +50,6 @@ __all__ = [
     "Source",
     "StateError",
     "devices",
+    "export",
     "load",
 ]

@@ -34,10 +34,11 @@ const char *clm_model_json(const clm_model *model);
 clm_status clm_source_sine(clm_source **out);
 clm_status clm_source_glyphs(clm_source **out, int size);
 clm_status clm_source_folder_open(clm_source **out, const char *path, const clm_folder_options *options);
+clm_status clm_source_table_open(clm_source **out, const char *path, const clm_table_options *options);
 bool clm_source_get_preparation(const clm_source *source, clm_preparation *out);
 void clm_source_free(clm_source *source);
 clm_shape clm_source_example_shape(const clm_source *source);
-bool clm_source_is_regression(const clm_source *source);
+clm_shape clm_source_target_shape(const clm_source *source);
 const char *clm_source_description(const clm_source *source);
 clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query);
 clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
@@ -81,4 +82,6 @@ clm_status clm_archive_create(clm_archive **out);
 clm_status clm_archive_load(clm_archive **out, const char *path);
 clm_status clm_archive_save(const clm_archive *archive, const char *path);
 void clm_archive_free(clm_archive *archive);
+
+clm_status clm_export(const clm_archive *archive, const char *format, const char *path, const clm_export_options *options);
 """

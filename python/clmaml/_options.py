@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     Clip = Literal["none", "value", "norm"]
     Fit = Literal["stretch", "crop", "pad"]
     Normalise = Literal["none", "imagenet", "dataset"]
+    Missing = Literal["refuse", "mean", "drop"]
 else:
-    Checkpointing = Rates = Solver = Reduction = Clip = Fit = Normalise = str
+    Checkpointing = Rates = Solver = Reduction = Clip = Fit = Normalise = Missing = str
 
 #: What an enumeration's constants begin with, by the option that takes one of its words.
 ENUMERATIONS = {
@@ -34,12 +35,13 @@ ENUMERATIONS = {
     "clip_kind": "CLM_CLIP_",
     "fit": "CLM_FIT_",
     "normalise": "CLM_NORMALISE_",
+    "missing": "CLM_MISSING_",
 }
 #: Options that may be given as a word alone, and which of their own it is.
 _MAIN = {"inner": "rule", "optim": "rule", "loss": "name"}
+_WORD_LISTS = {"adapt", "freeze", "unlearned", "targets", "features", "ignore", "categorical"}
 #: Fields that are no options: what a structure knows of itself, functions of C, the lengths of lists.
-NO_OPTIONS = {"version", "function", "user", "target_shape", "progress", "context", "n_adapt", "n_freeze", "n_unlearned"}
-_WORD_LISTS = {"adapt", "freeze", "unlearned"}
+NO_OPTIONS = {"version", "function", "user", "target_shape", "progress", "context", *(f"n_{name}" for name in _WORD_LISTS)}
 _NUMBER_LISTS = {"step_weights", "class_weights"}
 
 
@@ -152,6 +154,27 @@ class FolderOptions(TypedDict, total=False):
     class_depth: int
     strict: bool
     threads: int
+
+
+class TableOptions(TypedDict, total=False):
+    """How a table's rows become tasks (clm_table_options)."""
+
+    task_column: str
+    targets: Sequence[str]
+    features: Sequence[str]
+    ignore: Sequence[str]
+    categorical: Sequence[str]
+    time_column: str
+    labels: bool
+    missing: Missing
+    standardise: bool
+    window: int
+    channels_first: bool
+    horizon: int
+    task_split: Sequence[int]
+    split_seed: int
+    least: int
+    strict: bool
 
 
 def names_of(structure: Any) -> list[str]:

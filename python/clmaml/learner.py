@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _c
+from ._archive import Archive
 from ._arrays import ArrayLike, address, as_array, expect_shape, floats, target_shapes
 from ._handles import Handle
 from ._params import StateDict, to_torch
@@ -169,3 +170,10 @@ def load(
         as_device(device),
         lambda out, device_pointer: _c.lib.clm_learner_load(out, device_pointer, os.fsencode(path), ctypes.byref(options)),
     )
+
+
+def export(path: Union[str, os.PathLike[str]], format: str, to: Union[str, os.PathLike[str]]) -> None:
+    """Writes an adapted model, a file of ``Learner.save`` or ``clmaml adapt``, for other programs: ``"onnx"``,
+    ``"safetensors"`` (PyTorch's state dict), ``"c"``."""
+    with Archive(path)._pointer() as archive:
+        _c.lib.clm_export(archive, format.encode(), os.fsencode(to), None)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from . import _c
 from ._arrays import ArrayLike, Shape, address, floats, target_shapes
+from ._archive import Archive
 from ._handles import Handle
 from ._options import MetaOptions, meta_options
 from ._params import Params, StateDict, to_torch
@@ -46,12 +47,6 @@ class Report:
     query_accuracy: float
     grad_norm: float
     lr: float
-
-
-class _Archive(Handle):
-    def __init__(self, path: Union[str, os.PathLike[str], None] = None) -> None:
-        make = _c.lib.clm_archive_create if path is None else lambda out: _c.lib.clm_archive_load(out, os.fsencode(path))
-        super().__init__(make, _c.lib.clm_archive_free)
 
 
 class MetaLearner(Handle):
@@ -198,13 +193,13 @@ class MetaLearner(Handle):
 
     def restore(self, path: Union[str, os.PathLike[str]]) -> None:
         """Parameters, rates, state of the optimiser and counter from a checkpoint, or nothing where it does not fit."""
-        with self._pointer() as pointer, _Archive(path)._pointer() as archive:
+        with self._pointer() as pointer, Archive(path)._pointer() as archive:
             _c.lib.clm_meta_restore(pointer, archive)
 
     # ---- inside ----
 
-    def _archive(self, steps: Optional[int] = None, source: Optional[Source] = None) -> _Archive:
-        archive, task = _Archive(), self._options.task
+    def _archive(self, steps: Optional[int] = None, source: Optional[Source] = None) -> Archive:
+        archive, task = Archive(), self._options.task
         preparation = None if source is None else source._preparation()
         with self._pointer() as pointer, archive._pointer() as to, self.model._pointer() as model:
             labels = not _c.lib.clm_meta_target_shape(pointer).rank

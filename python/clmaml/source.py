@@ -11,7 +11,7 @@ import numpy as np
 from . import _c
 from ._arrays import ArrayLike, address
 from ._handles import Handle
-from ._options import FolderOptions, fill
+from ._options import FolderOptions, TableOptions, fill
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Unpack
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 class Source(Handle):
     """A source of tasks: task ``index`` of a ``seed`` is the same on every machine.
 
-    Made by ``Source.sine``, ``Source.glyphs`` or ``Source.folder``."""
+    Made by ``Source.sine``, ``.glyphs``, ``.folder`` or ``.table``."""
 
     @classmethod
     def sine(cls) -> Source:
@@ -54,10 +54,23 @@ class Source(Handle):
             lambda out: _c.lib.clm_source_folder_open(out, os.fsencode(path), ctypes.byref(made)), _c.lib.clm_source_free
         )
 
+    @classmethod
+    def table(cls, path: Union[str, os.PathLike[str]], **options: Unpack[TableOptions]) -> Source:
+        """Tasks that are groups of rows of a .csv file: ``task_column`` and ``targets`` are needed; docs/data.md."""
+        made, keep = _c.new("clm_table_options"), []  # type: Any, list[Any]
+        fill(made, options, keep)
+        return cls(lambda out: _c.lib.clm_source_table_open(out, os.fsencode(path), ctypes.byref(made)), _c.lib.clm_source_free)
+
     @property
     def example_shape(self) -> tuple[int, ...]:
         with self._pointer() as pointer:
             return _c.shape(_c.lib.clm_source_example_shape(pointer))
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Of one example; (): a label."""
+        with self._pointer() as pointer:
+            return _c.shape(_c.lib.clm_source_target_shape(pointer))
 
     @property
     def description(self) -> str:
@@ -83,14 +96,14 @@ class Source(Handle):
         split: Split = "train",
     ) -> Batch:
         """Meta-batch ``index`` of the sequence that ``seed`` starts: tasks of ``shots`` and ``query`` examples for each of
-        ``ways`` classes; of a regression, which has no classes, in all."""
+        ``ways`` classes; where tasks are functions or groups of rows, in all, with ``ways`` 1."""
         known = _c.words("CLM_SPLIT_")
         if split not in known:
             raise ValueError(f"split: {split!r} is none of {', '.join(known)}")
         with self._pointer() as pointer:
             _c.lib.clm_source_check(pointer, known[split], ways, shots, query)
             counts = (ways * shots, ways * shots, ways * query, ways * query)
-            shapes = (self.example_shape, (), self.example_shape, ())
+            shapes = (self.example_shape, self.target_shape) * 2
             batch = Batch(*(np.empty((tasks, n, *shape), np.float32) for n, shape in zip(counts, shapes)))
             for t in range(tasks):
                 places = [address(array[t]) for array in batch]

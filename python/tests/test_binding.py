@@ -97,6 +97,7 @@ def test_a_structure_of_another_layout_is_refused():
         (_options.MetaOptions, ["clm_meta_options", "clm_task_options"]),
         (_options.Conv4Options, ["clm_conv4_options"]),
         (_options.FolderOptions, ["clm_folder_options"]),
+        (_options.TableOptions, ["clm_table_options"]),
     ],
 )
 def test_options_for_type_checkers_are_the_fields(listed, structures):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import clmaml
-from conftest import classifier, clusters, write_png
+from conftest import classifier, clusters, read_safetensors, write_png
 
 
 def first_task(batch):
@@ -111,6 +111,16 @@ def test_adapted_models(host, tmp_path):
     assert np.allclose(loaded.predict(new_x), learner.predict(new_x), atol=1e-5)
     with pytest.raises(clmaml.StateError, match="adapted already"):
         loaded.adapt(x, y)
+
+
+def test_exports(host, tmp_path):
+    x, y, new_x, _ = first_task(clusters(1))
+    classifier(host).adapt(x, y).save(tmp_path / "adapted.safetensors")
+    clmaml.export(tmp_path / "adapted.safetensors", "safetensors", tmp_path / "state.safetensors")
+    arrays, _ = read_safetensors(tmp_path / "state.safetensors")
+    assert arrays["3.weight"].shape == (3, 5) and arrays["1.running_mean"].shape == (5,)
+    with pytest.raises(clmaml.ArgumentError, match="onnx"):
+        clmaml.export(tmp_path / "adapted.safetensors", "tape", tmp_path / "tape")
 
 
 def test_adapted_parameters(host):

@@ -228,6 +228,24 @@ def test_files_that_do_not_fit(tmp_path, host, sine_learner):
         sine_learner.save(tmp_path / "none" / "file")
 
 
+def test_tables(tmp_path, host):
+    path = tmp_path / "plants.csv"
+    rows = [f"plant{p},{p + r / 10},{r},{p * r},{p + r}" for p in range(12) for r in range(8)]
+    path.write_text("\n".join(["plant,water,light,height,weight", *rows]))
+    with clmaml.Source.table(path, task_column="plant", targets=["height", "weight"], standardise=False) as source:
+        assert source.example_shape == (2,) and source.target_shape == (2,)
+        batch = source.sample(2, shots=3, query=2)
+    assert batch.support_x.shape == (2, 3, 2) and batch.query_y.shape == (2, 2, 2)
+    water, light = batch.support_x[0].T
+    assert np.allclose(batch.support_y[0, :, 1], np.round(water - light / 10) + light, atol=1e-4)
+    meta = clmaml.MetaLearner(clmaml.Model.mlp(2, [4], 2), host, tasks=2, support=3, query=2, loss="mse", inner_lr=0.001)
+    assert np.isfinite(meta.step(batch).query_loss)
+    with pytest.raises(clmaml.Error, match="task"):
+        clmaml.Source.table(path, targets=["height"])
+    with pytest.raises(ValueError, match="option missing: 'guess' is none of refuse, mean, drop"):
+        clmaml.Source.table(path, task_column="plant", targets=["height"], missing="guess")
+
+
 def test_sources(tmp_path):
     x, y = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32), np.arange(60) % 12
     np.savez(tmp_path / "mine.npz", x=x, y=y)

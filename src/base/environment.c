@@ -25,6 +25,8 @@ static const struct {
     {"CLMAML_NO_CLFFT", "used where it is installed and faster", "anything but 0: clFFT is not used"},
     {"CLMAML_LOG", "no log", "error, info or debug: say on stderr what happens; with :FILE, append it to a file"},
     {"CLMAML_QUIRKS", "those that match the driver", "work-arounds for drivers: none, or +NAME and -NAME with commas"},
+    {"CLMAML_FORCE", "a device that fails its self-test is refused",
+     "anything but 0: the program does not test devices that are new, as --force"},
     {"CLMAML_PROBE_SECONDS", "30",
      "how long the program waits for an OpenCL driver that it tries in a process of its own; 0: no trial"},
 };

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -172,7 +173,20 @@ clm_status clm_file_lock(const char *path, int *lock) {
     return CLM_OK;
 }
 
-void clm_file_unlock(int lock) { close(lock); }
+clm_status clm_directory_lock(const char *path, int *lock) {
+    *lock = open(path, O_RDONLY | O_CLOEXEC);
+    if (*lock < 0) return fail_io("open", path);
+    if (flock(*lock, LOCK_EX | LOCK_NB) == 0) return CLM_OK;
+    const bool used = errno == EWOULDBLOCK;
+    close(*lock);
+    *lock = -1;
+    return used ? clm_fail(CLM_E_STATE, "%s is in use by another process; wait for its end, or choose another directory", path)
+                : CLM_OK;
+}
+
+void clm_file_unlock(int lock) {
+    if (lock >= 0) close(lock);
+}
 
 clm_status clm_file_remove(const char *path) {
     if (unlink(path) != 0 && errno != ENOENT) return fail_io("remove", path);

@@ -36,6 +36,10 @@ clm_status clm_file_remove(const char *path);
 clm_status clm_file_lock(const char *path, int *lock);
 void clm_file_unlock(int lock);
 
+/* The exclusive use of a directory, among processes, until clm_file_unlock or the end of the process. CLM_E_STATE where another
+ * process has it. Where the file system knows no locks nothing is locked, and *lock is -1. */
+clm_status clm_directory_lock(const char *path, int *lock);
+
 /* Makes a directory and the missing ones above it; one that exists is no error. */
 clm_status clm_directory_make(const char *path);
 

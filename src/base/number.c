@@ -1,6 +1,7 @@
 #include "base/number.h"
 
 #include <ctype.h>
+#include <locale.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -25,4 +26,13 @@ double clm_number_parse(const char *text, const char **end) {
     }
     value = power < 0 ? value / pow(10, -power) : value * pow(10, power);
     return negative ? -value : value;
+}
+
+void *clm_numbers_enter(void) {
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    return plain ? (void *)uselocale(plain) : NULL;
+}
+
+void clm_numbers_leave(void *place) {
+    if (place) freelocale(uselocale((locale_t)place));
 }

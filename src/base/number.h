@@ -6,4 +6,9 @@
  * 15 digits. */
 double clm_number_parse(const char *text, const char **end);
 
+/* From here to clm_numbers_leave this thread prints numbers with a point, whatever the locale of the program is. `place` goes
+ * from the one to the other. */
+void *clm_numbers_enter(void);
+void clm_numbers_leave(void *place);
+
 #endif

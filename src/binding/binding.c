@@ -116,6 +116,29 @@ static const field fields[] = {
     F(progress),
     F(context),
 #undef F
+#define F(name) FIELD(clm_table_options, name)
+    F(version),
+    F(task_column),
+    F(targets),
+    F(n_targets),
+    F(features),
+    F(n_features),
+    F(ignore),
+    F(n_ignore),
+    F(categorical),
+    F(n_categorical),
+    F(time_column),
+    F(labels),
+    F(missing),
+    F(standardise),
+    F(window),
+    F(channels_first),
+    F(horizon),
+    F(task_split),
+    F(split_seed),
+    F(least),
+    F(strict),
+#undef F
 #define F(name) FIELD(clm_inner_options, name)
     F(rule),
     F(momentum),
@@ -256,6 +279,7 @@ enum { FIELDS = sizeof fields / sizeof *fields };
 static const clm_conv4_options conv4_initial = CLM_CONV4_OPTIONS_INIT;
 static const clm_preparation preparation_initial = CLM_PREPARATION_INIT;
 static const clm_folder_options folder_initial = CLM_FOLDER_OPTIONS_INIT;
+static const clm_table_options table_initial = CLM_TABLE_OPTIONS_INIT;
 static const clm_inner_options inner_initial = CLM_INNER_OPTIONS_INIT;
 static const clm_loss_options loss_initial = CLM_LOSS_OPTIONS_INIT;
 static const clm_task_options task_initial = CLM_TASK_OPTIONS_INIT;
@@ -276,6 +300,7 @@ static const struct structure {
     STRUCTURE(clm_device_info, NULL),
     STRUCTURE(clm_preparation, &preparation_initial),
     STRUCTURE(clm_folder_options, &folder_initial),
+    STRUCTURE(clm_table_options, &table_initial),
     STRUCTURE(clm_inner_options, &inner_initial),
     STRUCTURE(clm_loss_options, &loss_initial),
     STRUCTURE(clm_task_options, &task_initial),
@@ -313,6 +338,9 @@ static const struct constant {
     CONSTANT(CLM_NORMALISE_NONE),
     CONSTANT(CLM_NORMALISE_IMAGENET),
     CONSTANT(CLM_NORMALISE_DATASET),
+    CONSTANT(CLM_MISSING_REFUSE),
+    CONSTANT(CLM_MISSING_MEAN),
+    CONSTANT(CLM_MISSING_DROP),
     CONSTANT(CLM_REDUCE_MEAN),
     CONSTANT(CLM_REDUCE_SUM),
     CONSTANT(CLM_RATES_FIXED),

@@ -8,7 +8,9 @@
     X(eval)             \
     X(adapt)            \
     X(predict)          \
+    X(export)           \
     X(algorithms)       \
+    X(model)            \
     X(devices)          \
     X(doctor)           \
     X(verify)           \

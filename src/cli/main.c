@@ -12,6 +12,7 @@
 #include "base/system.h"
 #include "commands.h"
 #include "doctor/examine.h"
+#include "selftest/selftest.h"
 
 #define DECLARE(name) extern const cli_command cli_##name;
 #define ADDRESS(name) &cli_##name,
@@ -25,6 +26,7 @@ static const struct {
 } inner_commands[] = {
     {"--probe-driver", cli_drivers_probe},
     {"--examine-device", cli_doctor_examine},
+    {"--test-device", cli_selftest_child},
 };
 
 static size_t command_count(void) { return CLI_COUNT(commands); }
@@ -39,6 +41,24 @@ static int print_overview(void) {
     printf("\nclmaml COMMAND --help lists the options. A first run without any data of your own:\n\n"
            "  clmaml train glyphs --iterations 300\n");
     return CLI_EXIT_OK;
+}
+
+/* What a program reads must hold nothing but that. */
+static bool is_for_programs(const cli_command *command, const cli_args *args) {
+    static const char *const formats[] = {"json", "csv"};
+    for (size_t i = 0; i < CLI_COUNT(formats); i++) {
+        const int row = cli_option_find(command->options, formats[i]);
+        if (row >= 0 && command->options[row].kind == CLI_FLAG && args->given[row]) return true;
+    }
+    return false;
+}
+
+static int run_guarded(const cli_command *command, cli_args *args) {
+    const bool guard = is_for_programs(command, args);
+    if (guard) cli_stdout_guard(true);
+    const int exit_status = command->run(args);
+    if (guard) cli_stdout_guard(false);
+    return exit_status;
 }
 
 static int run_command(const cli_command *command, int argc, char **argv) {
@@ -58,7 +78,7 @@ static int run_command(const cli_command *command, int argc, char **argv) {
         cli_options_help(command);
         exit_status = CLI_EXIT_OK;
     } else {
-        exit_status = command->run(args);
+        exit_status = run_guarded(command, args);
     }
 out:
     if (args) free(args->settings);
@@ -89,6 +109,7 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    cli_streams_secure();
     int exit_status = dispatch(argc, argv);
     errno = 0;
     if ((fflush(stdout) != 0 || ferror(stdout)) && exit_status == CLI_EXIT_OK)

@@ -63,9 +63,7 @@ static void move(const clm_augment_options *o, clm_random *r, int channels, int 
 
 static double factor(clm_random *r, double jitter) { return 1 + jitter * (2 * clm_random_uniform(r) - 1); }
 
-static double luma(const double *v, int channels) {
-    return channels == 3 ? 0.299 * v[0] + 0.587 * v[1] + 0.114 * v[2] : v[0];
-}
+static double luma(const double *v, int channels) { return channels == 3 ? 0.299 * v[0] + 0.587 * v[1] + 0.114 * v[2] : v[0]; }
 
 static void jitter(const clm_augment_options *o, clm_random *r, const clm_preparation *p, float *x) {
     const size_t area = (size_t)p->size * (size_t)p->size;
@@ -80,7 +78,8 @@ static void jitter(const clm_augment_options *o, clm_random *r, const clm_prepar
         for (int c = 0; c < p->channels; c++) v[c] = (double)x[(size_t)c * area + i] * p->deviation[c] + p->mean[c];
         const double grey = luma(v, p->channels);
         for (int c = 0; c < p->channels; c++) {
-            const double coloured = grey + (v[c] - grey) * saturation, whole = (mean + (coloured - mean) * contrast) * brightness;
+            const double coloured = grey + (v[c] - grey) * saturation,
+                         whole = (mean + (coloured - mean) * contrast) * brightness;
             const double kept = whole < 0 ? 0 : whole > 1 ? 1 : whole;
             x[(size_t)c * area + i] = (float)((kept - p->mean[c]) / p->deviation[c]);
         }

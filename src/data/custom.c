@@ -5,6 +5,8 @@
 #include "base/memory.h"
 #include "data/source.h"
 
+enum { MOST_TARGETS = 65536 };
+
 typedef struct custom_source {
     clm_source base;
     clm_custom_source own;
@@ -84,6 +86,9 @@ static clm_status check(const clm_custom_source *own) {
     if (!own->name || !*own->name) return clm_fail(CLM_E_ARG, "custom source: it needs a name");
     if (own->regress ? given != 0 : given != 3)
         return clm_fail(CLM_E_ARG, "custom source %s: needs either classes, examples and example, or regress alone", own->name);
+    if (own->targets < 0 || own->targets > MOST_TARGETS || (own->targets > 1 && !own->regress))
+        return clm_fail(CLM_E_ARG, "custom source %s: %d targets: 1 to %d of a regression; classes have labels instead",
+                        own->name, own->targets, MOST_TARGETS);
     if (own->shape.rank < 1 || own->shape.rank > 4 || clm_shape_size(&own->shape) < 1)
         return clm_fail(CLM_E_SHAPE, "custom source %s: an example needs a shape of 1 to 4 axes, none of them 0", own->name);
     return CLM_OK;
@@ -96,7 +101,8 @@ clm_status clm_source_custom(clm_source **out, const clm_custom_source *own) {
     if (!c) return CLM_E_MEMORY;
     c->own = *own;
     c->name = clm_strdup(own->name);
-    c->base = (clm_source){.ops = own->regress ? &regress_ops : &class_ops, .name = c->name, .shape = own->shape};
+    c->base = (clm_source){
+        .ops = own->regress ? &regress_ops : &class_ops, .name = c->name, .shape = own->shape, .targets = own->targets};
     c->base.description = clm_strdup(own->description ? own->description : own->name);
     if (!c->name || !c->base.description) {
         c->own.destroy = NULL;

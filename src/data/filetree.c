@@ -114,6 +114,9 @@ clm_status clm_filetree_open(clm_filetree **out, const char *path) {
     if (!tree->path) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(clm_path_is_directory(path) ? list_folder(tree, path, "", 0) : open_zip(tree));
     if (tree->count) qsort(tree->entries, tree->count, sizeof *tree->entries, by_name);
+    for (size_t i = 1; i < tree->count; i++)
+        if (by_name(&tree->entries[i - 1], &tree->entries[i]) == 0)
+            CLM_GOTO(clm_fail(CLM_E_FORMAT, "%s: entry %s occurs twice; pack it again", path, tree->entries[i].name));
     *out = tree;
     tree = NULL;
 out:

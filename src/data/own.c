@@ -12,10 +12,10 @@ static int by_number(const void *a, const void *b) {
 
 /* How many classes each split gets: the numbers asked for, or, of more than there are, their proportions, and one at least where
  * there are enough. */
-static void split_counts(size_t total, const clm_folder_options *o, size_t counts[CLM_SPLITS]) {
+static void split_counts(size_t total, const clm_own_parts *p, size_t counts[CLM_SPLITS]) {
     static const size_t usual[CLM_SPLITS] = {64, 16, 20};
-    const bool any = o->class_split[0] || o->class_split[1] || o->class_split[2];
-    const size_t *asked = any ? o->class_split : usual;
+    const bool any = p->asked[0] || p->asked[1] || p->asked[2];
+    const size_t *asked = any ? p->asked : usual;
     const double sum = (double)asked[0] + (double)asked[1] + (double)asked[2];
     for (int i = 0; i < CLM_SPLITS; i++) counts[i] = asked[i];
     if (any && sum <= (double)total) return;
@@ -27,19 +27,23 @@ static void split_counts(size_t total, const clm_folder_options *o, size_t count
     counts[0] = total - counts[1] - counts[2];
 }
 
-clm_status clm_own_split(clm_image_set *set, const clm_folder_options *o, size_t *unused) {
-    size_t counts[CLM_SPLITS], first = 0;
-    split_counts(set->count, o, counts);
-    uint32_t *order = clm_calloc(set->count, sizeof *order);
-    if (!order) return CLM_E_MEMORY;
-    for (size_t i = 0; i < set->count; i++) order[i] = (uint32_t)i;
-    clm_random r = clm_random_make(o->split_seed, 0);
-    clm_random_shuffle(&r, order, (uint32_t)set->count);
-    clm_status status = CLM_OK;
-    for (int i = 0; i < CLM_SPLITS && status == CLM_OK; first += counts[i++]) {
+void clm_own_draw_split(size_t total, const clm_own_parts *parts, uint32_t *order, size_t counts[CLM_SPLITS]) {
+    split_counts(total, parts, counts);
+    for (size_t i = 0; i < total; i++) order[i] = (uint32_t)i;
+    clm_random r = clm_random_make(parts->seed, 0);
+    clm_random_shuffle(&r, order, (uint32_t)total);
+    for (size_t i = 0, first = 0; i < CLM_SPLITS; first += counts[i++])
         if (counts[i]) qsort(order + first, counts[i], sizeof *order, by_number); /* in order of name however drawn */
+}
+
+clm_status clm_own_split(clm_image_set *set, const clm_folder_options *o, size_t *unused) {
+    const clm_own_parts parts = {o->class_split, o->split_seed};
+    size_t counts[CLM_SPLITS] = {0}, first = 0;
+    uint32_t *order = clm_calloc(set->count, sizeof *order);
+    clm_status status = order ? CLM_OK : CLM_E_MEMORY;
+    if (order) clm_own_draw_split(set->count, &parts, order, counts);
+    for (int i = 0; i < CLM_SPLITS && status == CLM_OK; first += counts[i++])
         status = clm_image_set_split(set, (clm_split)i, order + first, counts[i], 1);
-    }
     free(order);
     *unused = set->count - first;
     return status;

@@ -1,8 +1,18 @@
-/* Data of one's own: what pictures and arrays share. */
+/* Data of one's own: what pictures, arrays and tables share. */
 #ifndef CLM_DATA_OWN_H
 #define CLM_DATA_OWN_H
 
 #include "data/imageset.h"
+
+/* What is drawn for the three splits: as many as are asked for, or, where there are fewer, in these proportions. */
+typedef struct clm_own_parts {
+    const size_t *asked; /* [CLM_SPLITS]; all 0: as 64, 16, 20 */
+    uint64_t seed;
+} clm_own_parts;
+
+/* order[total]: the numbers 0 .. total-1, first those of the training split, and so on, `counts` of each and in order; then
+ * what is in none. */
+void clm_own_draw_split(size_t total, const clm_own_parts *parts, uint32_t *order, size_t counts[CLM_SPLITS]);
 
 /* Draws classes for the three splits by the counts and the seed of the options; `unused` stay without one. */
 clm_status clm_own_split(clm_image_set *set, const clm_folder_options *options, size_t *unused);

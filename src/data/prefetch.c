@@ -124,10 +124,10 @@ static void work(void *argument) {
 
 static clm_status allocate(clm_prefetch *p) {
     const clm_prefetch_options *o = &p->options;
-    clm_shape shape = clm_source_example_shape(p->source);
-    size_t example = o->numbers ? 1 : clm_shape_size(&shape),
+    clm_shape shape = clm_source_example_shape(p->source), target_shape = clm_source_target_shape(p->source);
+    size_t target = clm_shape_size(&target_shape), example = o->numbers ? 1 : clm_shape_size(&shape),
            support = (size_t)o->ways * (size_t)o->shots * (size_t)o->support_sets, query = (size_t)o->ways * (size_t)o->query;
-    const size_t count[4] = {support * example, support, query * example, query};
+    const size_t count[4] = {support * example, support * target, query * example, query * target};
     p->slots = clm_calloc(p->n_slots, sizeof *p->slots);
     if (!p->slots) return CLM_E_MEMORY;
     for (int i = 0; i < 4; i++) {

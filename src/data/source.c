@@ -32,8 +32,43 @@ void clm_source_free(clm_source *source) {
 
 const char *clm_source_name(const clm_source *source) { return source->name; }
 clm_shape clm_source_example_shape(const clm_source *source) { return source->shape; }
-bool clm_source_is_regression(const clm_source *source) { return source->ops->regress != NULL; }
+
+static bool has_groups(const clm_source *source) { return source->ops->target != NULL; }
+
+bool clm_source_is_regression(const clm_source *source) {
+    return source->ops->regress || (has_groups(source) && !source->labels);
+}
+
+/* Numbers of y of an example. */
+static size_t target_size(const clm_source *source) { return source->targets ? (size_t)source->targets : 1; }
+
+clm_shape clm_source_target_shape(const clm_source *source) {
+    return clm_source_is_regression(source) ? clm_shape_of(1, (int)target_size(source)) : (clm_shape){0};
+}
+
+size_t clm_source_labels(const clm_source *source) { return source->labels; }
+
+const char *clm_source_label_name(const clm_source *source, size_t label) {
+    return source->ops->label_name && label < source->labels ? source->ops->label_name(source, label) : NULL;
+}
+
+const char *clm_source_feature_name(const clm_source *source, size_t feature) {
+    return source->ops->feature_name ? source->ops->feature_name(source, feature) : NULL;
+}
+
+bool clm_source_target_units(const clm_source *source, const double **mean, const double **deviation) {
+    if (mean) *mean = source->target_mean;
+    if (deviation) *deviation = source->deviation;
+    return source->deviation != NULL;
+}
+
 const char *clm_source_description(const clm_source *source) { return source->description; }
+int clm_source_outputs(const clm_source *source, int ways) {
+    const size_t labels = clm_source_labels(source);
+    if (clm_source_is_regression(source)) return (int)clm_source_target_shape(source).dim[0];
+    return labels ? (int)labels : ways;
+}
+
 size_t clm_source_examples(const clm_source *source, clm_split split, size_t class_index) {
     if (!source->ops->examples || class_index >= clm_source_classes(source, split)) return 0;
     return source->ops->examples(source, split, class_index);
@@ -55,7 +90,12 @@ bool clm_source_get_preparation(const clm_source *source, clm_preparation *out) 
 const char *clm_source_notes(const clm_source *source) { return source->notes ? source->notes : ""; }
 
 size_t clm_source_classes(const clm_source *source, clm_split split) {
-    return source->ops->classes ? source->ops->classes(source, split) : 0;
+    return source->ops->classes && !has_groups(source) ? source->ops->classes(source, split) : 0;
+}
+
+size_t clm_source_groups(const clm_source *source, clm_split split) {
+    if (source->ops->regress) return SIZE_MAX;
+    return has_groups(source) ? source->ops->classes(source, split) : 0;
 }
 
 /* ---- what a task may ask for ---- */
@@ -82,12 +122,17 @@ static clm_status check_counts(const clm_source *source, int ways, int shots, in
                         shots, query, MOST);
     if (source->ops->regress && ways != 1)
         return clm_fail(CLM_E_ARG, "%s is a regression problem: a task has 1 way, not %d", name, ways);
+    if (has_groups(source) && ways != 1)
+        return clm_fail(CLM_E_ARG, "%s: a task is one group of rows: it has 1 way, not %d", name, ways);
     return CLM_OK;
 }
 
 static clm_status check_ways(const clm_source *source, clm_split split, int ways, size_t classes) {
     if ((size_t)ways <= classes) return CLM_OK;
     const char *origin = source->ops->split_origin ? source->ops->split_origin(source, split) : NULL;
+    if (has_groups(source))
+        return clm_fail(CLM_E_ARG, "%s: the %s split has no tasks%s%s; give it some by the task split, or add tasks",
+                        source->name, split_names[split], origin ? " in " : "", origin ? origin : "");
     return clm_fail(CLM_E_ARG, "%s: %d ways, but the %s split has %zu classes%s%s; ask for fewer ways or add classes",
                     source->name, ways, split_names[split], classes, origin ? " in " : "", origin ? origin : "");
 }
@@ -100,12 +145,13 @@ static clm_status check_examples(const clm_source *source, clm_split split, int 
     char *class_name = source->ops->class_name(source, split, smallest);
     if (!class_name) return CLM_E_MEMORY;
     const char *origin = source->ops->class_origin ? source->ops->class_origin(source, split, smallest) : NULL;
+    const char *things = has_groups(source) ? "examples" : "images", *of = has_groups(source) ? "task" : "class";
     clm_status status =
         clm_fail(CLM_E_ARG,
-                 "%s: %d shots and %d queries need %lld images a class, but class %s has %zu, in the %s split%s%s%s; "
-                 "ask for fewer or add images",
-                 source->name, shots, query, (long long)shots + query, class_name, count, split_names[split],
-                 origin ? " (" : "", origin ? origin : "", origin ? ")" : "");
+                 "%s: %d shots and %d queries need %lld %s a %s, but %s %s has %zu, in the %s split%s%s%s; "
+                 "ask for fewer or add %s",
+                 source->name, shots, query, (long long)shots + query, things, of, of, class_name, count, split_names[split],
+                 origin ? " (" : "", origin ? origin : "", origin ? ")" : "", has_groups(source) ? "rows" : things);
     free(class_name);
     return status;
 }
@@ -118,6 +164,9 @@ clm_status clm_source_check_episode(const clm_source *source, clm_split split, c
         return clm_fail(CLM_E_ARG, "%s: %d support sets of a task: 1 to 1024 are possible", source->name, o->support_sets);
     if (o->joint_classes && source->ops->regress)
         return clm_fail(CLM_E_ARG, "%s is a regression problem: it has no classes to train on at once", source->name);
+    if (o->joint_classes && has_groups(source))
+        return clm_fail(CLM_E_ARG, "%s: its tasks are groups of rows: there are no classes of tasks to train on at once",
+                        source->name);
     const int shots = o->shots > INT_MAX / o->support_sets ? INT_MAX : o->shots * o->support_sets;
     CLM_TRY(check_counts(source, o->ways, shots, o->query));
     if (source->ops->regress) return CLM_OK;
@@ -185,6 +234,13 @@ typedef struct episode {
     bool joint;               /* labels are numbers of classes */
 } episode;
 
+static clm_status draw_target(const episode *e, size_t label, uint64_t example, float *y) {
+    const uint64_t class_index = e->classes[label];
+    if (has_groups(e->source)) return e->source->ops->target(e->source, e->split, class_index, example, y);
+    *y = e->joint ? (float)class_index : (float)label;
+    return CLM_OK;
+}
+
 /* Examples first .. first+count-1 of every class, all shuffled together. */
 static clm_status draw_set(const episode *e, clm_random order, int first, int count, const drawn *to) {
     const clm_source_ops *ops = e->source->ops;
@@ -195,7 +251,7 @@ static clm_status draw_set(const episode *e, clm_random order, int first, int co
     for (uint32_t i = 0; i < n; i++) {
         size_t label = e->order[i] / (uint32_t)count, j = (size_t)first + e->order[i] % (uint32_t)count;
         const uint64_t class_index = e->classes[label], example = e->examples[label * (size_t)e->per_class + j];
-        if (to->y) to->y[i] = e->joint ? (float)class_index : (float)label;
+        if (to->y) CLM_TRY(draw_target(e, label, example, to->y + i * target_size(e->source)));
         if (to->x) CLM_TRY(ops->image(e->source, e->split, class_index, example, to->x + i * size));
         if (to->at) to->at[i] = ops->number(e->source, e->split, class_index, example);
     }
@@ -207,7 +263,8 @@ static clm_status draw_support(const episode *e, uint64_t seed, uint64_t index, 
     const clm_shape *shape = &e->source->shape;
     const size_t at = (size_t)number * (size_t)e->ways * (size_t)shots;
     const drawn to = {out->support_x ? out->support_x + at * clm_shape_size(shape) : NULL,
-                      out->support_y ? out->support_y + at : NULL, out->support_at ? out->support_at + at : NULL};
+                      out->support_y ? out->support_y + at * target_size(e->source) : NULL,
+                      out->support_at ? out->support_at + at : NULL};
     return draw_set(e, stream(e->split, seed, index, DRAW_SUPPORT_ORDER, number), number * shots, shots, &to);
 }
 
@@ -302,8 +359,8 @@ clm_status clm_source_image(const clm_source *source, clm_split split, size_t cl
     if (source->ops->regress) return clm_fail(CLM_E_ARG, "%s is a regression problem and has no images", source->name);
     size_t classes = source->ops->classes(source, split);
     if (classes != SIZE_MAX && class_index >= classes)
-        return clm_fail(CLM_E_ARG, "%s: no class %zu: the %s split has %zu", source->name, class_index, split_names[split],
-                        classes);
+        return clm_fail(CLM_E_ARG, "%s: no %s %zu: the %s split has %zu", source->name, has_groups(source) ? "task" : "class",
+                        class_index, split_names[split], classes);
     size_t examples = source->ops->examples(source, split, class_index);
     if (examples != SIZE_MAX && example >= examples)
         return clm_fail(CLM_E_ARG, "%s: no example %zu: class %zu of the %s split has %zu", source->name, example, class_index,

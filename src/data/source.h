@@ -32,6 +32,13 @@ typedef struct clm_source_ops {
     clm_status (*regress)(const clm_source *source, clm_split split, clm_random task, clm_random *points, int count, float *x,
                           float *y);
 
+    /* Sources of groups, functions that are given by their points: `classes` are groups then, `examples` their points, `image`
+     * a point's inputs and this its targets, or its label. A task is one group. NULL otherwise. */
+    clm_status (*target)(const clm_source *source, clm_split split, uint64_t group, uint64_t example, float *y);
+    /* See clm_source_label_name, clm_source_feature_name; NULL where there are none. */
+    const char *(*label_name)(const clm_source *source, size_t label);
+    const char *(*feature_name)(const clm_source *source, size_t feature);
+
     void (*destroy)(clm_source *source); /* what the source has allocated, `source` itself included */
 } clm_source_ops;
 
@@ -40,9 +47,12 @@ struct clm_source {
     const clm_source_ops *ops;
     const char *name; /* "omniglot": a literal, or freed by destroy */
     clm_shape shape;
-    char *description; /* allocated; freed by clm_source_free */
-    char *notes;       /* the same; NULL: none */
-    clm_preparation preparation; /* size 0: its examples are no pictures */
+    int targets;                           /* numbers of a target of a regression; 0: one */
+    size_t labels;                         /* see clm_source_labels */
+    const double *target_mean, *deviation; /* see clm_source_target_units; NULL: as in the data */
+    char *description;                     /* allocated; freed by clm_source_free */
+    char *notes;                           /* the same; NULL: none */
+    clm_preparation preparation;           /* size 0: its examples are no pictures */
 };
 
 const char *clm_split_name(clm_split split);

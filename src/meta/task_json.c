@@ -56,7 +56,8 @@ json_t *clm_task_to_json(const clm_task_options *o, size_t classes) {
     for (size_t i = 0; i < NUMBERS; i++) {
         double value;
         memcpy(&value, (const char *)o + numbers[i].at, sizeof value);
-        json_object_set_new(numbers[i].group ? json_object_get(root, numbers[i].group) : root, numbers[i].key, json_real(value));
+        json_object_set_new(numbers[i].group ? json_object_get(root, numbers[i].group) : root, numbers[i].key,
+                            json_real(value));
     }
     return root;
 }

@@ -77,12 +77,16 @@ struct clm_model {
 const clm_layer_kind *clm_layer_kind_find(const char *op);
 /* "linear, conv2d, .." for messages. */
 const char *clm_layer_kind_names(char *text, size_t size);
+/* The operation that was probably meant, or NULL. */
+const char *clm_layer_kind_nearest(const char *op);
 /* Output of a parsed model, images in outside order; CLM_INVALID on failure, with the graph's error set. */
 clm_value clm_layers_output(const clm_layer_run *run, const clm_model *model, clm_value x);
 /* What the last layer, linear and on a vector, is given; CLM_INVALID otherwise, with the graph's error set. */
 clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, clm_value x);
 /* The first parameter of the last layer that is a learned map, or whose lists have one. False: there is none. */
 bool clm_layers_head(const clm_layer *layers, size_t count, size_t *first);
+/* The first parameter of a layer and its lists, or where it would be. */
+size_t clm_layer_first_param(const clm_layer *layer);
 void clm_layers_free(clm_layer *layers, size_t count);
 
 clm_status clm_model_add_param(clm_model *model, const char *layer, const char *name, clm_shape shape, clm_layout layout,

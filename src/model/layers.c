@@ -238,6 +238,12 @@ const char *clm_layer_kind_names(char *text, size_t size) {
     return text;
 }
 
+const char *clm_layer_kind_nearest(const char *op) {
+    const char *words[KINDS];
+    for (int i = 0; i < KINDS; i++) words[i] = kinds[i].op;
+    return clm_nearest_word(op, words, KINDS);
+}
+
 static clm_value apply_list(const clm_layer_run *run, const clm_layer *layers, size_t count, clm_value x) {
     for (size_t i = 0; i < count && x != CLM_INVALID; i++) {
         const clm_layer *l = &layers[i];
@@ -275,14 +281,14 @@ static bool list_has_map(const clm_layer *layers, size_t count) {
 }
 
 /* The parameters of a body come before those of a skip, and these before the layer's own. */
-static size_t first_param(const clm_layer *l) {
-    return l->n_body ? first_param(&l->body[0]) : l->n_skip ? first_param(&l->skip[0]) : l->first_param;
+size_t clm_layer_first_param(const clm_layer *l) {
+    return l->n_body ? clm_layer_first_param(&l->body[0]) : l->n_skip ? clm_layer_first_param(&l->skip[0]) : l->first_param;
 }
 
 bool clm_layers_head(const clm_layer *layers, size_t count, size_t *first) {
     for (size_t i = count; i-- > 0;) {
         if (!has_map(&layers[i])) continue;
-        *first = first_param(&layers[i]);
+        *first = clm_layer_first_param(&layers[i]);
         return true;
     }
     return false;

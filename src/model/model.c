@@ -159,6 +159,29 @@ clm_shape clm_model_inner_in_shape(const clm_model *model) { return model->inner
 clm_shape clm_model_out_shape(const clm_model *model) { return model->out; }
 const char *clm_model_json(const clm_model *model) { return model->json; }
 
+bool clm_model_has_batch_norm(const clm_model *model) {
+    if (model->json) return strstr(model->json, "\"batchnorm\"") != NULL;
+    for (size_t i = 0; i < clm_model_param_count(model); i++)
+        if (clm_model_param(model, i)->role == CLM_PARAM_BATCH_NORM) return true;
+    return false;
+}
+
+const char *clm_model_bn_name(const clm_model *model, clm_bn_mode mode) {
+    return clm_model_has_batch_norm(model) ? clm_bn_mode_name(mode) : "none (no batch-norm layer)";
+}
+
+size_t clm_model_layer_count(const clm_model *model) { return model->n_layers; }
+
+clm_layer_info clm_model_layer(const clm_model *model, size_t i) {
+    clm_layer_info info = {0};
+    if (i >= model->n_layers) return info;
+    const clm_layer *l = &model->layers[i];
+    const size_t end = i + 1 < model->n_layers ? clm_layer_first_param(l + 1) : model->n_params;
+    info = (clm_layer_info){l->kind->op, l->in, l->out, clm_layer_first_param(l), 0};
+    info.n_params = end - info.first_param;
+    return info;
+}
+
 /* A layer of a custom model is known by the names alone. */
 static bool same_layer(const clm_param *a, const clm_param *last) {
     const char *dot = strrchr(last->name, '.');

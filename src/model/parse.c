@@ -99,9 +99,13 @@ static clm_status find_kind(clm_layer *l, json_t *object) {
     const char *op = json_string_value(json_object_get(object, "op"));
     if (!op) return clm_fail(CLM_E_FORMAT, "has no \"op\", the name of its operation");
     l->kind = clm_layer_kind_find(op);
-    if (!l->kind)
-        return clm_fail(CLM_E_FORMAT, "unknown operation \"%.40s\"; known: %s", op, clm_layer_kind_names(known, sizeof(known)));
-    return CLM_OK;
+    if (l->kind) return CLM_OK;
+    const char *nearest = clm_layer_kind_nearest(op);
+    clm_layer_kind_names(known, sizeof(known));
+    return clm_fail(CLM_E_FORMAT,
+                    "unknown operation \"%.40s\"%s%s%s; known: %s; a model with layers of another kind is written in C "
+                    "(clm_model_custom)",
+                    op, nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"" : "", known);
 }
 
 static clm_status parse_list(clm_model *model, json_t *list, const char *prefix, int depth, clm_shape in, clm_layer **out,
@@ -192,7 +196,8 @@ static clm_status parse(clm_model **out, const char *text, size_t size, const cl
     clm_status status = CLM_OK;
     json_error_t error;
     clm_model *model = NULL;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    const size_t mark = size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* that editors put in front of UTF-8 */
+    json_t *root = json_loadb(text + mark, size - mark, JSON_REJECT_DUPLICATES, &error);
     if (!root) return clm_fail(CLM_E_FORMAT, "line %d, column %d: %s", error.line, error.column, error.text);
     model = clm_calloc(1, sizeof(*model));
     if (!model)

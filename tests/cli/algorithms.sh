@@ -181,7 +181,7 @@ expect_mistake "steps of no length" "--schedule step needs --schedule-updates" -
 expect_mistake "annealing nothing" "--multi-step-over is for the multi-step loss anneal" --steps 2 --multi-step even --multi-step-over 3
 expect_mistake "nothing frozen by that name" "--freeze: no parameter's name begins with 'head'" --freeze head
 expect_mistake "filters of a perceptron" "--filters says nothing to the network of sine" --filters 8
-expect_mistake "network of a perceptron" "--network says nothing to the network of sine" --network conv4
+expect_mistake "network of a perceptron" "--network conv4 takes images \[C, H, W\]; an example of sine is \[1\]: leave it out for mlp" --network conv4
 expect_mistake "batch-norm of a perceptron" "--bn says nothing to the network of sine" --bn support-stats
 expect_mistake "per-step batch-norm of a perceptron" "--batch-norm-per-step says nothing to the network of sine" --batch-norm-per-step
 expect_mistake "rates per step of metasgd" "--rates per-step contradicts --algorithm metasgd" --algorithm metasgd --rates per-step

@@ -1,7 +1,7 @@
 # The subcommands do what they say: help, devices, a run on the chosen device, its evaluation, presets, models from files.
 . "$(dirname "$0")/../support/cli.sh"
 
-for command in train eval devices doctor verify; do
+for command in train eval model devices doctor verify; do
     expect_success "$command --help" $command --help
     expect_in "$work/out" "^usage: clmaml $command" "$command --help"
     expect_in "$work/out" "^  --help" "$command --help"
@@ -36,7 +36,7 @@ allocated=$(sed -n 's/.*built from source, \([0-9.]* [A-Za-z]*\) of device memor
 
 expect_success "eval of a run" eval "$work/glyphs" --tasks 6 --steps 2
 expect_in "$work/out" "query 15 per class" "eval of a run"
-expect_in "$work/out" "batch-norm transductive" "eval of a run"
+expect_in "$work/out" "^batch-norm +transductive +support-stats" "eval of a run"
 expect_success "eval of a checkpoint" eval "$work/glyphs/checkpoints/last.safetensors" --tasks 6 --steps 1 --query 2 --bn support-stats --json
 expect_in "$work/out" '"batch_norm": "support-stats"' "eval of a checkpoint"
 expect_in "$work/out" '"query": 2' "eval of a checkpoint"

@@ -24,12 +24,13 @@ expect_error "unknown source" 2 "did you mean glyphs" train glyph
 expect_error "one argument too many" 2 "one argument too many" train sine glyphs
 expect_error "both clips" 2 "exclude each other" train sine --clip-norm 1 --clip-value 1
 expect_error "loss weights" 2 "2 weights for --steps 3" train sine --steps 3 --multi-step 0.5,0.5
+expect_error "loss weights of 0" 2 "weights that are all 0 leave nothing to learn" train sine --steps 2 --multi-step 0,0 --run "$work/new"
 expect_error "no parameter of that name" 2 "no parameter's name begins with 'head\.'" train sine --adapt head. --run "$work/new"
 expect_error "omniglot without data" 2 "needs --data" train omniglot
 expect_error "pixels of a sinusoid" 2 "--size is for glyphs, omniglot, FOLDER; it says nothing to sine" train sine --size 28 --run "$work/new"
-expect_error "data of a sinusoid" 2 "--data is for omniglot, FOLDER, FILE.npz; it says nothing to sine" train --preset sine --data "$work" --run "$work/new"
+expect_error "data of a sinusoid" 2 "--data is for omniglot, table, FOLDER, FILE.npz; it says nothing to sine" train --preset sine --data "$work" --run "$work/new"
 expect_error "the split of glyphs" 2 "--omniglot-split is for omniglot; it says nothing to glyphs" train glyphs --omniglot-split 1200 --run "$work/new"
-expect_error "the split of tuned glyphs" 2 "--data is for omniglot, FOLDER, FILE.npz; it says nothing to glyphs" tune --data "$work"
+expect_error "the split of tuned glyphs" 2 "--data is for omniglot, table, FOLDER, FILE.npz; it says nothing to glyphs" tune --data "$work"
 expect_error "eval without argument" 2 "say what to evaluate" eval
 expect_error "verify without argument" 2 "say what to verify" verify
 

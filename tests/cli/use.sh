@@ -35,6 +35,10 @@ for algorithm in maml protonet; do
         grep -Fqx "$(cat "$work/out")" "$work/together" || fail "predict one by $algorithm: $(cat "$work/out")"
     done
 done
+if [ -x "${CLMAML_EXAMPLE_PREDICT:-}" ]; then # the same in C
+    "$CLMAML_EXAMPLE_PREDICT" "$work/maml" "$work/new" "$work/questions/hue-16-5.jpg" >"$work/out" 2>&1 || fail "examples/predict.c: $(cat "$work/out")"
+    expect_in "$work/out" "hue-16-5.jpg: hue-16" "examples/predict.c"
+fi
 expect_success "JSON" predict "$work/maml.safetensors" "$work/questions/hue-08-5.jpg" --top 2 --json
 tr -d ' \n' <"$work/out" >"$work/flat"
 expect_in "$work/flat" '^\[\{"class":"hue-08","probability":0\.[0-9e-]+,"file":"[^"]*hue-08-5.jpg","top":\[\{"class":"hue-08","probability":[0-9.e-]+\},\{"class":"[^"]*","probability":[0-9.e-]+\}\]\}\]$' "JSON"

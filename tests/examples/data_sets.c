@@ -43,7 +43,8 @@ static void draw(int c, uint8_t *pixels) {
     for (int y = 0; y < SIDE; y++)
         for (int x = 0; x < SIDE; x++) {
             const double across = fabs((x - x0) * sin(angle) - (y - y0) * cos(angle));
-            for (int k = 0; k < 3; k++) pixels[3 * (y * SIDE + x) + k] = (uint8_t)(across < 3 ? 40 + noise(20) : 220 - noise(20));
+            for (int k = 0; k < 3; k++)
+                pixels[3 * (y * SIDE + x) + k] = (uint8_t)(across < 3 ? 40 + noise(20) : 220 - noise(20));
         }
 }
 

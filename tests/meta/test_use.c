@@ -160,7 +160,8 @@ END_TEST
 /* Fewer classes: the last layer has the first rows. More: where the algorithm makes it. */
 START_TEST(numbers_of_classes) {
     const char *algorithm = clm_algorithm_name((size_t)_i);
-    const bool makes = strcmp(algorithm, "protonet") == 0 || strcmp(algorithm, "protomaml") == 0 || strcmp(algorithm, "finetune") == 0;
+    const bool makes =
+        strcmp(algorithm, "protonet") == 0 || strcmp(algorithm, "protomaml") == 0 || strcmp(algorithm, "finetune") == 0;
     clm_device *device = clm_test_open_host();
     clm_model *model = model_for(algorithm);
     clm_task_options o = options_for(algorithm, WAYS);
@@ -217,10 +218,11 @@ START_TEST(files_that_are_refused) {
     clm_load_options load = CLM_LOAD_OPTIONS_INIT;
     clm_archive *archive;
     clm_learner *learner;
-    static const char *const rows[][3] = {{"clmaml.task", "{", "is not JSON"},
-                                          {"clmaml.task", "{}", "no valid \"algorithm\""},
-                                          {"clmaml.model", "", "holds no model"},
-                                          {"clmaml.preparation", "{\"fit\": \"other\"}", "preparation of pictures is not valid"}};
+    static const char *const rows[][3] = {
+        {"clmaml.task", "{", "is not JSON"},
+        {"clmaml.task", "{}", "no valid \"algorithm\""},
+        {"clmaml.model", "", "holds no model"},
+        {"clmaml.preparation", "{\"fit\": \"other\"}", "preparation of pictures is not valid"}};
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         write_checkpoint(model, &o);
         CLM_TEST_OK(clm_archive_load(&archive, path));

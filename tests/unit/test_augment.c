@@ -14,9 +14,7 @@ static clm_source *source;
 static void set_up(void) { CLM_TEST_OK(clm_source_glyphs(&source, SIZE)); }
 static void tear_down(void) { clm_source_free(source); }
 
-static void draw(uint64_t task, float *x) {
-    CLM_TEST_OK(clm_source_image(source, CLM_SPLIT_TRAIN, (size_t)task, 3, x));
-}
+static void draw(uint64_t task, float *x) { CLM_TEST_OK(clm_source_image(source, CLM_SPLIT_TRAIN, (size_t)task, 3, x)); }
 
 static clm_augment_options with(double flip, double shift, double crop, double jitter) {
     clm_augment_options o = CLM_AUGMENT_OPTIONS_INIT;
@@ -111,7 +109,8 @@ START_TEST(jittered) {
         change(&o, 9, t, 2, y);
         const double slope = (double)(y[AREA - 1] - y[0]) / (double)(x[AREA - 1] - x[0]);
         ck_assert(slope > 0.8 * 0.8 - 1e-6 && slope < 1.2 * 1.2 + 1e-6);
-        for (int i = 0; i < AREA; i++) ck_assert_double_eq_tol((double)y[i], (double)y[0] + slope * (double)(x[i] - x[0]), 1e-6);
+        for (int i = 0; i < AREA; i++)
+            ck_assert_double_eq_tol((double)y[i], (double)y[0] + slope * (double)(x[i] - x[0]), 1e-6);
     }
 }
 END_TEST
@@ -146,7 +145,8 @@ START_TEST(of_counters) {
 END_TEST
 
 START_TEST(refused) {
-    static const clm_augment_options rows[] = {{1, 1.5, 0, 1, 0}, {1, 0, -0.1, 1, 0}, {1, 0, 0, 0, 0}, {1, 0, 0, 1, 1}, {7, 0, 0, 1, 0}};
+    static const clm_augment_options rows[] = {
+        {1, 1.5, 0, 1, 0}, {1, 0, -0.1, 1, 0}, {1, 0, 0, 0, 0}, {1, 0, 0, 1, 1}, {7, 0, 0, 1, 0}};
     clm_source *sine;
     CLM_TEST_OK(clm_source_sine(&sine));
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) ck_assert_int_eq(clm_augment_check(&rows[r], source), CLM_E_ARG);

@@ -1,5 +1,5 @@
 /* The documents against the tree: docs/extending.md lists every file that names a row, docs/algorithms.md has every row of the meta-learner's
- * tables, docs/model-files.md every layer, and files that documents name exist.
+ * tables, docs/model-files.md every layer and network, and files that documents name exist.
  *
  * A row is named where its name stands between characters that are no letters, so `clm_algorithm_reptile` and `Reptile` name reptile. */
 #include <check.h>
@@ -236,6 +236,13 @@ START_TEST(layers_are_those_of_the_table) {
 }
 END_TEST
 
+START_TEST(networks_are_those_of_the_table) {
+    char *text = read_file("docs/model-files.md");
+    for (size_t i = 0; i < clm_network_count(); i++) expect_row(text, "docs/model-files.md", clm_network_name(i));
+    free(text);
+}
+END_TEST
+
 /* ---- files that documents name ---- */
 
 static bool ends_with(const char *text, const char *end) {
@@ -312,6 +319,7 @@ int main(void) {
     tcase_add_test(tc, lists_of_files_are_complete);
     tcase_add_test(tc, algorithms_are_those_of_the_tables);
     tcase_add_test(tc, layers_are_those_of_the_table);
+    tcase_add_test(tc, networks_are_those_of_the_table);
     tcase_add_test(tc, files_that_documents_name_exist);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

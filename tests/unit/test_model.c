@@ -260,6 +260,7 @@ static const struct {
     {"{\"in_shape\": [3, 4, 5, 6], \"layers\": [{\"op\": \"relu\"}]}", CLM_E_FORMAT, {"in_shape"}},
     {"{\"in_shape\": [100000, 100000], \"layers\": [{\"op\": \"relu\"}]}", CLM_E_LIMIT, {"input shape"}},
     {IMAGE("{\"op\": \"relu\"}, {\"op\": \"dropout\"}"), CLM_E_FORMAT, {"layer 1", "\"dropout\"", "conv2d"}},
+    {IMAGE("{\"op\": \"conv2\", \"out\": 4}"), CLM_E_FORMAT, {"layer 0", "did you mean \"conv2d\"", "(clm_model_custom)"}},
     {IMAGE("{\"op\": \"relu\"}, {\"kernel\": 2}"), CLM_E_FORMAT, {"layer 1", "\"op\""}},
     {IMAGE("\"relu\""), CLM_E_FORMAT, {"layer 0", "object"}},
     {IMAGE("{\"op\": 3}"), CLM_E_FORMAT, {"layer 0", "\"op\""}},

@@ -299,6 +299,51 @@ START_TEST(functions_of_ones_own) {
 }
 END_TEST
 
+static int regress_two(void *context, clm_split split, uint64_t task, uint64_t points, int count, float *x, float *y) {
+    (void)context, (void)split;
+    for (int i = 0; i < count; i++) {
+        const float at = (float)((points + (uint64_t)i) % 1000);
+        if (x) x[i] = at;
+        if (y) y[2 * i] = at + (float)(task % 10), y[2 * i + 1] = -at;
+    }
+    return 0;
+}
+
+START_TEST(several_targets_of_ones_own) {
+    own o = {0};
+    clm_custom_source c = custom_of(&o);
+    c.shape = clm_shape_of(1, 1);
+    c.regress = regress_two;
+    c.targets = 2;
+    clm_source *source = NULL;
+    CLM_TEST_OK(clm_source_custom(&source, &c));
+    const clm_shape target = clm_source_target_shape(source);
+    ck_assert(target.rank == 1 && target.dim[0] == 2);
+    ck_assert(clm_source_groups(source, CLM_SPLIT_TEST) == SIZE_MAX);
+    float x[3], y[6], query[2], query_y[4];
+    CLM_TEST_OK(clm_source_sample(source, CLM_SPLIT_TRAIN, 1, 3, 1, 3, 2, x, y, query, query_y));
+    for (int i = 0; i < 3; i++) ck_assert(y[2 * i + 1] == -x[i] && y[2 * i] - x[i] == y[0] - x[0]);
+    clm_prefetch_options p = CLM_PREFETCH_OPTIONS_INIT;
+    clm_prefetch *prefetch = NULL;
+    const float *batch[4];
+    p.seed = 1, p.tasks = 2, p.ways = 1, p.shots = 3, p.query = 2;
+    CLM_TEST_OK(clm_prefetch_create(&prefetch, source, &p));
+    CLM_TEST_OK(clm_prefetch_get(prefetch, 1, batch));
+    ck_assert_mem_eq(batch[1] + 6, y, sizeof y);
+    ck_assert_mem_eq(batch[3] + 4, query_y, sizeof query_y);
+    clm_prefetch_free(prefetch);
+    clm_source_free(source);
+    c.targets = -1;
+    ck_assert_int_eq(clm_source_custom(&source, &c), CLM_E_ARG);
+    SAYS("-1 targets");
+    c.targets = 2;
+    c.regress = NULL;
+    c.classes = classes, c.examples = examples, c.example = example;
+    ck_assert_int_eq(clm_source_custom(&source, &c), CLM_E_ARG);
+    SAYS("classes have labels instead");
+}
+END_TEST
+
 START_TEST(what_a_callback_says_is_passed_on) {
     own o = {.failing = 42};
     float x[60];
@@ -346,6 +391,7 @@ int main(void) {
     tcase_add_test(tc, arrays_that_are_refused);
     tcase_add_test(tc, tasks_of_ones_own);
     tcase_add_test(tc, functions_of_ones_own);
+    tcase_add_test(tc, several_targets_of_ones_own);
     tcase_add_test(tc, what_a_callback_says_is_passed_on);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -203,13 +203,16 @@ clm_status cli_drivers_try(cli_driver **out, size_t *count) {
     CLI_TRY(cli_drivers_find(out, count));
     if (!*count) return CLM_OK;
     CLI_NEW(chosen, *count);
-    for (size_t i = 0; i < *count; i++) {
-        if (patience > 0)
-            CLI_GOTO(try_alone(*out, i, *count, chosen));
-        else
-            snprintf((*out)[i].verdict, sizeof(*out)[i].verdict, "not tried: CLMAML_PROBE_SECONDS is 0");
-    }
-    if (patience > 0) CLI_GOTO(try_together(*out, *count, chosen));
+    for (size_t i = 0; i < *count && patience > 0 && status == CLM_OK; i++) status = try_alone(*out, i, *count, chosen);
+    if (patience > 0 && status == CLM_OK) status = try_together(*out, *count, chosen);
+    if (patience > 0 && status == CLM_OK) goto out;
+    /* A sick machine is no reason to say nothing of its devices. */
+    if (patience > 0) cli_note("OpenCL drivers are not tried one by one: %s", cli_message());
+    for (size_t i = 0; i < *count; i++)
+        if (!(*out)[i].verdict[0])
+            snprintf((*out)[i].verdict, sizeof(*out)[i].verdict, "not tried%s", patience > 0 ? "" : ": CLMAML_PROBE_SECONDS is 0");
+    cli_forget();
+    status = CLM_OK;
 out:
     free(chosen);
     return status;
@@ -236,12 +239,50 @@ void cli_note_one_device(const char *spec, const clm_device *device) {
              device ? clm_device_get_info(device)->name : "");
 }
 
+/* "pocl.icd: 0 devices; nv.icd: libnv.so: cannot open shared object file": why the drivers that there are offer nothing. */
+static void list_verdicts(const cli_driver *list, size_t count, char *text, size_t size) {
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < count && used < size; i++) {
+        const char *base = strrchr(list[i].path, '/');
+        used += (size_t)snprintf(text + used, size - used, "%s%s: %.200s", i ? "; " : "", base ? base + 1 : list[i].path,
+                                 list[i].verdict[0] ? list[i].verdict : "no platform");
+    }
+}
+
+clm_status cli_drivers_explain(clm_status status) {
+    static const char none[] = "no OpenCL device found";
+    cli_driver *list = NULL;
+    size_t count = 0;
+    char text[2048], message[1024];
+    if (status != CLM_E_DEVICE || strncmp(cli_message(), none, strlen(none)) != 0) return status;
+    snprintf(message, sizeof message, "%s", cli_message());
+    if (cli_drivers_try(&list, &count) == CLM_OK && count) {
+        list_verdicts(list, count, text, sizeof text);
+        status = cli_fail(status,
+                          "no OpenCL device: %zu driver%s installed, and none offers a device (%s). PoCL needs a directory for its "
+                          "cache: HOME or POCL_CACHE_DIR; clmaml devices --verbose says more",
+                          count, count == 1 ? " is" : "s are", text);
+    } else {
+        status = cli_fail(status, "%s", message);
+    }
+    free(list);
+    return status;
+}
+
+static clm_status open_guarded(clm_device **out, const char *spec) {
+    cli_stdout_guard(true);
+    cli_drivers_guard(spec);
+    const clm_status status = clm_device_open(out, spec);
+    cli_stdout_guard(false);
+    return status;
+}
+
 clm_status cli_device_open(clm_device **out, const char *spec) {
     double patience;
     *out = NULL;
     CLI_TRY(cli_drivers_patience(&patience));
-    cli_drivers_guard(spec);
-    CLI_TRY(clm_device_open(out, spec));
+    CLI_TRY(cli_drivers_explain(open_guarded(out, spec)));
     cli_note_one_device(spec, *out);
     return CLM_OK;
 }

@@ -26,6 +26,8 @@ clm_status cli_drivers_try(cli_driver **out, size_t *count);
 /* clm_device_open behind a trial of the drivers: one process for all, and each apart only if that one did not survive. Drivers that are
  * left out are named in a note. */
 clm_status cli_device_open(clm_device **out, const char *spec);
+/* Puts what is known of the drivers that are installed into the message that there is no device; other failures pass. */
+clm_status cli_drivers_explain(clm_status status);
 /* Says that a list of devices was given to a command that uses one. `device` (may be NULL): the one. */
 void cli_note_one_device(const char *spec, const clm_device *device);
 /* The trial alone, for commands that open several devices. */

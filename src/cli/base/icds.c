@@ -32,7 +32,7 @@ static void read_library(cli_driver *driver) {
         cli_forget();
         return;
     }
-    snprintf(driver->library, sizeof driver->library, "%.*s", (int)strcspn(text, "\r\n"), text);
+    snprintf(driver->library, sizeof driver->library, "%.*s", (int)strcspn(text, "\n"), text);
     free(text);
 }
 

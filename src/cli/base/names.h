@@ -20,7 +20,4 @@ void cli_names_join(const cli_names *names, const char *between, char *text, siz
 /* The name that was probably meant, or NULL. */
 const char *cli_names_nearest(const cli_names *names, const char *word);
 
-/* The nearest of `count` words within a third of its length, or NULL. */
-const char *cli_nearest(const char *word, const char *const *words, size_t count);
-
 #endif

@@ -1,11 +1,22 @@
 /* The option parser: `--name value`, `--name=value`, `--flag`, positionals in between, `--` ends the options. */
 #include "base/options.h"
+#include "base/system.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+json_t *cli_json_load(const char *path) {
+    json_error_t error;
+    char *text = NULL;
+    if (cli_file_read(path, &text) != CLM_OK) return NULL;
+    json_t *root = json_loads(text + (strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0), 0, &error);
+    free(text);
+    if (!root) (void)cli_fail(CLM_E_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+    return root;
+}
 
 size_t cli_option_count(const cli_option *options) {
     size_t count = 0;
@@ -158,7 +169,7 @@ static clm_status unknown_option(const cli_command *command, const char *name) {
     size_t count = 0;
     for (; command->options[count].name; count++) names[count] = command->options[count].name;
     names[count++] = "help";
-    const char *nearest = cli_nearest(name, names, count);
+    const char *nearest = clm_nearest_word(name, names, count);
     if (nearest)
         return cli_usage("unknown option --%s; did you mean --%s? (clmaml %s --help lists all)", name, nearest, command->name);
     return cli_usage("unknown option --%s (clmaml %s --help lists all)", name, command->name);

@@ -69,6 +69,9 @@ void cli_print_wrapped(const char *head, const char *text);
 /* A line a name, with its summary, as --help does. */
 void cli_names_print(const cli_names *names, int indent);
 
+/* JSON from a file, after the mark that some editors put in front of UTF-8. NULL with a message that names file and line. */
+json_t *cli_json_load(const char *path);
+
 size_t cli_option_count(const cli_option *options);
 /* Row of an option; -1 when there is none. */
 int cli_option_find(const cli_option *options, const char *name);

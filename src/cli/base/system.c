@@ -1,4 +1,5 @@
 /* Signals, the terminal, files, directories. This file and child.c are the only ones of the program that call POSIX. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "base/system.h"
 
 #include <dirent.h>
@@ -20,6 +21,46 @@ static volatile sig_atomic_t stop_signal;
 
 static void on_signal(int number) { stop_signal = number; }
 
+/* ---- standard streams ---- */
+
+void cli_streams_secure(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd) return;
+#ifdef SIGXFSZ
+    signal(SIGXFSZ, SIG_IGN);
+#endif
+}
+
+static int guards, real_stdout = -1;
+
+void cli_stdout_guard(bool on) {
+    if (on ? guards++ : --guards) return;
+    fflush(stdout);
+    if (on) {
+        real_stdout = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+        if (real_stdout >= 0) dup2(STDERR_FILENO, STDOUT_FILENO);
+    } else if (real_stdout >= 0) {
+        dup2(real_stdout, STDOUT_FILENO);
+        close(real_stdout);
+        real_stdout = -1;
+    }
+}
+
+void cli_stdout_print(const char *text) {
+    const int before = guards;
+    if (before) {
+        guards = 1;
+        cli_stdout_guard(false);
+    }
+    fputs(text, stdout);
+    if (before) {
+        cli_stdout_guard(true);
+        guards = before;
+    }
+}
+
+/* ---- signals ---- */
+
 void cli_signals_catch(void) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -29,7 +70,11 @@ void cli_signals_catch(void) {
     action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL);
 }
+
+void cli_pipe_outlive(void) { signal(SIGPIPE, SIG_IGN); }
 
 bool cli_stop_requested(void) { return stop_signal != 0; }
 
@@ -68,20 +113,6 @@ clm_status cli_directory_visit(const char *path, void (*visit)(void *user, const
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) visit(user, entry->d_name);
     closedir(directory);
     return CLM_OK;
-}
-
-static void count_entry(void *user, const char *name) {
-    (void)name;
-    ++*(size_t *)user;
-}
-
-bool cli_directory_has_entries(const char *path) {
-    size_t count = 0;
-    if (cli_directory_visit(path, count_entry, &count) != CLM_OK) {
-        cli_forget();
-        return cli_path_exists(path); /* unreadable: not ours to use */
-    }
-    return count > 0;
 }
 
 clm_status cli_directory_make(const char *path) {
@@ -124,6 +155,12 @@ clm_status cli_file_write(const char *path, const char *text, size_t size) {
     if (good) return CLM_OK;
     unlink(temporary);
     return cli_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(error));
+}
+
+void cli_path_make_absolute(char *path) {
+    char *whole = realpath(path, NULL);
+    if (whole && strlen(whole) < CLI_PATH_MAX) memcpy(path, whole, strlen(whole) + 1);
+    free(whole);
 }
 
 clm_status cli_file_read(const char *path, char **text) {
@@ -173,10 +210,14 @@ void cli_environment_visit(const char *prefix, void (*visit)(void *user, const c
 }
 
 clm_status cli_temporary_directory(char *path, size_t size) {
-    const char *base = getenv("TMPDIR");
-    if (snprintf(path, size, "%s/clmaml-XXXXXX", base && *base ? base : "/tmp") >= (int)size || !mkdtemp(path))
-        return cli_fail(CLM_E_IO, "cannot make a temporary directory %s: %s", path, strerror(errno));
-    return CLM_OK;
+    const char *places[] = {getenv("TMPDIR"), "/tmp", "/var/tmp", getenv("CLMAML_CACHE_DIR"), "."};
+    int why = 0;
+    for (size_t i = 0; i < CLI_COUNT(places); i++) {
+        if (!places[i] || !*places[i]) continue;
+        if (snprintf(path, size, "%s/clmaml-XXXXXX", places[i]) < (int)size && mkdtemp(path)) return CLM_OK;
+        if (!why) why = errno;
+    }
+    return cli_fail(CLM_E_IO, "no temporary directory can be made, in TMPDIR, /tmp, /var/tmp or here: %s", strerror(why));
 }
 
 static void remove_entry(void *user, const char *name) {

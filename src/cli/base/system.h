@@ -6,8 +6,19 @@
 
 #include "base/common.h"
 
-/* From now on SIGINT and SIGTERM only set a flag; a second one ends the program at once. */
+/* First of all: descriptors 0 to 2 that are closed are opened on /dev/null, so that no file of ours becomes one of them, and a
+ * file that grows too large is an error rather than the end. */
+void cli_streams_secure(void);
+/* While it is on, what is written to stdout goes to stderr: drivers print there. Calls nest. */
+void cli_stdout_guard(bool on);
+/* Prints to the real stdout, guarded or not. */
+void cli_stdout_print(const char *text);
+
+/* From now on SIGINT, SIGTERM and SIGHUP (of a closed terminal; under nohup it stays ignored) only set a flag; a second one ends
+ * the program at once. */
 void cli_signals_catch(void);
+/* A pipe that nobody reads any more does not end the program. */
+void cli_pipe_outlive(void);
 bool cli_stop_requested(void);
 
 double cli_clock(void); /* seconds, monotonic */
@@ -15,8 +26,9 @@ bool cli_is_terminal(FILE *stream);
 int cli_terminal_width(FILE *stream); /* columns; 80 when unknown */
 
 bool cli_path_exists(const char *path);
+/* A path that is there becomes absolute, without links; others stay. `path` has CLI_PATH_MAX bytes. */
+void cli_path_make_absolute(char *path);
 bool cli_is_directory(const char *path);
-bool cli_directory_has_entries(const char *path);
 /* Makes a directory and the missing ones above it. */
 clm_status cli_directory_make(const char *path);
 /* Calls visit for every name in a directory, in no order. */

@@ -13,8 +13,8 @@ typedef struct bench_settings {
     char json[CLI_PATH_MAX], device[CLI_PATH_MAX], python[CLI_PATH_MAX], blas[CLI_PATH_MAX];
     int64_t rounds, tasks, chunk, memory_limit, blas_turns;
     int checkpointing;
-    double tune_plans;
-    bool no_peers, no_peaks, cold, profile, first_call, blas_peak;
+    double tune_plans, peer_seconds;
+    bool force, no_peers, no_peaks, cold, profile, first_call, blas_peak;
 } bench_settings;
 
 /* ---- work items ---- */
@@ -109,8 +109,8 @@ typedef struct bench_peers {
 /* Starts all that suit the item and the device; each reads the file at `problem`, computes what it expects and warms up. */
 clm_status bench_peers_start(bench_peers *peers, const bench_settings *settings, const bench_problem *problem,
                              clm_device_type device, const char *folder);
-/* A turn of one of them. */
-void bench_peer_turn(bench_peer *peer);
+/* A turn of one of them, which may take so many seconds. */
+void bench_peer_turn(bench_peer *peer, double patience);
 /* Asks for their memory and ends them. */
 void bench_peers_end(bench_peers *peers);
 void bench_peers_free(bench_peers *peers);

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/drivers.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "bench/bench.h"
+#include "selftest/first_use.h"
 
 #define FIELD(name) offsetof(bench_settings, name)
 
@@ -22,6 +22,7 @@ static const cli_option options[] = {
     {NULL, "profile", CLI_FLAG, 0, FIELD(profile), 0, 0, "",
      "time per kernel and shape, with arithmetic and memory traffic per second"},
     {"Device", "device", CLI_TEXT, 0, FIELD(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "force", CLI_FLAG, 0, FIELD(force), 0, 0, "", "as for train"},
     {NULL, "memory-limit", CLI_BYTES, 0, FIELD(memory_limit), 0, 0, "BYTES", "as for train"},
     {NULL, "checkpointing", CLI_CHOICE, 0, FIELD(checkpointing), 0, 0, "auto|store|recompute", "as for train"},
     {NULL, "chunk", CLI_INT, 0, FIELD(chunk), 0, 4096, "N", "tasks per launch; 0: as many as fit"},
@@ -29,6 +30,8 @@ static const cli_option options[] = {
      "first measure plans of each item for so long, as clmaml tune --only plans; 0: do not"},
     {"Peers", "no-peers", CLI_FLAG, 0, FIELD(no_peers), 0, 0, "", "clMAML alone"},
     {NULL, "python", CLI_TEXT, 0, FIELD(python), 0, 0, "PROGRAM", "the Python that has PyTorch or JAX"},
+    {NULL, "peer-seconds", CLI_REAL, 0, FIELD(peer_seconds), 1, 86400, "SECONDS",
+     "how long a peer may take to be ready, or for a turn; compilers of whole steps take minutes"},
     {"Peaks", "no-peaks", CLI_FLAG, 0, FIELD(no_peaks), 0, 0, "", "do not measure them: no fraction of the limit"},
     {NULL, "blas", CLI_TEXT, 0, FIELD(blas), 0, 0, "LIBRARY",
      "shared library with cblas_sgemm [OpenBLAS or what else is found]"},
@@ -40,7 +43,7 @@ static const cli_option options[] = {
     {NULL, "first-call", CLI_FLAG, 0, FIELD(first_call), 0, 0, "", "only make one step of one item; a line of JSON"},
     {.name = NULL},
 };
-static const bench_settings defaults = {.python = "python3", .rounds = 5};
+static const bench_settings defaults = {.python = "python3", .rounds = 5, .peer_seconds = 900};
 
 typedef struct bench {
     const bench_settings *settings;
@@ -71,7 +74,7 @@ static clm_status take_turns(const bench *b, bench_run *run, bench_result *r) {
     for (int64_t round = 0; round < b->settings->rounds; round++) {
         for (int i = 0; i < burst; i++) CLI_TRY(time_step(run, r));
         CLI_TRY(bench_yardstick_turn(r->yardstick, r->peaks));
-        for (size_t p = 0; p < r->peers->count; p++) bench_peer_turn(&r->peers->peer[p]);
+        for (size_t p = 0; p < r->peers->count; p++) bench_peer_turn(&r->peers->peer[p], b->settings->peer_seconds);
         if (cli_stop_requested()) return cli_fail(CLM_E_STATE, "stopped in round %d", (int)round + 1);
     }
     return CLM_OK;
@@ -136,7 +139,7 @@ out:
 
 static clm_status describe_device(const bench *b, json_t **out) {
     clm_device *device = NULL;
-    CLI_TRY(cli_device_open(&device, b->settings->device[0] ? b->settings->device : NULL));
+    CLI_TRY(cli_tested_open(&device, b->settings->device[0] ? b->settings->device : NULL, b->settings->force));
     const clm_device_info *d = clm_device_get_info(device);
     printf("clmaml %s on %s, %s, driver %s, %u compute units\n", clm_version(), d->name, d->platform, d->driver,
            d->compute_units);

@@ -26,7 +26,7 @@ const bench_item *bench_item_find(const char *name) {
         names[i] = bench_items[i].name;
         if (strcmp(name, names[i]) == 0) return &bench_items[i];
     }
-    const char *nearest = cli_nearest(name, names, bench_item_count);
+    const char *nearest = clm_nearest_word(name, names, bench_item_count);
     if (nearest)
         cli_usage("unknown work item '%s'; did you mean '%s'?", name, nearest);
     else

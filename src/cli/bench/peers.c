@@ -13,7 +13,6 @@
 
 enum { ON_CPU = 1, ON_GPU = 2 };
 enum { ONE_THREAD, ALL_THREADS };
-enum { READY_SECONDS = 900, TURN_SECONDS = 900 }; /* compilers of whole steps take minutes */
 
 typedef struct peer_row {
     const char *key, *script, *option;
@@ -83,9 +82,9 @@ static void start_one(bench_peer *peer, const peer_row *row, const bench_setting
 }
 
 /* Its first words: what it is, and how far its results are from ours. */
-static void greet(bench_peer *peer) {
+static void greet(bench_peer *peer, double patience) {
     json_t *answer;
-    if (ask(peer, NULL, READY_SECONDS, &answer) != CLM_OK) {
+    if (ask(peer, NULL, patience, &answer) != CLM_OK) {
         give_up(peer, cli_message());
         return;
     }
@@ -123,19 +122,19 @@ clm_status bench_peers_start(bench_peers *peers, const bench_settings *settings,
         peer->times = calloc(1, sizeof *peer->times);
         if (!peer->times) return cli_fail(CLM_E_MEMORY, "out of memory");
         start_one(peer, row, settings, folder);
-        if (peer->child) greet(peer); /* one after the other: a memory full of compilers helps nobody */
+        if (peer->child) greet(peer, settings->peer_seconds); /* one after the other: a memory full of compilers helps nobody */
         if (cli_stop_requested()) break;
     }
     return CLM_OK;
 }
 
-void bench_peer_turn(bench_peer *peer) {
+void bench_peer_turn(bench_peer *peer, double patience) {
     char line[32];
     json_t *answer, *value;
     size_t i;
     if (!peer->child) return;
     snprintf(line, sizeof line, "steps %d", peer->burst ? peer->burst : 1);
-    if (ask(peer, line, TURN_SECONDS, &answer) != CLM_OK) {
+    if (ask(peer, line, patience, &answer) != CLM_OK) {
         give_up(peer, cli_message());
         return;
     }

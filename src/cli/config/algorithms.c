@@ -21,6 +21,15 @@ const cli_names cli_inner_rule_names = {clm_inner_rule_count, clm_inner_rule_nam
 const cli_names cli_optimizer_names = {clm_optim_rule_count, clm_optim_rule_name, clm_optim_rule_summary};
 const cli_names cli_schedule_names = {clm_optim_schedule_count, clm_optim_schedule_name, clm_optim_schedule_summary};
 
+static const char *network_summary(size_t i) {
+    static const char *const takes[] = {"numbers", "numbers", "sequences", "images"};
+    static char text[200];
+    const clm_network_info info = clm_network_get_info(i);
+    snprintf(text, sizeof text, "%s: %s (%s)", takes[info.rank], info.summary, info.source);
+    return text;
+}
+const cli_names cli_network_names = {clm_network_count, clm_network_name, network_summary};
+
 /* The library has more: no source of the program has targets of 0 and 1, or actions with advantages. */
 static const struct {
     const char *name, *text;
@@ -64,17 +73,19 @@ static const row rows[] = {
      .images = {"context", "100", "steps", "2", "inner-lr", "1", NULL},
      .regression = {"context", "5", "steps", "1", "inner-lr", "1", NULL}},
     {.algorithm = "reptile",
-     .note = "5 steps, each on other examples, without which Reptile is joint training, and an outer step of 1 that falls to 0 "
-             "(Nichol et al. 2018): here along a cosine and by gradient descent on a support set of its own in each step, there "
-             "linearly and by Adam on parts of ten shots. Sinusoids: they have one task at a time, 0.02 and 0.1",
+     .note =
+         "5 steps, each on other examples, without which Reptile is joint training, and an outer step of 1 that falls to 0 "
+         "(Nichol et al. 2018): here along a cosine and by gradient descent on a support set of its own in each step, there "
+         "linearly and by Adam on parts of ten shots. Sinusoids: they have one task at a time, 0.02 and 0.1",
      .gradient = "parameters before the inner loop less those behind it (Reptile)",
-     .images = {"steps", "5", "support-per-step", "", "optimizer", "sgd", "outer-lr", "1", "schedule", "cosine", "inner-lr", "0.1",
-                NULL},
+     .images = {"steps", "5", "support-per-step", "", "optimizer", "sgd", "outer-lr", "1", "schedule", "cosine", "inner-lr",
+                "0.1", NULL},
      .regression = {"steps", "5", "optimizer", "sgd", "outer-lr", "1", "schedule", "cosine", "inner-lr", "0.01", NULL}},
     {.algorithm = "imaml",
-     .note = "16 steps and 5 iterations of conjugate gradients (Rajeswaran et al. 2019, Omniglot 5-way). They have lambda 2, where "
-             "their code leaves the proximal term out of the inner loop and adds 10 to lambda in the solver; here both are as "
-             "the paper has them, and of 2, 0.5 and 0.2 the last learns fastest",
+     .note =
+         "16 steps and 5 iterations of conjugate gradients (Rajeswaran et al. 2019, Omniglot 5-way). They have lambda 2, where "
+         "their code leaves the proximal term out of the inner loop and adds 10 to lambda in the solver; here both are as "
+         "the paper has them, and of 2, 0.5 and 0.2 the last learns fastest",
      .images = {"steps", "16", "inner-lr", "0.1", "proximal", "0.2", NULL},
      .regression = {"steps", "16", "inner-lr", "0.01", NULL}},
     {.algorithm = "finetune",
@@ -119,7 +130,7 @@ const char *cli_loss_text(const char *loss) {
 clm_status cli_loss_check(const cli_settings *s) {
     const int i = cli_names_find(&cli_loss_names, cli_loss_name(s));
     const bool regression = cli_source_of(s->source)->regression;
-    if (i < 0 || losses[i].regression == regression) return CLM_OK;
+    if (i < 0 || losses[i].regression == regression || cli_source_has_labels(s)) return CLM_OK;
     return cli_usage("--loss %s is for %s; %s has %s", s->loss, regression ? "classes" : "a regression", s->source,
                      regression ? "numbers to predict" : "classes");
 }

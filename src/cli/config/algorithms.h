@@ -1,4 +1,4 @@
-/* What the program adds to the library's tables of algorithms, inner rules, losses, optimisers and schedules: lists to choose from, and
+/* What the program adds to the library's tables of algorithms, inner rules, losses, optimisers, schedules and networks: lists to choose from, and
  * the options that suit an algorithm. */
 #ifndef CLI_ALGORITHMS_H
 #define CLI_ALGORITHMS_H
@@ -6,6 +6,7 @@
 #include "config/settings.h"
 
 extern const cli_names cli_algorithm_names, cli_inner_rule_names, cli_optimizer_names, cli_schedule_names;
+extern const cli_names cli_network_names;
 extern const cli_names cli_loss_names; /* those that the program has data for */
 
 /* Options that an algorithm begins with where nothing else is said: option, text, option, text, .., NULL. NULL: none. */

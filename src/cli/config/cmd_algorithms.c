@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "base/system.h"
 #include "config/algorithms.h"
 
 typedef struct algorithms_settings {
@@ -94,7 +95,8 @@ static clm_status print_json(void) {
     char *text = json_dumps(root, JSON_INDENT(2));
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
-    puts(text);
+    cli_stdout_print(text);
+    cli_stdout_print("\n");
     free(text);
     return CLM_OK;
 }

@@ -79,7 +79,9 @@ clm_status cli_folder_open(clm_source **out, const cli_settings *s) {
     o.progress = show;
     o.context = &p;
     CLI_TRY(cli_class_split_parse(s->class_split, o.class_split));
-    const clm_status status = clm_source_folder_open(out, s->data[0] ? s->data : s->source, &o);
+    const char *path = s->data[0] ? s->data : s->source;
+    if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s does not exist; say where the data lie with --data", path);
+    const clm_status status = clm_source_folder_open(out, path, &o);
     clear(&p);
     return status;
 }
@@ -96,17 +98,4 @@ void cli_folder_print_notes(const clm_source *source) {
         cli_note("%.*s", (int)length, at);
         at += length + (at[length] == '\n');
     }
-}
-
-json_t *cli_preparation_to_json(const clm_source *source) {
-    clm_preparation p;
-    if (!clm_source_get_preparation(source, &p)) return NULL;
-    static const char *const fits[] = {"stretch", "crop", "pad"};
-    json_t *mean = json_array(), *deviation = json_array();
-    for (int c = 0; c < p.channels; c++) {
-        json_array_append_new(mean, json_real(p.mean[c]));
-        json_array_append_new(deviation, json_real(p.deviation[c]));
-    }
-    return json_pack("{s:i, s:i, s:s, s:b, s:i, s:o, s:o}", "size", p.size, "channels", p.channels, "fit", fits[p.fit],
-                     "invert", p.invert, "background", p.background, "mean", mean, "deviation", deviation);
 }

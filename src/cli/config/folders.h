@@ -19,7 +19,4 @@ void cli_folder_settle(cli_settings *settings, const clm_source *source);
 /* What was left out of the data and why, a note a line. */
 void cli_folder_print_notes(const clm_source *source);
 
-/* The preparation of the source's pictures as JSON; NULL: it has none. */
-json_t *cli_preparation_to_json(const clm_source *source);
-
 #endif

@@ -151,6 +151,7 @@ clm_status cli_presets_apply(cli_settings *settings, const bool *given) {
     bool set[CLI_MAX_OPTIONS] = {false};
     const preset *p = find_preset(settings->preset);
     set[cli_settings_row("context")] = settings->model[0]; /* a model file has its own layers */
+    set[cli_settings_row("network")] = settings->model[0];
     if (p && !settings->source[0]) snprintf(settings->source, sizeof settings->source, "%s", p->source);
     if (p) CLI_TRY(check_fit(settings, p, given));
     /* An algorithm that is asked for beside a preset wins over it with all that it brings. */

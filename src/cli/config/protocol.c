@@ -9,11 +9,8 @@
 #include "config/setup.h"
 #include "config/sources.h"
 
-bool cli_model_has_batch_norm(const clm_model *model) { return strstr(clm_model_json(model), "\"batchnorm\"") != NULL; }
-
-const char *cli_bn_name(const clm_model *model, int bn) {
-    if (model && !cli_model_has_batch_norm(model)) return "none (no batch-norm layer)";
-    return clm_bn_mode_name((clm_bn_mode)bn);
+static const char *bn_name(const clm_model *model, int bn) {
+    return model ? clm_model_bn_name(model, (clm_bn_mode)bn) : clm_bn_mode_name((clm_bn_mode)bn);
 }
 
 static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
@@ -40,11 +37,6 @@ static clm_task_options implied(const cli_settings *s) {
     return o;
 }
 
-void cli_protocol_title(const cli_settings *s, char *text, size_t size) {
-    const bool ordered = clm_algorithm_uses(s->algorithm, "first-order") && strcmp(s->algorithm, "fomaml") != 0;
-    snprintf(text, size, "%s%s", info_of(s).title, !ordered ? "" : implied(s).first_order ? ", first order" : ", second order");
-}
-
 /* ---- parts ---- */
 
 static void print_augmentation(FILE *to, const cli_settings *s) {
@@ -64,18 +56,24 @@ static void print_data(FILE *to, const cli_settings *s, const clm_source *source
     print_augmentation(to, s);
 }
 
-static void print_network(FILE *to, const cli_settings *s, const clm_model *model, bool regression) {
+/* "conv4, 64 filters, 100 numbers of context for a film layer in each block" */
+static void print_zoo(FILE *to, const cli_settings *s) {
+    const clm_network_info info = clm_network_get_info(clm_network_find(s->network));
+    fprintf(to, "%s", s->network);
+    if (info.filters) fprintf(to, ", %lld filters", (long long)s->filters);
+    if (info.hidden) fprintf(to, ", %lld hidden", (long long)(s->hidden ? s->hidden : info.hidden));
+    if (s->context > 0)
+        fprintf(to, ", %lld numbers of context %s", (long long)s->context,
+                info.filters ? "for a film layer in each block" : "beside its input");
+    if (strcmp(s->algorithm, "protonet") == 0) fprintf(to, ", without a last layer");
+}
+
+static void print_network(FILE *to, const cli_settings *s, const clm_model *model) {
     fprintf(to, "  network     ");
     if (s->model[0])
         fprintf(to, "%s", s->model);
-    else if (regression)
-        fprintf(to, "perceptron 1-40-40-1");
     else
-        fprintf(to, "%s, %lld filters", word("network", s->network), (long long)s->filters);
-    if (!s->model[0] && s->context > 0)
-        fprintf(to, ", %lld numbers of context %s", (long long)s->context,
-                regression ? "beside its input" : "for a film layer in each block");
-    if (!s->model[0] && !regression && strcmp(s->algorithm, "protonet") == 0) fprintf(to, ", without a last layer");
+        print_zoo(to, s);
     if (model) fprintf(to, ", %zu parameters", clm_model_param_elements(model));
     fprintf(to, "\n");
 }
@@ -195,23 +193,28 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     const cli_names presets = {cli_preset_count, cli_preset_name, NULL};
     const int preset = cli_names_find(&presets, s->preset);
     const clm_algorithm_info info = info_of(s);
-    const bool regression = source ? clm_source_is_regression(source) : cli_source_of(s->source)->regression;
+    const bool labels = source ? clm_source_labels(source) > 0 : cli_source_has_labels(s);
+    const bool regression = !labels && (source ? clm_source_is_regression(source) : cli_source_of(s->source)->regression);
+    const char *drawn = source ? cli_setup_drawn(source) : regression ? "functions" : "classes";
     fprintf(to, "protocol%s%s\n", preset >= 0 ? " " : "", preset >= 0 ? s->preset : "");
     print_data(to, s, source);
     if (regression)
         fprintf(to, "  task        regression, %lld support and %lld query points\n", (long long)s->shots, (long long)s->query);
+    else if (labels)
+        fprintf(to, "  task        classification of rows, %lld support and %lld query points\n", (long long)s->shots,
+                (long long)s->query);
     else
         fprintf(to, "  task        %lld-way %lld-shot, %lld query image%s per class\n", (long long)s->ways, (long long)s->shots,
                 (long long)s->query, plural(s->query));
-    print_network(to, s, model, regression);
-    if (!regression) fprintf(to, "  batch-norm  training transductive; validation and test %s\n", cli_bn_name(model, s->bn));
+    print_network(to, s, model);
+    if (!regression && !labels)
+        fprintf(to, "  batch-norm  training transductive; validation and test %s\n", bn_name(model, s->bn));
     fprintf(to, "  algorithm   %s: %s (%s)\n", s->algorithm, info.title, info.source);
     print_inner(to, s);
     print_gradient(to, s);
     print_outer(to, s);
     fprintf(to, "  checkpoint  chosen by %lld tasks of validation %s; tested once, on %lld tasks of test %s\n",
-            (long long)s->val_tasks, regression ? "functions" : "classes", (long long)s->eval_tasks,
-            regression ? "functions" : "classes");
+            (long long)s->val_tasks, drawn, (long long)s->eval_tasks, drawn);
     if (preset < 0) return;
     const bool own = strcmp(cli_preset_algorithm(s), s->algorithm) == 0;
     fprintf(to, "  published   %s%s%s\n", own ? "" : cli_preset_algorithm(s), own ? "" : ": ",

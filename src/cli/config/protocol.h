@@ -10,11 +10,4 @@
  * `model` may be NULL. */
 void cli_protocol_print(FILE *to, const cli_settings *settings, const clm_source *source, const clm_model *model);
 
-/* "Model-agnostic meta-learning, second order": for a title. */
-void cli_protocol_title(const cli_settings *settings, char *text, size_t size);
-
-bool cli_model_has_batch_norm(const clm_model *model);
-/* "transductive", "support-stats", or "none (no batch-norm layer)". */
-const char *cli_bn_name(const clm_model *model, int bn);
-
 #endif

@@ -26,6 +26,14 @@ static bool algorithm_uses(const char *name, const char *word) {
 static bool loss_uses(const char *name, const char *word) {
     return is(name, is(word, "huber-delta") ? "huber" : "cross-entropy");
 }
+/* A network is not known before the data are: "" reads everything. */
+bool cli_network_reads(const char *name, const char *word) {
+    const size_t i = clm_network_find(name);
+    if (i == clm_network_count()) return true;
+    const clm_network_info info = clm_network_get_info(i);
+    return is(word, "filters") ? info.filters > 0 : is(word, "hidden") ? info.hidden > 0 : info.context;
+}
+
 static bool multi_step_uses(const char *name, const char *word) { return is(name, word); }
 static size_t multi_step_count(void) { return 1; }
 static const char *multi_step_name(size_t i) { return i == 0 ? "anneal" : NULL; }
@@ -36,6 +44,7 @@ static const char *chosen_algorithm(const cli_settings *s) { return s->algorithm
 static const char *chosen_inner_rule(const cli_settings *s) { return s->inner_rule; }
 static const char *chosen_optimizer(const cli_settings *s) { return s->optimizer; }
 static const char *chosen_schedule(const cli_settings *s) { return s->cosine ? "cosine" : s->schedule; }
+static const char *chosen_network(const cli_settings *s) { return s->network; }
 static const char *chosen_multi_step(const cli_settings *s) { return s->multi_step[0] ? s->multi_step : "the plain loss"; }
 
 typedef struct choice {
@@ -50,6 +59,7 @@ static const choice algorithm = {"algorithm", "algorithm", &cli_algorithm_names,
                     inner_rule = {"inner-rule", "inner rule", &cli_inner_rule_names, clm_inner_rule_uses, chosen_inner_rule},
                     loss = {"loss", "loss", &cli_loss_names, loss_uses, cli_loss_name},
                     optimizer = {"optimizer", "optimiser", &cli_optimizer_names, clm_optim_rule_uses, chosen_optimizer},
+                    network = {"network", "network", &cli_network_names, cli_network_reads, chosen_network},
                     schedule = {"schedule", "schedule", &cli_schedule_names, clm_optim_schedule_uses, chosen_schedule},
                     multi_step = {"multi-step", "multi-step loss", &multi_step_names, multi_step_uses, chosen_multi_step};
 
@@ -61,6 +71,9 @@ static const struct {
     const char *word;
 } rows[] = {
     {"context", &algorithm, "context"},
+    {"context", &network, "context"},
+    {"filters", &network, "filters"},
+    {"hidden", &network, "hidden"},
     {"classes", &algorithm, "classes"},
     {"support-per-step", &algorithm, "support-per-step"},
     {"first-order", &algorithm, "first-order"},
@@ -163,22 +176,39 @@ static clm_status check_rates(const cli_settings *s) {
 
 /* ---- the network ---- */
 
-/* Options of the networks that the program makes itself for images. */
-static clm_status check_network(const cli_settings *s, const char *option) {
-    const bool of_convolutions = is(option, "filters") || is(option, "network");
-    const bool of_batch_norm = is(option, "bn") || is(option, "batch-norm-per-step");
-    if (of_convolutions && s->model[0])
-        return cli_usage("--%s is for the networks of the program; %s has its own layers", option, s->model);
-    if (!(of_convolutions || of_batch_norm) || s->model[0] || !cli_source_of(s->source)->regression) return CLM_OK;
-    return cli_usage("--%s says nothing to the network of %s, a perceptron without %s", option, s->source,
-                     of_convolutions ? "convolutions" : "batch-norm");
+void cli_readers_of_network(const char *option, char *text, size_t size) { readers(&network, option, text, size); }
+
+static bool is_of_network(const char *option) {
+    for (size_t i = 0; i < CLI_COUNT(rows); i++)
+        if (is(rows[i].option, option) && rows[i].by == &network) return true;
+    return is(option, "network");
 }
 
-clm_status cli_readers_check_model(const clm_model *model, const cli_option *options, const bool *given) {
+static clm_status check_network(const cli_settings *s, const char *option) {
+    if (!s->model[0] || !is_of_network(option)) return CLM_OK;
+    return cli_usage("--%s is for the networks of the program; %s has its own layers", option, s->model);
+}
+
+/* "the network of sine, mlp" */
+static void describe(const cli_settings *s, char *text, size_t size) {
+    if (s->model[0])
+        snprintf(text, size, "the model %.200s", s->model);
+    else
+        snprintf(text, size, "the network of %.200s, %.40s", s->source, s->network);
+}
+
+clm_status cli_readers_check_model(const cli_settings *s, const clm_model *model, const cli_option *options,
+                                   const bool *given) {
+    char text[320], names[256];
+    describe(s, text, sizeof text);
     for (size_t k = 0; options[k].name; k++) {
-        const bool of_batch_norm = is(options[k].name, "bn") || is(options[k].name, "batch-norm-per-step");
-        if (given[k] && of_batch_norm && !cli_model_has_batch_norm(model))
-            return cli_usage("--%s says nothing to a model without batch-norm; leave it out", options[k].name);
+        const char *option = options[k].name;
+        if (!given[k]) continue;
+        if ((is(option, "bn") || is(option, "batch-norm-per-step")) && !clm_model_has_batch_norm(model))
+            return cli_usage("--%s says nothing to %s, which is without batch-norm", option, text);
+        if (s->model[0] || !is_of_network(option) || is(option, "network") || cli_network_reads(s->network, option)) continue;
+        cli_readers_of_network(option, names, sizeof names);
+        return cli_usage("--%s says nothing to %s; it is for %s", option, text, names);
     }
     return CLM_OK;
 }
@@ -190,8 +220,14 @@ static clm_status check_classes(const cli_settings *s, const cli_option *options
     if (!cli_source_of(s->source)->regression) return CLM_OK;
     for (size_t k = 0; options[k].name; k++)
         if (given[k] && is(options[k].name, "classes"))
-            return cli_usage("--classes says nothing to %s, which is a regression", s->source);
+            return cli_usage("--classes says nothing to %s, which is a regression%s", s->source,
+                             cli_source_has_labels(s) ? " or a table with classes of its own" : "");
     if (!algorithm_uses(s->algorithm, "prototypes")) return CLM_OK;
+    if (cli_source_has_labels(s))
+        return cli_usage(
+            "--algorithm %s needs examples of every class in a task, and a task of %s is a group of rows; take another "
+            "algorithm",
+            s->algorithm, s->source);
     return cli_usage("--algorithm %s needs classes, and %s is a regression; take another algorithm, or a source of images",
                      s->algorithm, s->source);
 }

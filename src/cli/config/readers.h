@@ -8,8 +8,15 @@
  * does not read. Presets and stored runs are not looked at. */
 clm_status cli_readers_check(const cli_settings *settings, const cli_option *options, const bool *given);
 
-/* The same for options of layers that a model of the user's own has not. */
-clm_status cli_readers_check_model(const clm_model *model, const cli_option *options, const bool *given);
+/* The same for options of networks and layers, of which the network (settled, see cli_setup_network) or the model knows
+ * nothing. */
+clm_status cli_readers_check_model(const cli_settings *settings, const clm_model *model, const cli_option *options,
+                                   const bool *given);
+
+/* Does a network read --filters, --hidden, --context? True where there is none of that name. */
+bool cli_network_reads(const char *network, const char *option);
+/* "conv4, mlp": the networks that read an option. */
+void cli_readers_of_network(const char *option, char *text, size_t size);
 
 /* "adam, rmsprop": who reads an option, where that is no more than half of those that could; "" otherwise. For --help. */
 void cli_readers_help(const char *option, char *text, size_t size);

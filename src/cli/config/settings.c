@@ -10,20 +10,21 @@
 #include "config/algorithms.h"
 #include "config/folders.h"
 #include "config/presets.h"
-#include "config/resident.h"
 #include "config/setup.h"
 
 #define AT(field) offsetof(cli_settings, field)
 #define BIG 9007199254740991.0 /* 2^53 - 1: whole numbers that JSON keeps */
 
 const cli_option cli_settings_options[] = {
-    {"Data", "data", CLI_TEXT, CLI_MOVABLE, AT(data), 0, 0, "DIR", "where the data lies: for omniglot the two zips or folders; for a folder, where it lies now"},
+    {"Data", "data", CLI_TEXT, CLI_MOVABLE, AT(data), 0, 0, "PATH",
+     "where the data lie: for omniglot the two zips or folders, for table the file; for a folder, where it lies now"},
     {NULL, "size", CLI_INT, 0, AT(size), 8, 512, "N", "pixels a side of an image"},
     {NULL, "channels", CLI_CHOICE, 0, AT(channels), 0, 0, "auto|1|3", "grey or colour; auto: colour when any picture is"},
     {NULL, "fit", CLI_CHOICE, 0, AT(fit), 0, 0, "stretch|crop|pad",
      "how a picture becomes square: each side scaled, the largest square in its middle, or all of it on --background"},
     {NULL, "invert", CLI_CHOICE, 0, AT(invert), 0, 0, "no|yes", "255 minus every pixel, for dark ink on light paper"},
-    {NULL, "background", CLI_INT, 0, AT(background), 0, 255, "N", "the grey behind what is transparent or padded, before --invert"},
+    {NULL, "background", CLI_INT, 0, AT(background), 0, 255, "N",
+     "the grey behind what is transparent or padded, before --invert"},
     {NULL, "normalise", CLI_CHOICE, 0, AT(normalise), 0, 0, "none|imagenet|dataset",
      "pixels from 0 to 1; by ImageNet's mean and deviation; by those of the training classes"},
     {NULL, "class-split", CLI_TEXT, 0, AT(class_split), 0, 0, "A,B,C",
@@ -32,7 +33,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "class-depth", CLI_INT, 0, AT(class_depth), 0, 8, "N",
      "a class is the folder so many levels down; 0: the first one down that holds pictures"},
     {NULL, "strict", CLI_FLAG, 0, AT(strict), 0, 0, "", "refuse data of which anything would be left out"},
-    {NULL, "decode-threads", CLI_INT, CLI_MOVABLE, AT(decode_threads), 0, 1024, "N", "threads that read pictures; 0: one a core"},
+    {NULL, "decode-threads", CLI_INT, CLI_MOVABLE, AT(decode_threads), 0, 1024, "N",
+     "threads that read pictures; 0: one a core"},
     {NULL, "flip", CLI_REAL, 0, AT(flip), 0, 1, "P", "mirror a training picture left to right with this probability"},
     {NULL, "shift", CLI_REAL, 0, AT(shift), 0, 1, "X", "move it by up to so much of its side"},
     {NULL, "crop", CLI_REAL, 0, AT(crop), 0.01, 1, "X", "take a square of at least this share of its area; 1: all"},
@@ -44,16 +46,42 @@ const cli_option cli_settings_options[] = {
     {NULL, "rotations", CLI_CHOICE, 0, AT(rotations), 0, 0, "no|yes",
      "omniglot: rotations by 90 degrees are classes of their own"},
     {NULL, "test-rotations", CLI_CHOICE, 0, AT(test_rotations), 0, 0, "no|yes", "the same for test classes"},
+    {NULL, "task-column", CLI_TEXT, 0, AT(task_column), 0, 0, "NAME", "tables: rows with one value there are a task"},
+    {NULL, "target", CLI_TEXT, 0, AT(target), 0, 0, "NAME,..",
+     "tables: what is predicted; numbers, or with --loss cross-entropy the names of classes"},
+    {NULL, "features", CLI_TEXT, 0, AT(features), 0, 0, "NAME,..",
+     "tables: what it is predicted from; default: all other columns"},
+    {NULL, "ignore", CLI_TEXT, 0, AT(ignore), 0, 0, "NAME,..", "tables: columns that are not used"},
+    {NULL, "categorical", CLI_TEXT, 0, AT(categorical), 0, 0, "NAME,..",
+     "tables: features whose values are names, each of which becomes a number 0 or 1"},
+    {NULL, "missing", CLI_CHOICE, 0, AT(missing), 0, 0, "refuse|mean|drop",
+     "tables: what becomes of missing values: an error, the mean of the training tasks, or their rows are left out"},
+    {NULL, "standardise", CLI_CHOICE, 0, AT(standardise), 0, 0, "no|yes",
+     "tables: numbers less their mean over the training tasks, over their standard deviation"},
+    {NULL, "window", CLI_INT, 0, AT(window), 0, 65536, "N",
+     "tables: an example is N consecutive rows of a task, [N, features]; 0: one row"},
+    {NULL, "window-layout", CLI_CHOICE, 0, AT(window_layout), 0, 0, "rows|channels",
+     "[N, features], as lstm takes it, or [features, N], as conv1d does"},
+    {NULL, "horizon", CLI_INT, 0, AT(horizon), 0, 65536, "H", "tables: predict the target of H rows ahead of the last one"},
+    {NULL, "time-column", CLI_TEXT, 0, AT(time_column), 0, 0, "NAME",
+     "tables: orders the rows of a task; default: as in the file"},
+    {NULL, "task-split", CLI_TEXT, 0, AT(task_split), 0, 0, "A,B,C",
+     "tables: tasks that train, validate, test, drawn by --split-seed; default: 64, 16, 20 %"},
 
     {"Task and network", "ways", CLI_INT, 0, AT(ways), 1, CLI_MAX_WAYS, "N", "classes of a task"},
     {NULL, "shots", CLI_INT, 0, AT(shots), 1, 1000, "K", "support examples per class"},
     {NULL, "query", CLI_INT, 0, AT(query), 1, 1000, "Q", "query examples per class"},
-    {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N", "filters of each convolution of the Conv-4 network"},
-    {NULL, "network", CLI_CHOICE, 0, AT(network), 0, 0, "conv4|conv4-strided",
-     "max-pooling, or stride-2 convolutions with a spatial mean (the original's Omniglot network)"},
-    {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of the network above"},
+    {NULL, "network", CLI_NAME, 0, AT(network), 0, 0, &cli_network_names,
+     "default: conv4 for images, cnn1d for sequences, mlp for numbers; `clmaml model` writes them as files"},
+    {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N",
+     "filters of the first block, from which those of the others follow"},
+    {NULL, "hidden", CLI_INT, 0, AT(hidden), 0, 65536, "N",
+     "units of a hidden layer, of a recurrent state, or of a token; 0: the network's own number"},
+    {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of a network by name"},
+    {NULL, "init", CLI_TEXT, 0, AT(init), 0, 0, "FILE", "begin with the weights in a .safetensors file, under PyTorch's names"},
+    {NULL, "init-head", CLI_CHOICE, 0, AT(init_head), 0, 0, "file|new", "of --init: the last layer as in the file, or drawn anew"},
     {NULL, "context", CLI_INT, 0, AT(context), 0, 65536, "N",
-     "numbers of context, of a film layer in each block, or beside the input of the perceptron"},
+     "numbers of context, of a film layer in each block, or beside the input of mlp"},
 
     {"Algorithm", "algorithm", CLI_NAME, 0, AT(algorithm), 1, 0, &cli_algorithm_names,
      "what the outer loop learns from the inner one; `clmaml algorithms` says more"},
@@ -69,16 +97,14 @@ const cli_option cli_settings_options[] = {
      "learn the inner rates: per parameter tensor and step (MAML++), or per element (Meta-SGD)"},
     {NULL, "support-per-step", CLI_FLAG, 0, AT(support_per_step), 0, 0, "",
      "another support set of --shots examples a class in every inner step of training"},
-    {NULL, "classes", CLI_INT, 0, AT(classes), 0, 1 << 20, "N",
-     "training classes; 0: all there are, of an endless source 200"},
+    {NULL, "classes", CLI_INT, 0, AT(classes), 0, 1 << 20, "N", "training classes; 0: all there are, of an endless source 200"},
     {NULL, "batch-norm-per-step", CLI_FLAG, 0, AT(batch_norm_per_step), 0, 0, "",
      "learn scale and shift of batch-norm for each inner step instead of adapting them (MAML++)"},
     {NULL, "multi-step", CLI_TEXT, 0, AT(multi_step), 0, 0, "W1,..,WK|even|anneal",
      "weights of the query loss after every inner step; anneal: equal at first, then more and more of the last (MAML++)"},
     {NULL, "multi-step-over", CLI_INT, 0, AT(multi_step_over), 0, BIG, "N",
      "anneal over so many updates; 0: 15 % of --iterations"},
-    {NULL, "proximal", CLI_REAL, 0, AT(proximal), 0, 1e9, "X",
-     "lambda of lambda/2 |theta_k - theta|^2 in the inner loss"},
+    {NULL, "proximal", CLI_REAL, 0, AT(proximal), 0, 1e9, "X", "lambda of lambda/2 |theta_k - theta|^2 in the inner loss"},
     {NULL, "solver", CLI_CHOICE, 0, AT(solver), 0, 0, "cg|neumann", "conjugate gradients, or the Neumann series"},
     {NULL, "solver-steps", CLI_INT, 0, AT(solver_steps), 1, 1000, "N", "iterations of the solver"},
 
@@ -88,7 +114,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "inner-lr", CLI_REAL, 0, AT(inner_lr), 0, 1e6, "X", "inner learning rate, or what learned rates start from"},
     {NULL, "inner-rule", CLI_NAME, 0, AT(inner_rule), 1, 0, &cli_inner_rule_names, "inner update rule"},
     {NULL, "inner-momentum", CLI_REAL, 0, AT(inner_momentum), 0, 1, "X", "part of the last move that is kept"},
-    {NULL, "inner-betas", CLI_TEXT, 0, AT(inner_betas), 0, 0, "B1,B2", "decays of the moments of the gradient and of its square"},
+    {NULL, "inner-betas", CLI_TEXT, 0, AT(inner_betas), 0, 0, "B1,B2",
+     "decays of the moments of the gradient and of its square"},
     {NULL, "inner-decay", CLI_REAL, 0, AT(inner_decay), 0, 1, "X", "decay of the mean square of the gradient"},
     {NULL, "inner-eps", CLI_REAL, 0, AT(inner_eps), 0, 1e6, "X", "added to the root"},
     {NULL, "inner-eps-root", CLI_REAL, 0, AT(inner_eps_root), 0, 1e6, "X",
@@ -148,6 +175,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "tune-budget", CLI_REAL, CLI_MOVABLE, AT(tune_budget), -1, 1e9, "SECONDS",
      "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` "
      "does it"},
+    {NULL, "force", CLI_FLAG, CLI_NOT_SAVED, AT(force), 0, 0, "",
+     "use a device that fails its self-test, which is made when a device or driver is new"},
 
     {"Run", "preset", CLI_NAME, 0, AT(preset), 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, cli_preset_published),
      "a published protocol, with the figures it is known for; options given beside it win"},
@@ -189,6 +218,14 @@ static void be_of_before_colour(cli_settings *s, const json_t *invert) {
     s->background = word && strcmp(word, "yes") == 0 ? 255 : 0;
 }
 
+/* Runs from before the zoo have "conv4" whatever their network is. */
+static void settle_old_network(cli_settings *s) {
+    if (s->model[0])
+        s->network[0] = 0;
+    else if (strcmp(s->source, "sine") == 0 && strncmp(s->network, "conv4", 5) == 0)
+        snprintf(s->network, sizeof s->network, "mlp");
+}
+
 clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, const char *where) {
     const char *source = json_string_value(json_object_get(object, "source"));
     *settings = cli_settings_defaults;
@@ -201,6 +238,7 @@ clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, 
         if (value && !(option->flags & CLI_NOT_SAVED)) CLI_TRY(cli_option_from_json(option, settings, value, where));
     }
     cli_algorithm_settle(settings); /* a run from before --algorithm has "anil" alone */
+    settle_old_network(settings);
     return CLM_OK;
 }
 
@@ -258,8 +296,9 @@ clm_status cli_settings_check(const cli_settings *s) {
     if (s->clip_norm > 0 && s->clip_value > 0) return cli_usage("--clip-norm and --clip-value exclude each other");
     if (!(s->inner_lr > 0)) return cli_usage("--inner-lr must be more than 0");
     CLI_TRY(cli_class_split_parse(s->class_split, split));
-    if (cli_setup_augments(s) && s->data_on == CLI_DATA_DEVICE)
-        return cli_usage("--data-on device and --flip, --shift, --crop, --jitter exclude each other: the host changes pictures");
+    if (cli_setup_augments(s) && s->data_on == CLM_DATA_DEVICE)
+        return cli_usage(
+            "--data-on device and --flip, --shift, --crop, --jitter exclude each other: the host changes pictures");
     CLI_TRY(check_algorithm(s));
     CLI_TRY(check_schedule(s));
     CLI_TRY(cli_betas_parse("--betas", s->betas, &beta[0], &beta[1]));
@@ -311,6 +350,9 @@ clm_status cli_settings_step_weights(const cli_settings *s, uint64_t t, double *
     CLI_TRY(cli_parse_list("--multi-step", s->multi_step, weights, CLI_MAX_STEPS, count));
     if (*count != (size_t)s->steps)
         return cli_usage("--multi-step gives %zu weights for --steps %lld", *count, (long long)s->steps);
+    bool any = false;
+    for (size_t k = 0; k < *count; k++) any = any || weights[k] != 0;
+    if (!any) return cli_usage("--multi-step %s: weights that are all 0 leave nothing to learn from", s->multi_step);
     return CLM_OK;
 }
 

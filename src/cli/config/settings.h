@@ -5,10 +5,10 @@
 #include "base/options.h"
 
 enum { CLI_OMNIGLOT_ALPHABETS, CLI_OMNIGLOT_1200 };
-enum { CLI_NETWORK_CONV4, CLI_NETWORK_CONV4_STRIDED };
 enum { CLI_NO, CLI_YES };
 enum { CLI_CHANNELS_AUTO, CLI_CHANNELS_1, CLI_CHANNELS_3 };
-enum { CLI_MAX_STEPS = 100, CLI_MAX_DEVICES = 256, CLI_MAX_WAYS = 1000, CLI_MAX_ENSEMBLE = 16 };
+enum { CLI_WINDOW_ROWS, CLI_WINDOW_CHANNELS };
+enum { CLI_MAX_STEPS = CLM_SCORE_STEPS_MOST, CLI_MAX_DEVICES = 256, CLI_MAX_WAYS = 1000, CLI_MAX_ENSEMBLE = CLM_ENSEMBLE_MOST };
 
 typedef struct cli_settings {
     /* data */
@@ -16,12 +16,17 @@ typedef struct cli_settings {
     int64_t size, split_seed, background, class_depth, decode_threads;
     int invert, omniglot_split, rotations, test_rotations, channels, fit, normalise;
     char class_split[CLI_PATH_MAX];
-    bool strict;
     double flip, shift, crop, jitter; /* augmentation */
+    /* tables */
+    char task_column[CLI_PATH_MAX], target[CLI_PATH_MAX], features[CLI_PATH_MAX], ignore[CLI_PATH_MAX],
+        categorical[CLI_PATH_MAX], time_column[CLI_PATH_MAX], task_split[CLI_PATH_MAX];
+    int missing, standardise, window_layout;
+    int64_t window, horizon;
+    bool strict;
     /* task and network */
-    int64_t ways, shots, query, classes, filters, context;
-    int network;
-    char model[CLI_PATH_MAX];
+    int64_t ways, shots, query, classes, filters, hidden, context;
+    char network[CLI_PATH_MAX], model[CLI_PATH_MAX], init[CLI_PATH_MAX]; /* network "": the one that suits the data, see cli_setup_network */
+    int init_head;
     /* algorithm */
     char algorithm[CLI_PATH_MAX];
     bool first_order, anil, batch_norm_per_step, support_per_step;
@@ -50,6 +55,7 @@ typedef struct cli_settings {
     int64_t memory_limit, task_chunk;
     double tune_budget;
     int checkpointing, data_on;
+    bool force;
     /* run */
     char preset[CLI_PATH_MAX], run[CLI_PATH_MAX];
     int64_t val_every, val_tasks, eval_tasks, ensemble, checkpoint_every, log_every, keep;
@@ -57,15 +63,16 @@ typedef struct cli_settings {
 } cli_settings;
 
 extern const cli_option cli_settings_options[]; /* ends with a row without a name */
-#define CLI_SETTINGS_DEFAULTS                                                                                                  \
-    {                                                                                                                          \
-        .size = 28, .split_seed = 1623, .invert = CLI_NO, .fit = CLM_FIT_CROP, .crop = 1, .background = 255, .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES,     \
-        .test_rotations = CLI_NO, .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1,                         \
-        .network = CLI_NETWORK_CONV4, .algorithm = "maml", .proximal = 2, .solver_steps = 5, .steps = 1, .inner_lr = 0.4,      \
-        .inner_rule = "sgd", .inner_momentum = 0.9, .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8,        \
-        .inner_eps_root = 1e-8, .huber_delta = 1, .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, \
-        .momentum = 0.9, .betas = "0.9,0.999", .decay = 0.99, .eps = 1e-8, .schedule = "constant", .schedule_factor = 0.1,     \
-        .seed = 1, .val_tasks = 100, .eval_tasks = 600, .ensemble = 1, .log_every = 10, .keep = 3                              \
+#define CLI_SETTINGS_DEFAULTS                                                                                               \
+    {                                                                                                                       \
+        .size = 28, .split_seed = 1623, .invert = CLI_NO, .fit = CLM_FIT_CROP, .crop = 1, .background = 255,                \
+        .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES, .test_rotations = CLI_NO, .standardise = CLI_YES,   \
+        .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1, .algorithm = "maml", .proximal = 2,            \
+        .solver_steps = 5, .steps = 1, .inner_lr = 0.4, .inner_rule = "sgd", .inner_momentum = 0.9,                         \
+        .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8, .inner_eps_root = 1e-8, .huber_delta = 1,       \
+        .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, .momentum = 0.9, .betas = "0.9,0.999", \
+        .decay = 0.99, .eps = 1e-8, .schedule = "constant", .schedule_factor = 0.1, .seed = 1, .val_tasks = 100,            \
+        .eval_tasks = 600, .ensemble = 1, .log_every = 10, .keep = 3                                                        \
     }
 extern const cli_settings cli_settings_defaults;
 

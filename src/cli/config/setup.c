@@ -7,6 +7,7 @@
 
 #include "base/system.h"
 #include "config/folders.h"
+#include "config/readers.h"
 #include "config/sources.h"
 
 static bool is_model_file(const char *name) {
@@ -14,14 +15,27 @@ static bool is_model_file(const char *name) {
     return length > 5 && strcmp(name + length - 5, ".json") == 0;
 }
 
+static bool is_table_file(const char *name) {
+    const char *end = strrchr(name, '.');
+    return end && (strcmp(end, ".csv") == 0 || strcmp(end, ".tsv") == 0);
+}
+
+/* Data that a model file names lie beside it, or where the program was called. */
+static const char *beside_model(const char *model, const char *data, char *path) {
+    const char *slash = strrchr(model, '/');
+    if (!data || !slash || data[0] == '/' || cli_names_find(&cli_source_names, data) >= 0) return data;
+    snprintf(path, CLI_PATH_MAX, "%.*s/%s", (int)(slash - model), model, data);
+    return cli_path_exists(path) ? path : data;
+}
+
 /* The "data" entry of a model file, or --data. */
 static clm_status resolve_model_data(cli_settings *settings) {
-    json_error_t error;
     char names[256];
     cli_names_join(&cli_source_names, "|", names, sizeof names);
-    json_t *root = json_load_file(settings->model, 0, &error);
-    if (!root) return cli_fail(CLM_E_FORMAT, "%s: line %d: %s", settings->model, error.line, error.text);
-    const char *data = json_string_value(json_object_get(root, "data"));
+    json_t *root = cli_json_load(settings->model);
+    if (!root) return CLM_E_FORMAT;
+    char beside[CLI_PATH_MAX];
+    const char *data = beside_model(settings->model, json_string_value(json_object_get(root, "data")), beside);
     clm_status status = CLM_OK;
     if (data && !is_model_file(data))
         status = cli_setup_resolve(settings, data);
@@ -45,10 +59,18 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
         bool omniglot = cli_source_is_omniglot(name);
         if (omniglot) snprintf(settings->data, sizeof settings->data, "%s", name);
         snprintf(settings->source, sizeof settings->source, "%s", omniglot ? "omniglot" : name);
+        if (!omniglot) cli_path_make_absolute(settings->source);
         return CLM_OK;
     }
     if (cli_is_arrays(name)) {
         snprintf(settings->source, sizeof settings->source, "%s", name);
+        cli_path_make_absolute(settings->source);
+        return CLM_OK;
+    }
+    if (is_table_file(name)) {
+        if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "table %s does not exist", name);
+        if (name != settings->data) snprintf(settings->data, sizeof settings->data, "%s", name);
+        snprintf(settings->source, sizeof settings->source, "table");
         return CLM_OK;
     }
     if (is_model_file(name)) {
@@ -59,8 +81,30 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
     }
     const char *nearest = cli_names_nearest(&cli_source_names, name);
     cli_names_join(&cli_source_names, ", ", names, sizeof names);
-    return cli_usage("'%s' is neither %s, a folder of pictures, a .npz file nor a model file%s%s", name, names,
+    return cli_usage("'%s' is neither %s, a folder of pictures, a .npz file, a table (.csv) nor a model file%s%s", name, names,
                      nearest ? "; did you mean " : "", nearest ? nearest : "");
+}
+
+/* `name`: the argument that says which source it is; `file`: what stands behind it. */
+static clm_status resolve_file(cli_settings *s, const char *name, const char *file) {
+    if (!cli_source_of(s->source)->takes_file || strcmp(s->source, name) != 0)
+        return cli_usage("'%s' is one argument too many; '%s' says what to train on", file, name);
+    if (strlen(file) >= sizeof s->data) return cli_usage("'%.40s..' is too long a name", file);
+    snprintf(s->data, sizeof s->data, "%s", file);
+    return CLM_OK;
+}
+
+clm_status cli_setup_arguments(cli_settings *s, cli_args *args) {
+    const int data = cli_settings_row("data");
+    const bool given = args->given[data];
+    if (args->n_positional == 0) return CLM_OK;
+    CLI_TRY(cli_setup_resolve(s, args->positional[0]));
+    const bool is_file = is_table_file(args->positional[0]) && strcmp(s->source, "table") == 0;
+    if (args->n_positional > 1) CLI_TRY(resolve_file(s, args->positional[0], args->positional[1]));
+    if (!is_file && args->n_positional == 1) return CLM_OK;
+    if (given) return cli_usage("--data and '%s' both name a table; leave one out", s->data);
+    args->given[data] = true; /* a table that has moved since the run began */
+    return CLM_OK;
 }
 
 clm_status cli_setup_source(clm_source **out, const cli_settings *s) { return cli_source_of(s->source)->open(out, s); }
@@ -98,48 +142,95 @@ clm_augment_options cli_setup_augment(const cli_settings *s) {
 
 bool cli_setup_augments(const cli_settings *s) { return s->flip > 0 || s->shift > 0 || s->crop < 1 || s->jitter > 0; }
 
-static int outputs(const cli_settings *s) { return (int)(cli_setup_is_joint(s) ? s->classes : s->ways); }
+int cli_setup_outputs(const cli_settings *s, const clm_source *source) { return clm_source_outputs(source, (int)s->ways); }
 
-/* A classifier has one output per way, a regression as many as the target, an embedding any vector. */
-static clm_status check_output(const clm_model *model, const cli_settings *s, const clm_source *source) {
-    clm_shape out = clm_model_out_shape(model);
-    int32_t want = clm_source_is_regression(source) ? 1 : (int32_t)outputs(s);
-    char text[96];
-    if (out.rank == 1 && (out.dim[0] == want || is_headless(s))) return CLM_OK;
-    return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; --%s %lld needs [%d]",
-                    s->model[0] ? s->model : "model", clm_shape_text(&out, text, sizeof text),
-                    cli_setup_is_joint(s) ? "classes" : "ways", (long long)outputs(s), (int)want);
+const char *cli_setup_drawn(const clm_source *source) {
+    if (!clm_source_is_regression(source) && !clm_source_labels(source)) return "classes";
+    return clm_source_groups(source, CLM_SPLIT_TRAIN) == SIZE_MAX ? "functions" : "groups";
 }
 
-/* 40-40 as Finn et al. 2017 have it; with a context beside the input as Zintgraf et al. 2019 do. */
-static clm_status build_perceptron(clm_model **out, const cli_settings *s, int in) {
-    char json[512];
-    if (!s->context) return clm_model_mlp(out, in, (const int[]){40, 40}, 2, 1);
-    snprintf(
-        json, sizeof json,
-        "{\"in_shape\": [%d], \"layers\": [{\"op\": \"context\", \"size\": %lld}, {\"op\": \"linear\", \"out\": 40}, {\"op\": "
-        "\"relu\"}, {\"op\": \"linear\", \"out\": 40}, {\"op\": \"relu\"}, {\"op\": \"linear\", \"out\": 1}]}",
-        in, (long long)s->context);
-    return clm_model_parse(out, json, NULL);
+bool cli_setup_has_tasks(const clm_source *source, clm_split split) {
+    return clm_source_classes(source, split) > 0 || clm_source_groups(source, split) > 0;
+}
+
+/* Of the model that is trained: one that learns all classes at once has more. */
+static int outputs(const cli_settings *s, const clm_source *source) {
+    return cli_setup_is_joint(s) && s->classes ? (int)s->classes : cli_setup_outputs(s, source);
+}
+
+/* An embedding is any vector. */
+static clm_status check_output(const clm_model *model, const cli_settings *s, const clm_source *source) {
+    clm_shape out = clm_model_out_shape(model);
+    int32_t want = (int32_t)outputs(s, source);
+    char text[96], why[64];
+    if (out.rank == 1 && (out.dim[0] == want || is_headless(s))) return CLM_OK;
+    if (clm_source_is_regression(source))
+        snprintf(why, sizeof why, "%d target%s", (int)want, want == 1 ? " needs" : "s need");
+    else if (clm_source_labels(source))
+        snprintf(why, sizeof why, "%d classes need", (int)want);
+    else
+        snprintf(why, sizeof why, "--%s %d needs", cli_setup_is_joint(s) ? "classes" : "ways", (int)want);
+    return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; %s [%d]", s->model[0] ? s->model : "model",
+                    clm_shape_text(&out, text, sizeof text), why, (int)want);
+}
+
+/* ---- the network ---- */
+
+static clm_status check_rank(const cli_settings *s, const clm_network_info *info, const clm_shape *shape) {
+    static const char *const takes[] = {"", "", "sequences [length, width]", "images [C, H, W]"};
+    char text[96];
+    if (info->rank == 0 || info->rank == shape->rank) return CLM_OK;
+    return cli_usage("--network %s takes %s; an example of %s is %s: leave it out for %s, or see `clmaml model`", info->name,
+                     takes[info->rank], s->source, clm_shape_text(shape, text, sizeof text), clm_network_for(shape));
+}
+
+clm_status cli_setup_network(cli_settings *s, const clm_source *source) {
+    const clm_shape shape = clm_source_example_shape(source);
+    char names[256];
+    if (s->model[0]) return CLM_OK;
+    if (!s->network[0]) snprintf(s->network, sizeof s->network, "%s", clm_network_for(&shape));
+    const clm_network_info info = clm_network_get_info(clm_network_find(s->network));
+    CLI_TRY(check_rank(s, &info, &shape));
+    if (s->context == 0 || info.context) return CLM_OK;
+    cli_readers_of_network("context", names, sizeof names);
+    return cli_usage("--algorithm %s adapts a context, and the network %s has no place for one; %s have", s->algorithm,
+                     info.name, names);
+}
+
+static clm_status build_network(clm_model **out, const cli_settings *s, const clm_source *source, const clm_shape *shape) {
+    clm_network_options options = CLM_NETWORK_OPTIONS_INIT;
+    options.in_shape = *shape;
+    options.outputs = outputs(s, source);
+    if (cli_readers_read(s, "filters")) options.filters = (int)s->filters;
+    if (cli_readers_read(s, "hidden")) options.hidden = (int)s->hidden;
+    options.context = (int)s->context;
+    options.headless = is_headless(s);
+    return clm_model_network(out, s->network, &options);
+}
+
+/* What a model file says of its input must be what the data have. */
+static clm_status check_in_shape(const cli_settings *s, const clm_shape *shape) {
+    char have[96], want[96];
+    clm_shape in = {0};
+    json_t *root = cli_json_load(s->model), *listed = json_object_get(root, "in_shape");
+    cli_forget(); /* what is wrong with the file, its reader says */
+    for (size_t i = 0; i < json_array_size(listed) && i < 4; i++)
+        in.dim[in.rank++] = (int32_t)json_integer_value(json_array_get(listed, i));
+    json_decref(root);
+    if (!in.rank || clm_shape_equal(&in, shape)) return CLM_OK;
+    return cli_fail(CLM_E_SHAPE, "%s: its in_shape is %s, but an example of %s is %s; change it, or leave it out", s->model,
+                    clm_shape_text(&in, have, sizeof have), s->source, clm_shape_text(shape, want, sizeof want));
 }
 
 static clm_status build_model(clm_model **out, const cli_settings *s, const clm_source *source, const char *json) {
     clm_shape shape = clm_source_example_shape(source);
     if (json) return clm_model_parse(out, json, &shape);
     if (s->model[0]) {
+        CLI_TRY(check_in_shape(s, &shape));
         if (clm_model_load(out, s->model, &shape) == CLM_OK) return CLM_OK;
         return strstr(cli_message(), s->model) ? CLM_E_FORMAT : cli_fail_in(CLM_E_FORMAT, "%s", s->model);
     }
-    if (clm_source_is_regression(source)) return build_perceptron(out, s, (int)shape.dim[0]);
-    clm_conv4_options options = CLM_CONV4_OPTIONS_INIT;
-    options.filters = (int)s->filters;
-    options.ways = outputs(s);
-    options.channels = (int)shape.dim[0];
-    options.size = (int)shape.dim[1];
-    options.strided = s->network == CLI_NETWORK_CONV4_STRIDED;
-    options.film_context = (int)s->context;
-    options.headless = is_headless(s);
-    return clm_model_conv4(out, &options);
+    return build_network(out, s, source, &shape);
 }
 
 clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_source *source, const char *json) {
@@ -155,36 +246,11 @@ clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_sou
     return CLM_OK;
 }
 
-clm_status cli_setup_test_model(clm_model **out, const cli_settings *s, const clm_model *model) {
-    *out = NULL;
-    if (!cli_setup_is_joint(s)) return CLM_OK;
-    json_t *root = json_loads(clm_model_json(model), 0, NULL), *layers = json_object_get(root, "layers");
-    json_t *last = json_array_get(layers, json_array_size(layers) - 1);
-    const char *op = json_string_value(json_object_get(last, "op"));
-    clm_status status = CLM_OK;
-    char *text = NULL;
-    if (!op || strcmp(op, "linear") != 0) {
-        status =
-            cli_fail(CLM_E_ARG, "--algorithm finetune: the model's last layer is %s; a new one for each task must be linear",
-                     op ? op : "none");
-    } else {
-        json_object_set_new(last, "out", json_integer(s->ways));
-        text = json_dumps(root, JSON_COMPACT);
-        status = text ? clm_model_parse(out, text, NULL) : cli_fail(CLM_E_MEMORY, "out of memory");
-    }
-    free(text);
-    json_decref(root);
-    return status;
-}
-
-clm_status cli_setup_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,
-                            int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y) {
-    clm_shape shape = clm_source_example_shape(source);
-    size_t example = clm_shape_size(&shape), support = (size_t)ways * (size_t)shots, queries = (size_t)ways * (size_t)query;
-    for (size_t t = 0; t < (size_t)count; t++)
-        CLI_TRY(clm_source_sample(source, split, seed, first + t, ways, shots, query, support_x + t * support * example,
-                                  support_y + t * support, query_x + t * queries * example, query_y + t * queries));
-    return CLM_OK;
+clm_status cli_setup_check_images(const clm_source *source, int data_on) {
+    clm_images images;
+    if (data_on != CLM_DATA_DEVICE || clm_source_images(source, &images)) return CLM_OK;
+    return cli_usage("--data-on device: %s makes its examples when they are asked for, which is done on the host; leave it out",
+                     clm_source_name(source));
 }
 
 const char *cli_split_name(clm_split split) {

@@ -4,14 +4,27 @@
 
 #include "config/settings.h"
 
-/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images or a model file. A model
- * file becomes settings->model and its "data" entry the source. */
+/* What the arguments of a command say to train on: one that cli_setup_resolve takes, perhaps with a file behind it. */
+clm_status cli_setup_arguments(cli_settings *settings, cli_args *args);
+
+/* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images, a file of a table or a
+ * model file. A model file becomes settings->model and its "data" entry the source. */
 clm_status cli_setup_resolve(cli_settings *settings, const char *name);
 
 clm_status cli_setup_source(clm_source **out, const cli_settings *settings);
-/* From --model, else the network that suits the source. `json` (may be NULL) wins over both: the model as a checkpoint keeps it.
+/* Settles --network, where neither it nor a model file is given: what suits the source's examples. A mistake when the one that
+ * is given does not take them, or has no context to be adapted. */
+clm_status cli_setup_network(cli_settings *settings, const clm_source *source);
+/* From --model, else --network. `json` (may be NULL) wins over both: the model as a checkpoint keeps it.
  */
 clm_status cli_setup_model(clm_model **out, const cli_settings *settings, const clm_source *source, const char *json);
+
+/* Outputs of a model that is adapted to tasks: numbers of a target, labels, or --ways. */
+int cli_setup_outputs(const cli_settings *settings, const clm_source *source);
+/* What a task is drawn from: "functions", "groups", "classes". */
+const char *cli_setup_drawn(const clm_source *source);
+/* Are there any in this split? */
+bool cli_setup_has_tasks(const clm_source *source, clm_split split);
 
 /* Episodes that a run trains on. */
 clm_episode_options cli_setup_episodes(const cli_settings *settings);
@@ -22,9 +35,8 @@ bool cli_setup_augments(const cli_settings *settings);
 bool cli_setup_is_joint(const cli_settings *settings);
 /* Settles --classes, which depends on the source. */
 void cli_setup_classes(cli_settings *settings, const clm_source *source);
-/* The model that adapts to tasks, where that is another one than is trained: the same with as many outputs as a task has classes. *out NULL: it is
- * not. */
-clm_status cli_setup_test_model(clm_model **out, const cli_settings *settings, const clm_model *model);
+/* --data-on device is a mistake where the source has no images to keep there. */
+clm_status cli_setup_check_images(const clm_source *source, int data_on);
 
 /* Prefixes of parameter names, kept in `text`. */
 typedef struct cli_prefixes {
@@ -47,10 +59,6 @@ clm_status cli_setup_task_options(cli_task *task, const cli_settings *settings, 
 /* Options for a meta-learner; settings and task must live until it is made. Where there is a second-order term, both orders are planned, so that its
  * share can be measured; tuning does as training does, as plans are kept for one or the other. */
 void cli_setup_meta_options(clm_meta_options *options, const cli_settings *settings, const cli_task *task);
-
-/* Fills tasks first .. first+count-1 of a sequence into arrays [count, n, ..]. */
-clm_status cli_setup_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,
-                            int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
 
 const char *cli_split_name(clm_split split);
 

@@ -27,6 +27,68 @@ static clm_status open_omniglot(clm_source **out, const cli_settings *s) {
     return clm_source_omniglot(out, s->data, &options);
 }
 
+/* ---- tables ---- */
+
+typedef struct column_names {
+    char text[CLI_PATH_MAX];
+    const char *name[CLI_PATH_MAX / 2];
+    size_t count;
+} column_names;
+
+static const char *const *split_names(column_names *names, const char *text, size_t *count) {
+    snprintf(names->text, sizeof names->text, "%s", text);
+    names->count = 0;
+    for (char *at = strtok(names->text, ","); at; at = strtok(NULL, ",")) names->name[names->count++] = at;
+    *count = names->count;
+    return names->name;
+}
+
+static clm_status set_task_split(clm_table_options *o, const cli_settings *s) {
+    double counts[3];
+    size_t count;
+    if (!s->task_split[0]) return CLM_OK;
+    CLI_TRY(cli_parse_list("--task-split", s->task_split, counts, 3, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (!(counts[i] >= 0 && counts[i] <= 1e9) || counts[i] != (double)(size_t)counts[i])
+            return cli_usage("--task-split: %g is not a number of tasks", counts[i]);
+        o->task_split[i] = (size_t)counts[i];
+    }
+    if (count == 3 && counts[0] > 0) return CLM_OK;
+    return cli_usage("--task-split %s: three numbers of tasks, of which the first trains, such as 20,5,5", s->task_split);
+}
+
+static clm_status check_table(const cli_settings *s) {
+    if (!s->data[0]) return cli_usage("table needs a file: clmaml train table FILE.csv --task-column NAME --target NAME");
+    if (!s->task_column[0])
+        return cli_usage("table needs --task-column NAME, the column of %s whose values say which task a row belongs to",
+                         s->data);
+    if (!s->target[0]) return cli_usage("table needs --target NAME, the column of %s that is predicted, or several", s->data);
+    return CLM_OK;
+}
+
+static clm_status open_table(clm_source **out, const cli_settings *s) {
+    column_names targets, features, ignore, categorical;
+    clm_table_options o = CLM_TABLE_OPTIONS_INIT;
+    CLI_TRY(check_table(s));
+    o.task_column = s->task_column;
+    o.targets = split_names(&targets, s->target, &o.n_targets);
+    o.features = split_names(&features, s->features, &o.n_features);
+    o.ignore = split_names(&ignore, s->ignore, &o.n_ignore);
+    o.categorical = split_names(&categorical, s->categorical, &o.n_categorical);
+    o.time_column = s->time_column[0] ? s->time_column : NULL;
+    o.labels = cli_source_has_labels(s);
+    o.missing = (clm_missing)s->missing;
+    o.standardise = s->standardise == CLI_YES;
+    o.window = (int)s->window;
+    o.channels_first = s->window_layout == CLI_WINDOW_CHANNELS;
+    o.horizon = (int)s->horizon;
+    o.split_seed = (uint64_t)s->split_seed;
+    o.least = (size_t)(s->shots * (s->support_per_step ? s->steps : 1) + s->query);
+    o.strict = s->strict;
+    CLI_TRY(set_task_split(&o, s));
+    return clm_source_table_open(out, s->data, &o);
+}
+
 /* What a sinusoid task needs when nothing is said; the defaults of the option table are those of images. */
 static const char *const sine_defaults[] = {"ways",     "1",    "shots",      "10", "query",      "10",    "test-steps", "10",
                                             "inner-lr", "0.01", "meta-batch", "25", "iterations", "10000", NULL};
@@ -35,24 +97,46 @@ static const char *const sine_defaults[] = {"ways",     "1",    "shots",      "1
 static const char *const folder_defaults[] = {"size", "84", NULL};
 
 static const cli_source sources[] = {
-    {"sine", "regression on sinusoids", open_sine, true, {NULL}, sine_defaults},
-    {"glyphs", "endless procedural handwritten-like characters; needs no data", open_glyphs, false, {"size", "flip", "shift", "crop", "jitter"}, NULL},
+    {"sine", "regression on sinusoids", open_sine, true, false, false, {NULL}, sine_defaults},
+    {"glyphs",
+     "endless procedural handwritten-like characters; needs no data",
+     open_glyphs,
+     false,
+     false,
+     false,
+     {"size", "flip", "shift", "crop", "jitter"},
+     NULL},
     {"omniglot",
      "1623 handwritten characters; --data DIR holds the distributed zips or folders",
      open_omniglot,
      false,
+     false,
+     false,
      {"data", "size", "omniglot-split", "split-seed", "rotations", "test-rotations", "flip", "shift", "crop", "jitter"},
      NULL},
+    {"table",
+     "rows of a table FILE.csv, which may be named alone; rows with one value of --task-column are a task",
+     open_table,
+     true,
+     true,
+     true,
+     {"data", "task-column", "target", "features", "ignore", "categorical", "missing", "standardise", "window", "window-layout",
+      "horizon", "time-column", "task-split", "split-seed", "strict"},
+     sine_defaults},
     {"FOLDER",
      "pictures, FOLDER/CLASS/PICTURE or FOLDER/{train,val,test}/CLASS/PICTURE; published layouts: docs/data.md",
      cli_folder_open,
      false,
-     {"data", "size", "channels", "fit", "invert", "background", "normalise", "class-split", "split-seed", "class-depth", "strict",
-      "decode-threads", "flip", "shift", "crop", "jitter"},
+     false,
+     false,
+     {"data", "size", "channels", "fit", "invert", "background", "normalise", "class-split", "split-seed", "class-depth",
+      "strict", "decode-threads", "flip", "shift", "crop", "jitter"},
      folder_defaults},
     {"FILE.npz",
      "arrays x, y and perhaps split; or a folder with x.npy and y.npy",
      cli_folder_open,
+     false,
+     false,
      false,
      {"data", "invert", "normalise", "class-split", "split-seed"},
      NULL},
@@ -75,6 +159,10 @@ const cli_names cli_subject_names = {subject_count, subject_name, subject_help};
 const cli_source *cli_source_of(const char *source) {
     const int row = cli_names_find(&cli_source_names, source);
     return &sources[row >= 0 ? row : cli_is_arrays(source) ? ARRAYS : FOLDER];
+}
+
+bool cli_source_has_labels(const cli_settings *s) {
+    return cli_source_of(s->source)->labels && strcmp(s->loss, "cross-entropy") == 0;
 }
 
 static bool lists(const cli_source *source, const char *option) {

@@ -9,7 +9,9 @@ enum { CLI_SOURCE_OPTIONS = 24 };
 typedef struct cli_source {
     const char *name, *help; /* as train takes it; what --help says of it */
     clm_status (*open)(clm_source **out, const cli_settings *settings);
-    bool regression;
+    bool regression; /* a task has 1 way: numbers to predict, or labels */
+    bool labels;     /* with --loss cross-entropy, targets are labels that mean the same in all tasks */
+    bool takes_file; /* as a second argument, instead of --data */
     /* Of the options that are for some sources only, those that are for this one. */
     const char *options[CLI_SOURCE_OPTIONS];
     /* Option, text, option, text, .. NULL: defaults that differ from those of the table of options. NULL: none. */
@@ -21,6 +23,8 @@ extern const cli_names cli_source_names;
 
 /* The row of settings.source: of its name, or else that of arrays or of folders. */
 const cli_source *cli_source_of(const char *source);
+/* Are the targets labels that mean the same in all tasks? */
+bool cli_source_has_labels(const cli_settings *settings);
 /* Whether an option is for this source. */
 bool cli_source_takes(const cli_source *source, const char *option);
 /* A mistake when an option is given that is not for this source. `given` has the rows of `options`. */

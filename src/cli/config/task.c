@@ -5,6 +5,7 @@
 #include "config/algorithms.h"
 #include "config/readers.h"
 #include "config/setup.h"
+#include "config/sources.h"
 
 static bool begins(const clm_model *model, const char *prefix) {
     for (size_t i = 0; i < clm_model_param_count(model); i++)
@@ -55,7 +56,7 @@ static clm_status set_inner(clm_inner_options *o, const cli_settings *s) {
     return reads(s, "inner-betas") ? cli_betas_parse("--inner-betas", s->inner_betas, &o->beta1, &o->beta2) : CLM_OK;
 }
 
-static clm_status set_loss(cli_task *t, const cli_settings *s) {
+static clm_status set_loss(cli_task *t, const cli_settings *s, const clm_model *model) {
     clm_loss_options *o = &t->options.loss;
     size_t count;
     o->name = cli_loss_name(s);
@@ -65,8 +66,11 @@ static clm_status set_loss(cli_task *t, const cli_settings *s) {
     if (!s->class_weights[0]) return CLM_OK;
     CLI_TRY(cli_parse_list("--class-weights", s->class_weights, t->class_weights, CLI_MAX_WAYS, &count));
     if (cli_setup_is_joint(s)) return cli_usage("--class-weights are of the classes of a task; finetune trains on all classes");
-    if (count != (size_t)s->ways)
-        return cli_usage("--class-weights gives %zu weights for --ways %lld", count, (long long)s->ways);
+    const bool labels = cli_source_has_labels(s);
+    const int64_t ways = labels ? clm_model_out_shape(model).dim[0] : s->ways;
+    if (count != (size_t)ways)
+        return cli_usage("--class-weights gives %zu weights for %s%lld%s", count, labels ? "" : "--ways ", (long long)ways,
+                         labels ? " classes" : "");
     o->class_weights = t->class_weights;
     return CLM_OK;
 }
@@ -97,7 +101,7 @@ clm_status cli_setup_task_options(cli_task *t, const cli_settings *s, const clm_
     CLI_TRY(cli_settings_step_weights(s, 0, t->weights, &n_weights));
     o->step_weights = n_weights ? t->weights : NULL;
     CLI_TRY(set_inner(&o->inner, s));
-    CLI_TRY(set_loss(t, s));
+    CLI_TRY(set_loss(t, s, model));
     CLI_TRY(set_masks(t, s, model));
     return clm_task_options_resolve(o);
 }
@@ -116,7 +120,8 @@ static void set_optimizer(clm_optim_options *o, const cli_settings *s) {
     if (reads(s, "eps")) o->eps = s->eps;
     if (clm_optim_schedule_uses(o->schedule, "lr_min")) o->lr_min = s->lr_min;
     if (clm_optim_schedule_uses(o->schedule, "factor")) o->factor = s->schedule_factor;
-    if (reads(s, "betas")) (void)cli_betas_parse("--betas", s->betas, &o->beta1, &o->beta2); /* cli_settings_check has read it */
+    if (reads(s, "betas"))
+        (void)cli_betas_parse("--betas", s->betas, &o->beta1, &o->beta2); /* cli_settings_check has read it */
 }
 
 void cli_setup_meta_options(clm_meta_options *o, const cli_settings *s, const cli_task *task) {

@@ -8,6 +8,7 @@
 
 #include "base/drivers.h"
 #include "base/options.h"
+#include "base/system.h"
 #include "doctor/environment.h"
 
 typedef struct devices_settings {
@@ -104,7 +105,8 @@ static clm_status print_json(const inventory *found) {
     char *text = json_dumps(root, JSON_INDENT(2));
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
-    puts(text);
+    cli_stdout_print(text);
+    cli_stdout_print("\n");
     free(text);
     return CLM_OK;
 }
@@ -163,9 +165,11 @@ static void mark_chosen(inventory *found) {
 static int run_devices(cli_args *args) {
     const devices_settings *s = args->settings;
     inventory found = {0};
+    cli_stdout_guard(true);
     clm_status status = cli_drivers_try(&found.drivers, &found.driver_count);
     if (status == CLM_OK) status = clm_device_list(&found.devices, &found.device_count, found.warnings, sizeof found.warnings);
     if (status == CLM_OK) mark_chosen(&found);
+    cli_stdout_guard(false);
     if (status == CLM_OK && s->json) status = print_json(&found);
     if (status == CLM_OK && !s->json) print_text(&found, s->verbose);
     clm_device_list_free(found.devices);

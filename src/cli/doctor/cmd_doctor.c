@@ -15,15 +15,18 @@
 
 typedef struct doctor_settings {
     char device[CLI_PATH_MAX], report[CLI_PATH_MAX];
+    bool quick;
 } doctor_settings;
 
 static const cli_option options[] = {
     {"Options", "device", CLI_TEXT, 0, offsetof(doctor_settings, device), 0, 0, "WHICH", "as for train"},
     {NULL, "report", CLI_TEXT, 0, offsetof(doctor_settings, report), 0, 0, "FILE",
      "write a report to attach to a bug report: also drivers, all devices, environment, kernels, cache"},
+    {NULL, "quick", CLI_FLAG, 0, offsetof(doctor_settings, quick), 0, 0, "",
+     "only what is tested at the first use of a device: some operations and a meta-gradient"},
     {.name = NULL},
 };
-static const doctor_settings defaults = {"", ""};
+static const doctor_settings defaults = {"", "", false};
 
 /* Of an examination that prints nothing for so many times as long as a driver may be silent: one line can be much work. */
 enum { EXAMINE_PATIENCE = 20 };
@@ -44,7 +47,8 @@ static void pass_on(void *user, const char *line) {
 
 /* Runs the examination; *failed when something is wrong with the device. */
 static clm_status examine(const doctor_settings *s, cli_findings *f, bool *failed) {
-    const char *arguments[] = {"--examine-device", s->device, s->report[0] ? "details" : "brief", NULL};
+    const char *arguments[] = {"--examine-device", s->device, s->report[0] ? "details" : "brief", s->quick ? "quick" : NULL,
+                               NULL};
     listener l = {.report = f->examination, .last = "it opened the device"};
     cli_child child = {.arguments = arguments, .line = pass_on, .user = &l};
     cli_child_end end;
@@ -114,7 +118,7 @@ out:
 
 const cli_command cli_doctor = {
     .name = "doctor",
-    .synopsis = "[--device WHICH] [--report FILE]",
+    .synopsis = "[--device WHICH] [--report FILE] [--quick]",
     .summary = "check a device: every kernel, the meta-gradient, memory, time",
     .details =
         "Compares every operation, its adjoint and its tangents, and the meta-gradients of a small perceptron and a small "

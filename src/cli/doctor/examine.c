@@ -7,6 +7,8 @@
 
 #include "base/system.h"
 #include "doctor/parts.h"
+#include "selftest/first_use.h"
+#include "selftest/selftest.h"
 
 /* x^2 of one number: what fails here fails everywhere, and says so shortly. */
 static clm_status square_three(clm_device *device, float *nine) {
@@ -53,9 +55,22 @@ static void describe_device(cli_report *report, const clm_device *device) {
     cli_report_line(report, "quirks    %s\n", *quirks ? quirks : "none");
 }
 
+static void report_finding(void *user, bool good, const char *name, const char *text) {
+    cli_report_check(user, good, name, "%s", text);
+}
+
+static void examine_all(cli_report *report, clm_device *device, clm_device *host) {
+    cli_doctor_operations(report, device, host);
+    cli_doctor_family(report, device, host);
+    cli_doctor_meta(report, device, host);
+    cli_doctor_libraries(report, device);
+}
+
 int cli_doctor_examine(int argc, char **argv) {
     const char *spec = argc > 0 && *argv[0] ? argv[0] : NULL;
     cli_report report = {.details = argc > 1 && strcmp(argv[1], "details") == 0};
+    const bool quick = argc > 2 && strcmp(argv[2], "quick") == 0;
+    const cli_selftest_listener listener = {.finding = report_finding, .user = &report};
     clm_device *device = NULL, *host = NULL;
     if (clm_device_open(&device, spec) != CLM_OK || clm_device_open(&host, "host") != CLM_OK) {
         clm_device_close(device);
@@ -65,14 +80,15 @@ int cli_doctor_examine(int argc, char **argv) {
     describe_device(&report, device);
     double began = cli_clock();
     if (first_kernel(&report, device)) {
-        cli_doctor_operations(&report, device, host);
-        cli_doctor_family(&report, device, host);
-        cli_doctor_meta(&report, device, host);
-        cli_doctor_libraries(&report, device);
+        if (quick)
+            cli_selftest_run(device, host, &listener);
+        else
+            examine_all(&report, device, host);
     }
     cli_report_line(&report, "\n%zu kernels built, at most %s of device memory, %.1f s", clm_device_kernels_built(device),
                     cli_bytes((double)clm_device_peak_allocated(device)).s, cli_clock() - began);
     cli_report_line(&report, "%zu checks OK, %zu FAIL", report.passed, report.failed);
+    if (!report.failed) cli_first_use_passed(device);
     clm_device_close(host);
     clm_device_close(device);
     return report.failed ? CLI_EXIT_FAILURE : CLI_EXIT_OK;

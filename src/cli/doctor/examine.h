@@ -3,7 +3,7 @@
 #ifndef CLI_EXAMINE_H
 #define CLI_EXAMINE_H
 
-/* `clmaml --examine-device SPEC|"" details|brief`: exit status 0 when all is well, 1 when something is off, 3 when the
+/* `clmaml --examine-device SPEC|"" details|brief [quick]`: exit status 0 when all is well, 1 when something is off, 3 when the
  * device does not open. */
 int cli_doctor_examine(int argc, char **argv);
 enum { CLI_EXAMINE_NOT_OPEN = 3 };

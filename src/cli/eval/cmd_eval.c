@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/drivers.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "config/checkpoint.h"
 #include "config/protocol.h"
-#include "config/resident.h"
+#include "config/setup.h"
 #include "config/sources.h"
-#include "eval/evaluate.h"
+#include "eval/scores.h"
+#include "selftest/first_use.h"
 
 enum { MAX_QUERIES = 16 };
 
@@ -24,30 +24,33 @@ typedef struct eval_settings {
     int64_t tasks, steps, shots, seed, ensemble;
     char query[CLI_PATH_MAX], data[CLI_PATH_MAX], device[CLI_PATH_MAX];
     int bn, split, which, test_rotations, data_on;
-    bool json;
+    bool json, force;
 } eval_settings;
 
 #define AT(field) offsetof(eval_settings, field)
-enum { BN_OF_RUN = 2, ROTATIONS_OF_RUN = 2 };
+enum { BN_OF_RUN = 2, BN_BOTH, ROTATIONS_OF_RUN = 2 };
 
 static const cli_option options[] = {
     {"Options", "tasks", CLI_INT, 0, AT(tasks), 2, 1e7, "N", "number of tasks"},
     {NULL, "steps", CLI_INT, 0, AT(steps), -1, CLI_MAX_STEPS, "K",
      "inner steps, from 0 to K; -1: those of the run's test, at least 10"},
     {NULL, "query", CLI_TEXT, 0, AT(query), 0, 0, "Q,..",
-     "query examples per class; default: 1,5,15, or the run's for a regression"},
+     "query examples per class; default: 1,5,15, or the run's for a regression or a table"},
     {NULL, "shots", CLI_INT, 0, AT(shots), 0, 1000, "K", "support examples per class; 0: as in the run"},
-    {NULL, "bn", CLI_CHOICE, 0, AT(bn), 0, 0, "transductive|support-stats|run",
-     "batch-norm statistics: of the query batch at hand, of the support set, or as in the run"},
+    {NULL, "bn", CLI_CHOICE, 0, AT(bn), 0, 0, "transductive|support-stats|run|both",
+     "batch-norm statistics: of the query batch at hand, of the support set as adapt and predict have it, as in the run, or "
+     "both "
+     "side by side"},
     {NULL, "split", CLI_CHOICE, 0, AT(split), 0, 0, "train|validation|test", "classes to draw tasks from"},
     {NULL, "checkpoint", CLI_CHOICE, 0, AT(which), 0, 0, "best|last", "of a run directory"},
     {NULL, "ensemble", CLI_INT, 0, AT(ensemble), 1, CLI_MAX_ENSEMBLE, "N",
      "the N best checkpoints of a run directory together: the mean of their softmax outputs"},
     {NULL, "test-rotations", CLI_CHOICE, 0, AT(test_rotations), 0, 0, "no|yes|run",
      "omniglot: rotated test characters are classes of their own"},
-    {NULL, "data", CLI_TEXT, 0, AT(data), 0, 0, "DIR", "where the data lies now; default: as in the run"},
+    {NULL, "data", CLI_TEXT, 0, AT(data), 0, 0, "PATH", "where the data lies now; default: as in the run"},
     {NULL, "seed", CLI_INT, 0, AT(seed), -1, 9007199254740991.0, "N", "of the tasks; -1: the run's"},
     {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", "as for train"},
     {NULL, "data-on", CLI_CHOICE, 0, AT(data_on), 0, 0, "auto|host|device", "where the images are kept, as for train"},
     {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print JSON"},
     {.name = NULL},
@@ -56,9 +59,16 @@ static const eval_settings defaults = {.tasks = 600,
                                        .steps = -1,
                                        .seed = -1,
                                        .ensemble = 1,
-                                       .bn = BN_OF_RUN,
+                                       .bn = BN_BOTH,
                                        .split = CLM_SPLIT_TEST,
                                        .test_rotations = ROTATIONS_OF_RUN};
+
+/* One evaluation. */
+typedef struct column {
+    int query;
+    clm_bn_mode bn;
+    clm_scores scores;
+} column;
 
 typedef struct evaluation {
     eval_settings settings;
@@ -71,10 +81,12 @@ typedef struct evaluation {
     uint64_t iterations[CLI_MAX_ENSEMBLE];
     size_t n_members;
     cli_task task;
-    cli_resident resident;
+    clm_dataset *images; /* on the device; NULL: there are none */
     int queries[MAX_QUERIES];
     size_t n_queries;
-    cli_scores scores[MAX_QUERIES];
+    column columns[2 * MAX_QUERIES];
+    size_t n_columns;
+    bool both; /* ways of batch-norm side by side */
     bool regression;
 } evaluation;
 
@@ -84,10 +96,11 @@ static clm_status find_checkpoint(evaluation *e, const char *name) {
         snprintf(e->path, sizeof e->path, "%s", name);
         return CLM_OK;
     }
-    CLI_TRY(cli_run_checkpoint_path(e->path, name, e->settings.which == 0 ? "best" : "last"));
+    CLI_TRY(clm_train_checkpoint_path(e->path, sizeof e->path, name, e->settings.which == 0 ? 0 : CLM_RANK_LAST));
     if (cli_path_exists(e->path)) return CLM_OK;
     if (e->settings.which == 0) {
-        CLI_TRY(cli_run_checkpoint_path(e->path, name, "last")); /* a run without validation classes has no best */
+        /* a run without validation classes has no best */
+        CLI_TRY(clm_train_checkpoint_path(e->path, sizeof e->path, name, CLM_RANK_LAST));
         if (cli_path_exists(e->path)) return CLM_OK;
     }
     return cli_fail(CLM_E_IO, "%s holds no checkpoint (%s does not exist)", name, e->path);
@@ -99,7 +112,7 @@ static void merge(evaluation *e) {
     const eval_settings *s = &e->settings;
     if (s->data[0]) memcpy(run->data, s->data, sizeof run->data);
     if (s->shots > 0) run->shots = s->shots;
-    if (s->bn != BN_OF_RUN) run->bn = s->bn;
+    if (s->bn < BN_OF_RUN) run->bn = s->bn;
     if (s->test_rotations != ROTATIONS_OF_RUN) run->test_rotations = s->test_rotations;
 }
 
@@ -111,7 +124,7 @@ static clm_status check_steps(evaluation *e, const bool *given) {
     if (clm_algorithm_uses(algorithm, "steps")) return CLM_OK;
     if (given[cli_option_find(options, "steps")] && e->settings.steps > 0)
         return cli_usage("--steps %lld: %s has no inner steps", (long long)e->settings.steps, algorithm);
-    if (given[cli_option_find(options, "bn")] && e->settings.bn != BN_OF_RUN)
+    if (given[cli_option_find(options, "bn")] && e->settings.bn < BN_OF_RUN)
         return cli_usage("--bn says nothing to %s: each set is normalised by itself", algorithm);
     e->settings.steps = 0;
     return CLM_OK;
@@ -123,7 +136,8 @@ static clm_status choose_queries(evaluation *e) {
     size_t count;
     const cli_settings *run = &e->checkpoint.settings;
     bool asked = e->settings.query[0] != 0;
-    if (!asked && e->regression) snprintf(e->settings.query, sizeof e->settings.query, "%lld", (long long)run->query);
+    if (!asked && (e->regression || clm_source_labels(e->source)))
+        snprintf(e->settings.query, sizeof e->settings.query, "%lld", (long long)run->query);
     CLI_TRY(cli_parse_list("--query", e->settings.query[0] ? e->settings.query : "1,5,15", values, MAX_QUERIES, &count));
     for (size_t i = 0; i < count; i++) {
         if (values[i] < 1 || values[i] > 1000 || values[i] != floor(values[i]))
@@ -156,7 +170,7 @@ static clm_status load_members(evaluation *e, const char *name) {
         return cli_usage("--ensemble is for the best checkpoints of a run directory");
     for (size_t k = 1; k < (size_t)e->settings.ensemble; k++) {
         cli_checkpoint other = {0};
-        CLI_TRY(cli_run_checkpoint_path(path, name, cli_rank_name(k).s));
+        CLI_TRY(clm_train_checkpoint_path(path, sizeof path, name, (int)k));
         if (!cli_path_exists(path))
             return cli_fail(CLM_E_IO, "%s keeps %zu best checkpoints, not %lld: it was trained with --ensemble %lld", name, k,
                             (long long)e->settings.ensemble, (long long)e->checkpoint.settings.ensemble);
@@ -168,11 +182,17 @@ static clm_status load_members(evaluation *e, const char *name) {
     return CLM_OK;
 }
 
-/* Evaluation is small: what the images leave of the memory is enough. */
+/* Evaluation is small: what it leaves of the memory is enough. */
 static clm_status load_images(evaluation *e) {
-    const cli_room room = {e->device, 0, SIZE_MAX, false};
-    cli_resident_decide(&e->resident, &room, 1, 0);
-    return cli_resident_load(&e->resident, &room, 1);
+    clm_images images;
+    const bool demanded = e->settings.data_on == CLM_DATA_DEVICE;
+    if (e->settings.data_on == CLM_DATA_HOST || !clm_source_images(e->source, &images)) return CLM_OK;
+    if (!demanded && !clm_dataset_fits(e->device, &images, 0)) return CLM_OK;
+    const clm_status status = clm_dataset_create(&e->images, e->device, &images);
+    if (status == CLM_OK) return CLM_OK;
+    if (demanded) return cli_fail_in(status, "--data-on device");
+    cli_note("the images stay on the host: %s", cli_message());
+    return CLM_OK;
 }
 
 static clm_status open_all(evaluation *e, const char *name, const bool *given) {
@@ -182,34 +202,51 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     CLI_TRY(check_steps(e, given));
     merge(e);
     CLI_TRY(cli_setup_source(&e->source, &e->checkpoint.settings));
-    CLI_TRY(cli_resident_open(&e->resident, e->source, e->settings.data_on));
+    CLI_TRY(cli_setup_check_images(e->source, e->settings.data_on));
     e->regression = clm_source_is_regression(e->source);
     CLI_TRY(choose_queries(e));
     CLI_TRY(
         cli_setup_model(&e->model, &e->checkpoint.settings, e->source, e->checkpoint.model[0] ? e->checkpoint.model : NULL));
-    CLI_TRY(cli_device_open(&e->device, e->settings.device[0] ? e->settings.device : NULL));
+    CLI_TRY(cli_tested_open(&e->device, e->settings.device[0] ? e->settings.device : NULL, e->settings.force));
     CLI_TRY(load_members(e, name));
     return load_images(e);
 }
 
-static clm_status evaluate_one(evaluation *e, int query, cli_scores *scores) {
+/* Numbers of queries, and of each the ways of batch-norm, that of the run first. */
+static void list_columns(evaluation *e) {
+    const clm_bn_mode own = (clm_bn_mode)e->checkpoint.settings.bn;
+    const bool inner = clm_algorithm_uses(e->checkpoint.settings.algorithm, "steps");
+    const bool both = e->settings.bn == BN_BOTH && inner && clm_model_has_batch_norm(e->model);
+    for (size_t i = 0; i < e->n_queries; i++)
+        for (int k = 0; k <= both; k++)
+            e->columns[e->n_columns++] =
+                (column){.query = e->queries[i], .bn = k ? (own ? CLM_BN_TRANSDUCTIVE : CLM_BN_SUPPORT_STATS) : own};
+    e->both = both;
+}
+
+static clm_status evaluate_one(evaluation *e, column *c) {
     const cli_settings *run = &e->checkpoint.settings;
     uint64_t seed = (uint64_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed);
-    cli_evaluator_options how = {(int)run->ways, (int)run->shots, query, 16, (clm_bn_mode)run->bn, false};
-    cli_evaluator *evaluator = NULL;
+    clm_evaluator_options how = CLM_EVALUATOR_OPTIONS_INIT;
+    clm_evaluator *evaluator = NULL;
     clm_status status = CLM_OK;
-    CLI_GOTO(cli_evaluator_create(&evaluator, e->device, e->source, e->model, run, &how));
-    if (e->resident.count) CLI_GOTO(cli_evaluator_use_data(evaluator, e->resident.datasets[0]));
+    how.ways = (int)run->ways;
+    how.shots = (int)run->shots;
+    how.query = c->query;
+    how.task = e->task.options;
+    how.bn_mode = c->bn;
+    CLI_GOTO(clm_evaluator_create(&evaluator, e->device, e->source, e->model, &how));
+    if (e->images) CLI_GOTO(clm_evaluator_use_data(evaluator, e->images));
     if (e->n_members > 1) {
-        CLI_GOTO(cli_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
-                                            (int)e->settings.tasks, (int)e->settings.steps, scores));
+        CLI_GOTO(clm_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
+                                            (int)e->settings.tasks, (int)e->settings.steps, &c->scores));
         goto out;
     }
-    CLI_GOTO(cli_evaluator_load(evaluator, e->members[0]));
-    CLI_GOTO(cli_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
-                               false, scores));
+    CLI_GOTO(clm_evaluator_load(evaluator, e->members[0]));
+    CLI_GOTO(clm_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
+                               false, &c->scores));
 out:
-    cli_evaluator_free(evaluator);
+    clm_evaluator_free(evaluator);
     return status;
 }
 
@@ -220,44 +257,58 @@ static void print_table(const evaluation *e) {
     printf("%s, %s\n", e->n_members > 1 ? " together" : "", run->algorithm);
     printf("%s\n", clm_source_description(e->source));
     printf("%lld tasks of %s %s, seed %lld, ", (long long)e->settings.tasks, cli_split_name((clm_split)e->settings.split),
-           e->regression ? "functions" : "classes", (long long)(e->settings.seed >= 0 ? e->settings.seed : run->seed));
+           cli_setup_drawn(e->source), (long long)(e->settings.seed >= 0 ? e->settings.seed : run->seed));
     if (e->regression)
-        printf("%lld shots; mean squared error, mean +- 95 %% interval\n\n", (long long)run->shots);
+        printf("%lld shots; %s, mean +- 95 %% interval\n\n", (long long)run->shots, clm_score_metric(e->source));
+    else if (clm_source_labels(e->source))
+        printf("%d classes, %lld shots; accuracy, mean +- 95 %% interval\n\n", cli_setup_outputs(run, e->source),
+               (long long)run->shots);
     else
-        printf("%lld-way %lld-shot, batch-norm %s; accuracy, mean +- 95 %% interval\n\n", (long long)run->ways,
-               (long long)run->shots, cli_bn_name(e->model, run->bn));
+        printf("%lld-way %lld-shot%s%s; accuracy, mean +- 95 %% interval\n\n", (long long)run->ways, (long long)run->shots,
+               e->both ? "" : ", batch-norm ", e->both ? "" : clm_model_bn_name(e->model, (clm_bn_mode)run->bn));
+    const bool rows = e->regression || clm_source_labels(e->source) > 0;
+    if (e->both) {
+        printf("batch-norm ");
+        for (size_t i = 0; i < e->n_columns; i++) printf("  %20s", clm_bn_mode_name(e->columns[i].bn));
+        printf("\n");
+    }
     printf("inner steps");
-    for (size_t i = 0; i < e->n_queries; i++) {
+    for (size_t i = 0; i < e->n_columns; i++) {
         char head[48];
-        snprintf(head, sizeof head, e->regression ? "%d query points" : "query %d per class", e->queries[i]);
+        snprintf(head, sizeof head, rows ? "%d query points" : "query %d per class", e->columns[i].query);
         printf("  %20s", head);
     }
     for (int k = 0; k <= e->settings.steps; k++) {
         if (!cli_score_is_shown(k, (int)e->settings.steps)) continue;
         printf("\n%11d", k);
-        for (size_t i = 0; i < e->n_queries; i++)
-            printf("  %20s", cli_score_interval_text(&e->scores[i].query[k], e->regression).s);
+        for (size_t i = 0; i < e->n_columns; i++)
+            printf("  %20s", cli_score_interval_text(&e->columns[i].scores.query[k], e->regression).s);
     }
     printf("\n");
 }
 
+/* null for what is not finite. */
+static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
 static clm_status print_json(const evaluation *e) {
     const cli_settings *run = &e->checkpoint.settings;
     json_t *results = json_array();
-    for (size_t i = 0; i < e->n_queries; i++) {
+    for (size_t i = 0; i < e->n_columns; i++) {
         json_t *steps = json_array();
         for (int k = 0; k <= e->settings.steps; k++)
-            json_array_append_new(steps, json_pack("{s:i, s:f, s:f}", "steps", k, "mean", e->scores[i].query[k].mean,
-                                                   "interval", e->scores[i].query[k].half));
-        json_array_append_new(results, json_pack("{s:i, s:o}", "query", e->queries[i], "after_steps", steps));
+            json_array_append_new(steps,
+                                  json_pack("{s:i, s:o, s:o}", "steps", k, "mean", number(e->columns[i].scores.query[k].mean),
+                                            "interval", number(e->columns[i].scores.query[k].half)));
+        json_array_append_new(results, json_pack("{s:i, s:s, s:o}", "query", e->columns[i].query, "batch_norm",
+                                                 clm_model_bn_name(e->model, e->columns[i].bn), "after_steps", steps));
     }
     json_t *root =
         json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "checkpoint", e->path, "algorithm",
                   run->algorithm, "iteration", (json_int_t)e->checkpoint.iteration, "source", clm_source_description(e->source),
                   "split", cli_split_name((clm_split)e->settings.split), "tasks", (json_int_t)e->settings.tasks, "seed",
                   (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways", (json_int_t)run->ways, "shots",
-                  (json_int_t)run->shots, "metric", e->regression ? "mean squared error" : "accuracy", "batch_norm",
-                  cli_bn_name(e->model, run->bn), "interval", "95 % over tasks", "results", results);
+                  (json_int_t)run->shots, "metric", clm_score_metric(e->source), "batch_norm",
+                  clm_model_bn_name(e->model, (clm_bn_mode)run->bn), "interval", "95 % over tasks", "results", results);
     json_t *members = json_array();
     for (size_t i = 0; i < e->n_members; i++) json_array_append_new(members, json_integer((json_int_t)e->iterations[i]));
     if (root && e->n_members > 1) json_object_set(root, "ensemble", members);
@@ -265,7 +316,8 @@ static clm_status print_json(const evaluation *e) {
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
-    puts(text);
+    cli_stdout_print(text);
+    cli_stdout_print("\n");
     free(text);
     return CLM_OK;
 }
@@ -274,7 +326,8 @@ static clm_status eval(evaluation *e, const cli_args *args) {
     if (args->n_positional == 0) return cli_usage("say what to evaluate: clmaml eval RUN|CHECKPOINT");
     e->settings = *(const eval_settings *)args->settings;
     CLI_TRY(open_all(e, args->positional[0], args->given));
-    for (size_t i = 0; i < e->n_queries; i++) CLI_TRY(evaluate_one(e, e->queries[i], &e->scores[i]));
+    list_columns(e);
+    for (size_t i = 0; i < e->n_columns; i++) CLI_TRY(evaluate_one(e, &e->columns[i]));
     if (e->settings.json) return print_json(e);
     print_table(e);
     return CLM_OK;
@@ -285,7 +338,7 @@ static int run_eval(cli_args *args) {
     if (!e) return cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
     int exit_status = cli_exit(eval(e, args));
     for (size_t i = 0; i < CLI_MAX_ENSEMBLE; i++) clm_params_free(e->members[i]);
-    cli_resident_close(&e->resident);
+    clm_dataset_free(e->images);
     clm_device_close(e->device);
     clm_model_free(e->model);
     clm_source_free(e->source);

@@ -32,7 +32,7 @@ static void change_text(char *text, size_t size, double before, double after, bo
         snprintf(text, size, "%.0f->%.0f%s%%", 100 * before, 100 * after, brief ? "" : " ");
 }
 
-static void describe(const cli_progress *p, const cli_progress_state *s, bool brief, char *text, size_t size) {
+static void describe(const cli_progress *p, const clm_train_progress *s, bool brief, char *text, size_t size) {
     static const char whole[] = "%llu/%llu  loss %.4f  support %s  query %s  %.1f tasks/s  %s left",
                       short_form[] = "%llu/%llu loss %.3g sup %s qry %s %.0f tasks/s %s left";
     char support[48], query[48];
@@ -45,7 +45,7 @@ static void describe(const cli_progress *p, const cli_progress_state *s, bool br
              support, query, s->tasks_per_second, done > 0 ? cli_duration(left).s : "?");
 }
 
-static void draw_bar(cli_progress *p, const cli_progress_state *s) {
+static void draw_bar(cli_progress *p, const clm_train_progress *s) {
     enum { SHORTEST = 6, LONGEST = 24 };
     char text[256], bar[LONGEST + 1];
     describe(p, s, false, text, sizeof text);
@@ -67,7 +67,7 @@ static void draw_bar(cli_progress *p, const cli_progress_state *s) {
     p->drawn = true;
 }
 
-void cli_progress_update(cli_progress *p, const cli_progress_state *s) {
+void cli_progress_update(cli_progress *p, const clm_train_progress *s) {
     double now = cli_clock();
     if (p->terminal) {
         if (p->drawn && now - p->last_draw < 0.1) return;
@@ -93,7 +93,7 @@ void cli_progress_say(cli_progress *p, const char *format, ...) {
     fflush(stdout);
 }
 
-void cli_progress_end(cli_progress *p, const cli_progress_state *s) {
+void cli_progress_end(cli_progress *p, const clm_train_progress *s) {
     char text[256];
     if (s->iteration > p->start) {
         describe(p, s, false, text, sizeof text);

@@ -10,16 +10,10 @@ typedef struct cli_progress {
     bool terminal, regression, drawn;
 } cli_progress;
 
-/* What is known at this moment; accuracies (or errors) are NAN until first measured. */
-typedef struct cli_progress_state {
-    uint64_t iteration;
-    double loss, support_before, support_after, query_before, query_after, tasks_per_second;
-} cli_progress_state;
-
 void cli_progress_begin(cli_progress *progress, uint64_t start, uint64_t total, bool regression);
-void cli_progress_update(cli_progress *progress, const cli_progress_state *state);
+void cli_progress_update(cli_progress *progress, const clm_train_progress *state);
 /* A line of its own above the bar. */
 void cli_progress_say(cli_progress *progress, const char *format, ...) CLI_PRINTF(2, 3);
-void cli_progress_end(cli_progress *progress, const cli_progress_state *state);
+void cli_progress_end(cli_progress *progress, const clm_train_progress *state);
 
 #endif

@@ -5,15 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/drivers.h"
+#include "selftest/first_use.h"
 
-clm_status cli_split_open(cli_split *split, const char *spec, int tasks) {
-    double patience;
+clm_status cli_split_open(cli_split *split, const char *spec, int tasks, bool force) {
     clm_status status = CLM_OK;
     memset(split, 0, sizeof *split);
-    CLI_TRY(cli_drivers_patience(&patience));
-    cli_drivers_guard(spec);
-    CLI_TRY(clm_device_open_all(&split->devices, &split->count, spec));
+    CLI_TRY(cli_tested_open_all(&split->devices, &split->count, spec, force));
     CLI_NEW(split->shares, split->count);
     for (size_t i = 0; i < split->count; i++) split->shares[i].device = split->devices[i];
     split->shares[0].tasks = tasks;

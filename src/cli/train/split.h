@@ -13,8 +13,9 @@ typedef struct cli_split {
     size_t count;
 } cli_split;
 
-/* Opens every device of the specification (NULL: environment, then default); the first has all tasks. */
-clm_status cli_split_open(cli_split *split, const char *spec, int tasks);
+/* Opens every device of the specification (NULL: environment, then default); the first has all tasks.
+ * A new one is tested unless `force`. */
+clm_status cli_split_open(cli_split *split, const char *spec, int tasks, bool force);
 void cli_split_close(cli_split *split);
 
 /* Shares the tasks out as settings->split says, or else in proportion to speeds that are measured, and writes the outcome there.

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/drivers.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "config/algorithms.h"
@@ -13,6 +12,7 @@
 #include "config/readers.h"
 #include "config/setup.h"
 #include "config/sources.h"
+#include "selftest/first_use.h"
 
 typedef struct tune_settings {
     cli_settings train;
@@ -32,8 +32,9 @@ static const cli_option options[] = {
     OF_TRAIN(NULL, "ways", CLI_INT, ways, 1, 1000, "N"),
     OF_TRAIN(NULL, "shots", CLI_INT, shots, 1, 1000, "K"),
     OF_TRAIN(NULL, "query", CLI_INT, query, 1, 1000, "Q"),
+    OF_TRAIN(NULL, "network", CLI_NAME, network, 0, 0, CLI_NAMES(clm_network_count, clm_network_name, NULL)),
     OF_TRAIN(NULL, "filters", CLI_INT, filters, 1, 1024, "N"),
-    OF_TRAIN(NULL, "network", CLI_CHOICE, network, 0, 0, "conv4|conv4-strided"),
+    OF_TRAIN(NULL, "hidden", CLI_INT, hidden, 0, 65536, "N"),
     OF_TRAIN(NULL, "model", CLI_TEXT, model, 0, 0, "FILE"),
     OF_TRAIN(NULL, "context", CLI_INT, context, 0, 65536, "N"),
     OF_TRAIN(NULL, "algorithm", CLI_NAME, algorithm, 1, 0, CLI_NAMES(clm_algorithm_count, clm_algorithm_name, NULL)),
@@ -55,6 +56,7 @@ static const cli_option options[] = {
     OF_TRAIN(NULL, "checkpointing", CLI_CHOICE, checkpointing, 0, 0, "auto|store|recompute"),
     OF_TRAIN(NULL, "task-chunk", CLI_INT, task_chunk, 0, 65536, "T"),
     OF_TRAIN(NULL, "device", CLI_TEXT, device, 0, 0, "WHICH"),
+    OF_TRAIN(NULL, "force", CLI_FLAG, force, 0, 0, ""),
     {"Tuning", "budget", CLI_REAL, 0, AT(budget), 0, 1e9, "SECONDS", "stop after so long; 0: when everything has been tried"},
     {NULL, "only", CLI_CHOICE, 0, AT(what), 0, 0, "all|kernels|plans",
      "single kernels, or whole plans of a meta-gradient, or both"},
@@ -123,6 +125,9 @@ static clm_status settle(cli_settings *run, const cli_args *args) {
         if (row >= 0) given[row] = args->given[i];
     }
     if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(run, args->positional[0]));
+    if (run->source[0] && cli_source_of(run->source)->takes_file)
+        return cli_usage(
+            "tune has not the options of a table; clmaml train tunes for one on its way, by --tune-budget SECONDS");
     CLI_TRY(cli_presets_apply(run, given));
     if (!run->source[0]) snprintf(run->source, sizeof run->source, "glyphs");
     CLI_TRY(cli_source_check(run->source, options, args->given));
@@ -152,11 +157,12 @@ static clm_status tune(cli_args *args) {
     CLI_NEW(task, 1);
     CLI_GOTO(settle(run, args));
     CLI_GOTO(open_source(&source, run));
+    CLI_GOTO(cli_setup_network(run, source));
     CLI_GOTO(cli_setup_model(&model, run, source, NULL));
-    CLI_GOTO(cli_readers_check_model(model, options, args->given));
+    CLI_GOTO(cli_readers_check_model(run, model, options, args->given));
     CLI_GOTO(cli_setup_task_options(task, run, model));
     cli_setup_meta_options(&meta_options, run, task);
-    CLI_GOTO(cli_device_open(&device, run->device[0] ? run->device : NULL));
+    CLI_GOTO(cli_tested_open(&device, run->device[0] ? run->device : NULL, run->force));
     printf("%s\n", clm_device_get_info(device)->name);
     CLI_GOTO(clm_meta_create(&meta, device, model, &meta_options));
     tuning.budget = s->budget;

@@ -11,6 +11,7 @@
 typedef struct adapt_settings {
     char support[CLI_PATH_MAX], out[CLI_PATH_MAX], device[CLI_PATH_MAX];
     int64_t steps;
+    bool force;
 } adapt_settings;
 
 #define AT(field) offsetof(adapt_settings, field)
@@ -20,6 +21,7 @@ static const cli_option options[] = {
     {NULL, "out", CLI_TEXT, 0, AT(out), 0, 0, "FILE", "where the adapted model goes; an older one is replaced"},
     {NULL, "steps", CLI_INT, 0, AT(steps), -1, CLI_MAX_STEPS, "K", "inner steps; -1: as many as the run tested with"},
     {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", "as for train"},
     {.name = NULL},
 };
 static const adapt_settings defaults = {.steps = -1};
@@ -31,7 +33,7 @@ static clm_status adapt(const cli_args *args, cli_use *u) {
     if (!s->out[0]) return cli_usage("give --out FILE, where the adapted model goes");
     if (cli_is_directory(s->out)) return cli_usage("--out %s is a directory", s->out);
     const double began = cli_clock();
-    CLI_TRY(cli_use_open(u, args->positional[0], s->support, (int)s->steps, s->device));
+    CLI_TRY(cli_use_open(u, args->positional[0], s->support, (int)s->steps, s->device, s->force));
     CLI_TRY(clm_learner_save(u->learner, s->out, (const char *const *)u->names));
     printf("%zu classes learned from %zu pictures by %d step%s of %s, in %.2f s with loading: %s\n", u->n_names, u->examples,
            u->info.steps, u->info.steps == 1 ? "" : "s", u->info.algorithm, cli_clock() - began, s->out);

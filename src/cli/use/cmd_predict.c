@@ -14,7 +14,7 @@
 typedef struct predict_settings {
     char support[CLI_PATH_MAX], device[CLI_PATH_MAX];
     int64_t top, steps;
-    bool json, csv;
+    bool json, csv, force;
 } predict_settings;
 
 #define AT(field) offsetof(predict_settings, field)
@@ -27,6 +27,7 @@ static const cli_option options[] = {
     {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print a JSON array"},
     {NULL, "csv", CLI_FLAG, 0, AT(csv), 0, 0, "", "print CSV"},
     {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
+    {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", "as for train"},
     {.name = NULL},
 };
 static const predict_settings defaults = {.top = 1, .steps = -1};
@@ -196,7 +197,8 @@ out:
 static clm_status print_list(const prediction *p) {
     char *text = json_dumps(p->list, JSON_INDENT(2));
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
-    puts(text);
+    cli_stdout_print(text);
+    cli_stdout_print("\n");
     free(text);
     return CLM_OK;
 }
@@ -220,13 +222,17 @@ static clm_status predict(const cli_args *args, prediction *p) {
     if (s->json && s->csv) return cli_usage("--json and --csv exclude each other");
     if (s->steps >= 0 && !s->support[0]) return cli_usage("--steps is for --support; an adapted model makes none");
     CLI_TRY(cli_pictures_list(&p->pictures, args->positional + 1, args->n_positional - 1));
-    CLI_TRY(cli_use_open(&p->use, args->positional[0], s->support[0] ? s->support : NULL, (int)s->steps, s->device));
+    CLI_TRY(cli_use_open(&p->use, args->positional[0], s->support[0] ? s->support : NULL, (int)s->steps, s->device, s->force));
     CLI_TRY(allocate(p));
+    if (s->csv) cli_stdout_guard(false); /* from here on lines are printed as they come */
     if (s->csv) print_csv_head(p);
-    CLI_TRY(predict_all(p));
+    const clm_status status = predict_all(p);
+    if (s->csv) cli_stdout_guard(true);
+    CLI_TRY(status);
     if (s->json) CLI_TRY(print_list(p));
     if (p->failed)
-        return cli_fail(CLM_E_FORMAT, "%zu of %zu pictures could not be read; see the notes above", p->failed, p->pictures.count);
+        return cli_fail(CLM_E_FORMAT, "%zu of %zu pictures could not be read; see the notes above", p->failed,
+                        p->pictures.count);
     return CLM_OK;
 }
 
@@ -246,8 +252,9 @@ const cli_command cli_predict = {
     .name = "predict",
     .synopsis = "MODEL|RUN [--support FOLDER] PICTURE|FOLDER.. [--option value ..]",
     .summary = "tell the classes of pictures apart",
-    .details = "Takes a model that `clmaml adapt` wrote, or a run with --support, and says of every picture, and of every picture in "
-               "the folders, which class it belongs to. What is said of one does not depend on the others.",
+    .details =
+        "Takes a model that `clmaml adapt` wrote, or a run with --support, and says of every picture, and of every picture in "
+        "the folders, which class it belongs to. What is said of one does not depend on the others.",
     .options = options,
     .settings_size = sizeof(predict_settings),
     .defaults = &defaults,

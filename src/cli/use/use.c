@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/drivers.h"
 #include "base/system.h"
 #include "config/checkpoint.h"
 #include "config/folders.h"
+#include "selftest/first_use.h"
 
 /* ---- the examples ---- */
 
@@ -20,6 +20,7 @@ static clm_status open_support(cli_use *u, const char *folder, const clm_prepara
     o.fit = p->fit;
     o.invert = p->invert;
     o.background = p->background;
+    o.class_split[0] = SIZE_MAX; /* all in one split, where they are not in splits already */
     if (cli_is_arrays(folder)) return cli_usage("--support %s: pictures are wanted, a folder for each class", folder);
     clm_status status = clm_source_folder_open(&u->support, folder, &o);
     if (status != CLM_OK) return status;
@@ -91,13 +92,14 @@ out:
 /* ---- opening ---- */
 
 static clm_status find_file(char *path, const char *name) {
-    if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "%s does not exist; give a run directory, a checkpoint or an adapted model", name);
+    if (!cli_path_exists(name))
+        return cli_fail(CLM_E_IO, "%s does not exist; give a run directory, a checkpoint or an adapted model", name);
     if (!cli_is_directory(name)) {
         snprintf(path, CLI_PATH_MAX, "%s", name);
         return CLM_OK;
     }
-    CLI_TRY(cli_run_checkpoint_path(path, name, "best"));
-    if (!cli_path_exists(path)) CLI_TRY(cli_run_checkpoint_path(path, name, "last"));
+    CLI_TRY(clm_train_checkpoint_path(path, CLI_PATH_MAX, name, 0));
+    if (!cli_path_exists(path)) CLI_TRY(clm_train_checkpoint_path(path, CLI_PATH_MAX, name, CLM_RANK_LAST));
     return cli_path_exists(path) ? CLM_OK : cli_fail(CLM_E_IO, "%s holds no checkpoint", name);
 }
 
@@ -106,8 +108,10 @@ static clm_status load(cli_use *u, const clm_archive *archive, const char *path,
     const bool adapted = clm_archive_meta(archive, "clmaml.adapted") != NULL;
     clm_preparation p;
     CLI_TRY(clm_archive_get_preparation(archive, &p));
-    if (adapted && folder) return cli_usage("--support %s: %s is adapted already; give the run that it was made from", folder, path);
-    if (!adapted && !folder) return cli_usage("%s is not adapted: give --support FOLDER, with a folder of pictures for each class", path);
+    if (adapted && folder)
+        return cli_usage("--support %s: %s is adapted already; give the run that it was made from", folder, path);
+    if (!adapted && !folder)
+        return cli_usage("%s is not adapted: give --support FOLDER, with a folder of pictures for each class", path);
     o.steps = steps;
     if (folder) {
         CLI_TRY(open_support(u, folder, &p));
@@ -125,16 +129,17 @@ static clm_status load(cli_use *u, const clm_archive *archive, const char *path,
     return folder ? learn(u) : CLM_OK;
 }
 
-clm_status cli_use_open(cli_use *u, const char *name, const char *folder, int steps, const char *device) {
+clm_status cli_use_open(cli_use *u, const char *name, const char *folder, int steps, const char *device, bool force) {
     char path[CLI_PATH_MAX];
     clm_archive *archive = NULL;
     clm_status status = CLM_OK;
     memset(u, 0, sizeof *u);
     CLI_TRY(find_file(path, name));
     CLI_GOTO(clm_archive_load(&archive, path));
-    CLI_GOTO(cli_device_open(&u->device, device[0] ? device : NULL));
+    CLI_GOTO(cli_tested_open(&u->device, device[0] ? device : NULL, force));
     status = load(u, archive, path, folder, steps);
-    if (status != CLM_OK && !cli_is_usage_mistake() && !strstr(cli_message(), path) && !(folder && strstr(cli_message(), folder)))
+    if (status != CLM_OK && !cli_is_usage_mistake() && !strstr(cli_message(), path) &&
+        !(folder && strstr(cli_message(), folder)))
         status = cli_fail_in(status, "%s", path);
 out:
     clm_archive_free(archive);

@@ -383,7 +383,8 @@ clm_status clm_learner_predict(clm_learner *l, const float *query_x, size_t n, d
     const float *x = clm_input_to_inner(l->task.model, query_x, (size_t)l->options.tasks * n, l->staging);
     const size_t size = clm_tensor_size(l->query_x), given = size / (size_t)l->task.options.query * n;
     if (!l->sending) {
-        if (given < size && x != l->staging) x = memcpy(l->staging, x, given * sizeof *x); /* what follows is of no consequence */
+        if (given < size && x != l->staging)
+            x = memcpy(l->staging, x, given * sizeof *x); /* what follows is of no consequence */
         CLM_TRY(clm_tensor_write(l->query_x, x, size));
         return predict(l, n, out);
     }

@@ -198,7 +198,7 @@ clm_status clm_learner_build(clm_learner *l) {
     if (status == CLM_OK) status = build_pair(l, b, build_step, true);
     if (status == CLM_OK && u) status = build_pair(l, b, build_freeze, false);
     if (status == CLM_OK) status = build_pair(l, b, u ? build_use : build_predict, false);
-    clm_program *all[7] = {l->start,      l->step[0],    l->step[1], u ? u->freeze[0] : NULL, u ? u->freeze[1] : NULL,
+    clm_program *all[7] = {l->start,      l->step[0],   l->step[1], u ? u->freeze[0] : NULL, u ? u->freeze[1] : NULL,
                            l->predict[0], l->predict[1]};
     for (int i = 0; i < 7 && status == CLM_OK; i++)
         if (all[i]) status = clm_program_prepare(all[i]);

@@ -153,10 +153,11 @@ static clm_status choose_ways(loading *f) {
     if (!labels && f->options.ways) return clm_fail(CLM_E_ARG, "%d ways: the model is a regression", f->options.ways);
     f->ways = !labels ? 0 : f->options.ways ? f->options.ways : classes;
     if (labels && (f->ways < 1 || (!makes && f->ways > outputs)))
-        return clm_fail(CLM_E_ARG,
-                        "%d ways: the model tells at most %d classes apart; train one with more ways, or by protonet, which takes any "
-                        "number",
-                        f->ways, outputs);
+        return clm_fail(
+            CLM_E_ARG,
+            "%d ways: the model tells at most %d classes apart; train one with more ways, or by protonet, which takes any "
+            "number",
+            f->ways, outputs);
     if (f->given.ways) f->given.ways = f->ways;
     if (!labels || f->ways == outputs || strcmp(f->given.algorithm, "protonet") == 0) return CLM_OK; /* features have no rows */
     return resize(f->trained, f->ways, &f->use->model);
@@ -166,8 +167,9 @@ static clm_status read_checkpoint(loading *f) {
     CLM_TRY(get_json(f->archive, key_task, &f->task));
     CLM_TRY(parse_model(f->archive, &f->trained));
     if (!f->task)
-        return clm_fail(CLM_E_FORMAT, "it does not say how it adapts: it was written by an earlier version, or is no checkpoint; "
-                                      "train --resume with more --iterations writes it anew");
+        return clm_fail(CLM_E_FORMAT,
+                        "it does not say how it adapts: it was written by an earlier version, or is no checkpoint; "
+                        "train --resume with more --iterations writes it anew");
     return clm_task_from_json(f->task, &f->given, &f->store);
 }
 
@@ -352,7 +354,8 @@ clm_status clm_learner_load(clm_learner **out, clm_device *device, const char *p
 /* ---- use ---- */
 
 clm_status clm_learner_adapt(clm_learner *l, const float *support_x, const float *support_y) {
-    if (!l->use) return clm_fail(CLM_E_STATE, "learner: it comes from no file; clm_learner_begin and clm_learner_step adapt it");
+    if (!l->use)
+        return clm_fail(CLM_E_STATE, "learner: it comes from no file; clm_learner_begin and clm_learner_step adapt it");
     if (l->use->adapted) return clm_fail(CLM_E_STATE, "learner: the model of this file is adapted already; load a checkpoint");
     CLM_TRY(clm_learner_begin(l, support_x, support_y));
     for (int k = 0; k < l->use->steps; k++) CLM_TRY(clm_learner_step(l, NULL));
@@ -376,7 +379,9 @@ clm_learner_info clm_learner_get_info(const clm_learner *l) {
                               .target = clm_task_target_shape(&l->task)};
 }
 
-const char *clm_learner_class_name(const clm_learner *l, size_t i) { return l->use && i < l->use->n_names ? l->use->names[i] : NULL; }
+const char *clm_learner_class_name(const clm_learner *l, size_t i) {
+    return l->use && i < l->use->n_names ? l->use->names[i] : NULL;
+}
 
 /* ---- saving ---- */
 

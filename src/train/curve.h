@@ -1,16 +1,16 @@
 /* The learning curve of a run as an SVG picture. */
-#ifndef CLI_CURVE_H
-#define CLI_CURVE_H
+#ifndef CLM_TRAIN_CURVE_H
+#define CLM_TRAIN_CURVE_H
 
 #include "train/metrics.h"
 
-typedef struct cli_curve {
+typedef struct clm_curve {
     const char *title, *subtitle;
     bool regression; /* mean squared error on a logarithmic axis instead of accuracy */
     bool adapts;     /* there are inner steps */
     double chance;   /* accuracy of guessing; 0: not drawn */
-} cli_curve;
+} clm_curve;
 
-clm_status cli_curve_write(const char *path, const cli_curve *curve, const cli_metrics *metrics);
+clm_status clm_curve_write(const char *path, const clm_curve *curve, const clm_metrics *metrics);
 
 #endif

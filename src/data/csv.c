@@ -1,0 +1,121 @@
+/* Delimiter-separated values, in place: a field is unquoted where it stands, and ended by a 0 where its delimiter was. */
+#include "data/csv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+
+static clm_status check_text(const clm_csv *c, size_t size) {
+    const char *zero = memchr(c->text, 0, size);
+    size_t line = 1;
+    if (!zero) return CLM_OK;
+    for (const char *at = c->text; at < zero; at++) line += *at == '\n';
+    return clm_fail(CLM_E_FORMAT, "%s: line %zu holds a zero byte, so this is no text in UTF-8; save it as CSV in UTF-8",
+                    c->path, line);
+}
+
+/* The delimiter that the first line has most of, outside quotes. */
+static char find_delimiter(const clm_csv *c) {
+    static const char candidates[] = ",;\t";
+    size_t seen[3] = {0}, best = 0;
+    bool quoted = false;
+    for (const char *at = c->at; at < c->end && (quoted || (*at != '\n' && *at != '\r')); at++) {
+        if (*at == '"') quoted = !quoted;
+        const char *found = quoted ? NULL : strchr(candidates, *at);
+        if (found) seen[found - candidates]++;
+    }
+    for (size_t i = 1; i < 3; i++)
+        if (seen[i] > seen[best]) best = i;
+    return candidates[best];
+}
+
+clm_status clm_csv_open(clm_csv *c, const char *path) {
+    size_t size = 0;
+    *c = (clm_csv){.path = path, .next = 1};
+    CLM_TRY(clm_file_read(path, &c->text, &size));
+    CLM_TRY(check_text(c, size));
+    if (!(c->fields = clm_calloc(CLM_CSV_COLUMNS, sizeof *c->fields))) return CLM_E_MEMORY;
+    c->at = c->text + (strncmp(c->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0);
+    c->end = c->text + size;
+    c->delimiter = find_delimiter(c);
+    return CLM_OK;
+}
+
+void clm_csv_close(clm_csv *c) {
+    free(c->text);
+    free(c->fields);
+    *c = (clm_csv){0};
+}
+
+/* ---- records ---- */
+
+static bool is_blank(const clm_csv *c, char byte) { return byte == ' ' || (byte == '\t' && c->delimiter != '\t'); }
+static bool ends_field(const clm_csv *c, const char *at) {
+    return at == c->end || *at == c->delimiter || *at == '\n' || *at == '\r';
+}
+
+/* From the opening quote to behind the closing one. */
+static clm_status read_quoted(clm_csv *c, char **end_of_text) {
+    const size_t began = c->next;
+    char *to = ++c->at;
+    for (;; c->at++) {
+        if (c->at == c->end)
+            return clm_fail(CLM_E_FORMAT, "%s: line %zu: the quoted field that begins here has no end; close its quote",
+                            c->path, began);
+        if (*c->at == '"' && *++c->at != '"') break;
+        c->next += *c->at == '\n' || (*c->at == '\r' && c->at[1] != '\n');
+        *to++ = *c->at;
+    }
+    while (c->at < c->end && is_blank(c, *c->at)) c->at++;
+    *end_of_text = to;
+    if (ends_field(c, c->at)) return CLM_OK;
+    return clm_fail(CLM_E_FORMAT, "%s: line %zu has text behind a closing quote; write quotes inside of quoted fields twice",
+                    c->path, c->next);
+}
+
+static clm_status read_field(clm_csv *c, char **text_end) {
+    while (c->at < c->end && is_blank(c, *c->at)) c->at++;
+    const bool quoted = c->at < c->end && *c->at == '"';
+    char *begin = c->at + quoted, *end = begin;
+    if (c->count == CLM_CSV_COLUMNS)
+        return clm_fail(CLM_E_LIMIT, "%s: line %zu has more than %d fields, which no table may have; use fewer columns",
+                        c->path, c->line, CLM_CSV_COLUMNS);
+    if (quoted) {
+        CLM_TRY(read_quoted(c, &end));
+    } else {
+        while (!ends_field(c, c->at)) c->at++;
+        for (end = c->at; end > begin && is_blank(c, end[-1]);) end--;
+    }
+    if (end - begin > CLM_CSV_FIELD)
+        return clm_fail(CLM_E_LIMIT, "%s: line %zu has a field of more than %d bytes; is this a table?", c->path, c->line,
+                        CLM_CSV_FIELD);
+    c->fields[c->count++] = begin;
+    *text_end = end;
+    return CLM_OK;
+}
+
+static void pass_line_end(clm_csv *c) {
+    if (c->at == c->end) return;
+    c->at += c->at[0] == '\r' && c->at[1] == '\n' ? 2 : 1; /* behind the text there is a 0 */
+    c->next++;
+}
+
+clm_status clm_csv_next(clm_csv *c, bool *more) {
+    while (c->at < c->end && (*c->at == '\n' || *c->at == '\r')) pass_line_end(c);
+    c->count = 0;
+    c->line = c->next;
+    *more = c->at < c->end;
+    for (bool last = !*more; !last;) {
+        char *end = c->at;
+        CLM_TRY(read_field(c, &end));
+        last = c->at == c->end || *c->at != c->delimiter;
+        if (last)
+            pass_line_end(c);
+        else
+            c->at++;
+        *end = 0; /* only now: it may lie on the delimiter */
+    }
+    return CLM_OK;
+}

@@ -1,0 +1,135 @@
+/* Checkpoints of training.
+ *
+ * A checkpoint holds all that a continued run needs: the meta-learner's arrays and counters, the note, the model, the best
+ * validation so far. It holds no time of day, so that the checkpoints of a resumed run are those of one never stopped, bit for
+ * bit.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "train/run.h"
+
+static const char key_config[] = "clmaml.config", key_model[] = "clmaml.model", key_source[] = "clmaml.source",
+                  key_best[] = "clmaml.best", key_iteration[] = "clmaml.iteration", key_bn[] = "clmaml.batch_norm",
+                  key_version[] = "clmaml.version";
+
+clm_status clm_run_checkpoint_path(char *path, const char *directory, const char *name) {
+    char file[128], checkpoints[CLM_TRAIN_PATH];
+    snprintf(file, sizeof file, "%s.safetensors", name);
+    CLM_TRY(clm_train_path(checkpoints, directory, "checkpoints"));
+    return clm_train_path(path, checkpoints, file);
+}
+
+clm_rank_text clm_rank_name(size_t rank) {
+    clm_rank_text text;
+    snprintf(text.s, sizeof text.s, rank ? "best-%zu" : "best", rank + 1);
+    return text;
+}
+
+clm_status clm_train_checkpoint_path(char *path, size_t size, const char *directory, int rank) {
+    char whole[CLM_TRAIN_PATH];
+    CLM_TRY(clm_run_checkpoint_path(whole, directory, rank < 0 ? "last" : clm_rank_name((size_t)rank).s));
+    if (strlen(whole) >= size) return clm_fail(CLM_E_LIMIT, "path too long: %s", whole);
+    memcpy(path, whole, strlen(whole) + 1);
+    return CLM_OK;
+}
+
+/* ---- reading ---- */
+
+clm_status clm_train_read_checkpoint(const clm_archive *archive, clm_train_checkpoint *out) {
+    const char *iteration = clm_archive_meta(archive, key_iteration);
+    out->note = clm_archive_meta(archive, key_config);
+    out->model = clm_archive_meta(archive, key_model);
+    out->iteration = iteration ? strtoull(iteration, NULL, 10) : 0;
+    if (out->note && out->model && iteration && clm_archive_meta(archive, key_best)) return CLM_OK;
+    return clm_fail(CLM_E_FORMAT, "no checkpoint of training: it lacks the settings of its run");
+}
+
+clm_status clm_checkpoint_params(const clm_archive *archive, const char *path, bool average, clm_params *params) {
+    clm_status status = clm_params_load(params, archive);
+    if (status == CLM_OK && average) status = clm_params_load_average(params, archive);
+    return status == CLM_OK || strstr(clm_last_error(), path) ? status : clm_fail_in(status, "%s", path);
+}
+
+static bool parse_ranked(clm_ranking *ranking, const json_t *object) {
+    const json_t *score = json_object_get(object, "score");
+    if (!json_is_number(score) || ranking->count == CLM_ENSEMBLE_MOST) return false;
+    ranking->entry[ranking->count++] =
+        (clm_ranked){json_number_value(score), (uint64_t)json_integer_value(json_object_get(object, "iteration"))};
+    return true;
+}
+
+void clm_ranking_read(clm_ranking *ranking, const clm_archive *archive) {
+    const char *text = clm_archive_meta(archive, key_best);
+    json_t *best = text ? json_loads(text, 0, NULL) : NULL;
+    const json_t *others = json_object_get(best, "others");
+    ranking->count = 0;
+    if (parse_ranked(ranking, best))
+        for (size_t i = 0; i < json_array_size(others); i++) parse_ranked(ranking, json_array_get(others, i));
+    json_decref(best);
+}
+
+/* ---- writing ---- */
+
+static json_t *ranked_to_json(const clm_ranked *ranked) {
+    json_t *object = json_object();
+    json_object_set_new(object, "score", ranked ? json_real(ranked->score) : json_null());
+    json_object_set_new(object, "iteration", json_integer(ranked ? (json_int_t)ranked->iteration : 0));
+    return object;
+}
+
+static json_t *ranking_to_json(const clm_ranking *ranking) {
+    json_t *best = ranked_to_json(ranking->count ? &ranking->entry[0] : NULL), *others = json_array();
+    for (size_t i = 1; i < ranking->count; i++) json_array_append_new(others, ranked_to_json(&ranking->entry[i]));
+    if (ranking->count > 1)
+        json_object_set_new(best, "others", others);
+    else
+        json_decref(others);
+    return best;
+}
+
+/* What a learner needs to know was settled as the run began. */
+static clm_status copy_description(clm_archive *archive, const clm_archive *from) {
+    static const char *const keys[] = {"clmaml.task", "clmaml.preparation"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (clm_archive_meta(from, keys[i])) CLM_TRY(clm_archive_set_meta(archive, keys[i], clm_archive_meta(from, keys[i])));
+    return CLM_OK;
+}
+
+static clm_status describe(clm_archive *archive, const clm_run *run, uint64_t iteration, const clm_ranking *ranking) {
+    clm_status status = CLM_OK;
+    char number[32];
+    json_t *best = ranking_to_json(ranking);
+    char *best_text = json_dumps(best, 0);
+    const char *model = clm_model_json(run->model);
+    snprintf(number, sizeof number, "%llu", (unsigned long long)iteration);
+    if (!best_text) CLM_GOTO(clm_fail(CLM_E_MEMORY, "out of memory"));
+    CLM_GOTO(clm_archive_set_meta(archive, key_version, clm_version()));
+    CLM_GOTO(clm_archive_set_meta(archive, key_config, run->note));
+    CLM_GOTO(clm_archive_set_meta(archive, key_best, best_text));
+    CLM_GOTO(clm_archive_set_meta(archive, key_iteration, number));
+    CLM_GOTO(clm_archive_set_meta(archive, key_source, clm_source_description(run->source)));
+    CLM_GOTO(copy_description(archive, run->described));
+    CLM_GOTO(clm_archive_set_meta(archive, key_bn, clm_model_bn_name(run->model, run->bn_mode)));
+    CLM_GOTO(clm_archive_set_meta(archive, key_model, model ? model : ""));
+out:
+    json_decref(best);
+    free(best_text);
+    return status;
+}
+
+clm_status clm_run_save(clm_run *run, const char *name, clm_meta *meta, const clm_ranking *ranking) {
+    char path[CLM_TRAIN_PATH];
+    clm_status status = CLM_OK;
+    clm_archive *archive = NULL;
+    CLM_TRY(clm_run_checkpoint_path(path, run->directory, name));
+    CLM_GOTO(clm_archive_create(&archive));
+    CLM_GOTO(clm_meta_save(meta, archive));
+    CLM_GOTO(describe(archive, run, clm_meta_iteration(meta), ranking));
+    CLM_GOTO(clm_archive_save(archive, path));
+out:
+    clm_archive_free(archive);
+    return status;
+}

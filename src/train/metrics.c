@@ -1,0 +1,142 @@
+/* Metrics files. Every row is flushed as it is written: a run killed at any moment leaves whole lines, but perhaps for the last.
+ */
+#include "train/metrics.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "base/number.h"
+
+static const char *const metric_names[] = {
+#define CLM_METRIC_NAME(NAME, name) #name,
+    CLM_METRIC_LIST(CLM_METRIC_NAME)
+#undef CLM_METRIC_NAME
+};
+static const char *const kind_names[] = {"train", "validation"};
+
+clm_train_row clm_row_empty(clm_row_kind kind, uint64_t iteration) {
+    clm_train_row row = {.iteration = iteration, .kind = kind};
+    for (size_t i = 0; i < CLM_METRIC_COUNT; i++) row.value[i] = NAN;
+    return row;
+}
+
+clm_status clm_train_path(char path[CLM_TRAIN_PATH], const char *directory, const char *name) {
+    const size_t length = strlen(directory);
+    const char *slash = length && directory[length - 1] == '/' ? "" : "/";
+    if (snprintf(path, CLM_TRAIN_PATH, "%s%s%s", directory, slash, name) >= CLM_TRAIN_PATH)
+        return clm_fail(CLM_E_LIMIT, "path too long: %s/%s", directory, name);
+    return CLM_OK;
+}
+
+static clm_status remember(clm_metrics *m, const clm_train_row *row) {
+    CLM_TRY(clm_grow(&m->rows, &m->capacity, m->count + 1, sizeof *m->rows));
+    m->rows[m->count++] = *row;
+    return CLM_OK;
+}
+
+static void print_row(const clm_metrics *m, const clm_train_row *row) {
+    void *place = clm_numbers_enter();
+    fprintf(m->jsonl, "{\"iteration\": %llu, \"kind\": \"%s\"", (unsigned long long)row->iteration, kind_names[row->kind]);
+    fprintf(m->csv, "%llu,%s", (unsigned long long)row->iteration, kind_names[row->kind]);
+    for (size_t i = 0; i < CLM_METRIC_COUNT; i++) {
+        bool known = isfinite(row->value[i]);
+        if (known)
+            fprintf(m->jsonl, ", \"%s\": %.9g", metric_names[i], row->value[i]);
+        else
+            fprintf(m->jsonl, ", \"%s\": null", metric_names[i]);
+        if (known)
+            fprintf(m->csv, ",%.9g", row->value[i]);
+        else
+            fputc(',', m->csv);
+    }
+    fputs("}\n", m->jsonl);
+    fputc('\n', m->csv);
+    clm_numbers_leave(place);
+}
+
+static clm_status write_row(clm_metrics *m, const clm_train_row *row) {
+    print_row(m, row);
+    errno = 0;
+    if (fflush(m->jsonl) != 0 || ferror(m->jsonl))
+        return clm_fail(CLM_E_IO, "cannot write %s: %s", m->jsonl_path, strerror(errno));
+    if (fflush(m->csv) != 0 || ferror(m->csv)) return clm_fail(CLM_E_IO, "cannot write %s: %s", m->csv_path, strerror(errno));
+    return CLM_OK;
+}
+
+clm_status clm_metrics_add(clm_metrics *m, const clm_train_row *row) {
+    CLM_TRY(remember(m, row));
+    return m->jsonl ? write_row(m, row) : CLM_OK;
+}
+
+static bool parse_row(const char *line, size_t length, clm_train_row *row) {
+    json_t *object = json_loadb(line, length, 0, NULL);
+    const char *kind = json_string_value(json_object_get(object, "kind"));
+    json_t *iteration = json_object_get(object, "iteration");
+    bool good = json_is_integer(iteration) && kind;
+    if (good) {
+        *row = clm_row_empty(CLM_ROW_KINDS, (uint64_t)json_integer_value(iteration));
+        for (size_t k = 0; k < CLM_ROW_KINDS; k++)
+            if (strcmp(kind, kind_names[k]) == 0) row->kind = (clm_row_kind)k;
+        for (size_t i = 0; i < CLM_METRIC_COUNT; i++) {
+            json_t *value = json_object_get(object, metric_names[i]);
+            if (json_is_number(value)) row->value[i] = json_number_value(value);
+        }
+        good = row->kind != CLM_ROW_KINDS;
+    }
+    json_decref(object);
+    return good;
+}
+
+/* A line that is cut short is one that a killed run was writing: it and what follows are dropped. */
+static clm_status read_rows(clm_metrics *m, uint64_t upto) {
+    char *text;
+    if (!clm_path_exists(m->jsonl_path)) return CLM_OK;
+    CLM_TRY(clm_file_read(m->jsonl_path, &text, NULL));
+    clm_status status = CLM_OK;
+    for (const char *line = text, *end; status == CLM_OK && (end = strchr(line, '\n')); line = end + 1) {
+        clm_train_row row;
+        if (!parse_row(line, (size_t)(end - line), &row)) break;
+        if (row.iteration <= upto) status = remember(m, &row);
+    }
+    free(text);
+    return status;
+}
+
+/* Both files are written anew from the rows that stay. Under temporary names first: a full disk must not cost what was there. */
+static clm_status open_file(FILE **file, const char *path, const char *temporary) {
+    *file = fopen(temporary, "wb");
+    return *file ? CLM_OK : clm_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(errno));
+}
+
+clm_status clm_metrics_open(clm_metrics *m, const char *directory, bool resumed, uint64_t upto) {
+    char jsonl_temporary[CLM_TRAIN_PATH], csv_temporary[CLM_TRAIN_PATH];
+    memset(m, 0, sizeof *m);
+    CLM_TRY(clm_train_path(m->jsonl_path, directory, "metrics.jsonl"));
+    CLM_TRY(clm_train_path(m->csv_path, directory, "metrics.csv"));
+    CLM_TRY(clm_train_path(jsonl_temporary, directory, "metrics.jsonl.tmp"));
+    CLM_TRY(clm_train_path(csv_temporary, directory, "metrics.csv.tmp"));
+    if (resumed) CLM_TRY(read_rows(m, upto));
+    CLM_TRY(open_file(&m->jsonl, m->jsonl_path, jsonl_temporary));
+    CLM_TRY(open_file(&m->csv, m->csv_path, csv_temporary));
+    fputs("iteration,kind", m->csv);
+    for (size_t i = 0; i < CLM_METRIC_COUNT; i++) fprintf(m->csv, ",%s", metric_names[i]);
+    fputc('\n', m->csv);
+    for (size_t i = 0; i < m->count; i++) CLM_TRY(write_row(m, &m->rows[i]));
+    if (fflush(m->csv) != 0) return clm_fail(CLM_E_IO, "cannot write %s: %s", m->csv_path, strerror(errno));
+    if (rename(jsonl_temporary, m->jsonl_path) != 0)
+        return clm_fail(CLM_E_IO, "cannot write %s: %s", m->jsonl_path, strerror(errno));
+    if (rename(csv_temporary, m->csv_path) != 0) return clm_fail(CLM_E_IO, "cannot write %s: %s", m->csv_path, strerror(errno));
+    return CLM_OK;
+}
+
+void clm_metrics_close(clm_metrics *m) {
+    if (m->jsonl) fclose(m->jsonl);
+    if (m->csv) fclose(m->csv);
+    free(m->rows);
+    memset(m, 0, sizeof *m);
+}

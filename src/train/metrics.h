@@ -1,0 +1,29 @@
+/* The metrics of a run: rows of numbers, kept as JSON lines and CSV. */
+#ifndef CLM_TRAIN_METRICS_H
+#define CLM_TRAIN_METRICS_H
+
+#include <stdio.h>
+
+#include "clmaml/train.h"
+
+enum { CLM_TRAIN_PATH = 1024 }; /* bytes of a path */
+/* "directory/name"; CLM_E_LIMIT where that is longer. */
+clm_status clm_train_path(char path[CLM_TRAIN_PATH], const char *directory, const char *name);
+
+typedef struct clm_metrics {
+    clm_train_row *rows;
+    size_t count, capacity;
+    FILE *jsonl, *csv;
+    char jsonl_path[CLM_TRAIN_PATH], csv_path[CLM_TRAIN_PATH];
+} clm_metrics;
+
+clm_train_row clm_row_empty(clm_row_kind kind, uint64_t iteration);
+
+/* Opens directory/metrics.jsonl and .csv. `resumed`: rows of an earlier session up to `upto` updates are kept, what follows is
+ * cut off; otherwise the files begin anew. */
+clm_status clm_metrics_open(clm_metrics *metrics, const char *directory, bool resumed, uint64_t upto);
+/* Appends a row to memory and both files. */
+clm_status clm_metrics_add(clm_metrics *metrics, const clm_train_row *row);
+void clm_metrics_close(clm_metrics *metrics);
+
+#endif

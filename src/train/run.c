@@ -1,0 +1,217 @@
+/* Run directories. */
+#include "train/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+
+/* A folder that cannot be read is not ours to use. */
+static bool has_entries(const char *path) {
+    char **names;
+    size_t count;
+    if (!clm_path_exists(path)) return false;
+    if (clm_directory_list(path, &names, &count) != CLM_OK) return true;
+    clm_names_free(names, count);
+    return count > 0;
+}
+
+clm_status clm_train_check_directory(const char *directory) {
+    char config[CLM_TRAIN_PATH];
+    CLM_TRY(clm_train_path(config, directory, "config.json"));
+    if (clm_path_exists(config))
+        return clm_fail(CLM_E_STATE, "%s holds a run already; resume it, or choose another directory", directory);
+    if (clm_path_exists(directory) && !clm_path_is_directory(directory))
+        return clm_fail(CLM_E_IO, "%s is not a directory", directory);
+    if (has_entries(directory))
+        return clm_fail(CLM_E_STATE, "%s is not empty and holds no run; choose another directory", directory);
+    return CLM_OK;
+}
+
+/* The model as an object where it is JSON, so that config.json can be read by people. */
+static json_t *model_object(const clm_model *model) {
+    const char *text = clm_model_json(model);
+    json_t *object = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    return object ? object : json_null();
+}
+
+/* The note as what it is where it is JSON. */
+static json_t *note_object(const char *note) {
+    json_t *object = json_loads(note, JSON_DECODE_ANY, NULL);
+    return object ? object : json_string(note);
+}
+
+/* A name, or a list of them where there are several devices. */
+static json_t *device_names(const clm_meta_share *shares, size_t n, bool driver) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        const clm_device_info *info = clm_device_get_info(shares[i].device);
+        json_t *name = json_string(driver ? info->driver : info->name);
+        if (n > 1) {
+            json_array_append_new(list, name);
+            continue;
+        }
+        json_decref(list);
+        return name;
+    }
+    return list;
+}
+
+static clm_status write_config(const clm_run *run, const clm_meta_share *shares, size_t n) {
+    char path[CLM_TRAIN_PATH];
+    CLM_TRY(clm_train_path(path, run->directory, "config.json"));
+    json_t *root = json_object();
+    json_object_set_new(root, "clmaml", json_string(clm_version()));
+    json_object_set_new(root, "settings", note_object(run->note));
+    json_object_set_new(root, "source", json_string(clm_source_description(run->source)));
+    const char *preparation = clm_archive_meta(run->described, "clmaml.preparation");
+    json_t *prepared = preparation ? json_loads(preparation, 0, NULL) : NULL;
+    if (prepared) json_object_set_new(root, "preparation", prepared);
+    json_object_set_new(root, "batch_norm", json_string(clm_model_bn_name(run->model, run->bn_mode)));
+    json_object_set_new(root, "device", device_names(shares, n, false));
+    json_object_set_new(root, "driver", device_names(shares, n, true));
+    json_object_set_new(root, "model", model_object(run->model));
+    char *text = json_dumps(root, JSON_INDENT(2));
+    json_decref(root);
+    if (!text) return clm_fail(CLM_E_MEMORY, "out of memory");
+    clm_status status = clm_file_write(path, text, strlen(text));
+    free(text);
+    return status;
+}
+
+clm_status clm_run_set(clm_run *run, const char *directory) {
+    memset(run, 0, sizeof *run);
+    if (strlen(directory) >= sizeof run->directory) return clm_fail(CLM_E_LIMIT, "path too long: %s", directory);
+    memcpy(run->directory, directory, strlen(directory) + 1);
+    return clm_train_path(run->checkpoints, directory, "checkpoints");
+}
+
+clm_status clm_run_lock(clm_run *run) {
+    if (run->locked) return CLM_OK;
+    CLM_TRY(clm_directory_lock(run->directory, &run->lock));
+    run->locked = true;
+    return CLM_OK;
+}
+
+/* A new run that came while this one planned is not written over. */
+static clm_status take_directory(clm_run *run) {
+    CLM_TRY(clm_directory_make(run->directory));
+    CLM_TRY(clm_run_lock(run));
+    return clm_train_check_directory(run->directory);
+}
+
+clm_status clm_run_open(clm_run *run, const clm_meta_share *shares, size_t n_shares, bool continued, uint64_t iteration) {
+    if (!run->locked) CLM_TRY(take_directory(run));
+    CLM_TRY(clm_directory_make(run->checkpoints));
+    CLM_TRY(write_config(run, shares, n_shares));
+    return clm_metrics_open(&run->metrics, run->directory, continued, iteration);
+}
+
+void clm_run_close(clm_run *run) {
+    clm_metrics_close(&run->metrics);
+    if (run->locked) clm_file_unlock(run->lock);
+    run->locked = false;
+}
+
+clm_status clm_run_read_note(const clm_run *run, char **out) {
+    char path[CLM_TRAIN_PATH];
+    json_error_t error;
+    *out = NULL;
+    CLM_TRY(clm_train_path(path, run->directory, "config.json"));
+    if (!clm_path_exists(path)) return clm_fail(CLM_E_STATE, "%s holds no run: there is no %s", run->directory, path);
+    json_t *root = json_load_file(path, 0, &error);
+    if (!root) return clm_fail(CLM_E_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+    *out = json_dumps(json_object_get(root, "settings"), JSON_ENCODE_ANY);
+    json_decref(root);
+    return *out ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s says nothing of its run", path);
+}
+
+/* ---- ranked checkpoints ---- */
+
+static clm_status rename_checkpoint(const clm_run *run, const char *from, const char *to) {
+    char before[CLM_TRAIN_PATH], after[CLM_TRAIN_PATH];
+    CLM_TRY(clm_run_checkpoint_path(before, run->directory, from));
+    CLM_TRY(clm_run_checkpoint_path(after, run->directory, to));
+    if (!clm_path_exists(before)) return CLM_OK;
+    return rename(before, after) == 0 ? CLM_OK : clm_fail(CLM_E_IO, "cannot rename %s to %s", before, after);
+}
+
+clm_status clm_run_save_ranked(clm_run *run, size_t rank, clm_meta *meta, const clm_ranking *ranking) {
+    if (run->ensemble == 1) return clm_run_save(run, "best", meta, ranking);
+    CLM_TRY(clm_run_save(run, "best-new", meta, ranking)); /* a full disk must not cost the others */
+    for (size_t k = ranking->count - 1; k > rank; k--)
+        CLM_TRY(rename_checkpoint(run, clm_rank_name(k - 1).s, clm_rank_name(k).s));
+    return rename_checkpoint(run, "best-new", clm_rank_name(rank).s);
+}
+
+static clm_rank_text aside_name(size_t i) {
+    clm_rank_text text;
+    snprintf(text.s, sizeof text.s, "best-old-%zu", i);
+    return text;
+}
+
+/* The checkpoint of a name goes to its rank; one that the ranking does not have goes. */
+static clm_status put_at_rank(const clm_run *run, const char *name, const clm_ranking *ranking) {
+    char path[CLM_TRAIN_PATH];
+    clm_train_checkpoint said = {0};
+    clm_archive *archive;
+    CLM_TRY(clm_run_checkpoint_path(path, run->directory, name));
+    if (!clm_path_exists(path)) return CLM_OK;
+    CLM_TRY(clm_archive_load(&archive, path));
+    const clm_status status = clm_train_read_checkpoint(archive, &said);
+    clm_archive_free(archive);
+    if (status != CLM_OK) return clm_fail_in(status, "%s", path);
+    for (size_t k = 0; k < ranking->count; k++)
+        if (ranking->entry[k].iteration == said.iteration) return rename_checkpoint(run, name, clm_rank_name(k).s);
+    return clm_file_remove(path);
+}
+
+clm_status clm_run_rank(clm_run *run, const clm_ranking *ranking) {
+    CLM_TRY(rename_checkpoint(run, "best-new", aside_name(CLM_ENSEMBLE_MOST).s));
+    for (size_t k = 0; k < CLM_ENSEMBLE_MOST; k++) CLM_TRY(rename_checkpoint(run, clm_rank_name(k).s, aside_name(k).s));
+    for (size_t k = 0; k <= CLM_ENSEMBLE_MOST; k++) CLM_TRY(put_at_rank(run, aside_name(k).s, ranking));
+    return CLM_OK;
+}
+
+/* ---- numbered checkpoints ---- */
+
+/* The oldest numbered checkpoint, and how many there are. */
+typedef struct oldest {
+    uint64_t iteration;
+    size_t count;
+    char name[256];
+} oldest;
+
+static void find_oldest(oldest *o, const char *name) {
+    char *end;
+    if (name[0] < '0' || name[0] > '9' || strlen(name) >= sizeof o->name) return;
+    uint64_t iteration = strtoull(name, &end, 10);
+    if (strcmp(end, ".safetensors") != 0) return;
+    if (o->count++ > 0 && iteration >= o->iteration) return;
+    o->iteration = iteration;
+    memcpy(o->name, name, strlen(name) + 1);
+}
+
+static clm_status drop_old(const clm_run *run) {
+    for (;;) {
+        oldest found = {0, 0, ""};
+        char path[CLM_TRAIN_PATH], **names;
+        size_t count;
+        CLM_TRY(clm_directory_list(run->checkpoints, &names, &count));
+        for (size_t i = 0; i < count; i++) find_oldest(&found, names[i]);
+        clm_names_free(names, count);
+        if (found.count <= run->keep) return CLM_OK;
+        CLM_TRY(clm_train_path(path, run->checkpoints, found.name));
+        if (remove(path) != 0) return CLM_OK; /* an old file that stays harms nobody */
+    }
+}
+
+clm_status clm_run_save_last(clm_run *run, clm_meta *meta, const clm_ranking *ranking) {
+    char name[32];
+    snprintf(name, sizeof name, "%08llu", (unsigned long long)clm_meta_iteration(meta));
+    if (run->keep > 0) CLM_TRY(clm_run_save(run, name, meta, ranking));
+    CLM_TRY(clm_run_save(run, "last", meta, ranking));
+    return drop_old(run);
+}

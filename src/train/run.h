@@ -1,0 +1,75 @@
+/* A run directory:
+ *   config.json             the note or the options, the data, the model, the devices
+ *   metrics.jsonl .csv      metrics, a row each logging interval and validation
+ *   checkpoints/last.safetensors, best.safetensors, best-2.safetensors .., 00001000.safetensors ..
+ *   curve.svg, result.json  at each checkpoint; at the end of the run
+ */
+#ifndef CLM_TRAIN_RUN_H
+#define CLM_TRAIN_RUN_H
+
+#include <jansson.h>
+
+#include "train/metrics.h"
+
+/* The best checkpoints of a run by validation, best first. */
+typedef struct clm_ranked {
+    double score;
+    uint64_t iteration;
+} clm_ranked;
+typedef struct clm_ranking {
+    clm_ranked entry[CLM_ENSEMBLE_MOST];
+    size_t count; /* 0: not validated yet */
+} clm_ranking;
+
+typedef struct clm_run {
+    char directory[CLM_TRAIN_PATH], checkpoints[CLM_TRAIN_PATH];
+    clm_metrics metrics;
+    int lock;    /* of the directory; -1: none */
+    bool locked; /* or this file system knows no locks */
+    /* What a checkpoint says beside its arrays. The caller's. */
+    const char *note;
+    const clm_source *source;
+    const clm_model *model;
+    const clm_archive *described; /* its metadata: see clm_learner_describe */
+    clm_bn_mode bn_mode;
+    size_t ensemble, keep; /* see clm_train_options */
+} clm_run;
+
+/* The paths; changes nothing. The fields of what a checkpoint says are set by the caller. */
+clm_status clm_run_set(clm_run *run, const char *directory);
+/* No other process may use the directory, which is there, until the run is closed; CLM_E_STATE where one does. */
+clm_status clm_run_lock(clm_run *run);
+/* Makes the directories and config.json, locks, opens the metrics. continued: metrics up to `iteration` are kept, others cut off. */
+clm_status clm_run_open(clm_run *run, const clm_meta_share *shares, size_t n_shares, bool continued, uint64_t iteration);
+void clm_run_close(clm_run *run);
+
+/* What config.json holds under "settings", as text; free(). */
+clm_status clm_run_read_note(const clm_run *run, char **out);
+
+/* Writes the state at hand as the checkpoint of a rank; those from this rank on fall back by one. */
+clm_status clm_run_save_ranked(clm_run *run, size_t rank, clm_meta *meta, const clm_ranking *ranking);
+/* Names the ranked checkpoints as this ranking has them: a run that was killed may have gone on from it. */
+clm_status clm_run_rank(clm_run *run, const clm_ranking *ranking);
+/* Writes the numbered checkpoint and `last`; drops old numbered ones. */
+clm_status clm_run_save_last(clm_run *run, clm_meta *meta, const clm_ranking *ranking);
+
+/* null for what is not finite. */
+json_t *clm_json_number(double value);
+
+/* ---- checkpoints (checkpoint.c) ---- */
+
+/* Writes checkpoints/NAME.safetensors: the meta-learner's arrays and counters, the note, the model, the best so far. It holds no
+ * time of day, so that the checkpoints of a resumed run are those of one never stopped, bit for bit. */
+clm_status clm_run_save(clm_run *run, const char *name, clm_meta *meta, const clm_ranking *ranking);
+/* "RUN/checkpoints/NAME.safetensors"; path has CLM_TRAIN_PATH bytes. */
+clm_status clm_run_checkpoint_path(char *path, const char *directory, const char *name);
+/* "best", "best-2", ..: the name of the checkpoint of this rank, from 0. */
+typedef struct clm_rank_text {
+    char s[32];
+} clm_rank_text;
+clm_rank_text clm_rank_name(size_t rank);
+void clm_ranking_read(clm_ranking *ranking, const clm_archive *archive);
+/* What is to be evaluated: the moving average, where one is kept. A failure names the file. */
+clm_status clm_checkpoint_params(const clm_archive *archive, const char *path, bool average, clm_params *params);
+
+#endif

@@ -1,0 +1,433 @@
+/* Opening a run and planning its memory.
+ *
+ * Two things take device memory: the evaluator, whose chunk is halved until it takes at most a third of the limit, and the
+ * meta-learner, which has the rest. It also plans the first-order gradient, to tell the share of the second-order term, unless
+ * there is no room for that.
+ */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "train/internal.h"
+#include "train/record.h"
+
+bool clm_trainer_stops(const clm_trainer *t) { return t->options.stop && t->options.stop(t->options.user); }
+
+void clm_trainer_remark(const clm_trainer *t, const char *format, ...) {
+    char text[2048];
+    va_list args;
+    if (!t->options.remark) return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    for (char *at = text; (at = strchr(at, '\n'));) *at = ' ';
+    t->options.remark(t->options.user, text);
+}
+
+/* ---- memory ---- */
+
+static clm_status find_memory_limit(clm_trainer *t) {
+    t->memory_limit = t->options.meta.memory_limit;
+    if (t->memory_limit) return CLM_OK;
+    CLM_TRY(clm_memory_limit(&t->memory_limit));
+    t->limit_is_of_environment = t->memory_limit > 0;
+    return CLM_OK;
+}
+
+/* Of a share; 0: none is set. */
+static size_t limit_of(const clm_trainer *t, const clm_meta_share *share) {
+    return share->memory_limit ? share->memory_limit : (size_t)t->memory_limit;
+}
+
+/* Where the limit is from, which is where it can be raised. */
+static const char *limit_name(const clm_trainer *t) {
+    return t->limit_is_of_environment && !t->shares[0].memory_limit ? "CLMAML_MEMORY_LIMIT" : "memory_limit";
+}
+
+/* Examples whose numbers are on a device at a time. */
+static size_t examples(const clm_trainer *t) {
+    const clm_episode_options *e = &t->options.episodes;
+    return (size_t)t->options.meta.tasks * (size_t)(e->ways * (e->shots * e->support_sets + e->query));
+}
+
+/* The memory of a device that a run uses; what the library takes without a limit. */
+static size_t memory_of(const clm_trainer *t, const clm_meta_share *share) {
+    const uint64_t all = clm_device_get_info(share->device)->global_memory;
+    const size_t limit = limit_of(t, share);
+    return limit ? limit : (size_t)(all - all / 10);
+}
+
+static clm_bytes_name amount(size_t bytes) { return clm_bytes_text((double)bytes); }
+
+static clm_status limit_too_small(const clm_trainer *t, size_t taken, size_t images) {
+    if (images)
+        return clm_fail(
+            CLM_E_LIMIT,
+            "%s of memory are too little for data_on device: the images take %s, evaluation %s; keep the images on the "
+            "host (data_on host)",
+            amount(memory_of(t, t->shares)).s, amount(images).s, amount(taken - images).s);
+    return clm_fail(CLM_E_LIMIT, "%s of %s is too small: evaluating one task at a time takes %s alone; raise it", limit_name(t),
+                    amount(limit_of(t, t->shares)).s, amount(taken).s);
+}
+
+/* The meta-learner knows the rest of the limit alone, the user the whole. */
+static clm_status rest_too_small(const clm_trainer *t, size_t taken, size_t images) {
+    if (images)
+        return clm_fail_in(CLM_E_LIMIT, "%s of memory less %s for evaluation and %s for images, which data_on host would save",
+                           amount(memory_of(t, t->shares)).s, amount(taken - images).s, amount(images).s);
+    return clm_fail_in(CLM_E_LIMIT, "%s of %s less %s for evaluation", limit_name(t), amount(limit_of(t, t->shares)).s,
+                       amount(taken).s);
+}
+
+static clm_status open_evaluator(clm_trainer *t, const clm_task_options *task) {
+    const clm_train_options *o = &t->options;
+    const size_t limit = limit_of(t, t->shares);
+    clm_evaluator_options options = CLM_EVALUATOR_OPTIONS_INIT;
+    options.ways = o->episodes.ways;
+    options.shots = o->episodes.shots;
+    options.query = o->episodes.query;
+    options.task = *task;
+    options.bn_mode = o->bn_mode;
+    options.with_support = true;
+    options.stop = o->stop;
+    options.user = o->user;
+    for (;; options.chunk /= 2) {
+        clm_status status = clm_evaluator_create(&t->evaluator, t->device, t->source, t->model, &options);
+        if (status == CLM_E_MEMORY && options.chunk > 1) continue; /* the device may have less than it says */
+        CLM_TRY(status);
+        if (limit == 0 || options.chunk == 1 || clm_device_allocated(t->device) <= limit / 3) return CLM_OK;
+        clm_evaluator_free(t->evaluator);
+        t->evaluator = NULL;
+    }
+}
+
+/* Plans the meta-learner in what the limit leaves on each device beside what is allocated and demanded images. */
+static clm_status plan(clm_trainer *t, clm_meta_share *planned, const clm_meta_options *options) {
+    const size_t reserve = clm_resident_reserve(&t->resident, t->device, examples(t));
+    for (size_t i = 0; i < t->n_shares; i++) {
+        clm_meta_share *share = &planned[i];
+        *share = t->shares[i];
+        const size_t used = clm_device_allocated(share->device) + reserve;
+        size_t limit = limit_of(t, share) || reserve ? memory_of(t, share) : 0;
+        if (limit && used >= limit) return CLM_E_LIMIT;
+        share->memory_limit = limit ? limit - used : 0;
+    }
+    return clm_meta_create_on(&t->meta, planned, t->n_shares, t->model, options);
+}
+
+/* The meta-learner gets what the limit leaves it; its own error says how much it would need. */
+static clm_status open_meta(clm_trainer *t, clm_meta_share *planned, const clm_meta_options *given) {
+    clm_meta_options options = *given;
+    const size_t reserve = clm_resident_reserve(&t->resident, t->device, examples(t));
+    size_t limit = limit_of(t, t->shares), taken = clm_device_allocated(t->device) + reserve;
+    if ((limit || reserve) && taken >= memory_of(t, t->shares)) return limit_too_small(t, taken, reserve);
+    options.memory_limit = limit ? limit - taken : 0;
+    clm_status status = plan(t, planned, &options);
+    t->measures_share = status == CLM_OK && options.both_orders;
+    if (status == CLM_E_LIMIT && options.both_orders && !options.first_order_until) {
+        options.both_orders = false;
+        status = plan(t, planned, &options);
+        if (status == CLM_OK)
+            clm_trainer_remark(t, "the memory limit leaves no room to measure the second-order share; it is not logged");
+    }
+    return status == CLM_E_LIMIT && (limit || reserve) ? rest_too_small(t, taken, reserve) : status;
+}
+
+/* ---- images on the devices ---- */
+
+/* The devices in use, that which evaluates first, with what the plans leave of their memory. Returns how many. */
+static size_t find_rooms(const clm_trainer *t, clm_room *rooms) {
+    size_t n = 0, part = 0;
+    for (size_t i = 0; i < t->n_shares; i++) {
+        const clm_meta_share *share = &t->shares[i];
+        const bool computes = share->tasks > 0;
+        size_t used = clm_device_allocated(share->device), limit = memory_of(t, share);
+        if (computes) used += clm_meta_get_part(t->meta, part).plan.bytes;
+        part += computes;
+        if (computes || i == 0)
+            rooms[n++] = (clm_room){share->device, limit_of(t, share), used < limit ? limit - used : 0,
+                                    clm_meta_get_plan(t->meta).parts > 1};
+    }
+    return n;
+}
+
+/* n: of the data sets; 0: none any more. */
+static clm_status use_images(clm_trainer *t, size_t n) {
+    clm_dataset **datasets = t->resident.datasets;
+    CLM_TRY(clm_meta_use_data(t->meta, datasets, n));
+    return clm_evaluator_use_data(t->evaluator, n ? datasets[0] : NULL);
+}
+
+/* After everything else is prepared. Where images are not demanded on the devices, they stay on the host if that fails. */
+static clm_status load_images(clm_trainer *t) {
+    clm_resident *r = &t->resident;
+    clm_status status = CLM_OK;
+    clm_room *rooms;
+    CLM_NEW(rooms, t->n_shares);
+    status = clm_resident_load(r, rooms, find_rooms(t, rooms));
+    if (status != CLM_OK && r->demanded) CLM_GOTO(clm_fail_in(status, "data_on device"));
+    if (status == CLM_OK && r->count) status = use_images(t, r->count);
+    if (status == CLM_OK || r->demanded) goto out;
+    clm_trainer_remark(t, "the images stay on the host: %s", clm_last_error());
+    CLM_GOTO(use_images(t, 0));
+    clm_resident_close(r);
+out:
+    free(rooms);
+    return status;
+}
+
+static clm_status decide_images(clm_trainer *t) {
+    clm_status status = CLM_OK;
+    clm_room *rooms;
+    CLM_NEW(rooms, t->n_shares);
+    clm_resident_decide(&t->resident, rooms, find_rooms(t, rooms), examples(t));
+out:
+    free(rooms);
+    return status;
+}
+
+/* ---- the run directory ---- */
+
+/* What a description says behind where the data lie, which may change. */
+static const char *said_of(const char *description) {
+    const char *colon = description ? strstr(description, ": ") : NULL;
+    return colon ? colon : description ? description : "";
+}
+
+static clm_status compare_data(const clm_trainer *t, const clm_archive *archive, const char *path) {
+    const char *then = clm_archive_meta(archive, "clmaml.source"), *now = clm_source_description(t->source);
+    if (!then || strcmp(said_of(then), said_of(now)) == 0) return CLM_OK;
+    return clm_fail(CLM_E_STATE, "%s: the data differ from those that the run was trained on, \"%s\", now \"%s\"; give it these, or begin another run",
+                    path, then, now);
+}
+
+/* Without a note of the caller's, what the last checkpoint says must be what the options and the model say. */
+static clm_status compare(const clm_trainer *t, const clm_archive *archive, const char *path) {
+    clm_train_checkpoint said;
+    const char *model = clm_model_json(t->model);
+    const clm_status status = clm_train_read_checkpoint(archive, &said);
+    if (status != CLM_OK) return clm_fail_in(status, "%s", path);
+    CLM_TRY(compare_data(t, archive, path));
+    if (t->options.note) return CLM_OK;
+    if (strcmp(said.note, t->note) != 0) return clm_fail(CLM_E_STATE, "%s is of another run than %s", path, t->run.directory);
+    if (strcmp(said.model, model ? model : "") == 0) return CLM_OK;
+    return clm_fail(CLM_E_STATE, "%s is of another run: its model is another one", path);
+}
+
+static clm_status restore(clm_trainer *t) {
+    char path[CLM_TRAIN_PATH];
+    clm_archive *archive = NULL;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, "last"));
+    CLM_TRY(clm_archive_load(&archive, path));
+    CLM_GOTO(compare(t, archive, path));
+    status = clm_meta_restore(t->meta, archive);
+    if (status != CLM_OK) CLM_GOTO(strstr(clm_last_error(), path) ? status : clm_fail_in(status, "%s", path));
+    clm_ranking_read(&t->ranking, archive);
+    t->last_checkpoint = clm_meta_iteration(t->meta);
+    if (t->last_checkpoint > t->options.iterations)
+        status = clm_fail(CLM_E_ARG, "%s has made %llu iterations already; iterations %llu is less", t->run.directory,
+                          (unsigned long long)t->last_checkpoint, (unsigned long long)t->options.iterations);
+out:
+    clm_archive_free(archive);
+    return status;
+}
+
+/* Is there a run to go on with, and is it this one? */
+static clm_status find_run(clm_trainer *t, const clm_train_options *settled) {
+    char path[CLM_TRAIN_PATH], *text = NULL;
+    CLM_TRY(clm_run_read_note(&t->run, &text));
+    const clm_status locked = clm_run_lock(&t->run);
+    clm_status status = locked != CLM_OK ? locked : settled->note ? CLM_OK : clm_record_check(text, settled, t->run.directory);
+    free(text);
+    if (status == CLM_OK) status = clm_run_checkpoint_path(path, t->run.directory, "last");
+    t->continues = status == CLM_OK && clm_path_exists(path);
+    return status;
+}
+
+static clm_status open_directory(clm_trainer *t, const clm_train_options *settled) {
+    if (!settled->directory) {
+        if (settled->resume) return clm_fail(CLM_E_ARG, "resume: there is no directory to go on with");
+        return CLM_OK;
+    }
+    t->note = settled->note ? clm_strdup(settled->note) : clm_record_write(settled);
+    if (!t->note) return CLM_E_MEMORY;
+    CLM_TRY(clm_archive_create(&t->described));
+    clm_preparation preparation;
+    CLM_TRY(clm_learner_describe(t->described, t->model, &settled->meta.task, settled->episodes.shots, t->test_steps,
+                                 clm_source_get_preparation(t->source, &preparation) ? &preparation : NULL));
+    CLM_TRY(clm_run_set(&t->run, settled->directory));
+    t->run.note = t->note;
+    t->run.source = t->source;
+    t->run.model = t->model;
+    t->run.described = t->described;
+    t->run.bn_mode = settled->bn_mode;
+    t->run.ensemble = (size_t)settled->ensemble;
+    t->run.keep = (size_t)settled->keep;
+    t->has_run = true;
+    return settled->resume ? find_run(t, settled) : clm_train_check_directory(settled->directory);
+}
+
+static clm_status begin_run(clm_trainer *t) {
+    if (!t->has_run) return CLM_OK;
+    CLM_TRY(clm_run_open(&t->run, t->shares, t->n_shares, t->continues, t->last_checkpoint));
+    if (!t->continues) return CLM_OK;
+    if (t->options.ensemble > 1) CLM_TRY(clm_run_rank(&t->run, &t->ranking));
+    const clm_metrics *metrics = &t->run.metrics;
+    for (size_t i = 0; i < metrics->count; i++)
+        t->seconds_before = fmax(t->seconds_before, metrics->rows[i].value[CLM_METRIC_SECONDS]);
+    return CLM_OK;
+}
+
+/* ---- the whole ---- */
+
+static clm_status allocate(clm_trainer *t) {
+    clm_status status = CLM_OK;
+    size_t all = 0;
+    CLM_NEW(t->weights, t->steps);
+    if (!t->measures_share) return CLM_OK;
+    for (size_t i = 0; i < clm_meta_param_count(t->meta); i++) all += clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
+    CLM_NEW(t->gradient, all);
+    CLM_NEW(t->other, all);
+out:
+    return status;
+}
+
+static clm_status make_params(clm_trainer *t, const clm_task_options *task) {
+    CLM_TRY(clm_params_create(&t->params, t->model, task));
+    for (int k = 0; k < t->options.ensemble; k++) CLM_TRY(clm_params_create(&t->members[k], t->model, task));
+    return CLM_OK;
+}
+
+static clm_status initialise(clm_trainer *t) {
+    CLM_TRY(clm_params_reset(t->params, t->options.seed));
+    if (t->options.init) clm_params_copy(t->params, t->options.init);
+    return clm_meta_set_params(t->meta, t->params);
+}
+
+clm_status clm_trainer_load_evaluator(clm_trainer *t, bool average) {
+    const bool averaged = average && t->options.meta.optim.average > 0;
+    CLM_TRY(averaged ? clm_meta_get_average(t->meta, t->params) : clm_meta_get_params(t->meta, t->params));
+    return clm_evaluator_load(t->evaluator, t->params);
+}
+
+static clm_status take_shares(clm_trainer *t, const clm_meta_share *shares, size_t n) {
+    clm_status status = CLM_OK;
+    if (n == 0) return clm_fail(CLM_E_ARG, "training needs a device");
+    CLM_NEW(t->shares, n);
+    memcpy(t->shares, shares, n * sizeof *shares);
+    t->n_shares = n;
+    t->device = shares[0].device;
+out:
+    return status;
+}
+
+static clm_status open_all(clm_trainer *t) {
+    const clm_train_options settled = t->options;
+    clm_status status = CLM_OK;
+    clm_meta_share *planned = NULL;
+    CLM_NEW(planned, t->n_shares);
+    CLM_GOTO(open_directory(t, &settled));
+    CLM_GOTO(clm_trainer_entitle(t, &settled.meta.task));
+    CLM_GOTO(clm_resident_open(&t->resident, t->source, settled.data_on));
+    CLM_GOTO(make_params(t, &settled.meta.task));
+    CLM_GOTO(find_memory_limit(t));
+    CLM_GOTO(open_evaluator(t, &settled.meta.task));
+    t->evaluation_bytes = clm_device_allocated(t->device);
+    CLM_GOTO(open_meta(t, planned, &settled.meta));
+    CLM_GOTO(decide_images(t));
+    CLM_GOTO(allocate(t));
+    CLM_GOTO(initialise(t));
+    if (t->continues) CLM_GOTO(restore(t));
+out:
+    free(planned);
+    return status;
+}
+
+static void remark_on_data(const clm_trainer *t, const clm_train_options *given) {
+    const char *name = clm_source_name(t->source);
+    const char *drawn = clm_source_classes(t->source, CLM_SPLIT_TRAIN)             ? "classes"
+                        : clm_source_groups(t->source, CLM_SPLIT_TRAIN) < SIZE_MAX ? "groups"
+                                                                                   : "functions";
+    if (given->test_tasks > 0 && t->options.test_tasks == 0)
+        clm_trainer_remark(t, "%s has no test %s: nothing is tested at the end", name, drawn);
+    if (!t->validates) clm_trainer_remark(t, "%s has no validation %s: the last checkpoint counts as the best", name, drawn);
+}
+
+clm_status clm_trainer_create(clm_trainer **out, const clm_meta_share *shares, size_t n, const clm_source *source,
+                              const clm_model *model, const clm_train_options *options) {
+    clm_status status = CLM_OK;
+    clm_trainer *t = NULL;
+    *out = NULL;
+    CLM_NEW(t, 1);
+    t->model = model;
+    t->last_checkpoint = UINT64_MAX;
+    CLM_GOTO(clm_trainer_settle(t, source, options));
+    CLM_GOTO(take_shares(t, shares, n));
+    remark_on_data(t, options);
+    CLM_GOTO(open_all(t));
+    clm_trainer_sum_up(t);
+    *out = t;
+    t = NULL;
+out:
+    clm_trainer_free(t);
+    return status;
+}
+
+clm_status clm_trainer_prepare(clm_trainer *t) {
+    if (t->prepared) return CLM_OK;
+    CLM_TRY(begin_run(t));
+    CLM_TRY(clm_meta_prepare(t->meta));
+    CLM_TRY(load_images(t));
+    t->prepared = true;
+    return CLM_OK;
+}
+
+void clm_trainer_free(clm_trainer *t) {
+    if (!t) return;
+    clm_run_close(&t->run);
+    clm_meta_free(t->meta);
+    clm_evaluator_free(t->evaluator);
+    clm_resident_close(&t->resident);
+    clm_params_free(t->params);
+    for (size_t k = 0; k < CLM_ENSEMBLE_MOST; k++) clm_params_free(t->members[k]);
+    clm_prefetch_free(t->batches);
+    free(t->shares);
+    free(t->gradient);
+    free(t->other);
+    free(t->weights);
+    free(t->note);
+    clm_archive_free(t->described);
+    free(t->title);
+    free(t->subtitle);
+    free(t);
+}
+
+clm_meta *clm_trainer_meta(clm_trainer *t) { return t->meta; }
+
+clm_train_plan clm_trainer_get_plan(const clm_trainer *t) {
+    const size_t bytes = clm_resident_bytes(&t->resident, t->meta);
+    return (clm_train_plan){t->evaluation_bytes, bytes ? t->resident.images.count : 0, bytes, t->measures_share};
+}
+
+const clm_train_result *clm_trainer_result(const clm_trainer *t) { return &t->result; }
+
+clm_status clm_train(clm_device *device, const clm_source *source, const clm_model *model, const clm_train_options *options,
+                     clm_params *best, clm_train_result *result) {
+    const clm_meta_share share = {device, options->meta.tasks, 0};
+    clm_trainer *t = NULL;
+    clm_status status = CLM_OK;
+    CLM_GOTO(clm_trainer_create(&t, &share, 1, source, model, options));
+    CLM_GOTO(clm_trainer_prepare(t));
+    CLM_GOTO(clm_trainer_run(t));
+    if (!t->result.stopped) CLM_GOTO(clm_trainer_test(t));
+    if (best) CLM_GOTO(clm_trainer_best(t, best));
+    if (result) *result = t->result;
+out:
+    clm_trainer_free(t);
+    return status;
+}

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Nothing of a run is lost or mixed: one process a directory, the data it began with, paths that hold elsewhere, results that are no numbers.
+. "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
+
+# Two processes on one directory: the second stops at once, whether it begins or goes on.
+"$CLMAML_PROGRAM" train sine --device host --meta-batch 2 --val-tasks 2 --iterations 1000000 --val-every 500000 --run "$work/one" >"$work/one.out" 2>&1 &
+process=$!
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    [ -e "$work/one/metrics.csv" ] && break
+    sleep 0.2
+done
+expect_error "a second run" 1 "holds a run already|is in use by another process" train sine --device host --iterations 2 --run "$work/one"
+expect_error "resumed beside it" 1 "is in use by another process" train --resume --run "$work/one" --device host
+kill -TERM $process
+wait $process
+expect_success "resumed behind it" train --resume --run "$work/one" --device host \
+    --iterations "$(ls "$work/one/checkpoints" | sed -n 's/^0*\([1-9][0-9]*\)\.safetensors$/\1/p' | sort -n | tail -n 1)"
+
+# Data that have changed; data named from another directory.
+make_pictures "$work/d"
+mkdir "$work/elsewhere"
+cd "$work" || exit 1
+expect_success "a relative folder" train d --shots 2 --ways 2 --device host --filters 1 --meta-batch 1 --iterations 1 --size 16 --val-tasks 1 --eval-tasks 2 --run r
+cd elsewhere || exit 1
+expect_success "eval from elsewhere" eval ../r --device host --tasks 2 --steps 1 --query 1
+expect_success "resumed from elsewhere" train --resume --run ../r --device host --iterations 2
+cd "$work" || exit 1
+rm -r d/train/e
+expect_error "other data" 1 "the data differ from those that the run was trained on, \".*5 train.*\", now \".*4 train" train --resume --run r --device host --iterations 3
+mv d gone
+expect_error "data that are gone" 1 "d does not exist; say where the data lie with --data" eval r --device host --tasks 2
+
+# A model file's data lie beside it.
+mkdir "$work/models"
+mv gone "$work/models/pictures"
+printf '{"data": "pictures", "layers": [{"op": "flatten"}, {"op": "linear", "out": 2}]}' >"$work/models/net.json"
+expect_success "data beside a model file" train models/net.json --shots 1 --ways 2 --size 8 --device host --meta-batch 1 --iterations 1 --val-tasks 1 --eval-tasks 2 \
+    --run "$work/beside"
+
+# Results that are no numbers.
+expect_success "not finite" train sine --device host --inner-lr 1e6 --iterations 0 --test-steps 10 --eval-tasks 2 --val-tasks 2 --run "$work/odd"
+expect_in "$work/err" "note: (the result is not finite|adaptation makes the score worse)" "not finite"
+grep -Eiq -- '-?nan|[0-9]{40}' "$work/out" && fail "not finite: $(grep -Ei -- '-?nan|[0-9]{40}' "$work/out")"
+expect_in "$work/odd/result.json" '"mean": ' "not finite"
+expect_success "eval, not finite" eval "$work/odd" --device host --tasks 2 --steps 10 --json
+[ "$(grep -c '"steps"' "$work/out")" -eq 11 ] || fail "eval, not finite: steps are missing: $(cat "$work/out")"
+grep -Eq '"mean": *(,|$)' "$work/out" && fail "eval, not finite: a key without a value"
+expect_success "diverged" train glyphs --device host --inner-lr 1e6 --filters 2 --size 16 --iterations 5 --meta-batch 2 --val-tasks 2 --eval-tasks 4 --run "$work/diverged"
+expect_in "$work/err" "note: (the query loss is .*, where guessing has|the result is not finite)" "diverged"
+
+finish
