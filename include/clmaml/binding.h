@@ -16,13 +16,13 @@
 extern "C" {
 #endif
 
-/* Structure `index`, counted from 0, after those that it contains; false past the last. *initial: [size] bytes as its INIT macro
- * makes them, NULL where it has none. */
+/* Structure `index`, counted from 0, after those that it contains; false past the last. *initial: [size] bytes as its INIT
+ * macro makes them, NULL where it has none. */
 CLM_API bool clm_binding_structure_at(size_t index, const char **name, size_t *size, const void **initial);
 
-/* Field `index` of a structure, in the order of the header; false past the last, and for a structure that is not listed.
- * *type is a type of C ("int", "unsigned long", "double", "bool", ..; an enum is an integer), followed by [] for an array; "text"
- * for const char *, "pointer" for any other pointer; or the name of a structure. *size is that of the whole field. */
+/* Field `index` of a structure, in the order of the header; false past the last, and for a structure that is not listed. *type
+ * is a type of C ("int", "unsigned long", "double", "bool", ..; an enum is an integer), followed by [] for an array; "text" for
+ * const char *, "pointer" for any other pointer; or the name of a structure. *size is that of the whole field. */
 CLM_API bool clm_binding_field_at(const char *structure, size_t index, const char **name, const char **type, size_t *offset,
                                   size_t *size);
 

@@ -178,12 +178,11 @@ _lib = open_library(path)
 structures: dict[str, type[ctypes.Structure]] = {}
 initials: dict[str, bytes] = {}
 constants: dict[str, int] = {}
-_prototypes = [line for line in PROTOTYPES.splitlines() if line]
-for _line in _prototypes:
-    if "clm_binding_" in _line:
-        _declare(_line)
+for _prototype in PROTOTYPES:
+    if "clm_binding_" in _prototype:
+        _declare(_prototype)
 _read_structures()
 _read_constants()
-for _line in _prototypes:
-    _declare(_line)
+for _prototype in PROTOTYPES:
+    _declare(_prototype)
 lib: Any = _lib

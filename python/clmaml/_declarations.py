@@ -3,9 +3,10 @@
 A test compares every line with include/clmaml. Structures and constants are not here: the library tells them.
 """
 
-PROTOTYPES = """
+_TEXT = """
 bool clm_binding_structure_at(size_t index, const char **name, size_t *size, const void **initial);
-bool clm_binding_field_at(const char *structure, size_t index, const char **name, const char **type, size_t *offset, size_t *size);
+bool clm_binding_field_at(const char *structure, size_t index, const char **name, const char **type, size_t *offset, size_t
+    *size);
 bool clm_binding_constant_at(size_t index, const char **name, int *value);
 
 const char *clm_status_name(clm_status status);
@@ -41,7 +42,8 @@ clm_shape clm_source_example_shape(const clm_source *source);
 clm_shape clm_source_target_shape(const clm_source *source);
 const char *clm_source_description(const clm_source *source);
 clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query);
-clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
+clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
+    int query, float *support_x, float *support_y, float *query_x, float *query_y);
 
 clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options);
 void clm_meta_free(clm_meta *meta);
@@ -67,7 +69,8 @@ double *clm_params_values(clm_params *params, size_t i);
 clm_status clm_params_reset(clm_params *params, uint64_t seed);
 
 clm_status clm_learner_load(clm_learner **out, clm_device *device, const char *path, const clm_load_options *options);
-clm_status clm_learner_load_archive(clm_learner **out, clm_device *device, const clm_archive *archive, const clm_load_options *options);
+clm_status clm_learner_load_archive(clm_learner **out, clm_device *device, const clm_archive *archive, const clm_load_options
+    *options);
 void clm_learner_free(clm_learner *learner);
 clm_learner_info clm_learner_get_info(const clm_learner *learner);
 const char *clm_learner_class_name(const clm_learner *learner, size_t i);
@@ -75,7 +78,8 @@ clm_status clm_learner_adapt(clm_learner *learner, const float *support_x, const
 clm_status clm_learner_predict(clm_learner *learner, const float *query_x, size_t n, double *out);
 clm_status clm_learner_get_adapted(clm_learner *learner, size_t i, double *out);
 clm_status clm_learner_save(clm_learner *learner, const char *path, const char *const *names);
-clm_status clm_learner_describe(clm_archive *archive, const clm_model *model, const clm_task_options *options, int shots, int steps, const clm_preparation *preparation);
+clm_status clm_learner_describe(clm_archive *archive, const clm_model *model, const clm_task_options *options, int shots, int
+    steps, const clm_preparation *preparation);
 clm_status clm_image_read(const char *path, const clm_preparation *preparation, float *out);
 
 clm_status clm_archive_create(clm_archive **out);
@@ -83,5 +87,8 @@ clm_status clm_archive_load(clm_archive **out, const char *path);
 clm_status clm_archive_save(const clm_archive *archive, const char *path);
 void clm_archive_free(clm_archive *archive);
 
-clm_status clm_export(const clm_archive *archive, const char *format, const char *path, const clm_export_options *options);
+clm_status clm_export(const clm_archive *adapted, const char *format, const char *path, const clm_export_options *options);
 """
+
+#: One prototype each, on one line.
+PROTOTYPES = [" ".join(prototype.split()) + ";" for prototype in _TEXT.split(";") if prototype.strip()]

@@ -1,5 +1,5 @@
-"""What tests share. The environment: CLMAML_LIBRARY (the library, unless the package has one inside), CLMAML_PROGRAM (the program
-clmaml; without it the tests that compare with it are skipped)."""
+"""What tests share. The environment: CLMAML_LIBRARY (the library, unless the package has one inside), CLMAML_PROGRAM (the
+program clmaml; without it the tests that compare with it are skipped)."""
 
 import json
 import os

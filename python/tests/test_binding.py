@@ -39,7 +39,7 @@ def fields_in_header(structure):
     return names
 
 
-@pytest.mark.parametrize("prototype", [line for line in _declarations.PROTOTYPES.splitlines() if line])
+@pytest.mark.parametrize("prototype", _declarations.PROTOTYPES)
 def test_prototypes_are_those_of_the_headers(prototype):
     assert prototype in PROTOTYPES
 
@@ -51,7 +51,7 @@ def test_structures_have_every_field_of_the_headers(structure):
 
 def test_every_structure_passed_to_a_function_is_known():
     """What is dereferenced here and passed by value must be told by the library, or it would be taken for an enumeration."""
-    by_value = {word for line in _declarations.PROTOTYPES.splitlines() for word in re.findall(r"\b(clm_\w+) (?!\*|\w+\()", line)}
+    by_value = {word for line in _declarations.PROTOTYPES for word in re.findall(r"\b(clm_\w+) (?!\*|\w+\()", line)}
     enumerations = set(re.findall(r"typedef enum (\w+)", HEADERS))
     assert by_value and by_value <= enumerations | set(_c.structures)
 

@@ -192,7 +192,8 @@ def test_predictions_are_the_program_s(host, pictures, tmp_path, program):
 
 def test_runs_of_the_program(host, tmp_path, program):
     run = tmp_path / "run"
-    words = "train glyphs --ways 3 --shots 1 --query 1 --size 16 --filters 4 --meta-batch 2 --iterations 2 --val-tasks 4 --eval-tasks 4"
+    words = "train glyphs --ways 3 --shots 1 --query 1 --size 16 --filters 4 --meta-batch 2 --iterations 2"
+    words += " --val-tasks 4 --eval-tasks 4"
     subprocess.run([program, *words.split(), "--run", str(run), "--device", "host"], check=True, capture_output=True)
     learner = clmaml.load(run, host)
     assert (learner.ways, learner.support, learner.in_shape) == (3, 3, (1, 16, 16))
