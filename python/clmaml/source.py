@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """A meta-batch: x ``[tasks, examples, ..]``, channels first; y ``[tasks, examples]``, labels from 0, or targets with axes of
-    their own.
+    """A meta-batch: x ``[tasks, examples, ..]``, channels first; y ``[tasks, examples]``, labels from 0, or targets with axes
+    of their own.
 
     Tasks that get another support set in every inner step have ``[tasks, steps, examples, ..]`` of them."""
 
