@@ -19,6 +19,9 @@ install(TARGETS clmaml EXPORT clMAMLTargets
 install(TARGETS clmaml_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/clmaml DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# The library inside the Python package, in wheels alone (pyproject.toml): one file, as they hold no links.
+install(PROGRAMS $<TARGET_FILE:clmaml> DESTINATION clmaml RENAME libclmaml${CMAKE_SHARED_LIBRARY_SUFFIX}
+  COMPONENT python EXCLUDE_FROM_ALL)
 
 # ---- find_package ----
 install(EXPORT clMAMLTargets NAMESPACE clMAML:: DESTINATION ${CLMAML_PACKAGE_DIR})

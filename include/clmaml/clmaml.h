@@ -2,6 +2,7 @@
 #ifndef CLMAML_CLMAML_H
 #define CLMAML_CLMAML_H
 
+#include "binding.h"
 #include "checkpoint.h"
 #include "data.h"
 #include "dataset.h"

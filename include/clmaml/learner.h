@@ -109,6 +109,7 @@ typedef struct clm_learner_info {
     bool adapted;   /* there are no support examples to learn from: the file holds an adapted model */
     bool pictures;  /* examples are pictures, prepared so: */
     clm_preparation preparation;
+    clm_shape target; /* of one support example; rank 0: a label */
 } clm_learner_info;
 CLM_API clm_learner_info clm_learner_get_info(const clm_learner *learner);
 /* Of an adapted model from a file; NULL where it has no names. Owned by the learner. */

@@ -70,6 +70,7 @@ clm_status clm_meta_get_param(clm_meta *meta, size_t i, double *data) {
 }
 
 size_t clm_meta_param_count(const clm_meta *meta) { return meta->task.n; }
+clm_shape clm_meta_target_shape(const clm_meta *meta) { return clm_task_target_shape(&meta->task); }
 bool clm_meta_is_adapted(const clm_meta *meta, size_t i) { return i < meta->task.n && meta->task.entries[i].adapted; }
 bool clm_meta_is_learned(const clm_meta *meta, size_t i) { return i < meta->task.n && meta->task.entries[i].learned; }
 

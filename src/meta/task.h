@@ -78,6 +78,8 @@ size_t clm_task_rate_leaf(const clm_task *task, size_t i, int step);
 size_t clm_task_rate_entry(const clm_task *task, size_t i);
 /* Classes that labels tell apart; 0: targets are no labels. */
 int clm_task_classes(const clm_task *task);
+/* Of one example's target; rank 0: a label. */
+clm_shape clm_task_target_shape(const clm_task *task);
 /* Support examples of a task in a batch, all inner steps together. */
 int clm_task_support(const clm_task *task);
 /* Does the inner loop do anything? */

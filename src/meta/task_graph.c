@@ -12,7 +12,7 @@ static clm_shape with_count(clm_shape one, int count) {
     return s;
 }
 
-static clm_shape target_shape(const clm_task *t) {
+clm_shape clm_task_target_shape(const clm_task *t) {
     if (t->loss->labels) return (clm_shape){0};
     return t->loss->target ? t->loss->target(t) : clm_model_out_shape(t->model);
 }
@@ -23,7 +23,7 @@ clm_examples clm_task_examples(const clm_task *t, clm_graph *g, const char *name
     snprintf(label, sizeof label, "%s.x", name);
     e.x = clm_input(g, label, with_count(clm_model_inner_in_shape(t->model), count), true);
     snprintf(label, sizeof label, "%s.y", name);
-    e.y = clm_input(g, label, with_count(target_shape(t), count), true);
+    e.y = clm_input(g, label, with_count(clm_task_target_shape(t), count), true);
     return e;
 }
 

@@ -294,7 +294,7 @@ static void check_words(const tree *t, const char *document, char *text) {
 }
 
 START_TEST(files_that_documents_name_exist) {
-    static const char *const more[] = {"scripts", "bench", "cmake"};
+    static const char *const more[] = {"scripts", "bench", "cmake", "python"};
     tree documents = whole_tree(), all = whole_tree();
     size_t count = 0;
     for (size_t i = 0; i < COUNT(more); i++) add_folder(&all, more[i]);

@@ -79,6 +79,7 @@ static const layer layers[] = {
      false,
      false},
     {"src/meta/devices/", {"base/", "program/", "meta/internal.h", "meta/plan/plan.h", "meta/devices/"}, {"*"}, false, false},
+    {"src/binding/", {NULL}, {"*"}, false, false},
     {"src/train/", {"base/", "train/"}, {"*"}, false, false},
     {"src/export/",
      {"base/", "model/internal.h", "export/"},

@@ -375,7 +375,8 @@ clm_learner_info clm_learner_get_info(const clm_learner *l) {
                               .outputs = outputs,
                               .adapted = u && u->adapted,
                               .pictures = u && u->pictures,
-                              .preparation = u ? u->preparation : (clm_preparation){0}};
+                              .preparation = u ? u->preparation : (clm_preparation){0},
+                              .target = clm_task_target_shape(&l->task)};
 }
 
 const char *clm_learner_class_name(const clm_learner *l, size_t i) {
