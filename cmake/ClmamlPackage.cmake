@@ -21,12 +21,20 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libclblast1, libclfft2, pocl-opencl-icd | opencl-icd")
 include(CPack)
 
-add_custom_target(uninstall COMMAND ${CMAKE_COMMAND} -DMANIFEST=${PROJECT_BINARY_DIR}/install_manifest.txt
+# CMake's own list of what was installed is overwritten by packages and by the tests, which install below the build folder.
+set(clmaml_installed ${PROJECT_BINARY_DIR}/installed.txt)
+install(CODE "
+  string(FIND \"\${CMAKE_INSTALL_PREFIX}/\" \"${PROJECT_BINARY_DIR}/\" clmaml_below)
+  if(NOT clmaml_below EQUAL 0 AND NOT CMAKE_INSTALL_PREFIX MATCHES \"/_CPack_Packages/\")
+    string(REPLACE \";\" \"\\n\" clmaml_files \"\${CMAKE_INSTALL_MANIFEST_FILES}\")
+    file(WRITE \"${clmaml_installed}\" \"\${clmaml_files}\")
+  endif()")
+add_custom_target(uninstall COMMAND ${CMAKE_COMMAND} -DMANIFEST=${clmaml_installed}
   -P ${PROJECT_SOURCE_DIR}/cmake/uninstall.cmake COMMENT "Removing what was installed last")
 
 if(CLMAML_BUILD_TESTS)
   add_test(NAME package COMMAND ${CMAKE_COMMAND}
-    -DBUILD_DIR=${PROJECT_BINARY_DIR} -DCONFIG=$<CONFIG> -DCPACK=${CMAKE_CPACK_COMMAND} -DVERSION=${PROJECT_VERSION}
+    -DBUILD_DIR=${PROJECT_BINARY_DIR} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DCONFIG=$<CONFIG> -DCPACK=${CMAKE_CPACK_COMMAND} -DVERSION=${PROJECT_VERSION}
     -DDPKG_DEB=${CLMAML_DPKG_DEB} -DDPKG_SHLIBDEPS=${CLMAML_DPKG_SHLIBDEPS} -DSHARED=${BUILD_SHARED_LIBS} -DPAGES=${CLMAML_HAVE_PAGES}
     -P ${PROJECT_SOURCE_DIR}/cmake/test_package.cmake)
   set_tests_properties(package PROPERTIES LABELS package TIMEOUT 900 SKIP_REGULAR_EXPRESSION "skipped: "

@@ -78,3 +78,12 @@ endif()
 run("clmaml --version" ${root}/usr/bin/clmaml --version)
 expect("clmaml ${VERSION}")
 run("clmaml train" ${root}/usr/bin/clmaml train sine --device host --iterations 3 --meta-batch 2 --val-tasks 2 --eval-tasks 2)
+
+# ---- uninstall: what was installed is gone, what somebody else put there is not ----
+run("install" ${CMAKE_COMMAND} --install ${BUILD_DIR} --config "${CONFIG}" --prefix ${work}/prefix)
+file(WRITE ${work}/prefix/share/doc/other/README "of another program\n")
+run("uninstall" ${CMAKE_COMMAND} -DMANIFEST=${BUILD_DIR}/install_manifest.txt -P ${SOURCE_DIR}/cmake/uninstall.cmake)
+file(GLOB_RECURSE rest RELATIVE ${work}/prefix ${work}/prefix/*)
+if(NOT rest STREQUAL "share/doc/other/README" OR EXISTS ${work}/prefix/include/clmaml)
+  message(FATAL_ERROR "after uninstall there is: ${rest}")
+endif()
