@@ -24,8 +24,9 @@ include(CPack)
 # CMake's own list of what was installed is overwritten by packages and by the tests, which install below the build folder.
 set(clmaml_installed ${PROJECT_BINARY_DIR}/installed.txt)
 install(CODE "
-  string(FIND \"\${CMAKE_INSTALL_PREFIX}/\" \"${PROJECT_BINARY_DIR}/\" clmaml_below)
-  if(NOT clmaml_below EQUAL 0 AND NOT CMAKE_INSTALL_PREFIX MATCHES \"/_CPack_Packages/\")
+  set(clmaml_where \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/\")
+  string(FIND \"\${clmaml_where}\" \"${PROJECT_BINARY_DIR}/\" clmaml_below)
+  if(NOT clmaml_below EQUAL 0 AND NOT clmaml_where MATCHES \"/_CPack_Packages/\")
     string(REPLACE \";\" \"\\n\" clmaml_files \"\${CMAKE_INSTALL_MANIFEST_FILES}\")
     file(WRITE \"${clmaml_installed}\" \"\${clmaml_files}\")
   endif()")
