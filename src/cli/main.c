@@ -12,6 +12,7 @@
 #include "base/system.h"
 #include "commands.h"
 #include "doctor/examine.h"
+#include "pages/pages.h"
 #include "selftest/selftest.h"
 
 #define DECLARE(name) extern const cli_command cli_##name;
@@ -19,7 +20,14 @@
 CLI_COMMANDS(DECLARE)
 static const cli_command *const commands[] = {CLI_COMMANDS(ADDRESS)};
 
-/* What the program says to itself: work for a process of its own. */
+/* --write-docs DIR DATE: man pages and completion, as a step of the build. */
+static int write_docs(int argc, char **argv) {
+    if (argc != 2) return cli_exit(cli_usage("--write-docs: give a directory and the date of the man pages"));
+    const cli_pages pages = {commands, CLI_COUNT(commands), argv[1]};
+    return cli_exit(cli_pages_write(&pages, argv[0]));
+}
+
+/* What the program says to itself, work for a process of its own; and what the build asks of it. */
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -27,6 +35,7 @@ static const struct {
     {"--probe-driver", cli_drivers_probe},
     {"--examine-device", cli_doctor_examine},
     {"--test-device", cli_selftest_child},
+    {"--write-docs", write_docs},
 };
 
 static size_t command_count(void) { return CLI_COUNT(commands); }
@@ -38,7 +47,7 @@ static int print_overview(void) {
     printf("clmaml %s: second-order meta-learning on any OpenCL device\n\nusage: clmaml COMMAND [--option value ..]\n\n",
            clm_version());
     cli_names_print(&command_names, 2);
-    printf("\nclmaml COMMAND --help lists the options. A first run without any data of your own:\n\n"
+    printf("\nclmaml help COMMAND lists the options. A first run without any data of your own:\n\n"
            "  clmaml train glyphs --iterations 300\n");
     return CLI_EXIT_OK;
 }
@@ -86,14 +95,32 @@ out:
     return exit_status;
 }
 
-static int dispatch(int argc, char **argv) {
+static int unknown_command(const char *name) {
     char list[256];
+    const char *nearest = cli_names_nearest(&command_names, name);
+    if (nearest) return cli_exit(cli_usage("unknown command '%s'; did you mean '%s'?", name, nearest));
+    cli_names_join(&command_names, ", ", list, sizeof list);
+    return cli_exit(cli_usage("unknown command '%s'; the commands are %s", name, list));
+}
+
+/* help [COMMAND] */
+static int help(int argc, char **argv) {
+    if (argc == 0) return print_overview();
+    if (argc > 1) return cli_exit(cli_usage("'%s' is one argument too many; usage: clmaml help [COMMAND]", argv[1]));
+    const int index = cli_names_find(&command_names, argv[0]);
+    if (index < 0) return unknown_command(argv[0]);
+    cli_options_help(commands[index]);
+    return CLI_EXIT_OK;
+}
+
+static int dispatch(int argc, char **argv) {
     cli_child_program(argv[0]);
     if (argc < 2) {
         print_overview();
         return CLI_EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) return print_overview();
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return print_overview();
+    if (strcmp(argv[1], "help") == 0) return help(argc - 2, argv + 2);
     if (strcmp(argv[1], "--version") == 0) {
         printf("clmaml %s\n", clm_version());
         return CLI_EXIT_OK;
@@ -102,10 +129,7 @@ static int dispatch(int argc, char **argv) {
         if (strcmp(argv[1], inner_commands[i].name) == 0) return inner_commands[i].run(argc - 2, argv + 2);
     const int index = cli_names_find(&command_names, argv[1]);
     if (index >= 0) return run_command(commands[index], argc - 2, argv + 2);
-    const char *nearest = cli_names_nearest(&command_names, argv[1]);
-    if (nearest) return cli_exit(cli_usage("unknown command '%s'; did you mean '%s'?", argv[1], nearest));
-    cli_names_join(&command_names, ", ", list, sizeof list);
-    return cli_exit(cli_usage("unknown command '%s'; the commands are %s", argv[1], list));
+    return unknown_command(argv[1]);
 }
 
 int main(int argc, char **argv) {

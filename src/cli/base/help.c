@@ -67,14 +67,14 @@ void cli_names_print(const cli_names *names, int indent) {
     }
 }
 
-/* What the row says, whom it is for, and the names where they are not listed with a line each. */
-static void row_help(const cli_command *command, const cli_option *option, char *text, size_t size) {
+void cli_option_describe(const cli_command *command, const cli_option *option, char *text, size_t size) {
     const cli_names *names = cli_option_names(option);
-    char list[512] = "", readers[256] = "";
+    char list[512] = "", readers[256] = "", preset[CLI_PATH_MAX];
     if (names && !names->summary) cli_names_join(names, ", ", list, sizeof list);
     if (command->readers) command->readers(option->name, readers, sizeof readers);
-    snprintf(text, size, "%s%s%s%s%s%s", option->help, *readers ? " (" : "", readers, *readers ? ")" : "", *list ? ": " : "",
-             list);
+    print_default(option, command->defaults, preset, sizeof preset);
+    snprintf(text, size, "%s%s%s%s%s%s%.200s", option->help, *readers ? " (" : "", readers, *readers ? ")" : "",
+             *list ? ": " : "", list, preset);
 }
 
 void cli_options_help(const cli_command *command) {
@@ -86,13 +86,11 @@ void cli_options_help(const cli_command *command) {
     print_wrapped(command->details, 0, 0, width);
     if (command->subjects) cli_names_print(command->subjects, 2);
     for (const cli_option *option = command->options; option->name; option++) {
-        char head[128], text[1024], preset[CLI_PATH_MAX];
+        char head[128], text[CLI_DESCRIPTION_MAX];
         if (option->group) printf("\n%s\n", option->group);
         snprintf(head, sizeof head, "  --%s%s%s", option->name, option->kind == CLI_FLAG ? "" : " ",
                  option->kind == CLI_FLAG ? "" : cli_option_placeholder(option));
-        print_default(option, command->defaults, preset, sizeof preset);
-        row_help(command, option, text, sizeof text);
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%.200s", preset);
+        cli_option_describe(command, option, text, sizeof text);
         if (strlen(head) + 2 > INDENT)
             printf("%s\n%*s", head, INDENT, "");
         else

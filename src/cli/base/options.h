@@ -36,12 +36,12 @@ typedef struct cli_option {
 /* The `value` of a CLI_NAME row: the functions of a cli_names. */
 #define CLI_NAMES(count, name, summary) (&(const cli_names){count, name, summary})
 
-enum { CLI_MAX_OPTIONS = 128, CLI_MAX_POSITIONALS = 256 };
+enum { CLI_MAX_OPTIONS = 128, CLI_MAX_POSITIONALS = 256, CLI_DESCRIPTION_MAX = 1280 };
 
 typedef struct cli_args {
     void *settings;
     bool given[CLI_MAX_OPTIONS]; /* by row */
-    const char **positional; /* in argv, moved to its front */
+    const char **positional;     /* in argv, moved to its front */
     size_t n_positional;
     bool help;
 } cli_args;
@@ -52,7 +52,7 @@ typedef struct cli_command {
     size_t settings_size;
     const void *defaults;
     size_t max_positional;
-    const cli_names *subjects;  /* what the synopsis calls SUBJECT, listed below the details; NULL: none */
+    const cli_names *subjects; /* what the synopsis calls SUBJECT, listed below the details; NULL: none */
     /* "adam, rmsprop": whom alone an option is for, as --help adds it; "": everybody, or most. NULL: all options are everybody's. */
     void (*readers)(const char *option, char *text, size_t size);
     int (*run)(cli_args *args); /* returns the exit status */
@@ -62,6 +62,8 @@ typedef struct cli_command {
 clm_status cli_options_parse(const cli_command *command, int argc, char **argv, cli_args *args);
 /* The command's synopsis with its subjects in full: "sine|glyphs|FOLDER [--option value ..]". */
 void cli_command_synopsis(const cli_command *command, char *text, size_t size);
+/* What --help says of an option: the row, whom it is for, the names where they are not listed with a line each, its default. */
+void cli_option_describe(const cli_command *command, const cli_option *option, char *text, size_t size);
 /* The text of --help. */
 void cli_options_help(const cli_command *command);
 /* `head`, then the text, wrapped, with its further lines below its first. */

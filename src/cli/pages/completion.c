@@ -1,0 +1,182 @@
+/* Completion of bash, zsh and fish: the commands, their options, and the values of an option that has a list of them. */
+#include <string.h>
+
+#include "pages/parts.h"
+
+/* Text with a backslash before each of `special`, on one line, in the single quotes of a shell: `quote` is how ' stands there. */
+static void put_quoted(FILE *file, const char *text, const char *special, const char *quote) {
+    for (; *text; text++) {
+        if (*text == '\'') {
+            fputs(quote, file);
+            continue;
+        }
+        if (strchr(special, *text)) fputc('\\', file);
+        fputc(*text == '\n' ? ' ' : *text, file);
+    }
+}
+
+/* ---- bash ---- */
+
+static void bash_command(FILE *file, const cli_command *command) {
+    char words[CLI_VALUES_MAX];
+    cli_command_subjects(command, words, sizeof words);
+    fprintf(file, "    %s)\n        subjects='%s'\n        options='", command->name, words);
+    for (const cli_option *option = command->options; option->name; option++) fprintf(file, "--%s ", option->name);
+    fputs("--help'\n        case $previous in\n", file);
+    for (const cli_option *option = command->options; option->name; option++) {
+        if (option->kind == CLI_FLAG || cli_option_is_path(option)) continue;
+        cli_option_values(option, words, sizeof words);
+        fprintf(file, "        --%s) kind=value values='%s' ;;\n", option->name, words);
+    }
+    for (const cli_option *option = command->options; option->name; option++)
+        if (cli_option_is_path(option)) fprintf(file, "        --%s) kind=path ;;\n", option->name);
+    fputs("        esac\n        ;;\n", file);
+}
+
+void cli_bash_write(FILE *file, const cli_pages *pages) {
+    fputs("# Completion of clmaml in bash. Written by the build of clMAML.\n"
+          "_clmaml() {\n"
+          "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} commands='",
+          file);
+    for (size_t i = 0; i < pages->count; i++) fprintf(file, "%s%s", i ? " " : "", pages->commands[i]->name);
+    fputs("'\n"
+          "    local kind=word values='' subjects='' options='' IFS=$' \\t\\n'\n"
+          "    COMPREPLY=()\n"
+          "    # bash takes --option=value for three words\n"
+          "    if [[ $word == = ]]; then\n"
+          "        word=''\n"
+          "    elif [[ $previous == = ]]; then\n"
+          "        previous=${COMP_WORDS[COMP_CWORD - 2]}\n"
+          "    fi\n"
+          "    if ((COMP_CWORD == 1)); then\n"
+          "        COMPREPLY=($(compgen -W \"$commands help --help --version\" -- \"$word\"))\n"
+          "        return\n"
+          "    fi\n"
+          "    case ${COMP_WORDS[1]} in\n"
+          "    help) kind=value values=$commands ;;\n",
+          file);
+    for (size_t i = 0; i < pages->count; i++) bash_command(file, pages->commands[i]);
+    fputs("    esac\n"
+          "    case $kind in\n"
+          "    path) return ;; # names of files, by -o default\n"
+          "    value)\n"
+          "        compopt +o default 2>/dev/null\n"
+          "        COMPREPLY=($(compgen -W \"$values\" -- \"$word\"))\n"
+          "        ;;\n"
+          "    word)\n"
+          "        if [[ $word == -* ]]; then\n"
+          "            COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
+          "        elif [[ -n $subjects ]]; then\n"
+          "            compopt -o filenames 2>/dev/null\n"
+          "            IFS=$'\\n'\n"
+          "            COMPREPLY=($(IFS=' ' compgen -W \"$subjects\" -- \"$word\") $(compgen -f -- \"$word\"))\n"
+          "        fi\n"
+          "        ;;\n"
+          "    esac\n"
+          "}\n"
+          "complete -o default -F _clmaml clmaml\n",
+          file);
+}
+
+/* ---- zsh ---- */
+
+static void zsh_option(FILE *file, const cli_command *command, const cli_option *option) {
+    char text[CLI_DESCRIPTION_MAX], values[CLI_VALUES_MAX];
+    cli_option_describe(command, option, text, sizeof text);
+    fprintf(file, "            '--%s%s[", option->name, option->kind == CLI_FLAG ? "" : "=");
+    put_quoted(file, text, "[]\\", "'\\''");
+    fputc(']', file);
+    if (option->kind != CLI_FLAG) {
+        cli_option_values(option, values, sizeof values);
+        fputc(':', file);
+        put_quoted(file, cli_option_placeholder(option), ":\\", "'\\''");
+        if (*values)
+            fprintf(file, ":(%s)", values);
+        else
+            fputs(cli_option_is_path(option) ? ":_files" : ": ", file);
+    }
+    fputs("' \\\n", file);
+}
+
+static void zsh_command(FILE *file, const cli_command *command) {
+    char subjects[CLI_VALUES_MAX];
+    cli_command_subjects(command, subjects, sizeof subjects);
+    fprintf(file, "    %s)\n        _arguments \\\n", command->name);
+    for (const cli_option *option = command->options; option->name; option++) zsh_option(file, command, option);
+    fputs("            '(- *)--help[this text]'", file);
+    if (*subjects) fprintf(file, " \\\n            '1:subject:{ compadd -- %s; _files }'", subjects);
+    if (command->max_positional > (*subjects ? 1 : 0)) fputs(" \\\n            '*:file:_files'", file);
+    fputs("\n        ;;\n", file);
+}
+
+void cli_zsh_write(FILE *file, const cli_pages *pages) {
+    fputs("#compdef clmaml\n"
+          "# Completion of clmaml in zsh. Written by the build of clMAML.\n"
+          "_clmaml() {\n"
+          "    local -a commands\n"
+          "    commands=(\n",
+          file);
+    for (size_t i = 0; i < pages->count; i++) {
+        fprintf(file, "        '%s:", pages->commands[i]->name);
+        put_quoted(file, pages->commands[i]->summary, "\\", "'\\''");
+        fputs("'\n", file);
+    }
+    fputs("        'help:the options of a command'\n"
+          "    )\n"
+          "    if ((CURRENT == 2)); then\n"
+          "        _describe command commands\n"
+          "        compadd -- --help --version\n"
+          "        return\n"
+          "    fi\n"
+          "    shift words\n"
+          "    ((CURRENT--))\n"
+          "    case $words[1] in\n"
+          "    help) ((CURRENT == 2)) && _describe command commands ;;\n",
+          file);
+    for (size_t i = 0; i < pages->count; i++) zsh_command(file, pages->commands[i]);
+    fputs("    esac\n}\n_clmaml \"$@\"\n", file);
+}
+
+/* ---- fish ---- */
+
+static void fish_option(FILE *file, const cli_command *command, const cli_option *option) {
+    char text[CLI_DESCRIPTION_MAX], values[CLI_VALUES_MAX];
+    fprintf(file, "complete -c clmaml -n '__clmaml_is %s' -l %s", command->name, option->name);
+    if (option->kind != CLI_FLAG) {
+        cli_option_values(option, values, sizeof values);
+        fputs(cli_option_is_path(option) ? " -r -F" : " -x", file);
+        if (*values) fprintf(file, " -a '%s'", values);
+    }
+    cli_option_describe(command, option, text, sizeof text);
+    fputs(" -d '", file);
+    put_quoted(file, text, "\\", "\\'");
+    fputs("'\n", file);
+}
+
+static void fish_command(FILE *file, const cli_command *command) {
+    char subjects[CLI_VALUES_MAX];
+    fprintf(file, "complete -c clmaml -n __clmaml_is -f -a %s -d '", command->name);
+    put_quoted(file, command->summary, "\\", "\\'");
+    fprintf(file, "'\ncomplete -c clmaml -n '__clmaml_is help' -f -a %s\n", command->name);
+    cli_command_subjects(command, subjects, sizeof subjects);
+    if (*subjects) fprintf(file, "complete -c clmaml -n '__clmaml_is %s' -a '%s'\n", command->name, subjects);
+    for (const cli_option *option = command->options; option->name; option++) fish_option(file, command, option);
+    fprintf(file, "complete -c clmaml -n '__clmaml_is %s' -l help -d 'this text'\n", command->name);
+}
+
+void cli_fish_write(FILE *file, const cli_pages *pages) {
+    fputs("# Completion of clmaml in fish. Written by the build of clMAML.\n"
+          "function __clmaml_is -d 'is the command this one, or not given yet?'\n"
+          "    set -l words (commandline -opc)\n"
+          "    if test (count $words) -lt 2\n"
+          "        test (count $argv) -eq 0\n"
+          "    else\n"
+          "        test \"$words[2]\" = \"$argv[1]\"\n"
+          "    end\n"
+          "end\n"
+          "complete -c clmaml -n __clmaml_is -f -a help -d 'the options of a command'\n"
+          "complete -c clmaml -n __clmaml_is -f -l help -d 'the commands'\n"
+          "complete -c clmaml -n __clmaml_is -f -l version -d 'the version'\n",
+          file);
+    for (size_t i = 0; i < pages->count; i++) fish_command(file, pages->commands[i]);
+}

@@ -1,0 +1,97 @@
+#!/bin/sh
+# Help, man pages and completion say the same, because they come from the same tables.
+. "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
+
+# ---- help ----
+expect_success "overview" --help
+cp "$work/out" "$work/overview"
+expect_success "help" help
+cmp -s "$work/out" "$work/overview" || fail "help is not --help"
+commands=$(sed -n 's/^  \([a-z]\{1,\}\)  .*/\1/p' "$work/overview")
+[ "$(echo "$commands" | wc -l)" -gt 10 ] || fail "commands in the overview: $commands"
+on_a_line=$(echo "$commands" | tr '\n' ' ' | sed 's/ $//')
+for command in $commands; do
+    expect_success "$command --help" "$command" --help
+    cp "$work/out" "$work/$command"
+    expect_success "help $command" help "$command"
+    cmp -s "$work/out" "$work/$command" || fail "help $command is not $command --help"
+done
+expect_error "help of no command" 2 "unknown command 'trian'; did you mean 'train'" help trian
+expect_error "help of two" 2 "one argument too many" help train eval
+expect_error "a directory and no date" 2 "give a directory and the date" --write-docs "$work/pages"
+expect_error "where no directory can be" 1 "overview" --write-docs "$work/overview/pages" 2000-01-01
+
+# ---- man pages: those of the build are what the program writes, and they render without a warning ----
+expect_success "the pages" --write-docs "$work/pages" 2000-01-01
+pages=$work/pages
+if [ -n "${CLMAML_PAGES-}" ]; then
+    [ -s "$CLMAML_PAGES/man1/clmaml.1" ] || fail "the build has written no man pages"
+    diff -r -I '^\.TH ' -x written "$CLMAML_PAGES" "$pages" >"$work/differences" || fail "the build's pages differ: $(cat "$work/differences")"
+fi
+lint() {
+    if command -v mandoc >/dev/null 2>&1; then
+        mandoc -Tlint -W warning "$1" 2>&1
+    elif command -v groff >/dev/null 2>&1; then
+        groff -man -ww -z "$1" 2>&1
+    fi
+}
+command -v mandoc >/dev/null 2>&1 || command -v groff >/dev/null 2>&1 || echo "note: without mandoc and groff man pages are not rendered"
+for command in $commands; do
+    page=$pages/man1/clmaml-$command.1
+    [ -s "$page" ] || fail "no man page of $command"
+    warnings=$(lint "$page")
+    [ -z "$warnings" ] || fail "man page of $command: $warnings"
+    for option in $(sed -n 's/^  --\([a-z-]*\).*/\1/p' "$work/$command"); do
+        roff=$(printf '%s' "$option" | sed 's/-/\\-/g')
+        grep -Fq "\\-\\-$roff\\fR" "$page" || fail "man page of $command: --$option is missing"
+    done
+    grep -Fq "clmaml\\-$command (1)" "$pages/man1/clmaml.1" || fail "clmaml(1) does not name $command"
+done
+warnings=$(lint "$pages/man1/clmaml.1")
+[ -z "$warnings" ] || fail "clmaml(1): $warnings"
+
+# ---- completion ----
+# complete WORD..: what bash would offer for the last word, on one line
+complete_words() {
+    (cd "$work/pages" && bash -c '
+        . ./clmaml.bash
+        COMP_WORDS=("$@")
+        COMP_CWORD=$(($# - 1))
+        _clmaml
+        echo "${COMPREPLY[*]}"' bash "$@" 2>&1)
+}
+# expect_completion WANTED WORD..
+expect_completion() {
+    wanted=$1
+    shift
+    offered=$(complete_words "$@")
+    [ "$offered" = "$wanted" ] || fail "completion of '$*': '$offered' instead of '$wanted'"
+}
+if command -v bash >/dev/null 2>&1; then
+    expect_completion "$on_a_line help --help --version" clmaml ""
+    expect_completion "train" clmaml tr
+    expect_completion "$on_a_line" clmaml help ""
+    expect_completion "--fit --filters --first-order --first-order-until" clmaml train sine --fi
+    expect_completion "--tolerance" clmaml verify --to
+    expect_completion "--help" clmaml bench --he
+    expect_completion "stretch crop pad" clmaml train --fit ""
+    expect_completion "stretch" clmaml train --fit s
+    expect_completion "crop" clmaml train --fit = c
+    expect_completion "stretch crop pad" clmaml train --fit =
+    expect_completion "onnx" clmaml export model --format o
+    expect_completion "metasgd" clmaml train --algorithm metas
+    expect_completion "sine" clmaml train si
+    expect_completion "" clmaml train --iterations ""
+    expect_completion "" clmaml train --model ""
+    bash -c ". '$pages/clmaml.bash'; complete -p clmaml" >"$work/out" 2>&1
+    expect_in "$work/out" "_clmaml clmaml$" "completion is registered"
+else
+    echo "note: without bash its completion is not tried"
+fi
+if command -v zsh >/dev/null 2>&1; then zsh -n "$pages/_clmaml" || fail "zsh does not read its completion"; fi
+if command -v fish >/dev/null 2>&1; then
+    fish -N -c "source '$pages/clmaml.fish'; complete -C 'clmaml train --fit '" >"$work/out" 2>&1
+    expect_in "$work/out" "^stretch" "completion of fish"
+fi
+
+finish
