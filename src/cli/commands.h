@@ -6,6 +6,7 @@
 #define CLI_COMMANDS(X) \
     X(train)            \
     X(eval)             \
+    X(runs)             \
     X(adapt)            \
     X(predict)          \
     X(export)           \

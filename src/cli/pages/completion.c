@@ -3,7 +3,7 @@
 
 #include "pages/parts.h"
 
-/* Text with a backslash before each of `special`, on one line, in the single quotes of a shell: `quote` is how ' stands there. */
+/* Text on one line in the single quotes of a shell, a backslash before each of `special`; `quote` is how ' stands there. */
 static void put_quoted(FILE *file, const char *text, const char *special, const char *quote) {
     for (; *text; text++) {
         if (*text == '\'') {
