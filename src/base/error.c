@@ -21,16 +21,21 @@ clm_status clm_fail(clm_status status, const char *format, ...) {
     return status;
 }
 
+/* What does not fit is cut off. */
+static void append(char text[MESSAGE_SIZE], const char *more) {
+    const size_t used = strlen(text), room = MESSAGE_SIZE - 1 - used, length = strnlen(more, room);
+    memcpy(text + used, more, length);
+    text[used + length] = 0;
+}
+
 clm_status clm_fail_in(clm_status status, const char *format, ...) {
     char text[MESSAGE_SIZE];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    size_t room = sizeof text - 1 - strlen(text);
-    strncat(text, ": ", room);
-    room = sizeof text - 1 - strlen(text);
-    strncat(text, last_message, room);
+    append(text, ": ");
+    append(text, last_message);
     memcpy(last_message, text, sizeof text);
     return status;
 }

@@ -303,6 +303,7 @@ static clm_status make_set(clm_image_set **out, arrays *a, const clm_folder_opti
     CLM_GOTO(make_splits(set, a, o, splits));
     CLM_GOTO(clm_image_set_normalise(set, o->normalise));
     CLM_GOTO(describe(set, a, o));
+    CLM_GOTO(clm_image_set_note_shared(set));
 out:
     free(splits);
     return status;

@@ -117,6 +117,7 @@ static clm_status make_set(clm_image_set **out, clm_catalog *c, clm_prepared *p,
     if (c->notes.failed) CLM_GOTO(CLM_E_MEMORY);
     set->base.notes = c->notes.data;
     c->notes = (clm_text){0};
+    CLM_GOTO(clm_image_set_note_shared(set));
 out:
     return status;
 }

@@ -53,4 +53,7 @@ clm_status clm_image_set_split(clm_image_set *set, clm_split split, const uint32
 /* What bytes stand for, or for CLM_NORMALISE_DATASET what floats become. Splits are made before. */
 clm_status clm_image_set_normalise(clm_image_set *set, clm_normalise normalise);
 
+/* Adds to the source's notes how many examples of one split are in another too, by their values. Splits are made before. */
+clm_status clm_image_set_note_shared(clm_image_set *set);
+
 #endif

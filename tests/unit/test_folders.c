@@ -68,6 +68,24 @@ static float first_pixel(const clm_source *source, clm_split split, size_t class
     return x[0];
 }
 
+/* ---- what is measured must be new ---- */
+
+START_TEST(shared_between_splits) {
+    flat("train/a/1.png", 10);
+    flat("train/a/2.png", 10); /* twice in one split: no matter */
+    flat("train/b/1.png", 20);
+    flat("val/d/1.png", 40);
+    flat("test/c/1.png", 10);
+    flat("test/c/2.png", 30);
+    flat("test/e/1.png", 40);
+    flat("test/e/2.png", 20);
+    clm_source *source = opened(&options);
+    TELLS(source, "2 of the examples of test are in train too, such as one of class ");
+    TELLS(source, "1 of the examples of test is in val too, such as one of class e (val: d)");
+    ck_assert_ptr_null(strstr(clm_source_notes(source), "examples of val"));
+    clm_source_free(source);
+}
+
 /* ---- layouts ---- */
 
 START_TEST(split_folders) {
@@ -452,6 +470,7 @@ int main(void) {
     tcase_add_test(tc, what_is_left_out_is_said);
     tcase_add_test(tc, other_pictures_are_refused);
     tcase_add_test(tc, what_makes_no_sense_is_refused);
+    tcase_add_test(tc, shared_between_splits);
     tcase_add_test(tc, colour_is_kept);
     tcase_add_test(tc, grey_is_found);
     tcase_add_test(tc, normalised);

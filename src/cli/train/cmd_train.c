@@ -5,6 +5,7 @@
 
 #include "base/options.h"
 #include "base/system.h"
+#include "config/folders.h"
 #include "config/presets.h"
 #include "config/protocol.h"
 #include "config/readers.h"
@@ -72,6 +73,16 @@ static clm_status open_trainer(cli_trainer *t, const char *json, const bool *giv
     return status;
 }
 
+/* What can be done with the run. */
+static void print_next(const cli_trainer *t) {
+    const char *run = t->settings.run;
+    printf("learning curve: %s/curve.svg\n", run);
+    if (!cli_source_of(t->settings.source)->regression && !cli_is_arrays(t->settings.source))
+        printf("classes of your own: clmaml adapt %s --support FOLDER --out FILE.safetensors (FOLDER/CLASS/PICTURE)\n", run);
+    else
+        printf("more about it: clmaml eval %s\n", run);
+}
+
 static clm_status train(cli_trainer *t, cli_args *args) {
     clm_status status = CLM_OK;
     cli_checkpoint checkpoint = {0};
@@ -89,7 +100,7 @@ static clm_status train(cli_trainer *t, cli_args *args) {
     CLI_GOTO(cli_trainer_run(t));
     cli_split_print_speeds(clm_trainer_meta(t->trainer), stdout);
     if (!clm_trainer_result(t->trainer)->stopped) CLI_GOTO(cli_trainer_test(t));
-    if (!clm_trainer_result(t->trainer)->stopped) printf("learning curve: %s/curve.svg\n", t->settings.run);
+    if (!clm_trainer_result(t->trainer)->stopped) print_next(t);
 out:
     cli_checkpoint_close(&checkpoint);
     return status;
