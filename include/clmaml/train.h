@@ -164,6 +164,7 @@ typedef struct clm_train_options {
     /* The run directory, made if need be; NULL: nothing is written, and the best states are kept in memory.
      *   config.json                 what the run is
      *   metrics.jsonl, metrics.csv  a row each logging interval and validation
+     *   events.out.tfevents.clmaml  the same for TensorBoard
      *   checkpoints/last.safetensors, best.safetensors, best-2.safetensors .., 00001000.safetensors ..
      *   curve.svg, result.json      at each checkpoint; at the end */
     const char *directory;

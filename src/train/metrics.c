@@ -7,10 +7,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "train/events.h"
 
 static const char *const metric_names[] = {
 #define CLM_METRIC_NAME(NAME, name) #name,
@@ -57,15 +59,21 @@ static void print_row(const clm_metrics *m, const clm_train_row *row) {
     fputs("}\n", m->jsonl);
     fputc('\n', m->csv);
     clm_numbers_leave(place);
+    const double seconds = row->value[CLM_METRIC_SECONDS];
+    clm_events_add(m->events, row, metric_names, kind_names[row->kind], m->began + (isfinite(seconds) ? seconds : 0));
+}
+
+static clm_status flush(FILE *file, const char *path) {
+    errno = 0;
+    if (fflush(file) == 0 && !ferror(file)) return CLM_OK;
+    return clm_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(errno));
 }
 
 static clm_status write_row(clm_metrics *m, const clm_train_row *row) {
     print_row(m, row);
-    errno = 0;
-    if (fflush(m->jsonl) != 0 || ferror(m->jsonl))
-        return clm_fail(CLM_E_IO, "cannot write %s: %s", m->jsonl_path, strerror(errno));
-    if (fflush(m->csv) != 0 || ferror(m->csv)) return clm_fail(CLM_E_IO, "cannot write %s: %s", m->csv_path, strerror(errno));
-    return CLM_OK;
+    CLM_TRY(flush(m->jsonl, m->jsonl_path));
+    CLM_TRY(flush(m->csv, m->csv_path));
+    return flush(m->events, m->events_path);
 }
 
 clm_status clm_metrics_add(clm_metrics *m, const clm_train_row *row) {
@@ -107,36 +115,55 @@ static clm_status read_rows(clm_metrics *m, uint64_t upto) {
     return status;
 }
 
-/* Both files are written anew from the rows that stay. Under temporary names first: a full disk must not cost what was there. */
-static clm_status open_file(FILE **file, const char *path, const char *temporary) {
-    *file = fopen(temporary, "wb");
-    return *file ? CLM_OK : clm_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(errno));
+/* The files are written anew from the rows that stay. Under temporary names first: a full disk must not cost what was there. */
+enum { FILES = 3 };
+typedef struct target {
+    FILE **file;
+    char *path;
+    const char *name;
+} target;
+
+static clm_status open_target(const target *t, const char *directory, char temporary[CLM_TRAIN_PATH]) {
+    char name[64];
+    CLM_TRY(clm_train_path(t->path, directory, t->name));
+    snprintf(name, sizeof name, "%s.tmp", t->name);
+    CLM_TRY(clm_train_path(temporary, directory, name));
+    *t->file = fopen(temporary, "wb");
+    return *t->file ? CLM_OK : clm_fail(CLM_E_IO, "cannot write %s: %s", t->path, strerror(errno));
 }
 
-clm_status clm_metrics_open(clm_metrics *m, const char *directory, bool resumed, uint64_t upto) {
-    char jsonl_temporary[CLM_TRAIN_PATH], csv_temporary[CLM_TRAIN_PATH];
-    memset(m, 0, sizeof *m);
-    CLM_TRY(clm_train_path(m->jsonl_path, directory, "metrics.jsonl"));
-    CLM_TRY(clm_train_path(m->csv_path, directory, "metrics.csv"));
-    CLM_TRY(clm_train_path(jsonl_temporary, directory, "metrics.jsonl.tmp"));
-    CLM_TRY(clm_train_path(csv_temporary, directory, "metrics.csv.tmp"));
-    if (resumed) CLM_TRY(read_rows(m, upto));
-    CLM_TRY(open_file(&m->jsonl, m->jsonl_path, jsonl_temporary));
-    CLM_TRY(open_file(&m->csv, m->csv_path, csv_temporary));
+static void begin_files(clm_metrics *m) {
+    const double seconds = m->count ? m->rows[m->count - 1].value[CLM_METRIC_SECONDS] : 0;
+    m->began = (double)time(NULL) - (isfinite(seconds) ? seconds : 0);
     fputs("iteration,kind", m->csv);
     for (size_t i = 0; i < CLM_METRIC_COUNT; i++) fprintf(m->csv, ",%s", metric_names[i]);
     fputc('\n', m->csv);
+    clm_events_begin(m->events, m->began);
+}
+
+clm_status clm_metrics_open(clm_metrics *m, const char *directory, bool resumed, uint64_t upto) {
+    const target targets[FILES] = {{&m->jsonl, m->jsonl_path, "metrics.jsonl"},
+                                   {&m->csv, m->csv_path, "metrics.csv"},
+                                   {&m->events, m->events_path, "events.out.tfevents.clmaml"}};
+    char temporary[FILES][CLM_TRAIN_PATH];
+    memset(m, 0, sizeof *m);
+    CLM_TRY(clm_train_path(m->jsonl_path, directory, "metrics.jsonl"));
+    if (resumed) CLM_TRY(read_rows(m, upto));
+    for (size_t i = 0; i < FILES; i++) CLM_TRY(open_target(&targets[i], directory, temporary[i]));
+    begin_files(m);
     for (size_t i = 0; i < m->count; i++) CLM_TRY(write_row(m, &m->rows[i]));
-    if (fflush(m->csv) != 0) return clm_fail(CLM_E_IO, "cannot write %s: %s", m->csv_path, strerror(errno));
-    if (rename(jsonl_temporary, m->jsonl_path) != 0)
-        return clm_fail(CLM_E_IO, "cannot write %s: %s", m->jsonl_path, strerror(errno));
-    if (rename(csv_temporary, m->csv_path) != 0) return clm_fail(CLM_E_IO, "cannot write %s: %s", m->csv_path, strerror(errno));
+    for (size_t i = 0; i < FILES; i++) {
+        CLM_TRY(flush(*targets[i].file, targets[i].path));
+        if (rename(temporary[i], targets[i].path) != 0)
+            return clm_fail(CLM_E_IO, "cannot write %s: %s", targets[i].path, strerror(errno));
+    }
     return CLM_OK;
 }
 
 void clm_metrics_close(clm_metrics *m) {
     if (m->jsonl) fclose(m->jsonl);
     if (m->csv) fclose(m->csv);
+    if (m->events) fclose(m->events);
     free(m->rows);
     memset(m, 0, sizeof *m);
 }

@@ -1,4 +1,4 @@
-/* The metrics of a run: rows of numbers, kept as JSON lines and CSV. */
+/* The metrics of a run: rows of numbers, kept as JSON lines, as CSV and as TensorBoard reads them. */
 #ifndef CLM_TRAIN_METRICS_H
 #define CLM_TRAIN_METRICS_H
 
@@ -13,16 +13,17 @@ clm_status clm_train_path(char path[CLM_TRAIN_PATH], const char *directory, cons
 typedef struct clm_metrics {
     clm_train_row *rows;
     size_t count, capacity;
-    FILE *jsonl, *csv;
-    char jsonl_path[CLM_TRAIN_PATH], csv_path[CLM_TRAIN_PATH];
+    FILE *jsonl, *csv, *events;
+    char jsonl_path[CLM_TRAIN_PATH], csv_path[CLM_TRAIN_PATH], events_path[CLM_TRAIN_PATH];
+    double began; /* seconds since 1970, as if the run had never stopped */
 } clm_metrics;
 
 clm_train_row clm_row_empty(clm_row_kind kind, uint64_t iteration);
 
-/* Opens directory/metrics.jsonl and .csv. `resumed`: rows of an earlier session up to `upto` updates are kept, what follows is
+/* Opens directory/metrics.jsonl, metrics.csv and events.out.tfevents.clmaml. `resumed`: rows of an earlier session up to `upto` updates are kept, what follows is
  * cut off; otherwise the files begin anew. */
 clm_status clm_metrics_open(clm_metrics *metrics, const char *directory, bool resumed, uint64_t upto);
-/* Appends a row to memory and both files. */
+/* Appends a row to memory and all files. */
 clm_status clm_metrics_add(clm_metrics *metrics, const clm_train_row *row);
 void clm_metrics_close(clm_metrics *metrics);
 
