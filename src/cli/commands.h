@@ -8,6 +8,7 @@
     X(eval)             \
     X(adapt)            \
     X(predict)          \
+    X(report)           \
     X(export)           \
     X(algorithms)       \
     X(model)            \

@@ -97,6 +97,7 @@ static const layer layers[] = {
      false},
     {"src/cli/bench/", {"cli/base/", "cli/bench/"}, {"*"}, false, false},
     {"src/cli/use/", {"cli/base/", "cli/config/", "cli/use/"}, {"*"}, false, false},
+    {"src/cli/report/", {"cli/base/", "cli/config/", "cli/report/"}, {"*"}, false, false},
     {"src/cli/doctor/", {"cli/base/", "check/", "cli/doctor/"}, {"*"}, false, false},
     {"src/cli/verify/", {"cli/base/", "cli/verify/"}, {"*"}, false, false},
     {"src/cli/", {"cli/commands.h", "cli/base/", "cli/doctor/examine.h"}, {"*"}, false, false},
