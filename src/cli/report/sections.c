@@ -19,12 +19,12 @@ static const char style[] =
     "--blue:#6cb0ff;--good:#67c98b;--bad:#ff8a80}}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0 auto;padding:16px;max-width:1240px;background:var(--back);color:var(--ink);"
-    "font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}\n"
+    "font:16px/1.5 system-ui,sans-serif;overflow-wrap:break-word}\n"
     "h1{font-size:1.5rem}h2{font-size:1.25rem;margin:2.2rem 0 .5rem}h3{font-size:1rem;margin:1.4rem 0 .4rem}\n"
     ".scroll{overflow-x:auto}\n"
     "table{border-collapse:collapse;font-size:.9rem}\n"
     "th,td{text-align:left;vertical-align:top;padding:5px 16px 5px 0;border-bottom:1px solid var(--line)}\n"
-    "th{font-weight:600;color:var(--soft)}.runs td,.runs th{overflow-wrap:normal}.runs "
+    "th{font-weight:600;color:var(--soft);white-space:nowrap}.runs "
     "td.name{min-width:9rem;overflow-wrap:anywhere}\n"
     ".num{white-space:nowrap;font-variant-numeric:tabular-nums}\n"
     ".big{font-size:1.5rem;margin:.2rem 0}.note{color:var(--soft);font-size:.9rem}\n"
@@ -32,7 +32,7 @@ static const char style[] =
     "figure{margin:0;padding:12px;background:var(--card);border-radius:8px;min-width:0}.wide{max-width:640px;margin:1rem 0}\n"
     "figcaption{font-size:.9rem;color:var(--soft);margin-bottom:6px}\n"
     "svg{display:block;width:100%;max-width:620px;height:auto}\n"
-    "svg text{fill:var(--ink);font:12px system-ui,sans-serif}\n"
+    "svg text{fill:var(--ink);font:13px system-ui,sans-serif}\n"
     ".grid{stroke:var(--line);fill:none}.axis{stroke:var(--soft);fill:none}\n"
     ".line,.whisker{stroke:var(--blue);stroke-width:1.6;fill:none}.line{stroke-opacity:.55}\n"
     ".faint{stroke:var(--soft);stroke-opacity:.55;fill:none}.dot{fill:var(--blue)}\n"
@@ -255,14 +255,19 @@ static void add_row(page *p, const char *name, const json_t *value) {
     page_add(p, "</td></tr>\n");
 }
 
+/* The note of another program, as it is. */
+static void add_options(page *p, const report_run *run) {
+    add_row(p, "options", json_object_get(run->config, "settings"));
+    add_row(p, "batch-norm", json_object_get(run->config, "batch_norm"));
+}
+
 static void add_facts(page *p, const report_run *run) {
     page_add(p, "<table><tbody>\n");
     add_row(p, "source", json_object_get(run->config, "source"));
     if (run->has_settings)
         add_protocol(p, run);
     else
-        add_row(p, "options", json_object_get(run->config, "settings"));
-    add_row(p, "batch-norm", json_object_get(run->config, "batch_norm"));
+        add_options(p, run);
     page_add(p, "<tr><th>device</th><td>");
     put_device(p, run);
     page_add(p, "</td></tr>\n<tr><th>speed</th><td>");
