@@ -9,6 +9,7 @@
     X(runs)             \
     X(adapt)            \
     X(predict)          \
+    X(report)           \
     X(export)           \
     X(algorithms)       \
     X(model)            \

@@ -21,7 +21,7 @@ same() {
 {
     tiny_run "$work/whole" $settings
     [ $status -eq 0 ] || fail "unbroken run: $(cat "$work/err")"
-    for file in config.json metrics.jsonl metrics.csv curve.svg result.json checkpoints/last.safetensors checkpoints/best.safetensors; do
+    for file in config.json metrics.jsonl metrics.csv events.out.tfevents.clmaml curve.svg result.json checkpoints/last.safetensors checkpoints/best.safetensors; do
         [ -s "$work/whole/$file" ] || fail "unbroken run: no $file"
     done
     [ "$(find "$work/whole/checkpoints" -name '0*.safetensors' | wc -l)" -eq 3 ] || fail "unbroken run: not three numbered checkpoints"

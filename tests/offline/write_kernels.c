@@ -171,11 +171,14 @@ static void meta_programs(clm_device *d, const clm_model *model, const clm_meta_
 
 /* With memory for all steps and without, and of first order. */
 static void meta_variants(clm_device *d, const clm_model *model, clm_meta_options options) {
+    if (!clm_algorithm_uses(options.task.algorithm, "first-order")) {
+        meta_programs(d, model, &options);
+        return;
+    }
     options.checkpointing = CLM_CHECKPOINT_STORE;
     meta_programs(d, model, &options);
     options.checkpointing = CLM_CHECKPOINT_RECOMPUTE;
     meta_programs(d, model, &options);
-    if (!clm_algorithm_uses(options.task.algorithm, "first-order")) return;
     options.task.first_order = true;
     meta_programs(d, model, &options);
 }

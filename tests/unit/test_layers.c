@@ -100,6 +100,7 @@ static const layer layers[] = {
     {"src/cli/bench/", {"cli/base/", "cli/selftest/first_use.h", "cli/bench/"}, {"*"}, false, false},
     {"src/cli/doctor/", {"cli/base/", "check/", "cli/selftest/", "cli/doctor/"}, {"*"}, false, false},
     {"src/cli/use/", {"cli/base/", "cli/config/", "cli/selftest/first_use.h", "cli/use/"}, {"*"}, false, false},
+    {"src/cli/report/", {"cli/base/", "cli/config/", "cli/selftest/first_use.h", "cli/report/"}, {"*"}, false, false},
     {"src/cli/verify/", {"cli/base/", "cli/verify/"}, {"*"}, false, false},
     {"src/cli/pages/", {"cli/base/", "cli/pages/"}, {"*"}, false, false},
     {"src/cli/",

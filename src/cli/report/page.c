@@ -1,0 +1,84 @@
+/* The text of a page: growing, escaping, numbers in words. */
+#include "report/page.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void page_free(page *p) {
+    free(p->text);
+    memset(p, 0, sizeof *p);
+}
+
+static bool make_room(page *p, size_t more) {
+    if (p->failed) return false;
+    if (p->length + more < p->capacity) return true;
+    const size_t capacity = 2 * p->capacity + more + 4096;
+    char *text = realloc(p->text, capacity);
+    if (!text) {
+        p->failed = true;
+        return false;
+    }
+    p->text = text;
+    p->capacity = capacity;
+    return true;
+}
+
+void page_add(page *p, const char *format, ...) {
+    va_list list, again;
+    va_start(list, format);
+    va_copy(again, list);
+    const int size = vsnprintf(NULL, 0, format, list);
+    if (size < 0) p->failed = true;
+    if (size >= 0 && make_room(p, (size_t)size + 1)) {
+        vsnprintf(p->text + p->length, (size_t)size + 1, format, again);
+        p->length += (size_t)size;
+    }
+    va_end(again);
+    va_end(list);
+}
+
+void page_escape(page *p, const char *text) {
+    for (; text && *text; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if (strchr("&<>\"'`=", c))
+            page_add(p, "&#%d;", c);
+        else if ((c < 32 && c != '\n' && c != '\t') || c == 127)
+            page_add(p, "&#65533;");
+        else
+            page_add(p, "%c", c);
+    }
+}
+
+void page_base64(page *p, const unsigned char *bytes, size_t size) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < size; i += 3) {
+        const size_t n = size - i < 3 ? size - i : 3;
+        const unsigned v = (unsigned)bytes[i] << 16 | (n > 1 ? (unsigned)bytes[i + 1] << 8 : 0) | (n > 2 ? bytes[i + 2] : 0);
+        page_add(p, "%c%c%c%c", digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=',
+                 n > 2 ? digits[v & 63] : '=');
+    }
+}
+
+void page_value(page *p, double mean, bool percent) {
+    if (!isfinite(mean))
+        page_add(p, "not finite");
+    else if (percent)
+        page_add(p, "%.2f %%", 100 * mean);
+    else
+        page_add(p, "%.4g", mean);
+}
+
+void page_score(page *p, double mean, double half, bool percent) {
+    if (!isfinite(mean))
+        page_add(p, "not finite");
+    else if (!isfinite(half)) {
+        page_value(p, mean, percent);
+        page_add(p, " (interval not finite)");
+    } else if (percent)
+        page_add(p, "%.2f ± %.2f %%", 100 * mean, 100 * half);
+    else
+        page_add(p, "%.4g ± %.2g", mean, half);
+}

@@ -1,0 +1,103 @@
+/* Reads a run directory: config.json, metrics.jsonl, result.json. */
+#include "report/runs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/system.h"
+#include "config/sources.h"
+
+const char *report_text(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+double report_number(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+const char *report_metric(const report_run *run) {
+    const char *metric = report_text(run->result, "metric");
+    return metric[0] ? metric : run->percent ? "accuracy" : "error";
+}
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static clm_status find_speed(report_run *run) {
+    clm_status status = CLM_OK;
+    double *speeds = NULL;
+    size_t n = 0;
+    CLI_NEW(speeds, run->n_rows);
+    for (size_t i = 0; i < run->n_rows; i++)
+        if (isfinite(run->rows[i].speed)) speeds[n++] = run->rows[i].speed;
+    qsort(speeds, n, sizeof *speeds, ascending);
+    run->speed = n ? (speeds[(n - 1) / 2] + speeds[n / 2]) / 2 : NAN;
+out:
+    free(speeds);
+    return status;
+}
+
+static void read_row(report_run *run, const json_t *said) {
+    report_row *row = &run->rows[run->n_rows];
+    row->iteration = report_number(said, "iteration");
+    row->score = report_number(said, "query_after");
+    row->half = report_number(said, "interval");
+    row->speed = report_number(said, "tasks_per_second");
+    row->validation = strcmp(report_text(said, "kind"), "validation") == 0;
+    if (isfinite(row->iteration) && row->iteration >= 0) run->n_rows++;
+}
+
+/* A run that was killed may have left half a line, and one at work may be writing it. */
+static clm_status read_rows(report_run *run) {
+    char path[CLI_PATH_MAX], *text = NULL;
+    clm_status status = CLM_OK;
+    size_t lines = 0;
+    CLI_TRY(cli_path(path, run->name, "metrics.jsonl"));
+    if (!cli_path_exists(path)) return CLM_OK;
+    CLI_TRY(cli_file_read(path, &text));
+    for (const char *c = text; *c; c++) lines += *c == '\n';
+    CLI_NEW(run->rows, lines);
+    for (const char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        json_t *said = json_loadb(line, (size_t)(end - line), 0, NULL);
+        if (said) read_row(run, said);
+        json_decref(said);
+    }
+out:
+    free(text);
+    return status;
+}
+
+clm_status report_run_open(report_run *run, const char *directory) {
+    char path[CLI_PATH_MAX];
+    run->name = directory;
+    run->mean = run->half = run->speed = NAN;
+    CLI_TRY(cli_path(path, directory, "config.json"));
+    if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s holds no run: there is no %s", directory, path);
+    run->config = cli_json_load(path);
+    if (!run->config) return CLM_E_FORMAT;
+    CLI_TRY(cli_path(path, directory, "result.json"));
+    if (cli_path_exists(path) && !(run->result = cli_json_load(path))) return CLM_E_FORMAT;
+    run->has_settings =
+        cli_settings_from_json(&run->settings, json_object_get(run->config, "settings"), "config.json") == CLM_OK;
+    cli_forget();
+    run->percent = run->result ? strcmp(report_text(run->result, "metric"), "accuracy") == 0
+                               : !run->has_settings || cli_source_has_labels(&run->settings) ||
+                                     !cli_source_of(run->settings.source)->regression;
+    run->mean = report_number(run->result, "mean");
+    run->half = report_number(run->result, "interval");
+    CLI_TRY(read_rows(run));
+    return find_speed(run);
+}
+
+void report_run_close(report_run *run) {
+    json_decref(run->config);
+    json_decref(run->result);
+    free(run->rows);
+    memset(run, 0, sizeof *run);
+}

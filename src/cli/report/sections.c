@@ -1,0 +1,304 @@
+/* The parts of a page: its head, runs side by side, one run. */
+#include "report/sections.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/protocol.h"
+#include "report/charts.h"
+
+enum { PAIRS_OF = 6 }; /* so many runs have a difference for every pair; of more each is compared with the first */
+
+/* Blue for scores, everywhere; right and wrong differ by a sign too. */
+static const char style[] =
+    ":root{color-scheme:light dark;--ink:#1c2024;--soft:#5b6470;--line:#dfe3e8;--back:#fff;--card:#f6f7f9;--blue:#1f66b5;"
+    "--good:#12733a;--bad:#b3261e}\n"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9ba5b0;--line:#363c44;--back:#14171a;--card:#1d2125;"
+    "--blue:#6cb0ff;--good:#67c98b;--bad:#ff8a80}}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0 auto;padding:16px;max-width:1240px;background:var(--back);color:var(--ink);"
+    "font:16px/1.5 system-ui,sans-serif;overflow-wrap:break-word}\n"
+    "h1{font-size:1.5rem}h2{font-size:1.25rem;margin:2.2rem 0 .5rem}h3{font-size:1rem;margin:1.4rem 0 .4rem}\n"
+    ".scroll{overflow-x:auto}\n"
+    "table{border-collapse:collapse;font-size:.9rem}\n"
+    "th,td{text-align:left;vertical-align:top;padding:5px 16px 5px 0;border-bottom:1px solid var(--line)}\n"
+    "th{font-weight:600;color:var(--soft);white-space:nowrap}.runs "
+    "td.name{min-width:9rem;overflow-wrap:anywhere}\n"
+    ".num{white-space:nowrap;font-variant-numeric:tabular-nums}\n"
+    ".big{font-size:1.5rem;margin:.2rem 0}.note{color:var(--soft);font-size:.9rem}\n"
+    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:16px;margin:1rem 0}\n"
+    "figure{margin:0;padding:12px;background:var(--card);border-radius:8px;min-width:0}.wide{max-width:640px;margin:1rem 0}\n"
+    "figcaption{font-size:.9rem;color:var(--soft);margin-bottom:6px}\n"
+    "svg{display:block;width:100%;max-width:620px;height:auto}\n"
+    "svg text{fill:var(--ink);font:13px system-ui,sans-serif}\n"
+    ".grid{stroke:var(--line);fill:none}.axis{stroke:var(--soft);fill:none}\n"
+    ".line,.whisker{stroke:var(--blue);stroke-width:1.6;fill:none}.line{stroke-opacity:.55}\n"
+    ".faint{stroke:var(--soft);stroke-opacity:.55;fill:none}.dot{fill:var(--blue)}\n"
+    ".key::before{content:\"\";display:inline-block;width:16px;height:3px;margin:0 5px 4px 0;background:var(--blue)}\n"
+    ".pale::before{background:var(--soft);opacity:.6}\n"
+    ".strip img{width:56px;height:56px;object-fit:contain;image-rendering:pixelated;margin:0 6px 4px 0;vertical-align:top;"
+    "border:1px solid var(--line)}\n"
+    ".query{display:inline-flex;margin:0 12px 4px 0;white-space:nowrap;font-size:.8rem;line-height:1.3}"
+    ".query br:first-child{display:none}\n"
+    ".right{color:var(--good)}.wrong{color:var(--bad)}\n";
+
+void section_head(page *p, size_t runs) {
+    page_add(p, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n");
+    page_add(p, "<title>clMAML: %zu run%s</title>\n<style>\n%s</style>\n</head>\n<body>\n", runs, runs == 1 ? "" : "s", style);
+    page_add(p, "<h1>%s</h1>\n", runs == 1 ? "A run of clMAML" : "Runs of clMAML");
+}
+
+/* ---- one value ---- */
+
+static void put_setting(page *p, const json_t *value) {
+    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+    const char *said = json_is_string(value) ? json_string_value(value) : text;
+    page_escape(p, said && said[0] ? said : "–");
+    free(text);
+}
+
+/* A text, or a list of them where there are several devices. */
+static void put_device(page *p, const report_run *run) {
+    const json_t *device = json_object_get(run->config, "device");
+    if (!json_is_array(device)) {
+        put_setting(p, device);
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(device); i++) {
+        if (i) page_add(p, "; ");
+        put_setting(p, json_array_get(device, i));
+    }
+}
+
+static void put_test(page *p, const report_run *run) {
+    if (!run->result)
+        page_add(p, "not tested yet");
+    else
+        page_score(p, run->mean, run->half, run->percent);
+}
+
+static void put_speed(page *p, const report_run *run) {
+    if (isfinite(run->speed))
+        page_add(p, "%.4g", run->speed);
+    else
+        page_add(p, "–");
+}
+
+/* ---- runs side by side ---- */
+
+static void add_table(page *p, const report_run *runs, size_t n) {
+    page_add(p,
+             "<div class=\"scroll\"><table class=\"runs\"><thead><tr><th></th><th>run</th><th>algorithm</th><th>test score</th>"
+             "<th>metric</th><th>test tasks</th><th>tasks a second</th><th>device</th></tr></thead><tbody>\n");
+    for (size_t i = 0; i < n; i++) {
+        const report_run *run = &runs[i];
+        page_add(p, "<tr><th>%zu</th><td class=\"name\"><a href=\"#run-%zu\">", i + 1, i + 1);
+        page_escape(p, run->name);
+        page_add(p, "</a></td><td>");
+        page_escape(p, run->has_settings ? run->settings.algorithm : report_text(run->result, "algorithm"));
+        page_add(p, "</td><td class=\"num\">");
+        put_test(p, run);
+        page_add(p, "</td><td>");
+        page_escape(p, report_metric(run));
+        page_add(p, "</td><td class=\"num\">");
+        if (run->result)
+            page_add(p, "%.0f", report_number(run->result, "tasks"));
+        else
+            page_add(p, "–");
+        page_add(p, "</td><td class=\"num\">");
+        put_speed(p, run);
+        page_add(p, "</td><td class=\"name\">");
+        put_device(p, run);
+        page_add(p, "</td></tr>\n");
+    }
+    page_add(p, "</tbody></table></div>\n<p class=\"note\">Test scores are means over tasks with the 95 %% interval. Tasks a "
+                "second: the median over the rows of the metrics.</p>\n");
+}
+
+static bool differs(const report_run *runs, size_t n, const char *key) {
+    const json_t *first = json_object_get(json_object_get(runs[0].config, "settings"), key);
+    for (size_t i = 1; i < n; i++)
+        if (!json_equal(first, json_object_get(json_object_get(runs[i].config, "settings"), key))) return true;
+    return false;
+}
+
+static void add_difference_row(page *p, const report_run *runs, size_t n, const char *key) {
+    page_add(p, "<tr><th>");
+    page_escape(p, key);
+    page_add(p, "</th>");
+    for (size_t i = 0; i < n; i++) {
+        page_add(p, "<td>");
+        put_setting(p, json_object_get(json_object_get(runs[i].config, "settings"), key));
+        page_add(p, "</td>");
+    }
+    page_add(p, "</tr>\n");
+}
+
+/* What one run alone has counts too. */
+static void add_settings(page *p, const report_run *runs, size_t n) {
+    json_t *all = json_object();
+    const char *key;
+    json_t *value;
+    size_t rows = 0;
+    for (size_t i = 0; i < n; i++) {
+        json_t *settings = json_object_get(runs[i].config, "settings");
+        if (json_is_object(settings)) json_object_update_missing(all, settings);
+    }
+    page_add(p, "<h3>Settings that differ</h3>\n<div class=\"scroll\"><table class=\"runs\"><thead><tr><th></th>");
+    for (size_t i = 0; i < n; i++) page_add(p, "<th>%zu</th>", i + 1);
+    page_add(p, "</tr></thead><tbody>\n");
+    json_object_foreach(all, key, value) {
+        if (!differs(runs, n, key)) continue;
+        add_difference_row(p, runs, n, key);
+        rows++;
+    }
+    if (!rows) page_add(p, "<tr><th>none</th><td colspan=\"%zu\"></td></tr>\n", n);
+    page_add(p, "</tbody></table></div>\n");
+    json_decref(all);
+}
+
+/* ---- differences ---- */
+
+/* Scores of other data, or of tasks of other sizes, can be subtracted, but say little. */
+static bool same_tasks(const report_run *a, const report_run *b) {
+    static const char *const sizes[] = {"ways", "shots", "query"};
+    if (strcmp(report_text(a->config, "source"), report_text(b->config, "source")) != 0) return false;
+    for (size_t i = 0; i < CLI_COUNT(sizes); i++)
+        if (report_number(a->result, sizes[i]) != report_number(b->result, sizes[i])) return false;
+    return true;
+}
+
+static void add_pair(page *p, const report_run *runs, size_t i, size_t k) {
+    const report_run *a = &runs[i], *b = &runs[k];
+    const double scale = a->percent ? 100 : 1, difference = scale * (a->mean - b->mean), half = scale * hypot(a->half, b->half);
+    if (!a->result || !b->result || strcmp(report_metric(a), report_metric(b)) != 0) return;
+    page_add(p, "<tr><th>%zu − %zu</th><td class=\"num\">", i + 1, k + 1);
+    if (!isfinite(difference) || !isfinite(half))
+        page_add(p, "not finite</td><td>–");
+    else {
+        page_add(p, a->percent ? "%+.2f ± %.2f points" : "%+.4g ± %.2g", difference, half);
+        page_add(p, "</td><td>%s", fabs(difference) > half ? "zero is outside the interval" : "zero is inside the interval");
+    }
+    page_add(p, "%s</td></tr>\n", same_tasks(a, b) ? "" : "; data or sizes of the tasks differ");
+}
+
+static void add_differences(page *p, const report_run *runs, size_t n) {
+    page_add(p,
+             "<h3>Differences of the test scores</h3>\n<div class=\"scroll\"><table><thead><tr><th>runs</th><th>difference</th>"
+             "<th></th></tr></thead><tbody>\n");
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = i + 1; k < n; k++)
+            if (n <= PAIRS_OF || i == 0) add_pair(p, runs, i, k);
+    page_add(p,
+             "</tbody></table></div>\n<p class=\"note\">With the 95 %% interval of the difference of independent samples, "
+             "√(h₁² + h₂²) of the half intervals h₁ and h₂. Scores of single tasks are not stored, so runs that were "
+             "tested on the same tasks cannot be compared task by task, which would mostly be sharper. Runs with different "
+             "metrics are not compared%s.</p>\n",
+             n > PAIRS_OF ? "; of so many runs each is compared with the first" : "");
+}
+
+void section_together(page *p, const report_run *runs, size_t n) {
+    add_table(p, runs, n);
+    if (n < 2) return;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        while (strcmp(report_metric(&runs[k]), report_metric(&runs[i])) != 0) k++;
+        if (k == i) chart_scores(p, runs, n, report_metric(&runs[i]));
+    }
+    add_differences(p, runs, n);
+    add_settings(p, runs, n);
+}
+
+/* ---- one run ---- */
+
+/* A line "  inner loop  5 steps" is a row; one that is indented further goes on with the row before. */
+static void add_protocol_line(page *p, const char *line, bool *open) {
+    enum { INDENT = 14 };
+    char name[INDENT + 1] = "";
+    const size_t length = strlen(line), blank = strspn(line, " ");
+    if (length <= INDENT || blank < 2) return;
+    if (blank >= INDENT) {
+        page_add(p, "<br>");
+        page_escape(p, line + blank);
+        return;
+    }
+    memcpy(name, line + 2, INDENT - 2);
+    for (size_t i = INDENT - 2; i > 0 && name[i - 1] == ' '; i--) name[i - 1] = 0;
+    page_add(p, "%s<tr><th>", *open ? "</td></tr>\n" : "");
+    page_escape(p, name);
+    page_add(p, "</th><td>");
+    page_escape(p, line + INDENT);
+    *open = true;
+}
+
+static void add_protocol(page *p, const report_run *run) {
+    char line[4 * CLI_PATH_MAX];
+    bool open = false;
+    FILE *file = tmpfile();
+    if (!file) return;
+    cli_protocol_print(file, &run->settings, NULL, NULL);
+    rewind(file);
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = 0;
+        add_protocol_line(p, line, &open);
+    }
+    if (open) page_add(p, "</td></tr>\n");
+    fclose(file);
+}
+
+static void add_row(page *p, const char *name, const json_t *value) {
+    page_add(p, "<tr><th>%s</th><td>", name);
+    put_setting(p, value);
+    page_add(p, "</td></tr>\n");
+}
+
+/* The note of another program, as it is. */
+static void add_options(page *p, const report_run *run) {
+    add_row(p, "options", json_object_get(run->config, "settings"));
+    add_row(p, "batch-norm", json_object_get(run->config, "batch_norm"));
+}
+
+static void add_facts(page *p, const report_run *run) {
+    page_add(p, "<table><tbody>\n");
+    add_row(p, "source", json_object_get(run->config, "source"));
+    if (run->has_settings)
+        add_protocol(p, run);
+    else
+        add_options(p, run);
+    page_add(p, "<tr><th>device</th><td>");
+    put_device(p, run);
+    page_add(p, "</td></tr>\n<tr><th>speed</th><td>");
+    put_speed(p, run);
+    page_add(p, " tasks a second (median)</td></tr>\n</tbody></table>\n");
+}
+
+static void add_ensemble(page *p, const report_run *run) {
+    const json_t *ensemble = json_object_get(run->result, "ensemble");
+    if (!ensemble) return;
+    page_add(p, "<p>The %zu best checkpoints together: ", json_array_size(json_object_get(ensemble, "checkpoint_iterations")));
+    page_score(p, report_number(ensemble, "mean"), report_number(ensemble, "interval"), run->percent);
+    page_add(p, "</p>\n");
+}
+
+void section_run(page *p, const report_run *run, size_t number) {
+    page_add(p, "<h2 id=\"run-%zu\">%zu&#160; ", number, number);
+    page_escape(p, run->name);
+    page_add(p, "</h2>\n<p class=\"big\">");
+    put_test(p, run);
+    page_add(p, "</p>\n");
+    if (run->result) {
+        page_add(p, "<p class=\"note\">");
+        page_escape(p, report_metric(run));
+        page_add(p, " with 95 %% interval on %.0f test tasks, of the state after update %.0f</p>\n",
+                 report_number(run->result, "tasks"), report_number(run->result, "checkpoint_iteration"));
+    }
+    add_ensemble(p, run);
+    page_add(p, "<div class=\"charts\">\n");
+    chart_steps(p, run);
+    chart_learning(p, run);
+    page_add(p, "</div>\n<h3>Protocol</h3>\n");
+    add_facts(p, run);
+}
