@@ -1,11 +1,7 @@
 #!/bin/sh
-# The tests of the Python package, with the library of the build. Exit status 77, skipped, where Python lacks what they need;
-# CLMAML_PYTHON names another than python3.
+# The tests of the Python package, with the library of the build.
 : "${CLMAML_SOURCE_DIR:?}" "${CLMAML_LIBRARY:?}" "${CLMAML_PROGRAM:?}"
-python="${CLMAML_PYTHON:-python3}"
-if ! "$python" -c 'import numpy, pytest' 2>/dev/null; then
-    echo "skipped: $python has no numpy and pytest; CLMAML_PYTHON may name another, such as one of a virtual environment"
-    exit 77
-fi
+. "$CLMAML_SOURCE_DIR/tests/python/find.sh"
+find_python numpy pytest
 cd "$CLMAML_SOURCE_DIR" || exit 1
-PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$CLMAML_SOURCE_DIR/python" exec "$python" -m pytest -q python/tests
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$CLMAML_SOURCE_DIR/python" exec "$python" -m pytest -q -p no:cacheprovider python/tests

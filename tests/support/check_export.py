@@ -161,7 +161,7 @@ def run_torch(path, model, x):
     from torch import nn
 
     net = nn.Sequential(*make_layers(model["layers"], model["in_shape"])[0])
-    net.load_state_dict({name: torch.from_numpy(array) for name, array in read_state(path).items()})  # strict
+    net.to(torch.from_numpy(x).dtype).load_state_dict({name: torch.from_numpy(array) for name, array in read_state(path).items()})  # strict
     with torch.no_grad():
         return net.eval()(torch.from_numpy(x)).numpy()
 
