@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sets $python to an interpreter that imports what is named; without one the test is skipped, exit status 77. CLMAML_PYTHON names
 # the only one to try.
 find_python() {

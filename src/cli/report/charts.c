@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 400, HEIGHT = 260, LEFT = 56, RIGHT = 14, TOP = 12, BOTTOM = 42, MOST_POINTS = 300 };
+enum { WIDTH = 400, HEIGHT = 260, LEFT = 56, RIGHT = 22, TOP = 12, BOTTOM = 42, MOST_POINTS = 300 };
 
 typedef struct point {
     double x, y, half; /* half NAN: no interval */

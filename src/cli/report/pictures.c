@@ -13,6 +13,7 @@
 #include "base/system.h"
 #include "config/checkpoint.h"
 #include "config/setup.h"
+#include "config/sources.h"
 #include "selftest/first_use.h"
 
 enum { MOST_WAYS = 20, MOST_SHOWN = 3, QUERY = 2 };
@@ -83,8 +84,9 @@ static clm_status strip_open(strip *s, const report_run *run, clm_device **devic
     if (!run->has_settings) return cli_fail(CLM_E_ARG, "the run was not made by this program, which cannot open its data");
     CLI_TRY(open_checkpoint(s, run));
     const cli_settings *of = &s->checkpoint.settings;
+    if (cli_source_of(of->source)->regression) return cli_fail(CLM_E_ARG, "the run does not learn from pictures");
     if (clm_archive_get_preparation(s->checkpoint.archive, &said) != CLM_OK)
-        return cli_fail(CLM_E_ARG, "the run does not learn from pictures");
+        return cli_fail(CLM_E_ARG, "the checkpoint does not say how pictures are prepared");
     if (of->ways > MOST_WAYS) return cli_fail(CLM_E_LIMIT, "%lld ways are too many to be shown", (long long)of->ways);
     CLI_TRY(cli_setup_source(&s->source, of));
     s->ways = (int)of->ways;
