@@ -48,4 +48,17 @@ grep -Eq '"mean": *(,|$)' "$work/out" && fail "eval, not finite: a key without a
 expect_success "diverged" train glyphs --device host --inner-lr 1e6 --filters 2 --size 16 --iterations 5 --meta-batch 2 --val-tasks 2 --eval-tasks 4 --run "$work/diverged"
 expect_in "$work/err" "note: (the query loss is .*, where guessing has|the result is not finite)" "diverged"
 
+# ---- runs that begin in one second have directories of their own; one that cannot begin leaves none ----
+mkdir "$work/beside"
+(
+    cd "$work/beside" || exit 1
+    for i in 1 2 3 4; do
+        "$CLMAML_PROGRAM" train sine --iterations 2 --val-every 1 --val-tasks 2 --eval-tasks 2 --device host >"$i.log" 2>&1 &
+    done
+    wait
+)
+[ "$(find "$work/beside/runs" -name result.json | wc -l)" -eq 4 ] || fail "four runs at once: $(cat "$work/beside"/*.log)"
+(cd "$work/beside" && "$CLMAML_PROGRAM" train sine --device nosuch >/dev/null 2>&1) && fail "a device that is none was taken"
+[ "$(find "$work/beside/runs" -mindepth 1 -maxdepth 1 | wc -l)" -eq 4 ] || fail "a run that did not begin left a directory"
+
 finish

@@ -131,6 +131,13 @@ clm_status cli_directory_make(const char *path) {
     return cli_is_directory(path) ? CLM_OK : cli_fail(CLM_E_IO, "%s is there and not a directory", path);
 }
 
+clm_status cli_directory_claim(const char *path, bool *claimed) {
+    *claimed = mkdir(path, 0777) == 0;
+    return *claimed || errno == EEXIST ? CLM_OK : cli_fail(CLM_E_IO, "cannot make directory %s: %s", path, strerror(errno));
+}
+
+void cli_directory_give_up(const char *path) { (void)rmdir(path); }
+
 static bool write_all(int file, const char *text, size_t size) {
     while (size > 0) {
         ssize_t wrote = write(file, text, size);

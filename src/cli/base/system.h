@@ -31,6 +31,10 @@ void cli_path_make_absolute(char *path);
 bool cli_is_directory(const char *path);
 /* Makes a directory and the missing ones above it. */
 clm_status cli_directory_make(const char *path);
+/* Makes a directory whose parent is there, for this process alone: not *claimed when something has the name already. */
+clm_status cli_directory_claim(const char *path, bool *claimed);
+/* Removes a directory if it is empty. */
+void cli_directory_give_up(const char *path);
 /* Calls visit for every name in a directory, in no order. */
 clm_status cli_directory_visit(const char *path, void (*visit)(void *user, const char *name), void *user);
 /* Replaces a file in one piece: temporary name, sync, rename. */

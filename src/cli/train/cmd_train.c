@@ -102,6 +102,7 @@ static clm_status train(cli_trainer *t, cli_args *args) {
     if (!clm_trainer_result(t->trainer)->stopped) CLI_GOTO(cli_trainer_test(t));
     if (!clm_trainer_result(t->trainer)->stopped) print_next(t);
 out:
+    if (status != CLM_OK && t->settings.run[0] && !args->given[cli_settings_row("run")]) cli_directory_give_up(t->settings.run);
     cli_checkpoint_close(&checkpoint);
     return status;
 }

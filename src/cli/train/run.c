@@ -14,14 +14,16 @@ clm_status cli_run_default_name(char *path, const cli_settings *s) {
     time_t now = time(NULL);
     struct tm *local = localtime(&now);
     if (local) strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", local);
-    for (int attempt = 1; attempt < 1000; attempt++) {
+    bool claimed = false;
+    CLI_TRY(cli_directory_make("runs"));
+    for (int attempt = 1; !claimed; attempt++) {
         char name[256], suffix[16] = "", task[48] = "";
         if (attempt > 1) snprintf(suffix, sizeof suffix, "-%d", attempt);
         if (!cli_source_of(s->source)->regression)
             snprintf(task, sizeof task, "-%lldw%llds", (long long)s->ways, (long long)s->shots);
         snprintf(name, sizeof name, "%.80s%s-%s%s", *base ? base : "folder", task, stamp, suffix);
         CLI_TRY(cli_path(path, "runs", name));
-        if (!cli_path_exists(path)) break;
+        CLI_TRY(cli_directory_claim(path, &claimed));
     }
     return CLM_OK;
 }

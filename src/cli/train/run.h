@@ -4,7 +4,7 @@
 
 #include "config/settings.h"
 
-/* A directory name for a run that was given none. */
+/* Makes a directory for a run that was given none, under a name that no other run has. */
 clm_status cli_run_default_name(char *path, const cli_settings *settings);
 /* Errors when a new run cannot begin here. Changes nothing. */
 clm_status cli_run_check_new(const char *directory);
