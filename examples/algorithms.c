@@ -63,7 +63,7 @@ static clm_status try_algorithm(const char *name, clm_device *device, const clm_
     options.task.algorithm = name;
     options.task.support = options.task.query = SHOTS;
     options.task.steps = steps ? STEPS : 1;
-    options.task.inner_lr = 0.02;
+    if (steps) options.task.inner_lr = 0.02;
     options.task.loss.name = "mse";
     adapting.task = options.task; /* the same task for both: so parameters and rates fit by name */
     adapting.tasks = NEW_TASKS;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 enum { LENGTH_BYTES = 8, MAX_HEADER = 100000000 };
@@ -198,24 +199,23 @@ static void file_order(const clm_archive *archive, const clm_stored_array **orde
 
 static json_t *array_entry(const clm_stored_array *array, size_t begin) {
     json_t *shape = json_array();
-    for (int i = 0; i < array->shape.rank; i++) json_array_append_new(shape, json_integer(array->shape.dim[i]));
+    for (int i = 0; i < array->shape.rank; i++) clm_json_append(shape, json_integer(array->shape.dim[i]));
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", array->type->name, "shape", shape, "data_offsets", (json_int_t)begin,
                      (json_int_t)(begin + array->count * array->type->size));
 }
 
-/* NULL when there is no memory: a failed json_object_set_new returns -1. */
+/* NULL when there is no memory. */
 static char *header_text(const clm_archive *archive, const clm_stored_array *const *order, size_t *data_size) {
     json_t *header = json_object(), *meta = json_object();
-    int failed = 0;
     size_t at = 0;
     for (size_t i = 0; i < archive->n_texts; i++)
-        failed |= json_object_set_new(meta, archive->texts[i].key, json_string(archive->texts[i].value));
-    if (archive->n_texts > 0) failed |= json_object_set(header, CLM_METADATA_KEY, meta);
+        clm_json_set(meta, archive->texts[i].key, json_string(archive->texts[i].value));
+    if (archive->n_texts > 0) clm_json_set(header, CLM_METADATA_KEY, json_incref(meta));
     for (size_t i = 0; i < archive->n_arrays; i++) {
-        failed |= json_object_set_new(header, order[i]->name, array_entry(order[i], at));
+        clm_json_set(header, order[i]->name, array_entry(order[i], at));
         at += order[i]->count * order[i]->type->size;
     }
-    char *text = failed ? NULL : json_dumps(header, JSON_COMPACT);
+    char *text = clm_json_text(header, JSON_COMPACT);
     json_decref(meta);
     json_decref(header);
     *data_size = at;

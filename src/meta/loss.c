@@ -125,6 +125,7 @@ clm_status clm_loss_check(const clm_loss *loss, const clm_loss_options *o) {
         {CLASS_WEIGHTS, "loss.class_weights", o->class_weights != NULL},
         {DELTA, "loss.delta", o->delta != 0 && o->delta != initial.delta},
         {FUNCTION, "loss.function", o->function != NULL},
+        {FUNCTION, "loss.user", o->user != NULL},
         {FUNCTION, "loss.target_shape", o->target_shape.rank != 0},
         {REDUCTION, "loss.reduction", o->reduction != initial.reduction},
     };

@@ -29,6 +29,35 @@ static clm_status check_numbers(const clm_task_options *o, const clm_algorithm *
     return CLM_OK;
 }
 
+static clm_status check_range(const char *option, int value, int most) {
+    if (value >= 0 && value <= most) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "%s is %d; its values are those of its enumeration, 0 to %d", option, value, most);
+}
+
+static clm_status check_list(const char *option, const void *list, size_t n) {
+    return list || !n ? CLM_OK : clm_fail(CLM_E_ARG, "%s: %zu prefixes, and no list of them", option, n);
+}
+
+static clm_status check_weights(const double *weights, int steps) {
+    double most = 0;
+    for (int k = 0; weights && k < steps; k++) {
+        if (!isfinite(weights[k]) || weights[k] < 0)
+            return clm_fail(CLM_E_ARG, "step_weights: that of step %d is %g; weights are numbers from 0", k + 1, weights[k]);
+        most = fmax(most, weights[k]);
+    }
+    return !weights || most > 0 ? CLM_OK : clm_fail(CLM_E_ARG, "step_weights: all are 0, which leaves nothing to learn from");
+}
+
+static clm_status check_values(const clm_task_options *o) {
+    CLM_TRY(check_range("rates", (int)o->rates, CLM_RATES_PER_ELEMENT));
+    CLM_TRY(check_range("solver", (int)o->solver, CLM_SOLVER_NEUMANN));
+    CLM_TRY(check_range("loss.reduction", (int)o->loss.reduction, CLM_REDUCE_SUM));
+    CLM_TRY(check_list("adapt", o->adapt, o->n_adapt));
+    CLM_TRY(check_list("freeze", o->freeze, o->n_freeze));
+    CLM_TRY(check_list("unlearned", o->unlearned, o->n_unlearned));
+    return check_weights(o->step_weights, o->steps);
+}
+
 /* ---- all together ---- */
 
 static clm_status copy_numbers(double **out, const double *from, size_t n) {
@@ -82,6 +111,7 @@ static clm_status init(clm_task *t, const clm_model *model, const clm_task_optio
     t->algorithm = clm_algorithm_find(o->algorithm);
     CLM_TRY(check_numbers(o, t->algorithm));
     CLM_TRY(clm_algorithm_check(t->algorithm, o));
+    CLM_TRY(check_values(o));
     CLM_TRY(find_rows(t));
     CLM_TRY(check_model(t));
     if (o->step_weights) CLM_TRY(copy_numbers(&t->weights, o->step_weights, (size_t)o->steps));

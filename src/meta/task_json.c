@@ -1,6 +1,8 @@
 /* Task options as JSON: a table of numbers, and what is not a number. A key that is not there leaves the initial value. */
 #include "meta/task_json.h"
 
+#include "base/json.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -29,35 +31,34 @@ static const char *const lists[] = {"adapt", "freeze", "unlearned"}, *const rate
 
 static json_t *strings(const char *const *text, size_t n) {
     json_t *list = json_array();
-    for (size_t i = 0; i < n; i++) json_array_append_new(list, json_string(text[i]));
+    for (size_t i = 0; i < n; i++) clm_json_append(list, json_string(text[i]));
     return list;
 }
 
 json_t *clm_task_to_json(const clm_task_options *o, size_t classes) {
     json_t *root = json_object(), *inner = json_object(), *loss = json_object();
-    json_object_set_new(root, "algorithm", json_string(o->algorithm ? o->algorithm : "maml"));
-    json_object_set_new(root, "steps", json_integer(o->steps));
-    json_object_set_new(root, "rates", json_string(rates[o->rates]));
-    json_object_set_new(root, "batch_norm_per_step", json_boolean(o->batch_norm_per_step));
-    json_object_set_new(root, "ways", json_integer(o->ways));
-    json_object_set_new(root, lists[0], strings(o->adapt, o->n_adapt));
-    json_object_set_new(root, lists[1], strings(o->freeze, o->n_freeze));
-    json_object_set_new(root, lists[2], strings(o->unlearned, o->n_unlearned));
-    json_object_set_new(inner, "rule", json_string(o->inner.rule ? o->inner.rule : "sgd"));
-    json_object_set_new(loss, "name", json_string(o->loss.name ? o->loss.name : "cross-entropy"));
-    json_object_set_new(loss, "reduction", json_string(reductions[o->loss.reduction]));
+    clm_json_set(root, "algorithm", json_string(o->algorithm ? o->algorithm : "maml"));
+    clm_json_set(root, "steps", json_integer(o->steps));
+    clm_json_set(root, "rates", json_string(rates[o->rates]));
+    clm_json_set(root, "batch_norm_per_step", json_boolean(o->batch_norm_per_step));
+    clm_json_set(root, "ways", json_integer(o->ways));
+    clm_json_set(root, lists[0], strings(o->adapt, o->n_adapt));
+    clm_json_set(root, lists[1], strings(o->freeze, o->n_freeze));
+    clm_json_set(root, lists[2], strings(o->unlearned, o->n_unlearned));
+    clm_json_set(inner, "rule", json_string(o->inner.rule ? o->inner.rule : "sgd"));
+    clm_json_set(loss, "name", json_string(o->loss.name ? o->loss.name : "cross-entropy"));
+    clm_json_set(loss, "reduction", json_string(reductions[o->loss.reduction]));
     if (o->loss.class_weights) {
         json_t *weights = json_array();
-        for (size_t i = 0; i < classes; i++) json_array_append_new(weights, json_real(o->loss.class_weights[i]));
-        json_object_set_new(loss, "class_weights", weights);
+        for (size_t i = 0; i < classes; i++) clm_json_append(weights, json_real(o->loss.class_weights[i]));
+        clm_json_set(loss, "class_weights", weights);
     }
-    json_object_set_new(root, "inner", inner);
-    json_object_set_new(root, "loss", loss);
+    clm_json_set(root, "inner", inner);
+    clm_json_set(root, "loss", loss);
     for (size_t i = 0; i < NUMBERS; i++) {
         double value;
         memcpy(&value, (const char *)o + numbers[i].at, sizeof value);
-        json_object_set_new(numbers[i].group ? json_object_get(root, numbers[i].group) : root, numbers[i].key,
-                            json_real(value));
+        clm_json_set(numbers[i].group ? json_object_get(root, numbers[i].group) : root, numbers[i].key, json_real(value));
     }
     return root;
 }
@@ -134,8 +135,8 @@ static const char *const fits[] = {"stretch", "crop", "pad"};
 json_t *clm_preparation_to_json(const clm_preparation *p) {
     json_t *mean = json_array(), *deviation = json_array();
     for (int c = 0; c < p->channels; c++) {
-        json_array_append_new(mean, json_real(p->mean[c]));
-        json_array_append_new(deviation, json_real(p->deviation[c]));
+        clm_json_append(mean, json_real(p->mean[c]));
+        clm_json_append(deviation, json_real(p->deviation[c]));
     }
     return json_pack("{s:i, s:i, s:s, s:b, s:i, s:o, s:o}", "size", p->size, "channels", p->channels, "fit", fits[p->fit],
                      "invert", p->invert, "background", p->background, "mean", mean, "deviation", deviation);

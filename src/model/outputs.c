@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "clmaml/model.h"
 
 static clm_status not_linear(const char *op) {
@@ -23,8 +24,8 @@ clm_status clm_model_with_outputs(clm_model **out, const clm_model *model, int o
     if (!op || strcmp(op, "linear") != 0) {
         status = not_linear(op);
     } else {
-        json_object_set_new(last, "out", json_integer(outputs));
-        text = json_dumps(root, JSON_COMPACT);
+        clm_json_set(last, "out", json_integer(outputs));
+        text = clm_json_text(root, JSON_COMPACT);
         status = text ? clm_model_parse(out, text, NULL) : clm_fail(CLM_E_MEMORY, "out of memory");
     }
     free(text);

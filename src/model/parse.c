@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 enum { MAX_NESTING = 16 };
@@ -167,9 +168,9 @@ static clm_status read_in_shape(const json_t *json, clm_shape *out) {
 static clm_status write_json(clm_model *model, json_t *layers) {
     clm_status status = CLM_OK;
     json_t *shape = json_array(), *object = NULL;
-    for (int i = 0; i < model->in.rank; i++) json_array_append_new(shape, json_integer(model->in.dim[i]));
+    for (int i = 0; i < model->in.rank; i++) clm_json_append(shape, json_integer(model->in.dim[i]));
     object = json_pack("{s:o, s:O}", "in_shape", shape, "layers", layers);
-    if (object) model->json = json_dumps(object, JSON_COMPACT);
+    if (object) model->json = clm_json_text(object, JSON_COMPACT);
     if (!model->json) status = clm_fail(CLM_E_MEMORY, "out of memory for a model's JSON");
     json_decref(object);
     return status;

@@ -1,6 +1,6 @@
 /* The operation table. One row per operation; the row is everything the rest of the library knows about it.
  *
- * How to add an operation: docs/architecture.md.
+ * How to add an operation: docs/extending.md.
  */
 #ifndef CLM_OPS_OP_H
 #define CLM_OPS_OP_H

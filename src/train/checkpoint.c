@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "train/run.h"
 
@@ -75,16 +76,16 @@ void clm_ranking_read(clm_ranking *ranking, const clm_archive *archive) {
 
 static json_t *ranked_to_json(const clm_ranked *ranked) {
     json_t *object = json_object();
-    json_object_set_new(object, "score", ranked ? json_real(ranked->score) : json_null());
-    json_object_set_new(object, "iteration", json_integer(ranked ? (json_int_t)ranked->iteration : 0));
+    clm_json_set(object, "score", ranked ? json_real(ranked->score) : json_null());
+    clm_json_set(object, "iteration", json_integer(ranked ? (json_int_t)ranked->iteration : 0));
     return object;
 }
 
 static json_t *ranking_to_json(const clm_ranking *ranking) {
     json_t *best = ranked_to_json(ranking->count ? &ranking->entry[0] : NULL), *others = json_array();
-    for (size_t i = 1; i < ranking->count; i++) json_array_append_new(others, ranked_to_json(&ranking->entry[i]));
+    for (size_t i = 1; i < ranking->count; i++) clm_json_append(others, ranked_to_json(&ranking->entry[i]));
     if (ranking->count > 1)
-        json_object_set_new(best, "others", others);
+        clm_json_set(best, "others", others);
     else
         json_decref(others);
     return best;
@@ -102,7 +103,7 @@ static clm_status describe(clm_archive *archive, const clm_run *run, uint64_t it
     clm_status status = CLM_OK;
     char number[32];
     json_t *best = ranking_to_json(ranking);
-    char *best_text = json_dumps(best, 0);
+    char *best_text = clm_json_text(best, 0);
     const char *model = clm_model_json(run->model);
     snprintf(number, sizeof number, "%llu", (unsigned long long)iteration);
     if (!best_text) CLM_GOTO(clm_fail(CLM_E_MEMORY, "out of memory"));

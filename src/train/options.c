@@ -80,6 +80,9 @@ static clm_status settle_classes(clm_trainer *t) {
     if (!e->joint_classes && all == SIZE_MAX)
         return clm_fail(CLM_E_ARG, "%s has endless classes; say in episodes.joint_classes how many to train on",
                         clm_source_name(t->source));
+    if (e->joint_classes > all)
+        return clm_fail(CLM_E_ARG, "episodes.joint_classes is %zu; %s has %zu training classes", e->joint_classes,
+                        clm_source_name(t->source), all);
     if (!e->joint_classes) e->joint_classes = all;
     const clm_shape out = t->model ? clm_model_out_shape(t->model) : clm_shape_of(1, (int)e->joint_classes);
     char text[96];

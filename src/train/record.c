@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/memory.h"
 
 typedef enum kind { BOOL, WHOLE, LONG, SIZE, REAL, TEXT, WEIGHTS, PREFIXES } kind;
@@ -62,13 +63,13 @@ static const char key_version[] = "clm_train_options";
 
 static json_t *weights(const double *w, int count) {
     json_t *list = json_array();
-    for (int i = 0; w && i < count; i++) json_array_append_new(list, json_real(w[i]));
+    for (int i = 0; w && i < count; i++) clm_json_append(list, json_real(w[i]));
     return list;
 }
 
 static json_t *prefixes(const char *const *texts, size_t count) {
     json_t *list = json_array();
-    for (size_t i = 0; texts && i < count; i++) json_array_append_new(list, json_string(texts[i]));
+    for (size_t i = 0; texts && i < count; i++) clm_json_append(list, json_string(texts[i]));
     return list;
 }
 
@@ -89,9 +90,9 @@ static json_t *value_of(const clm_train_options *o, const field *f) {
 
 char *clm_record_write(const clm_train_options *options) {
     json_t *object = json_object();
-    json_object_set_new(object, key_version, json_integer(options->version));
-    for (size_t i = 0; i < FIELDS; i++) json_object_set_new(object, fields[i].name, value_of(options, &fields[i]));
-    char *text = json_dumps(object, 0);
+    clm_json_set(object, key_version, json_integer(options->version));
+    for (size_t i = 0; i < FIELDS; i++) clm_json_set(object, fields[i].name, value_of(options, &fields[i]));
+    char *text = clm_json_text(object, 0);
     json_decref(object);
     if (!text) clm_fail(CLM_E_MEMORY, "out of memory");
     return text;

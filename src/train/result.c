@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "train/internal.h"
 
 json_t *clm_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
@@ -13,21 +14,21 @@ static json_t *score_object(const clm_scores *scores) {
     json_t *object = json_object(), *steps = json_array();
     for (int k = 0; k <= scores->steps; k++) {
         json_t *entry = json_object();
-        json_object_set_new(entry, "steps", json_integer(k));
-        json_object_set_new(entry, "mean", clm_json_number(scores->query[k].mean));
-        json_object_set_new(entry, "interval", clm_json_number(scores->query[k].half));
-        json_array_append_new(steps, entry);
+        clm_json_set(entry, "steps", json_integer(k));
+        clm_json_set(entry, "mean", clm_json_number(scores->query[k].mean));
+        clm_json_set(entry, "interval", clm_json_number(scores->query[k].half));
+        clm_json_append(steps, entry);
     }
-    json_object_set_new(object, "mean", clm_json_number(scores->query[scores->steps].mean));
-    json_object_set_new(object, "interval", clm_json_number(scores->query[scores->steps].half));
-    json_object_set_new(object, "after_steps", steps);
+    clm_json_set(object, "mean", clm_json_number(scores->query[scores->steps].mean));
+    clm_json_set(object, "interval", clm_json_number(scores->query[scores->steps].half));
+    clm_json_set(object, "after_steps", steps);
     return object;
 }
 
 static json_t *ensemble_object(const clm_train_result *r) {
     json_t *object = score_object(&r->together), *iterations = json_array();
-    for (size_t i = 0; i < r->members; i++) json_array_append_new(iterations, json_integer((json_int_t)r->member_iteration[i]));
-    json_object_set_new(object, "checkpoint_iterations", iterations);
+    for (size_t i = 0; i < r->members; i++) clm_json_append(iterations, json_integer((json_int_t)r->member_iteration[i]));
+    clm_json_set(object, "checkpoint_iterations", iterations);
     return object;
 }
 
@@ -36,20 +37,20 @@ static clm_status write_result(const clm_trainer *t) {
     const clm_train_result *r = &t->result;
     const clm_episode_options *s = &t->options.episodes;
     json_t *root = json_object(), *scores = score_object(&r->test);
-    json_object_set_new(root, "algorithm", json_string(t->algorithm));
-    json_object_set_new(root, "metric", json_string(clm_score_metric(t->source)));
-    json_object_set_new(root, "split", json_string("test"));
-    json_object_set_new(root, "tasks", json_integer(r->test.tasks));
-    json_object_set_new(root, "ways", json_integer(s->ways));
-    json_object_set_new(root, "shots", json_integer(s->shots));
-    json_object_set_new(root, "query", json_integer(s->query));
-    json_object_set_new(root, "test_steps", json_integer(r->test_steps));
-    json_object_set_new(root, "batch_norm", json_string(clm_model_bn_name(t->model, t->options.bn_mode)));
-    json_object_set_new(root, "checkpoint_iteration", json_integer((json_int_t)r->member_iteration[0]));
+    clm_json_set(root, "algorithm", json_string(t->algorithm));
+    clm_json_set(root, "metric", json_string(clm_score_metric(t->source)));
+    clm_json_set(root, "split", json_string("test"));
+    clm_json_set(root, "tasks", json_integer(r->test.tasks));
+    clm_json_set(root, "ways", json_integer(s->ways));
+    clm_json_set(root, "shots", json_integer(s->shots));
+    clm_json_set(root, "query", json_integer(s->query));
+    clm_json_set(root, "test_steps", json_integer(r->test_steps));
+    clm_json_set(root, "batch_norm", json_string(clm_model_bn_name(t->model, t->options.bn_mode)));
+    clm_json_set(root, "checkpoint_iteration", json_integer((json_int_t)r->member_iteration[0]));
     json_object_update(root, scores);
     json_decref(scores);
-    if (r->members > 1) json_object_set_new(root, "ensemble", ensemble_object(r));
-    char *text = json_dumps(root, JSON_INDENT(2));
+    if (r->members > 1) clm_json_set(root, "ensemble", ensemble_object(r));
+    char *text = clm_json_text(root, JSON_INDENT(2));
     json_decref(root);
     if (!text) return clm_fail(CLM_E_MEMORY, "out of memory");
     clm_status status = clm_train_path(path, t->run.directory, "result.json");
@@ -126,8 +127,8 @@ static clm_status tell_checkpoint(const clm_trainer *t, const char *name) {
     CLM_TRY(clm_archive_load(&archive, path));
     const char *said = clm_archive_meta(archive, "clmaml.task");
     if (!said || !(task = json_loads(said, 0, NULL))) goto out;
-    json_object_set_new(task, "test_steps", json_integer(t->test_steps));
-    if (!(text = json_dumps(task, JSON_COMPACT))) CLM_GOTO(clm_fail(CLM_E_MEMORY, "out of memory"));
+    clm_json_set(task, "test_steps", json_integer(t->test_steps));
+    if (!(text = clm_json_text(task, JSON_COMPACT))) CLM_GOTO(clm_fail(CLM_E_MEMORY, "out of memory"));
     CLM_GOTO(clm_archive_set_meta(archive, "clmaml.task", text));
     CLM_GOTO(clm_archive_save(archive, path));
 out:

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 /* A folder that cannot be read is not ours to use. */
@@ -30,16 +31,17 @@ clm_status clm_train_check_directory(const char *directory) {
     return CLM_OK;
 }
 
-/* The model as an object where it is JSON, so that config.json can be read by people. */
+/* The model as an object, so that config.json can be read by people. NULL: no memory. */
 static json_t *model_object(const clm_model *model) {
     const char *text = clm_model_json(model);
-    json_t *object = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
-    return object ? object : json_null();
+    return text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_null();
 }
 
-/* The note as what it is where it is JSON. */
+/* The note as what it is where it is JSON. jansson says of some allocations that failed that the text is wrong, so what cannot be
+ * read is tried once more. */
 static json_t *note_object(const char *note) {
     json_t *object = json_loads(note, JSON_DECODE_ANY, NULL);
+    if (!object) object = json_loads(note, JSON_DECODE_ANY, NULL);
     return object ? object : json_string(note);
 }
 
@@ -50,7 +52,7 @@ static json_t *device_names(const clm_meta_share *shares, size_t n, bool driver)
         const clm_device_info *info = clm_device_get_info(shares[i].device);
         json_t *name = json_string(driver ? info->driver : info->name);
         if (n > 1) {
-            json_array_append_new(list, name);
+            clm_json_append(list, name);
             continue;
         }
         json_decref(list);
@@ -63,17 +65,17 @@ static clm_status write_config(const clm_run *run, const clm_meta_share *shares,
     char path[CLM_TRAIN_PATH];
     CLM_TRY(clm_train_path(path, run->directory, "config.json"));
     json_t *root = json_object();
-    json_object_set_new(root, "clmaml", json_string(clm_version()));
-    json_object_set_new(root, "settings", note_object(run->note));
-    json_object_set_new(root, "source", json_string(clm_source_description(run->source)));
+    clm_json_set(root, "clmaml", json_string(clm_version()));
+    clm_json_set(root, "settings", note_object(run->note));
+    clm_json_set(root, "source", json_string(clm_source_description(run->source)));
     const char *preparation = clm_archive_meta(run->described, "clmaml.preparation");
     json_t *prepared = preparation ? json_loads(preparation, 0, NULL) : NULL;
-    if (prepared) json_object_set_new(root, "preparation", prepared);
-    json_object_set_new(root, "batch_norm", json_string(clm_model_bn_name(run->model, run->bn_mode)));
-    json_object_set_new(root, "device", device_names(shares, n, false));
-    json_object_set_new(root, "driver", device_names(shares, n, true));
-    json_object_set_new(root, "model", model_object(run->model));
-    char *text = json_dumps(root, JSON_INDENT(2));
+    if (prepared) clm_json_set(root, "preparation", prepared);
+    clm_json_set(root, "batch_norm", json_string(clm_model_bn_name(run->model, run->bn_mode)));
+    clm_json_set(root, "device", device_names(shares, n, false));
+    clm_json_set(root, "driver", device_names(shares, n, true));
+    clm_json_set(root, "model", model_object(run->model));
+    char *text = clm_json_text(root, JSON_INDENT(2));
     json_decref(root);
     if (!text) return clm_fail(CLM_E_MEMORY, "out of memory");
     clm_status status = clm_file_write(path, text, strlen(text));
@@ -123,7 +125,7 @@ clm_status clm_run_read_note(const clm_run *run, char **out) {
     if (!clm_path_exists(path)) return clm_fail(CLM_E_STATE, "%s holds no run: there is no %s", run->directory, path);
     json_t *root = json_load_file(path, 0, &error);
     if (!root) return clm_fail(CLM_E_FORMAT, "%s: line %d: %s", path, error.line, error.text);
-    *out = json_dumps(json_object_get(root, "settings"), JSON_ENCODE_ANY);
+    *out = clm_json_text(json_object_get(root, "settings"), JSON_ENCODE_ANY);
     json_decref(root);
     return *out ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s says nothing of its run", path);
 }

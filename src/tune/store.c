@@ -10,6 +10,7 @@
 #include "base/cache.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 #define FORMAT "clmaml-tune-1"
@@ -117,14 +118,14 @@ static clm_status record_write(const clm_device *d, const char *path, const char
     for (size_t i = 0; i < r->count; i++) {
         const clm_tune_entry *e = &r->entry[i];
         json_t *values = json_array();
-        for (size_t k = 0; k < CLM_TUNE_VALUES; k++) json_array_append_new(values, json_integer(e->value[k]));
-        json_array_append_new(choices, json_pack("{s:i, s:o, s:i, s:f, s:f}", "tasks", e->tasks, "values", values, "tried",
-                                                 e->tried, "seconds", e->seconds, "default_seconds", e->default_seconds));
+        for (size_t k = 0; k < CLM_TUNE_VALUES; k++) clm_json_append(values, json_integer(e->value[k]));
+        clm_json_append(choices, json_pack("{s:i, s:o, s:i, s:f, s:f}", "tasks", e->tasks, "values", values, "tried", e->tried,
+                                           "seconds", e->seconds, "default_seconds", e->default_seconds));
     }
     json_t *root =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "format", FORMAT, "device", d->info.name, "driver", d->info.driver,
                   "operation", key, "implementation", r->entry[0].implementation, "choices", choices);
-    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    char *text = root ? clm_json_text(root, JSON_INDENT(1)) : NULL;
     clm_status status = text ? clm_file_write(path, text, strlen(text)) : clm_fail(CLM_E_MEMORY, "%s: out of memory", path);
     free(text);
     json_decref(root);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "base/system.h"
 #include "bench/bench.h"
 
@@ -68,7 +69,7 @@ static double product_gflops(const blas *lib, int n) {
 }
 
 static clm_status print_line(json_t *line) {
-    char *text = json_dumps(line, 0);
+    char *text = cli_json_text(line, 0);
     if (text) puts(text);
     fflush(stdout);
     free(text);
@@ -107,7 +108,7 @@ clm_status bench_blas_turns(const bench_settings *settings) {
     while (status == CLM_OK && fgets(line, sizeof line, stdin)) {
         json_t *ms = json_array();
         const double end = cli_clock() + BENCH_TURN_MS * 1e-3;
-        do json_array_append_new(ms, json_real(time_product(&lib, a, n) * 1e3));
+        do cli_json_append(ms, json_real(time_product(&lib, a, n) * 1e3));
         while (cli_clock() < end);
         let_threads_sleep();
         status = print_line(json_pack("{s:o}", "ms", ms));

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "bench/bench.h"
@@ -165,7 +166,7 @@ out:
 static clm_status write_json(const bench *b, json_t *device) {
     json_t *root = json_pack("{s:s, s:O, s:o, s:O}", "clmaml", clm_version(), "device", device, "peaks",
                              b->settings->no_peaks ? json_null() : bench_json_peaks(&b->peaks), "items", b->items);
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
+    char *text = cli_json_text(root, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
     clm_status status = text ? cli_file_write(b->settings->json, text, strlen(text)) : cli_fail(CLM_E_MEMORY, "out of memory");
     free(text);
     json_decref(root);

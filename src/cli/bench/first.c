@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/system.h"
 #include "bench/bench.h"
 
@@ -27,7 +28,7 @@ clm_status bench_first_print(const bench_item *item, const bench_settings *setti
     if (status == CLM_OK)
         line = json_pack("{s:f, s:f, s:f, s:I}", "prepare_s", prepared - start, "step_s", cli_clock() - prepared, "peak_bytes",
                          cli_peak_memory(), "built", (json_int_t)clm_device_kernels_built(run.device));
-    if (line) text = json_dumps(line, 0);
+    if (line) text = cli_json_text(line, 0);
     if (text) {
         puts(text);
         fflush(stdout);

@@ -5,6 +5,8 @@
 
 #include "bench/bench.h"
 
+#include "base/json.h"
+
 /* Milliseconds with as many digits as are worth reading. */
 static cli_text ms_text(double ms) {
     cli_text text;
@@ -82,8 +84,8 @@ void bench_report_item(bench_result *r) {
 json_t *bench_json_peaks(const bench_peaks *peaks) {
     json_t *gemm = json_array();
     for (size_t i = 0; i < peaks->n_gemm; i++)
-        json_array_append_new(gemm, json_pack("{s:s, s:f, s:i}", "by", peaks->gemm[i].by, "gflops", peaks->gemm[i].gflops,
-                                              "size", peaks->gemm[i].size));
+        cli_json_append(gemm, json_pack("{s:s, s:f, s:i}", "by", peaks->gemm[i].by, "gflops", peaks->gemm[i].gflops, "size",
+                                        peaks->gemm[i].size));
     return json_pack("{s:o, s:f, s:f, s:f}", "gemm", gemm, "gflops", peaks->gflops, "bytes_per_second", peaks->bandwidth,
                      "array_bytes", peaks->bandwidth_bytes);
 }
@@ -97,7 +99,7 @@ static json_t *json_first(const bench_first *first) {
 static json_t *json_times(bench_times *times) {
     json_t *samples = json_array();
     double median = bench_times_median(times), least = bench_times_min(times);
-    for (size_t i = 0; i < times->count; i++) json_array_append_new(samples, json_real(times->ms[i]));
+    for (size_t i = 0; i < times->count; i++) cli_json_append(samples, json_real(times->ms[i]));
     return json_pack("{s:f, s:f, s:o}", "median", median, "min", least, "samples", samples);
 }
 
@@ -108,7 +110,7 @@ static json_t *json_peer(bench_peer *peer, double ours) {
     json_t *object =
         json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "key", peer->key, "name", peer->name, "ratio", median / ours, "loss",
                   peer->loss, "loss_error", peer->loss_error, "grad_error", peer->grad_error, "peak_bytes", peer->peak_bytes);
-    json_object_set_new(object, "ms", json_times(peer->times));
+    cli_json_set(object, "ms", json_times(peer->times));
     return object;
 }
 
@@ -124,7 +126,7 @@ json_t *bench_json_item(bench_result *r) {
     const bench_item *t = &r->problem->item;
     double median = bench_times_median(r->times);
     json_t *peers = json_array(), *object;
-    for (size_t i = 0; i < r->peers->count; i++) json_array_append_new(peers, json_peer(&r->peers->peer[i], median));
+    for (size_t i = 0; i < r->peers->count; i++) cli_json_append(peers, json_peer(&r->peers->peer[i], median));
     object = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "item", t->name, "tasks", t->tasks, "ways",
                        t->ways, "shots", t->shots, "query", t->query, "steps", t->steps, "filters", t->filters, "size", t->size,
                        "channels", t->channels, "order",
@@ -145,10 +147,10 @@ json_t *bench_json_item(bench_result *r) {
                   r->host_seconds / r->wall_seconds, "device_bytes", (json_int_t)r->device_bytes);
     json_object_update(object, plan);
     json_decref(plan);
-    json_object_set_new(object, "ms", json_times(r->times));
-    json_object_set_new(object, "yardstick", json_yardstick(r));
-    json_object_set_new(object, "first_call_warm", json_first(&r->warm));
-    json_object_set_new(object, "first_call_cold", json_first(&r->cold));
-    json_object_set_new(object, "peers", peers);
+    cli_json_set(object, "ms", json_times(r->times));
+    cli_json_set(object, "yardstick", json_yardstick(r));
+    cli_json_set(object, "first_call_warm", json_first(&r->warm));
+    cli_json_set(object, "first_call_cold", json_first(&r->cold));
+    cli_json_set(object, "peers", peers);
     return object;
 }

@@ -5,6 +5,8 @@
 
 #include "bench/bench.h"
 
+#include "base/json.h"
+
 /* ---- start and step ---- */
 
 static clm_status start_learner(bench_run *run) {
@@ -130,7 +132,7 @@ static clm_status add_description(const bench_run *run, clm_archive *a) {
                   "steps", t->steps, "ways", t->ways, "filters", t->filters, "channels", t->channels, "size", t->size,
                   "parameters", (int)clm_model_param_count(run->problem->model), "first_order", t->first_order, "learner",
                   t->learner, "inner_lr", t->inner_lr, "outer_lr", 1e-3, "query", (int)run->problem->query);
-    char *text = json_dumps(object, 0);
+    char *text = cli_json_text(object, 0);
     clm_status status = text ? clm_archive_set_meta(a, "problem", text) : cli_fail(CLM_E_MEMORY, "out of memory");
     free(text);
     json_decref(object);

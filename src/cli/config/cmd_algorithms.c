@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "config/algorithms.h"
@@ -64,7 +65,7 @@ static void print_text(void) {
 
 static json_t *defaults_object(const char *const *texts) {
     json_t *object = json_object();
-    for (; texts && texts[0]; texts += 2) json_object_set_new(object, texts[0], json_string(texts[1]));
+    for (; texts && texts[0]; texts += 2) cli_json_set(object, texts[0], json_string(texts[1]));
     return object;
 }
 
@@ -73,7 +74,7 @@ static json_t *algorithm_object(size_t i) {
     json_t *reads = json_array();
     const char *option;
     for (size_t k = 0; (option = clm_algorithm_option_name(k)) != NULL; k++)
-        if (clm_algorithm_uses(info.name, option)) json_array_append_new(reads, json_string(option));
+        if (clm_algorithm_uses(info.name, option)) cli_json_append(reads, json_string(option));
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", info.name, "title", info.title, "source",
                      info.source, "learns", info.learns, "adapts", info.adapts, "cost", info.cost, "memory", info.memory,
                      "reads", reads, "defaults_for_images", defaults_object(cli_algorithm_defaults(info.name, false)),
@@ -83,16 +84,16 @@ static json_t *algorithm_object(size_t i) {
 static json_t *list_array(const cli_names *names) {
     json_t *array = json_array();
     for (size_t i = 0; i < names->count(); i++)
-        json_array_append_new(array, json_pack("{s:s, s:s}", "name", names->name(i), "summary", names->summary(i)));
+        cli_json_append(array, json_pack("{s:s, s:s}", "name", names->name(i), "summary", names->summary(i)));
     return array;
 }
 
 static clm_status print_json(void) {
     json_t *root = json_object(), *algorithms = json_array();
-    for (size_t i = 0; i < clm_algorithm_count(); i++) json_array_append_new(algorithms, algorithm_object(i));
-    json_object_set_new(root, "algorithm", algorithms);
-    for (size_t i = 0; i < CLI_COUNT(lists); i++) json_object_set_new(root, lists[i].option, list_array(&lists[i].names));
-    char *text = json_dumps(root, JSON_INDENT(2));
+    for (size_t i = 0; i < clm_algorithm_count(); i++) cli_json_append(algorithms, algorithm_object(i));
+    cli_json_set(root, "algorithm", algorithms);
+    for (size_t i = 0; i < CLI_COUNT(lists); i++) cli_json_set(root, lists[i].option, list_array(&lists[i].names));
+    char *text = cli_json_text(root, JSON_INDENT(2));
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
     cli_stdout_print(text);

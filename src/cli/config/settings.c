@@ -2,6 +2,8 @@
  * config.json and the comparison at --resume all walk it. */
 #include "config/settings.h"
 
+#include "base/json.h"
+
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +81,8 @@ const cli_option cli_settings_options[] = {
      "units of a hidden layer, of a recurrent state, or of a token; 0: the network's own number"},
     {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of a network by name"},
     {NULL, "init", CLI_TEXT, 0, AT(init), 0, 0, "FILE", "begin with the weights in a .safetensors file, under PyTorch's names"},
-    {NULL, "init-head", CLI_CHOICE, 0, AT(init_head), 0, 0, "file|new", "of --init: the last layer as in the file, or drawn anew"},
+    {NULL, "init-head", CLI_CHOICE, 0, AT(init_head), 0, 0, "file|new",
+     "of --init: the last layer as in the file, or drawn anew"},
     {NULL, "context", CLI_INT, 0, AT(context), 0, 65536, "N",
      "numbers of context, of a film layer in each block, or beside the input of mlp"},
 
@@ -203,9 +206,9 @@ int cli_settings_row(const char *name) { return cli_option_find(cli_settings_opt
 
 json_t *cli_settings_to_json(const cli_settings *settings) {
     json_t *object = json_object();
-    json_object_set_new(object, "source", json_string(settings->source));
+    cli_json_set(object, "source", json_string(settings->source));
     for (const cli_option *option = cli_settings_options; option->name; option++) {
-        if (!(option->flags & CLI_NOT_SAVED)) json_object_set_new(object, option->name, cli_option_to_json(option, settings));
+        if (!(option->flags & CLI_NOT_SAVED)) cli_json_set(object, option->name, cli_option_to_json(option, settings));
     }
     return object;
 }

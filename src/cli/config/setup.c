@@ -114,11 +114,14 @@ static bool is_headless(const cli_settings *s) { return strcmp(s->algorithm, "pr
 
 bool cli_setup_is_joint(const cli_settings *s) { return strcmp(s->algorithm, "finetune") == 0; }
 
-void cli_setup_classes(cli_settings *s, const clm_source *source) {
+clm_status cli_setup_classes(cli_settings *s, const clm_source *source) {
     enum { OF_ENDLESS = 200 };
     const size_t all = clm_source_classes(source, CLM_SPLIT_TRAIN);
-    if (!cli_setup_is_joint(s) || s->classes) return;
-    s->classes = all == SIZE_MAX ? OF_ENDLESS : (int64_t)all;
+    if (!cli_setup_is_joint(s)) return CLM_OK;
+    if (s->classes && (size_t)s->classes > all)
+        return cli_usage("--classes %lld: there are %zu training classes", (long long)s->classes, all);
+    if (!s->classes) s->classes = all == SIZE_MAX ? OF_ENDLESS : (int64_t)all;
+    return CLM_OK;
 }
 
 clm_episode_options cli_setup_episodes(const cli_settings *s) {
@@ -169,7 +172,7 @@ static clm_status check_output(const clm_model *model, const cli_settings *s, co
     else if (clm_source_labels(source))
         snprintf(why, sizeof why, "%d classes need", (int)want);
     else
-        snprintf(why, sizeof why, "--%s %d needs", cli_setup_is_joint(s) ? "classes" : "ways", (int)want);
+        snprintf(why, sizeof why, cli_setup_is_joint(s) ? "training on %d classes needs" : "--ways %d needs", (int)want);
     return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; %s [%d]", s->model[0] ? s->model : "model",
                     clm_shape_text(&out, text, sizeof text), why, (int)want);
 }

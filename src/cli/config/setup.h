@@ -34,7 +34,7 @@ bool cli_setup_augments(const cli_settings *settings);
 /* Is it trained on all classes at once, by --classes outputs? */
 bool cli_setup_is_joint(const cli_settings *settings);
 /* Settles --classes, which depends on the source. */
-void cli_setup_classes(cli_settings *settings, const clm_source *source);
+clm_status cli_setup_classes(cli_settings *settings, const clm_source *source);
 /* --data-on device is a mistake where the source has no images to keep there. */
 clm_status cli_setup_check_images(const clm_source *source, int data_on);
 

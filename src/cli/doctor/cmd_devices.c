@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/drivers.h"
+#include "base/json.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "doctor/environment.h"
@@ -92,17 +93,17 @@ typedef struct inventory {
 
 static clm_status print_json(const inventory *found) {
     json_t *root = json_object(), *devices = json_array(), *drivers = json_array(), *warnings = json_array();
-    for (size_t i = 0; i < found->device_count; i++) json_array_append_new(devices, device_object(&found->devices[i]));
+    for (size_t i = 0; i < found->device_count; i++) cli_json_append(devices, device_object(&found->devices[i]));
     for (size_t i = 0; i < found->driver_count; i++) {
         const cli_driver *d = &found->drivers[i];
-        json_array_append_new(drivers, driver_object(d));
-        if (d->suspect) json_array_append_new(warnings, json_sprintf("%s: %s", d->path, d->verdict));
+        cli_json_append(drivers, driver_object(d));
+        if (d->suspect) cli_json_append(warnings, json_sprintf("%s: %s", d->path, d->verdict));
     }
-    if (found->warnings[0]) json_array_append_new(warnings, json_string_nocheck(found->warnings));
-    json_object_set_new(root, "devices", devices);
-    json_object_set_new(root, "drivers", drivers);
-    json_object_set_new(root, "warnings", warnings);
-    char *text = json_dumps(root, JSON_INDENT(2));
+    if (found->warnings[0]) cli_json_append(warnings, json_string_nocheck(found->warnings));
+    cli_json_set(root, "devices", devices);
+    cli_json_set(root, "drivers", drivers);
+    cli_json_set(root, "warnings", warnings);
+    char *text = cli_json_text(root, JSON_INDENT(2));
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
     cli_stdout_print(text);

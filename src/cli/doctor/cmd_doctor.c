@@ -120,11 +120,10 @@ const cli_command cli_doctor = {
     .name = "doctor",
     .synopsis = "[--device WHICH] [--report FILE] [--quick]",
     .summary = "check a device: every kernel, the meta-gradient, memory, time",
-    .details =
-        "Compares every operation, its adjoint and its tangents, and the meta-gradients of a small perceptron and a small "
-        "Conv-4, with the "
-        "double-precision host reference, and states the share of the meta-gradient that is second order. Exit status 1 "
-        "when anything is off.",
+    .details = "Compares every operation, its adjoint and its tangents, every algorithm and inner rule, and the meta-gradients "
+               "of a small perceptron and a small Conv-4, with the double-precision host reference, and states the share of "
+               "the meta-gradient that is second order. Exit status 1 "
+               "when anything is off.",
     .options = options,
     .settings_size = sizeof(doctor_settings),
     .defaults = &defaults,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "config/checkpoint.h"
@@ -90,9 +91,11 @@ typedef struct evaluation {
     bool regression;
 } evaluation;
 
-static clm_status find_checkpoint(evaluation *e, const char *name) {
+static clm_status find_checkpoint(evaluation *e, const char *name, const bool *given) {
     if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "%s does not exist; give a run directory or a checkpoint", name);
     if (!cli_is_directory(name)) {
+        if (given[cli_option_find(options, "checkpoint")])
+            return cli_usage("--checkpoint is for a run directory; %s is a checkpoint", name);
         snprintf(e->path, sizeof e->path, "%s", name);
         return CLM_OK;
     }
@@ -196,7 +199,7 @@ static clm_status load_images(evaluation *e) {
 }
 
 static clm_status open_all(evaluation *e, const char *name, const bool *given) {
-    CLI_TRY(find_checkpoint(e, name));
+    CLI_TRY(find_checkpoint(e, name, given));
     CLI_TRY(cli_checkpoint_load(&e->checkpoint, e->path));
     CLI_TRY(cli_source_check(e->checkpoint.settings.source, options, given));
     CLI_TRY(check_steps(e, given));
@@ -207,6 +210,8 @@ static clm_status open_all(evaluation *e, const char *name, const bool *given) {
     CLI_TRY(choose_queries(e));
     CLI_TRY(
         cli_setup_model(&e->model, &e->checkpoint.settings, e->source, e->checkpoint.model[0] ? e->checkpoint.model : NULL));
+    if (given[cli_option_find(options, "bn")] && e->settings.bn < BN_OF_RUN && !clm_model_has_batch_norm(e->model))
+        return cli_usage("--bn says nothing to the model of %s, which is without batch-norm", e->path);
     CLI_TRY(cli_tested_open(&e->device, e->settings.device[0] ? e->settings.device : NULL, e->settings.force));
     CLI_TRY(load_members(e, name));
     return load_images(e);
@@ -296,11 +301,10 @@ static clm_status print_json(const evaluation *e) {
     for (size_t i = 0; i < e->n_columns; i++) {
         json_t *steps = json_array();
         for (int k = 0; k <= e->settings.steps; k++)
-            json_array_append_new(steps,
-                                  json_pack("{s:i, s:o, s:o}", "steps", k, "mean", number(e->columns[i].scores.query[k].mean),
-                                            "interval", number(e->columns[i].scores.query[k].half)));
-        json_array_append_new(results, json_pack("{s:i, s:s, s:o}", "query", e->columns[i].query, "batch_norm",
-                                                 clm_model_bn_name(e->model, e->columns[i].bn), "after_steps", steps));
+            cli_json_append(steps, json_pack("{s:i, s:o, s:o}", "steps", k, "mean", number(e->columns[i].scores.query[k].mean),
+                                             "interval", number(e->columns[i].scores.query[k].half)));
+        cli_json_append(results, json_pack("{s:i, s:s, s:o}", "query", e->columns[i].query, "batch_norm",
+                                           clm_model_bn_name(e->model, e->columns[i].bn), "after_steps", steps));
     }
     json_t *root =
         json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "checkpoint", e->path, "algorithm",
@@ -310,10 +314,10 @@ static clm_status print_json(const evaluation *e) {
                   (json_int_t)run->shots, "metric", clm_score_metric(e->source), "batch_norm",
                   clm_model_bn_name(e->model, (clm_bn_mode)run->bn), "interval", "95 % over tasks", "results", results);
     json_t *members = json_array();
-    for (size_t i = 0; i < e->n_members; i++) json_array_append_new(members, json_integer((json_int_t)e->iterations[i]));
+    for (size_t i = 0; i < e->n_members; i++) cli_json_append(members, json_integer((json_int_t)e->iterations[i]));
     if (root && e->n_members > 1) json_object_set(root, "ensemble", members);
     json_decref(members);
-    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    char *text = root ? cli_json_text(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
     cli_stdout_print(text);

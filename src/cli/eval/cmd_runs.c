@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "config/sources.h"
@@ -152,7 +153,7 @@ static clm_status read_all(json_t *runs, const search *s) {
     for (size_t i = 0; i < s->count; i++) {
         json_t *run = NULL;
         if (read_run(&run, s->found[i], settings) == CLM_OK) {
-            json_array_append_new(runs, run);
+            cli_json_append(runs, run);
             continue;
         }
         cli_note("%s is left out: %s", s->found[i], cli_message());
@@ -208,7 +209,7 @@ static void print_text(const json_t *runs) {
 }
 
 static clm_status print_json(const json_t *runs) {
-    char *text = json_dumps(runs, JSON_INDENT(2));
+    char *text = cli_json_text(runs, JSON_INDENT(2));
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
     cli_stdout_print(text);
     cli_stdout_print("\n");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/drivers.h"
+#include "base/json.h"
 #include "base/system.h"
 #include "config/folders.h"
 #include "config/initial.h"
@@ -124,7 +125,7 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     cli_folder_print_notes(t->source);
     cli_folder_settle(&t->settings, t->source);
     CLI_TRY(cli_setup_check_images(t->source, t->settings.data_on));
-    cli_setup_classes(&t->settings, t->source);
+    CLI_TRY(cli_setup_classes(&t->settings, t->source));
     CLI_TRY(cli_setup_network(&t->settings, t->source));
     CLI_TRY(settle_data(t));
     CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
@@ -156,7 +157,7 @@ static clm_status share_out(cli_trainer *t) {
 
 static clm_status write_note(cli_trainer *t) {
     json_t *settings = cli_settings_to_json(&t->settings);
-    t->note = json_dumps(settings, 0);
+    t->note = cli_json_text(settings, 0);
     json_decref(settings);
     t->options.note = t->note;
     return t->note ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");

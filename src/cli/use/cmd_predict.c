@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "config/settings.h"
@@ -118,8 +119,8 @@ static void print_csv(const prediction *p, const char *file) {
 
 static json_t *class_object(const prediction *p, size_t i) {
     json_t *object = json_object();
-    json_object_set_new(object, "class", json_string(name_of(p, i)));
-    json_object_set_new(object, "probability", json_real(p->classes[i].probability));
+    cli_json_set(object, "class", json_string(name_of(p, i)));
+    cli_json_set(object, "probability", json_real(p->classes[i].probability));
     return object;
 }
 
@@ -142,10 +143,10 @@ static json_t *path_string(const char *path) {
 
 static void add_json(prediction *p, const char *file) {
     json_t *object = class_object(p, 0), *top = json_array();
-    for (size_t i = 0; i < shown(p); i++) json_array_append_new(top, class_object(p, i));
-    json_object_set_new(object, "file", path_string(file));
-    json_object_set_new(object, "top", top);
-    json_array_append_new(p->list, object);
+    for (size_t i = 0; i < shown(p); i++) cli_json_append(top, class_object(p, i));
+    cli_json_set(object, "file", path_string(file));
+    cli_json_set(object, "top", top);
+    cli_json_append(p->list, object);
 }
 
 /* ---- the pictures ---- */
@@ -195,7 +196,7 @@ out:
 }
 
 static clm_status print_list(const prediction *p) {
-    char *text = json_dumps(p->list, JSON_INDENT(2));
+    char *text = cli_json_text(p->list, JSON_INDENT(2));
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
     cli_stdout_print(text);
     cli_stdout_print("\n");

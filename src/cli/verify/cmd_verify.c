@@ -72,6 +72,24 @@ out:
     return status;
 }
 
+/* The mean of the query losses; files may leave it out. */
+static clm_status compare_meta_loss(const cli_reference *r, clm_meta *meta, comparison *c) {
+    enum { QUERY_LOSS = 1 };
+    clm_status status = CLM_OK;
+    const size_t count = clm_meta_quantity_size(meta, CLM_Q_QUERY_LOSS, 0);
+    double *losses = NULL, *reference = NULL, mean = 0;
+    if (!clm_archive_shape(r->archive, "out.meta_loss")) return CLM_OK;
+    CLI_GOTO(cli_reference_read(r, "out.meta_loss", 1, &reference));
+    CLI_NEW(losses, count);
+    CLI_GOTO(clm_meta_read(meta, CLM_Q_QUERY_LOSS, 0, losses));
+    for (size_t i = 0; i < count; i++) mean += losses[i] / (double)count;
+    cli_error_add(&c->norm[QUERY_LOSS], &mean, reference, 1);
+out:
+    free(losses);
+    free(reference);
+    return status;
+}
+
 static bool wanted(clm_meta *meta, size_t q, size_t i) {
     switch (quantities[q].per) {
     case WHOLE: return i == 0;
@@ -107,6 +125,7 @@ static clm_status verify_file(const char *path, clm_device *device, comparison *
         status = clm_meta_gradient(meta, &batch);
         for (size_t q = 0; q < N_QUANTITIES && status == CLM_OK; q++)
             if (quantities[q].first_order == (bool)first_order) status = compare_quantity(&r, meta, q, c, verbose);
+        if (status == CLM_OK && !first_order) status = compare_meta_loss(&r, meta, c);
         clm_meta_free(meta);
         if (status != CLM_OK) break;
     }

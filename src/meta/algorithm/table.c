@@ -47,7 +47,7 @@ const char *clm_algorithm_option_name(size_t i) {
 }
 
 bool clm_algorithm_uses(const char *algorithm, const char *option) {
-    const clm_algorithm *a = clm_algorithm_find(algorithm);
+    const clm_algorithm *a = algorithm && option ? clm_algorithm_find(algorithm) : NULL;
     for (int bit = 0; a && bit < CLM_TAKES_BITS; bit++)
         if (strcmp(option_names[bit], option) == 0) return a->takes & (1u << bit);
     return a && strcmp(option, option_names[CLM_TAKES_BITS]) == 0 && (a->takes & CLM_TAKES(STEPS));
@@ -60,8 +60,8 @@ static const char *unread(const clm_algorithm *a, const clm_task_options *o) {
     const clm_inner_options *i = &o->inner;
 #define FIELD(NAME, field, differs) \
     if (!(a->takes & CLM_TAKES(NAME)) && (differs)) return field;
-#define NUMBER(NAME, field) FIELD(NAME, #field, o->field != initial.field)
-    FIELD(STEPS, "steps", o->steps != initial.steps && o->steps != 0)
+#define NUMBER(NAME, field) FIELD(NAME, #field, o->field != 0 && o->field != initial.field)
+    NUMBER(STEPS, steps)
     NUMBER(STEPS, inner_lr)
     FIELD(INNER, "inner.rule", i->rule && strcmp(i->rule, initial.inner.rule) != 0)
     NUMBER(INNER, inner.weight_decay)

@@ -112,6 +112,8 @@ clm_status clm_meta_check_options(const clm_meta_options *o) {
         if (o->both_orders) return clm_fail_unread("both_orders", "algorithm", task.algorithm);
         if (o->checkpointing != CLM_CHECKPOINT_AUTO) return clm_fail_unread("checkpointing", "algorithm", task.algorithm);
     }
+    if ((int)o->checkpointing < 0 || o->checkpointing > CLM_CHECKPOINT_RECOMPUTE)
+        return clm_fail(CLM_E_ARG, "checkpointing is %d; its values are those of clm_checkpointing", (int)o->checkpointing);
     if (o->first_order_until > 0 && (task.first_order || !clm_algorithm_uses(task.algorithm, "first-order")))
         return clm_fail(CLM_E_ARG, "meta: first_order_until has no use where there is no second-order term to begin with");
     return CLM_OK;

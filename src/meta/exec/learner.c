@@ -130,6 +130,8 @@ static clm_status check_options(const clm_learner_options *options) {
     if (options->tasks < 1)
         return clm_fail(CLM_E_ARG, "learner: %d tasks of %d support and %d query examples: each must be at least 1",
                         options->tasks, options->task.support, options->task.query);
+    if ((int)options->bn_mode < 0 || options->bn_mode > CLM_BN_SUPPORT_STATS)
+        return clm_fail(CLM_E_ARG, "learner: bn_mode is %d; its values are those of clm_bn_mode", (int)options->bn_mode);
     return CLM_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "meta/exec/learner.h"
 #include "meta/task_json.h"
@@ -44,7 +45,7 @@ clm_status clm_learner_freeze(clm_learner *l) {
 /* ---- metadata ---- */
 
 static clm_status set_json(clm_archive *archive, const char *key, json_t *json) {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = json ? clm_json_text(json, JSON_COMPACT) : NULL;
     json_decref(json);
     const clm_status status = text ? clm_archive_set_meta(archive, key, text) : clm_fail(CLM_E_MEMORY, "out of memory");
     free(text);
@@ -57,9 +58,9 @@ clm_status clm_learner_describe(clm_archive *archive, const clm_model *model, co
     const char *json = clm_model_json(model);
     json_t *task = clm_task_to_json(options, options->ways ? (size_t)options->ways : (size_t)out.dim[out.rank - 1]);
     if (!task) return clm_fail(CLM_E_MEMORY, "out of memory");
-    json_object_set_new(task, "shots", json_integer(shots));
-    json_object_set_new(task, "classes", json_integer(shots > 0 ? options->support / shots : 0));
-    json_object_set_new(task, "test_steps", json_integer(steps));
+    clm_json_set(task, "shots", json_integer(shots));
+    clm_json_set(task, "classes", json_integer(shots > 0 ? options->support / shots : 0));
+    clm_json_set(task, "test_steps", json_integer(steps));
     CLM_TRY(set_json(archive, key_task, task));
     if (preparation) CLM_TRY(set_json(archive, key_preparation, clm_preparation_to_json(preparation)));
     return json ? clm_archive_set_meta(archive, key_model, json) : CLM_OK;
@@ -103,8 +104,8 @@ static clm_status resize(const clm_model *model, int ways, clm_model **out) {
     if (!op || strcmp(op, "linear") != 0) {
         status = clm_fail(CLM_E_ARG, "the model's last layer is %s; %d ways need a linear one", op ? op : "none", ways);
     } else {
-        json_object_set_new(last, "out", json_integer(ways));
-        text = json_dumps(root, JSON_COMPACT);
+        clm_json_set(last, "out", json_integer(ways));
+        text = clm_json_text(root, JSON_COMPACT);
         status = text ? clm_model_parse(out, text, NULL) : clm_fail(CLM_E_MEMORY, "out of memory");
     }
     free(text);
@@ -409,7 +410,7 @@ static clm_status save_head(clm_learner *l, clm_archive *archive, json_t *root) 
     if (!l->use->weight) return CLM_OK;
     const size_t at = json_array_size(layers);
     const clm_shape weight = clm_tensor_shape(l->use->weight), bias = clm_tensor_shape(l->use->bias);
-    json_array_append_new(layers, json_pack("{s:s, s:i}", "op", "linear", "out", (int)weight.dim[0]));
+    clm_json_append(layers, json_pack("{s:s, s:i}", "op", "linear", "out", (int)weight.dim[0]));
     snprintf(name, sizeof name, "param.%zu.weight", at);
     CLM_TRY(save_tensor(l, archive, name, weight, l->use->weight));
     snprintf(name, sizeof name, "param.%zu.bias", at);
@@ -436,10 +437,10 @@ static clm_status save_names(clm_archive *archive, const clm_learner_info *info,
     for (int i = 0; names && i < info->ways && status == CLM_OK; i++)
         if (json_array_append_new(list, json_string(names[i])) != 0)
             status = clm_fail(CLM_E_ARG, "the name of class %d is not UTF-8; rename it", i);
-    json_object_set_new(adapted, "algorithm", json_string(info->algorithm));
-    json_object_set_new(adapted, "ways", json_integer(info->ways));
-    json_object_set_new(adapted, "steps", json_integer(info->steps));
-    json_object_set_new(adapted, "names", list);
+    clm_json_set(adapted, "algorithm", json_string(info->algorithm));
+    clm_json_set(adapted, "ways", json_integer(info->ways));
+    clm_json_set(adapted, "steps", json_integer(info->steps));
+    clm_json_set(adapted, "names", list);
     if (status == CLM_OK) return set_json(archive, key_adapted, adapted);
     json_decref(adapted);
     return status;

@@ -1,0 +1,14 @@
+/* JSON that is written. Memory may run out at each value: the thread remembers it until the text is asked for, so that no text is
+ * written that lacks something. */
+#ifndef CLM_BASE_JSON_H
+#define CLM_BASE_JSON_H
+
+#include <jansson.h>
+
+/* Take the value, also where they fail; so does NULL for a value. */
+void clm_json_set(json_t *object, const char *key, json_t *value);
+void clm_json_append(json_t *array, json_t *value);
+/* The tree as text, free(); flags as for json_dumps. NULL with CLM_E_MEMORY recorded when a value is missing in it. */
+char *clm_json_text(const json_t *root, size_t flags);
+
+#endif
