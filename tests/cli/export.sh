@@ -13,6 +13,10 @@ done
 expect_success "train" $train --iterations 1 --run "$work/run"
 expect_success "adapt" adapt "$work/run" --support "$work/new" --out "$work/adapted.safetensors" --device host
 
+# shellcheck disable=SC2086
+expect_error "more classes than there are" 2 "--classes 500: there are 16 training classes" $train --algorithm finetune --classes 500 --run "$work/no"
+expect_error "which checkpoint of a checkpoint" 2 "--checkpoint is for a run directory" eval "$work/run/checkpoints/last.safetensors" --checkpoint last
+
 # ---- export ----
 for format in onnx safetensors c; do
     expect_success "$format" export "$work/adapted.safetensors" --format $format --out "$work/birds.$format" --name birds

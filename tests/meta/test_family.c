@@ -247,10 +247,18 @@ START_TEST(options_of_others) {
     static const struct {
         const char *rule, *loss, *says;
     } rows[] = {
-        {"sgd", NULL, "inner.momentum"},          {"momentum", NULL, "inner.beta1"}, {"momentum", NULL, "inner.beta2"},
-        {"adam", NULL, "inner.decay"},            {"nesterov", NULL, "inner.eps"},   {"sgd", NULL, "inner.eps_root"},
-        {NULL, "mse", "loss.label_smoothing"},    {NULL, "mse", "loss.delta"},       {NULL, "mae", "loss.class_weights"},
-        {NULL, "huber", "loss.target_shape"},     {NULL, NULL, "7 ways"},            {NULL, NULL, "batch_norm_per_step"},
+        {"sgd", NULL, "inner.momentum"},
+        {"momentum", NULL, "inner.beta1"},
+        {"momentum", NULL, "inner.beta2"},
+        {"adam", NULL, "inner.decay"},
+        {"nesterov", NULL, "inner.eps"},
+        {"sgd", NULL, "inner.eps_root"},
+        {NULL, "mse", "loss.label_smoothing"},
+        {NULL, "mse", "loss.delta"},
+        {NULL, "mae", "loss.class_weights"},
+        {NULL, "huber", "loss.target_shape"},
+        {NULL, NULL, "7 ways"},
+        {NULL, NULL, "batch_norm_per_step"},
         {NULL, "custom", "metasgd"},
     };
     clm_device *host = clm_test_open_host();
@@ -281,6 +289,42 @@ START_TEST(options_of_others) {
         clm_test_problem_free(&p);
     }
     clm_device_close(host);
+}
+END_TEST
+
+/* Values that no enumeration or list has; and 0, which says nothing to anybody. */
+START_TEST(values_that_are_none) {
+    static const double nothing[] = {0}, negative[] = {-1}, none[] = {NAN};
+    static const char *const says[] = {"rates is 7",        "solver is 9",        "loss.reduction is -1",
+                                       "adapt: 1 prefixes", "step_weights",       "step_weights",
+                                       "step_weights",      "checkpointing is 9", "loss.user"};
+    clm_device *host = clm_test_open_host();
+    const clm_test_choice c = clm_test_choice_of("maml"), implicit = clm_test_choice_of("imaml");
+    for (size_t r = 0; r <= sizeof says / sizeof *says; r++) {
+        clm_test_problem p;
+        clm_meta *meta = NULL;
+        clm_test_problem_make(&p, r == 1 ? &implicit : &c, 3);
+        clm_task_options *o = &p.options.task;
+        o->steps = 1;
+        o->step_weights = NULL;
+        if (r == 0) o->rates = (clm_rates)7;
+        if (r == 1) o->solver = (clm_solver)9;
+        if (r == 2) o->loss.reduction = (clm_reduction)-1;
+        if (r == 3) o->adapt = NULL, o->n_adapt = 1;
+        if (r == 4) o->step_weights = nothing;
+        if (r == 5) o->step_weights = negative;
+        if (r == 6) o->step_weights = none;
+        if (r == 7) p.options.checkpointing = (clm_checkpointing)9;
+        if (r == 8) o->loss.user = &p;
+        if (r == 9) o->proximal = 0, o->solver_steps = 0;
+        const clm_status status = clm_meta_create(&meta, host, p.model, &p.options);
+        ck_assert_msg(status == (r == 9 ? CLM_OK : CLM_E_ARG), "row %zu: %s", r, clm_last_error());
+        if (r < 9) CLM_TEST_SAYS(says[r]);
+        clm_meta_free(meta);
+        clm_test_problem_free(&p);
+    }
+    clm_device_close(host);
+    ck_assert(!clm_algorithm_uses(NULL, NULL) && !clm_algorithm_uses("maml", NULL));
 }
 END_TEST
 
@@ -368,6 +412,7 @@ int main(void) {
     tcase_add_loop_test(tcase, both_orders, 0, n);
     tcase_add_loop_test(tcase, options_that_say_nothing, 0, n);
     tcase_add_test(tcase, options_of_others);
+    tcase_add_test(tcase, values_that_are_none);
     tcase_add_test(tcase, first_order_until_of_names);
     tcase_add_test(tcase, unknown_names);
     tcase_add_test(tcase, memory_without_an_adjoint);
