@@ -142,7 +142,7 @@ START_TEST(both_orders) {
     clm_test_choice c = clm_test_choice_of(algorithm);
     c.switches = CLM_TEST_STEP_WEIGHTS;
     clm_test_problem_make(&p, &c, clm_test_seed() + 7);
-    p.options.both_orders = clm_algorithm_uses(algorithm, "first-order");
+    p.options.both_orders = clm_algorithm_uses(algorithm, "first-order") && strcmp(algorithm, "fomaml") != 0;
     clm_meta *meta = clm_test_problem_meta(&p, device);
     CLM_TEST_OK(clm_meta_gradient(meta, &p.batch.batch));
     clm_test_vector second = clm_test_whole_gradient(meta);
@@ -227,7 +227,8 @@ START_TEST(options_that_say_nothing) {
         clm_test_problem_make(&p, &c, 3);
         set_field(&p.options, fields[k].field);
         const clm_status status = clm_meta_create(&meta, host, p.model, &p.options);
-        if (clm_algorithm_uses(algorithm, fields[k].reader)) {
+        const bool both = strcmp(fields[k].field, "both_orders") == 0 && strcmp(algorithm, "fomaml") == 0;
+        if (clm_algorithm_uses(algorithm, fields[k].reader) && !both) {
             ck_assert_msg(status == CLM_OK, "%s, %s: %s", algorithm, fields[k].field, clm_last_error());
         } else {
             ck_assert_msg(status == CLM_E_ARG, "%s takes %s", algorithm, fields[k].field);

@@ -139,7 +139,10 @@ static clm_status settle(cli_settings *run, const cli_args *args) {
 /* Only the shape of examples counts: that of omniglot is known without the files. */
 static clm_status open_source(clm_source **out, cli_settings *s) {
     if (strcmp(s->source, "omniglot") == 0 && !s->data[0]) return clm_source_glyphs(out, (int)s->size);
-    return cli_setup_source(out, s);
+    CLI_TRY(cli_setup_source(out, s));
+    if (clm_source_is_regression(*out) && s->ways != 1)
+        return cli_usage("--ways is 1 for a regression, not %lld", (long long)s->ways);
+    return CLM_OK;
 }
 
 static clm_status tune(cli_args *args) {

@@ -120,6 +120,12 @@ static clm_status default_values(clm_learner *l) {
 
 clm_status clm_learner_create(clm_learner **out, clm_device *device, const clm_model *model,
                               const clm_learner_options *options) {
+    *out = NULL;
+    if (options->bn_mode == CLM_BN_SUPPORT_STATS && !clm_model_has_batch_norm(model))
+        return clm_fail(CLM_E_ARG, "learner: bn_mode says nothing to a model without batch-norm; leave it as it is initially");
+    if (options->bn_mode == CLM_BN_SUPPORT_STATS && options->task.algorithm && clm_algorithm_find(options->task.algorithm) &&
+        !clm_algorithm_uses(options->task.algorithm, "steps"))
+        return clm_fail_unread("bn_mode", "algorithm", options->task.algorithm);
     return clm_learner_make(out, device, model, options, NULL);
 }
 
