@@ -113,8 +113,8 @@ clm_status clm_meta_check_options(const clm_meta_options *o) {
         if (o->checkpointing != CLM_CHECKPOINT_AUTO) return clm_fail_unread("checkpointing", "algorithm", task.algorithm);
     }
     if (o->both_orders && task.first_order)
-        return clm_fail(CLM_E_ARG, "both_orders has no use with %s%s: there is no second-order term to leave out", task.algorithm,
-                        o->task.first_order ? " and first_order" : "");
+        return clm_fail(CLM_E_ARG, "both_orders has no use with %s%s: there is no second-order term to leave out",
+                        task.algorithm, o->task.first_order ? " and first_order" : "");
     if ((int)o->checkpointing < 0 || o->checkpointing > CLM_CHECKPOINT_RECOMPUTE)
         return clm_fail(CLM_E_ARG, "checkpointing is %d; its values are those of clm_checkpointing", (int)o->checkpointing);
     if (o->first_order_until > 0 && (task.first_order || !clm_algorithm_uses(task.algorithm, "first-order")))
