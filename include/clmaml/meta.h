@@ -151,10 +151,11 @@ CLM_API clm_status clm_meta_get_rate(clm_meta *meta, size_t i, double *data);
 CLM_API size_t clm_meta_rate_size(const clm_meta *meta, size_t i); /* 0: no such rates */
 CLM_API bool clm_meta_is_adapted(const clm_meta *meta, size_t i);
 CLM_API bool clm_meta_is_learned(const clm_meta *meta, size_t i);
-CLM_API size_t clm_meta_param_count(const clm_meta *meta); /* tensors: of the model and of the loss */
+CLM_API size_t clm_meta_param_count(const clm_meta *meta);     /* tensors: of the model and of the loss */
 CLM_API clm_shape clm_meta_target_shape(const clm_meta *meta); /* of one example; rank 0: a label */
 
-/* Other weights of the multi-step loss from the next gradient on: [steps]. CLM_E_STATE where the options gave none. */
+/* Other weights of the multi-step loss from the next gradient on: [steps], finite, negative ones too, not all 0 (CLM_E_ARG).
+ * CLM_E_STATE where the options gave none. */
 CLM_API clm_status clm_meta_set_step_weights(clm_meta *meta, const double *weights);
 
 /* Computes the meta-gradient; changes nothing else. */

@@ -89,7 +89,7 @@ typedef struct clm_task_options {
     clm_loss_options loss;
     bool first_order; /* drop the second-order term */
     clm_rates rates;
-    /* K weights w_1 .. w_K of the multi-step loss, copied; NULL: only the last. See clm_meta_set_step_weights. */
+    /* K finite weights w_1 .. w_K of the multi-step loss, copied; NULL: only the last. See clm_meta_set_step_weights. */
     const double *step_weights;
     /* Prefixes of parameter names. adapt: the adapted ones, NULL: as the algorithm has it; freeze: these are not adapted;
      * unlearned: these are not learned, they begin every task as they are. */

@@ -144,7 +144,7 @@ typedef struct clm_train_options {
     uint64_t seed;               /* of initial parameters and tasks */
     uint64_t validate_every;     /* updates; also before the first and after the last */
     int validation_tasks;
-    int test_tasks;            /* at the end, of the test split; 0: none */
+    int test_tasks; /* at the end, of the test split; 0: none */
     /* Inner steps at validation and test; 0: as many as in training; -1: at test the number up to 10, or twice that of training,
      * that serves validation tasks best with the state that is tested, which the best checkpoints are given. */
     int test_steps;
@@ -185,10 +185,11 @@ typedef struct clm_train_options {
     void *user;
 } clm_train_options;
 #define CLM_TRAIN_OPTIONS_VERSION 1
-#define CLM_TRAIN_OPTIONS_INIT                                                                                               \
-    {                                                                                                                        \
-        CLM_TRAIN_OPTIONS_VERSION, CLM_META_OPTIONS_INIT, CLM_EPISODE_OPTIONS_INIT, CLM_AUGMENT_OPTIONS_INIT, 1000, 1, 50,   \
-            100, 600, 0, CLM_BN_TRANSDUCTIVE, 1, 0, 3, 10, 0, CLM_DATA_AUTO, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL \
+#define CLM_TRAIN_OPTIONS_INIT                                                                                                \
+    {                                                                                                                         \
+        CLM_TRAIN_OPTIONS_VERSION, CLM_META_OPTIONS_INIT, CLM_EPISODE_OPTIONS_INIT, CLM_AUGMENT_OPTIONS_INIT, 1000, 1, 50,    \
+            100, 600, 0, CLM_BN_TRANSDUCTIVE, 1, 0, 3, 10, 0, CLM_DATA_AUTO, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, \
+            NULL                                                                                                              \
     }
 
 typedef struct clm_train_result {

@@ -33,6 +33,8 @@ clm_status clm_meta_set_step_weights(clm_meta *meta, const double *weights) {
     const size_t K = (size_t)meta->task.options.steps;
     if (!meta->task.weights)
         return clm_fail(CLM_E_STATE, "meta: there are no step weights to change; give some in the options");
+    if (!weights) return clm_fail(CLM_E_ARG, "step_weights: there are none");
+    CLM_TRY(clm_task_check_weights(weights, (int)K));
     if (memcmp(meta->task.weights, weights, K * sizeof *weights) == 0) return CLM_OK;
     memcpy(meta->task.weights, weights, K * sizeof *weights);
     for (size_t s = 0; s < meta->n_shares; s++) meta->shares[s]->exec.weights_written = false;

@@ -38,12 +38,12 @@ static clm_status check_list(const char *option, const void *list, size_t n) {
     return list || !n ? CLM_OK : clm_fail(CLM_E_ARG, "%s: %zu prefixes, and no list of them", option, n);
 }
 
-static clm_status check_weights(const double *weights, int steps) {
+clm_status clm_task_check_weights(const double *weights, int steps) {
     double most = 0;
     for (int k = 0; weights && k < steps; k++) {
-        if (!isfinite(weights[k]) || weights[k] < 0)
-            return clm_fail(CLM_E_ARG, "step_weights: that of step %d is %g; weights are numbers from 0", k + 1, weights[k]);
-        most = fmax(most, weights[k]);
+        if (!isfinite(weights[k]))
+            return clm_fail(CLM_E_ARG, "step_weights: that of step %d is %g; weights are finite numbers", k + 1, weights[k]);
+        most = fmax(most, fabs(weights[k]));
     }
     return !weights || most > 0 ? CLM_OK : clm_fail(CLM_E_ARG, "step_weights: all are 0, which leaves nothing to learn from");
 }
@@ -55,7 +55,7 @@ static clm_status check_values(const clm_task_options *o) {
     CLM_TRY(check_list("adapt", o->adapt, o->n_adapt));
     CLM_TRY(check_list("freeze", o->freeze, o->n_freeze));
     CLM_TRY(check_list("unlearned", o->unlearned, o->n_unlearned));
-    return check_weights(o->step_weights, o->steps);
+    return clm_task_check_weights(o->step_weights, o->steps);
 }
 
 /* ---- all together ---- */

@@ -65,6 +65,8 @@ typedef struct clm_scored {
 
 clm_status clm_task_init(clm_task *task, const clm_model *model, const clm_task_options *options);
 void clm_task_free(clm_task *task);
+/* The weights [steps] of the multi-step loss, or NULL: finite, and not all 0. */
+clm_status clm_task_check_weights(const double *weights, int steps);
 /* Fills in the tensors, once the rows are found; `given` has the lists of prefixes. */
 clm_status clm_task_list_entries(clm_task *task, const clm_task_options *given);
 /* Of everything in the options that decides what is computed; not of the model. */

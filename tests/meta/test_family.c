@@ -295,7 +295,7 @@ END_TEST
 
 /* Values that no enumeration or list has; and 0, which says nothing to anybody. */
 START_TEST(values_that_are_none) {
-    static const double nothing[] = {0}, negative[] = {-1}, none[] = {NAN};
+    static const double nothing[] = {0}, endless[] = {INFINITY}, none[] = {NAN};
     static const char *const says[] = {"rates is 7",        "solver is 9",        "loss.reduction is -1",
                                        "adapt: 1 prefixes", "step_weights",       "step_weights",
                                        "step_weights",      "checkpointing is 9", "loss.user"};
@@ -313,7 +313,7 @@ START_TEST(values_that_are_none) {
         if (r == 2) o->loss.reduction = (clm_reduction)-1;
         if (r == 3) o->adapt = NULL, o->n_adapt = 1;
         if (r == 4) o->step_weights = nothing;
-        if (r == 5) o->step_weights = negative;
+        if (r == 5) o->step_weights = endless;
         if (r == 6) o->step_weights = none;
         if (r == 7) p.options.checkpointing = (clm_checkpointing)9;
         if (r == 8) o->loss.user = &p;

@@ -212,7 +212,10 @@ START_TEST(step_weights_scale) {
     weights[1] = 2;
     clm_meta *meta = clm_test_meta(device, model, &options, 5);
     weights[0] = weights[1] = NAN; /* the option was copied */
-    CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch));
+    ck_assert(clm_meta_set_step_weights(meta, weights) == CLM_E_ARG);
+    weights[0] = weights[1] = 0;
+    ck_assert(clm_meta_set_step_weights(meta, weights) == CLM_E_ARG && clm_meta_set_step_weights(meta, NULL) == CLM_E_ARG);
+    CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch)); /* what was refused changes nothing */
     clm_test_vector gradient = clm_test_gradient(meta, model);
     for (size_t e = 0; e < gradient.n; e++) gradient.data[e] /= 2;
     clm_test_expect_close(&plain.gradient, &gradient, clm_test_rounding(_i), "weights 0 and 2");
