@@ -1,5 +1,6 @@
 # Script of the test `package`: makes the .debs and the .tar.gz, unpacks the .debs into a root of its own, and uses what lies there. Expects
 # the variables that ClmamlPackage.cmake passes. tests/package/clean_root.sh installs the same .debs where there is nothing else.
+cmake_minimum_required(VERSION 3.22)
 if(NOT DPKG_DEB OR NOT DPKG_SHLIBDEPS)
   message("skipped: dpkg-deb and dpkg-shlibdeps are not here")
   return()
@@ -127,6 +128,6 @@ run("install" ${CMAKE_COMMAND} --install ${BUILD_DIR} --config "${CONFIG}" --pre
 file(WRITE ${work}/prefix/share/doc/other/README "of another program\n")
 run("uninstall" ${CMAKE_COMMAND} -DMANIFEST=${BUILD_DIR}/install_manifest.txt -P ${SOURCE_DIR}/cmake/uninstall.cmake)
 file(GLOB_RECURSE rest RELATIVE ${work}/prefix ${work}/prefix/*)
-if(NOT rest STREQUAL "share/doc/other/README" OR EXISTS ${work}/prefix/include/clmaml)
+if(NOT rest STREQUAL "share/doc/other/README" OR EXISTS ${work}/prefix/include/clmaml OR EXISTS ${work}/prefix/share/doc/clmaml)
   message(FATAL_ERROR "after uninstall there is: ${rest}")
 endif()
