@@ -80,4 +80,21 @@ if(CLMAML_BUILD_TESTS)
     RESOURCE_LOCK install # both fill install_manifest.txt
     ENVIRONMENT "${clmaml_install_environment}")
   set_tests_properties(install PROPERTIES RESOURCE_LOCK install)
+  set_tests_properties(package PROPERTIES FIXTURES_SETUP debs)
+endif()
+
+# The same packages where there is nothing else, which needs the network.
+if(CLMAML_BUILD_TESTS AND BUILD_SHARED_LIBS AND CLMAML_DPKG_DEB AND NOT CLMAML_SANITIZE)
+  find_program(CLMAML_MMDEBSTRAP mmdebstrap)
+  mark_as_advanced(CLMAML_MMDEBSTRAP)
+  clmaml_proof(CLMAML_MMDEBSTRAP "mmdebstrap" mmdebstrap uidmap)
+  if(CLMAML_MMDEBSTRAP)
+    set(clmaml_root_is optional)
+    if(CLMAML_REQUIRE_PROOFS)
+      set(clmaml_root_is required)
+    endif()
+    add_test(NAME package/clean-root COMMAND sh ${PROJECT_SOURCE_DIR}/tests/package/clean_root.sh ${PROJECT_SOURCE_DIR}
+      ${PROJECT_BINARY_DIR}/package-test ${PROJECT_VERSION} ${PROJECT_BINARY_DIR}/clean-root-test ${clmaml_root_is})
+    set_tests_properties(package/clean-root PROPERTIES LABELS package TIMEOUT 900 SKIP_RETURN_CODE 77 FIXTURES_REQUIRED debs)
+  endif()
 endif()
