@@ -18,6 +18,7 @@ cannot() {
 
 # apt's sources of the release that runs here, without those of others
 sources() {
+    # shellcheck disable=SC2016 # apt's own fields
     apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
         awk -v release="$1" 'index($2, release) == 1 { print "deb", $1, $2, $3 }' | sort -u
 }
@@ -65,6 +66,7 @@ echo "clean root: done"
 CUSTOMIZE
 }
 
+# shellcheck disable=SC1091
 release=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
 [ -n "$release" ] || cannot "/etc/os-release names no release"
 rm -rf "$work"

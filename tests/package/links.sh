@@ -1,3 +1,4 @@
+#!/bin/sh
 # Every link of the documents below a folder leads to a file that is there, and to a heading of it. Arguments: the folder.
 set -eu
 cd "$1"
