@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The public interface as libabigail (abidw, abidiff) sees it, against tests/library/clmaml.abi, which is that of the last commit.
+# The public interface as libabigail (abidw, abidiff) sees it, against the one that is committed, tests/library/clmaml.abi.
 #
 #   scripts/abi.sh             compares; exit status 1 when anything differs, 77 on a machine that the dump is not of
 #   scripts/abi.sh --renew     writes the dump anew, after a change on purpose
 #
-# CC=COMPILER. What is compared is a library made of the headers alone, in a tenth of a second: for every function CLM_API, a constant
-# NAME_ that points to such a function. Its debug information has all types. That the library really built exports these functions and no
-# others, is the test library/symbols; that they are defined as they are declared, the compiler sees.
+# CC=COMPILER. What is compared is a library made of the headers alone, so that no build needs debug information: for every
+# function CLM_API, a constant NAME_ that points to such a function. That the library really built exports these functions and
+# no others, is the test library/symbols; that they are defined as they are declared, the compiler sees.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

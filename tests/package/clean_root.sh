@@ -1,8 +1,8 @@
 #!/bin/sh
-# The Debian packages in a root that has nothing else. mmdebstrap makes it, of apt and the essential packages of the release that runs here,
-# from apt's own sources; the apt of the root then installs ours with what they need and recommend. There the quick start is run, the
-# installed examples are compiled, and at the end the packages are purged and leave nothing. Everything that installs or removes runs by
-# chroot. Without root's rights mmdebstrap works in a user namespace.
+# The Debian packages in a root that has nothing else. mmdebstrap makes it, of apt and the essential packages of the release that
+# runs here, from apt's own sources; the apt of the root then installs ours with what they need and recommend. There the quick
+# start is run, the installed examples are compiled, and at the end the packages are purged and leave nothing. Everything that
+# installs or removes runs by chroot. Without root's rights mmdebstrap works in a user namespace.
 #
 #   clean_root.sh SOURCE DEBS VERSION WORK required|optional
 #
@@ -49,7 +49,10 @@ write_customize() {
     cat <<'CUSTOMIZE'
 set -eu
 root=$1 debs=$2 inside=$3
-in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb DEBIAN_FRONTEND=noninteractive ${http_proxy:+"http_proxy=$http_proxy"} chroot "$root" "$@"; }
+in_root() {
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb DEBIAN_FRONTEND=noninteractive \
+        ${http_proxy:+"http_proxy=$http_proxy"} chroot "$root" "$@"
+}
 packages() { for deb in "$debs"/*.deb; do dpkg-deb --field "$deb" Package; done; }
 # the first of every "a, b, c | d"
 recommended() { for deb in "$debs"/*.deb; do dpkg-deb --field "$deb" Recommends; done | tr ',' '\n' | sed 's/|.*//; s/(.*//'; }
