@@ -49,6 +49,7 @@ write_customize() {
     cat <<'CUSTOMIZE'
 set -eu
 root=$1 debs=$2 inside=$3
+[ "$root" != / ] && [ -x "$root/usr/bin/apt-get" ] || { echo "'$root' is no root made for this"; exit 1; }
 in_root() {
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb DEBIAN_FRONTEND=noninteractive \
         ${http_proxy:+"http_proxy=$http_proxy"} chroot "$root" "$@"
