@@ -39,10 +39,10 @@ install(FILES ${PROJECT_BINARY_DIR}/clMAMLConfig.cmake ${PROJECT_BINARY_DIR}/clM
 # ---- pkg-config ----
 # A static library does not carry what it needs: everyone who links with it does. A shared one does, and the headers include none of it.
 set(clmaml_pc_requires "")
+set(clmaml_pc_libs "")
 if(NOT BUILD_SHARED_LIBS)
-  set(clmaml_pc_requires "Requires: OpenCL jansson libzip libpng${clmaml_pc_pictures}
-Libs.private: ${clmaml_pc_picture_libs}-lm -pthread ${clmaml_pc_dl}
-")
+  set(clmaml_pc_requires "Requires: OpenCL jansson libzip libpng${clmaml_pc_pictures}\n")
+  set(clmaml_pc_libs " ${clmaml_pc_picture_libs}-lm -pthread ${clmaml_pc_dl}")
 endif()
 configure_file(cmake/clmaml.pc.in ${PROJECT_BINARY_DIR}/clmaml.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/clmaml.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
