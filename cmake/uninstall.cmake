@@ -11,7 +11,7 @@ foreach(file IN LISTS files)
     file(REMOVE "${path}")
   endif()
   get_filename_component(directory "${path}" DIRECTORY)
-  while(directory MATCHES "/(clmaml|clMAML)(/|$)")
+  while(directory MATCHES "/(include|doc|cmake)/(clmaml|clMAML)(/|$)") # not a prefix of that name
     list(APPEND directories "${directory}")
     get_filename_component(directory "${directory}" DIRECTORY)
   endwhile()
