@@ -315,7 +315,7 @@ static void describe_step(const clm_program *p, const clm_program_step *s, clm_l
                            .defines = s->spec.defines,
                            .call = s->spec.call,
                            .flops = s->spec.flops,
-                           .bytes = s->spec.bytes};
+                           .bytes = s->spec.bytes > 0 ? s->spec.bytes : clm_program_step_traffic(p, s)};
     snprintf(launch->label, sizeof launch->label, "%s%s", u->fused ? "fused " : "", clm_op_of(&p->nodes[s->node])->name);
     memcpy(launch->global, s->spec.global, sizeof launch->global);
     memcpy(launch->local, s->spec.local, sizeof launch->local);

@@ -14,6 +14,7 @@ typedef struct clm_problem {
     int tasks; /* 1 when the result is shared */
     int uses;
     double flops;
+    double seconds; /* that the default choice takes; 0: not known */
 } clm_problem;
 
 /* All different ones of some programs; free `problems` with free(). */
@@ -46,6 +47,8 @@ clm_status clm_bench_run(clm_bench *b, clm_program *program);
 /* Element `at` of task `task` of the result, summed in double precision. */
 double clm_problem_element(const clm_problem *p, const float *a, const float *b, int task, size_t at);
 
+/* The time of the default choice, of a warm run or a few. */
+clm_status clm_bench_time_default(clm_bench *b, double *seconds);
 /* Measures choices for about `seconds` (at least the default one), and fills in the line and the entry to be kept. `only`:
  * choices of this implementation alone, or NULL. */
 clm_status clm_bench_measure(clm_bench *b, const char *only, double seconds, clm_tune_line *line, clm_tune_entry *best);

@@ -111,6 +111,15 @@ static clm_status time_few(const clm_bench *b, clm_program *program, double beat
     return CLM_OK;
 }
 
+clm_status clm_bench_time_default(clm_bench *b, double *seconds) {
+    clm_program *program = NULL;
+    CLM_TRY(clm_bench_program(b, 0, &program));
+    clm_status status = time_once(b, program, 1, seconds);
+    if (status == CLM_OK) status = time_once(b, program, runs_for(*seconds, worth_timing), seconds);
+    clm_program_free(program);
+    return status;
+}
+
 /* Keeps the FINALISTS fastest, fastest first. */
 static void rank(trial *finalists, int *count, trial t) {
     int at = *count < FINALISTS ? (*count)++ : FINALISTS - 1;

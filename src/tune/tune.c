@@ -53,12 +53,6 @@ clm_status clm_problems_collect(clm_problems *c, const clm_program *p) {
     return CLM_OK;
 }
 
-static int heaviest_first(const void *a, const void *b) {
-    const clm_problem *p = a, *q = b;
-    const double x = p->flops * p->uses, y = q->flops * q->uses;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
 /* ---- one of them ---- */
 
 /* The choice that an entry stands for, as clm_choice_for takes it: parameters that are not offered for this number of tasks
@@ -126,12 +120,47 @@ out:
 
 /* ---- all of them ---- */
 
-/* Shares the rest of the budget by arithmetic work, except for a part shared equally: small operations are often far from their
- * best. */
-static double share_of(const clm_problems *c, size_t at, double left) {
+/* How long all uses of an operation take: by a run of the default choice, which is built whatever is found. One that was measured
+ * earlier needs no run. Where the budget has no end, or something fails, arithmetic stands for time. */
+static void time_default(clm_device *device, clm_problem *problem, const clm_tune_options *o) {
+    clm_tune_entry entry;
+    clm_bench *b = clm_calloc(1, sizeof *b);
+    if (!b) return;
+    if (clm_bench_open(b, device, problem, true) == CLM_OK) {
+        const bool some = !o->again && clm_tune_find(device, b->key, problem->tasks, &entry) && entry.tried > 0;
+        if (some) problem->seconds = entry.default_seconds;
+        if (!some && clm_bench_time_default(b, &problem->seconds) != CLM_OK) problem->seconds = 0;
+    }
+    clm_bench_close(b);
+    free(b);
+}
+
+static double weight_of(const clm_problem *p, bool timed) { return (timed ? p->seconds : p->flops) * p->uses; }
+
+static int slowest_first(const void *a, const void *b) {
+    const double x = weight_of(a, true), y = weight_of(b, true);
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static int heaviest_first(const void *a, const void *b) {
+    const double x = weight_of(a, false), y = weight_of(b, false);
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Sets the order: the slowest first, so that a short budget goes where the time goes. Are they timed? */
+static bool put_in_order(clm_device *device, clm_problems *c, const clm_tune_options *o) {
+    const bool timed = o->budget > 0;
+    for (size_t i = 0; i < c->count && timed; i++) time_default(device, &c->problems[i], o);
+    if (c->count) qsort(c->problems, c->count, sizeof *c->problems, timed ? slowest_first : heaviest_first);
+    return timed;
+}
+
+/* Shares the rest of the budget by the time that operations take, except for a part shared equally: small ones are often far from
+ * their best. */
+static double share_of(const clm_problems *c, size_t at, double left, bool timed) {
     double rest = 0;
-    for (size_t i = at; i < c->count; i++) rest += c->problems[i].flops * c->problems[i].uses;
-    const double part = rest > 0 ? c->problems[at].flops * c->problems[at].uses / rest : 0;
+    for (size_t i = at; i < c->count; i++) rest += weight_of(&c->problems[i], timed);
+    const double part = rest > 0 ? weight_of(&c->problems[at], timed) / rest : 0;
     return left * (0.7 * part + 0.3 / (double)(c->count - at));
 }
 
@@ -149,11 +178,11 @@ clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_t
     CLM_TRY(clm_tune_store_check(device));
     for (size_t i = 0; i < n; i++) CLM_GOTO(clm_problems_collect(&c, programs[i]));
     if (o->budget <= 0 && !o->careful) clm_clblast_tune_once(device); /* before its products are measured */
-    if (c.count) qsort(c.problems, c.count, sizeof *c.problems, heaviest_first);
+    const bool timed = put_in_order(device, &c, o);
     for (size_t i = 0; i < c.count; i++) {
         const double left = until - clm_clock();
         if (left <= 0 && !o->careful) break;
-        const clm_status tuned = tune_one(device, &c.problems[i], o, left > 0 ? share_of(&c, i, left) : 0, &new_choices);
+        const clm_status tuned = tune_one(device, &c.problems[i], o, left > 0 ? share_of(&c, i, left, timed) : 0, &new_choices);
         /* One that fails keeps its default; the others can still gain. */
         if (tuned != CLM_OK) clm_log_write(CLM_LOG_INFO, "tune: %s", clm_last_error());
         if (tuned == CLM_E_IO) CLM_GOTO(tuned);

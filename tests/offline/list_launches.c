@@ -1,7 +1,8 @@
 /* list_launches ITEM KEY=VALUE..: what a GPU of these properties would be given for one meta-gradient of a work item of `clmaml
  * bench`, launch by launch, as tab-separated lines (bench/gpu_model.py reads them):
  *
- *     kernel, launches in it, work-items x 3, work-group, floating-point operations, label, constants
+ *     kernel, launches in it, passes over its operands, work-items x 3, work-group, floating-point operations, bytes of its
+ *     operands, label, constants
  *
  * Nothing is compiled or computed (recorder.h). Keys: units, mhz, group (largest work-group), local (bytes), multiple (lanes
  * that run in step), unified (0 or 1), memory (bytes). */
@@ -32,7 +33,7 @@ static clm_status set(recorder *r, const char *text) {
 
 static void print(void *user, const recorded *k) {
     (void)user;
-    printf("%s\t%zu\t%zu\t%zu\t%zu\t%zu\t%.0f\t%.0f\t%s\t%s\n", k->base.entry, k->launches, k->base.global[0],
+    printf("%s\t%zu\t%d\t%zu\t%zu\t%zu\t%zu\t%.0f\t%.0f\t%s\t%s\n", k->base.entry, k->launches, k->passes, k->base.global[0],
            k->base.global[1], k->base.global[2], k->base.local[0] * k->base.local[1] * k->base.local[2], k->flops, k->bytes,
            k->base.label, k->defines);
 }

@@ -82,6 +82,8 @@ static clm_status rec_make(clm_device *d, const clm_launch *launch, clm_kernel *
     k->flops = launch->flops;
     k->bytes = launch->bytes;
     k->launches = 1;
+    for (const char *at = launch->source; at && (at = strstr(at, "for (int block")); at++) k->passes++;
+    if (k->passes == 0) k->passes = 1;
     clm_status status = (k->defines = clm_strdup(defines)) ? CLM_OK : CLM_E_MEMORY;
     if (r->multiple) CLM_GOTO(clm_work_group_choose(&limits, k->base.global, k->base.local));
     if (launch->entry) CLM_GOTO(keep_text(r, launch, defines));

@@ -12,6 +12,7 @@ typedef struct recorded {
     char *defines;
     double flops, bytes;
     size_t launches; /* in it: more than 1 in a task kernel */
+    int passes;      /* over its operands: more than 1 in some reductions */
 } recorded;
 
 typedef struct recorder {

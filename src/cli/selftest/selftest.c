@@ -31,8 +31,10 @@ static const struct {
 } networks[] = {
     {"meta-gradient of a linear layer", "{\"in_shape\": [4], \"layers\": [{\"op\": \"linear\", \"out\": 3}]}", ON_CPU},
     {"meta-gradient of a convolution",
-     "{\"in_shape\": [1, 4, 4], \"layers\": [{\"op\": \"conv2d\", \"out\": 3}, {\"op\": \"batchnorm\"}, {\"op\": \"relu\"}, "
-     "{\"op\": \"maxpool\", \"kernel\": 4}, {\"op\": \"flatten\"}]}",
+     /* large enough for the kernels that networks get: tiles in local memory, sums by work-groups, pairs, turned filters */
+     "{\"in_shape\": [4, 8, 8], \"layers\": [{\"op\": \"conv2d\", \"out\": 16}, {\"op\": \"batchnorm\"}, {\"op\": \"relu\"}, "
+     "{\"op\": \"conv2d\", \"out\": 16}, {\"op\": \"relu\"}, {\"op\": \"maxpool\", \"kernel\": 8}, {\"op\": \"flatten\"}, "
+     "{\"op\": \"linear\", \"out\": 3}]}",
      NOT_ON_CPU},
 };
 
