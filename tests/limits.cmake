@@ -27,9 +27,11 @@ clmaml_limit(not-unified "\"unified_memory\": false" FILES ${files} ENVIRONMENT 
 
 # The ways that other kinds of devices go: one lane an item, groups, small vectors; all limits at once.
 clmaml_limit(gpu "\"type\": \"gpu\"" FILES ${small} ENVIRONMENT "CLMAML_EMULATE=type=gpu,vector_width=1")
+# Products by tiles and sums by work-groups, as GPUs with local memory get them.
+clmaml_limit(gpu-local "\"type\": \"gpu\"" FILES conv4_c8_1step ENVIRONMENT "CLMAML_EMULATE=type=gpu,dedicated_local=1,vector_width=1")
 clmaml_limit(gpu-work-group-1 "\"type\": \"gpu\"" FILES mlp_sine_1step ENVIRONMENT "CLMAML_EMULATE=type=gpu,max_work_group=1,vector_width=4")
 clmaml_limit(gpu-small "\"type\": \"gpu\"" FILES mlp_sine_1step ENVIRONMENT
-  "CLMAML_EMULATE=type=gpu,max_work_group=32,local_memory=32K,max_allocation=64K,memory=512M,fp64=0,fp16=0,images=0,base_align=2048,address_bits=32,unified=0")
+  "CLMAML_EMULATE=type=gpu,dedicated_local=1,max_work_group=32,local_memory=32K,max_allocation=64K,memory=512M,fp64=0,fp16=0,images=0,base_align=2048,address_bits=32,unified=0")
 # Every launch that takes longer than a hundredth of a millisecond in pieces.
 clmaml_limit(short-launches "emulated" FILES mlp_sine_1step ENVIRONMENT CLMAML_EMULATE=images=0 CLMAML_MAX_LAUNCH_MS=0.01)
 
