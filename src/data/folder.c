@@ -100,9 +100,9 @@ static clm_status make_set(clm_image_set **out, clm_catalog *c, clm_prepared *p,
     bool drawn = false;
     CLM_TRY(clm_image_set_create(out, "folder", p->channels, o->size, o->size));
     clm_image_set *set = *out;
-    set->memory = p->memory;
+    set->store = p->store;
     set->pixels = p->pixels;
-    p->memory = NULL;
+    p->store = (clm_store){0};
     if (!(set->origin = clm_strdup(c->root))) return CLM_E_MEMORY;
     CLM_GOTO(add_classes(set, c));
     CLM_GOTO(make_splits(set, c, o, &drawn));
@@ -141,7 +141,7 @@ static clm_status open_pictures(clm_source **out, const char *directory, const c
     set = NULL;
 out:
     if (set) clm_source_free(&set->base);
-    free(prepared.memory);
+    clm_store_free(&prepared.store);
     clm_catalog_free(&catalog);
     return status;
 }
