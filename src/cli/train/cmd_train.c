@@ -20,7 +20,7 @@ static clm_status no_source(void) {
 }
 
 static clm_status settle_new(cli_settings *s, cli_args *args) {
-    CLI_TRY(cli_setup_arguments(s, args));
+    CLI_TRY(cli_setup_arguments(s, cli_settings_options, args));
     CLI_TRY(cli_presets_apply(s, args->given));
     if (!s->source[0]) return no_source();
     CLI_TRY(cli_source_check(s->source, cli_settings_options, args->given));
@@ -37,7 +37,7 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
     cli_settings stored;
     char path[CLI_PATH_MAX];
     if (!s->run[0]) return cli_usage("--resume needs --run DIR, the directory of the run to go on with");
-    CLI_TRY(cli_setup_arguments(s, args));
+    CLI_TRY(cli_setup_arguments(s, cli_settings_options, args));
     CLI_TRY(cli_run_load_settings(s->run, &stored));
     CLI_TRY(clm_train_checkpoint_path(path, sizeof path, s->run, CLM_RANK_LAST));
     if (cli_path_exists(path)) {

@@ -109,10 +109,7 @@ static void set_options(cli_trainer *t) {
 static clm_status settle_data(cli_trainer *t) {
     cli_settings *s = &t->settings;
     t->regression = clm_source_is_regression(t->source);
-    if (t->regression && s->ways != 1) return cli_usage("--ways is 1 for a regression, not %lld", (long long)s->ways);
-    if (clm_source_labels(t->source) && s->ways != 1)
-        return cli_usage("--ways is 1 for a table, not %lld: a task is a group of rows, and its classes are those of --target",
-                         (long long)s->ways);
+    CLI_TRY(cli_setup_check_ways(s, t->source));
     t->validates = cli_setup_has_tasks(t->source, CLM_SPLIT_VALIDATION);
     if (cli_setup_has_tasks(t->source, CLM_SPLIT_TEST)) return CLM_OK;
     if (s->eval_tasks > 0) cli_note("%s has no test %s: nothing is tested at the end", s->source, cli_setup_drawn(t->source));
