@@ -175,6 +175,10 @@ CLM_API clm_status clm_source_table_open(clm_source **out, const char *path, con
 /* How the source's pictures were prepared; false for a source of other things. Drawn characters are prepared as ink = 1. */
 CLM_API bool clm_source_get_preparation(const clm_source *source, clm_preparation *out);
 
+/* Did the seed of the options draw which classes, or groups of rows, train, validate and test? False where the data say so
+ * themselves, or there is nothing to draw. */
+CLM_API bool clm_source_split_drawn(const clm_source *source);
+
 /* What was left out of the data and why, and what else is worth knowing of them: lines, each ended by a line feed; "" for
  * nothing. Owned by the source. */
 CLM_API const char *clm_source_notes(const clm_source *source);

@@ -45,6 +45,11 @@ static clm_status add_classes(clm_image_set *set, const clm_catalog *c) {
     return CLM_OK;
 }
 
+static clm_status check_split(const clm_catalog *c, const clm_folder_options *o) {
+    if (c->classes[0].split == CLM_NO_SPLIT || !(o->class_split[0] || o->class_split[1] || o->class_split[2])) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "%s is split already, so a class split says nothing; leave it out", c->root);
+}
+
 static clm_status make_splits(clm_image_set *set, clm_catalog *c, const clm_folder_options *o, bool *drawn) {
     size_t unused = 0;
     *drawn = c->classes[0].split == CLM_NO_SPLIT;
@@ -54,8 +59,6 @@ static clm_status make_splits(clm_image_set *set, clm_catalog *c, const clm_fold
             clm_catalog_remark(c, "%zu of %zu classes are in no split: the class split asks for fewer", unused, set->count);
         return CLM_OK;
     }
-    if (o->class_split[0] || o->class_split[1] || o->class_split[2])
-        return clm_fail(CLM_E_ARG, "%s is split already, so a class split says nothing; leave it out", c->root);
     int *splits = clm_calloc(c->n_classes, sizeof *splits);
     if (!splits) return CLM_E_MEMORY;
     for (size_t i = 0; i < c->n_classes; i++) splits[i] = c->classes[i].split;
@@ -132,6 +135,7 @@ static clm_status open_pictures(clm_source **out, const char *directory, const c
     if (catalog.n_pictures > INT32_MAX / 4)
         CLM_GOTO(clm_fail(CLM_E_LIMIT, "%s: a source holds at most %d images; use fewer", directory, INT32_MAX / 4));
     CLM_GOTO(clm_catalog_sort(&catalog));
+    CLM_GOTO(check_split(&catalog, o));
     CLM_GOTO(check_strict(&catalog, o));
     CLM_GOTO(clm_prepare_pictures(&prepared, &catalog, o));
     note_nested(&catalog, o);

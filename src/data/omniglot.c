@@ -191,6 +191,7 @@ clm_status clm_source_omniglot(clm_source **out, const char *directory, const cl
     set->base.preparation.channels = 1;
     set->base.preparation.fit = CLM_FIT_STRETCH;
     set->base.preparation.invert = true;
+    set->base.split_drawn = true;
     set->base.description = describe(set, held, options);
     if (!set->base.description) CLM_GOTO(CLM_E_MEMORY);
     *out = &set->base;

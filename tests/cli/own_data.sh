@@ -67,7 +67,8 @@ refused() {
 refused "a class split of words" 2 "--class-split: '3,x,2' is not a list of numbers" "$work/nested" --class-split 3,x,2
 refused "a class split of two" 2 "must be three numbers" "$work/nested" --class-split 3,2
 refused "a class split without training" 2 "leaves no class to train on" "$work/nested" --class-split 0,2,2
-refused "a class split of split data" 1 "is split already" "$work/split" --class-split 3,2,1
+refused "a class split of split data" 2 "--class-split 3,2,1 says nothing to .*split, which is split already" "$work/split" --class-split 3,2,1
+refused "a seed of split data" 2 "--split-seed 3 says nothing to .*split, which is split already" "$work/split" --split-seed 3 --size 16
 refused "two channels" 2 "--channels: '2' is not one of auto.1.3" "$work/split" --channels 2
 refused "no such folder" 2 "is neither sine, .*a folder of pictures" "$work/nosuch"
 refused "channels of numbers" 2 "--channels is for FOLDER; it says nothing to sine" sine --channels 3

@@ -87,6 +87,8 @@ clm_status cli_folder_open(clm_source **out, const cli_settings *s) {
     if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s does not exist; say where the data lie with --data", path);
     const clm_status status = clm_source_folder_open(out, path, &o);
     clear(&p);
+    if (status == CLM_E_ARG && s->class_split[0] && strstr(cli_message(), "class split"))
+        return cli_usage("--class-split %s says nothing to %s, which is split already; leave it out", s->class_split, path);
     return status;
 }
 

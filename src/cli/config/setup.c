@@ -122,6 +122,24 @@ clm_status cli_setup_check_ways(const cli_settings *s, const clm_source *source)
                      (long long)s->ways);
 }
 
+clm_status cli_setup_check_split(const cli_settings *s, const clm_source *source, const cli_option *options,
+                                 const bool *given) {
+    const int row = cli_option_find(options, "split-seed");
+    if (row < 0 || !given[row] || clm_source_split_drawn(source)) return CLM_OK;
+    return cli_usage("--split-seed %lld says nothing to %s, which is split already; leave it out", (long long)s->split_seed,
+                     s->data[0] ? s->data : s->source);
+}
+
+clm_status cli_setup_told(clm_status status) {
+    static const char *const fields[] = {"adapt: ", "freeze: ", "unlearned: "};
+    char text[1024];
+    bool option = false;
+    if (status != CLM_E_ARG || cli_is_usage_mistake()) return status;
+    snprintf(text, sizeof text, "%s", cli_message());
+    for (size_t i = 0; i < CLI_COUNT(fields); i++) option = option || strncmp(text, fields[i], strlen(fields[i])) == 0;
+    return cli_usage("%s%s", option ? "--" : "", text);
+}
+
 clm_status cli_setup_classes(cli_settings *s, const clm_source *source) {
     enum { OF_ENDLESS = 200 };
     const size_t all = clm_source_classes(source, CLM_SPLIT_TRAIN);

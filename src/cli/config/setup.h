@@ -34,6 +34,11 @@ clm_augment_options cli_setup_augment(const cli_settings *settings);
 bool cli_setup_augments(const cli_settings *settings);
 /* Is it trained on all classes at once, by --classes outputs? */
 bool cli_setup_is_joint(const cli_settings *settings);
+/* A given --split-seed is a mistake where the data are split already. `given` has the rows of `options`. */
+clm_status cli_setup_check_split(const cli_settings *settings, const clm_source *source, const cli_option *options,
+                                 const bool *given);
+/* What the library has against the options of a task is a mistake on the command line. Returns `status`. */
+clm_status cli_setup_told(clm_status status);
 /* A task of a regression or of a table has one way. */
 clm_status cli_setup_check_ways(const cli_settings *settings, const clm_source *source);
 /* Settles --classes, which depends on the source. */

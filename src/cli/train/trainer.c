@@ -128,7 +128,7 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
     CLI_TRY(cli_setup_task_options(&t->task, &t->settings, t->model));
     set_options(t);
-    CLI_TRY(clm_params_create(&t->initial, t->model, &t->task.options));
+    CLI_TRY(cli_setup_told(clm_params_create(&t->initial, t->model, &t->task.options)));
     CLI_TRY(cli_initial_params(t->initial, &t->settings));
     t->options.init = t->initial;
     return cli_trainer_told(clm_train_check(t->source, &t->options));
@@ -137,6 +137,11 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
 /* Before anything is planned, so that all programs of a run make the same choices as those of a resumed one. */
 static clm_status tune(cli_trainer *t) {
     const cli_settings *s = &t->settings;
+    bool host = true;
+    for (size_t i = 0; i < t->split.count; i++)
+        host = host && clm_device_get_info(t->split.devices[i])->type == CLM_DEVICE_HOST;
+    if (host && t->budget_given && s->tune_budget > 0)
+        return cli_usage("--tune-budget says nothing to the host device, which has no kernels to choose from; leave it out");
     clm_meta_options options = t->options.meta;
     options.tasks = (int)((s->meta_batch + (int64_t)t->split.count - 1) / (int64_t)t->split.count);
     options.task_chunk = options.task_chunk < options.tasks ? options.task_chunk : options.tasks;

@@ -198,6 +198,7 @@ static clm_status tune(cli_args *args) {
     CLI_NEW(task, 1);
     CLI_GOTO(settle(run, args));
     CLI_GOTO(open_source(&source, run));
+    CLI_GOTO(cli_setup_check_split(run, source, options, args->given));
     CLI_GOTO(cli_setup_classes(run, source));
     CLI_GOTO(cli_setup_network(run, source));
     CLI_GOTO(cli_setup_model(&model, run, source, NULL));
@@ -206,7 +207,7 @@ static clm_status tune(cli_args *args) {
     cli_setup_meta_options(&meta_options, run, task);
     CLI_GOTO(cli_tested_open(&device, run->device[0] ? run->device : NULL, run->force));
     printf("%s\n", clm_device_get_info(device)->name);
-    CLI_GOTO(clm_meta_create(&meta, device, model, &meta_options));
+    CLI_GOTO(cli_setup_told(clm_meta_create(&meta, device, model, &meta_options)));
     tuning.budget = s->budget;
     tuning.again = s->again;
     tuning.what = (clm_tune_what)s->what;
