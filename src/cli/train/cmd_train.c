@@ -92,7 +92,7 @@ static clm_status train(cli_trainer *t, cli_args *args) {
     t->budget_given = args->given[cli_settings_row("tune-budget")];
     t->split_stored = t->settings.resume && !args->given[cli_settings_row("split")];
     CLI_GOTO(open_trainer(t, checkpoint.archive && checkpoint.model[0] ? checkpoint.model : NULL, args->given));
-    cli_protocol_print(stdout, &t->settings, t->source, t->model);
+    cli_protocol_print(stdout, &t->settings, t->source, t->model, t->initial);
     fflush(stdout);
     double began = cli_clock();
     CLI_GOTO(cli_trainer_plan(t));
