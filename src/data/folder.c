@@ -1,4 +1,5 @@
 /* Pictures of one's own: the catalog of a folder, its pictures prepared, its classes split. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,8 +71,10 @@ static clm_status make_splits(clm_image_set *set, clm_catalog *c, const clm_fold
 static clm_status describe(clm_image_set *set, const clm_catalog *c, const clm_folder_options *o, size_t coloured, bool drawn) {
     static const char *const fits[] = {"stretched", "cropped", "padded"};
     const char *colour = set->channels == 3 ? "colour" : coloured ? "made grey" : "grey";
-    char *begin = clm_format("folder %s: %zu images of %zu classes, %s, %s to %dx%d%s", c->root, set->images, set->count,
-                             colour, fits[o->fit], set->width, set->height, o->invert ? ", inverted" : "");
+    char background[32] = "";
+    if (o->background != 255) snprintf(background, sizeof background, ", background %d", o->background);
+    char *begin = clm_format("folder %s: %zu images of %zu classes, %s, %s to %dx%d%s%s", c->root, set->images, set->count,
+                             colour, fits[o->fit], set->width, set->height, background, o->invert ? ", inverted" : "");
     clm_status status = begin ? clm_own_describe(set, begin, o, drawn) : CLM_E_MEMORY;
     free(begin);
     return status;

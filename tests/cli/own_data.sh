@@ -56,6 +56,25 @@ expect_success "augmented in two, resumed" train --resume --run "$work/halves" -
 losses() { grep ",train," "$1/metrics.csv" | cut -d, -f1-8; }
 [ "$(losses "$work/whole" | tail -n 3)" = "$(losses "$work/halves" | tail -n 3)" ] || fail "augmented: a resumed run draws other pictures"
 
+# Data larger than memory lie in the cache, and train to the same bits; without a cache they are refused, with what would fit.
+# shellcheck disable=SC2086
+(
+    failures=0
+    CLMAML_CACHE_DIR="$work/large"
+    CLMAML_HOST_MEMORY=64K
+    export CLMAML_CACHE_DIR CLMAML_HOST_MEMORY
+    for start in first second; do
+        expect_success "larger than memory, $start start" train "$work/split" $small --size 16 --run "$work/run-large-$start"
+        cmp "$work/run-split/checkpoints/last.safetensors" "$work/run-large-$start/checkpoints/last.safetensors" >"$work/log" ||
+            fail "larger than memory, $start start: $(cat "$work/log")"
+    done
+    CLMAML_NO_CACHE=1
+    export CLMAML_NO_CACHE
+    expect_error "larger than memory, without a cache" 1 "192 pictures of 3x16x16 take 144.0 KiB, more than three quarters of the memory .48.0 KiB.*; size 9 would fit" \
+        train "$work/split" $small --size 16 --run "$work/new"
+    exit $failures
+) || fail "larger than memory"
+
 # refused NAME PATTERN ARGUMENT..: exit status 1 or 2, one line, no run directory.
 refused() {
     name=$1 wanted=$2 pattern=$3
