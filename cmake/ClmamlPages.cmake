@@ -19,7 +19,8 @@ add_custom_command(OUTPUT ${clmaml_pages_stamp}
   VERBATIM)
 add_custom_target(clmaml_pages ALL DEPENDS ${clmaml_pages_stamp})
 
-install(DIRECTORY ${CLMAML_PAGES_DIR}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR} FILES_MATCHING PATTERN "*.1")
-install(FILES ${CLMAML_PAGES_DIR}/clmaml.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME clmaml)
-install(FILES ${CLMAML_PAGES_DIR}/_clmaml DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
-install(FILES ${CLMAML_PAGES_DIR}/clmaml.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(DIRECTORY ${CLMAML_PAGES_DIR}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT program FILES_MATCHING PATTERN "*.1")
+install(FILES ${CLMAML_PAGES_DIR}/clmaml.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+  COMPONENT program RENAME clmaml)
+install(FILES ${CLMAML_PAGES_DIR}/_clmaml DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT program)
+install(FILES ${CLMAML_PAGES_DIR}/clmaml.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT program)

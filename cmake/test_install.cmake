@@ -1,5 +1,5 @@
 # Script of the test `install`: installs into a folder of the build tree, moves it, and uses it as a stranger would: the program,
-# examples/ by find_package and by pkg-config. Expects the variables that ClmamlInstall.cmake passes.
+# its examples by find_package and by pkg-config. Expects the variables that ClmamlInstall.cmake passes.
 set(work ${BUILD_DIR}/install-test)
 set(tree ${work}/moved)
 
@@ -32,18 +32,18 @@ if(NOT public_headers STREQUAL installed_headers)
 endif()
 expect(${LIBDIR}/cmake/clMAML/clMAMLConfig.cmake)
 expect(${LIBDIR}/pkgconfig/clmaml.pc)
-file(GLOB_RECURSE licence ${tree}/share/*/LICENSE)
-if(NOT licence)
-  message(FATAL_ERROR "LICENSE was not installed")
-endif()
+expect(${DOCDIR}/LICENSE)
+find_program(SH sh REQUIRED)
+run("links of the documents" ${SH} ${SOURCE_DIR}/tests/package/links.sh ${tree}/${DOCDIR})
 
 run("installed program" ${tree}/${BINDIR}/clmaml --version)
 if(NOT run_output MATCHES "${VERSION}")
   message(FATAL_ERROR "the installed program says ${run_output} rather than ${VERSION}")
 endif()
 
-# ---- find_package ----
-run("configure examples" ${CMAKE_COMMAND} -S ${SOURCE_DIR}/examples -B ${work}/by-cmake -G "${GENERATOR}"
+# ---- find_package: the examples as they were installed ----
+set(examples_dir ${tree}/${DOCDIR}/examples)
+run("configure examples" ${CMAKE_COMMAND} -S ${examples_dir} -B ${work}/by-cmake -G "${GENERATOR}"
   -DCMAKE_PREFIX_PATH=${tree} -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=${CC} -DCMAKE_C_FLAGS=${FLAGS})
 run("build examples" ${CMAKE_COMMAND} --build ${work}/by-cmake)
 run("example by find_package" ${work}/by-cmake/hvp)
@@ -58,7 +58,7 @@ run("pkg-config" ${PKG_CONFIG} --cflags --libs clmaml)
 string(STRIP "${run_output}" flags)
 separate_arguments(flags UNIX_COMMAND "${flags}")
 file(MAKE_DIRECTORY ${work}/by-pkg-config)
-file(GLOB examples ${SOURCE_DIR}/examples/*.c)
+file(GLOB examples ${examples_dir}/*.c)
 foreach(example ${examples})
   get_filename_component(name ${example} NAME_WE)
   run("compile ${name}" ${CC} -std=c11 ${FLAGS} ${example} ${flags} -lm -Wl,-rpath,${tree}/${LIBDIR} -o ${work}/by-pkg-config/${name})

@@ -4,7 +4,7 @@
  *
  *   -DCONV    m: a pixel of the output, n: an output channel, k: ky, kx, input channel. A: patches of the images, B: the filter
  *   -DFILTER  m: ky, kx, input channel, n: an output channel, k: a pixel of the output. A: patches, B: what came for the output
- *   -DMATMUL  A and B as they are stored: [K, M] when TA, [N, K] when TB
+ *   -DMATMUL  A and B as they are stored: [K, M] when TA, [N, K] when TB; TERMS is 1
  *
  * Patches are gathered, never stored. A group of GROUP lanes makes BM x BN elements. Blocks of BK along the depth are fetched to
  * registers while the one before is multiplied, and put into local memory as [BK][BM] and [BK][BN]; a lane multiplies TM rows with TN
@@ -23,6 +23,11 @@
 #define COLUMNS COG
 #define LD_OUT CO
 #define OUT_SIZE (ROWS * CO)
+#define A_BATCH CIG
+#define B_BATCH COG
+#define OUT_BATCH COG
+#else
+#define OUT_BATCH (M * N)
 #endif
 
 #if CONV
@@ -42,13 +47,27 @@
 #define A_DEEP !TA
 #define B_DEEP TB
 #endif
+/* Of a convolution, A_DEEP and B_DEEP come with the options: A_DEEP 0 where images have few channels and neighbouring pixels are near,
+ * B_DEEP 1 where the filter is read turned, w[-ky, -kx, co, ci] in place of w[ky, kx, ci, co]: the input channels are last there. */
 #if CONV
-#define B_DEEP 0 /* A_DEEP comes with the options: 0 where images have few channels and neighbouring pixels are near */
+#define B_AT(depth, column) (B_DEEP ? TURNED(depth, column) : (depth) * LD_OUT + (column))
+#define TURNED(depth, column) (((KH * KW - 1 - (depth) / CI) * CO + (column)) * CI + (depth) % CI)
+#else
+#define B_AT(depth, column) (B_DEEP ? (column) * DEPTH + (depth) : (depth) * LD_OUT + (column))
 #endif
 
 #define TILES_M ((ROWS + BM - 1) / BM)
 #define TILES_N ((COLUMNS + BN - 1) / BN)
-#define PARTS (SPLIT ? (DEPTH + SEGMENT - 1) / SEGMENT : 1)
+/* A pair of convolutions, TERMS of 2, is one sum over both depths: forward without a break, as a depth is one segment there; in the
+ * filter's adjoint the segments of one term come after those of the other. */
+#define SEGMENTS ((DEPTH + SEGMENT - 1) / SEGMENT)
+#if CONV
+#define JOINED TERMS
+#else
+#define JOINED 1
+#endif
+#define RUNS (TERMS / JOINED * SEGMENTS)
+#define PARTS (SPLIT ? RUNS : 1)
 #define CHUNKS_M (TM / 4)
 #define CHUNKS_N (TN / 4)
 #define LANES_N (BN / TN)
@@ -158,7 +177,7 @@
         const int column = n0 + B_COLUMN(i), depth = (k) + B_DEPTH(i);                                                 \
         next_b[i] = (VEC_B)(0.0f);                                                                                     \
         if (column < COLUMNS && depth < end)                                                                           \
-            next_b[i] = JOIN(GET_, VB)(bs + (B_DEEP ? column * DEPTH + depth : depth * LD_OUT + column), b_aligned);   \
+            next_b[i] = JOIN(GET_, VB)(bs + B_AT(depth, column), b_aligned);   \
     }
 
 #if CONV
@@ -173,9 +192,9 @@ static uint meets(const int y, const int x) {
 
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 #if CONV
-__kernel void conv2d_tiled(OUT(out), IN(a_in), IN(b_in)) {
+__kernel void conv2d_tiled(OUT(out), IN(a_in), IN(b_in) SECOND(a2, b2)) {
 #elif FILTER
-__kernel void conv2d_bwd_filter_tiled(OUT(out), IN(a_in), IN(b_in)) {
+__kernel void conv2d_bwd_filter_tiled(OUT(out), IN(a_in), IN(b_in) SECOND(a2, b2)) {
 #else
 __kernel void matmul_tiled(OUT(out), IN(a_in), IN(b_in)) {
 #endif
@@ -185,22 +204,11 @@ __kernel void matmul_tiled(OUT(out), IN(a_in), IN(b_in)) {
     const int m0 = above_n % TILES_M * BM, above_m = above_n / TILES_M;
     const int part = above_m % PARTS, batch = above_m / PARTS;
     const int lane_n = lane % LANES_N, lane_m = lane / LANES_N;
-    const int first = part * SEGMENT, last = SPLIT ? min(first + SEGMENT, DEPTH) : DEPTH;
-    __global float *to = PTR(out, task) + (size_t)part * OUT_SIZE;
-    __global const float *as = PTR(a_in, task), *bs = PTR(b_in, task);
-    const bool aligned = ALIGNED(out, 4), a_aligned = ALIGNED(a_in, VA), b_aligned = ALIGNED(b_in, VB);
-    (void)aligned, (void)a_aligned, (void)b_aligned; /* where all is scalar */
+    const bool aligned = ALIGNED(out, 4);
+    __global float *to = PTR(out, task) + (size_t)part * OUT_SIZE + (size_t)batch * OUT_BATCH;
+    (void)aligned; /* where all is scalar */
 
     /* ---- what stays of a lane's rows and columns ---- */
-#if CONV || FILTER
-    as += batch * CIG;
-    bs += batch * COG;
-    to += batch * COG;
-#else
-    as += (size_t)batch * A_BATCH;
-    bs += (size_t)batch * B_BATCH;
-    to += (size_t)batch * (M * N);
-#endif
 #if CONV
     int window[A_ROWS]; /* where a pixel's patch begins */
     uint inside[A_ROWS];
@@ -224,12 +232,20 @@ __kernel void matmul_tiled(OUT(out), IN(a_in), IN(b_in)) {
 
     /* Not unrolled where there are few blocks: what is fetched for all of them would not fit the registers. */
 #pragma unroll 1
-    for (int from = first; from < last; from += SEGMENT) {
-        const int end = min(from + SEGMENT, DEPTH);
+    for (int run = part; run < (SPLIT ? part + 1 : RUNS); run++) {
 #pragma unroll
         for (int i = 0; i < TM; i++)
 #pragma unroll
             for (int q = 0; q < CHUNKS_N; q++) sum[i][q] = (float4)(0.0f);
+#pragma unroll 1
+        for (int joined = 0; joined < JOINED; joined++) {
+        const int term = JOINED > 1 ? joined : run / SEGMENTS, from = JOINED > 1 ? 0 : (run - term * SEGMENTS) * SEGMENT;
+        const int end = min(from + SEGMENT, DEPTH);
+        __global const float *as = OF_TERM(term, PTR(a_in, task), PTR(a2, task)) + (size_t)batch * A_BATCH;
+        __global const float *bs = OF_TERM(term, PTR(b_in, task), PTR(b2, task)) + (size_t)batch * B_BATCH;
+        const bool a_aligned = OF_TERM(term, ALIGNED(a_in, VA), ALIGNED(a2, VA));
+        const bool b_aligned = OF_TERM(term, ALIGNED(b_in, VB), ALIGNED(b2, VB));
+        (void)a_aligned, (void)b_aligned;
 #if FILTER
         pixel = from + A_DEPTH(0);
         image = pixel / (OH * OW);
@@ -270,8 +286,9 @@ __kernel void matmul_tiled(OUT(out), IN(a_in), IN(b_in)) {
             buffer ^= 1;
 #endif
         }
+        }
 
-        const bool more = from > first;
+        const bool more = run > part;
 #pragma unroll
         for (int i = 0; i < TM; i++) {
             const int row = m0 + i / 4 * (4 * BM / TM) + 4 * lane_m + i % 4;

@@ -7,7 +7,7 @@ set -euo pipefail
 
 readonly BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config ocl-icd-opencl-dev opencl-c-headers pocl-opencl-icd
     libjansson-dev libzip-dev libpng-dev libjpeg-dev libwebp-dev libgif-dev)
-readonly TEST_PACKAGES=(check oclgrind mesa-opencl-icd libclblast1 libclfft2)
+readonly TEST_PACKAGES=(check oclgrind mesa-opencl-icd libclblast1 libclfft2 mmdebstrap uidmap abigail-tools)
 # Compilers for hardware that need not be there; a system that does not have them does without their tests.
 readonly COMPILER_PACKAGES=(clang-15 llvm-spirv-15 libclc-15 spirv-tools)
 # What the Python package is tested with; without them its tests are skipped.

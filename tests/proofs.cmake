@@ -1,6 +1,6 @@
 # Other implementations of OpenCL, on tiny shapes, and compilers for hardware that need not be there. What is not installed is not tested,
 # and is said when configuring; with CLMAML_REQUIRE_PROOFS it is an error, so that a run with it cannot be green without them.
-option(CLMAML_REQUIRE_PROOFS "Fail when an OpenCL implementation or compiler that a test needs is absent" OFF)
+option(CLMAML_REQUIRE_PROOFS "Fail when an OpenCL implementation, a compiler or a tool that a test needs is absent" OFF)
 
 # clmaml_proof(variable what packages..): the variable says whether it was found
 function(clmaml_proof found what)

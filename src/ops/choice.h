@@ -47,6 +47,8 @@ typedef struct clm_impl {
     /* Can one launch of it add up two such operations, y(a, b) + y(c, d)? Then `lower` may get a node of four operands
      * (program/fusion/conv_pairs.c), which is like y in all else. NULL: no. */
     bool (*pairs)(const clm_lower *l, clm_value y);
+    /* Can it read a filter turned, of one group, from the filter as it is (program/fusion/turned.c)? NULL: no. */
+    bool (*turns)(const clm_lower *l, clm_value y);
     /* Seconds that the first use in a process may take on a CPU while a library builds its kernels, a tenth of it elsewhere.
      * The tuner passes over what it has no time for. 0: what kernels of ours take. */
     int first_use;

@@ -8,12 +8,16 @@
  *   filter     kh kw ci        co        pixels            groups
  *   matmul     m               n         k                 leading axes
  *
- * The row is never taken unmeasured: whether tiles in local memory or the direct rows' registers win is for the tuner to find
- * out. A model of costs, in multiply-adds of a lane, only puts the tiles into the order in which they are worth measuring:
+ * A model of costs, in multiply-adds of a lane, orders the tiles and says where the row is preferred to the direct ones:
  *
  *   one step of the depth    TM TN + LOCAL (TM + TN)       what is read of local memory
  *   one group                lanes * step * (depth, rounded up to whole blocks, and one block to begin with)
  *   all                      group * rounds * (1 + HIDDEN / lanes of a unit)        rounds: groups of the busiest compute unit
+ *
+ * The lanes that a unit holds are bounded by its registers. On a GPU that shares the host's memory a lane has fewer of them
+ * (Intel's: 4 KB a thread of 8 or 16 lanes), so tiles of more than FEW_SUMS come last there. The row is preferred where a useful
+ * multiply-add of the best tile costs less than DIRECT on a device that is busy: the direct kernels load a word for each one or
+ * two of them, and loads go through a path a quarter as wide as arithmetic. That does not depend on the number of tasks.
  *
  * Sums run in segments of the depth that depend on the shapes alone. Where local memory is a part of global memory a tile in it
  * is a copy for nothing, so the row is not offered. */
@@ -33,9 +37,13 @@ enum {
     SEGMENT_PIXELS = 256, /* between additions to the totals: it keeps rounding errors small */
     SEGMENT_MATMUL = 512,
     SEGMENT_UNIT = 32, /* whole blocks */
-    RESIDENT = 512     /* lanes of a unit that more groups do not add to */
+    RESIDENT = 512,    /* lanes of a unit that more groups do not add to */
+    REGISTERS = 65536, /* of a unit */
+    OTHERS = 40,       /* registers of a lane beside sums and operands */
+    FEW_SUMS = 32
 };
-static const double LOCAL = 1, HIDDEN = 128;
+static const double LOCAL = 1, HIDDEN = 128, SPILL = 3, DIRECT = 3;
+static const double LAUNCH = 500e3; /* multiply-adds that a unit makes in the time of one */
 
 enum { T_BM, T_BN, T_BK, T_TM, T_TN, T_BUFFERS, T_VECTOR, T_SPLIT }; /* a candidate's values */
 
@@ -53,6 +61,8 @@ typedef struct product {
     clm_conv_geometry g;
     clm_matmul_sizes s;
     int rows, columns, depth, batch, tasks, segment;
+    int terms;              /* 2: the sum of two products, along one depth after the other */
+    bool turned;            /* the filter is turned as it is read */
     bool a_deep, b_deep;    /* neighbours in memory are neighbours along the depth */
     int a_vector, b_vector; /* the widest that a row of an operand can be read in */
 } product;
@@ -68,7 +78,7 @@ static int segment_for(int depth, int length) { return clm_rounded(clm_over(dept
 
 static product matmul_at(const clm_lower *l, clm_value y) {
     const clm_matmul_sizes s = clm_matmul_sizes_at(l, y);
-    product p = {.op = CLM_OP_MATMUL, .s = s, .rows = s.m, .columns = s.n, .depth = s.k, .batch = s.batch};
+    product p = {.op = CLM_OP_MATMUL, .terms = 1, .s = s, .rows = s.m, .columns = s.n, .depth = s.k, .batch = s.batch};
     p.a_deep = !s.ta;
     p.b_deep = s.tb;
     p.a_vector = vector_for(s.ta ? s.m : s.k, 0);
@@ -88,11 +98,14 @@ static product product_at(const clm_lower *l, clm_value y) {
     const int cig = g.ci / g.groups, cog = g.co / g.groups, pixels = g.n * g.oh * g.ow, taps = g.kh * g.kw * cig;
     product p = {.op = op, .g = g, .columns = cog, .batch = g.groups, .tasks = clm_lower_tasks(l, y)};
     const bool filter = op == CLM_OP_CONV2D_BWD_FILTER;
+    p.terms = clm_conv_terms(l, y);
     p.rows = filter ? taps : pixels;
     p.depth = filter ? pixels : taps;
     p.a_deep = !filter && cig > FEW_CHANNELS;
     p.a_vector = filter || p.a_deep ? vector_for(g.ci, cig) : 1;
-    p.b_vector = vector_for(g.co, cog);
+    p.turned = !filter && clm_lower_turned(l, y);
+    p.b_deep = p.turned;
+    p.b_vector = p.turned ? vector_for(g.ci, 0) : vector_for(g.co, cog);
     p.segment = filter ? segment_for(pixels, SEGMENT_PIXELS) : p.depth;
     return p;
 }
@@ -105,7 +118,13 @@ static size_t local_bytes(const product *p, const tile *t, int bk, int buffers) 
     return sizeof(float) * (size_t)(buffers * bk) * (size_t)(t->bm + (p->a_deep ? 4 : 0) + t->bn + (p->b_deep ? 4 : 0));
 }
 
-static int segments_of(const product *p) { return clm_over(p->depth, p->segment); }
+/* Sums that are added up afterwards; forward, terms make one. */
+static int segments_of(const product *p) {
+    return clm_over(p->depth, p->segment) * (p->op == CLM_OP_CONV2D_BWD_FILTER ? p->terms : 1);
+}
+
+/* Steps of the depth in one of them. */
+static int segment_steps(const product *p) { return p->segment * (p->op == CLM_OP_CONV2D_BWD_FILTER ? 1 : p->terms); }
 
 static double groups_of(const product *p, const tile *t, bool split) {
     return (double)clm_over(p->rows, t->bm) * clm_over(p->columns, t->bn) * p->batch * (split ? segments_of(p) : 1);
@@ -135,18 +154,38 @@ static bool can_split(const clm_lower *l, const product *p) {
 
 /* ---- what it costs ---- */
 
+/* Of one lane, in one step of the depth. */
+static double step_cost(const clm_lower *l, const tile *t) {
+    const double sums = t->tm * t->tn, step = sums + LOCAL * (t->tm + t->tn);
+    return clm_lower_device(l)->unified_memory && sums > FEW_SUMS ? SPILL * step : step;
+}
+
+/* Lanes that the registers of a unit have room for, in whole groups. */
+static double lanes_at_once(const tile *t) {
+    const int each = t->tm * t->tn + 2 * (t->tm + t->tn) + OTHERS, lanes = lanes_of(t);
+    return clm_most(1, REGISTERS / each / lanes) * lanes;
+}
+
+enum { BK = 8 }; /* of the tiles that are compared */
+
+/* A useful multiply-add on a busy device. */
+static double useful_cost(const clm_lower *l, const product *p, const tile *t) {
+    const double made = groups_of(p, t, false) * lanes_of(t) * step_cost(l, t) * clm_rounded(p->depth, BK);
+    return made / ((double)p->rows * p->columns * p->batch * p->depth);
+}
+
 static double tile_cost(const clm_lower *l, const product *p, const tile *t, int tasks, bool split) {
-    enum { BK = 8 };
     const double units = clm_most(1, (int)clm_lower_device(l)->compute_units);
     const int segments = segments_of(p), lanes = lanes_of(t);
-    const double depth = split ? p->segment + BK : clm_rounded(p->depth, BK) + (double)BK * segments;
+    const double each = segment_steps(p) < BK ? BK : segment_steps(p);
+    const double depth = (split ? 1.0 : segments) * (each + BK);
     const double groups = groups_of(p, t, split) * tasks;
     const double rounds = groups > units ? groups / units : 1;
-    const double sums = t->tm * t->tn, step = sums + LOCAL * (t->tm + t->tn);
-    const double resident = rounds * lanes < RESIDENT ? rounds * lanes : RESIDENT;
-    const double left =
-        split ? 4.0 * (double)out_size(p) * segments * tasks / units : 0; /* writing and adding the segments' results */
-    return lanes * step * depth * rounds * (1 + HIDDEN / resident) + left;
+    const double room = lanes_at_once(t) < RESIDENT ? lanes_at_once(t) : RESIDENT;
+    const double resident = rounds * lanes < room ? rounds * lanes : room;
+    const double left = split ? 4.0 * (double)out_size(p) * segments * tasks / units + LAUNCH
+                              : 0; /* writing and adding up the segments' results */
+    return lanes * step_cost(l, t) * depth * rounds * (1 + HIDDEN / resident) + left;
 }
 
 /* The tiles that fit, the cheapest first; returns how many. */
@@ -186,6 +225,13 @@ static bool applicable(const clm_lower *l, clm_value y) {
     }
     return (double)p.rows * p.columns * p.batch <= INT32_MAX && (double)p.rows * p.depth <= INT32_MAX &&
            (double)p.depth * p.columns * p.batch <= INT32_MAX && ranked(l, &p, 1, t, cost, split) > 0;
+}
+
+static bool preferred(const clm_lower *l, clm_value y) {
+    const product p = product_at(l, y);
+    for (int i = 0; i < TILES; i++)
+        if (fits(l, &p, &tiles[i], BK, 1) && useful_cost(l, &p, &tiles[i]) < DIRECT) return true;
+    return false;
 }
 
 static void offer(const clm_lower *l, const product *p, const tile *t, int bk, int buffers, int vector, bool split,
@@ -232,7 +278,9 @@ static void define_operands(clm_launch_spec *spec, const product *p) {
     }
     clm_conv_define(spec, &p->g);
     clm_spec_define(spec, p->op == CLM_OP_CONV2D_BWD_FILTER ? "FILTER" : "CONV", 1);
-    if (p->op != CLM_OP_CONV2D_BWD_FILTER) clm_spec_define(spec, "A_DEEP", p->a_deep);
+    if (p->op == CLM_OP_CONV2D_BWD_FILTER) return;
+    clm_spec_define(spec, "A_DEEP", p->a_deep);
+    clm_spec_define(spec, "B_DEEP", p->b_deep);
 }
 
 static clm_launch_spec spec_for(const product *p, const int32_t *c) {
@@ -255,6 +303,7 @@ static clm_launch_spec spec_for(const product *p, const int32_t *c) {
                  {"VA", fetch_vector(p->a_vector, c[T_VECTOR], t.bm, c[T_BK], lanes)},
                  {"VB", fetch_vector(p->b_vector, c[T_VECTOR], t.bn, c[T_BK], lanes)},
                  {"SEGMENT", p->segment},
+                 {"TERMS", p->terms},
                  {"SPLIT", c[T_SPLIT]}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) clm_spec_define(&spec, table[i].name, table[i].value);
     spec.local[0] = (size_t)lanes;
@@ -262,8 +311,8 @@ static clm_launch_spec spec_for(const product *p, const int32_t *c) {
     spec.global[0] = (size_t)groups_of(p, &t, c[T_SPLIT]) * (size_t)lanes;
     spec.global[1] = 1;
     spec.global[2] = (size_t)p->tasks;
-    spec.flops =
-        p->op == CLM_OP_MATMUL ? 2.0 * p->s.m * p->s.n * p->s.k * p->s.batch * p->tasks : clm_conv_flops(&p->g) * p->tasks;
+    spec.flops = p->op == CLM_OP_MATMUL ? 2.0 * p->s.m * p->s.n * p->s.k * p->s.batch * p->tasks
+                                        : clm_conv_flops(&p->g) * p->tasks * p->terms;
     return spec;
 }
 
@@ -280,21 +329,26 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     const product p = product_at(l, y);
     const int32_t *c = candidate->value;
     const clm_node *node = clm_node_at(clm_lower_graph(l), y);
-    clm_value values[3] = {y, node->in[0], node->in[1]};
+    clm_value values[1 + CLM_MAX_INPUTS] = {y};
+    const int n = 1 + node->n_in;
     clm_launch_spec spec = spec_for(&p, c);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 1; i < n; i++) values[i] = node->in[i - 1];
+    for (int i = 0; i < n; i++) {
         const size_t elements = clm_shape_size(&clm_node_at(clm_lower_graph(l), values[i])->shape);
         spec.bytes += 4.0 * (double)elements * clm_lower_tasks(l, values[i]);
     }
-    if (!c[T_SPLIT]) return clm_lower_launch(l, y, &spec, values, 3, NULL, 0);
+    if (!c[T_SPLIT]) return clm_lower_launch(l, y, &spec, values, n, NULL, 0);
     values[0] = clm_lower_scratch(l, out_size(&p) * (size_t)segments_of(&p), clm_node_at(clm_lower_graph(l), y)->per_task);
     if (values[0] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "products by tiles: no memory for the segments of sums");
-    CLM_TRY(clm_lower_launch(l, y, &spec, values, 3, NULL, 0));
+    CLM_TRY(clm_lower_launch(l, y, &spec, values, n, NULL, 0));
     return add_up(l, y, &p, values[0]);
 }
 
 const clm_impl clm_impl_tiled = {.name = "tiled",
                                  .parameters = "bm bn bk tm tn buffers vector split",
                                  .applicable = applicable,
+                                 .preferred = preferred,
                                  .candidates = candidates,
-                                 .lower = lower};
+                                 .lower = lower,
+                                 .pairs = clm_impl_always,
+                                 .turns = clm_impl_always};

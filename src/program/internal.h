@@ -65,6 +65,7 @@ typedef enum clm_place { CLM_PLACE_NONE, CLM_PLACE_WORKSPACE, CLM_PLACE_TENSOR }
 typedef struct clm_home {
     clm_value root; /* of a view; itself otherwise */
     bool live, materialized;
+    bool turned; /* a turned filter that is a view of the filter (fusion/turned.c) */
     clm_place place;
     int buffer;          /* of the workspace */
     size_t offset, size; /* elements; size with the task axis */
@@ -184,6 +185,8 @@ size_t clm_group_size(const clm_program *p, size_t unit);
 bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v);
 /* Work-items that share the rows of a task, where rows' results are summed. */
 int clm_total_items(const clm_program *p, size_t rows);
+/* Elements of one result that the items of a work-group may share; 0 where groups have no memory of their own. */
+size_t clm_shared_elements(const clm_program *p);
 
 /* The passes, in order; clm_program_fuse calls the three after it. */
 /* fusion/conv_pairs.c: a sum of two convolutions becomes one operation of four operands, where implementations support that. */
@@ -195,6 +198,8 @@ clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_
 /* memory/schedule.c: units that release memory come early. */
 clm_status clm_program_schedule(clm_program *p, const clm_value *outputs, size_t n_outputs);
 /* fusion/horizontal.c: independent units whose launches become one. */
+/* fusion/turned.c: which turned filters are views; homes[].live is known. */
+void clm_program_turn_filters(clm_program *p, const clm_value *outputs, size_t n_outputs);
 clm_status clm_program_fuse_horizontally(clm_program *p);
 /* memory/plan.c: lifetimes, and which values are computed in place; before lowering, as kernels depend on it. */
 clm_status clm_program_find_places(clm_program *p);

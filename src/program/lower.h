@@ -24,6 +24,8 @@ const clm_device_info *clm_lower_device(const clm_lower *l);
 clm_device *clm_lower_opened(const clm_lower *l);
 int clm_lower_tasks(const clm_lower *l,
                     clm_value v); /* 1 for a shared value, the number of tasks otherwise and for CLM_INVALID */
+/* Is the second operand of v, a turned filter, a view of the filter, to be read turned (fusion/turned.c)? */
+bool clm_lower_turned(const clm_lower *l, clm_value v);
 /* Scratch memory for the launches of this node, passed among their values: `elements` floats, for each task if
  * `per_task`. It is part of the memory plan like any value, and is free for others before and after. CLM_INVALID: out of
  * memory. */

@@ -1,7 +1,8 @@
 /* Questions about units, values and steps that several passes ask. Nothing here changes a program. */
 #include "program/internal.h"
 
-enum { MOST_TOTAL_ITEMS = 256 };
+/* So few rows are no work for a group: one item takes them, and a task kernel may take the item. */
+enum { MOST_TOTAL_ITEMS = 256, FEW_ROWS = 8, MOST_SHARED = 8192 };
 
 size_t clm_program_elements(const clm_program *p, clm_value v) {
     return clm_shape_size(&p->nodes[v].shape) * (size_t)(p->nodes[v].per_task ? p->tasks : 1);
@@ -54,7 +55,13 @@ bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v) {
 int clm_total_items(const clm_program *p, size_t rows) {
     const clm_device_info *info = &p->device->info;
     size_t items = 1;
-    if (info->type == CLM_DEVICE_CPU) return 1;
+    if (info->type == CLM_DEVICE_CPU || rows <= FEW_ROWS) return 1;
     while (items < rows && items < MOST_TOTAL_ITEMS && items * 2 <= info->max_work_group_size) items *= 2;
     return (int)items;
+}
+
+size_t clm_shared_elements(const clm_program *p) {
+    const clm_device_info *info = &p->device->info;
+    const bool shares = info->type != CLM_DEVICE_CPU && info->type != CLM_DEVICE_HOST && info->dedicated_local_memory;
+    return shares && info->max_work_group_size > 1 ? MOST_SHARED : 0;
 }

@@ -81,6 +81,34 @@ if command -v bash >/dev/null 2>&1; then
     expect_completion "onnx" clmaml export model --format o
     expect_completion "metasgd" clmaml train --algorithm metas
     expect_completion "sine" clmaml train si
+    expect_completion "even anneal" clmaml train --multi-step ""
+    expect_completion "auto" clmaml train --test-steps ""
+    expect_completion "conv4 conv4-strided" clmaml train --network conv
+    expect_completion "conv4 conv4-strided" clmaml tune --network = conv
+    expect_completion "resnet12" clmaml model res
+    expect_completion "sine" clmaml bench si
+    expect_completion "omniglot-5w1s omniglot-5w5s" clmaml train --preset omniglot-5
+    # files by bash's own completion, directories by ours
+    mkdir -p "$work/pages/a folder/one" "$work/pages/a folder/two"
+    echo >"$work/pages/a folder/file"
+    expect_completion "a folder/one a folder/two" clmaml adapt runs/x --support "a folder/"
+    expect_completion "a folder/one" clmaml train --run "a folder/o"
+    # devices as the program tells them
+    expect_success "devices" devices
+    devices=$(sed -n 's/^[* ] \([0-9]*:[0-9]*\|host\) .*/\1/p' "$work/out" | tr '\n' ' ' | sed 's/ $//')
+    [ -n "$devices" ] || fail "devices: $(cat "$work/out")"
+    expect_completion "gpu cpu accelerator host $devices" "$CLMAML_PROGRAM" train --device ""
+    expect_completion "gpu cpu accelerator host $devices" "$CLMAML_PROGRAM" eval runs/x --device =
+    expect_completion "gpu" "$CLMAML_PROGRAM" doctor --device g
+    expect_completion "gpu,cpu" "$CLMAML_PROGRAM" train --device gpu,cp
+    expect_completion "gpu cpu accelerator host" "$work/no/program" train --device ""
+    first=${devices%%[ :]*} # bash takes 0:0 for three words, and replaces what follows the colon
+    if [ "$first" != host ]; then
+        offered=$(echo "$devices" | tr ' ' '\n' | sed -n "s/^$first://p" | tr '\n' ' ' | sed 's/ $//')
+        expect_completion "$offered" "$CLMAML_PROGRAM" train --device "$first" :
+        expect_completion "${offered%% *}" "$CLMAML_PROGRAM" train --device = "$first" : "${offered%% *}"
+        expect_completion "${offered%% *}" "$CLMAML_PROGRAM" train --device "gpu,$first" : "${offered%% *}"
+    fi
     expect_completion "" clmaml train --iterations ""
     expect_completion "" clmaml train --model ""
     bash -c ". '$pages/clmaml.bash'; complete -p clmaml" >"$work/out" 2>&1
@@ -88,10 +116,19 @@ if command -v bash >/dev/null 2>&1; then
 else
     echo "note: without bash its completion is not tried"
 fi
-if command -v zsh >/dev/null 2>&1; then zsh -n "$pages/_clmaml" || fail "zsh does not read its completion"; fi
+if command -v zsh >/dev/null 2>&1; then
+    zsh -n "$pages/_clmaml" || fail "zsh does not read its completion"
+fi
+for wanted in '--device=.*: _clmaml_devices gpu cpu' '--support=.*:_files -/' '--algorithm=.*:(maml '; do
+    grep -q -- "$wanted" "$pages/_clmaml" || fail "completion of zsh: no $wanted"
+done
 if command -v fish >/dev/null 2>&1; then
     fish -N -c "source '$pages/clmaml.fish'; complete -C 'clmaml train --fit '" >"$work/out" 2>&1
     expect_in "$work/out" "^stretch" "completion of fish"
+    fish -N -c "source '$pages/clmaml.fish'; complete -C '$CLMAML_PROGRAM train --device '" >"$work/out" 2>&1
+    expect_in "$work/out" "^host" "devices in fish"
+    fish -N -c "source '$pages/clmaml.fish'; complete -C 'clmaml train --multi-step e'" >"$work/out" 2>&1
+    expect_in "$work/out" "^even" "words of a placeholder in fish"
 fi
 
 finish

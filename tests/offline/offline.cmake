@@ -23,9 +23,14 @@ endforeach()
 clmaml_proof(offline_found "clang with llvm-spirv of its version, libclc and spirv-val: kernels are not compiled for AMD, NVIDIA and SPIR-V"
   clang-15 llvm-spirv-15 libclc-15 spirv-tools)
 
+set(program_sources ${PROJECT_SOURCE_DIR}/src/cli)
+add_executable(list_launches offline/list_launches.c offline/recorder.c ${program_sources}/bench/items.c ${program_sources}/base/common.c)
+target_include_directories(list_launches PRIVATE ${program_sources})
+target_link_libraries(list_launches PRIVATE clmaml_warnings clmaml_test_support)
+set_target_properties(list_launches PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/offline)
+
 if(offline_found)
-  set(program_sources ${PROJECT_SOURCE_DIR}/src/cli)
-  add_executable(write_kernels offline/write_kernels.c ${program_sources}/verify/reference.c ${program_sources}/base/common.c)
+  add_executable(write_kernels offline/write_kernels.c offline/recorder.c ${program_sources}/verify/reference.c ${program_sources}/base/common.c)
   target_include_directories(write_kernels PRIVATE ${program_sources})
   target_link_libraries(write_kernels PRIVATE clmaml_warnings clmaml_test_support)
   set_target_properties(write_kernels PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/offline)

@@ -1,8 +1,7 @@
 /* write_kernels DIR REFERENCE.safetensors..: writes the program texts that GPUs and CPUs would be given, for compilers that are no
  * OpenCL drivers (offline.sh).
  *
- * The device here is none: it takes launches as the OpenCL back end does, keeps their texts, and computes nothing. So the properties
- * of any device can be played, and nothing has to be compiled to learn what would be. Asked for are the programs of
+ * The device is none (recorder.h). Asked for are the programs of
  *   - the reference files: gradient of both orders, with memory for all steps and without, the update, and evaluation;
  *   - the zoo's models at the sizes that are trained (table below);
  *   - the rows of the tests of operations.
@@ -18,7 +17,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "clmaml/meta.h"
-#include "device/opencl/opencl.h"
+#include "offline/recorder.h"
 #include "ops/choice.h"
 #include "support/op_instance.h"
 #include "verify/reference.h"
@@ -36,99 +35,6 @@
 enum { JOINED = 16, IMPLEMENTATIONS = 8 };
 
 static char where[256]; /* what is being prepared */
-
-/* ---- the device ---- */
-
-typedef struct recorder {
-    clm_cl_device cl; /* first; its list of programs is the set of texts */
-    clm_text index;
-    char **file; /* of each text */
-    size_t capacity;
-} recorder;
-
-static clm_status rec_alloc(clm_device *d, size_t elements, clm_mem **out) {
-    (void)d;
-    *out = clm_calloc(1, sizeof **out);
-    if (*out) (*out)->elements = elements;
-    return *out ? CLM_OK : CLM_E_MEMORY;
-}
-
-static void rec_free(clm_device *d, clm_mem *mem) {
-    (void)d;
-    free(mem);
-}
-
-static clm_status rec_write(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64) {
-    (void)d, (void)mem, (void)offset, (void)count, (void)f32, (void)f64;
-    return CLM_OK;
-}
-
-static clm_status rec_read(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64) {
-    (void)d, (void)mem, (void)offset;
-    for (size_t i = 0; i < count; i++) {
-        if (f32) f32[i] = 1.0f;
-        if (f64) f64[i] = 1.0;
-    }
-    return CLM_OK;
-}
-
-static clm_status rec_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes) {
-    (void)d, (void)mem, (void)offset, (void)count, (void)bytes;
-    return CLM_OK;
-}
-
-static clm_status rec_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count) {
-    (void)d, (void)from, (void)from_offset, (void)to, (void)to_offset, (void)count;
-    return CLM_OK;
-}
-
-static clm_status rec_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value) {
-    (void)d, (void)mem, (void)offset, (void)count, (void)value;
-    return CLM_OK;
-}
-
-/* Keeps a text that is new. */
-static clm_status rec_make(clm_device *d, const clm_launch *launch, clm_kernel **out) {
-    recorder *r = (recorder *)d;
-    const char *text = NULL, *defines = launch->defines ? launch->defines : "";
-    *out = clm_calloc(1, sizeof **out);
-    if (!*out) return CLM_E_MEMORY;
-    CLM_TRY(clm_cl_text(&r->cl, launch, &text));
-    if (clm_cl_program_find(&r->cl, text, defines)) return CLM_OK;
-    clm_cl_member member = clm_cl_member_of(text, defines);
-    CLM_TRY(clm_grow(&r->file, &r->capacity, r->cl.program_count + 1, sizeof *r->file));
-    if (!(r->file[r->cl.program_count] = clm_strdup(launch->file ? launch->file : "generated"))) return CLM_E_MEMORY;
-    clm_text_add(&r->index, "%s%s\t%s: %s\n", launch->entry, member.suffix, where, launch->label);
-    return clm_cl_program_add(&r->cl, text, defines, NULL, member.suffix);
-}
-
-static void rec_release(clm_device *d, clm_kernel *kernel) {
-    (void)d;
-    free(kernel);
-}
-
-static clm_status rec_enqueue(clm_device *d, clm_kernel *kernel) {
-    (void)d, (void)kernel;
-    return CLM_OK;
-}
-
-static clm_status rec_finish(clm_device *d) {
-    (void)d;
-    return CLM_OK;
-}
-
-static const clm_backend backend = {.element_size = sizeof(cl_float),
-                                    .alloc = rec_alloc,
-                                    .free = rec_free,
-                                    .write = rec_write,
-                                    .read = rec_read,
-                                    .write_bytes = rec_write_bytes,
-                                    .copy = rec_copy,
-                                    .fill = rec_fill,
-                                    .make = rec_make,
-                                    .release = rec_release,
-                                    .enqueue = rec_enqueue,
-                                    .finish = rec_finish};
 
 /* ---- what is asked of it ---- */
 
@@ -356,7 +262,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        recorder r = {.cl.base.backend = &backend};
+        recorder r = recorder_make();
+        r.where = where;
         char *directory = clm_path_join(argv[1], kinds[i].directory);
         for (int k = 0; k < 2 && kinds[i].info[k].type == kinds[i].info[0].type; k++) {
             r.cl.base.info = kinds[i].info[k];
@@ -365,10 +272,7 @@ int main(int argc, char **argv) {
         if (!directory || setenv("CLMAML_DUMP_KERNELS", directory, 1) != 0) return 1;
         write_texts(&r, directory);
         printf("%s: %zu program texts\n", kinds[i].directory, r.cl.program_count);
-        for (size_t k = 0; k < r.cl.program_count; k++) free(r.file[k]);
-        free(r.file);
-        clm_text_free(&r.index);
-        clm_cl_programs_free(&r.cl);
+        recorder_free(&r);
         free(directory);
     }
     return 0;

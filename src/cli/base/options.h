@@ -53,6 +53,7 @@ typedef struct cli_command {
     const void *defaults;
     size_t max_positional;
     const cli_names *subjects; /* what the synopsis calls SUBJECT, listed below the details; NULL: none */
+    const cli_names *words;    /* of a command without subjects: what its arguments may be, for completion; NULL: files */
     /* "adam, rmsprop": whom alone an option is for, as --help adds it; "": everybody, or most. NULL: all options are everybody's. */
     void (*readers)(const char *option, char *text, size_t size);
     int (*run)(cli_args *args); /* returns the exit status */

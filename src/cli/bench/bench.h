@@ -42,6 +42,8 @@ typedef struct bench_problem {
 
 clm_status bench_problem_make(bench_problem *problem, const bench_item *item, const bench_settings *settings);
 void bench_problem_free(bench_problem *problem);
+/* What decides the work: tasks, examples, steps, loss. */
+void bench_problem_options(const bench_problem *problem, clm_meta_options *options);
 clm_batch bench_problem_batch(const bench_problem *problem);
 /* Parameter i at the start, outside layout; `out` holds its size. */
 void bench_problem_param(const bench_problem *problem, size_t i, double *out);

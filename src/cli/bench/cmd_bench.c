@@ -206,6 +206,9 @@ static int run_bench(cli_args *args) {
     return cli_exit(status);
 }
 
+static size_t item_count(void) { return bench_item_count; }
+static const char *item_name(size_t i) { return bench_items[i].name; }
+
 const cli_command cli_bench = {
     .name = "bench",
     .synopsis = "[ITEM ..] [--option value ..]",
@@ -222,5 +225,6 @@ const cli_command cli_bench = {
     .settings_size = sizeof(bench_settings),
     .defaults = &defaults,
     .max_positional = CLI_MAX_POSITIONALS,
+    .words = CLI_NAMES(item_count, item_name, NULL),
     .run = run_bench,
 };

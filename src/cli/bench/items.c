@@ -100,4 +100,14 @@ clm_batch bench_problem_batch(const bench_problem *p) {
     return (clm_batch){.support_x = p->data[0], .support_y = p->data[1], .query_x = p->data[2], .query_y = p->data[3]};
 }
 
+void bench_problem_options(const bench_problem *p, clm_meta_options *o) {
+    o->tasks = p->item.tasks;
+    o->task.steps = p->item.steps;
+    o->task.support = (int)p->support;
+    o->task.query = (int)p->query;
+    o->task.inner_lr = p->item.inner_lr;
+    o->task.first_order = p->item.first_order;
+    o->task.loss.name = p->item.filters ? "cross-entropy" : "mse";
+}
+
 void bench_problem_param(const bench_problem *p, size_t i, double *out) { clm_model_init_param(p->model, i, 0, out); }

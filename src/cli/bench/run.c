@@ -32,13 +32,7 @@ static clm_status start_learner(bench_run *run) {
 static clm_status create_meta(bench_run *run, const bench_settings *settings) {
     const bench_problem *p = run->problem;
     clm_meta_options o = CLM_META_OPTIONS_INIT;
-    o.tasks = p->item.tasks;
-    o.task.steps = p->item.steps;
-    o.task.support = (int)p->support;
-    o.task.query = (int)p->query;
-    o.task.inner_lr = p->item.inner_lr;
-    o.task.first_order = p->item.first_order;
-    o.task.loss.name = p->item.filters ? "cross-entropy" : "mse";
+    bench_problem_options(p, &o);
     o.task_chunk = (int)settings->chunk;
     o.memory_limit = (size_t)settings->memory_limit;
     o.checkpointing = (clm_checkpointing)settings->checkpointing;

@@ -218,5 +218,6 @@ const cli_command cli_model = {
     .settings_size = sizeof(model_settings),
     .defaults = &defaults,
     .max_positional = 1,
+    .words = CLI_NAMES(clm_network_count, clm_network_name, NULL),
     .run = run_model,
 };

@@ -1,4 +1,5 @@
-/* Completion of bash, zsh and fish: the commands, their options, and the values of an option that has a list of them. */
+/* Completion of bash, zsh and fish: the commands, their options, and the values of an option: words from a list, names of files or of
+ * directories, or devices, which `clmaml devices` tells when they are asked for. */
 #include <string.h>
 
 #include "pages/parts.h"
@@ -17,6 +18,9 @@ static void put_quoted(FILE *file, const char *text, const char *special, const 
 
 /* ---- bash ---- */
 
+static const char *const bash_kinds[] = {
+    [CLI_VALUE_WORD] = "value", [CLI_VALUE_FILE] = "path", [CLI_VALUE_DIRECTORY] = "directory", [CLI_VALUE_DEVICE] = "device"};
+
 static void bash_command(FILE *file, const cli_command *command) {
     char words[CLI_VALUES_MAX];
     cli_command_subjects(command, words, sizeof words);
@@ -24,30 +28,76 @@ static void bash_command(FILE *file, const cli_command *command) {
     for (const cli_option *option = command->options; option->name; option++) fprintf(file, "--%s ", option->name);
     fputs("--help'\n        case $previous in\n", file);
     for (const cli_option *option = command->options; option->name; option++) {
-        if (option->kind == CLI_FLAG || cli_option_is_path(option)) continue;
+        if (option->kind == CLI_FLAG) continue;
         cli_option_values(option, words, sizeof words);
-        fprintf(file, "        --%s) kind=value values='%s' ;;\n", option->name, words);
+        fprintf(file, "        --%s) kind=%s", option->name, bash_kinds[cli_option_value_kind(option)]);
+        if (*words) fprintf(file, " values='%s'", words);
+        fputs(" ;;\n", file);
     }
-    for (const cli_option *option = command->options; option->name; option++)
-        if (cli_option_is_path(option)) fprintf(file, "        --%s) kind=path ;;\n", option->name);
     fputs("        esac\n        ;;\n", file);
 }
 
+static const char bash_head[] = "# Completion of clmaml in bash. Written by the build of clMAML.\n"
+                                "_clmaml_devices() { # $1: the program\n"
+                                "    local line\n"
+                                "    while read -r line; do\n"
+                                "        line=${line#'* '}\n"
+                                "        [[ $line =~ ^([0-9]+:[0-9]+|host)' ' ]] && printf '%s ' \"${BASH_REMATCH[1]}\"\n"
+                                "    done < <(\"$1\" devices 2>/dev/null)\n"
+                                "}\n"
+                                "_clmaml() {\n"
+                                "    local at=$COMP_CWORD word=${COMP_WORDS[COMP_CWORD]} kind=word values='' subjects='' "
+                                "options='' head='' IFS=$' \\t\\n'\n"
+                                "    COMPREPLY=()\n"
+                                "    # bash takes a:b for three words, and --option=value too\n"
+                                "    while ((at > 2)) && [[ ${COMP_WORDS[at]} == : || ${COMP_WORDS[at - 1]} == : ]]; do\n"
+                                "        ((at--))\n"
+                                "        word=${COMP_WORDS[at]}$word\n"
+                                "    done\n"
+                                "    if [[ $word == = ]]; then\n"
+                                "        word=''\n"
+                                "    elif [[ ${COMP_WORDS[at - 1]} == = ]]; then\n"
+                                "        ((at--))\n"
+                                "    fi\n"
+                                "    local previous=${COMP_WORDS[at - 1]} commands='";
+
+static const char bash_tail[] =
+    "    esac\n"
+    "    case $kind in\n"
+    "    path) return ;; # names of files, by -o default\n"
+    "    directory)\n"
+    "        compopt -o filenames 2>/dev/null\n"
+    "        IFS=$'\\n'\n"
+    "        COMPREPLY=($(compgen -d -- \"$word\"))\n"
+    "        ;;\n"
+    "    device)\n"
+    "        compopt +o default 2>/dev/null\n"
+    "        [[ $word != *,* ]] || head=${word%,*}, # several, with commas\n"
+    "        COMPREPLY=($(compgen -P \"$head\" -W \"$values $(_clmaml_devices \"${COMP_WORDS[0]}\")\" -- "
+    "\"${word#\"$head\"}\"))\n"
+    "        [[ $word != *:* ]] || COMPREPLY=(\"${COMPREPLY[@]#\"${word%:*}:\"}\") # what is before a colon stays\n"
+    "        ;;\n"
+    "    value)\n"
+    "        compopt +o default 2>/dev/null\n"
+    "        COMPREPLY=($(compgen -W \"$values\" -- \"$word\"))\n"
+    "        ;;\n"
+    "    word)\n"
+    "        if [[ $word == -* ]]; then\n"
+    "            COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
+    "        elif [[ -n $subjects ]]; then\n"
+    "            compopt -o filenames 2>/dev/null\n"
+    "            IFS=$'\\n'\n"
+    "            COMPREPLY=($(IFS=' ' compgen -W \"$subjects\" -- \"$word\") $(compgen -f -- \"$word\"))\n"
+    "        fi\n"
+    "        ;;\n"
+    "    esac\n"
+    "}\n"
+    "complete -o default -F _clmaml clmaml\n";
+
 void cli_bash_write(FILE *file, const cli_pages *pages) {
-    fputs("# Completion of clmaml in bash. Written by the build of clMAML.\n"
-          "_clmaml() {\n"
-          "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} commands='",
-          file);
+    fputs(bash_head, file);
     for (size_t i = 0; i < pages->count; i++) fprintf(file, "%s%s", i ? " " : "", pages->commands[i]->name);
     fputs("'\n"
-          "    local kind=word values='' subjects='' options='' IFS=$' \\t\\n'\n"
-          "    COMPREPLY=()\n"
-          "    # bash takes --option=value for three words\n"
-          "    if [[ $word == = ]]; then\n"
-          "        word=''\n"
-          "    elif [[ $previous == = ]]; then\n"
-          "        previous=${COMP_WORDS[COMP_CWORD - 2]}\n"
-          "    fi\n"
           "    if ((COMP_CWORD == 1)); then\n"
           "        COMPREPLY=($(compgen -W \"$commands help --help --version\" -- \"$word\"))\n"
           "        return\n"
@@ -56,29 +106,16 @@ void cli_bash_write(FILE *file, const cli_pages *pages) {
           "    help) kind=value values=$commands ;;\n",
           file);
     for (size_t i = 0; i < pages->count; i++) bash_command(file, pages->commands[i]);
-    fputs("    esac\n"
-          "    case $kind in\n"
-          "    path) return ;; # names of files, by -o default\n"
-          "    value)\n"
-          "        compopt +o default 2>/dev/null\n"
-          "        COMPREPLY=($(compgen -W \"$values\" -- \"$word\"))\n"
-          "        ;;\n"
-          "    word)\n"
-          "        if [[ $word == -* ]]; then\n"
-          "            COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
-          "        elif [[ -n $subjects ]]; then\n"
-          "            compopt -o filenames 2>/dev/null\n"
-          "            IFS=$'\\n'\n"
-          "            COMPREPLY=($(IFS=' ' compgen -W \"$subjects\" -- \"$word\") $(compgen -f -- \"$word\"))\n"
-          "        fi\n"
-          "        ;;\n"
-          "    esac\n"
-          "}\n"
-          "complete -o default -F _clmaml clmaml\n",
-          file);
+    fputs(bash_tail, file);
 }
 
 /* ---- zsh ---- */
+
+/* What is offered for a value; words and devices are added. */
+static const char *const zsh_actions[] = {[CLI_VALUE_WORD] = ":",
+                                          [CLI_VALUE_FILE] = ":_files",
+                                          [CLI_VALUE_DIRECTORY] = ":_files -/",
+                                          [CLI_VALUE_DEVICE] = ": _clmaml_devices "};
 
 static void zsh_option(FILE *file, const cli_command *command, const cli_option *option) {
     char text[CLI_DESCRIPTION_MAX], values[CLI_VALUES_MAX];
@@ -90,10 +127,10 @@ static void zsh_option(FILE *file, const cli_command *command, const cli_option 
         cli_option_values(option, values, sizeof values);
         fputc(':', file);
         put_quoted(file, cli_option_placeholder(option), ":\\", "'\\''");
-        if (*values)
-            fprintf(file, ":(%s)", values);
-        else
-            fputs(cli_option_is_path(option) ? ":_files" : ": ", file);
+        const cli_value_kind kind = cli_option_value_kind(option);
+        fputs(zsh_actions[kind], file);
+        if (kind == CLI_VALUE_WORD) fprintf(file, *values ? "(%s)" : " %s", values);
+        if (kind == CLI_VALUE_DEVICE) fputs(values, file);
     }
     fputs("' \\\n", file);
 }
@@ -112,6 +149,11 @@ static void zsh_command(FILE *file, const cli_command *command) {
 void cli_zsh_write(FILE *file, const cli_pages *pages) {
     fputs("#compdef clmaml\n"
           "# Completion of clmaml in zsh. Written by the build of clMAML.\n"
+          "_clmaml_devices() { # with the words that any device may be called by\n"
+          "    local -a found\n"
+          "    found=($($_clmaml_program devices 2>/dev/null | sed -n 's/^[* ] \\([0-9]*:[0-9]*\\|host\\) .*/\\1/p'))\n"
+          "    _sequence compadd - $@ $found\n"
+          "}\n"
           "_clmaml() {\n"
           "    local -a commands\n"
           "    commands=(\n",
@@ -123,6 +165,7 @@ void cli_zsh_write(FILE *file, const cli_pages *pages) {
     }
     fputs("        'help:the options of a command'\n"
           "    )\n"
+          "    local _clmaml_program=$words[1]\n"
           "    if ((CURRENT == 2)); then\n"
           "        _describe command commands\n"
           "        compadd -- --help --version\n"
@@ -139,13 +182,19 @@ void cli_zsh_write(FILE *file, const cli_pages *pages) {
 
 /* ---- fish ---- */
 
+static const char *const fish_kinds[] = {[CLI_VALUE_WORD] = " -x",
+                                         [CLI_VALUE_FILE] = " -r -F",
+                                         [CLI_VALUE_DIRECTORY] = " -x -a '(__fish_complete_directories)'",
+                                         [CLI_VALUE_DEVICE] = " -x"};
+
 static void fish_option(FILE *file, const cli_command *command, const cli_option *option) {
+    const cli_value_kind kind = cli_option_value_kind(option);
     char text[CLI_DESCRIPTION_MAX], values[CLI_VALUES_MAX];
     fprintf(file, "complete -c clmaml -n '__clmaml_is %s' -l %s", command->name, option->name);
     if (option->kind != CLI_FLAG) {
         cli_option_values(option, values, sizeof values);
-        fputs(cli_option_is_path(option) ? " -r -F" : " -x", file);
-        if (*values) fprintf(file, " -a '%s'", values);
+        fputs(fish_kinds[kind], file);
+        if (*values) fprintf(file, " -a '%s%s'", values, kind == CLI_VALUE_DEVICE ? " (__clmaml_devices)" : "");
     }
     cli_option_describe(command, option, text, sizeof text);
     fputs(" -d '", file);
@@ -173,6 +222,10 @@ void cli_fish_write(FILE *file, const cli_pages *pages) {
           "    else\n"
           "        test \"$words[2]\" = \"$argv[1]\"\n"
           "    end\n"
+          "end\n"
+          "function __clmaml_devices\n"
+          "    set -l words (commandline -opc)\n"
+          "    $words[1] devices 2>/dev/null | string match -r '^[* ] (?:[0-9]+:[0-9]+|host)(?= )' | string sub -s 3\n"
           "end\n"
           "complete -c clmaml -n __clmaml_is -f -a help -d 'the options of a command'\n"
           "complete -c clmaml -n __clmaml_is -f -l help -d 'the commands'\n"

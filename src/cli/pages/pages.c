@@ -10,27 +10,63 @@
 
 /* ---- what the tables say of values ---- */
 
-bool cli_option_is_path(const cli_option *option) {
-    static const char *const paths[] = {"FILE", "FOLDER", "DIR", "PATH", "LIBRARY", "PROGRAM"};
-    if (option->kind != CLI_TEXT) return false;
-    for (size_t i = 0; i < CLI_COUNT(paths); i++)
-        if (strcmp(cli_option_placeholder(option), paths[i]) == 0) return true;
-    return false;
+static const struct {
+    const char *placeholder;
+    cli_value_kind kind;
+    const char *words;
+} value_kinds[] = {
+    {"FILE", CLI_VALUE_FILE, ""},
+    {"PATH", CLI_VALUE_FILE, ""},
+    {"LIBRARY", CLI_VALUE_FILE, ""},
+    {"PROGRAM", CLI_VALUE_FILE, ""},
+    {"DIR", CLI_VALUE_DIRECTORY, ""},
+    {"FOLDER", CLI_VALUE_DIRECTORY, ""},
+    {"WHICH", CLI_VALUE_DEVICE, "gpu cpu accelerator host"},
+};
+
+/* The row of an option's placeholder; -1 when its value is of no such kind. */
+static int value_row(const cli_option *option) {
+    if (option->kind != CLI_TEXT) return -1;
+    for (size_t i = 0; i < CLI_COUNT(value_kinds); i++)
+        if (strcmp(cli_option_placeholder(option), value_kinds[i].placeholder) == 0) return (int)i;
+    return -1;
+}
+
+cli_value_kind cli_option_value_kind(const cli_option *option) {
+    const int row = value_row(option);
+    return row < 0 ? CLI_VALUE_WORD : value_kinds[row].kind;
+}
+
+/* The words of "a|b|c" with blanks between them; of a placeholder, "even anneal" of "W1,..,WK|even|anneal", those in small letters. */
+static void split_words(const char *from, bool placeholder, char *text, size_t size) {
+    size_t used = 0;
+    text[0] = 0;
+    while (*from && used < size) {
+        const size_t length = strcspn(from, "|");
+        if (!placeholder || islower((unsigned char)*from))
+            used += (size_t)snprintf(text + used, size - used, "%s%.*s", used ? " " : "", (int)length, from);
+        from += length + (from[length] == '|');
+    }
 }
 
 void cli_option_values(const cli_option *option, char *text, size_t size) {
+    const int row = value_row(option);
+    const char *placeholder = cli_option_placeholder(option);
     text[0] = 0;
-    if (option->kind == CLI_NAME) cli_names_join(cli_option_names(option), " ", text, size);
-    if (option->kind != CLI_CHOICE) return;
-    snprintf(text, size, "%s", (const char *)option->value);
-    for (char *at = text; (at = strchr(at, '|'));) *at = ' ';
+    if (row >= 0)
+        snprintf(text, size, "%s", value_kinds[row].words);
+    else if (option->kind == CLI_NAME)
+        cli_names_join(cli_option_names(option), " ", text, size);
+    else if (option->kind == CLI_CHOICE || strchr(placeholder, '|'))
+        split_words(placeholder, option->kind != CLI_CHOICE, text, size);
 }
 
 void cli_command_subjects(const cli_command *command, char *text, size_t size) {
+    const cli_names *names = command->subjects ? command->subjects : command->words;
     size_t used = 0;
     text[0] = 0;
-    for (size_t i = 0; command->subjects && i < command->subjects->count() && used < size; i++) {
-        const char *name = command->subjects->name(i);
+    for (size_t i = 0; names && i < names->count() && used < size; i++) {
+        const char *name = names->name(i);
         if (islower((unsigned char)name[0])) used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", name);
     }
 }

@@ -14,11 +14,13 @@ void cli_fish_write(FILE *file, const cli_pages *pages);
 
 enum { CLI_VALUES_MAX = 2048 };
 
-/* The values to choose from, with blanks between them; "" for an option of another kind. */
+typedef enum cli_value_kind { CLI_VALUE_WORD, CLI_VALUE_FILE, CLI_VALUE_DIRECTORY, CLI_VALUE_DEVICE } cli_value_kind;
+
+/* What the value of an option is, by its placeholder. */
+cli_value_kind cli_option_value_kind(const cli_option *option);
+/* The words to choose from, with blanks between them; "" where there are none. */
 void cli_option_values(const cli_option *option, char *text, size_t size);
-/* Is the value a file or a directory? */
-bool cli_option_is_path(const cli_option *option);
-/* The subjects that are words, as `sine`, not names to be filled in, as FOLDER. */
+/* The subjects, or other words that the command's first argument may be, as `sine`, not names to be filled in, as FOLDER. */
 void cli_command_subjects(const cli_command *command, char *text, size_t size);
 
 #endif

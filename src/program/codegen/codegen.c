@@ -208,6 +208,12 @@ static clm_status compute_in_space(clm_generator *g, int k) {
     return compute(g, n->in[0], false);
 }
 
+/* GPU compilers take a vload of four apart, as they know of no alignment. Values in the workspace begin at a multiple of a vector,
+ * and so do their rows, as the width divides them; tensors of the caller may begin anywhere. */
+static bool is_aligned(const clm_generator *g, clm_value v) {
+    return !g->cpu && g->width > 1 && g->p->homes[g->p->homes[v].root].tensor < 0;
+}
+
 /* `body` with its loads before it. */
 static clm_status add_loads(clm_generator *g, clm_text *t, const char *at, bool vectors) {
     const clm_axis *inner = &g->axes[g->n_axes - 1];
@@ -217,11 +223,13 @@ static clm_status add_loads(clm_generator *g, clm_text *t, const char *at, bool 
         if (!g->at_result && inner->stride[i] == 0)
             clm_text_add(t, "        const F x%d = (F)(p%d[0]);\n", i, i);
         else if (!g->at_result)
-            clm_text_add(t, "        const F x%d = LOAD_FROM(p%d + e);\n", i, i);
+            clm_text_add(t, "        const F x%d = %s(p%d + e);\n", i,
+                         is_aligned(g, g->u->leaf[i]) ? "LOAD_ALIGNED" : "LOAD_FROM", i);
         else if (one || !vectors)
             clm_text_add(t, "        const F y%d = (F)(PTR(l%d, task)[%s]);\n", i, i, one ? "0" : at);
         else
-            clm_text_add(t, "        const F y%d = LOAD_FROM(PTR(l%d, task) + %s);\n", i, i, at);
+            clm_text_add(t, "        const F y%d = %s(PTR(l%d, task) + %s);\n", i,
+                         is_aligned(g, g->u->leaf[i]) ? "LOAD_ALIGNED" : "LOAD_FROM", i, at);
     }
     clm_text_add(t, "%s", g->body.data ? g->body.data : "");
     return t->failed || g->body.failed ? clm_fail(CLM_E_MEMORY, "code generation: out of memory") : CLM_OK;
@@ -311,6 +319,9 @@ void clm_gen_vectors(const clm_generator *g, clm_text *t) {
         clm_text_add(t, "#define LOAD_FROM(p) vload%d(0, p)\n#define STORE_TO(v, p) vstore%d(v, 0, p)\n", g->width, g->width);
     else
         clm_text_add(t, "#define LOAD_FROM(p) (*(p))\n#define STORE_TO(v, p) (*(p) = (v))\n");
+    if (!g->cpu && g->width > 1)
+        clm_text_add(
+            t, "#define LOAD_ALIGNED(p) (*(__global const F *)(p))\n#define STORE_ALIGNED(v, p) (*(__global F *)(p) = (v))\n");
     if (g->stream) clm_text_add(t, "#define STREAM_TO(v, p) STREAM(v, (__global F *)(p))\n");
 }
 
@@ -318,7 +329,10 @@ void clm_gen_vector_type(const clm_generator *g, clm_text *t) {
     if (is_wide(g)) clm_text_add(t, "    typedef F U __attribute__((aligned(4)));\n");
 }
 
-void clm_gen_forget_vectors(clm_text *t) { clm_text_add(t, "#undef F\n#undef LOAD_FROM\n#undef STORE_TO\n#undef STREAM_TO\n"); }
+void clm_gen_forget_vectors(clm_text *t) {
+    clm_text_add(t, "#undef F\n#undef LOAD_FROM\n#undef STORE_TO\n#undef STREAM_TO\n"
+                    "#undef LOAD_ALIGNED\n#undef STORE_ALIGNED\n");
+}
 
 void clm_gen_open(clm_generator *g, clm_text *t) {
     clm_gen_vectors(g, t);
@@ -402,7 +416,8 @@ static bool streams(const clm_generator *g, int k) {
 }
 
 void clm_gen_store(const clm_generator *g, clm_text *t, const char *indent, int k, const char *name, const char *at) {
-    clm_text_add(t, "%s%s(%s, PTR(o%d, task) + %s);\n", indent, streams(g, k) ? "STREAM_TO" : "STORE_TO", name, k, at);
+    const char *store = streams(g, k) ? "STREAM_TO" : is_aligned(g, g->u->out[k]) ? "STORE_ALIGNED" : "STORE_TO";
+    clm_text_add(t, "%s%s(%s, PTR(o%d, task) + %s);\n", indent, store, name, k, at);
 }
 
 clm_status clm_gen_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values,

@@ -8,9 +8,13 @@
  * are summed, a work-item computes several of them (total.c).
  *
  * Sums run in blocks of BLOCK terms whose totals are added: this bounds the number of roundings between a term and the result.
- * Where there are fewer results than the device has lanes, the reduced elements are cut into segments, each with a result of
- * its own in scratch memory; a second kernel adds these in order and computes what follows from them. Neither cut depends on
- * the number of tasks, so neither do the bits. On a CPU large sums are cut as well, so that an item can process whole rows and
+ * On a GPU with local memory the items of a work-group share the elements of a result, or of a few neighbouring ones, up to
+ * clm_shared_elements of them: item i takes every n-th from the i-th on, and their totals are added by halves. So a mean and a
+ * variance, or an adjoint that needs two sums, are one launch.
+ *
+ * Where there are fewer results than the device has lanes otherwise, the reduced elements are cut into segments, each with a
+ * result of its own in scratch memory; a second kernel adds these in order and computes what follows from them. No cut depends
+ * on the number of tasks, so neither do the bits. On a CPU large sums are cut as well, so that an item can process whole rows and
  * there are still enough items: a part of a row costs as much as the row, because memory transfers come in pairs of lines.
  */
 #include <stdlib.h>
@@ -25,7 +29,10 @@ enum {
     CPU_SEGMENT = 16384, /* elements that justify a call and a second launch */
     CPU_PIECE = 1 << 17, /* elements that suffice for a call */
     GPU_SEGMENT = 256,
-    GPU_LANES = 64,        /* work-items for every compute unit that keep it busy */
+    SERIAL = 32,           /* elements that an item of a GPU takes alone */
+    GPU_LANES = 256,       /* work-items for every compute unit that keep it busy */
+    GROUP = 256,           /* work-items that share elements */
+    LINE = 8,              /* floats of neighbouring results that a group takes: what memory transfers at least */
     CPU_ACCUMULATORS = 16, /* vectors */
     UNROLLED = 2           /* vectors whose operands stay in registers */
 };
@@ -37,6 +44,7 @@ typedef struct plan {
     int lines, steps;     /* reduced elements: outer loops, inner loop */
     int each;             /* vectors of results for a work-item (column) */
     int segments;         /* of the lines if there are several, of the steps otherwise */
+    int lanes, abreast;   /* items that share a result's elements, 1: none do; vectors of results of such a group */
     bool kept[CLM_MAX_RANK], outer[CLM_MAX_RANK];
 } plan;
 
@@ -56,8 +64,20 @@ static int accumulators_of(const clm_generator *g) {
     return most;
 }
 
+/* Sets lanes and abreast, both powers of two. */
+static void share_elements(const clm_generator *g, plan *p, int elements) {
+    const clm_device_info *info = &g->p->device->info;
+    const int most = (int)clm_shared_elements(g->p), group = clm_least(GROUP, (int)info->max_work_group_size);
+    const size_t room = info->local_memory / 2 / (sizeof(float) * (size_t)(g->width * accumulators_of(g)));
+    if (g->u->totals || elements > most || elements <= SERIAL) return;
+    while (!p->row && 2 * p->abreast * g->width <= LINE && p->vectors % (2 * p->abreast) == 0) p->abreast *= 2;
+    while (2 * p->lanes * p->abreast <= group && (size_t)(2 * p->lanes * p->abreast) <= room && 2 * p->lanes <= elements)
+        p->lanes *= 2;
+    if (p->lanes == 1) p->abreast = 1;
+}
+
 static plan make_plan(const clm_generator *g, size_t tasks) {
-    plan p = {.last = g->n_axes - 1, .inner = -1, .results = 1, .lines = 1, .each = 1, .segments = 1};
+    plan p = {.last = g->n_axes - 1, .inner = -1, .results = 1, .lines = 1, .each = 1, .segments = 1, .lanes = 1, .abreast = 1};
     p.row = g->axes[p.last].reduced;
     p.vectors = g->axes[p.last].size / g->width;
     for (int a = 0; a < p.last; a++) {
@@ -79,6 +99,8 @@ static plan make_plan(const clm_generator *g, size_t tasks) {
     const int whole = elements * (p.row ? 1 : p.vectors * g->width);
     const int segments = clm_least(clm_over(lanes, results), elements / (g->cpu ? CPU_SEGMENT : GPU_SEGMENT));
     const int parts = p.lines > 1 ? p.lines : clm_over(p.steps, BLOCK), pieces = g->cpu && !p.row ? whole / CPU_PIECE : 1;
+    share_elements(g, &p, elements);
+    if (p.lanes > 1) return p;
     p.segments = g->u->passes > 1 || g->u->totals ? 1 : clm_most(1, clm_least(clm_most(segments, pieces), parts));
     if (g->cpu && !p.row) /* whole cache lines of a row of the operands, as long as there is work for every compute unit */
         for (int each = 2; each <= p.vectors && each * accumulators_of(g) <= CPU_ACCUMULATORS; each++)
@@ -173,21 +195,28 @@ static void parameters(clm_generator *g, const plan *p) {
 
 /* Which result and which segment. */
 static void choose_result(clm_generator *g, const plan *p, clm_text *t, clm_launch_spec *spec) {
+    if (p->lanes > 1) { /* a driver may give a group fewer lanes; groups are never padded, as there are barriers */
+        spec->local[0] = (size_t)p->abreast;
+        spec->local[1] = (size_t)p->lanes;
+        spec->local[2] = 1;
+        clm_text_add(t, "    __local F of_lanes[%d];\n", accumulators_of(g) * p->lanes * p->abreast);
+        clm_text_add(t, "    const int lane = get_local_id(1), lanes = get_local_size(1), abreast = get_local_size(0);\n");
+    }
     if (g->u->totals) {
         clm_gen_open_rows(g, t, spec, p->results);
         clm_text_add(t, "    const int segment = 0, steps = vectors;\n");
         return;
     }
-    clm_text_add(t, "    const int id = get_global_id(0), segment = get_global_id(1);\n");
+    clm_text_add(t, "    const int id = get_global_id(0), segment = %s;\n", p->lanes > 1 ? "0" : "get_global_id(1)");
     if (p->row)
         clm_text_add(t, "    const int result = id, steps = vectors;\n");
     else
         clm_text_add(
             t, "    const int groups = vectors / %d, result = id / groups, e0 = (id - result * groups) * %d, steps = n%d;\n",
             p->each, p->each * g->width, p->inner);
-    clm_text_add(t, "    if (result >= results || segment >= segments) return;\n");
+    if (p->lanes == 1) clm_text_add(t, "    if (result >= results || segment >= segments) return;\n");
     spec->global[0] = (size_t)p->results * (p->row ? 1u : (size_t)(p->vectors / p->each));
-    spec->global[1] = (size_t)p->segments;
+    spec->global[1] = (size_t)(p->lanes > 1 ? p->lanes : p->segments);
 }
 
 /* The bounds of the loops in it. */
@@ -198,7 +227,9 @@ static void open_item(clm_generator *g, const plan *p, clm_text *t) {
             clm_text_add(t, "    const int n%d = vectors * %d;\n", p->last, g->width);
             break;
         }
-    if (p->lines > 1) /* the text of a kernel does not depend on sizes beyond this */
+    if (p->lanes > 1)
+        clm_text_add(t, "    const int elements = lines * steps;\n");
+    else if (p->lines > 1) /* the text of a kernel does not depend on sizes beyond this */
         clm_text_add(
             t,
             "    const int share = (lines + segments - 1) / segments, from = segment * share, to = min(from + share, lines);\n"
@@ -223,8 +254,67 @@ static void store_in_space(const clm_generator *g, clm_text *t, const char *inde
     }
 }
 
+/* Those of a lane: elements `lane`, `lane` + `lanes`, .. of all lines and steps. */
+static void shared_loops(clm_generator *g, const plan *p, clm_text *t, int pass) {
+    clm_text_add(t, "    for (int block = lane; block < elements; block += %d * lanes) {\n", BLOCK);
+    declare(g, p, t, "      ", 'b', pass);
+    clm_text_add(t, "      for (int i = block; i < min(block + %d * lanes, elements); i += lanes) {\n", BLOCK);
+    clm_text_add(t, p->lines > 1 ? "        const int line = i / steps, step = i - line * steps;\n"
+                                 : "        const int line = 0, step = i;\n");
+    clm_gen_decode(g, t, "        ", "line", p->outer);
+    if (!p->row) clm_text_add(t, "        const int i%d = step;\n", p->inner);
+    clm_gen_window(g, t, "        ");
+    clm_gen_pointers(g, t, "        ");
+    if (p->row)
+        clm_text_add(t, "        const int e = step * %d;\n", g->width);
+    else
+        clm_text_add(t, "        const int e = e0;\n");
+    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
+    accumulate(g, p, t, "        ", pass);
+    store_in_space(g, t, "        ", pass);
+    clm_text_add(t, "      }\n");
+    close_block(g, p, t, "      ", pass);
+    clm_text_add(t, "    }\n");
+}
+
+/* Every lane then has the totals of a pass. A power of two of lanes; the array is not written before everybody has read it. */
+static void add_lanes(const clm_generator *g, const plan *p, clm_text *t, int pass) {
+    int slot = 0;
+    clm_text_add(t, "    {\n      const int at = lane * abreast + (int)get_local_id(0), slots = lanes * abreast;\n"
+                    "      barrier(CLK_LOCAL_MEM_FENCE);\n");
+    for (int k = 0; k < g->u->n_out; k++)
+        if (is_reduction(g, k, pass)) clm_text_add(t, "      of_lanes[%d * slots + at] = a%d;\n", slot++, k);
+    clm_text_add(t, "      for (int span = lanes / 2; span > 0; span /= 2) {\n        barrier(CLK_LOCAL_MEM_FENCE);\n"
+                    "        if (lane >= span) continue;\n");
+    slot = 0;
+    for (int k = 0; k < g->u->n_out; k++) {
+        char from[64], to[64];
+        if (!is_reduction(g, k, pass)) continue;
+        snprintf(to, sizeof to, "of_lanes[%d * slots + at]", slot);
+        snprintf(from, sizeof from, "of_lanes[%d * slots + at + span * abreast]", slot++);
+        clm_gen_take(g, t, "        ", k, to, from);
+    }
+    clm_text_add(t, "      }\n      barrier(CLK_LOCAL_MEM_FENCE);\n");
+    slot = 0;
+    for (int k = 0; k < g->u->n_out; k++)
+        if (is_reduction(g, k, pass)) clm_text_add(t, "      a%d = of_lanes[%d * slots + (int)get_local_id(0)];\n", k, slot++);
+    clm_text_add(t, "    }\n");
+    (void)p;
+}
+
+static bool has_reductions(const clm_generator *g, int pass) {
+    for (int k = 0; k < g->u->n_out; k++)
+        if (is_reduction(g, k, pass)) return true;
+    return false;
+}
+
 static clm_status loops(clm_generator *g, const plan *p, clm_text *t, int pass) {
     CLM_TRY(clm_gen_body(g, pass));
+    if (p->lanes > 1) {
+        shared_loops(g, p, t, pass);
+        if (has_reductions(g, pass)) add_lanes(g, p, t, pass);
+        return CLM_OK;
+    }
     clm_text_add(t, "    for (int line = from; line < to; line++) {\n");
     clm_gen_decode(g, t, "      ", "line", p->outer);
     if (p->row) clm_gen_window(g, t, "      ");
@@ -300,6 +390,7 @@ static clm_status one_pass(clm_generator *g, const plan *p, clm_text *t, int pas
 
 static void store_results(const clm_generator *g, const plan *p, clm_text *t) {
     char name[24], at[112];
+    if (p->lanes > 1) clm_text_add(t, "    if (lane > 0) return;\n");
     snprintf(at, sizeof at, "(segment * results + result) * vectors * %d + e0", g->width);
     if (p->each > 1) snprintf(at + strlen(at), sizeof at - strlen(at), " + j * %d", g->width);
     for (int k = 0; k < g->u->n_out; k++) {

@@ -38,7 +38,9 @@ typedef struct chooser {
 enum { SCATTER_COST = 2 };
 
 static bool is_elementwise(const clm_node *n) { return clm_op_of(n)->flags & CLM_OPF_ELEMENTWISE; }
-static bool is_view(const clm_node *n) { return clm_op_of(n)->flags & CLM_OPF_VIEW; }
+static bool is_view(const clm_program *p, size_t v) {
+    return clm_op_of(&p->nodes[v])->flags & CLM_OPF_VIEW || p->homes[v].turned;
+}
 static bool is_reduction(const clm_node *n) { return n->op == CLM_OP_SUM || n->op == CLM_OP_REDUCE_MAX; }
 
 /* Adjacent windows without padding: attributes as in ops/pool.c. */
@@ -61,9 +63,10 @@ static void mark_live(clm_program *p, const clm_value *outputs, size_t n_outputs
         if (!h->live) continue;
         for (int i = 0; i < p->nodes[v].n_in; i++) p->homes[p->nodes[v].in[i]].live = true;
     }
+    clm_program_turn_filters(p, outputs, n_outputs);
     for (size_t v = 0; v < p->count; v++) {
         clm_home *h = &p->homes[v];
-        h->root = is_view(&p->nodes[v]) ? p->homes[p->nodes[v].in[0]].root : (clm_value)v;
+        h->root = is_view(p, v) ? p->homes[p->nodes[v].in[0]].root : (clm_value)v;
         h->tensor = h->first = h->last = -1;
     }
 }
@@ -81,7 +84,7 @@ static void mark_forced(clm_program *p, const clm_value *outputs, size_t n_outpu
     }
     for (size_t i = 0; i < n_outputs; i++) p->homes[outputs[i]].materialized = true;
     for (size_t v = p->count; v-- > 0;)
-        if (p->homes[v].live && is_view(&p->nodes[v])) p->homes[p->homes[v].root].materialized = true;
+        if (p->homes[v].live && is_view(p, v)) p->homes[p->homes[v].root].materialized = true;
 }
 
 static bool add_leaf(const clm_program *p, expression *e, clm_value leaf) {
@@ -229,7 +232,7 @@ static clm_status add_units(clm_program *p) {
     bool host = p->device->info.type == CLM_DEVICE_HOST;
     for (size_t v = 0; v < p->count; v++) {
         const clm_node *n = &p->nodes[v];
-        if (!p->homes[v].live || !p->homes[v].materialized || n->op == CLM_OP_INPUT || is_view(n)) continue;
+        if (!p->homes[v].live || !p->homes[v].materialized || n->op == CLM_OP_INPUT || is_view(p, v)) continue;
         CLM_TRY(clm_grow(&p->units, &p->units_capacity, p->n_units + 1, sizeof *p->units));
         clm_unit *u = &p->units[p->n_units++];
         memset(u, 0, sizeof *u);

@@ -6,7 +6,7 @@
  *   a map joins the reduction that reads it: the sum is accumulated as the map is written;
  *   an array of a reduction's shape that is computed from it joins it: mean, variance, 1 / sqrt(variance) end in the launch of
  *   a sum;
- *   where a result has few elements, the work-item that sums them passes over them again, for reductions and maps that need the
+ *   where a result has few elements, the work-item (on a GPU the work-group) that sums them passes over them again, for reductions and maps that need the
  *   result: a softmax with its derivatives is one launch, and so are the statistics of a small image. Every pass computes
  *   elements again from what is in memory;
  *   where a task has few results, their total joins them: the loss of a batch is the sum over rows of the rows'
@@ -92,8 +92,10 @@ static bool is_few(const clm_program *p, size_t each) {
     return each <= (units > CPU_UNITS ? CPU_ELEMENTS * (size_t)CPU_UNITS / units : CPU_ELEMENTS);
 }
 
-static bool is_short(const clm_program *p, const clm_shape *space, unsigned axes) {
-    return is_few(p, elements_of_result(space, axes));
+/* On a GPU the items of a work-group can share them, but for rows whose results are summed. */
+static bool is_short(const clm_program *p, const clm_unit *a, unsigned axes) {
+    const size_t each = elements_of_result(&a->space, axes);
+    return is_few(p, each) || (!a->totals && each <= clm_shared_elements(p));
 }
 
 /* The innermost axis is summed, and the items that share the rows of a task have few elements each. */
@@ -211,8 +213,8 @@ static bool is_worth(const clm_program *p, const clm_unit *a, const clm_unit *b,
     if (j->level == CLM_LEVEL_TOTAL && !has_few_rows(p, a)) return false;
     if (mixed && !j->depends) return false;
     if (j->pass >= MOST_PASSES) return false;
-    if (j->pass > 0 && j->pass + 1 > a->passes) return is_short(p, &a->space, j->axes);
-    if (mixed && p->device->info.type != CLM_DEVICE_CPU) return is_short(p, &a->space, j->axes);
+    if (j->pass > 0 && j->pass + 1 > a->passes) return is_short(p, a, j->axes);
+    if (mixed && p->device->info.type != CLM_DEVICE_CPU) return is_short(p, a, j->axes);
     return true;
 }
 

@@ -1,0 +1,139 @@
+/* See recorder.h. */
+#include "offline/recorder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/opencl/work_group_size.h"
+
+static clm_status rec_alloc(clm_device *d, size_t elements, clm_mem **out) {
+    (void)d;
+    *out = clm_calloc(1, sizeof **out);
+    if (*out) (*out)->elements = elements;
+    return *out ? CLM_OK : CLM_E_MEMORY;
+}
+
+static void rec_free(clm_device *d, clm_mem *mem) {
+    (void)d;
+    free(mem);
+}
+
+static clm_status rec_write(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64) {
+    (void)d, (void)mem, (void)offset, (void)count, (void)f32, (void)f64;
+    return CLM_OK;
+}
+
+static clm_status rec_read(clm_device *d, clm_mem *mem, size_t offset, size_t count, float *f32, double *f64) {
+    (void)d, (void)mem, (void)offset;
+    for (size_t i = 0; i < count; i++) {
+        if (f32) f32[i] = 1.0f;
+        if (f64) f64[i] = 1.0;
+    }
+    return CLM_OK;
+}
+
+static clm_status rec_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t count, const void *bytes) {
+    (void)d, (void)mem, (void)offset, (void)count, (void)bytes;
+    return CLM_OK;
+}
+
+static clm_status rec_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem *to, size_t to_offset, size_t count) {
+    (void)d, (void)from, (void)from_offset, (void)to, (void)to_offset, (void)count;
+    return CLM_OK;
+}
+
+static clm_status rec_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value) {
+    (void)d, (void)mem, (void)offset, (void)count, (void)value;
+    return CLM_OK;
+}
+
+static clm_status keep_text(recorder *r, const clm_launch *launch, const char *defines) {
+    const char *text = NULL;
+    CLM_TRY(clm_cl_text(&r->cl, launch, &text));
+    if (clm_cl_program_find(&r->cl, text, defines)) return CLM_OK;
+    clm_cl_member member = clm_cl_member_of(text, defines);
+    CLM_TRY(clm_grow(&r->file, &r->capacity, r->cl.program_count + 1, sizeof *r->file));
+    if (!(r->file[r->cl.program_count] = clm_strdup(launch->file ? launch->file : "generated"))) return CLM_E_MEMORY;
+    clm_text_add(&r->index, "%s%s\t%s: %s\n", launch->entry, member.suffix, r->where, launch->label);
+    return clm_cl_program_add(&r->cl, text, defines, NULL, member.suffix);
+}
+
+static void rec_release(clm_device *d, clm_kernel *kernel) {
+    (void)d;
+    if (kernel) free(((recorded *)kernel)->defines);
+    free(kernel);
+}
+
+static clm_status rec_make(clm_device *d, const clm_launch *launch, clm_kernel **out) {
+    recorder *r = (recorder *)d;
+    const char *defines = launch->defines ? launch->defines : "";
+    const clm_work_group_limits limits = {r->cl.base.info.type,
+                                          r->cl.base.info.max_work_group_size,
+                                          r->multiple,
+                                          {r->cl.base.info.max_work_group_size, SIZE_MAX, SIZE_MAX},
+                                          {0}};
+    recorded *k = clm_calloc(1, sizeof *k);
+    if (!k) return CLM_E_MEMORY;
+    snprintf(k->base.label, sizeof k->base.label, "%s", launch->label);
+    snprintf(k->base.entry, sizeof k->base.entry, "%s", launch->entry ? launch->entry : "library");
+    memcpy(k->base.global, launch->global, sizeof k->base.global);
+    memcpy(k->base.local, launch->local, sizeof k->base.local);
+    k->flops = launch->flops;
+    k->bytes = launch->bytes;
+    k->launches = 1;
+    clm_status status = (k->defines = clm_strdup(defines)) ? CLM_OK : CLM_E_MEMORY;
+    if (r->multiple) CLM_GOTO(clm_work_group_choose(&limits, k->base.global, k->base.local));
+    if (launch->entry) CLM_GOTO(keep_text(r, launch, defines));
+    *out = &k->base;
+    return CLM_OK;
+out:
+    rec_release(d, &k->base);
+    return status;
+}
+
+/* Its text is a matter of the driver; what counts is that it is one launch. */
+static clm_status rec_make_task_kernel(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out) {
+    CLM_TRY(rec_make(d, launches, out));
+    recorded *k = (recorded *)*out;
+    for (size_t i = 1; i < count; i++) {
+        k->flops += launches[i].flops;
+        k->bytes += launches[i].bytes;
+    }
+    k->launches = count;
+    return CLM_OK;
+}
+
+static clm_status rec_enqueue(clm_device *d, clm_kernel *kernel) {
+    recorder *r = (recorder *)d;
+    if (r->queued) r->queued(r->user, (const recorded *)kernel);
+    return CLM_OK;
+}
+
+static clm_status rec_finish(clm_device *d) {
+    (void)d;
+    return CLM_OK;
+}
+
+static const clm_backend backend = {.element_size = sizeof(cl_float),
+                                    .alloc = rec_alloc,
+                                    .free = rec_free,
+                                    .write = rec_write,
+                                    .read = rec_read,
+                                    .write_bytes = rec_write_bytes,
+                                    .copy = rec_copy,
+                                    .fill = rec_fill,
+                                    .make = rec_make,
+                                    .make_task_kernel = rec_make_task_kernel,
+                                    .release = rec_release,
+                                    .enqueue = rec_enqueue,
+                                    .finish = rec_finish};
+
+recorder recorder_make(void) { return (recorder){.cl.base.backend = &backend, .where = ""}; }
+
+void recorder_free(recorder *r) {
+    for (size_t k = 0; k < r->cl.program_count; k++) free(r->file[k]);
+    free(r->file);
+    clm_text_free(&r->index);
+    clm_cl_programs_free(&r->cl);
+}
