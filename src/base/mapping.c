@@ -42,22 +42,25 @@ out:
     return status;
 }
 
+static int write_zeros(int fd, size_t size) {
+    static const char zeros[65536];
+    for (size_t done = 0; done < size;) {
+        const ssize_t put = write(fd, zeros, size - done < sizeof zeros ? size - done : sizeof zeros);
+        if (put < 0 && errno != EINTR) return errno;
+        if (put > 0) done += (size_t)put;
+    }
+    return 0;
+}
+
 /* A hole in a file would be a bus error when the disk is full as it is filled. */
 static clm_status reserve(int fd, size_t size, const char *path) {
+    int error = EOPNOTSUPP;
 #if defined(_POSIX_ADVISORY_INFO) && _POSIX_ADVISORY_INFO > 0
-    int error;
     do error = posix_fallocate(fd, 0, (off_t)size);
     while (error == EINTR);
-    errno = error;
-#else
-    static const char zeros[65536];
-    int error = 0;
-    for (size_t done = 0; done < size && !error;) {
-        const ssize_t put = write(fd, zeros, size - done < sizeof zeros ? size - done : sizeof zeros);
-        if (put > 0) done += (size_t)put;
-        if (put < 0 && errno != EINTR) error = errno;
-    }
 #endif
+    if (error == EOPNOTSUPP || error == EINVAL) error = write_zeros(fd, size); /* not every file system can */
+    errno = error;
     if (error == ENOSPC || error == EFBIG || error == EDQUOT)
         return clm_fail(CLM_E_LIMIT, "no room for %s in %s: %s", clm_bytes_text((double)size).s, path, strerror(error));
     return error ? fail_io("write", path) : CLM_OK;
