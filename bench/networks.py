@@ -80,13 +80,20 @@ def table(a, rows):
         lines.append("| %s | %s | %d | %.3g | %s | %s |" % (name, data(a, takes)[1], parameters, 1e3 * seconds,
                                                           "%.0f" % speed if speed >= 100 else "%.3g" % speed, memory))
     head = ("Second-order MAML, %d tasks, %d inner steps, 5-way 1-shot with 3 queries a class (sine: 10 points each); %s; %d cores (%s):\n\n"
-            "    python3 bench/networks.py%s\n\n" % (a.meta_batch, a.steps, rows[0][2][0][3], os.cpu_count(), platform.machine(),
-                                                      " --device " + a.device if a.device else ""))
+            "    python3 bench/networks.py%s\n\n" % (a.meta_batch, a.steps, rows[0][2][0][3], os.cpu_count(), platform.machine(), a.said))
     return head + "\n".join(lines) + "\n"
+
+
+def said(parser, a):
+    """The options of this call that decide what is in the table."""
+    own = ("program", "runs", "write")
+    return "".join(" --%s %s" % (k.replace("_", "-"), v) for k, v in vars(a).items() if k not in own and v != parser.get_default(k))
 
 
 def write(path, text):
     page = open(path).read()
+    if BEGIN not in page or END not in page:
+        raise SystemExit("%s: no lines \"%s\" and \"%s\", between which the table goes" % (path, BEGIN, END))
     before, rest = page.split(BEGIN)
     after = rest.split(END)[1]
     with open(path, "w") as out:
@@ -108,6 +115,7 @@ def main():
     p.add_argument("--rounds", type=int, default=2, help="how often each network is measured; the best counts")
     p.add_argument("--write", metavar="FILE", help="put the table between its marks in this page")
     a = p.parse_args()
+    a.said = said(p, a)
     os.makedirs(a.runs, exist_ok=True)
     write_waves(os.path.join(a.runs, "waves"), a.length, a.width)
     rows = [(name, takes, []) for name, takes in networks(a)]

@@ -36,10 +36,14 @@ typedef struct clm_omniglot_options {
     uint64_t split_seed;
     bool rotations;      /* each character rotated by 0, 90, 180, 270 degrees makes four classes: train and validation splits */
     bool test_rotations; /* the same for the test split */
+    int threads;         /* that decode pictures; 0: one a core, at most 16 */
+    /* Called by the opening thread now and then while pictures are read, may be NULL. False stops: CLM_E_STATE. */
+    bool (*progress)(void *context, size_t done, size_t total);
+    void *context;
 } clm_omniglot_options;
-#define CLM_OMNIGLOT_OPTIONS_VERSION 1
+#define CLM_OMNIGLOT_OPTIONS_VERSION 2
 #define CLM_OMNIGLOT_OPTIONS_INIT \
-    { CLM_OMNIGLOT_OPTIONS_VERSION, 28, CLM_OMNIGLOT_ALPHABETS, 1623, true, false }
+    { CLM_OMNIGLOT_OPTIONS_VERSION, 28, CLM_OMNIGLOT_ALPHABETS, 1623, true, false, 0, NULL, NULL }
 /* directory: holds images_background.zip and images_evaluation.zip, or the folders of those names. */
 CLM_API clm_status clm_source_omniglot(clm_source **out, const char *directory, const clm_omniglot_options *options);
 
@@ -111,8 +115,9 @@ typedef struct clm_folder_options {
  * that gives 1 or 3 channels, [H, W, C]: they are inverted and normalised, neither resampled nor made grey. Other arrays are
  * numbers as they are, which CLM_NORMALISE_DATASET may normalise. Prepared pictures are kept in the cache directory
  * (CLMAML_NO_CACHE) for the same files, by name, size and time, prepared the same. options: NULL for
- * CLM_FOLDER_OPTIONS_INIT. Errors name the file and the remedy; CLM_E_LIMIT where the prepared pictures would take more than
- * three quarters of the memory. */
+ * CLM_FOLDER_OPTIONS_INIT. Examples of more than a quarter of the memory
+ * lie in a file of the cache directory that is mapped. Errors name the file and the remedy; CLM_E_LIMIT, before a picture is
+ * opened, where neither three quarters of the memory nor the disk has room for them. */
 CLM_API clm_status clm_source_folder_open(clm_source **out, const char *path, const clm_folder_options *options);
 
 /* The same, stretched to size x size in grey; invert: ink is dark, and paper is behind what is transparent. */
@@ -169,6 +174,10 @@ typedef struct clm_table_options {
 CLM_API clm_status clm_source_table_open(clm_source **out, const char *path, const clm_table_options *options);
 /* How the source's pictures were prepared; false for a source of other things. Drawn characters are prepared as ink = 1. */
 CLM_API bool clm_source_get_preparation(const clm_source *source, clm_preparation *out);
+
+/* Did the seed of the options draw which classes, or groups of rows, train, validate and test? False where the data say so
+ * themselves, or there is nothing to draw. */
+CLM_API bool clm_source_split_drawn(const clm_source *source);
 
 /* What was left out of the data and why, and what else is worth knowing of them: lines, each ended by a line feed; "" for
  * nothing. Owned by the source. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
 #include "base/number.h"
 
 #define MOST 9007199254740992.0
@@ -40,10 +41,18 @@ clm_bytes_name clm_bytes_text(double bytes) {
     return name;
 }
 
-clm_status clm_memory_limit(uint64_t *bytes) {
-    const char *text = getenv("CLMAML_MEMORY_LIMIT");
+static clm_status read_variable(const char *name, uint64_t *bytes) {
+    const char *text = getenv(name);
     *bytes = 0;
     if (!text || !*text) return CLM_OK;
     if (clm_bytes_parse(text, strlen(text), bytes) && *bytes > 0) return CLM_OK;
-    return clm_fail(CLM_E_ARG, "CLMAML_MEMORY_LIMIT: \"%s\" is not an amount of memory such as 512M or 2G", text);
+    return clm_fail(CLM_E_ARG, "%s: \"%s\" is not an amount of memory such as 512M or 2G", name, text);
+}
+
+clm_status clm_memory_limit(uint64_t *bytes) { return read_variable("CLMAML_MEMORY_LIMIT", bytes); }
+
+clm_status clm_host_memory(uint64_t *bytes) {
+    CLM_TRY(read_variable("CLMAML_HOST_MEMORY", bytes));
+    if (!*bytes) *bytes = clm_physical_memory();
+    return CLM_OK;
 }

@@ -1,4 +1,4 @@
-/* Amounts of memory as users write and read them. Pure. */
+/* Amounts of memory as users write and read them. */
 #ifndef CLM_BASE_BYTES_H
 #define CLM_BASE_BYTES_H
 
@@ -20,5 +20,9 @@ clm_bytes_name clm_bytes_text(double bytes);
 
 /* The environment variable CLMAML_MEMORY_LIMIT: *bytes 0 when it is unset or empty, CLM_E_ARG when it is no amount or 0. */
 clm_status clm_memory_limit(uint64_t *bytes);
+
+/* The memory of the machine, or the environment variable CLMAML_HOST_MEMORY: 0 where neither says, CLM_E_ARG when the
+ * variable is no amount or 0. */
+clm_status clm_host_memory(uint64_t *bytes);
 
 #endif

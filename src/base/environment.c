@@ -16,6 +16,8 @@ static const struct {
     {"CLMAML_DUMP_KERNELS", "nothing is written", "every program text for OpenCL is written to this directory (development)"},
     {"CLMAML_EMULATE", "the device as it is", "key=value,..: take OpenCL devices for smaller or other ones (tests, reports)"},
     {"CLMAML_MEMORY_LIMIT", "nine tenths of the device", "the most device memory to take, such as 2G; as --memory-limit"},
+    {"CLMAML_HOST_MEMORY", "what the machine has",
+     "the machine's memory, of which data sets take a quarter before they are kept in files"},
     {"CLMAML_MAX_LAUNCH_MS", "500 on GPUs and accelerators, no bound on CPUs",
      "launches that would take longer are cut in pieces; 0: no bound"},
     {"CLMAML_CPU_PARTS", "auto",

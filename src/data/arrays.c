@@ -2,6 +2,7 @@
  * split.npy. */
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,9 +26,10 @@ typedef struct entry { /* an example, to be sorted */
 
 typedef struct arrays {
     const char *path;
-    char *where[ARRAYS]; /* for messages */
-    uint8_t *memory[ARRAYS];
-    clm_npy array[ARRAYS]; /* data NULL: not there */
+    char *where[ARRAYS];     /* for messages */
+    uint8_t *memory[ARRAYS]; /* of a zip file's */
+    clm_store file[ARRAYS];  /* of files' */
+    clm_npy array[ARRAYS];   /* data NULL: not there */
     entry *entries;
     int channels, height, width; /* of an example */
     bool bytes, channels_last, text;
@@ -40,6 +42,7 @@ static void free_arrays(arrays *a) {
     for (int i = 0; i < ARRAYS; i++) {
         free(a->where[i]);
         free(a->memory[i]);
+        clm_store_free(&a->file[i]);
     }
 }
 
@@ -62,13 +65,22 @@ bool clm_is_arrays(const char *path) {
     return clm_path_exists(path) && (ends_with(path, ".npz") || ends_with(path, ".npy"));
 }
 
-static uint64_t memory_limit(void) {
-    const uint64_t memory = clm_physical_memory();
-    return memory ? memory / 4 * 3 : SIZE_MAX / 2;
+static clm_status parse(arrays *a, int which, const uint8_t *data, size_t size) {
+    return clm_npy_parse(&a->array[which], a->where[which], data, size);
 }
 
-static clm_status parse(arrays *a, int which, size_t size) {
-    return clm_npy_parse(&a->array[which], a->where[which], a->memory[which], size);
+/* What is packed has to be unpacked in memory, which files need not. */
+static clm_status read_entry(arrays *a, int which, zip_t *zip, zip_uint64_t index, const char *name) {
+    size_t capacity = 0, size = 0;
+    uint64_t memory;
+    char message[1024];
+    CLM_TRY(clm_host_memory(&memory));
+    const uint64_t limit = memory ? memory / 4 * 3 : SIZE_MAX / 2;
+    const clm_status status = clm_zip_read(zip, a->path, index, name, limit, &a->memory[which], &capacity, &size);
+    if (status == CLM_OK) return parse(a, which, a->memory[which], size);
+    if (status != CLM_E_LIMIT) return status;
+    snprintf(message, sizeof message, "%s", clm_last_error());
+    return clm_fail(status, "%s; save x and y as x.npy and y.npy in a folder, which need not fit into memory", message);
 }
 
 static clm_status read_zip(arrays *a) {
@@ -77,12 +89,9 @@ static clm_status read_zip(arrays *a) {
     clm_status status = CLM_OK;
     for (int i = 0; i < ARRAYS; i++) {
         char name[16] = {0};
-        size_t capacity = 0, size = 0;
         strcat(strcpy(name, array_names[i]), ".npy");
         const zip_int64_t index = zip_name_locate(zip, name, 0);
-        if (index < 0) continue;
-        CLM_GOTO(clm_zip_read(zip, a->path, (zip_uint64_t)index, name, memory_limit(), &a->memory[i], &capacity, &size));
-        CLM_GOTO(parse(a, i, size));
+        if (index >= 0) CLM_GOTO(read_entry(a, i, zip, (zip_uint64_t)index, name));
     }
 out:
     zip_discard(zip);
@@ -90,18 +99,9 @@ out:
 }
 
 static clm_status read_file(arrays *a, int which, const char *path) {
-    char *data = NULL;
-    uint64_t bytes = 0;
-    int64_t changed = 0;
-    size_t size = 0;
     if (!clm_path_exists(path)) return CLM_OK;
-    CLM_TRY(clm_file_measure(path, &bytes, &changed));
-    if (bytes > memory_limit())
-        return clm_fail(CLM_E_LIMIT, "%s: takes %s, more than three quarters of the memory; use a part of it", path,
-                        clm_bytes_text((double)bytes).s);
-    CLM_TRY(clm_file_read(path, &data, &size));
-    a->memory[which] = (uint8_t *)data;
-    return parse(a, which, size);
+    CLM_TRY(clm_store_read(&a->file[which], path));
+    return parse(a, which, a->file[which].data, a->file[which].size);
 }
 
 /* x.npy and its like in a folder; the file that was named, if one was, is x. */
@@ -234,18 +234,28 @@ static size_t stored_at(const arrays *a, size_t i) {
     return a->channels_last ? i % area * (size_t)a->channels + i / area : i;
 }
 
+/* For examples of so many bytes, or how many there would be room for. */
+static clm_status make_room(clm_image_set *set, const arrays *a, uint64_t bytes) {
+    const uint64_t count = a->array[X].dim[0];
+    uint64_t most = 0;
+    char *why = NULL;
+    clm_status status = clm_store_make(&set->store, count * bytes, &most, &why);
+    if (status == CLM_E_LIMIT)
+        status = clm_fail(CLM_E_LIMIT, "%s: %llu examples take %s, %s; %llu would fit", a->where[X], (unsigned long long)count,
+                          clm_bytes_text((double)(count * bytes)).s, why, (unsigned long long)(most / bytes));
+    clm_store_hide(&set->store);
+    free(why);
+    return status;
+}
+
 static clm_status copy_examples(clm_image_set *set, const arrays *a, bool invert) {
     const clm_npy *x = &a->array[X];
     const size_t size = (size_t)a->channels * (size_t)a->height * (size_t)a->width, width = a->bytes ? 1 : sizeof(float);
-    if ((double)x->count * (double)width > (double)memory_limit())
-        return clm_fail(CLM_E_LIMIT, "%s: takes %s, more than three quarters of the memory; use a part of it", a->where[X],
-                        clm_bytes_text((double)x->count * (double)width).s);
-    set->memory = clm_calloc(x->count, width);
-    if (!set->memory) return CLM_E_MEMORY;
+    CLM_TRY(make_room(set, a, (uint64_t)size * width));
     if (a->bytes)
-        set->pixels = set->memory;
+        set->pixels = set->store.data;
     else
-        set->floats = set->memory;
+        set->floats = (float *)(void *)set->store.data;
     for (size_t e = 0; e < x->dim[0]; e++) {
         const size_t from = a->entries[e].index * size;
         for (size_t i = 0; i < size; i++) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/files.h"
 #include "base/memory.h"
 
@@ -31,9 +32,21 @@ static char find_delimiter(const clm_csv *c) {
     return candidates[best];
 }
 
+/* The text is held in memory, beside the numbers that are made of it. */
+static clm_status check_size(const char *path) {
+    uint64_t size, memory;
+    int64_t changed;
+    CLM_TRY(clm_file_measure(path, &size, &changed));
+    CLM_TRY(clm_host_memory(&memory));
+    if (!memory || size <= memory / 2) return CLM_OK;
+    return clm_fail(CLM_E_LIMIT, "%s: takes %s, more than half of the memory; a table of %s would fit: use fewer rows", path,
+                    clm_bytes_text((double)size).s, clm_bytes_text((double)(memory / 2)).s);
+}
+
 clm_status clm_csv_open(clm_csv *c, const char *path) {
     size_t size = 0;
     *c = (clm_csv){.path = path, .next = 1};
+    CLM_TRY(check_size(path));
     CLM_TRY(clm_file_read(path, &c->text, &size));
     CLM_TRY(check_text(c, size));
     if (!(c->fields = clm_calloc(CLM_CSV_COLUMNS, sizeof *c->fields))) return CLM_E_MEMORY;

@@ -1,4 +1,5 @@
 /* Pictures of one's own: the catalog of a folder, its pictures prepared, its classes split. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,11 @@ static clm_status add_classes(clm_image_set *set, const clm_catalog *c) {
     return CLM_OK;
 }
 
+static clm_status check_split(const clm_catalog *c, const clm_folder_options *o) {
+    if (c->classes[0].split == CLM_NO_SPLIT || !(o->class_split[0] || o->class_split[1] || o->class_split[2])) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "%s is split already, so a class split says nothing; leave it out", c->root);
+}
+
 static clm_status make_splits(clm_image_set *set, clm_catalog *c, const clm_folder_options *o, bool *drawn) {
     size_t unused = 0;
     *drawn = c->classes[0].split == CLM_NO_SPLIT;
@@ -54,8 +60,6 @@ static clm_status make_splits(clm_image_set *set, clm_catalog *c, const clm_fold
             clm_catalog_remark(c, "%zu of %zu classes are in no split: the class split asks for fewer", unused, set->count);
         return CLM_OK;
     }
-    if (o->class_split[0] || o->class_split[1] || o->class_split[2])
-        return clm_fail(CLM_E_ARG, "%s is split already, so a class split says nothing; leave it out", c->root);
     int *splits = clm_calloc(c->n_classes, sizeof *splits);
     if (!splits) return CLM_E_MEMORY;
     for (size_t i = 0; i < c->n_classes; i++) splits[i] = c->classes[i].split;
@@ -67,8 +71,10 @@ static clm_status make_splits(clm_image_set *set, clm_catalog *c, const clm_fold
 static clm_status describe(clm_image_set *set, const clm_catalog *c, const clm_folder_options *o, size_t coloured, bool drawn) {
     static const char *const fits[] = {"stretched", "cropped", "padded"};
     const char *colour = set->channels == 3 ? "colour" : coloured ? "made grey" : "grey";
-    char *begin = clm_format("folder %s: %zu images of %zu classes, %s, %s to %dx%d%s", c->root, set->images, set->count,
-                             colour, fits[o->fit], set->width, set->height, o->invert ? ", inverted" : "");
+    char background[32] = "";
+    if (o->background != 255) snprintf(background, sizeof background, ", background %d", o->background);
+    char *begin = clm_format("folder %s: %zu images of %zu classes, %s, %s to %dx%d%s%s", c->root, set->images, set->count,
+                             colour, fits[o->fit], set->width, set->height, background, o->invert ? ", inverted" : "");
     clm_status status = begin ? clm_own_describe(set, begin, o, drawn) : CLM_E_MEMORY;
     free(begin);
     return status;
@@ -100,9 +106,9 @@ static clm_status make_set(clm_image_set **out, clm_catalog *c, clm_prepared *p,
     bool drawn = false;
     CLM_TRY(clm_image_set_create(out, "folder", p->channels, o->size, o->size));
     clm_image_set *set = *out;
-    set->memory = p->memory;
+    set->store = p->store;
     set->pixels = p->pixels;
-    p->memory = NULL;
+    p->store = (clm_store){0};
     if (!(set->origin = clm_strdup(c->root))) return CLM_E_MEMORY;
     CLM_GOTO(add_classes(set, c));
     CLM_GOTO(make_splits(set, c, o, &drawn));
@@ -132,6 +138,7 @@ static clm_status open_pictures(clm_source **out, const char *directory, const c
     if (catalog.n_pictures > INT32_MAX / 4)
         CLM_GOTO(clm_fail(CLM_E_LIMIT, "%s: a source holds at most %d images; use fewer", directory, INT32_MAX / 4));
     CLM_GOTO(clm_catalog_sort(&catalog));
+    CLM_GOTO(check_split(&catalog, o));
     CLM_GOTO(check_strict(&catalog, o));
     CLM_GOTO(clm_prepare_pictures(&prepared, &catalog, o));
     note_nested(&catalog, o);
@@ -141,7 +148,7 @@ static clm_status open_pictures(clm_source **out, const char *directory, const c
     set = NULL;
 out:
     if (set) clm_source_free(&set->base);
-    free(prepared.memory);
+    clm_store_free(&prepared.store);
     clm_catalog_free(&catalog);
     return status;
 }

@@ -1,4 +1,4 @@
-/* Loading and serving of labelled pictures. */
+/* Serving of labelled pictures. */
 #include "data/imageset.h"
 
 #include <stdlib.h>
@@ -88,7 +88,7 @@ static void destroy(clm_source *source) {
     }
     for (int i = 0; i < CLM_SPLITS; i++) free(set->splits[i].classes);
     free(set->classes);
-    free(set->memory);
+    clm_store_free(&set->store);
     free(set->values);
     free(set->origin);
     free(set);
@@ -127,28 +127,6 @@ clm_status clm_image_set_create(clm_image_set **out, const char *name, int chann
     return CLM_OK;
 }
 
-/* ---- loading ---- */
-
-/* The folder that holds an entry; its last `depth` parts, or all of it for 0. NULL when it has fewer. */
-static const char *class_part(const char *entry, int depth, size_t *length) {
-    const char *end = strrchr(entry, '/');
-    if (!end) return NULL;
-    const char *begin = depth ? end : entry;
-    for (int parts = 0; parts < depth; parts++) {
-        if (begin == entry) return NULL;
-        if (parts) begin--; /* over the slash */
-        while (begin > entry && begin[-1] != '/') begin--;
-    }
-    *length = (size_t)(end - begin);
-    return begin;
-}
-
-/* Entries are sorted, so a folder's follow each other and a class begins where the folder changes. */
-static bool same_folder(const char *entry, const char *previous) {
-    size_t length = (size_t)(strrchr(entry, '/') - entry) + 1;
-    return previous && strncmp(entry, previous, length) == 0 && !strchr(previous + length, '/');
-}
-
 clm_status clm_image_set_add_class(clm_image_set *set, const char *name, size_t length) {
     CLM_TRY(clm_grow(&set->classes, &set->classes_capacity, set->count + 1, sizeof *set->classes));
     clm_image_class *fresh = &set->classes[set->count];
@@ -156,41 +134,6 @@ clm_status clm_image_set_add_class(clm_image_set *set, const char *name, size_t 
     if (!fresh->name) return CLM_E_MEMORY;
     set->count++;
     return CLM_OK;
-}
-
-clm_status clm_image_set_load(clm_image_set *set, clm_filetree *tree, int depth, bool invert) {
-    size_t area = (size_t)set->height * (size_t)set->width, entries = clm_filetree_count(tree);
-    const char *previous = NULL;
-    clm_image picture = {0};
-    clm_resample scratch = {0};
-    clm_status status = CLM_OK;
-    if (set->images + entries > INT32_MAX / 4)
-        CLM_GOTO(
-            clm_fail(CLM_E_LIMIT, "%s: a source holds at most %d images; use fewer", clm_filetree_path(tree), INT32_MAX / 4));
-    status = clm_grow(&set->pixels, &set->pixels_capacity, (set->images + entries) * area, 1);
-    set->memory = set->pixels;
-    if (status != CLM_OK) goto out;
-    for (size_t i = 0; i < entries; i++) {
-        const char *entry = clm_filetree_entry(tree, i);
-        size_t length = 0, size = 0;
-        const char *name = class_part(entry, depth, &length);
-        if (!name) continue;
-        if (!same_folder(entry, previous)) CLM_GOTO(clm_image_set_add_class(set, name, length));
-        previous = entry;
-        const uint8_t *data = NULL;
-        CLM_GOTO(clm_filetree_read(tree, i, &data, &size));
-        status = clm_picture_kind_of(data, size) == CLM_PICTURE_PNG
-                     ? clm_image_decode(&picture, data, size, invert ? 255 : 0)
-                     : clm_fail(CLM_E_FORMAT, "not a PNG picture; replace or remove it");
-        if (status != CLM_OK) CLM_GOTO(clm_fail_in(status, "%s/%s", clm_filetree_path(tree), entry));
-        CLM_GOTO(clm_image_resample(&scratch, &picture, set->height, invert, set->pixels + set->images * area));
-        set->images++;
-        set->classes[set->count - 1].count++;
-    }
-out:
-    clm_image_free(&picture);
-    clm_resample_free(&scratch);
-    return status;
 }
 
 clm_status clm_image_set_split(clm_image_set *set, clm_split split, const uint32_t *chosen, size_t count, int turns) {

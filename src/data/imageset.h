@@ -1,4 +1,4 @@
-/* Labelled pictures in memory, one byte a pixel, all decoded when a source is opened: what Omniglot, folders of pictures
+/* Labelled pictures at hand, one byte a pixel, all decoded when a source is opened: what Omniglot, folders of pictures
  * and arrays share. Arrays may be floats instead.
  *
  * A split is a list of classes of the set, each of which stands for `turns` classes of the source when rotations count as
@@ -6,8 +6,8 @@
 #ifndef CLM_DATA_IMAGESET_H
 #define CLM_DATA_IMAGESET_H
 
-#include "data/filetree.h"
 #include "data/source.h"
+#include "data/store.h"
 
 typedef struct clm_image_class {
     char *name, *origin; /* origin: where it comes from, "val/c1"; NULL: not said */
@@ -25,10 +25,10 @@ typedef struct clm_image_split {
 typedef struct clm_image_set {
     clm_source base;
     int channels, height, width;
-    void *memory;    /* what is freed: it holds the pixels or the floats */
+    clm_store store; /* what is freed: it holds the pixels or the floats */
     uint8_t *pixels; /* [images][channels][height][width]; NULL: floats */
     float *floats;
-    size_t images, pixels_capacity;
+    size_t images;
     float *values; /* [tables][256]: what a byte stands for; a 255th at first */
     int tables;    /* 1, or one for each channel */
     clm_image_class *classes;
@@ -42,10 +42,6 @@ clm_status clm_image_set_create(clm_image_set **out, const char *name, int chann
 
 /* A class whose images begin where those there are end. */
 clm_status clm_image_set_add_class(clm_image_set *set, const char *name, size_t length);
-
-/* Adds the PNG pictures of a tree, in grey. A class is a folder that holds pictures, named by the last `depth` parts of its
- * path (0: by all of it); pictures less deep are left out. `invert`: ink is dark in the files. */
-clm_status clm_image_set_load(clm_image_set *set, clm_filetree *tree, int depth, bool invert);
 
 /* Makes `count` classes of the set (which is copied) a split. */
 clm_status clm_image_set_split(clm_image_set *set, clm_split split, const uint32_t *classes, size_t count, int turns);

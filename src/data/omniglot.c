@@ -12,7 +12,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
-#include "data/imageset.h"
+#include "data/treeset.h"
 
 enum { CHARACTERS = 1623, TRAIN_1200 = 1100, VALIDATION_1200 = 100 };
 
@@ -42,15 +42,29 @@ static clm_status open_part(clm_filetree **out, const char *directory, const cha
     return status;
 }
 
-static clm_status load_part(clm_image_set *set, const char *directory, const char *name) {
-    clm_filetree *tree = NULL;
-    CLM_TRY(open_part(&tree, directory, name));
+static clm_status list_part(clm_tree_pictures *list, clm_image_set *set, clm_filetree **tree, const char *directory,
+                            const char *name) {
+    CLM_TRY(open_part(tree, directory, name));
     size_t before = set->images;
-    clm_status status = clm_image_set_load(set, tree, 2, true);
-    if (status == CLM_OK && set->images == before)
-        status = clm_fail(CLM_E_FORMAT, "%s: no picture ALPHABET/CHARACTER/*.png inside; is this Omniglot?",
-                          clm_filetree_path(tree));
-    clm_filetree_close(tree);
+    CLM_TRY(clm_tree_pictures_add(list, set, *tree, 2));
+    if (set->images > before) return CLM_OK;
+    return clm_fail(CLM_E_FORMAT, "%s: no picture ALPHABET/CHARACTER/*.png inside; is this Omniglot?",
+                    clm_filetree_path(*tree));
+}
+
+/* Both parts; *background: classes of the first. */
+static clm_status load_parts(clm_image_set *set, const char *directory, const clm_omniglot_options *o, size_t *background) {
+    const clm_decoding how = {.threads = o->threads, .progress = o->progress, .progress_context = o->context};
+    clm_tree_pictures list = {0};
+    clm_filetree *trees[2] = {NULL, NULL};
+    clm_status status = CLM_OK;
+    CLM_GOTO(list_part(&list, set, &trees[0], directory, parts[0].name));
+    *background = set->count;
+    CLM_GOTO(list_part(&list, set, &trees[1], directory, parts[1].name));
+    status = clm_tree_pictures_decode(&list, set, true, &how);
+out:
+    for (int i = 0; i < 2; i++) clm_filetree_close(trees[i]);
+    free(list.items);
     return status;
 }
 
@@ -149,6 +163,8 @@ static clm_status check_options(const clm_omniglot_options *options) {
                         options->version);
     if (options->split != CLM_OMNIGLOT_ALPHABETS && options->split != CLM_OMNIGLOT_1200)
         return clm_fail(CLM_E_ARG, "omniglot: no split %d", (int)options->split);
+    if (options->threads < 0)
+        return clm_fail(CLM_E_ARG, "omniglot: %d threads: at least 1, or 0 for one a core", options->threads);
     return CLM_OK;
 }
 
@@ -165,9 +181,8 @@ clm_status clm_source_omniglot(clm_source **out, const char *directory, const cl
     CLM_TRY(clm_image_set_create(&set, "omniglot", 1, options->size, options->size));
     clm_status status = CLM_OK;
     char *held = NULL;
-    CLM_GOTO(load_part(set, directory, parts[0].name));
-    size_t background = set->count;
-    CLM_GOTO(load_part(set, directory, parts[1].name));
+    size_t background = 0;
+    CLM_GOTO(load_parts(set, directory, options, &background));
     set->origin = clm_strdup(directory);
     held = describe_parts(set, background);
     if (!set->origin || !held) CLM_GOTO(CLM_E_MEMORY);
@@ -176,6 +191,7 @@ clm_status clm_source_omniglot(clm_source **out, const char *directory, const cl
     set->base.preparation.channels = 1;
     set->base.preparation.fit = CLM_FIT_STRETCH;
     set->base.preparation.invert = true;
+    set->base.split_drawn = true;
     set->base.description = describe(set, held, options);
     if (!set->base.description) CLM_GOTO(CLM_E_MEMORY);
     *out = &set->base;

@@ -70,5 +70,6 @@ clm_status clm_own_describe(clm_image_set *set, const char *begin, const clm_fol
                                            normalised[o->normalise], set->splits[CLM_SPLIT_TRAIN].count,
                                            set->splits[CLM_SPLIT_VALIDATION].count, set->splits[CLM_SPLIT_TEST].count, seed);
     free(seed);
+    set->base.split_drawn = drawn;
     return set->base.description ? CLM_OK : CLM_E_MEMORY;
 }

@@ -1,13 +1,14 @@
-/* From files to prepared pictures in memory: decoded by threads, or taken from the cache of an earlier time. */
+/* From files to prepared pictures: decoded by threads, or taken from the cache of an earlier time. */
 #ifndef CLM_DATA_PREPARE_H
 #define CLM_DATA_PREPARE_H
 
 #include "data/catalog.h"
 #include "data/image.h"
+#include "data/store.h"
 
 /* Pictures in one piece of memory, which begins with a header so that it is what the cache holds. */
 typedef struct clm_prepared {
-    void *memory;    /* free with free() */
+    clm_store store; /* free with clm_store_free */
     uint8_t *pixels; /* [images][channels][size][size], inside it */
     int channels;
     size_t coloured; /* pictures that are not grey */
@@ -20,7 +21,7 @@ clm_status clm_prepare_pictures(clm_prepared *out, const clm_catalog *catalog, c
 uint64_t clm_prepared_key(const clm_catalog *catalog, const clm_folder_options *options);
 /* False when there is none that is whole. */
 bool clm_prepared_load(clm_prepared *out, uint64_t key, size_t images, int size);
-/* Failures are silent: the log has them. */
+/* Failures are silent: the log has them. What lies in a file of the cache directory becomes the entry. */
 void clm_prepared_store(clm_prepared *prepared, uint64_t key, size_t images, int size);
 
 enum { CLM_PREPARED_HEADER = 64 }; /* bytes before the pixels */

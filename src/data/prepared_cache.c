@@ -64,37 +64,52 @@ static bool is_whole(const header *h, const uint8_t *pixels, size_t bytes, uint6
 }
 
 bool clm_prepared_load(clm_prepared *out, uint64_t key, size_t images, int size) {
-    char *path = path_of(key), *data = NULL;
-    size_t bytes = 0;
+    char *path = path_of(key);
+    clm_store store = {0};
     header h;
     bool whole = false;
-    if (path && clm_path_exists(path) && clm_file_read(path, &data, &bytes) == CLM_OK && bytes > CLM_PREPARED_HEADER) {
-        memcpy(&h, data, sizeof h);
-        whole = is_whole(&h, (const uint8_t *)data + CLM_PREPARED_HEADER, bytes - CLM_PREPARED_HEADER, key, images, size);
+    if (path && clm_path_exists(path) && clm_store_read(&store, path) == CLM_OK && store.size > CLM_PREPARED_HEADER) {
+        memcpy(&h, store.data, sizeof h);
+        whole = is_whole(&h, store.data + CLM_PREPARED_HEADER, store.size - CLM_PREPARED_HEADER, key, images, size);
     }
     if (whole) {
         clm_cache_touch(path);
-        clm_log_write(CLM_LOG_INFO, "%zu prepared pictures from %s", images, path);
-        *out = (clm_prepared){data, (uint8_t *)data + CLM_PREPARED_HEADER, (int)h.channels, (size_t)h.coloured};
-        data = NULL;
+        clm_log_write(CLM_LOG_INFO, "%zu prepared pictures from %s%s", images, path, store.memory ? "" : ", which is mapped");
+        *out = (clm_prepared){store, store.data + CLM_PREPARED_HEADER, (int)h.channels, (size_t)h.coloured};
+    } else {
+        clm_store_free(&store);
     }
-    free(data);
     free(path);
     return whole;
 }
 
+/* What is in memory is written; what lies in a file already is given its name. */
+static clm_status keep(clm_store *store, const char *path, size_t bytes) {
+    return store->memory ? clm_file_replace(path, store->data, bytes) : clm_mapping_publish(&store->file, path, bytes);
+}
+
+/* One that is larger than all others may be together has to have room all the same. */
+static uint64_t limit_for(size_t bytes) {
+    return bytes > CLM_CACHE_PICTURES_LIMIT / 2 ? 2 * (uint64_t)bytes : CLM_CACHE_PICTURES_LIMIT;
+}
+
 void clm_prepared_store(clm_prepared *p, uint64_t key, size_t images, int size) {
     const size_t bytes = images * (size_t)p->channels * (size_t)size * (size_t)size;
-    char *path = bytes < CLM_CACHE_PICTURES_LIMIT / 2 ? path_of(key) : NULL;
-    if (!path) return;
+    char *path = path_of(key);
+    if (!path) {
+        clm_store_hide(&p->store);
+        return;
+    }
     header h = {.version = VERSION, .channels = (uint32_t)p->channels, .key = key, .images = images, .size = (uint64_t)size};
     memcpy(h.magic, magic, sizeof magic);
     h.coloured = p->coloured;
     h.checksum = checksum_of(p->pixels, bytes);
-    memcpy(p->memory, &h, sizeof h);
-    if (clm_file_replace(path, p->memory, CLM_PREPARED_HEADER + bytes) != CLM_OK)
+    memcpy(p->store.data, &h, sizeof h);
+    if (keep(&p->store, path, CLM_PREPARED_HEADER + bytes) != CLM_OK)
         clm_log_write(CLM_LOG_INFO, "prepared pictures are not kept: %s", clm_last_error());
+    clm_store_hide(&p->store);
+    clm_cache_touch(path);
     *strrchr(path, '/') = 0;
-    clm_cache_prune(path, CLM_CACHE_PICTURES_LIMIT);
+    clm_cache_prune(path, limit_for(bytes));
     free(path);
 }

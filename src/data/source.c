@@ -87,6 +87,8 @@ bool clm_source_get_preparation(const clm_source *source, clm_preparation *out) 
     return out->size > 0;
 }
 
+bool clm_source_split_drawn(const clm_source *source) { return source->split_drawn; }
+
 const char *clm_source_notes(const clm_source *source) { return source->notes ? source->notes : ""; }
 
 size_t clm_source_classes(const clm_source *source, clm_split split) {

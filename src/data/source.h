@@ -52,6 +52,7 @@ struct clm_source {
     const double *target_mean, *deviation; /* see clm_source_target_units; NULL: as in the data */
     char *description;                     /* allocated; freed by clm_source_free */
     char *notes;                           /* the same; NULL: none */
+    bool split_drawn;                      /* see clm_source_split_drawn */
     clm_preparation preparation;           /* size 0: its examples are no pictures */
 };
 

@@ -112,6 +112,7 @@ static clm_status describe(clm_table_source *s, const clm_table *t) {
                  o->standardise ? ", standardised by the training tasks" : "", s->splits[CLM_SPLIT_TRAIN].count,
                  s->splits[CLM_SPLIT_VALIDATION].count, s->splits[CLM_SPLIT_TEST].count, (unsigned long long)o->split_seed);
     s->base.description = text.data;
+    s->base.split_drawn = true;
     return text.failed || !text.data ? CLM_E_MEMORY : CLM_OK;
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/files.h"
+#include "base/bytes.h"
 #include "data/own.h"
 #include "data/table.h"
 
@@ -266,14 +266,17 @@ static void encode_column(const clm_table_source *s, const clm_table *t, const o
 }
 
 static clm_status check_room(const clm_table_source *s, const clm_table *t) {
-    const double need = (double)t->rows * (double)(s->features + s->targets) * sizeof(float),
-                 room = (double)clm_physical_memory();
+    const double row = (double)(s->features + s->targets) * sizeof(float), need = (double)t->rows * row;
+    uint64_t memory;
     if (s->features > CLM_TABLE_FEATURES)
         return clm_fail(CLM_E_LIMIT, "%s: %zu features of a row, categories included, are more than %d; use fewer columns",
                         t->path, s->features, CLM_TABLE_FEATURES);
-    if (room <= 0 || need <= 0.75 * room) return CLM_OK;
-    return clm_fail(CLM_E_LIMIT, "%s: %zu rows of %zu features would take more than three quarters of the memory; use fewer",
-                    t->path, t->rows, s->features);
+    CLM_TRY(clm_host_memory(&memory));
+    if (!memory || need <= 0.75 * (double)memory) return CLM_OK;
+    return clm_fail(CLM_E_LIMIT,
+                    "%s: %zu rows of %zu features take %s, more than three quarters of the memory (%s); %.0f rows would fit",
+                    t->path, t->rows, s->features, clm_bytes_text(need).s, clm_bytes_text(0.75 * (double)memory).s,
+                    floor(0.75 * (double)memory / row));
 }
 
 static clm_status encode_features(clm_table_source *s, clm_table *t, const ordered *o) {

@@ -144,6 +144,23 @@ static void keep_constants(clm_task *t) {
         if (t->entries[i].initial) t->entries[i].learned = t->entries[i].adapted = false;
 }
 
+/* What is frozen must be adapted otherwise. Prefixes may overlap: all of them are looked at before any counts. */
+static clm_status check_freeze(const clm_task *t, const clm_task_options *o) {
+    for (size_t k = 0; k < o->n_freeze; k++) {
+        const clm_entry *named = NULL;
+        bool any = false;
+        for (size_t i = 0; i < t->n && !any; i++) {
+            if (!begins(t, i, o->freeze[k])) continue;
+            named = &t->entries[i];
+            any = named->adapted;
+        }
+        if (any || !named) continue; /* that there is no such name, clm_task_mask says */
+        return clm_fail(CLM_E_ARG, "freeze: nothing that begins with \"%s\" is adapted%s; leave it out", o->freeze[k],
+                        named->rows ? ", as batch-norm has a row for each step instead" : " as it is");
+    }
+    return CLM_OK;
+}
+
 static clm_status set_masks(clm_task *t, const clm_task_options *o) {
     size_t used = 0;
     if (!clm_task_adapts(t)) clm_task_adapt_all(t, false);
@@ -152,6 +169,7 @@ static clm_status set_masks(clm_task *t, const clm_task_options *o) {
         clm_task_adapt_all(t, false);
         CLM_TRY(clm_task_mask(t, "adapt", o->adapt, o->n_adapt, CLM_MASK_ADAPTED, true));
     }
+    CLM_TRY(check_freeze(t, o));
     CLM_TRY(clm_task_mask(t, "freeze", o->freeze, o->n_freeze, CLM_MASK_ADAPTED, false));
     CLM_TRY(clm_task_mask(t, "unlearned", o->unlearned, o->n_unlearned, CLM_MASK_LEARNED, false));
     keep_constants(t);

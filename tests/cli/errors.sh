@@ -26,6 +26,19 @@ expect_error "both clips" 2 "exclude each other" train sine --clip-norm 1 --clip
 expect_error "loss weights" 2 "2 weights for --steps 3" train sine --steps 3 --multi-step 0.5,0.5
 expect_error "loss weights of 0" 2 "weights that are all 0 leave nothing to learn" train sine --steps 2 --multi-step 0,0 --run "$work/new"
 expect_error "no parameter of that name" 2 "no parameter's name begins with 'head\.'" train sine --adapt head. --run "$work/new"
+expect_error "what is not adapted, frozen" 2 "--freeze: nothing that begins with \"0\.\" is adapted" train sine --anil --freeze 0. --device host --run "$work/new"
+expect_error "norms with rows, frozen" 2 "--freeze: nothing that begins with \"1\.\" is adapted, as batch-norm has a row for each step" train glyphs \
+    --algorithm maml++ --filters 4 --freeze 1. --device host --run "$work/new"
+expect_error "everything frozen" 2 "no parameter is adapted" train sine --algorithm cavia --freeze 0. --device host --run "$work/new"
+printf '{"layers": [{"op": "linear", "out": 1}]}' >"$work/plain.json"
+expect_error "no context" 2 "the model has no layer \"context\" or \"film\"" train sine --algorithm cavia --model "$work/plain.json" --device host --run "$work/new"
+expect_error "no batch-norm" 2 "--batch-norm-per-step says nothing to the model .*plain.json" train sine --batch-norm-per-step --model "$work/plain.json" \
+    --device host --run "$work/new"
+expect_error "nothing proximal" 2 "--proximal 0: it must be more than 0 for --algorithm imaml" train sine --algorithm imaml --proximal 0 --run "$work/new"
+expect_error "chunks of other tasks" 2 "--task-chunk 5 does not divide the 2 tasks of --meta-batch" train sine --meta-batch 2 --task-chunk 5 --run "$work/new"
+expect_error "weights of one step" 2 "--multi-step even says nothing to a single inner step" train sine --steps 1 --multi-step even --run "$work/new"
+expect_error "sets of one step" 2 "--support-per-step says nothing to a single inner step" train sine --steps 1 --support-per-step --run "$work/new"
+expect_error "tuning of the host" 2 "--tune-budget says nothing to the host device" train sine --tune-budget 5 --device host --run "$work/new"
 expect_error "omniglot without data" 2 "needs --data" train omniglot
 expect_error "pixels of a sinusoid" 2 "--size is for glyphs, omniglot, FOLDER; it says nothing to sine" train sine --size 28 --run "$work/new"
 expect_error "data of a sinusoid" 2 "--data is for omniglot, table, FOLDER, FILE.npz; it says nothing to sine" train --preset sine --data "$work" --run "$work/new"
@@ -162,6 +175,15 @@ LC_ALL=C sed 's/out.meta_grad.0.weight/out.meta_grad.9.weight/' "$golden" >"$wor
 expect_error "reference that lacks an array" 1 "out.meta_grad.0.weight" verify --device host "$work/renamed.safetensors"
 LC_ALL=C sed 's/seed\\": /sead\\": /' "$golden" >"$work/unknown.safetensors"
 expect_error "reference with an unknown key" 1 "sead" verify --device host "$work/unknown.safetensors"
+# A key that is known and says nothing to the case is refused too.
+without_effect() { # FILE OLD NEW PATTERN
+    LC_ALL=C sed "s/$2/$3/" "$(dirname "$0")/../golden/$1.safetensors" >"$work/changed.safetensors"
+    cmp -s "$work/changed.safetensors" "$(dirname "$0")/../golden/$1.safetensors" && fail "$1 does not say $2"
+    expect_error "$1 with $3" 1 "$4" verify --device host "$work/changed.safetensors"
+}
+without_effect imaml_mlp 'algorithm\\": \\"imaml\\"' 'algorithm\\": \\"maml\\" ' 'key "cg" is without effect for the algorithm maml'
+without_effect inner_momentum 'momentum\\": 0.9' 'decay\\":    0.9' 'key "decay" is without effect for the inner rule momentum'
+without_effect mlp_sine_1step 'name\\": \\"mlp_sine_1step\\"' 'reduction\\": \\"sum\\"      ' 'key "reduction" is without effect for the loss mse'
 clmaml verify --device host --tolerance 0 "$golden"
 [ $status -eq 1 ] || fail "verify above the tolerance: exit status $status"
 expect_in "$work/out" "FAIL" "verify above the tolerance"

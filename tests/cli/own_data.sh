@@ -56,6 +56,25 @@ expect_success "augmented in two, resumed" train --resume --run "$work/halves" -
 losses() { grep ",train," "$1/metrics.csv" | cut -d, -f1-8; }
 [ "$(losses "$work/whole" | tail -n 3)" = "$(losses "$work/halves" | tail -n 3)" ] || fail "augmented: a resumed run draws other pictures"
 
+# Data larger than memory lie in the cache, and train to the same bits; without a cache they are refused, with what would fit.
+# shellcheck disable=SC2086
+(
+    failures=0
+    CLMAML_CACHE_DIR="$work/large"
+    CLMAML_HOST_MEMORY=64K
+    export CLMAML_CACHE_DIR CLMAML_HOST_MEMORY
+    for start in first second; do
+        expect_success "larger than memory, $start start" train "$work/split" $small --size 16 --run "$work/run-large-$start"
+        cmp "$work/run-split/checkpoints/last.safetensors" "$work/run-large-$start/checkpoints/last.safetensors" >"$work/log" ||
+            fail "larger than memory, $start start: $(cat "$work/log")"
+    done
+    CLMAML_NO_CACHE=1
+    export CLMAML_NO_CACHE
+    expect_error "larger than memory, without a cache" 1 "192 pictures of 3x16x16 take 144.0 KiB, more than three quarters of the memory .48.0 KiB.*; size 9 would fit" \
+        train "$work/split" $small --size 16 --run "$work/new"
+    exit $failures
+) || fail "larger than memory"
+
 # refused NAME PATTERN ARGUMENT..: exit status 1 or 2, one line, no run directory.
 refused() {
     name=$1 wanted=$2 pattern=$3
@@ -67,7 +86,8 @@ refused() {
 refused "a class split of words" 2 "--class-split: '3,x,2' is not a list of numbers" "$work/nested" --class-split 3,x,2
 refused "a class split of two" 2 "must be three numbers" "$work/nested" --class-split 3,2
 refused "a class split without training" 2 "leaves no class to train on" "$work/nested" --class-split 0,2,2
-refused "a class split of split data" 1 "is split already" "$work/split" --class-split 3,2,1
+refused "a class split of split data" 2 "--class-split 3,2,1 says nothing to .*split, which is split already" "$work/split" --class-split 3,2,1
+refused "a seed of split data" 2 "--split-seed 3 says nothing to .*split, which is split already" "$work/split" --split-seed 3 --size 16
 refused "two channels" 2 "--channels: '2' is not one of auto.1.3" "$work/split" --channels 2
 refused "no such folder" 2 "is neither sine, .*a folder of pictures" "$work/nosuch"
 refused "channels of numbers" 2 "--channels is for FOLDER; it says nothing to sine" sine --channels 3

@@ -146,7 +146,7 @@ roles="--task-column id --target y"
     expect_error "the option of a table" 2 "--window is for table; it says nothing to sine" train sine --window 3
     expect_error "an option of images" 2 "--invert is for FOLDER, FILE.npz; it says nothing to table" $table $roles --invert yes
     expect_error "on the device" 2 "data-on device: table makes its examples" $table $roles --data-on device
-    expect_error "tuning for a table" 2 "tune-budget" tune "$work/waves.csv"
+    expect_error "tuning for a table" 2 "table needs --task-column" tune "$work/waves.csv"
     expect_error "a strict table" 1 "small.csv: task tiny has 1 row.*strict" train "$work/small.csv" $roles --strict --task-split 31,0,0
 }
 bad() {

@@ -37,6 +37,28 @@ expect_in "$work/out" "^  store, 2 of 2 tasks at a time, everything at once" "be
 expect_success "bench, tuned" bench sine --tasks 2 --rounds 1 --no-peers --no-peaks --tune-plans 100
 expect_in "$work/out" "^  (store|recompute), [12] of 2 tasks at a time, as measured" "bench, tuned"
 
+# Every source that train takes, with its options: what is measured is what the run would plan.
+awk 'BEGIN { print "id,a,b,c,y"; for (t = 0; t < 20; t++) for (i = 0; i < 8; i++) printf "u%d,%d,%d,%s,%d\n", t, i, t * i % 7, i % 2 ? "red" : "blue", t + i }' >"$work/t.csv"
+table="$work/t.csv --task-column id --target y --categorical c --shots 3 --query 3 --meta-batch 2 --inner-lr 0.02"
+# shellcheck disable=SC2086
+expect_success "tune, a table" tune table $table --only plans
+expect_in "$work/out" "^meta-gradient of maml, order 2, 1 steps, 3 \+ 3 examples" "tune, a table"
+# shellcheck disable=SC2086
+expect_success "a run of a tuned table" train $table --iterations 1 --val-tasks 2 --eval-tasks 0 --run "$work/table"
+expect_in "$work/out" "as measured" "a run of a tuned table"
+# shellcheck disable=SC2086
+expect_error "tune, a table of 5 ways" 2 "--ways is 1 for a regression" tune $table --ways 5
+expect_error "tune, a table without a task column" 2 "needs --task-column" tune "$work/t.csv" --target y
+expect_error "tune, a table's option" 2 "--task-column is for table; it says nothing to sine" tune sine --task-column id
+for kind in colours vectors series tokens; do
+    "${CLMAML_TEST_DATA:?}" $kind "$work/$kind" >"$work/log" || fail "$kind cannot be written: $(cat "$work/log")"
+    how=
+    [ $kind != colours ] || how="--size 16 --channels 3 --class-split 18,3,3 --filters 4"
+    # shellcheck disable=SC2086
+    expect_success "tune, $kind" tune "$work/$kind" --ways 2 --meta-batch 2 --only kernels --budget 1 $how
+    expect_in "$work/out" "^[1-9][0-9]* operations in" "tune, $kind"
+done
+
 # A new device: the first run tunes for a moment, the second uses what the first settled.
 run="train sine --meta-batch 3 --steps 2 --iterations 3 --val-tasks 3 --eval-tasks 0 --tune-budget 1"
 export CLMAML_CACHE_DIR="$work/other"

@@ -191,7 +191,7 @@ static const struct {
 
 static void set_field(clm_meta_options *m, const char *field) {
     static const double weights[] = {1, 1, 1, 1};
-    static const char *const first[] = {"0.weight"};
+    static const char *const first[] = {"0.weight"}, *const layer[] = {"0."};
     clm_task_options *o = &m->task;
 #define IS(name) (strcmp(field, name) == 0)
     if (IS("steps")) o->steps = 4;
@@ -205,6 +205,8 @@ static void set_field(clm_meta_options *m, const char *field) {
     if (IS("step_weights")) o->step_weights = weights;
     if (IS("adapt")) o->adapt = first, o->n_adapt = 1;
     if (IS("freeze")) o->freeze = first, o->n_freeze = 1;
+    if (IS("freeze") && (strcmp(o->algorithm, "anil") == 0 || strcmp(o->algorithm, "cavia") == 0))
+        o->adapt = layer, o->n_adapt = 1; /* which they do not by themselves */
     if (IS("unlearned")) o->unlearned = first, o->n_unlearned = 1;
     if (IS("support_per_step")) o->support_per_step = true;
     if (IS("batch_norm_per_step")) o->batch_norm_per_step = true;
@@ -235,6 +237,32 @@ START_TEST(options_that_say_nothing) {
             CLM_TEST_SAYS(algorithm);
             CLM_TEST_SAYS(fields[k].field);
         }
+        clm_meta_free(meta);
+        clm_test_problem_free(&p);
+    }
+    clm_device_close(host);
+}
+END_TEST
+
+/* What is not adapted anyway cannot be frozen: by an algorithm, by --adapt, by rows of batch-norm. */
+START_TEST(frozen_for_nothing) {
+    static const char *const layer[] = {"0."}, *const both[] = {"0.", "0.weight"}, *const norm[] = {"1."},
+                             *const last[] = {"2."};
+    clm_device *host = clm_test_open_host();
+    for (int r = 0; r < 5; r++) {
+        clm_test_choice c = clm_test_choice_of(r == 0 ? "anil" : "maml");
+        clm_test_problem p;
+        clm_meta *meta = NULL;
+        if (r == 2) c.switches = CLM_TEST_NORM_PER_STEP;
+        clm_test_problem_make(&p, &c, 3);
+        clm_task_options *o = &p.options.task;
+        o->freeze = r == 2 ? norm : r == 3 ? both : layer;
+        o->n_freeze = r == 3 ? 2 : 1;
+        if (r == 1) o->adapt = last, o->n_adapt = 1;
+        const clm_status status = clm_meta_create(&meta, host, p.model, &p.options);
+        ck_assert_msg(status == (r < 3 ? CLM_E_ARG : CLM_OK), "row %d: %s", r, clm_last_error());
+        if (r < 3) CLM_TEST_SAYS("freeze: nothing that begins with");
+        if (r == 2) CLM_TEST_SAYS("a row for each step");
         clm_meta_free(meta);
         clm_test_problem_free(&p);
     }
@@ -412,6 +440,7 @@ int main(void) {
     tcase_add_loop_test(tcase, chunks_change_no_bit, 0, n);
     tcase_add_loop_test(tcase, both_orders, 0, n);
     tcase_add_loop_test(tcase, options_that_say_nothing, 0, n);
+    tcase_add_test(tcase, frozen_for_nothing);
     tcase_add_test(tcase, options_of_others);
     tcase_add_test(tcase, values_that_are_none);
     tcase_add_test(tcase, first_order_until_of_names);

@@ -101,6 +101,7 @@ static void set_options(clm_test_problem *p, const clm_test_choice *c) {
             t->freeze = first_bias;
             t->n_freeze = !has(c, CLM_TEST_NORM_PER_STEP, "batch-norm-per-step");
         }
+        if (strcmp(c->algorithm, "anil") == 0 || strcmp(c->algorithm, "cavia") == 0) t->n_freeze = 0; /* it is not adapted */
     }
     if (!clm_algorithm_uses(c->algorithm, "proximal")) return;
     t->proximal = 2.5;

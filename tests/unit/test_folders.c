@@ -100,6 +100,7 @@ START_TEST(split_folders) {
         clm_source *source = opened(&options);
         check_classes(source, 2, 1, 1);
         ck_assert_str_eq(clm_source_notes(source), "");
+        ck_assert(!clm_source_split_drawn(source));
         ck_assert(first_pixel(source, CLM_SPLIT_VALIDATION, 0, 0) == 40.0f / 255.0f);
         DESCRIBES(source, "4 images of 4 classes, grey, cropped to 8x8; classes: 2 train, 1 validation, 1 test");
         clm_source_free(source);
@@ -122,6 +123,7 @@ START_TEST(unsplit_folders) {
     clm_source *source = opened(&options);
     check_classes(source, 6, 2, 2);
     DESCRIBES(source, "drawn by split seed 0");
+    ck_assert(clm_source_split_drawn(source));
     clm_source_free(source);
     options.class_split[0] = 4, options.class_split[1] = 3, options.class_split[2] = 2;
     options.split_seed = 5;

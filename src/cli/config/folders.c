@@ -42,6 +42,10 @@ typedef struct progress {
     bool terminal, shown;
 } progress;
 
+static progress begin_progress(void) {
+    return (progress){.begun = cli_clock(), .told = cli_clock(), .terminal = cli_is_terminal(stderr)};
+}
+
 /* A line that is redrawn on a terminal, and one every ten seconds in a log. */
 static bool show(void *context, size_t done, size_t total) {
     progress *p = context;
@@ -65,7 +69,7 @@ static void clear(const progress *p) {
 clm_status cli_folder_open(clm_source **out, const cli_settings *s) {
     static const int channels[] = {0, 1, 3};
     clm_folder_options o = CLM_FOLDER_OPTIONS_INIT;
-    progress p = {.begun = cli_clock(), .told = cli_clock(), .terminal = cli_is_terminal(stderr)};
+    progress p = begin_progress();
     o.size = (int)s->size;
     o.channels = channels[s->channels];
     o.fit = (clm_fit)s->fit;
@@ -82,6 +86,17 @@ clm_status cli_folder_open(clm_source **out, const cli_settings *s) {
     const char *path = s->data[0] ? s->data : s->source;
     if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s does not exist; say where the data lie with --data", path);
     const clm_status status = clm_source_folder_open(out, path, &o);
+    clear(&p);
+    if (status == CLM_E_ARG && s->class_split[0] && strstr(cli_message(), "class split"))
+        return cli_usage("--class-split %s says nothing to %s, which is split already; leave it out", s->class_split, path);
+    return status;
+}
+
+clm_status cli_folder_omniglot(clm_source **out, const char *directory, clm_omniglot_options *options) {
+    progress p = begin_progress();
+    options->progress = show;
+    options->context = &p;
+    const clm_status status = clm_source_omniglot(out, directory, options);
     clear(&p);
     return status;
 }

@@ -109,14 +109,40 @@ static void print_transforms(FILE *to, const cli_settings *s) {
         fprintf(to, "              with %g / 2 |theta_k - theta|^2 in the inner loss\n", s->proximal);
 }
 
-static void print_masks(FILE *to, const cli_settings *s) {
+/* ": 17.weight, 17.bias; 325 of 112261 numbers" */
+static void print_adapted(FILE *to, const clm_params *params) {
+    enum { NAMED = 8 };
+    size_t tensors = 0, numbers = 0, all = 0;
+    for (size_t i = 0; i < clm_params_count(params); i++) {
+        const clm_params_info e = clm_params_get_info(params, i);
+        if (e.rate) continue;
+        all += e.size;
+        if (e.adapted) numbers += e.size, tensors++;
+    }
+    if (!tensors) return;
+    const char *between = ": ";
+    for (size_t i = 0, n = 0; i < clm_params_count(params); i++) {
+        const clm_params_info e = clm_params_get_info(params, i);
+        if (e.rate || !e.adapted) continue;
+        n++;
+        if (tensors > NAMED && n > 2 && n + 1 < tensors) continue;
+        if (tensors > NAMED && n + 1 == tensors) fprintf(to, ", ..");
+        fprintf(to, "%s%s", between, e.name + strlen("param."));
+        between = ", ";
+    }
+    fprintf(to, "; %zu of %zu numbers", numbers, all);
+}
+
+static void print_masks(FILE *to, const cli_settings *s, const clm_params *params) {
     fprintf(to, "              adapted: %s", s->adapt[0] ? s->adapt : info_of(s).adapts);
     if (s->freeze[0]) fprintf(to, ", but not %s", s->freeze);
+    const bool all = !s->adapt[0] && !s->freeze[0] && strcmp(info_of(s).adapts, "all parameters") == 0;
+    if (params && !all) print_adapted(to, params);
     if (s->unlearned[0]) fprintf(to, "; not learned: %s", s->unlearned);
     fprintf(to, "\n");
 }
 
-static void print_steps(FILE *to, const cli_settings *s) {
+static void print_steps(FILE *to, const cli_settings *s, const clm_params *params) {
     const clm_task_options o = implied(s);
     const int test = cli_settings_test_steps(s);
     const double original = cli_preset_original_rate(s);
@@ -140,16 +166,16 @@ static void print_steps(FILE *to, const cli_settings *s) {
     if (s->support_per_step) fprintf(to, "              another support set in every inner step of training\n");
     if (o.batch_norm_per_step) fprintf(to, "              batch-norm's scale and shift learned for each step\n");
     print_transforms(to, s);
-    print_masks(to, s);
+    print_masks(to, s, params);
     if (cli_settings_anneals(s))
         fprintf(to, "              multi-step loss, annealed over %lld updates\n", (long long)s->multi_step_over);
     else if (s->multi_step[0])
         fprintf(to, "              multi-step loss weights %s\n", s->multi_step);
 }
 
-static void print_inner(FILE *to, const cli_settings *s) {
+static void print_inner(FILE *to, const cli_settings *s, const clm_params *params) {
     if (clm_algorithm_uses(s->algorithm, "steps"))
-        print_steps(to, s);
+        print_steps(to, s, params);
     else
         fprintf(to, "  inner loop  none, here and at test; adapted: %s\n", info_of(s).adapts);
 }
@@ -193,7 +219,8 @@ static void print_outer(FILE *to, const cli_settings *s) {
 
 /* ---- the whole ---- */
 
-void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *source, const clm_model *model) {
+void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *source, const clm_model *model,
+                        const clm_params *params) {
     const cli_names presets = {cli_preset_count, cli_preset_name, NULL};
     const int preset = cli_names_find(&presets, s->preset);
     const clm_algorithm_info info = info_of(s);
@@ -214,7 +241,7 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     if (!regression && !labels)
         fprintf(to, "  batch-norm  training transductive; validation and test %s\n", bn_name(model, s->bn));
     fprintf(to, "  algorithm   %s: %s (%s)\n", s->algorithm, info.title, info.source);
-    print_inner(to, s);
+    print_inner(to, s, params);
     print_gradient(to, s);
     print_outer(to, s);
     fprintf(to, "  checkpoint  chosen by %lld tasks of validation %s; tested once, on %lld tasks of test %s\n",

@@ -6,8 +6,9 @@
 
 #include "config/settings.h"
 
-/* What is trained on what and how it is tested, from the settings, and the published figures when they come from a preset. `source` and
- * `model` may be NULL. */
-void cli_protocol_print(FILE *to, const cli_settings *settings, const clm_source *source, const clm_model *model);
+/* What is trained on what and how it is tested, from the settings, and the published figures when they come from a preset. `source`,
+ * `model` and `params`, which say which parameters are adapted, may be NULL. */
+void cli_protocol_print(FILE *to, const cli_settings *settings, const clm_source *source, const clm_model *model,
+                        const clm_params *params);
 
 #endif

@@ -232,6 +232,19 @@ static clm_status check_classes(const cli_settings *s, const cli_option *options
                      s->algorithm, s->source);
 }
 
+/* What tells inner steps apart says nothing of one. */
+static clm_status check_steps(const cli_settings *s, const cli_option *options, const bool *given) {
+    const bool weighs = is(s->multi_step, "even") || is(s->multi_step, "anneal");
+    for (size_t k = 0; options[k].name && s->steps == 1; k++) {
+        const char *option = options[k].name;
+        if (!given[k]) continue;
+        if (is(option, "support-per-step") || is(option, "multi-step-over") || (is(option, "multi-step") && weighs))
+            return cli_usage("--%s%s%s says nothing to a single inner step (--steps 1)", option,
+                             is(option, "multi-step") ? " " : "", is(option, "multi-step") ? s->multi_step : "");
+    }
+    return CLM_OK;
+}
+
 clm_status cli_readers_check(const cli_settings *s, const cli_option *options, const bool *given) {
     for (size_t k = 0; options[k].name; k++) {
         if (!given[k]) continue;
@@ -240,5 +253,6 @@ clm_status cli_readers_check(const cli_settings *s, const cli_option *options, c
             if (is(rows[i].option, options[k].name)) CLI_TRY(check_row(i, s));
         if (is(options[k].name, "rates")) CLI_TRY(check_rates(s));
     }
+    CLI_TRY(check_steps(s, options, given));
     return check_classes(s, options, given);
 }

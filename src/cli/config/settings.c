@@ -286,6 +286,8 @@ static clm_status check_algorithm(const cli_settings *s) {
     if (s->anil && s->adapt[0]) return cli_usage("--anil and --adapt exclude each other");
     if (s->first_order && s->first_order_until > 0)
         return cli_usage("--first-order and --first-order-until exclude each other");
+    if (clm_algorithm_uses(s->algorithm, "proximal") && !(s->proximal > 0))
+        return cli_usage("--proximal %g: it must be more than 0 for --algorithm %s", s->proximal, s->algorithm);
     if (s->context && s->model[0])
         return cli_usage("--context is for the networks of the program; %s has its own layers", s->model);
     return cli_loss_check(s);
@@ -297,6 +299,9 @@ clm_status cli_settings_check(const cli_settings *s) {
     int share[CLI_MAX_DEVICES];
     size_t count;
     if (s->clip_norm > 0 && s->clip_value > 0) return cli_usage("--clip-norm and --clip-value exclude each other");
+    if (s->task_chunk && s->meta_batch % s->task_chunk)
+        return cli_usage("--task-chunk %lld does not divide the %lld tasks of --meta-batch", (long long)s->task_chunk,
+                         (long long)s->meta_batch);
     if (!(s->inner_lr > 0)) return cli_usage("--inner-lr must be more than 0");
     CLI_TRY(cli_class_split_parse(s->class_split, split));
     if (cli_setup_augments(s) && s->data_on == CLM_DATA_DEVICE)

@@ -94,8 +94,8 @@ static clm_status resolve_file(cli_settings *s, const char *name, const char *fi
     return CLM_OK;
 }
 
-clm_status cli_setup_arguments(cli_settings *s, cli_args *args) {
-    const int data = cli_settings_row("data");
+clm_status cli_setup_arguments(cli_settings *s, const cli_option *options, cli_args *args) {
+    const int data = cli_option_find(options, "data");
     const bool given = args->given[data];
     if (args->n_positional == 0) return CLM_OK;
     CLI_TRY(cli_setup_resolve(s, args->positional[0]));
@@ -113,6 +113,32 @@ clm_status cli_setup_source(clm_source **out, const cli_settings *s) { return cl
 static bool is_headless(const cli_settings *s) { return strcmp(s->algorithm, "protonet") == 0; }
 
 bool cli_setup_is_joint(const cli_settings *s) { return strcmp(s->algorithm, "finetune") == 0; }
+
+clm_status cli_setup_check_ways(const cli_settings *s, const clm_source *source) {
+    if (s->ways == 1) return CLM_OK;
+    if (clm_source_is_regression(source)) return cli_usage("--ways is 1 for a regression, not %lld", (long long)s->ways);
+    if (!clm_source_labels(source)) return CLM_OK;
+    return cli_usage("--ways is 1 for a table, not %lld: a task is a group of rows, and its classes are those of --target",
+                     (long long)s->ways);
+}
+
+clm_status cli_setup_check_split(const cli_settings *s, const clm_source *source, const cli_option *options,
+                                 const bool *given) {
+    const int row = cli_option_find(options, "split-seed");
+    if (row < 0 || !given[row] || clm_source_split_drawn(source)) return CLM_OK;
+    return cli_usage("--split-seed %lld says nothing to %s, which is split already; leave it out", (long long)s->split_seed,
+                     s->data[0] ? s->data : s->source);
+}
+
+clm_status cli_setup_told(clm_status status) {
+    static const char *const fields[] = {"adapt: ", "freeze: ", "unlearned: "};
+    char text[1024];
+    bool option = false;
+    if (status != CLM_E_ARG || cli_is_usage_mistake()) return status;
+    snprintf(text, sizeof text, "%s", cli_message());
+    for (size_t i = 0; i < CLI_COUNT(fields); i++) option = option || strncmp(text, fields[i], strlen(fields[i])) == 0;
+    return cli_usage("%s%s", option ? "--" : "", text);
+}
 
 clm_status cli_setup_classes(cli_settings *s, const clm_source *source) {
     enum { OF_ENDLESS = 200 };

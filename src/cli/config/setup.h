@@ -4,8 +4,9 @@
 
 #include "config/settings.h"
 
-/* What the arguments of a command say to train on: one that cli_setup_resolve takes, perhaps with a file behind it. */
-clm_status cli_setup_arguments(cli_settings *settings, cli_args *args);
+/* What the arguments of a command, of this table of options, say to train on: one that cli_setup_resolve takes, perhaps with a
+ * file behind it. */
+clm_status cli_setup_arguments(cli_settings *settings, const cli_option *options, cli_args *args);
 
 /* Which source a positional argument means: `name` is one of the table (sources.h), a folder of images, a file of a table or a
  * model file. A model file becomes settings->model and its "data" entry the source. */
@@ -33,6 +34,13 @@ clm_augment_options cli_setup_augment(const cli_settings *settings);
 bool cli_setup_augments(const cli_settings *settings);
 /* Is it trained on all classes at once, by --classes outputs? */
 bool cli_setup_is_joint(const cli_settings *settings);
+/* A given --split-seed is a mistake where the data are split already. `given` has the rows of `options`. */
+clm_status cli_setup_check_split(const cli_settings *settings, const clm_source *source, const cli_option *options,
+                                 const bool *given);
+/* What the library has against the options of a task is a mistake on the command line. Returns `status`. */
+clm_status cli_setup_told(clm_status status);
+/* A task of a regression or of a table has one way. */
+clm_status cli_setup_check_ways(const cli_settings *settings, const clm_source *source);
 /* Settles --classes, which depends on the source. */
 clm_status cli_setup_classes(cli_settings *settings, const clm_source *source);
 /* --data-on device is a mistake where the source has no images to keep there. */

@@ -24,7 +24,8 @@ static clm_status open_omniglot(clm_source **out, const cli_settings *s) {
     options.split_seed = (uint64_t)s->split_seed;
     options.rotations = s->rotations == CLI_YES;
     options.test_rotations = s->test_rotations == CLI_YES;
-    return clm_source_omniglot(out, s->data, &options);
+    options.threads = (int)s->decode_threads;
+    return cli_folder_omniglot(out, s->data, &options);
 }
 
 /* ---- tables ---- */
@@ -112,7 +113,8 @@ static const cli_source sources[] = {
      false,
      false,
      false,
-     {"data", "size", "omniglot-split", "split-seed", "rotations", "test-rotations", "flip", "shift", "crop", "jitter"},
+     {"data", "size", "omniglot-split", "split-seed", "rotations", "test-rotations", "decode-threads", "flip", "shift", "crop",
+      "jitter"},
      NULL},
     {"table",
      "rows of a table FILE.csv, which may be named alone; rows with one value of --task-column are a task",

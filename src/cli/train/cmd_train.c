@@ -20,7 +20,7 @@ static clm_status no_source(void) {
 }
 
 static clm_status settle_new(cli_settings *s, cli_args *args) {
-    CLI_TRY(cli_setup_arguments(s, args));
+    CLI_TRY(cli_setup_arguments(s, cli_settings_options, args));
     CLI_TRY(cli_presets_apply(s, args->given));
     if (!s->source[0]) return no_source();
     CLI_TRY(cli_source_check(s->source, cli_settings_options, args->given));
@@ -37,7 +37,7 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
     cli_settings stored;
     char path[CLI_PATH_MAX];
     if (!s->run[0]) return cli_usage("--resume needs --run DIR, the directory of the run to go on with");
-    CLI_TRY(cli_setup_arguments(s, args));
+    CLI_TRY(cli_setup_arguments(s, cli_settings_options, args));
     CLI_TRY(cli_run_load_settings(s->run, &stored));
     CLI_TRY(clm_train_checkpoint_path(path, sizeof path, s->run, CLM_RANK_LAST));
     if (cli_path_exists(path)) {
@@ -69,6 +69,7 @@ static clm_status prepare(cli_trainer *t, double began) {
 /* An option that says nothing to the model may be what failed, and says more than the failure. */
 static clm_status open_trainer(cli_trainer *t, const char *json, const bool *given) {
     const clm_status status = cli_trainer_open(t, json);
+    if (t->source) CLI_TRY(cli_setup_check_split(&t->settings, t->source, cli_settings_options, given));
     if (t->model) CLI_TRY(cli_readers_check_model(&t->settings, t->model, cli_settings_options, given));
     return status;
 }
@@ -88,9 +89,10 @@ static clm_status train(cli_trainer *t, cli_args *args) {
     cli_checkpoint checkpoint = {0};
     t->settings = *(cli_settings *)args->settings;
     CLI_GOTO(t->settings.resume ? settle_resumed(&t->settings, args, &checkpoint) : settle_new(&t->settings, args));
+    t->budget_given = args->given[cli_settings_row("tune-budget")];
     t->split_stored = t->settings.resume && !args->given[cli_settings_row("split")];
     CLI_GOTO(open_trainer(t, checkpoint.archive && checkpoint.model[0] ? checkpoint.model : NULL, args->given));
-    cli_protocol_print(stdout, &t->settings, t->source, t->model);
+    cli_protocol_print(stdout, &t->settings, t->source, t->model, t->initial);
     fflush(stdout);
     double began = cli_clock();
     CLI_GOTO(cli_trainer_plan(t));

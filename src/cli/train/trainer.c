@@ -109,10 +109,7 @@ static void set_options(cli_trainer *t) {
 static clm_status settle_data(cli_trainer *t) {
     cli_settings *s = &t->settings;
     t->regression = clm_source_is_regression(t->source);
-    if (t->regression && s->ways != 1) return cli_usage("--ways is 1 for a regression, not %lld", (long long)s->ways);
-    if (clm_source_labels(t->source) && s->ways != 1)
-        return cli_usage("--ways is 1 for a table, not %lld: a task is a group of rows, and its classes are those of --target",
-                         (long long)s->ways);
+    CLI_TRY(cli_setup_check_ways(s, t->source));
     t->validates = cli_setup_has_tasks(t->source, CLM_SPLIT_VALIDATION);
     if (cli_setup_has_tasks(t->source, CLM_SPLIT_TEST)) return CLM_OK;
     if (s->eval_tasks > 0) cli_note("%s has no test %s: nothing is tested at the end", s->source, cli_setup_drawn(t->source));
@@ -131,7 +128,7 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_model(&t->model, &t->settings, t->source, json));
     CLI_TRY(cli_setup_task_options(&t->task, &t->settings, t->model));
     set_options(t);
-    CLI_TRY(clm_params_create(&t->initial, t->model, &t->task.options));
+    CLI_TRY(cli_setup_told(clm_params_create(&t->initial, t->model, &t->task.options)));
     CLI_TRY(cli_initial_params(t->initial, &t->settings));
     t->options.init = t->initial;
     return cli_trainer_told(clm_train_check(t->source, &t->options));
@@ -140,6 +137,11 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
 /* Before anything is planned, so that all programs of a run make the same choices as those of a resumed one. */
 static clm_status tune(cli_trainer *t) {
     const cli_settings *s = &t->settings;
+    bool host = true;
+    for (size_t i = 0; i < t->split.count; i++)
+        host = host && clm_device_get_info(t->split.devices[i])->type == CLM_DEVICE_HOST;
+    if (host && t->budget_given && s->tune_budget > 0)
+        return cli_usage("--tune-budget says nothing to the host device, which has no kernels to choose from; leave it out");
     clm_meta_options options = t->options.meta;
     options.tasks = (int)((s->meta_batch + (int64_t)t->split.count - 1) / (int64_t)t->split.count);
     options.task_chunk = options.task_chunk < options.tasks ? options.task_chunk : options.tasks;

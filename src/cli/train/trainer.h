@@ -12,11 +12,12 @@ typedef struct cli_trainer {
     clm_source *source;
     clm_model *model;
     cli_split split;
+    bool budget_given; /* --tune-budget, on the command line */
     bool split_stored; /* settings.split is that of the run, not of the command line */
     cli_task task;
     clm_train_options options;
     clm_params *initial; /* what a new run begins with */
-    char *note; /* the settings as JSON */
+    char *note;          /* the settings as JSON */
     clm_trainer *trainer;
     bool regression, validates;
     cli_progress progress;

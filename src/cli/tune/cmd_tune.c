@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "base/system.h"
 #include "config/algorithms.h"
+#include "config/folders.h"
 #include "config/presets.h"
 #include "config/readers.h"
 #include "config/setup.h"
@@ -22,14 +23,37 @@ typedef struct tune_settings {
 } tune_settings;
 
 #define AT(field) offsetof(tune_settings, field)
+#define BIG 9007199254740991.0 /* as train */
 #define OF_TRAIN(group, name, kind, field, least, most, value) \
     { group, name, kind, 0, AT(train.field), least, most, value, "as for train" }
 
 static const cli_option options[] = {
     OF_TRAIN("What a run looks like", "preset", CLI_NAME, preset, 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, NULL)),
-    OF_TRAIN(NULL, "data", CLI_TEXT, data, 0, 0, "DIR"),
+    OF_TRAIN(NULL, "data", CLI_TEXT, data, 0, 0, "PATH"),
     OF_TRAIN(NULL, "size", CLI_INT, size, 8, 512, "N"),
-    OF_TRAIN(NULL, "ways", CLI_INT, ways, 1, 1000, "N"),
+    OF_TRAIN(NULL, "channels", CLI_CHOICE, channels, 0, 0, "auto|1|3"),
+    OF_TRAIN(NULL, "fit", CLI_CHOICE, fit, 0, 0, "stretch|crop|pad"),
+    OF_TRAIN(NULL, "invert", CLI_CHOICE, invert, 0, 0, "no|yes"),
+    OF_TRAIN(NULL, "background", CLI_INT, background, 0, 255, "N"),
+    OF_TRAIN(NULL, "class-split", CLI_TEXT, class_split, 0, 0, "A,B,C"),
+    OF_TRAIN(NULL, "class-depth", CLI_INT, class_depth, 0, 8, "N"),
+    OF_TRAIN(NULL, "strict", CLI_FLAG, strict, 0, 0, ""),
+    OF_TRAIN(NULL, "decode-threads", CLI_INT, decode_threads, 0, 1024, "N"),
+    OF_TRAIN(NULL, "omniglot-split", CLI_CHOICE, omniglot_split, 0, 0, "alphabets|1200"),
+    OF_TRAIN(NULL, "split-seed", CLI_INT, split_seed, 0, BIG, "N"),
+    OF_TRAIN(NULL, "rotations", CLI_CHOICE, rotations, 0, 0, "no|yes"),
+    OF_TRAIN(NULL, "task-column", CLI_TEXT, task_column, 0, 0, "NAME"),
+    OF_TRAIN(NULL, "target", CLI_TEXT, target, 0, 0, "NAME,.."),
+    OF_TRAIN(NULL, "features", CLI_TEXT, features, 0, 0, "NAME,.."),
+    OF_TRAIN(NULL, "ignore", CLI_TEXT, ignore, 0, 0, "NAME,.."),
+    OF_TRAIN(NULL, "categorical", CLI_TEXT, categorical, 0, 0, "NAME,.."),
+    OF_TRAIN(NULL, "missing", CLI_CHOICE, missing, 0, 0, "refuse|mean|drop"),
+    OF_TRAIN(NULL, "window", CLI_INT, window, 0, 65536, "N"),
+    OF_TRAIN(NULL, "window-layout", CLI_CHOICE, window_layout, 0, 0, "rows|channels"),
+    OF_TRAIN(NULL, "horizon", CLI_INT, horizon, 0, 65536, "H"),
+    OF_TRAIN(NULL, "time-column", CLI_TEXT, time_column, 0, 0, "NAME"),
+    OF_TRAIN(NULL, "task-split", CLI_TEXT, task_split, 0, 0, "A,B,C"),
+    OF_TRAIN(NULL, "ways", CLI_INT, ways, 1, CLI_MAX_WAYS, "N"),
     OF_TRAIN(NULL, "shots", CLI_INT, shots, 1, 1000, "K"),
     OF_TRAIN(NULL, "query", CLI_INT, query, 1, 1000, "Q"),
     OF_TRAIN(NULL, "network", CLI_NAME, network, 0, 0, CLI_NAMES(clm_network_count, clm_network_name, NULL)),
@@ -38,19 +62,35 @@ static const cli_option options[] = {
     OF_TRAIN(NULL, "model", CLI_TEXT, model, 0, 0, "FILE"),
     OF_TRAIN(NULL, "context", CLI_INT, context, 0, 65536, "N"),
     OF_TRAIN(NULL, "algorithm", CLI_NAME, algorithm, 1, 0, CLI_NAMES(clm_algorithm_count, clm_algorithm_name, NULL)),
-    OF_TRAIN(NULL, "rates", CLI_CHOICE, rates, 0, 0, "fixed|per-step|per-element"),
-    OF_TRAIN(NULL, "batch-norm-per-step", CLI_FLAG, batch_norm_per_step, 0, 0, ""),
-    OF_TRAIN(NULL, "solver", CLI_CHOICE, solver, 0, 0, "cg|neumann"),
-    OF_TRAIN(NULL, "solver-steps", CLI_INT, solver_steps, 1, 1000, "N"),
-    OF_TRAIN(NULL, "inner-rule", CLI_NAME, inner_rule, 1, 0, CLI_NAMES(clm_inner_rule_count, clm_inner_rule_name, NULL)),
-    OF_TRAIN(NULL, "inner-clip-norm", CLI_REAL, inner_clip_norm, 0, 1e30, "X"),
-    OF_TRAIN(NULL, "steps", CLI_INT, steps, 1, CLI_MAX_STEPS, "K"),
     OF_TRAIN(NULL, "first-order", CLI_FLAG, first_order, 0, 0, ""),
     OF_TRAIN(NULL, "anil", CLI_FLAG, anil, 0, 0, ""),
     OF_TRAIN(NULL, "adapt", CLI_TEXT, adapt, 0, 0, "PREFIX,.."),
     OF_TRAIN(NULL, "freeze", CLI_TEXT, freeze, 0, 0, "PREFIX,.."),
     OF_TRAIN(NULL, "unlearned", CLI_TEXT, unlearned, 0, 0, "PREFIX,.."),
+    OF_TRAIN(NULL, "rates", CLI_CHOICE, rates, 0, 0, "fixed|per-step|per-element"),
+    OF_TRAIN(NULL, "support-per-step", CLI_FLAG, support_per_step, 0, 0, ""),
+    OF_TRAIN(NULL, "classes", CLI_INT, classes, 0, 1 << 20, "N"),
+    OF_TRAIN(NULL, "batch-norm-per-step", CLI_FLAG, batch_norm_per_step, 0, 0, ""),
     OF_TRAIN(NULL, "multi-step", CLI_TEXT, multi_step, 0, 0, "W1,..,WK|even|anneal"),
+    OF_TRAIN(NULL, "proximal", CLI_REAL, proximal, 0, 1e9, "X"),
+    OF_TRAIN(NULL, "solver", CLI_CHOICE, solver, 0, 0, "cg|neumann"),
+    OF_TRAIN(NULL, "solver-steps", CLI_INT, solver_steps, 1, 1000, "N"),
+    OF_TRAIN(NULL, "steps", CLI_INT, steps, 1, CLI_MAX_STEPS, "K"),
+    OF_TRAIN(NULL, "inner-lr", CLI_REAL, inner_lr, 0, 1e6, "X"),
+    OF_TRAIN(NULL, "inner-rule", CLI_NAME, inner_rule, 1, 0, CLI_NAMES(clm_inner_rule_count, clm_inner_rule_name, NULL)),
+    OF_TRAIN(NULL, "inner-momentum", CLI_REAL, inner_momentum, 0, 1, "X"),
+    OF_TRAIN(NULL, "inner-betas", CLI_TEXT, inner_betas, 0, 0, "B1,B2"),
+    OF_TRAIN(NULL, "inner-decay", CLI_REAL, inner_decay, 0, 1, "X"),
+    OF_TRAIN(NULL, "inner-eps", CLI_REAL, inner_eps, 0, 1e6, "X"),
+    OF_TRAIN(NULL, "inner-eps-root", CLI_REAL, inner_eps_root, 0, 1e6, "X"),
+    OF_TRAIN(NULL, "inner-weight-decay", CLI_REAL, inner_weight_decay, 0, 1e6, "X"),
+    OF_TRAIN(NULL, "inner-clip-value", CLI_REAL, inner_clip_value, 0, 1e30, "X"),
+    OF_TRAIN(NULL, "inner-clip-norm", CLI_REAL, inner_clip_norm, 0, 1e30, "X"),
+    OF_TRAIN(NULL, "loss", CLI_NAME, loss, 0, 0, &cli_loss_names),
+    OF_TRAIN(NULL, "reduction", CLI_CHOICE, reduction, 0, 0, "mean|sum"),
+    OF_TRAIN(NULL, "label-smoothing", CLI_REAL, label_smoothing, 0, 0.999999, "X"),
+    OF_TRAIN(NULL, "class-weights", CLI_TEXT, class_weights, 0, 0, "W1,.."),
+    OF_TRAIN(NULL, "huber-delta", CLI_REAL, huber_delta, 1e-12, 1e12, "X"),
     OF_TRAIN(NULL, "meta-batch", CLI_INT, meta_batch, 1, 65536, "T"),
     OF_TRAIN(NULL, "memory-limit", CLI_BYTES, memory_limit, 0, 0, "SIZE"),
     OF_TRAIN(NULL, "checkpointing", CLI_CHOICE, checkpointing, 0, 0, "auto|store|recompute"),
@@ -118,16 +158,13 @@ static void print_line(void *user, const clm_tune_line *line) {
 }
 
 /* Presets look at what was given by the rows of train's table. */
-static clm_status settle(cli_settings *run, const cli_args *args) {
+static clm_status settle(cli_settings *run, cli_args *args) {
     bool given[CLI_MAX_OPTIONS] = {false};
     for (size_t i = 0; options[i].name; i++) {
         const int row = cli_settings_row(options[i].name);
         if (row >= 0) given[row] = args->given[i];
     }
-    if (args->n_positional > 0) CLI_TRY(cli_setup_resolve(run, args->positional[0]));
-    if (run->source[0] && cli_source_of(run->source)->takes_file)
-        return cli_usage(
-            "tune has not the options of a table; clmaml train tunes for one on its way, by --tune-budget SECONDS");
+    CLI_TRY(cli_setup_arguments(run, options, args));
     CLI_TRY(cli_presets_apply(run, given));
     if (!run->source[0]) snprintf(run->source, sizeof run->source, "glyphs");
     CLI_TRY(cli_source_check(run->source, options, args->given));
@@ -136,13 +173,14 @@ static clm_status settle(cli_settings *run, const cli_args *args) {
     return cli_settings_check(run);
 }
 
-/* Only the shape of examples counts: that of omniglot is known without the files. */
+/* Only the shape of examples counts, which of omniglot is known without the files; and, to train on all classes at once, how many
+ * there are. */
 static clm_status open_source(clm_source **out, cli_settings *s) {
-    if (strcmp(s->source, "omniglot") == 0 && !s->data[0]) return clm_source_glyphs(out, (int)s->size);
+    const bool counts = cli_setup_is_joint(s) && !s->classes;
+    if (strcmp(s->source, "omniglot") == 0 && !s->data[0] && !counts) return clm_source_glyphs(out, (int)s->size);
     CLI_TRY(cli_setup_source(out, s));
-    if (clm_source_is_regression(*out) && s->ways != 1)
-        return cli_usage("--ways is 1 for a regression, not %lld", (long long)s->ways);
-    return CLM_OK;
+    cli_folder_print_notes(*out);
+    return cli_setup_check_ways(s, *out);
 }
 
 static clm_status tune(cli_args *args) {
@@ -160,6 +198,8 @@ static clm_status tune(cli_args *args) {
     CLI_NEW(task, 1);
     CLI_GOTO(settle(run, args));
     CLI_GOTO(open_source(&source, run));
+    CLI_GOTO(cli_setup_check_split(run, source, options, args->given));
+    CLI_GOTO(cli_setup_classes(run, source));
     CLI_GOTO(cli_setup_network(run, source));
     CLI_GOTO(cli_setup_model(&model, run, source, NULL));
     CLI_GOTO(cli_readers_check_model(run, model, options, args->given));
@@ -167,7 +207,7 @@ static clm_status tune(cli_args *args) {
     cli_setup_meta_options(&meta_options, run, task);
     CLI_GOTO(cli_tested_open(&device, run->device[0] ? run->device : NULL, run->force));
     printf("%s\n", clm_device_get_info(device)->name);
-    CLI_GOTO(clm_meta_create(&meta, device, model, &meta_options));
+    CLI_GOTO(cli_setup_told(clm_meta_create(&meta, device, model, &meta_options)));
     tuning.budget = s->budget;
     tuning.again = s->again;
     tuning.what = (clm_tune_what)s->what;
@@ -211,7 +251,7 @@ const cli_command cli_tune = {
     .options = options,
     .settings_size = sizeof(tune_settings),
     .defaults = &defaults,
-    .max_positional = 1,
+    .max_positional = 2,
     .readers = cli_readers_help,
     .run = run_tune,
 };

@@ -100,10 +100,30 @@ static const char *const case_keys[] = {
 static const char *const inner_keys[] = {"rule",     "momentum",     "betas",      "decay",    "eps",
                                          "eps_root", "weight_decay", "clip_value", "clip_norm"};
 
-/* The rule's own numbers. A case may have all of them: those of other rules are of no consequence there. */
+/* A key that nothing reads: what its author meant by it is not what was computed. */
+static clm_status without_effect(const cli_reference *r, const json_t *object, const char *key, const char *what,
+                                 const char *name) {
+    if (!json_object_get(object, key)) return CLM_OK;
+    return cli_fail(CLM_E_FORMAT, "%s: the key \"%s\" is without effect for the %s %s; leave it out", r->path, key, what, name);
+}
+
+static clm_status check_rule(const cli_reference *r, const json_t *inner) {
+    static const char *const keys[][2] = {
+        {"momentum", "momentum"}, {"betas", "betas"}, {"decay", "decay"}, {"eps", "eps"}, {"eps_root", "eps"}};
+    size_t rule = 0;
+    while (rule < clm_inner_rule_count() && strcmp(clm_inner_rule_name(rule), r->task.inner.rule) != 0) rule++;
+    if (rule == clm_inner_rule_count()) return CLM_OK; /* which is another mistake */
+    for (size_t i = 0; i < CLI_COUNT(keys); i++)
+        if (!clm_inner_rule_uses(r->task.inner.rule, keys[i][1]))
+            CLI_TRY(without_effect(r, inner, keys[i][0], "inner rule", r->task.inner.rule));
+    return CLM_OK;
+}
+
+/* The rule's own numbers. */
 static clm_status read_rule(cli_reference *r, const json_t *inner) {
     clm_inner_options *o = &r->task.inner;
     const json_t *betas = json_object_get(inner, "betas");
+    CLI_TRY(check_rule(r, inner));
     if (clm_inner_rule_uses(o->rule, "momentum")) CLI_TRY(number(r, inner, "momentum", o->momentum, &o->momentum));
     if (clm_inner_rule_uses(o->rule, "decay")) CLI_TRY(number(r, inner, "decay", o->decay, &o->decay));
     if (clm_inner_rule_uses(o->rule, "eps")) {
@@ -144,8 +164,9 @@ static clm_status read_loss(cli_reference *r) {
     CLI_TRY(one_of(r, "loss", losses, CLI_COUNT(losses), 0, &loss));
     CLI_TRY(one_of(r, "reduction", reductions, CLI_COUNT(reductions), CLM_REDUCE_MEAN, &reduction));
     r->task.loss.name = loss_names[loss];
-    /* Other losses are means whatever the case says of the reduction: that is a matter of the cross-entropy. */
-    r->task.loss.reduction = loss ? CLM_REDUCE_MEAN : (clm_reduction)reduction;
+    /* The reduction is a matter of the cross-entropy: other losses are means. */
+    if (reduction != CLM_REDUCE_MEAN && loss) return without_effect(r, r->description, "reduction", "loss", losses[loss]);
+    r->task.loss.reduction = (clm_reduction)reduction;
     return CLM_OK;
 }
 
@@ -159,7 +180,8 @@ static clm_status read_algorithm(cli_reference *r) {
     if (algorithm == LSLR) r->task.rates = CLM_RATES_PER_STEP;
     if (algorithm == METASGD) r->task.rates = CLM_RATES_PER_ELEMENT;
     r->task.batch_norm_per_step = algorithm == PER_STEP_BN;
-    if (algorithm != IMAML) return CLM_OK;
+    if (algorithm != IMAML) CLI_TRY(without_effect(r, r->description, "cg", "algorithm", names[algorithm]));
+    if (algorithm != IMAML) return without_effect(r, r->description, "lam", "algorithm", names[algorithm]);
     CLI_TRY(whole_number(r, "cg", 1, 1 << 10, &r->task.solver_steps));
     return number(r, r->description, "lam", r->task.proximal, &r->task.proximal);
 }
