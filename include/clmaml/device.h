@@ -66,6 +66,16 @@ CLM_API clm_status clm_device_finish(clm_device *device);
 /* Bytes allocated now and at most so far through this device. */
 CLM_API size_t clm_device_allocated(const clm_device *device);
 CLM_API size_t clm_device_peak_allocated(const clm_device *device);
+
+/* What was asked of the driver since the device was opened, its sub-devices' part included; zeros for the host reference. */
+typedef struct clm_device_counters {
+    uint64_t launches; /* of kernels, pieces of cut ones counted one by one, and calls of libraries */
+    uint64_t flushes;  /* of the queue by us; waiting flushes as well */
+    uint64_t waits;    /* until the queue is empty */
+    uint64_t copied;   /* bytes that the driver copied between host and device */
+    uint64_t mapped;   /* bytes that the host reached in memory that it shares with the device */
+} clm_device_counters;
+CLM_API clm_device_counters clm_device_get_counters(const clm_device *device);
 /* OpenCL programs built from source since the device was opened; one may hold many kernels. 0 on host. */
 CLM_API size_t clm_device_kernels_built(const clm_device *device);
 

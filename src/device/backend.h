@@ -124,6 +124,7 @@ struct clm_device {
     const clm_backend *backend;
     clm_device_info info;
     size_t allocated, peak_allocated; /* bytes; kept by the back ends */
+    clm_device_counters counters;     /* likewise; OpenCL only */
     size_t kernels_built;
     clm_device **sub_devices; /* clm_device_open_sub_devices */
     int n_sub_devices;

@@ -143,6 +143,19 @@ size_t clm_device_allocated(const clm_device *device) {
     return bytes;
 }
 
+clm_device_counters clm_device_get_counters(const clm_device *device) {
+    clm_device_counters sum = device->counters;
+    for (int i = 0; i < device->n_sub_devices; i++) {
+        const clm_device_counters part = clm_device_get_counters(device->sub_devices[i]);
+        sum.launches += part.launches;
+        sum.flushes += part.flushes;
+        sum.waits += part.waits;
+        sum.copied += part.copied;
+        sum.mapped += part.mapped;
+    }
+    return sum;
+}
+
 size_t clm_device_peak_allocated(const clm_device *device) {
     size_t bytes = device->peak_allocated;
     for (int i = 0; i < device->n_sub_devices; i++) bytes += clm_device_peak_allocated(device->sub_devices[i]);

@@ -161,9 +161,10 @@ void clm_cl_release(clm_device *d, clm_kernel *kernel) {
 /* ---- running ---- */
 
 clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel) {
-    if (kernel->call)
+    if (kernel->call) {
+        d->counters.launches++;
         CLM_TRY(clm_cl_call_enqueue(d, clm_cl(d)->queue, kernel->call, kernel->label));
-    else if (clm_cl(d)->watchdog.launch > 0)
+    } else if (clm_cl(d)->watchdog.launch > 0)
         return clm_cl_enqueue_bounded(d, kernel);
     else
         CLM_TRY(clm_cl_enqueue_range(d, clm_cl(d)->queue, kernel, NULL, kernel->global, NULL));

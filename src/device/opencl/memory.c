@@ -36,6 +36,7 @@ static bool maps(const clm_cl_device *d) { return d->base.info.unified_memory ||
 /* Where `size` bytes at `offset` are in the memory of the host, until they are unmapped. Mapped for reading as well, memory
  * keeps its contents under checkers that regard a write-mapped region as overwritten. */
 static void *map(clm_cl_device *d, cl_mem buffer, bool write, size_t offset, size_t size, cl_int *code) {
+    d->base.counters.mapped += size;
     const cl_map_flags overwrite = d->avoid & CLM_AVOID_WRITES ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_WRITE_INVALIDATE_REGION;
     *code = CL_SUCCESS;
     return clEnqueueMapBuffer(d->queue, buffer, CL_TRUE, write ? overwrite : CL_MAP_READ, offset, size, 0, NULL, NULL, code);
@@ -152,6 +153,7 @@ static cl_int transfer_mapped(clm_cl_device *d, clm_mem *mem, size_t offset, siz
 static cl_int transfer_floats(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, float *data, bool write,
                               cl_bool wait) {
     const size_t size = sizeof(cl_float);
+    d->base.counters.copied += count * size;
     if (write) return clEnqueueWriteBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL);
     return clEnqueueReadBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL);
 }
@@ -231,6 +233,7 @@ clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t
                         d->info.name, size);
     if (count == 0) return CLM_OK;
     double start = clm_clock();
+    if (!maps(cl)) d->counters.copied += count;
     cl_int code = maps(cl) ? write_mapped(cl, mem, offset, count, bytes)
                            : clEnqueueWriteBuffer(cl->queue, mem->buffer, CL_TRUE, offset, count, bytes, 0, NULL, NULL);
     clm_cl_watchdog_idle(cl, start);

@@ -137,6 +137,7 @@ void clm_cl_watchdog_idle(clm_cl_device *d, double start);
 clm_status clm_cl_finish(clm_device *d);
 /* After each queued command: flushes periodically, so that the device starts early and watchdogs see short batches. */
 void clm_cl_queued(clm_cl_device *d);
+void clm_cl_flush(clm_cl_device *d);
 /* The part of a kernel's global size that begins at `offset` (NULL: 0); `event` may be NULL. */
 clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm_kernel *k, const size_t offset[3],
                                 const size_t global[3], cl_event *event);

@@ -29,9 +29,9 @@ static void flush_now_and_then(clm_cl_device *d) {
     const double most = w->launch / 4 < seconds_most ? w->launch / 4 : seconds_most;
     if (++w->held < HELD_MOST && w->unflushed < most) return;
     w->unflushed = 0;
-    w->held = d->unflushed = 0;
+    w->held = 0;
     w->flushes++;
-    clFlush(d->queue);
+    clm_cl_flush(d);
 }
 
 /* ---- pieces ---- */

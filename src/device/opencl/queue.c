@@ -12,13 +12,19 @@ cl_int clm_cl_emulated_lack(clm_device *d, clm_emulated_failure at) {
 
 void clm_cl_queued(clm_cl_device *d) {
     if (++d->unflushed < FLUSH_EVERY) return;
+    clm_cl_flush(d);
+}
+
+void clm_cl_flush(clm_cl_device *d) {
     d->unflushed = 0;
+    d->base.counters.flushes++;
     clFlush(d->queue); /* a failure shows at the next command */
 }
 
 clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm_kernel *k, const size_t offset[3],
                                 const size_t global[3], cl_event *event) {
     cl_int code = clm_cl_emulated_lack(d, CLM_FAIL_AT_LAUNCH);
+    d->counters.launches++;
     if (code == CL_SUCCESS) code = clEnqueueNDRangeKernel(queue, k->kernel, 3, offset, global, k->local, 0, NULL, event);
     return clm_cl_check(d, code, "%s: launching kernel %s with global size %zu x %zu x %zu, local size %zu x %zu x %zu",
                         k->label, k->entry, global[0], global[1], global[2], k->local[0], k->local[1], k->local[2]);
@@ -27,6 +33,7 @@ clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm
 clm_status clm_cl_finish(clm_device *d) {
     double start = clm_clock();
     cl_int code = clFinish(clm_cl(d)->queue);
+    d->counters.waits++;
     clm_cl_watchdog_idle(clm_cl(d), start);
     if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "waiting for queued work");

@@ -15,6 +15,8 @@
 
 /* Seconds. Windows allows a GPU 2 in all; i915 some 10 of queued work. */
 static const double launch_limit = 0.5;
+/* Where the GPU shares its memory with the host it most likely draws the screen too, which is to stay usable. */
+static const double shared_limit = 0.1;
 /* Shorter times cannot be told from the wait itself. */
 static const double shortest_wait = 1e-3;
 /* A factor learnt from one wait also serves kernels slower than those waited for. */
@@ -27,7 +29,8 @@ clm_status clm_cl_watchdog_open(clm_cl_device *d) {
     *w = (clm_cl_watchdog){.factor = 1};
     /* One operation a cycle and unit: a twentieth of what units can do. */
     w->rate = 1e6 * (info->clock_mhz ? info->clock_mhz : 300) * (info->compute_units ? info->compute_units : 1);
-    if (info->type != CLM_DEVICE_CPU) w->launch = launch_limit;
+    if (info->type != CLM_DEVICE_CPU)
+        w->launch = info->type == CLM_DEVICE_GPU && info->unified_memory ? shared_limit : launch_limit;
     if (text && *text) {
         const char *end;
         w->launch = clm_number_parse(text, &end) / 1e3;
