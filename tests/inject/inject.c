@@ -1,7 +1,8 @@
 /* Loaded before the C library (LD_PRELOAD): lets one call of a kind fail, as a sick machine would. For glibc.
  *
  * CLMAML_INJECT_KIND: "alloc" (malloc, calloc, realloc, but those of libjansson, which does not bear it: 2.14
- * crashes in its reader) or "file" (open, fopen, write, fwrite, fflush, fsync, rename, mkdir, mmap).
+ * crashes in its reader) or "file" (open, fopen, write, fwrite, fflush, fsync, rename, mkdir, mmap); others are left to layer.c.
+ * CLMAML_INJECT_OWN: calls from the program and libclmaml alone, so that no driver is asked to bear it.
  * CLMAML_INJECT_AT: which call of that kind, from 1; 0: none. CLMAML_INJECT_COUNT: a file that takes the number of calls at exit. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,55 +28,66 @@ static atomic_long calls;
 static atomic_int chosen; /* enum kind: set once the program is loaded */
 static long fail_at;
 
-static int fails(enum kind kind) { return atomic_load(&chosen) == (int)kind && atomic_fetch_add(&calls, 1) + 1 == fail_at; }
+/* Memory where code lies: of libjansson, or of the program and libclmaml. */
+enum { RANGES = 16 };
+static struct { uintptr_t begin, end; } ranges[RANGES];
+static int range_count, own_only;
 
-/* Where libjansson lies. */
-static uintptr_t spared_begin, spared_end;
-
-static int find_spared(struct dl_phdr_info *info, size_t size, void *unused) {
+static int find_ranges(struct dl_phdr_info *info, size_t size, void *unused) {
     (void)size, (void)unused;
-    if (!strstr(info->dlpi_name, "libjansson")) return 0;
-    spared_begin = UINTPTR_MAX;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = begin + info->dlpi_phdr[i].p_memsz;
+    const char *name = info->dlpi_name;
+    const int own = !*name || strstr(name, "libclmaml.");
+    if (own_only ? !own : !strstr(name, "libjansson")) return 0;
+    for (int i = 0; i < info->dlpi_phnum && range_count < RANGES; i++) {
+        const uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
         if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;
-        if (begin < spared_begin) spared_begin = begin;
-        if (end > spared_end) spared_end = end;
+        ranges[range_count].begin = begin;
+        ranges[range_count++].end = begin + info->dlpi_phdr[i].p_memsz;
     }
-    return 1;
+    return 0;
 }
 
-static int allocation_fails(const void *caller) {
-    const uintptr_t at = (uintptr_t)caller;
-    return (at < spared_begin || at >= spared_end) && fails(ALLOC);
+static int lies_there(const void *caller) {
+    for (int i = 0; i < range_count; i++)
+        if ((uintptr_t)caller >= ranges[i].begin && (uintptr_t)caller < ranges[i].end) return 1;
+    return 0;
 }
+
+static int fails_for(enum kind kind, const void *caller) {
+    if (atomic_load(&chosen) != (int)kind) return 0;
+    if ((kind == ALLOC || own_only) && lies_there(caller) != own_only) return 0;
+    return atomic_fetch_add(&calls, 1) + 1 == fail_at;
+}
+#define fails(kind) fails_for(kind, __builtin_return_address(0))
 
 __attribute__((constructor)) static void begin(void) {
-    dl_iterate_phdr(find_spared, NULL);
-    const char *kind = getenv("CLMAML_INJECT_KIND"), *at = getenv("CLMAML_INJECT_AT");
+    const char *kind = getenv("CLMAML_INJECT_KIND"), *at = getenv("CLMAML_INJECT_AT"), *own = getenv("CLMAML_INJECT_OWN");
+    own_only = own && *own;
+    dl_iterate_phdr(find_ranges, NULL);
     fail_at = at ? atol(at) : 0;
-    if (kind) atomic_store(&chosen, strcmp(kind, "alloc") == 0 ? ALLOC : FILES);
+    if (kind) atomic_store(&chosen, strcmp(kind, "alloc") == 0 ? ALLOC : strcmp(kind, "file") == 0 ? FILES : NONE);
 }
 
 __attribute__((destructor)) static void end(void) {
     const char *path = getenv("CLMAML_INJECT_COUNT");
+    const int counts = atomic_load(&chosen) != NONE;
     atomic_store(&chosen, NONE);
-    FILE *file = path ? fopen(path, "w") : NULL;
+    FILE *file = path && counts ? fopen(path, "w") : NULL;
     if (!file) return;
     fprintf(file, "%ld\n", atomic_load(&calls));
     fclose(file);
 }
 
 void *malloc(size_t size) {
-    if (allocation_fails(__builtin_return_address(0))) return errno = ENOMEM, NULL;
+    if (fails(ALLOC)) return errno = ENOMEM, NULL;
     return __libc_malloc(size);
 }
 void *calloc(size_t count, size_t size) {
-    if (allocation_fails(__builtin_return_address(0))) return errno = ENOMEM, NULL;
+    if (fails(ALLOC)) return errno = ENOMEM, NULL;
     return __libc_calloc(count, size);
 }
 void *realloc(void *old, size_t size) {
-    if (size && allocation_fails(__builtin_return_address(0))) return errno = ENOMEM, NULL;
+    if (size && fails(ALLOC)) return errno = ENOMEM, NULL;
     return __libc_realloc(old, size);
 }
 
