@@ -62,6 +62,9 @@ inject "export" nothing nothing export "$work/adapted.safetensors" --format onnx
 inject "report" nothing nothing report "$work/whole" --out "$work/report.html" --device host
 inject "runs" nothing nothing runs "$work"
 inject "model" nothing prints_it model
+# It loads the drivers, which may crash without memory.
+CLMAML_INJECT_OWN=1
+export CLMAML_INJECT_OWN
 inject "doctor" nothing nothing doctor --quick --device host --report "$work/doctor.txt"
 echo "$injected faults injected"
 finish
