@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034,SC2154
+# shellcheck shell=sh disable=SC2034,SC2154,SC2317
 # What the tests of faults share, sourced after tests/support/cli.sh: pictures, runs, and what must hold after a fault.
 #
 # CLMAML_INJECT_MOST: faults of a kind in a command, spread evenly over its calls; 0: every one.

@@ -62,14 +62,15 @@ static int lies_there(const void *caller) {
 
 static void end_here(void) { kill(getpid(), SIGKILL); }
 
-static int fails_for(enum kind kind, const void *caller) {
+static int fails_for(enum kind kind, int writes, const void *caller) {
     if (atomic_load(&chosen) != (int)kind) return 0;
     if ((kind == ALLOC || own_only) && lies_there(caller) != own_only) return 0;
     if (atomic_fetch_add(&calls, 1) + 1 != fail_at) return 0;
-    if (action == KILL) end_here();
+    if (action == KILL || (action == HALF && !writes)) end_here();
     return 1;
 }
-#define fails(kind) fails_for(kind, __builtin_return_address(0))
+#define fails(kind) fails_for(kind, 0, __builtin_return_address(0))
+#define fails_writing() fails_for(FILES, 1, __builtin_return_address(0))
 
 /* The place of a word among `names`, of which `last` is the last; 0: it is none of them. */
 static int which(const char *word, const char *const *names, int last) {
@@ -125,14 +126,14 @@ FILE *fopen(const char *path, const char *how) {
     return NEXT(fopen)(path, how);
 }
 ssize_t write(int file, const void *data, size_t size) {
-    if (fails(FILES)) {
+    if (fails_writing()) {
         if (action == HALF) (void)!NEXT(write)(file, data, size / 2), end_here();
         return errno = ENOSPC, -1;
     }
     return NEXT(write)(file, data, size);
 }
 size_t fwrite(const void *data, size_t size, size_t count, FILE *file) {
-    if (file != stderr && fails(FILES)) {
+    if (file != stderr && fails_writing()) {
         if (action == HALF) NEXT(fwrite)(data, 1, size * count / 2, file), NEXT(fflush)(file), end_here();
         return errno = ENOSPC, 0;
     }

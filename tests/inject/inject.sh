@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2317 # functions are called by name
 # One call in turn fails, an allocation or a file operation, in each command: no crash, a message whenever the exit status is not 0,
 # and a run goes on to the bits of the one that nothing befell. On the host reference; opencl.sh does the same to OpenCL calls.
 #

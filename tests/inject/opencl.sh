@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2317 # functions are called by name
 # One OpenCL call in turn fails, in each command, on the OpenCL device at hand: no crash, no hang, a message whenever the exit status is
 # not 0, the same result when it is, and a run goes on to the bits of the one that nothing befell. So do our own allocations and file
 # operations there, unless a sanitizer has replaced these.
