@@ -36,7 +36,11 @@ with_action() {
 after_time() {
     seconds=$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))
     shift
-    timeout -s KILL "$seconds" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
+    "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null &
+    process=$!
+    sleep "$seconds"
+    kill -9 $process 2>/dev/null
+    wait $process 2>/dev/null
     status=$?
 }
 
