@@ -10,7 +10,10 @@ clm_status clm_cl_divide(clm_cl_device *d, int index, int count) {
     cl_uint units = 0, made = 0;
     cl_device_id whole = d->id;
     clm_status status = CLM_OK;
-    clGetDeviceInfo(whole, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
+    cl_int code = clGetDeviceInfo(whole, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
+    if (code != CL_SUCCESS)
+        return clm_fail(CLM_E_DEVICE, "asking an OpenCL device for its compute units: %s (%d)", clm_cl_error_name(code),
+                        (int)code);
     if (count < 1 || index < 0 || index >= count || (cl_uint)count > units)
         return clm_fail(CLM_E_DEVICE, "a device of %u compute units cannot be divided into %d parts", units, count);
     /* By counts: an equal partition may make one more sub-device of the units left over. */
@@ -20,7 +23,7 @@ clm_status clm_cl_divide(clm_cl_device *d, int index, int count) {
     how[0] = CL_DEVICE_PARTITION_BY_COUNTS;
     for (int i = 0; i < count; i++) how[i + 1] = (cl_device_partition_property)(units / (cl_uint)count);
     how[count + 1] = CL_DEVICE_PARTITION_BY_COUNTS_LIST_END;
-    cl_int code = clCreateSubDevices(whole, how, (cl_uint)count, ids, &made);
+    code = clCreateSubDevices(whole, how, (cl_uint)count, ids, &made);
     if (code != CL_SUCCESS || made != (cl_uint)count) {
         status = clm_fail(CLM_E_DEVICE, "the driver does not divide the device into %d parts: %s (%d)", count,
                           clm_cl_error_name(code), (int)code);
