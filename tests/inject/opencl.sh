@@ -4,10 +4,10 @@
 # not 0, the same result when it is, and a run goes on to the bits of the one that nothing befell. So do our own allocations and file
 # operations there, unless a sanitizer has replaced these.
 #
-# CLMAML_INJECT_MOST: faults of a kind in a command (16), spread evenly: over the functions, then over the calls of each; 0: every one.
+# CLMAML_INJECT_MOST: faults of a kind in a command (8), spread evenly: over the functions, then over the calls of each; 0: every one.
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_INJECT_LAYER:?the layer that lets OpenCL calls fail}"
-most=${CLMAML_INJECT_MOST:-16}
+most=${CLMAML_INJECT_MOST:-8}
 on_device=
 . "$CLMAML_SOURCE_DIR/tests/inject/faults.sh"
 export CLMAML_CACHE_DIR="$work/cache" CLMAML_PROBE_SECONDS=0
