@@ -84,7 +84,8 @@ typedef struct clm_launch {
 typedef struct clm_backend {
     size_t element_size; /* 4 or 8 */
     void (*close)(clm_device *d);
-    /* Opens sub-device `index` of `count`, which share the compute units equally. NULL: the device cannot be divided. */
+    /* Opens sub-device `index` of `count`, which share the compute units equally. CLM_E_LIMIT: the device is not divided, or not so.
+     * NULL: it cannot be divided. */
     clm_status (*open_sub_device)(clm_device *d, int index, int count, clm_device **out);
     /* Zeroed memory, touched so that a lack of it shows here (CLM_E_MEMORY). At most info.max_allocation bytes. */
     clm_status (*alloc)(clm_device *d, size_t elements, clm_mem **out);
@@ -159,7 +160,7 @@ void clm_device_leave(clm_device *d);
 const void *clm_device_user(void);
 void clm_device_work_for(const void *user);
 
-/* Opens `n` equal sub-devices, d->sub_devices, which are closed with the device. CLM_E_DEVICE where that is not possible.
+/* Opens `n` equal sub-devices, d->sub_devices, which are closed with the device. CLM_E_LIMIT where that is not possible.
  * Sub-devices have kernels and queues of their own; what is allocated and built through them counts for the whole device. Their
  * number cannot change afterwards. */
 clm_status clm_device_open_sub_devices(clm_device *d, int n);

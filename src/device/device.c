@@ -110,7 +110,7 @@ void clm_device_close(clm_device *device) {
 }
 
 static clm_status open_sub_devices(clm_device *d, int n) {
-    if (!d->backend->open_sub_device) return clm_fail(CLM_E_DEVICE, "%s cannot be divided", d->info.name);
+    if (!d->backend->open_sub_device) return clm_fail(CLM_E_LIMIT, "%s cannot be divided", d->info.name);
     if (!(d->sub_devices = clm_calloc((size_t)n, sizeof(clm_device *)))) return CLM_E_MEMORY;
     clm_status status = CLM_OK;
     for (; d->n_sub_devices < n && status == CLM_OK; d->n_sub_devices += status == CLM_OK)

@@ -90,12 +90,21 @@ inject_sort() {
 }
 inject() {
     # shellcheck disable=SC2043
-    for sort in opencl ${CLMAML_INJECT:+alloc file}; do inject_sort $sort "$@"; done
+    for sort in opencl ${CLMAML_INJECT:+alloc file}; do inject_sort "$sort" "$@"; done
 }
 
 expected="$work/whole"
 # shellcheck disable=SC2086
 inject "train" no_run goes_on $train --run "$work/run"
+# A CPU in parts adds up in another order, so a fault must not make it one.
+CLMAML_CPU_PARTS=2
+export CLMAML_CPU_PARTS
+# shellcheck disable=SC2086
+expect_success "parts" $train --run "$work/parts"
+expected="$work/parts"
+# shellcheck disable=SC2086
+inject_sort opencl "train in parts" no_run goes_on $train --run "$work/run"
+unset CLMAML_CPU_PARTS
 expected="$work/resumed"
 inject "resume" half_a_run goes_on train --resume --run "$work/run" --iterations 4
 inject "eval" nothing prints_it eval "$work/whole" --tasks 2

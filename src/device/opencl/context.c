@@ -20,7 +20,7 @@ static void opencl_close(clm_device *device) {
 /* A sub-device is not divided again. Nor is an emulated device: its limits would not hold for its sub-devices together. */
 static clm_status open_sub_device(clm_device *device, int index, int count, clm_device **out) {
     const clm_cl_device *d = clm_cl(device);
-    if (d->is_sub_device || d->emulation.active) return clm_fail(CLM_E_DEVICE, "%s is not to be divided", device->info.name);
+    if (d->is_sub_device || d->emulation.active) return clm_fail(CLM_E_LIMIT, "%s is not to be divided", device->info.name);
     return clm_opencl_open_sub_device(out, device->info.platform_index, device->info.device_index, index, count);
 }
 

@@ -103,7 +103,7 @@ clm_status clm_cl_platform_text(cl_platform_id platform, cl_platform_info what, 
 clm_status clm_cl_item_sizes(cl_device_id id, size_t sizes[3]);
 
 /* sub_device.c: replaces d->id by sub-device `index` of `count` equal ones; a sub-device's share of the memory, and its
- * name. */
+ * name. CLM_E_LIMIT: it is not divided, or not so. */
 clm_status clm_cl_divide(clm_cl_device *d, int index, int count);
 void clm_cl_describe_sub_device(clm_device_info *info, int index, int count);
 /* Characters of the device's name without the ending that numbers a sub-device. */

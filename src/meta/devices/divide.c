@@ -76,8 +76,11 @@ static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta
     parts =
         parts ? clm_least(clm_least(parts, (int)device->info.compute_units), options->tasks) : parts_for((*meta)->shares[0]);
     if (parts < 2) return CLM_OK;
-    if (create_divided(&divided, (*meta)->shares[0], parts, model, options) != CLM_OK) {
+    const clm_status status = create_divided(&divided, (*meta)->shares[0], parts, model, options);
+    if (status == CLM_E_LIMIT) {
         clm_log_write(CLM_LOG_INFO, "%s is used as a whole: %s", device->info.name, clm_last_error());
+    } else if (status != CLM_OK) {
+        return status; /* what fails once may not fail when the run is resumed: other parts would give other bits */
     } else if (keeps_plan(divided, (*meta)->shares[0])) {
         divided->whole = device;
         clm_meta_free(*meta);
