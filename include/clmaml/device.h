@@ -8,7 +8,10 @@
  * NULL stands for the environment variable CLMAML_DEVICE and, when that is unset or empty, for the default: the GPU with the
  * most compute, else an accelerator, else a CPU, over all platforms; platforms that fail to open are passed over.
  *
- * Threading: a device and everything made from it belong to one thread at a time.
+ * Threading: a device and everything made from it belong to one thread at a time. While one thread is inside a function that
+ * computes or moves data, such a function fails in another thread with CLM_E_STATE; afterwards it may be the other's turn.
+ * Functions without a status (.._free, _close) look after no one: wait for the other thread first. The same device opened twice
+ * is two devices.
  */
 #ifndef CLMAML_DEVICE_H
 #define CLMAML_DEVICE_H

@@ -115,11 +115,10 @@ static bool switched_off(void) {
 
 char *clm_cache_place(const char *name) {
     char *root = NULL, *place = NULL;
-    if (switched_off()) {
-        clm_log_write(CLM_LOG_INFO, "no cache: CLMAML_NO_CACHE is set");
-        return NULL;
-    }
-    if (clm_cache_directory(&root) == CLM_OK && (place = clm_path_join(root, name)) && clm_directory_make(place) != CLM_OK) {
+    if (switched_off())
+        (void)clm_fail(CLM_E_STATE, "CLMAML_NO_CACHE is set");
+    else if (clm_cache_directory(&root) == CLM_OK && (place = clm_path_join(root, name)) &&
+             clm_directory_make(place) != CLM_OK) {
         free(place);
         place = NULL;
     }

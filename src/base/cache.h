@@ -10,7 +10,8 @@
 #define CLM_CACHE_LIMIT ((uint64_t)512 << 20)         /* bytes */
 #define CLM_CACHE_PICTURES_LIMIT ((uint64_t)16 << 30) /* of prepared pictures, beside that */
 
-/* CACHE/name, with the directories made; NULL when there is no cache, with the reason in the log. Free with free(). */
+/* CACHE/name, with the directories made; NULL when there is no cache, with the reason as last error and in the log.
+ * Free with free(). */
 char *clm_cache_place(const char *name);
 
 /* When the files below `directory` (and one level of directories in it) take more than `limit` bytes, removes those used

@@ -2,7 +2,6 @@
  *
  * Exit status: 0 done, 1 failed (or something was found wrong), 2 wrong command line, 130 stopped by a signal.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,8 +134,6 @@ static int dispatch(int argc, char **argv) {
 int main(int argc, char **argv) {
     cli_streams_secure();
     int exit_status = dispatch(argc, argv);
-    errno = 0;
-    if ((fflush(stdout) != 0 || ferror(stdout)) && exit_status == CLI_EXIT_OK)
-        exit_status = cli_exit(cli_fail(CLM_E_IO, "cannot write to standard output: %s", strerror(errno)));
+    if (exit_status == CLI_EXIT_OK) exit_status = cli_exit(cli_stdout_end());
     return exit_status;
 }

@@ -6,6 +6,8 @@
 #ifndef CLM_DEVICE_BACKEND_H
 #define CLM_DEVICE_BACKEND_H
 
+#include <stdatomic.h>
+
 #include "base/error.h"
 #include "clmaml/device.h"
 
@@ -82,7 +84,8 @@ typedef struct clm_launch {
 typedef struct clm_backend {
     size_t element_size; /* 4 or 8 */
     void (*close)(clm_device *d);
-    /* Opens sub-device `index` of `count`, which share the compute units equally. NULL: the device cannot be divided. */
+    /* Opens sub-device `index` of `count`, which share the compute units equally. CLM_E_LIMIT: the device is not divided, or not so.
+     * NULL: it cannot be divided. */
     clm_status (*open_sub_device)(clm_device *d, int index, int count, clm_device **out);
     /* Zeroed memory, touched so that a lack of it shows here (CLM_E_MEMORY). At most info.max_allocation bytes. */
     clm_status (*alloc)(clm_device *d, size_t elements, clm_mem **out);
@@ -122,6 +125,8 @@ typedef struct clm_backend {
 
 struct clm_device {
     const clm_backend *backend;
+    _Atomic(const void *) user; /* clm_device_enter; NULL: nobody */
+    int entered;                /* times, by that user */
     clm_device_info info;
     size_t allocated, peak_allocated; /* bytes; kept by the back ends */
     clm_device_counters counters;     /* likewise; OpenCL only */
@@ -139,7 +144,24 @@ struct clm_device {
     void (*tune_free)(clm_device *d);             /* NULL: nothing to free */
 };
 
-/* Opens `n` equal sub-devices, d->sub_devices, which are closed with the device. CLM_E_DEVICE where that is not possible.
+/* A device and what is made from it belong to one thread at a time: a public function is inside from its beginning to its end, and
+ * that of another thread fails meanwhile (CLM_E_STATE). Calls nest. */
+clm_status clm_device_enter(clm_device *d);
+void clm_device_leave(clm_device *d);
+/* Returns from the function with what `call` returns. */
+#define CLM_IN_DEVICE(d, call)                  \
+    do {                                        \
+        clm_device *clm_entered = (d);          \
+        CLM_TRY(clm_device_enter(clm_entered)); \
+        const clm_status clm_inside = (call);   \
+        clm_device_leave(clm_entered);          \
+        return clm_inside;                      \
+    } while (0)
+/* This thread, as the user of devices; and from now on this thread works for that one, which waits for it. */
+const void *clm_device_user(void);
+void clm_device_work_for(const void *user);
+
+/* Opens `n` equal sub-devices, d->sub_devices, which are closed with the device. CLM_E_LIMIT where that is not possible.
  * Sub-devices have kernels and queues of their own; what is allocated and built through them counts for the whole device. Their
  * number cannot change afterwards. */
 clm_status clm_device_open_sub_devices(clm_device *d, int n);

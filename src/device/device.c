@@ -110,7 +110,7 @@ void clm_device_close(clm_device *device) {
 }
 
 static clm_status open_sub_devices(clm_device *d, int n) {
-    if (!d->backend->open_sub_device) return clm_fail(CLM_E_DEVICE, "%s cannot be divided", d->info.name);
+    if (!d->backend->open_sub_device) return clm_fail(CLM_E_LIMIT, "%s cannot be divided", d->info.name);
     if (!(d->sub_devices = clm_calloc((size_t)n, sizeof(clm_device *)))) return CLM_E_MEMORY;
     clm_status status = CLM_OK;
     for (; d->n_sub_devices < n && status == CLM_OK; d->n_sub_devices += status == CLM_OK)
@@ -133,9 +133,34 @@ clm_status clm_device_open_sub_devices(clm_device *d, int n) {
     return CLM_OK;
 }
 
+/* ---- one thread at a time ---- */
+
+static _Thread_local char this_thread;
+static _Thread_local const void *works_for;
+
+const void *clm_device_user(void) { return works_for ? works_for : &this_thread; }
+
+void clm_device_work_for(const void *user) { works_for = user; }
+
+clm_status clm_device_enter(clm_device *d) {
+    const void *user = NULL, *me = clm_device_user();
+    if (!atomic_compare_exchange_strong(&d->user, &user, me) && user != me)
+        return clm_fail(
+            CLM_E_STATE,
+            "%s is in use by another thread: a device and what is made from it belong to one thread at a time; open it "
+            "once for each thread",
+            d->info.name);
+    d->entered++;
+    return CLM_OK;
+}
+
+void clm_device_leave(clm_device *d) {
+    if (--d->entered == 0) atomic_store(&d->user, NULL);
+}
+
 const clm_device_info *clm_device_get_info(const clm_device *device) { return &device->info; }
 
-clm_status clm_device_finish(clm_device *device) { return device->backend->finish(device); }
+clm_status clm_device_finish(clm_device *device) { CLM_IN_DEVICE(device, device->backend->finish(device)); }
 
 size_t clm_device_allocated(const clm_device *device) {
     size_t bytes = device->allocated;

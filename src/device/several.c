@@ -17,10 +17,12 @@ typedef struct opening {
 static clm_status add(opening *o, const clm_device_info *info, int part, int parts) {
     CLM_TRY(clm_grow(&o->devices, &o->capacity, o->n + 1, sizeof *o->devices));
     clm_device **out = &o->devices[o->n];
+    clm_status status;
     if (info->type == CLM_DEVICE_HOST)
-        CLM_TRY(parts == 1 ? clm_host_open(out) : clm_fail(CLM_E_DEVICE, "the host reference cannot be divided"));
+        status = parts == 1 ? clm_host_open(out) : clm_fail(CLM_E_DEVICE, "the host reference cannot be divided");
     else
-        CLM_TRY(clm_opencl_open_sub_device(out, info->platform_index, info->device_index, part, parts));
+        status = clm_opencl_open_sub_device(out, info->platform_index, info->device_index, part, parts);
+    CLM_TRY(status == CLM_E_LIMIT ? clm_fail(CLM_E_DEVICE, "%s", clm_last_error()) : status);
     (*out)->info.chosen = true;
     o->n++;
     return CLM_OK;

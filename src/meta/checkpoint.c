@@ -16,7 +16,7 @@ static clm_status open_params(const clm_meta *meta, clm_params *p) {
     return p->values ? CLM_OK : CLM_E_MEMORY;
 }
 
-clm_status clm_meta_save(clm_meta *meta, clm_archive *archive) {
+static clm_status save(clm_meta *meta, clm_archive *archive) {
     clm_params params;
     CLM_TRY(clm_meta_prepare(meta));
     CLM_TRY(open_params(meta, &params));
@@ -27,8 +27,10 @@ clm_status clm_meta_save(clm_meta *meta, clm_archive *archive) {
     return status;
 }
 
+clm_status clm_meta_save(clm_meta *meta, clm_archive *archive) { CLM_IN_META(meta, save(meta, archive)); }
+
 /* Everything is looked at before anything is changed. */
-clm_status clm_meta_restore(clm_meta *meta, const clm_archive *archive) {
+static clm_status restore(clm_meta *meta, const clm_archive *archive) {
     clm_params params;
     clm_status status = CLM_OK;
     CLM_TRY(clm_meta_prepare(meta));
@@ -42,3 +44,5 @@ out:
     free(params.values);
     return status;
 }
+
+clm_status clm_meta_restore(clm_meta *meta, const clm_archive *archive) { CLM_IN_META(meta, restore(meta, archive)); }

@@ -108,6 +108,7 @@ typedef struct clm_job {
     size_t variant;
     bool update;          /* with clm_optimizer_run */
     clm_thread *thread;   /* NULL: the caller does it */
+    const void *user;     /* the caller, clm_device_user */
     clm_monitor *monitor; /* guards `state`; the rest belongs to the thread while WANTED and to the caller otherwise */
     clm_job_state state;
     clm_status status;
@@ -212,5 +213,17 @@ clm_status clm_entry_read(const clm_entry *entry, clm_tensor *from, size_t count
 /* The same for the part of a flat vector that the entry takes. */
 clm_status clm_entry_write_flat(const clm_entry *entry, clm_tensor *flat, const double *data);
 clm_status clm_entry_read_flat(const clm_entry *entry, clm_tensor *flat, double scale, double *data);
+
+/* All devices of a meta-learner (clm_device_enter). */
+clm_status clm_meta_enter(clm_meta *meta);
+void clm_meta_leave(clm_meta *meta);
+/* Returns from the function with what `call` returns. */
+#define CLM_IN_META(meta, call)               \
+    do {                                      \
+        CLM_TRY(clm_meta_enter(meta));        \
+        const clm_status clm_inside = (call); \
+        clm_meta_leave(meta);                 \
+        return clm_inside;                    \
+    } while (0)
 
 #endif

@@ -6,7 +6,7 @@
 
 /* ---- preparation ---- */
 
-clm_status clm_meta_prepare(clm_meta *meta) {
+static clm_status prepare(clm_meta *meta) {
     for (size_t s = 0; s < meta->n_shares; s++) {
         if (!meta->shares[s]->prepared) meta->moved = true;
         clm_status status = clm_share_prepare(meta->shares[s]);
@@ -15,6 +15,8 @@ clm_status clm_meta_prepare(clm_meta *meta) {
     }
     return clm_shares_prepare(meta);
 }
+
+clm_status clm_meta_prepare(clm_meta *meta) { CLM_IN_META(meta, prepare(meta)); }
 
 clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to) {
     CLM_TRY(clm_meta_prepare(meta));
@@ -96,7 +98,7 @@ clm_status clm_meta_get_rate(clm_meta *meta, size_t i, double *data) {
     return read_entry(meta, clm_task_rate_entry(&meta->task, i), data);
 }
 
-clm_status clm_meta_set_params(clm_meta *meta, clm_params *params) {
+static clm_status set_params(clm_meta *meta, clm_params *params) {
     for (size_t i = 0; i < meta->task.n_entries; i++) {
         const size_t k = clm_params_find(params, meta->task.entries[i].name);
         if (k < params->task.n_entries && params->task.entries[k].size == meta->task.entries[i].size)
@@ -104,6 +106,8 @@ clm_status clm_meta_set_params(clm_meta *meta, clm_params *params) {
     }
     return CLM_OK;
 }
+
+clm_status clm_meta_set_params(clm_meta *meta, clm_params *params) { CLM_IN_META(meta, set_params(meta, params)); }
 
 static clm_status get_params(clm_meta *meta, clm_params *params, clm_tensor *learned) {
     CLM_TRY(clm_meta_prepare(meta));

@@ -366,7 +366,7 @@ static clm_status prepare_steps(clm_program *p) {
     return status == CLM_OK ? line_up(p) : status;
 }
 
-clm_status clm_program_prepare(clm_program *p) {
+static clm_status prepare(clm_program *p) {
     if (p->prepared) return CLM_OK;
     CLM_TRY(workspace_allocate(p->workspace));
     clm_status status = prepare_tensors(p);
@@ -375,6 +375,8 @@ clm_status clm_program_prepare(clm_program *p) {
     p->prepared = status == CLM_OK;
     return status;
 }
+
+clm_status clm_program_prepare(clm_program *p) { CLM_IN_DEVICE(p->device, prepare(p)); }
 
 clm_tensor *clm_program_tensor(clm_program *p, clm_value value) {
     bool alias;
@@ -386,7 +388,7 @@ clm_tensor *clm_program_tensor(clm_program *p, clm_value value) {
 
 /* ---- replay ---- */
 
-clm_status clm_program_run(clm_program *p) {
+static clm_status run(clm_program *p) {
     const clm_backend *b = p->device->backend;
     if (!p->prepared) return clm_fail(CLM_E_STATE, "program: clm_program_prepare comes before clm_program_run");
     for (size_t i = 0; p->poison && i < p->workspace->count; i++)
@@ -396,6 +398,8 @@ clm_status clm_program_run(clm_program *p) {
         if (p->io[i].shadow) CLM_TRY(clm_tensor_copy(p->io[i].tensor, p->io[i].shadow));
     return CLM_OK;
 }
+
+clm_status clm_program_run(clm_program *p) { CLM_IN_DEVICE(p->device, run(p)); }
 
 /* ---- reports ---- */
 

@@ -84,24 +84,38 @@ size_t clm_tensor_size(const clm_tensor *t) { return clm_shape_size(&t->shape) *
 clm_shape clm_tensor_shape(const clm_tensor *t) { return t->shape; }
 int clm_tensor_tasks(const clm_tensor *t) { return t->tasks; }
 
-clm_status clm_tensor_write(clm_tensor *t, const float *data, size_t count) {
+static clm_status write_floats(clm_tensor *t, const float *data, size_t count) {
     CLM_TRY(check_count(t, "tensor write", count));
     return t->device->backend->write(t->device, t->root->mem, t->offset, count, data, NULL);
 }
 
-clm_status clm_tensor_write_f64(clm_tensor *t, const double *data, size_t count) {
+clm_status clm_tensor_write(clm_tensor *t, const float *data, size_t count) {
+    CLM_IN_DEVICE(t->device, write_floats(t, data, count));
+}
+
+static clm_status write_doubles(clm_tensor *t, const double *data, size_t count) {
     CLM_TRY(check_count(t, "tensor write", count));
     return t->device->backend->write(t->device, t->root->mem, t->offset, count, NULL, data);
 }
 
-clm_status clm_tensor_read(clm_tensor *t, float *data, size_t count) {
+clm_status clm_tensor_write_f64(clm_tensor *t, const double *data, size_t count) {
+    CLM_IN_DEVICE(t->device, write_doubles(t, data, count));
+}
+
+static clm_status read_floats(clm_tensor *t, float *data, size_t count) {
     CLM_TRY(check_count(t, "tensor read", count));
     return t->device->backend->read(t->device, t->root->mem, t->offset, count, data, NULL);
 }
 
-clm_status clm_tensor_read_f64(clm_tensor *t, double *data, size_t count) {
+clm_status clm_tensor_read(clm_tensor *t, float *data, size_t count) { CLM_IN_DEVICE(t->device, read_floats(t, data, count)); }
+
+static clm_status read_doubles(clm_tensor *t, double *data, size_t count) {
     CLM_TRY(check_count(t, "tensor read", count));
     return t->device->backend->read(t->device, t->root->mem, t->offset, count, NULL, data);
+}
+
+clm_status clm_tensor_read_f64(clm_tensor *t, double *data, size_t count) {
+    CLM_IN_DEVICE(t->device, read_doubles(t, data, count));
 }
 
 bool clm_tensor_reads_later(const clm_device *device) { return device->backend->read_later != NULL; }

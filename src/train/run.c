@@ -104,9 +104,22 @@ static clm_status take_directory(clm_run *run) {
     return clm_train_check_directory(run->directory);
 }
 
+/* What a process that was killed was writing (clm_file_write). Nobody else writes here: the directory is locked. */
+static clm_status drop_unfinished(const char *directory) {
+    char path[CLM_TRAIN_PATH], **names;
+    size_t count;
+    CLM_TRY(clm_directory_list(directory, &names, &count));
+    for (size_t i = 0; i < count; i++)
+        if (strstr(names[i], ".tmp-") && clm_train_path(path, directory, names[i]) == CLM_OK) (void)clm_file_remove(path);
+    clm_names_free(names, count);
+    return CLM_OK;
+}
+
 clm_status clm_run_open(clm_run *run, const clm_meta_share *shares, size_t n_shares, bool continued, uint64_t iteration) {
     if (!run->locked) CLM_TRY(take_directory(run));
     CLM_TRY(clm_directory_make(run->checkpoints));
+    CLM_TRY(drop_unfinished(run->directory));
+    CLM_TRY(drop_unfinished(run->checkpoints));
     CLM_TRY(write_config(run, shares, n_shares));
     return clm_metrics_open(&run->metrics, run->directory, continued, iteration);
 }

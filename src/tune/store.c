@@ -27,6 +27,7 @@ typedef struct record {
 struct clm_tune_memory {
     uint64_t device_hash;
     char *directory; /* NULL: results are not kept */
+    char why[256];   /* then */
     record *records;
     size_t count, capacity;
 };
@@ -51,9 +52,13 @@ static struct clm_tune_memory *memory_of(clm_device *d) {
     d->tune = clm_calloc(1, sizeof *d->tune);
     if (!d->tune) return NULL;
     d->tune_free = clm_tune_forget;
-    if (!d->backend->device_hash) return d->tune;
+    if (!d->backend->device_hash) {
+        snprintf(d->tune->why, sizeof d->tune->why, "it has nothing to choose between");
+        return d->tune;
+    }
     d->tune->device_hash = d->backend->device_hash(d);
     d->tune->directory = clm_cache_place("tune");
+    if (!d->tune->directory) snprintf(d->tune->why, sizeof d->tune->why, "%s", clm_last_error());
     return d->tune;
 }
 
@@ -64,11 +69,8 @@ bool clm_tune_store_enabled(const clm_device *device) {
 
 clm_status clm_tune_store_check(const clm_device *device) {
     if (clm_tune_store_enabled(device)) return CLM_OK;
-    return clm_fail(
-        CLM_E_STATE,
-        "tune: results cannot be kept for %s: it is the host reference, or CLMAML_NO_CACHE is set, or there is no cache "
-        "directory",
-        device->info.name);
+    const struct clm_tune_memory *m = memory_of((clm_device *)device);
+    return m ? clm_fail(CLM_E_STATE, "tune: results cannot be kept for %s: %s", device->info.name, m->why) : CLM_E_MEMORY;
 }
 
 /* ---- files ---- */

@@ -1,12 +1,16 @@
 /* Loaded before the C library (LD_PRELOAD): lets one call of a kind fail, as a sick machine would. For glibc.
  *
  * CLMAML_INJECT_KIND: "alloc" (malloc, calloc, realloc, but those of libjansson, which does not bear it: 2.14
- * crashes in its reader) or "file" (open, fopen, write, fwrite, fflush, fsync, rename, mkdir, mmap).
+ * crashes in its reader) or "file" (open, fopen, write, fwrite, fflush, fsync, rename, mkdir, mmap), or
+ * "rename" alone; others are left to layer.c.
+ * CLMAML_INJECT_ACTION: "fail"; "kill" ends the process instead, as kill -9 does; "half" the same, with half of what was to be written.
+ * CLMAML_INJECT_OWN: calls from the program and libclmaml alone, so that no driver is asked to bear it.
  * CLMAML_INJECT_AT: which call of that kind, from 1; 0: none. CLMAML_INJECT_COUNT: a file that takes the number of calls at exit. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -17,7 +21,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum kind { NONE, ALLOC, FILES };
+enum kind { NONE, ALLOC, FILES, RENAME };
+static const char *const kinds[] = {"", "alloc", "file", "rename"};
+enum action { FAIL, KILL, HALF };
+static const char *const actions[] = {"fail", "kill", "half"};
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
@@ -26,56 +33,80 @@ void *__libc_realloc(void *old, size_t size);
 static atomic_long calls;
 static atomic_int chosen; /* enum kind: set once the program is loaded */
 static long fail_at;
+static enum action action;
 
-static int fails(enum kind kind) { return atomic_load(&chosen) == (int)kind && atomic_fetch_add(&calls, 1) + 1 == fail_at; }
+/* Memory where code lies: of libjansson, or of the program and libclmaml. */
+enum { RANGES = 16 };
+static struct { uintptr_t begin, end; } ranges[RANGES];
+static int range_count, own_only;
 
-/* Where libjansson lies. */
-static uintptr_t spared_begin, spared_end;
-
-static int find_spared(struct dl_phdr_info *info, size_t size, void *unused) {
+static int find_ranges(struct dl_phdr_info *info, size_t size, void *unused) {
     (void)size, (void)unused;
-    if (!strstr(info->dlpi_name, "libjansson")) return 0;
-    spared_begin = UINTPTR_MAX;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = begin + info->dlpi_phdr[i].p_memsz;
+    const char *name = info->dlpi_name;
+    const int own = !*name || strstr(name, "libclmaml.");
+    if (own_only ? !own : !strstr(name, "libjansson")) return 0;
+    for (int i = 0; i < info->dlpi_phnum && range_count < RANGES; i++) {
+        const uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
         if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;
-        if (begin < spared_begin) spared_begin = begin;
-        if (end > spared_end) spared_end = end;
+        ranges[range_count].begin = begin;
+        ranges[range_count++].end = begin + info->dlpi_phdr[i].p_memsz;
     }
-    return 1;
+    return 0;
 }
 
-static int allocation_fails(const void *caller) {
-    const uintptr_t at = (uintptr_t)caller;
-    return (at < spared_begin || at >= spared_end) && fails(ALLOC);
+static int lies_there(const void *caller) {
+    for (int i = 0; i < range_count; i++)
+        if ((uintptr_t)caller >= ranges[i].begin && (uintptr_t)caller < ranges[i].end) return 1;
+    return 0;
+}
+
+static void end_here(void) { kill(getpid(), SIGKILL); }
+
+static int fails_for(enum kind kind, int writes, const void *caller) {
+    if (atomic_load(&chosen) != (int)kind) return 0;
+    if ((kind == ALLOC || own_only) && lies_there(caller) != own_only) return 0;
+    if (atomic_fetch_add(&calls, 1) + 1 != fail_at) return 0;
+    if (action == KILL || (action == HALF && !writes)) end_here();
+    return 1;
+}
+#define fails(kind) fails_for(kind, 0, __builtin_return_address(0))
+#define fails_writing() fails_for(FILES, 1, __builtin_return_address(0))
+
+/* The place of a word among `names`, of which `last` is the last; 0: it is none of them. */
+static int which(const char *word, const char *const *names, int last) {
+    while (word && last && strcmp(word, names[last]) != 0) last--;
+    return word ? last : 0;
 }
 
 __attribute__((constructor)) static void begin(void) {
-    dl_iterate_phdr(find_spared, NULL);
-    const char *kind = getenv("CLMAML_INJECT_KIND"), *at = getenv("CLMAML_INJECT_AT");
+    const char *kind = getenv("CLMAML_INJECT_KIND"), *at = getenv("CLMAML_INJECT_AT"), *own = getenv("CLMAML_INJECT_OWN");
+    own_only = own && *own;
+    dl_iterate_phdr(find_ranges, NULL);
     fail_at = at ? atol(at) : 0;
-    if (kind) atomic_store(&chosen, strcmp(kind, "alloc") == 0 ? ALLOC : FILES);
+    action = (enum action)which(getenv("CLMAML_INJECT_ACTION"), actions, HALF);
+    atomic_store(&chosen, which(kind, kinds, RENAME));
 }
 
 __attribute__((destructor)) static void end(void) {
     const char *path = getenv("CLMAML_INJECT_COUNT");
+    const int counts = atomic_load(&chosen) != NONE;
     atomic_store(&chosen, NONE);
-    FILE *file = path ? fopen(path, "w") : NULL;
+    FILE *file = path && counts ? fopen(path, "w") : NULL;
     if (!file) return;
     fprintf(file, "%ld\n", atomic_load(&calls));
     fclose(file);
 }
 
 void *malloc(size_t size) {
-    if (allocation_fails(__builtin_return_address(0))) return errno = ENOMEM, NULL;
+    if (fails(ALLOC)) return errno = ENOMEM, NULL;
     return __libc_malloc(size);
 }
 void *calloc(size_t count, size_t size) {
-    if (allocation_fails(__builtin_return_address(0))) return errno = ENOMEM, NULL;
+    if (fails(ALLOC)) return errno = ENOMEM, NULL;
     return __libc_calloc(count, size);
 }
 void *realloc(void *old, size_t size) {
-    if (size && allocation_fails(__builtin_return_address(0))) return errno = ENOMEM, NULL;
+    if (size && fails(ALLOC)) return errno = ENOMEM, NULL;
     return __libc_realloc(old, size);
 }
 
@@ -95,11 +126,17 @@ FILE *fopen(const char *path, const char *how) {
     return NEXT(fopen)(path, how);
 }
 ssize_t write(int file, const void *data, size_t size) {
-    if (fails(FILES)) return errno = ENOSPC, -1;
+    if (fails_writing()) {
+        if (action == HALF) (void)!NEXT(write)(file, data, size / 2), end_here();
+        return errno = ENOSPC, -1;
+    }
     return NEXT(write)(file, data, size);
 }
 size_t fwrite(const void *data, size_t size, size_t count, FILE *file) {
-    if (file != stderr && fails(FILES)) return errno = ENOSPC, 0;
+    if (file != stderr && fails_writing()) {
+        if (action == HALF) NEXT(fwrite)(data, 1, size * count / 2, file), NEXT(fflush)(file), end_here();
+        return errno = ENOSPC, 0;
+    }
     return NEXT(fwrite)(data, size, count, file);
 }
 int fflush(FILE *file) {
@@ -111,7 +148,7 @@ int fsync(int file) {
     return NEXT(fsync)(file);
 }
 int rename(const char *from, const char *to) {
-    if (fails(FILES)) return errno = EIO, -1;
+    if (fails(FILES) || fails(RENAME)) return errno = EIO, -1;
     return NEXT(rename)(from, to);
 }
 int mkdir(const char *path, mode_t mode) {

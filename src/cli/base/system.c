@@ -32,10 +32,16 @@ void cli_streams_secure(void) {
 }
 
 static int guards, real_stdout = -1;
+static int lost; /* errno of the first output that did not leave the buffer; -1: not known; 0: none */
+
+static void flush_stdout(void) {
+    errno = 0;
+    if (fflush(stdout) != 0 && !lost) lost = errno ? errno : -1;
+}
 
 void cli_stdout_guard(bool on) {
     if (on ? guards++ : --guards) return;
-    fflush(stdout);
+    flush_stdout();
     if (on) {
         real_stdout = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
         if (real_stdout >= 0) dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -46,17 +52,32 @@ void cli_stdout_guard(bool on) {
     }
 }
 
+/* Past stdio, whose buffer holds what goes to stderr then. */
+static void write_real(const char *text) {
+    for (size_t left = strlen(text); left;) {
+        const ssize_t n = write(real_stdout, text, left);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            if (!lost) lost = errno;
+            return;
+        }
+        text += n;
+        left -= (size_t)n;
+    }
+}
+
 void cli_stdout_print(const char *text) {
-    const int before = guards;
-    if (before) {
-        guards = 1;
-        cli_stdout_guard(false);
-    }
-    fputs(text, stdout);
-    if (before) {
-        cli_stdout_guard(true);
-        guards = before;
-    }
+    if (guards && real_stdout >= 0)
+        write_real(text);
+    else
+        fputs(text, stdout);
+}
+
+clm_status cli_stdout_end(void) {
+    flush_stdout();
+    if (ferror(stdout) && !lost) lost = -1;
+    if (!lost) return CLM_OK;
+    return cli_fail(CLM_E_IO, "cannot write to standard output: %s", lost > 0 ? strerror(lost) : "some of it was lost");
 }
 
 /* ---- signals ---- */

@@ -13,6 +13,8 @@ void cli_streams_secure(void);
 void cli_stdout_guard(bool on);
 /* Prints to the real stdout, guarded or not. */
 void cli_stdout_print(const char *text);
+/* At the very end: an error if anything that was printed did not come through, now or before. */
+clm_status cli_stdout_end(void);
 
 /* From now on SIGINT, SIGTERM and SIGHUP (of a closed terminal; under nohup it stays ignored) only set a flag; a second one ends
  * the program at once. */

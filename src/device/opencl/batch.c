@@ -98,12 +98,14 @@ static clm_status build_members(clm_cl_device *d, const clm_launch *launch, cons
     clm_status status = CLM_OK;
     CLM_GOTO(clm_cl_join(members, count, &whole));
     if (clm_cl_obtain(d, launch, whole, "", &program) != CLM_OK) goto out;
-    for (size_t i = 0; i < count && status == CLM_OK; i++) {
+    for (size_t i = 0; i < count; i++) { /* each entry releases it once */
+        CLM_GOTO(clm_cl_check(&d->base, clRetainProgram(program), "keeping a program of %zu kernels", count));
         status = clm_cl_program_add(d, members[i].text, members[i].defines, program, members[i].suffix);
-        if (status == CLM_OK) clRetainProgram(program); /* each entry releases it once */
+        if (status != CLM_OK) clReleaseProgram(program);
+        CLM_GOTO(status);
     }
-    clReleaseProgram(program);
 out:
+    if (program) clReleaseProgram(program);
     free(whole);
     return status;
 }

@@ -27,19 +27,13 @@ void clm_cl_cache_open(clm_cl_device *d) {
     if (d->cache_directory) clm_cache_prune(d->cache_directory, CLM_CACHE_LIMIT);
 }
 
-static uint64_t hash_platform(cl_platform_id platform, cl_platform_info what, uint64_t hash) {
-    char text[1024] = "";
-    clGetPlatformInfo(platform, what, sizeof text - 1, text, NULL);
-    return clm_hash_text(hash, text);
-}
-
 /* Two hashes from different seeds: 128 bits make a chance collision impossible for practical purposes. */
 static void make_key(const clm_cl_device *d, const char *text, const char *options, uint64_t key[2]) {
     const clm_device_info *info = &d->base.info;
     for (int i = 0; i < 2; i++) {
         uint64_t h = clm_hash_text(CLM_HASH_SEED + (uint64_t)i, MAGIC);
-        h = hash_platform(d->platform, CL_PLATFORM_NAME, h);
-        h = hash_platform(d->platform, CL_PLATFORM_VERSION, h);
+        h = clm_hash_text(h, d->platform_name);
+        h = clm_hash_text(h, d->platform_version);
         h = clm_hash_text(h, info->name);
         h = clm_hash_text(h, info->vendor);
         h = clm_hash_text(h, info->version);

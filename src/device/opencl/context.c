@@ -20,7 +20,7 @@ static void opencl_close(clm_device *device) {
 /* A sub-device is not divided again. Nor is an emulated device: its limits would not hold for its sub-devices together. */
 static clm_status open_sub_device(clm_device *device, int index, int count, clm_device **out) {
     const clm_cl_device *d = clm_cl(device);
-    if (d->is_sub_device || d->emulation.active) return clm_fail(CLM_E_DEVICE, "%s is not to be divided", device->info.name);
+    if (d->is_sub_device || d->emulation.active) return clm_fail(CLM_E_LIMIT, "%s is not to be divided", device->info.name);
     return clm_opencl_open_sub_device(out, device->info.platform_index, device->info.device_index, index, count);
 }
 
@@ -48,12 +48,18 @@ static const clm_backend opencl_backend = {.element_size = sizeof(cl_float),
                                            .device_hash = clm_cl_device_hash};
 
 /* The limit of each of the first three dimensions. */
-static void get_max_local(clm_cl_device *d) {
-    size_t sizes[16] = {0}, need = 0;
-    cl_int code = clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, 0, NULL, &need);
-    if (code == CL_SUCCESS && need <= sizeof sizes) clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, need, sizes, NULL);
+static clm_status get_max_local(clm_cl_device *d) {
+    size_t sizes[3];
+    CLM_TRY(clm_cl_item_sizes(d->id, sizes));
     const size_t most = d->base.info.max_work_group_size;
     for (int i = 0; i < 3; i++) d->max_local[i] = !sizes[i] ? 1 : sizes[i] < most ? sizes[i] : most;
+    return CLM_OK;
+}
+
+/* Part of the keys of caches. */
+static clm_status name_platform(clm_cl_device *d) {
+    CLM_TRY(clm_cl_platform_text(d->platform, CL_PLATFORM_NAME, d->platform_name, sizeof d->platform_name));
+    return clm_cl_platform_text(d->platform, CL_PLATFORM_VERSION, d->platform_version, sizeof d->platform_version);
 }
 
 clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index) {
@@ -78,7 +84,8 @@ clm_status clm_opencl_open_sub_device(clm_device **out, int platform_index, int 
     if (d->avoid & CLM_AVOID_GROUPS) base->info.max_work_group_size = 1;
     base->is_sub_device = d->is_sub_device;
     base->no_task_kernels = d->avoid & CLM_AVOID_TASK_KERNELS;
-    get_max_local(d);
+    CLM_GOTO(get_max_local(d));
+    CLM_GOTO(name_platform(d));
     CLM_GOTO(clm_cl_watchdog_open(d));
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->platform, 0};
     d->context = clCreateContext(properties, 1, &d->id, NULL, NULL, &code);

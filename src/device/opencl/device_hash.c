@@ -9,9 +9,7 @@ uint64_t clm_cl_device_hash(clm_device *device) {
     const clm_cl_device *d = clm_cl(device);
     const clm_device_info *info = &device->info;
     const char *const texts[] = {info->platform, info->vendor, info->version, info->driver, getenv("CLMAML_KERNEL_DIR")};
-    char version[1024] = "";
-    clGetPlatformInfo(d->platform, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL);
-    uint64_t h = clm_hash_text(CLM_HASH_SEED, version);
+    uint64_t h = clm_hash_text(CLM_HASH_SEED, d->platform_version);
     /* equal sub-devices have one hash: the compute units tell them from the whole device */
     h = clm_hash(h, info->name, clm_cl_name_length(d));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) h = clm_hash_text(h, texts[i] ? texts[i] : "");

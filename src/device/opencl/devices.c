@@ -40,44 +40,66 @@ static cl_int list_devices(cl_platform_id platform, cl_device_id **out, cl_uint 
 
 /* ---- describing ---- */
 
-/* A text of the device, without the white space that some drivers put around it; cut where it does not fit. */
-static void get_text(cl_device_id id, cl_device_info what, char *out, size_t size) {
-    size_t need = 0;
-    out[0] = 0;
-    if (clGetDeviceInfo(id, what, 0, NULL, &need) != CL_SUCCESS || need == 0) return;
-    char *text = clm_calloc(need + 1, 1);
-    if (text && clGetDeviceInfo(id, what, need, text, NULL) == CL_SUCCESS) {
-        const char *start = text + strspn(text, " \t");
-        snprintf(out, size, "%s", start);
-        for (size_t n = strlen(out); n && (out[n - 1] == ' ' || out[n - 1] == '\n'); n--) out[n - 1] = 0;
+/* Questions about a device or its platform. What a driver does not know (CL_INVALID_VALUE) stays as it was; the first failure of
+ * another kind is kept, because a device that is described wrongly computes in other ways. */
+typedef struct questions {
+    cl_platform_id platform;
+    cl_device_id id; /* NULL: about the platform */
+    cl_int code;
+    cl_uint what; /* failed with that code */
+} questions;
+
+/* True when there is an answer. */
+static bool ask(questions *q, cl_uint what, size_t size, void *out, size_t *need) {
+    const cl_int code =
+        q->id ? clGetDeviceInfo(q->id, what, size, out, need) : clGetPlatformInfo(q->platform, what, size, out, need);
+    if (code != CL_SUCCESS && code != CL_INVALID_VALUE && q->code == CL_SUCCESS) {
+        q->code = code;
+        q->what = what;
     }
-    free(text);
+    return code == CL_SUCCESS;
 }
 
-static void get_platform_name(cl_platform_id platform, char *out, size_t size) {
+/* Free with free(); NULL: no answer. */
+static char *ask_text(questions *q, cl_uint what) {
     size_t need = 0;
-    out[0] = 0;
-    if (clGetPlatformInfo(platform, CL_PLATFORM_NAME, 0, NULL, &need) != CL_SUCCESS || need == 0) return;
+    if (!ask(q, what, 0, NULL, &need) || need == 0) return NULL;
     char *text = clm_calloc(need + 1, 1);
-    if (text && clGetPlatformInfo(platform, CL_PLATFORM_NAME, need, text, NULL) == CL_SUCCESS) snprintf(out, size, "%s", text);
+    if (!text) q->code = CL_OUT_OF_HOST_MEMORY;
+    if (text && ask(q, what, need, text, NULL)) return text;
+    free(text);
+    return NULL;
+}
+
+/* A text without the white space that some drivers put around it; cut where it does not fit. */
+static void get_text(questions *q, cl_uint what, char *out, size_t size) {
+    char *text = ask_text(q, what);
+    snprintf(out, size, "%s", text ? text + strspn(text, " \t") : "");
+    for (size_t n = strlen(out); n && (out[n - 1] == ' ' || out[n - 1] == '\n'); n--) out[n - 1] = 0;
     free(text);
 }
 
 /* Is `word` one of the words of the list of extensions? As a whole: cl_khr_fp16 is part of other names. */
-static bool has_extension(cl_device_id id, const char *word) {
-    size_t need = 0, length = strlen(word);
-    bool has = false;
-    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &need) != CL_SUCCESS || need == 0) return false;
-    char *text = clm_calloc(need + 1, 1);
-    if (text && clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, need, text, NULL) == CL_SUCCESS) {
-        for (const char *at = text; *at && !has; at += strspn(at, " ")) {
-            size_t n = strcspn(at, " ");
-            has = n == length && !strncmp(at, word, n);
-            at += n;
-        }
+static bool has_extension(const char *list, const char *word) {
+    const size_t length = strlen(word);
+    for (const char *at = list; at && *at; at += strspn(at, " ")) {
+        const size_t n = strcspn(at, " ");
+        if (n == length && !strncmp(at, word, n)) return true;
+        at += n;
     }
-    free(text);
-    return has;
+    return false;
+}
+
+static clm_status failed_answer(const questions *q) {
+    if (q->code == CL_SUCCESS) return CLM_OK;
+    return clm_fail(CLM_E_DEVICE, "asking an OpenCL %s for its property 0x%x: %s (%d)", q->id ? "device" : "platform",
+                    (unsigned)q->what, clm_cl_error_name(q->code), (int)q->code);
+}
+
+clm_status clm_cl_platform_text(cl_platform_id platform, cl_platform_info what, char *out, size_t size) {
+    questions q = {.platform = platform};
+    get_text(&q, what, out, size);
+    return failed_answer(&q);
 }
 
 /* A device may be of several types at once (simulators are of all): what runs on the processor counts as a CPU. */
@@ -87,26 +109,38 @@ static clm_device_type type_of(cl_device_type type) {
     return CLM_DEVICE_ACCELERATOR;
 }
 
-#define GET(id, what, variable) clGetDeviceInfo(id, what, sizeof(variable), &(variable), NULL)
+#define GET(q, what, variable) ask(q, what, sizeof(variable), &(variable), NULL)
 
-static bool usable(cl_device_id id, const char *version) {
+static bool usable(questions *q, const char *version) {
     cl_bool available = CL_FALSE, compiler = CL_FALSE, little = CL_FALSE;
     int major = 0, minor = 0;
-    GET(id, CL_DEVICE_AVAILABLE, available);
-    GET(id, CL_DEVICE_COMPILER_AVAILABLE, compiler);
-    GET(id, CL_DEVICE_ENDIAN_LITTLE, little);
+    GET(q, CL_DEVICE_AVAILABLE, available);
+    GET(q, CL_DEVICE_COMPILER_AVAILABLE, compiler);
+    GET(q, CL_DEVICE_ENDIAN_LITTLE, little);
     bool recent = sscanf(version, "OpenCL %d.%d", &major, &minor) == 2 && (major > 1 || minor >= 2);
     return available && compiler && little && recent;
 }
 
+static void get_item_sizes(questions *q, size_t sizes[3]) {
+    size_t all[16] = {0}, need = 0;
+    if (ask(q, CL_DEVICE_MAX_WORK_ITEM_SIZES, 0, NULL, &need) && need <= sizeof all)
+        ask(q, CL_DEVICE_MAX_WORK_ITEM_SIZES, need, all, NULL);
+    memcpy(sizes, all, 3 * sizeof *sizes);
+}
+
 /* The largest work-group that lies along the first dimension. */
-static size_t largest_group(cl_device_id id) {
-    size_t group = 0, sizes[16] = {0}, need = 0;
-    GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, group);
-    cl_int code = clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, 0, NULL, &need);
-    if (code == CL_SUCCESS && need <= sizeof sizes) clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, need, sizes, NULL);
+static size_t largest_group(questions *q) {
+    size_t group = 0, sizes[3];
+    GET(q, CL_DEVICE_MAX_WORK_GROUP_SIZE, group);
+    get_item_sizes(q, sizes);
     if (sizes[0] && sizes[0] < group) group = sizes[0];
     return group ? group : 1;
+}
+
+clm_status clm_cl_item_sizes(cl_device_id id, size_t sizes[3]) {
+    questions q = {.id = id};
+    get_item_sizes(&q, sizes);
+    return failed_answer(&q);
 }
 
 clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation) {
@@ -115,19 +149,21 @@ clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_
     cl_ulong global = 0, allocation = 0, local = 0, cache = 0;
     cl_bool unified = CL_FALSE, images = CL_FALSE;
     cl_device_local_mem_type local_type = CL_NONE;
-    GET(id, CL_DEVICE_TYPE, type);
-    GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
-    GET(id, CL_DEVICE_MAX_CLOCK_FREQUENCY, clock);
-    GET(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, width);
-    GET(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, alignment);
-    GET(id, CL_DEVICE_GLOBAL_MEM_SIZE, global);
-    GET(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, allocation);
-    GET(id, CL_DEVICE_LOCAL_MEM_SIZE, local);
-    GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
-    GET(id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, cache);
-    GET(id, CL_DEVICE_LOCAL_MEM_TYPE, local_type);
-    GET(id, CL_DEVICE_ADDRESS_BITS, bits);
-    GET(id, CL_DEVICE_IMAGE_SUPPORT, images);
+    questions about = {.id = id}, *q = &about;
+    char *extensions = ask_text(q, CL_DEVICE_EXTENSIONS);
+    GET(q, CL_DEVICE_TYPE, type);
+    GET(q, CL_DEVICE_MAX_COMPUTE_UNITS, units);
+    GET(q, CL_DEVICE_MAX_CLOCK_FREQUENCY, clock);
+    GET(q, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, width);
+    GET(q, CL_DEVICE_MEM_BASE_ADDR_ALIGN, alignment);
+    GET(q, CL_DEVICE_GLOBAL_MEM_SIZE, global);
+    GET(q, CL_DEVICE_MAX_MEM_ALLOC_SIZE, allocation);
+    GET(q, CL_DEVICE_LOCAL_MEM_SIZE, local);
+    GET(q, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
+    GET(q, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, cache);
+    GET(q, CL_DEVICE_LOCAL_MEM_TYPE, local_type);
+    GET(q, CL_DEVICE_ADDRESS_BITS, bits);
+    GET(q, CL_DEVICE_IMAGE_SUPPORT, images);
     *info = (clm_device_info){.type = type_of(type),
                               .compute_units = units,
                               .clock_mhz = clock,
@@ -135,22 +171,24 @@ clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_
                               .max_allocation = allocation,
                               .local_memory = local,
                               .dedicated_local_memory = local_type == CL_LOCAL,
-                              .max_work_group_size = largest_group(id),
+                              .max_work_group_size = largest_group(q),
                               .float_vector_width = width ? width : 1,
                               .base_alignment_bits = alignment,
-                              .fp64 = has_extension(id, "cl_khr_fp64"),
-                              .fp16 = has_extension(id, "cl_khr_fp16"),
+                              .fp64 = has_extension(extensions, "cl_khr_fp64"),
+                              .fp16 = has_extension(extensions, "cl_khr_fp16"),
                               .images = images == CL_TRUE,
                               .address_bits = bits ? bits : 32,
                               .cache = cache,
                               .unified_memory = unified == CL_TRUE};
     if (info->address_bits == 32 && info->global_memory > UINT32_MAX) info->global_memory = UINT32_MAX;
-    get_platform_name(platform, info->platform, sizeof info->platform);
-    get_text(id, CL_DEVICE_NAME, info->name, sizeof info->name);
-    get_text(id, CL_DEVICE_VENDOR, info->vendor, sizeof info->vendor);
-    get_text(id, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
-    get_text(id, CL_DEVICE_VERSION, info->version, sizeof info->version);
-    info->available = usable(id, info->version);
+    free(extensions);
+    CLM_TRY(clm_cl_platform_text(platform, CL_PLATFORM_NAME, info->platform, sizeof info->platform));
+    get_text(q, CL_DEVICE_NAME, info->name, sizeof info->name);
+    get_text(q, CL_DEVICE_VENDOR, info->vendor, sizeof info->vendor);
+    get_text(q, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
+    get_text(q, CL_DEVICE_VERSION, info->version, sizeof info->version);
+    info->available = usable(q, info->version);
+    CLM_TRY(failed_answer(q));
     return clm_emulate(info, emulation);
 }
 
@@ -171,7 +209,7 @@ static clm_status add_platform(device_list *list, cl_platform_id platform, int i
     cl_device_id *ids = NULL;
     cl_uint n = 0;
     clm_status status = CLM_OK;
-    get_platform_name(platform, name, sizeof name);
+    (void)clm_cl_platform_text(platform, CL_PLATFORM_NAME, name, sizeof name);
     cl_int code = list_devices(platform, &ids, &n);
     if (code != CL_SUCCESS) {
         warn(list, name, index, clm_cl_error_name(code));
@@ -180,12 +218,18 @@ static clm_status add_platform(device_list *list, cl_platform_id platform, int i
     for (cl_uint i = 0; i < n; i++) {
         CLM_GOTO(clm_grow(&list->items, &list->capacity, list->count + 1, sizeof *list->items));
         clm_device_info *info = &list->items[list->count++];
-        CLM_GOTO(clm_cl_describe(platform, ids[i], info, NULL));
+        status = clm_cl_describe(platform, ids[i], info, NULL);
+        if (status == CLM_E_DEVICE) {
+            info->available = false;
+            warn(list, name, index, clm_last_error());
+        } else
+            CLM_GOTO(status);
         info->platform_index = index;
         info->device_index = (int)i;
-        if (!info->available)
+        if (!info->available && status == CLM_OK)
             warn(list, name, index, "a device is not available, has no compiler, or is older than OpenCL 1.2");
     }
+    status = CLM_OK;
 out:
     free(ids);
     return status;

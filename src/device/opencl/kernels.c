@@ -78,6 +78,14 @@ static clm_status set_args(binding *b) {
     return CLM_OK;
 }
 
+clm_status clm_cl_kernel_property(clm_device *d, const char *label, cl_kernel kernel, cl_kernel_work_group_info what,
+                                  size_t size, void *out) {
+    const cl_int code = clGetKernelWorkGroupInfo(kernel, clm_cl(d)->id, what, size, out, NULL);
+    return code == CL_INVALID_VALUE
+               ? CLM_OK
+               : clm_cl_check(d, code, "%s: asking for property 0x%x of its kernel", label, (unsigned)what);
+}
+
 /* What the kernel's text and its use of local memory tell. */
 static clm_status examine(clm_device *d, const clm_launch *launch, clm_kernel *k) {
     const char *text = NULL;
@@ -86,7 +94,7 @@ static clm_status examine(clm_device *d, const clm_launch *launch, clm_kernel *k
     clm_cl_watchdog_examine(k, launch, text);
     if (clm_emulate_check_source(&clm_cl(d)->emulation, text) != CLM_OK)
         return clm_fail_in(CLM_E_LIMIT, "%s: kernel %s on %s", launch->label, launch->entry, d->info.name);
-    clGetKernelWorkGroupInfo(k->kernel, clm_cl(d)->id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
+    CLM_TRY(clm_cl_kernel_property(d, launch->label, k->kernel, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local));
     if (local <= d->info.local_memory) return CLM_OK;
     return clm_fail(CLM_E_LIMIT, "%s: kernel %s needs %llu bytes of local memory, %s has %llu", launch->label, launch->entry,
                     (unsigned long long)local, d->info.name, (unsigned long long)d->info.local_memory);
@@ -96,11 +104,11 @@ static clm_status choose_sizes(clm_device *d, const clm_launch *launch, clm_kern
     clm_cl_device *cl = clm_cl(d);
     clm_work_group_limits limits = {.type = d->info.type};
     size_t most = 0, multiple = 0;
-    cl_int code = clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
-    CLM_TRY(clm_cl_check(d, code, "%s: asking for the work-group size of kernel %s", launch->label, launch->entry));
-    clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof multiple, &multiple, NULL);
-    clGetKernelWorkGroupInfo(k->kernel, cl->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof limits.required, limits.required,
-                             NULL);
+    CLM_TRY(clm_cl_kernel_property(d, launch->label, k->kernel, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most));
+    CLM_TRY(clm_cl_kernel_property(d, launch->label, k->kernel, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, sizeof multiple,
+                                   &multiple));
+    CLM_TRY(clm_cl_kernel_property(d, launch->label, k->kernel, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof limits.required,
+                                   limits.required));
     limits.group = !most ? 1 : most < d->info.max_work_group_size ? most : d->info.max_work_group_size;
     limits.multiple = multiple ? multiple : 1;
     memcpy(limits.item, cl->max_local, sizeof limits.item);

@@ -1,6 +1,7 @@
 /* Libraries beside our kernels: whether they can be used on a device, and launches that call them. */
 #include "device/opencl/libraries.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +35,8 @@ static bool switched_off(const char *variable) {
 
 /* Libraries choose their own work-groups, so a device whose limits are lowered (CLMAML_EMULATE, a quirk) cannot have them. */
 static bool has_its_limits(const clm_cl_device *d) {
-    size_t group = 0;
-    cl_ulong local = 0;
+    size_t group = SIZE_MAX; /* no answer: not known to have them */
+    cl_ulong local = CL_ULONG_MAX;
     clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
     clGetDeviceInfo(d->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
     return d->base.info.max_work_group_size >= group && d->base.info.local_memory >= local;

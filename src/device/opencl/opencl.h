@@ -46,6 +46,7 @@ typedef struct clm_cl_watchdog {
 typedef struct clm_cl_device {
     clm_device base; /* first: a clm_device * is a clm_cl_device * */
     cl_platform_id platform;
+    char platform_name[256], platform_version[256];
     cl_device_id id;
     bool is_sub_device; /* `id` is one, and is released when the device is closed */
     cl_context context;
@@ -93,11 +94,16 @@ clm_status clm_cl_check(clm_device *d, cl_int code, const char *what, ...) CLM_P
 
 /* devices.c */
 clm_status clm_cl_find(int platform_index, int device_index, cl_platform_id *platform, cl_device_id *id);
-/* What the device reports, or what CLMAML_EMULATE says of it; `emulation` may be NULL. Fails for a bad CLMAML_EMULATE alone. */
+/* What the device reports, or what CLMAML_EMULATE says of it; `emulation` may be NULL. CLM_E_DEVICE: it does not answer; what it said
+ * is there. */
 clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation);
 
+/* A text of a platform, cut where it does not fit. The limits of the first three dimensions of a work-group. */
+clm_status clm_cl_platform_text(cl_platform_id platform, cl_platform_info what, char *out, size_t size);
+clm_status clm_cl_item_sizes(cl_device_id id, size_t sizes[3]);
+
 /* sub_device.c: replaces d->id by sub-device `index` of `count` equal ones; a sub-device's share of the memory, and its
- * name. */
+ * name. CLM_E_LIMIT: it is not divided, or not so. */
 clm_status clm_cl_divide(clm_cl_device *d, int index, int count);
 void clm_cl_describe_sub_device(clm_device_info *info, int index, int count);
 /* Characters of the device's name without the ending that numbers a sub-device. */
@@ -115,6 +121,9 @@ clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem
 clm_status clm_cl_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value);
 
 /* kernels.c */
+/* A property of a kernel on its device; what the driver does not know stays as it was. */
+clm_status clm_cl_kernel_property(clm_device *d, const char *label, cl_kernel kernel, cl_kernel_work_group_info what,
+                                  size_t size, void *out);
 /* How many of a launch's arguments, from number i on, are one int or int4 of the kernel; 0: it is something else. */
 int clm_cl_ints_at(const clm_launch *l, int i);
 clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out);

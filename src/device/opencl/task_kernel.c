@@ -185,7 +185,7 @@ static clm_status make_kernel(task_kernel *c, clm_device *d, cl_program program,
     CLM_TRY(set(d, k->kernel, 1, sizeof steps, &steps));
     for (int b = 0; b < c->n_buffers; b++)
         CLM_TRY(set(d, k->kernel, (cl_uint)b + 2, sizeof c->buffer[b]->buffer, &c->buffer[b]->buffer));
-    clGetKernelWorkGroupInfo(k->kernel, c->d->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
+    CLM_TRY(clm_cl_kernel_property(d, "task kernel", k->kernel, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most));
     if (most > d->info.max_work_group_size) most = d->info.max_work_group_size;
     k->local[0] = d->info.type == CLM_DEVICE_CPU ? 1 : most < GPU_ITEMS ? most : GPU_ITEMS;
     k->local[1] = k->local[2] = k->global[1] = 1;

@@ -76,8 +76,11 @@ static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta
     parts =
         parts ? clm_least(clm_least(parts, (int)device->info.compute_units), options->tasks) : parts_for((*meta)->shares[0]);
     if (parts < 2) return CLM_OK;
-    if (create_divided(&divided, (*meta)->shares[0], parts, model, options) != CLM_OK) {
+    const clm_status status = create_divided(&divided, (*meta)->shares[0], parts, model, options);
+    if (status == CLM_E_LIMIT) {
         clm_log_write(CLM_LOG_INFO, "%s is used as a whole: %s", device->info.name, clm_last_error());
+    } else if (status != CLM_OK) {
+        return status; /* what fails once may not fail when the run is resumed: other parts would give other bits */
     } else if (keeps_plan(divided, (*meta)->shares[0])) {
         divided->whole = device;
         clm_meta_free(*meta);
@@ -88,13 +91,25 @@ static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta
     return CLM_OK;
 }
 
-clm_status clm_meta_create_on(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
-                              const clm_meta_options *options) {
+static clm_status create(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
+                         const clm_meta_options *options) {
     CLM_TRY(clm_shares_create(out, shares, n, model, options));
     const clm_status status = (*out)->n_shares == 1 ? divide(out, model, options) : CLM_OK;
     if (status == CLM_OK) return CLM_OK;
     clm_meta_free(*out);
     *out = NULL;
+    return status;
+}
+
+clm_status clm_meta_create_on(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
+                              const clm_meta_options *options) {
+    clm_status status = CLM_OK;
+    size_t entered = 0;
+    *out = NULL;
+    for (; entered < n; entered++) CLM_GOTO(clm_device_enter(shares[entered].device));
+    status = create(out, shares, n, model, options);
+out:
+    while (entered--) clm_device_leave(shares[entered].device);
     return status;
 }
 

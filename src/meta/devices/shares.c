@@ -50,6 +50,7 @@ static void drive(void *argument) {
             continue;
         }
         clm_monitor_leave(j->monitor);
+        clm_device_work_for(j->user);
         do_job(j);
         clm_monitor_enter(j->monitor);
         j->state = CLM_JOB_DONE;
@@ -60,6 +61,7 @@ static void drive(void *argument) {
 
 static void order(clm_job *j, clm_job_state state) {
     clm_monitor_enter(j->monitor);
+    j->user = clm_device_user();
     j->state = state;
     clm_monitor_wake(j->monitor);
     clm_monitor_leave(j->monitor);
@@ -94,6 +96,28 @@ void clm_shares_dismiss(clm_meta *meta) {
     free(meta->jobs);
     meta->jobs = NULL;
 }
+
+/* ---- one thread at a time ---- */
+
+static clm_device *device_at(const clm_meta *meta, size_t i) { return i ? meta->shares[i - 1]->device : meta->whole; }
+
+static void leave(clm_meta *meta, size_t count) {
+    while (count--)
+        if (device_at(meta, count)) clm_device_leave(device_at(meta, count));
+}
+
+clm_status clm_meta_enter(clm_meta *meta) {
+    for (size_t i = 0; i <= meta->n_shares; i++) {
+        clm_device *device = device_at(meta, i);
+        const clm_status status = device ? clm_device_enter(device) : CLM_OK;
+        if (status == CLM_OK) continue;
+        leave(meta, i);
+        return status;
+    }
+    return CLM_OK;
+}
+
+void clm_meta_leave(clm_meta *meta) { leave(meta, meta->n_shares + 1); }
 
 /* ---- creation ---- */
 

@@ -141,8 +141,8 @@ static clm_status check_options(const clm_learner_options *options) {
     return CLM_OK;
 }
 
-clm_status clm_learner_make(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options,
-                            clm_learner_use *use) {
+static clm_status make(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options,
+                       clm_learner_use *use) {
     clm_status status = CLM_OK;
     clm_learner *l = clm_calloc(1, sizeof *l);
     *out = NULL;
@@ -168,6 +168,11 @@ clm_status clm_learner_make(clm_learner **out, clm_device *device, const clm_mod
 out:
     clm_learner_free(l);
     return status;
+}
+
+clm_status clm_learner_make(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options,
+                            clm_learner_use *use) {
+    CLM_IN_DEVICE(device, make(out, device, model, options, use));
 }
 
 /* Waits for what is on its way from the host's memory. */
@@ -251,18 +256,26 @@ static clm_status write_entry(clm_learner *l, size_t e, const double *data) {
     return CLM_OK;
 }
 
-clm_status clm_learner_set_param(clm_learner *l, size_t i, const double *data) {
+static clm_status set_param(clm_learner *l, size_t i, const double *data) {
     if (i >= l->task.n) return clm_fail(CLM_E_ARG, "learner: parameter %zu of %zu", i, l->task.n);
     return write_entry(l, i, data);
 }
 
-clm_status clm_learner_set_rate(clm_learner *l, size_t i, const double *data) {
+clm_status clm_learner_set_param(clm_learner *l, size_t i, const double *data) {
+    CLM_IN_DEVICE(l->device, set_param(l, i, data));
+}
+
+static clm_status set_rate(clm_learner *l, size_t i, const double *data) {
     const size_t e = clm_task_rate_entry(&l->task, i);
     if (e >= l->task.n_entries) return clm_fail(CLM_E_ARG, "learner: there are no learned rates %zu", i);
     return write_entry(l, e, data);
 }
 
-clm_status clm_learner_set_params(clm_learner *l, clm_params *params) {
+clm_status clm_learner_set_rate(clm_learner *l, size_t i, const double *data) {
+    CLM_IN_DEVICE(l->device, set_rate(l, i, data));
+}
+
+static clm_status set_params(clm_learner *l, clm_params *params) {
     for (size_t e = 0; e < l->task.n_entries; e++) {
         const size_t k = clm_params_find(params, l->task.entries[e].name);
         if (k < params->task.n_entries && params->task.entries[k].size == l->task.entries[e].size)
@@ -270,6 +283,8 @@ clm_status clm_learner_set_params(clm_learner *l, clm_params *params) {
     }
     return CLM_OK;
 }
+
+clm_status clm_learner_set_params(clm_learner *l, clm_params *params) { CLM_IN_DEVICE(l->device, set_params(l, params)); }
 
 /* What differs from step to step, for step k = 0, 1, ..; the prediction after it uses the same rows. */
 static clm_status write_step(clm_learner *l, int k) {
@@ -295,7 +310,7 @@ static clm_status use(clm_learner *l, const clm_dataset *data) {
     return clm_pick_create(&l->pick[1], data, l->query_x, NULL, differs);
 }
 
-clm_status clm_learner_use_data(clm_learner *l, clm_dataset *data) {
+static clm_status use_data(clm_learner *l, clm_dataset *data) {
     const clm_shape in = clm_model_in_shape(l->task.model);
     if (data && clm_dataset_device(data) != l->device) return clm_fail(CLM_E_ARG, "learner: the data set is on another device");
     if (data) CLM_TRY(clm_dataset_check_shape(data, &in));
@@ -303,6 +318,8 @@ clm_status clm_learner_use_data(clm_learner *l, clm_dataset *data) {
     if (status != CLM_OK) (void)use(l, NULL);
     return status;
 }
+
+clm_status clm_learner_use_data(clm_learner *l, clm_dataset *data) { CLM_IN_DEVICE(l->device, use_data(l, data)); }
 
 static clm_status check_numbers(const clm_learner *l, const char *what, const int32_t *at, int examples) {
     if (l->data) return clm_dataset_check_numbers(l->data, l->options.tasks, what, at, examples);
@@ -318,7 +335,7 @@ clm_status clm_learner_restart(clm_learner *l) {
     return CLM_OK;
 }
 
-clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float *support_y) {
+static clm_status begin(clm_learner *l, const float *support_x, const float *support_y) {
     size_t examples = (size_t)l->options.tasks * (size_t)l->task.options.support;
     CLM_TRY(clm_task_check_labels(&l->task, l->options.tasks, "support", support_y, l->task.options.support));
     const float *x = clm_input_to_inner(l->task.model, support_x, examples, l->staging);
@@ -336,18 +353,26 @@ clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float
     return clm_learner_restart(l);
 }
 
-clm_status clm_learner_begin_at(clm_learner *l, const int32_t *support_at, const float *support_y) {
+clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float *support_y) {
+    CLM_IN_DEVICE(l->device, begin(l, support_x, support_y));
+}
+
+static clm_status begin_at(clm_learner *l, const int32_t *support_at, const float *support_y) {
     CLM_TRY(clm_task_check_labels(&l->task, l->options.tasks, "support", support_y, l->task.options.support));
     CLM_TRY(check_numbers(l, "support", support_at, l->task.options.support));
     CLM_TRY(clm_pick_run(l->pick[0], support_at, support_y));
     return clm_learner_restart(l);
 }
 
+clm_status clm_learner_begin_at(clm_learner *l, const int32_t *support_at, const float *support_y) {
+    CLM_IN_DEVICE(l->device, begin_at(l, support_at, support_y));
+}
+
 static clm_status check_begun(const clm_learner *l) {
     return l->begun ? CLM_OK : clm_fail(CLM_E_STATE, "learner: clm_learner_begin comes first");
 }
 
-clm_status clm_learner_step(clm_learner *l, double *support_loss) {
+static clm_status step(clm_learner *l, double *support_loss) {
     CLM_TRY(check_begun(l));
     if (!l->step[0]) return clm_fail(CLM_E_STATE, "learner: the algorithm %s has no inner steps", l->task.algorithm->info.name);
     CLM_TRY(write_step(l, l->taken));
@@ -358,6 +383,8 @@ clm_status clm_learner_step(clm_learner *l, double *support_loss) {
     if (l->use) l->use->frozen = false;
     return CLM_OK;
 }
+
+clm_status clm_learner_step(clm_learner *l, double *support_loss) { CLM_IN_DEVICE(l->device, step(l, support_loss)); }
 
 /* The first n examples of each task. */
 static clm_status predict(clm_learner *l, size_t n, double *out) {
@@ -385,7 +412,7 @@ static clm_status check_count(const clm_learner *l, size_t n) {
     return clm_fail(CLM_E_ARG, "learner: %zu query examples; it is planned for %s%zu", n, l->use ? "1 to " : "", planned);
 }
 
-clm_status clm_learner_predict(clm_learner *l, const float *query_x, size_t n, double *out) {
+static clm_status predict_examples(clm_learner *l, const float *query_x, size_t n, double *out) {
     CLM_TRY(check_begun(l));
     CLM_TRY(check_count(l, n));
     const float *x = clm_input_to_inner(l->task.model, query_x, (size_t)l->options.tasks * n, l->staging);
@@ -406,14 +433,22 @@ clm_status clm_learner_predict(clm_learner *l, const float *query_x, size_t n, d
     return status;
 }
 
-clm_status clm_learner_predict_at(clm_learner *l, const int32_t *query_at, double *out) {
+clm_status clm_learner_predict(clm_learner *l, const float *query_x, size_t n, double *out) {
+    CLM_IN_DEVICE(l->device, predict_examples(l, query_x, n, out));
+}
+
+static clm_status predict_numbers(clm_learner *l, const int32_t *query_at, double *out) {
     CLM_TRY(check_begun(l));
     CLM_TRY(check_numbers(l, "query", query_at, l->task.options.query));
     CLM_TRY(clm_pick_run(l->pick[1], query_at, NULL));
     return predict(l, (size_t)l->task.options.query, out);
 }
 
-clm_status clm_learner_get_adapted(clm_learner *l, size_t i, double *out) {
+clm_status clm_learner_predict_at(clm_learner *l, const int32_t *query_at, double *out) {
+    CLM_IN_DEVICE(l->device, predict_numbers(l, query_at, out));
+}
+
+static clm_status get_adapted(clm_learner *l, size_t i, double *out) {
     const size_t tasks = (size_t)l->options.tasks;
     if (i >= l->task.n) return clm_fail(CLM_E_ARG, "learner: parameter %zu of %zu", i, l->task.n);
     CLM_TRY(check_begun(l));
@@ -427,3 +462,5 @@ clm_status clm_learner_get_adapted(clm_learner *l, size_t i, double *out) {
     for (size_t t = 1; t < tasks; t++) memcpy(out + t * n, out, n * sizeof *out);
     return CLM_OK;
 }
+
+clm_status clm_learner_get_adapted(clm_learner *l, size_t i, double *out) { CLM_IN_DEVICE(l->device, get_adapted(l, i, out)); }

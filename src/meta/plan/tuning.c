@@ -45,7 +45,7 @@ static clm_status tune_shares(clm_share *const *shares, size_t n, const clm_tune
     return CLM_OK;
 }
 
-clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options) {
+static clm_status tune(clm_meta *meta, const clm_tune_options *options) {
     const clm_tune_options defaults = CLM_TUNE_OPTIONS_INIT, *o = options ? options : &defaults;
     if (o->version != CLM_TUNE_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "tune: options of version %d; initialise them with CLM_TUNE_OPTIONS_INIT", o->version);
@@ -56,3 +56,5 @@ clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options) {
     for (size_t s = 0; s < meta->n_shares; s++) CLM_TRY(tune_shares(&meta->shares[s], 1, o));
     return CLM_OK;
 }
+
+clm_status clm_meta_tune(clm_meta *meta, const clm_tune_options *options) { CLM_IN_META(meta, tune(meta, options)); }

@@ -1,0 +1,139 @@
+#!/bin/sh
+# shellcheck disable=SC2317 # functions are called by name
+# One OpenCL call in turn fails, in each command, on the OpenCL device at hand: no crash, no hang, a message whenever the exit status is
+# not 0, the same result when it is, and a run goes on to the bits of the one that nothing befell. So do our own allocations and file
+# operations there, unless a sanitizer has replaced these.
+#
+# CLMAML_INJECT_MOST: faults of a kind in a command (8), spread evenly: over the functions, then over the calls of each; 0: every one.
+. "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
+: "${CLMAML_INJECT_LAYER:?the layer that lets OpenCL calls fail}"
+most=${CLMAML_INJECT_MOST:-8}
+on_device=
+. "$CLMAML_SOURCE_DIR/tests/inject/faults.sh"
+export CLMAML_CACHE_DIR="$work/cache" CLMAML_PROBE_SECONDS=0
+unset CLMAML_LOG CLMAML_FORCE CLMAML_NO_CACHE
+make_runs
+
+# Every function that src/device/opencl calls can fail.
+for function in $(grep -rhoE '\bcl[A-Z][A-Za-z]+\(' "$CLMAML_SOURCE_DIR"/src/device/opencl/*.c | tr -d '(' | sort -u); do
+    grep -q "($function," "$CLMAML_SOURCE_DIR/tests/inject/layer.c" ||
+        grep -q ", $function," "$CLMAML_SOURCE_DIR/tests/inject/layer.c" || fail "tests/inject/layer.c does not know $function"
+done
+
+# faulty KIND AT CODE ARGUMENT..: runs the program with that fault, in the process that $within names.
+within=
+faulty() {
+    kind=$1 at=$2 code=$3
+    shift 3
+    case $kind in
+    alloc | file) preload=$CLMAML_INJECT ;;
+    *) preload='' ;;
+    esac
+    timeout 120 env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_AT="$at" CLMAML_INJECT_CODE="$code" CLMAML_INJECT_COUNT="$work/calls" \
+        CLMAML_INJECT_OWN=1 CLMAML_INJECT_IN="$within" OPENCL_LAYERS="$CLMAML_INJECT_LAYER" LD_PRELOAD="$preload" \
+        "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+}
+
+# Lines "FUNCTION AT COUNT" of $work/calls: the functions in turn, each with its calls evenly spread. Where there are more functions
+# than faults, other commands take other functions.
+turns=0
+choose() {
+    awk -v most="$most" -v turn="$turns" '
+        { name[NR] = $1; count[NR] = $2 }
+        END {
+            each = most == 0 ? 1e9 : int((most + NR - 1) / NR)
+            for (f = 1; f <= NR; f++) {
+                n = each < count[f] ? each : count[f]
+                for (i = 0; i < n; i++) fault[faults++] = name[f] " " int((i + 0.5) * count[f] / n) + 1 " " count[f]
+            }
+            stride = most && faults > most ? faults / most : 1
+            for (at = turn % (stride > 1 ? stride : 1); at < faults; at += stride) print fault[int(at)]
+        }' "$work/calls" >"$work/chosen"
+    turns=$((turns + 1))
+}
+
+# The error of the next fault: CL_OUT_OF_RESOURCES, which is also a lack of memory, CL_OUT_OF_HOST_MEMORY, CL_INVALID_OPERATION.
+next_code() {
+    case ${code-} in
+    -5) code=-6 ;;
+    -6) code=-59 ;;
+    *) code=-5 ;;
+    esac
+}
+
+# inject_sort SORT NAME BEFORE AFTER ARGUMENT..: counts the calls, then lets one after the other fail; BEFORE and AFTER are commands.
+inject_sort() {
+    sort=$1 name=$2 before=$3 after=$4
+    shift 4
+    $before
+    rm -f "$work/calls"
+    faulty "$sort" 0 0 "$@"
+    [ $status -eq 0 ] || fail "$name without a fault: exit status $status: $(cat "$work/err")"
+    prints_it_before
+    [ "$sort" = opencl ] || sed -i "s/^/$sort /" "$work/calls"
+    count=$(awk '{ n += $2 } END { print n }' "$work/calls")
+    choose
+    faults=0
+    while read -r function at calls; do
+        next_code
+        $before
+        faulty "$function" "$at" $code "$@"
+        what="$name, $function call $at of $calls ($code)"
+        ended "$what"
+        $after
+        faults=$((faults + 1))
+    done <"$work/chosen"
+    [ $faults -gt 0 ] || fail "$name: nothing was injected"
+    injected=$((injected + faults))
+    echo "$name: $faults of $count calls ($sort) failed in turn"
+}
+inject() {
+    # shellcheck disable=SC2043
+    for sort in opencl ${CLMAML_INJECT:+alloc file}; do inject_sort "$sort" "$@"; done
+}
+
+expected="$work/whole"
+# shellcheck disable=SC2086
+inject "train" no_run goes_on $train --run "$work/run"
+# A CPU in parts adds up in another order, so a fault must not make it one.
+CLMAML_CPU_PARTS=2
+export CLMAML_CPU_PARTS
+# shellcheck disable=SC2086
+expect_success "parts" $train --run "$work/parts"
+expected="$work/parts"
+# shellcheck disable=SC2086
+inject_sort opencl "train in parts" no_run goes_on $train --run "$work/run"
+unset CLMAML_CPU_PARTS
+expected="$work/resumed"
+inject "resume" half_a_run goes_on train --resume --run "$work/run" --iterations 4
+inject "eval" nothing prints_it eval "$work/whole" --tasks 2
+inject "adapt" no_model same_model adapt "$work/whole" --support "$work/new" --out "$work/model.safetensors"
+inject "predict" nothing prints_it predict "$work/adapted.safetensors" "$work/new/red" --json
+inject "report" nothing nothing report "$work/whole" --out "$work/report.html"
+inject "tune" nothing nothing tune sine --budget 0.2 --again
+
+# The examination, and the test before the first use, are processes of their own.
+within=--examine-device
+inject "doctor" nothing nothing doctor --quick
+within=--test-device
+forget_tests() { rm -rf "$CLMAML_CACHE_DIR/selftest"; }
+inject_sort opencl "first use" forget_tests nothing eval "$work/whole" --tasks 2
+within=
+
+# Binaries of programs on disk, where the driver has no cache of its own; and programs from their source.
+CLMAML_QUIRKS=none
+export CLMAML_QUIRKS
+for _ in 1 2 3; do expect_success "binaries" eval "$work/whole" --tasks 2; done
+inject_sort opencl "eval with binaries" nothing prints_it eval "$work/whole" --tasks 2
+unset CLMAML_QUIRKS
+
+# What was damaged on the way would show now: caches and tuning are used as the faults left them.
+expect_success "eval at last" eval "$work/whole" --tasks 2
+no_run
+# shellcheck disable=SC2086
+expect_success "train at last" $train --run "$work/run"
+expected="$work/whole"
+same_run "train at last"
+echo "$injected faults injected"
+finish
