@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "clmaml/learner.h"
+#include "clmaml/params.h"
 
 typedef struct walk {
     clm_steps *s;
@@ -272,6 +273,7 @@ clm_status clm_steps_create(clm_steps *s, const clm_archive *archive, const char
     CLM_TRY(read_classes(s, adapted));
     CLM_TRY(read_preparation(s, archive));
     CLM_TRY(clm_model_parse(&s->model, model, NULL));
+    CLM_TRY(clm_params_check(s->model, archive));
     CLM_TRY(read_params(&w));
     return walk_list(&w, s->model->layers, s->model->n_layers);
 }

@@ -159,6 +159,8 @@ static clm_status choose_queries(evaluation *e) {
 /* What is evaluated is what the run validated. */
 static clm_status add_member(evaluation *e, const cli_checkpoint *checkpoint, const char *path) {
     clm_params **params = &e->members[e->n_members];
+    const clm_status fits = clm_params_check(e->model, checkpoint->archive);
+    if (fits != CLM_OK) return cli_fail_in(fits, "%s", path);
     CLI_TRY(clm_params_create(params, e->model, &e->task.options));
     CLI_TRY(cli_checkpoint_params(checkpoint, path, *params));
     e->iterations[e->n_members++] = checkpoint->iteration;
