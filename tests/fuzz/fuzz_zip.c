@@ -18,4 +18,5 @@ static void run(const uint8_t *data, size_t size) {
 }
 
 /* Deflate makes at most 1032 bytes of one, and an entry is read whole. */
-const fuzz_target fuzz_this = {run, 1 << 20, 4096};
+const fuzz_target fuzz_this = {run, 4 << 20,
+                               4096}; /* libzip takes 32 bytes for each of the 65535 entries that an end may claim */

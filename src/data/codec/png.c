@@ -61,8 +61,21 @@ static clm_status read_picture(png_structp png, png_infop info, size_t size, clm
     return CLM_OK;
 }
 
+/* Do the chunks before the pixels lie within the file? Libpng takes memory for what a chunk claims of its length. */
+static bool has_whole_chunks(const uint8_t *data, size_t size) {
+    for (size_t at = 8; at + 8 <= size;) {
+        const uint32_t length =
+            (uint32_t)data[at] << 24 | (uint32_t)data[at + 1] << 16 | (uint32_t)data[at + 2] << 8 | data[at + 3];
+        if (memcmp(data + at + 4, "IDAT", 4) == 0) break;
+        if (length > size - at - 8) return false;
+        at += 12 + (size_t)length;
+    }
+    return true;
+}
+
 clm_status clm_codec_png(clm_image *image, const uint8_t *data, size_t size, int *orientation) {
     reader r = {.data = data, .size = size};
+    if (!has_whole_chunks(data, size)) return clm_fail(CLM_E_FORMAT, "a damaged PNG picture (it ends early)");
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
