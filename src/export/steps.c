@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "clmaml/learner.h"
-#include "clmaml/params.h"
 
 typedef struct walk {
     clm_steps *s;
@@ -35,6 +34,9 @@ static clm_status add_array(clm_steps *s, const char *layer, const char *name, c
 /* The shape is that of the model, so a file that does not fit it is refused. */
 static clm_status read_array(walk *w, const char *stored, const char *layer, const char *name, clm_shape shape, size_t *at) {
     clm_status status = CLM_OK;
+    const clm_shape *there = clm_archive_shape(w->archive, stored);
+    /* Before memory is taken: what a model says of its size costs a file nothing. */
+    if (!there || !clm_shape_equal(there, &shape)) return clm_archive_read(w->archive, stored, &shape, NULL, 0);
     CLM_TRY(add_array(w->s, layer, name, shape, at));
     clm_array *a = &w->s->arrays[*at];
     double *values = clm_calloc(a->count, sizeof *values);
@@ -273,7 +275,6 @@ clm_status clm_steps_create(clm_steps *s, const clm_archive *archive, const char
     CLM_TRY(read_classes(s, adapted));
     CLM_TRY(read_preparation(s, archive));
     CLM_TRY(clm_model_parse(&s->model, model, NULL));
-    CLM_TRY(clm_params_check(s->model, archive));
     CLM_TRY(read_params(&w));
     return walk_list(&w, s->model->layers, s->model->n_layers);
 }

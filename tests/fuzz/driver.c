@@ -2,7 +2,7 @@
  *
  *     fuzz_NAME [--runs N] [--seed S] [--only I] CORPUS..     CORPUS: files, or folders of files
  *
- * What fails is written to fuzz-NAME-failed in the working directory, with the number that --only repeats. */
+ * What fails is written to fuzz-failed-input in the working directory; --only repeats the execution of that number. */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <fcntl.h>

@@ -9,7 +9,12 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$here/../../build-fuzz}
 out=${FUZZ_OUT:-$build/fuzz}
-[ $# -gt 0 ] || set -- $(cd "$here" && ls fuzz_*.c | sed 's/^fuzz_\(.*\)\.c$/\1/')
+if [ $# -eq 0 ]; then
+    for file in "$here"/fuzz_*.c; do
+        name=${file##*/fuzz_}
+        set -- "$@" "${name%.c}"
+    done
+fi
 failed=0
 for target in "$@"; do
     work=$out/$target
