@@ -20,6 +20,8 @@ size_t fuzz_memory_peak(void) { return atomic_load(&peak); }
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define HOOKS
+#elif __has_feature(thread_sanitizer)
+#define UNCOUNTED
 #endif
 #endif
 #if defined(__SANITIZE_ADDRESS__)
@@ -27,19 +29,22 @@ size_t fuzz_memory_peak(void) { return atomic_load(&peak); }
 #endif
 
 #if defined(HOOKS)
-#include <sanitizer/allocator_interface.h>
+/* Of sanitizer/allocator_interface.h, which compilers come without. */
+extern size_t __sanitizer_get_allocated_size(const volatile void *memory);
+extern int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *memory, size_t size),
+                                                     void (*on_free)(const volatile void *memory));
 
 static void on_malloc(const volatile void *memory, size_t size) {
     (void)size;
-    count(__sanitizer_get_allocated_size((const void *)memory));
+    count(__sanitizer_get_allocated_size(memory));
 }
 static void on_free(const volatile void *memory) {
-    if (memory) uncount(__sanitizer_get_allocated_size((const void *)memory));
+    if (memory) uncount(__sanitizer_get_allocated_size(memory));
 }
 
 __attribute__((constructor)) static void install(void) { __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free); }
 
-#elif defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
+#elif defined(__GLIBC__) && !defined(__SANITIZE_THREAD__) && !defined(UNCOUNTED)
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
