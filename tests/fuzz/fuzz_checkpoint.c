@@ -27,9 +27,11 @@ static void use(const clm_archive *archive) {
     clm_load_options options = CLM_LOAD_OPTIONS_INIT;
     (void)clm_archive_get_preparation(archive, &preparation);
     fuzz_check(clm_device_open(&device, "host") == CLM_OK, "no host reference");
-    options.support = 4;
-    options.ways = 2;
-    if (clm_learner_load_archive(&learner, device, archive, &options) == CLM_OK) clm_learner_free(learner);
+    if (!clm_archive_meta(archive, "clmaml.adapted")) options.support = 4, options.ways = 2; /* else a file says how many */
+    options.query = 2;
+    if (clm_learner_load_archive(&learner, device, archive, &options) != CLM_OK) /* as a regression */
+        options.ways = 0, (void)clm_learner_load_archive(&learner, device, archive, &options);
+    clm_learner_free(learner);
     clm_device_close(device);
 }
 
