@@ -48,8 +48,8 @@ CLM_API clm_status clm_params_load(clm_params *params, const clm_archive *archiv
 /* The learned entries become those of the moving average that a checkpoint keeps (clm_optim_options.average); nothing changes
  * where it keeps none, as before the first update. */
 CLM_API clm_status clm_params_load_average(clm_params *params, const clm_archive *archive);
-/* Has the archive the parameters of a model, each with as many elements? To be asked before anything is made of a model that comes
- * from a file: what it says of its size costs a file nothing. CLM_E_FORMAT, CLM_E_SHAPE: one that it lacks. */
+/* Has the archive the parameters of a model, each with as many elements? To be asked before anything is made of a model that
+ * comes from a file: what it says of its size costs a file nothing. CLM_E_FORMAT, CLM_E_SHAPE: one that it lacks. */
 CLM_API clm_status clm_params_check(const clm_model *model, const clm_archive *archive);
 typedef struct clm_import_report {
     size_t taken;        /* parameters that were in the file */

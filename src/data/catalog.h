@@ -43,7 +43,8 @@ void clm_catalog_free(clm_catalog *catalog);
 clm_status clm_catalog_class_of(clm_catalog *catalog, const char *name, const char *origin, int split, size_t *index);
 clm_status clm_catalog_add(clm_catalog *catalog, size_t class_index, const char *path);
 
-/* Counts what is a link that leads out of the root. Such links are followed, as sets of pictures are made of them, but it is said. */
+/* Counts what is a link that leads out of the root. Such links are followed, as sets of pictures are made of them, but it is
+ * said. */
 clm_status clm_catalog_look_at_link(clm_catalog *catalog, const char *path);
 
 /* Lines for clm_source_notes: of what is left out, and of the rest. */

@@ -55,8 +55,8 @@ static clm_status add_entry(clm_filetree *tree, const char *name, zip_uint64_t i
     return CLM_OK;
 }
 
-/* Some programs for Windows write \ between folders, and some programs a ./ before all. Nothing is unpacked, so a name that leads
- * out of the archive leads nowhere; but who packed it had that in mind. */
+/* Some programs for Windows write \ between folders, and some programs a ./ before all. Nothing is unpacked, so a name that
+ * leads out of the archive leads nowhere; but who packed it had that in mind. */
 static clm_status add_zip_entry(clm_filetree *tree, const char *stored, zip_uint64_t index) {
     char *name = clm_strdup(stored), *begin = name;
     if (!name) return CLM_E_MEMORY;

@@ -1,8 +1,8 @@
 /* Fuzz targets: what reads files of strangers, given any bytes.
  *
- * A target is one file, fuzz_NAME.c, that defines `fuzz_this`. It is run by libFuzzer where clang builds it (CLMAML_FUZZ), else by
- * driver.c, over corpus/NAME and mutations of it. An execution fails by a crash, a fault that a sanitizer finds, a check of its own
- * (fuzz_check), a leak, or more memory at a time than `base + factor * size` bytes. */
+ * A target is one file, fuzz_NAME.c, that defines `fuzz_this`. It is run by libFuzzer where clang builds it (CLMAML_FUZZ),
+ * else by driver.c, over corpus/NAME and mutations of it. An execution fails by a crash, a fault that a sanitizer finds, a
+ * check of its own (fuzz_check), a leak, or more memory at a time than `base + factor * size` bytes. */
 #ifndef CLM_TESTS_FUZZ_H
 #define CLM_TESTS_FUZZ_H
 
@@ -38,8 +38,8 @@ void fuzz_empty(const char *name); /* removes what is in a folder of it, and mak
 char *fuzz_text(const uint8_t *data, size_t size);
 /* The bytes up to the next line that is "%%", or the rest. False: none is left. Begin with *at = 0. */
 bool fuzz_part(const uint8_t *data, size_t size, size_t *at, const uint8_t **part, size_t *length);
-/* A safetensors file: as it is, or, where the bytes begin with '{', the length is put before its header, which goes to the first
- * line feed: so mutations may change the length of the header. */
+/* A safetensors file: as it is, or, where the bytes begin with '{', the length is put before its header, which goes to the
+ * first line feed: so mutations may change the length of the header. */
 const char *fuzz_safetensors(const char *name, const uint8_t *data, size_t size);
 /* Ends the process with a message, unless it holds. */
 void fuzz_check(bool holds, const char *what);

@@ -1,4 +1,5 @@
-/* Models of any JSON as ONNX, state dicts and C: an adapted archive is made around the model, with the texts of the file for names. */
+/* Models of any JSON as ONNX, state dicts and C: an adapted archive is made around the model, with the texts of the file for
+ * names. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The files of a run: config.json, metrics.jsonl and result.json, parted by lines "%%", as `clmaml report` and a resumed training read
- * them. No text of theirs gets into the page as it is. */
+/* The files of a run: config.json, metrics.jsonl and result.json, parted by lines "%%", as `clmaml report` and a resumed
+ * training read them. No text of theirs gets into the page as it is. */
 #include <stdlib.h>
 #include <string.h>
 

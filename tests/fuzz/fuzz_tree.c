@@ -1,5 +1,5 @@
-/* Folders of pictures: a line an entry, "p NAME" a picture, "d NAME" a folder, "l NAME TARGET" a link, "f NAME" a file of the lines
- * behind it that begin with a blank. Names stay below the folder; links may lead anywhere but to absolute paths. */
+/* Folders of pictures: a line an entry, "p NAME" a picture, "d NAME" a folder, "l NAME TARGET" a link, "f NAME" a file of
+ * the lines behind it that begin with a blank. Names stay below the folder; links may lead anywhere but to absolute paths. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
