@@ -73,7 +73,7 @@ typedef struct clm_network_info {
     bool context;        /* does it read `context`? */
 } clm_network_info;
 CLM_API size_t clm_network_count(void);
-CLM_API clm_network_info clm_network_get_info(size_t i); /* i: below clm_network_count() */
+CLM_API clm_network_info clm_network_get_info(size_t i); /* all 0: no such network */
 CLM_API const char *clm_network_name(size_t i);
 CLM_API const char *clm_network_summary(size_t i);
 /* The number of a network; clm_network_count() where there is none of that name. */

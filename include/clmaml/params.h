@@ -42,12 +42,15 @@ CLM_API double *clm_params_values(clm_params *params, size_t i);
 /* clm_model_init_param with `seed`, rates at inner_lr. */
 CLM_API clm_status clm_params_reset(clm_params *params, uint64_t seed);
 /* To and from an archive, which takes copies. Loading changes nothing unless every entry is there with its shape: CLM_E_FORMAT
- * or CLM_E_SHAPE names the file and the array. */
+ * or CLM_E_SHAPE names the file and the array, CLM_E_NUMERIC one with values that are not finite. */
 CLM_API clm_status clm_params_save(clm_params *params, clm_archive *archive, clm_dtype dtype);
 CLM_API clm_status clm_params_load(clm_params *params, const clm_archive *archive);
 /* The learned entries become those of the moving average that a checkpoint keeps (clm_optim_options.average); nothing changes
  * where it keeps none, as before the first update. */
 CLM_API clm_status clm_params_load_average(clm_params *params, const clm_archive *archive);
+/* Has the archive the parameters of a model, each with as many elements? To be asked before anything is made of a model that
+ * comes from a file: what it says of its size costs a file nothing. CLM_E_FORMAT, CLM_E_SHAPE: one that it lacks. */
+CLM_API clm_status clm_params_check(const clm_model *model, const clm_archive *archive);
 typedef struct clm_import_report {
     size_t taken;        /* parameters that were in the file */
     char prefix[64];     /* what stands before their names there, such as "model." */

@@ -2,6 +2,7 @@
  *
  * Invariant: a reader of a file that clm_file_write writes sees the old contents or the new, whole, also after a crash: the
  * data are on disk before the name points at them, and the name is on disk before success is reported. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "base/files.h"
 
 #include <dirent.h>
@@ -36,6 +37,27 @@ bool clm_path_exists(const char *path) {
 bool clm_path_is_directory(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool clm_name_leads_out(const char *name) {
+    for (const char *part = name; part; part = strchr(part, '/')) {
+        if (*part == '/') part++;
+        if (strncmp(part, "..", 2) == 0 && (!part[2] || part[2] == '/')) return true;
+    }
+    return *name == '/';
+}
+
+char *clm_link_target(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) ? realpath(path, NULL) : NULL;
+}
+
+bool clm_path_is_below(const char *path, const char *folder) {
+    char *whole = realpath(folder, NULL);
+    const size_t length = whole ? strlen(whole) : 0;
+    const bool below = whole && strncmp(path, whole, length) == 0 && (!path[length] || path[length] == '/' || length == 1);
+    free(whole);
+    return below;
 }
 
 clm_status clm_file_measure(const char *path, uint64_t *size, int64_t *changed) {

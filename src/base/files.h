@@ -12,6 +12,15 @@
 char *clm_path_join(const char *directory, const char *name);
 
 bool clm_path_exists(const char *path);
+
+/* Is a name that is to be below a folder absolute, or is a part of it ".."? */
+bool clm_name_leads_out(const char *name);
+
+/* What a symbolic link leads to in the end, without links; NULL for what is no link, and for one that leads nowhere. Free with
+ * free(). */
+char *clm_link_target(const char *path);
+/* Is a path without links the folder, or below it? Links in the folder's own path are followed. */
+bool clm_path_is_below(const char *path, const char *folder);
 bool clm_path_is_directory(const char *path);
 
 /* Size in bytes and time of the last change in nanoseconds of a regular file. */

@@ -145,24 +145,28 @@ const char *clm_archive_meta(const clm_archive *archive, const char *key) {
     return text ? text->value : NULL;
 }
 
-clm_status clm_archive_set_meta(clm_archive *archive, const char *key, const char *value) {
-    clm_status status = CLM_OK;
-    CLM_TRY(check_text(" metadata key", key));
-    CLM_TRY(check_text(" metadata value", value));
-    clm_stored_text *old = find_text(archive, key), text = {NULL, clm_strdup(value)};
-    if (!text.value) return CLM_E_MEMORY;
-    if (old) {
-        free(old->value);
-        old->value = text.value;
-        return CLM_OK;
-    }
-    text.key = clm_strdup(key);
-    status = text.key ? clm_grow(&archive->texts, &archive->text_capacity, archive->n_texts + 1, sizeof(text)) : CLM_E_MEMORY;
+clm_status clm_archive_append_meta(clm_archive *archive, const char *key, const char *value) {
+    clm_stored_text text = {clm_strdup(key), clm_strdup(value)};
+    const clm_status status = text.key && text.value
+                                  ? clm_grow(&archive->texts, &archive->text_capacity, archive->n_texts + 1, sizeof(text))
+                                  : CLM_E_MEMORY;
     if (status != CLM_OK) {
         free(text.key);
         free(text.value);
         return status;
     }
     archive->texts[archive->n_texts++] = text;
+    return CLM_OK;
+}
+
+clm_status clm_archive_set_meta(clm_archive *archive, const char *key, const char *value) {
+    CLM_TRY(check_text(" metadata key", key));
+    CLM_TRY(check_text(" metadata value", value));
+    clm_stored_text *old = find_text(archive, key);
+    if (!old) return clm_archive_append_meta(archive, key, value);
+    char *copy = clm_strdup(value);
+    if (!copy) return CLM_E_MEMORY;
+    free(old->value);
+    old->value = copy;
     return CLM_OK;
 }

@@ -45,5 +45,7 @@ bool clm_stored_count(const clm_shape *shape, size_t *count);
 /* Appends an array with its own copy of the bytes (zeros when NULL). The name must be new. */
 clm_status clm_archive_append(clm_archive *archive, const char *name, const clm_stored_type *type, const clm_shape *shape,
                               const void *bytes);
+/* The same of a text. The key must be new: to look for it costs time that grows with what is there. */
+clm_status clm_archive_append_meta(clm_archive *archive, const char *key, const char *value);
 
 #endif

@@ -92,7 +92,7 @@ static clm_status read_metadata(reader *r, const json_t *json) {
     if (!json_is_object(json)) return clm_fail(CLM_E_FORMAT, CLM_METADATA_KEY " is not an object");
     json_object_foreach((json_t *)json, key, value) {
         if (!json_is_string(value)) return clm_fail(CLM_E_FORMAT, CLM_METADATA_KEY ": \"%.60s\" is not a text", key);
-        CLM_TRY(clm_archive_set_meta(r->archive, key, json_string_value(value)));
+        CLM_TRY(clm_archive_append_meta(r->archive, key, json_string_value(value)));
     }
     return CLM_OK;
 }

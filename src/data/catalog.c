@@ -22,6 +22,7 @@ void clm_catalog_free(clm_catalog *c) {
     free(c->classes);
     free(c->pictures);
     free(c->root);
+    free(c->link);
     clm_text_free(&c->notes);
     *c = (clm_catalog){0};
 }
@@ -51,9 +52,19 @@ clm_status clm_catalog_add(clm_catalog *c, size_t class_index, const char *path)
     return CLM_OK;
 }
 
+clm_status clm_catalog_look_at_link(clm_catalog *c, const char *path) {
+    clm_status status = CLM_OK;
+    char *target = clm_link_target(path);
+    if (target && !clm_path_is_below(target, c->root) && !c->links++)
+        if (!(c->link = clm_format("%s -> %s", path, target))) status = CLM_E_MEMORY;
+    free(target);
+    return status;
+}
+
 static void add_note(clm_catalog *c, const char *format, va_list arguments) {
     char line[1024];
     vsnprintf(line, sizeof line, format, arguments);
+    clm_printable(line);
     clm_text_add(&c->notes, "%s\n", line);
 }
 

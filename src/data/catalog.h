@@ -32,6 +32,8 @@ typedef struct clm_catalog {
     size_t n_pictures, pictures_capacity;
     clm_text notes;  /* lines */
     size_t left_out; /* notes that say that something is not read */
+    size_t links;    /* that lead out of the root */
+    char *link;      /* the first: "a/b -> /c" */
 } clm_catalog;
 
 clm_status clm_catalog_begin(clm_catalog *catalog, const char *root);
@@ -40,6 +42,10 @@ void clm_catalog_free(clm_catalog *catalog);
 /* A fresh class, or the one of this name and split. */
 clm_status clm_catalog_class_of(clm_catalog *catalog, const char *name, const char *origin, int split, size_t *index);
 clm_status clm_catalog_add(clm_catalog *catalog, size_t class_index, const char *path);
+
+/* Counts what is a link that leads out of the root. Such links are followed, as sets of pictures are made of them, but it is
+ * said. */
+clm_status clm_catalog_look_at_link(clm_catalog *catalog, const char *path);
 
 /* Lines for clm_source_notes: of what is left out, and of the rest. */
 void clm_catalog_left_out(clm_catalog *catalog, const char *format, ...) CLM_PRINTF(2, 3);

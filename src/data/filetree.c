@@ -55,14 +55,18 @@ static clm_status add_entry(clm_filetree *tree, const char *name, zip_uint64_t i
     return CLM_OK;
 }
 
-/* Some programs for Windows write \ between folders, and some programs a ./ before all. */
+/* Some programs for Windows write \ between folders, and some programs a ./ before all. Nothing is unpacked, so a name that
+ * leads out of the archive leads nowhere; but who packed it had that in mind. */
 static clm_status add_zip_entry(clm_filetree *tree, const char *stored, zip_uint64_t index) {
     char *name = clm_strdup(stored), *begin = name;
     if (!name) return CLM_E_MEMORY;
     for (char *c = name; *c; c++)
         if (*c == '\\') *c = '/';
-    while (strncmp(begin, "./", 2) == 0 || strncmp(begin, "../", 3) == 0) begin = strchr(begin, '/') + 1;
-    clm_status status = add_entry(tree, begin, index);
+    while (strncmp(begin, "./", 2) == 0) begin += 2;
+    clm_status status =
+        clm_name_leads_out(begin)
+            ? clm_fail(CLM_E_FORMAT, "%s: entry %s has a name that leads out of the archive; pack it again", tree->path, stored)
+            : add_entry(tree, begin, index);
     free(name);
     return status;
 }

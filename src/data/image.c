@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "data/codec/codec.h"
 
-enum { MAX_SIDE = 8192, OPAQUE = 255, TINGE = 8 };
+enum { MAX_SIDE = 8192, ALWAYS = 1 << 22, PIXELS_OF_A_BYTE = 8192, OPAQUE = 255, TINGE = 8 };
 
 /* ---- the kinds ---- */
 
@@ -93,11 +93,19 @@ const char *clm_picture_kinds(void) {
 
 /* ---- decoding ---- */
 
-clm_status clm_codec_begin(clm_image *image, uint64_t width, uint64_t height, int channels) {
+clm_status clm_codec_check(uint64_t width, uint64_t height, size_t size) {
     if (width < 1 || height < 1) return clm_fail(CLM_E_FORMAT, "a picture without pixels; replace or remove it");
     if (width > MAX_SIDE || height > MAX_SIDE)
         return clm_fail(CLM_E_LIMIT, "a picture of %llux%llu pixels; at most %dx%d are read", (unsigned long long)width,
                         (unsigned long long)height, MAX_SIDE, MAX_SIDE);
+    if (width * height > ALWAYS && width * height / PIXELS_OF_A_BYTE > size)
+        return clm_fail(CLM_E_LIMIT, "a picture of %llux%llu pixels in %zu bytes, which can hold none; replace or remove it",
+                        (unsigned long long)width, (unsigned long long)height, size);
+    return CLM_OK;
+}
+
+clm_status clm_codec_begin(clm_image *image, uint64_t width, uint64_t height, int channels, size_t size) {
+    CLM_TRY(clm_codec_check(width, height, size));
     CLM_TRY(clm_grow(&image->pixels, &image->capacity, (size_t)(width * height) * (size_t)channels, 1));
     image->width = (int)width;
     image->height = (int)height;

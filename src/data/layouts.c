@@ -137,7 +137,9 @@ static clm_status walk(scan *s, const place *where, size_t *found) {
         char *path = clm_path_join(full, names[i]);
         if (!path) CLM_GOTO(CLM_E_MEMORY);
         folder[i] = clm_path_is_directory(path);
+        status = is_system(names[i]) ? CLM_OK : clm_catalog_look_at_link(s->catalog, path);
         free(path);
+        if (status != CLM_OK) goto out;
     }
     if (begins_class(s, &at, names, folder, count)) {
         CLM_GOTO(clm_catalog_class_of(s->catalog, at.below, at.path, s->split, &at.class_index));
@@ -223,7 +225,7 @@ static clm_status read_splits(clm_catalog *catalog, const bool *folder, int clas
     return note_others(catalog);
 }
 
-clm_status clm_catalog_read(clm_catalog *catalog, int class_depth) {
+static clm_status read_layout(clm_catalog *catalog, int class_depth) {
     bool folder[NAMES], any = false;
     if (clm_catalog_has_tables(catalog)) return clm_catalog_read_tables(catalog);
     if (clm_catalog_has_lists(catalog)) return clm_catalog_read_lists(catalog);
@@ -232,4 +234,13 @@ clm_status clm_catalog_read(clm_catalog *catalog, int class_depth) {
         any = any || folder[i];
     }
     return any ? read_splits(catalog, folder, class_depth) : clm_catalog_scan(catalog, "", CLM_NO_SPLIT, class_depth);
+}
+
+clm_status clm_catalog_read(clm_catalog *catalog, int class_depth) {
+    CLM_TRY(read_layout(catalog, class_depth));
+    if (catalog->links == 1) clm_catalog_remark(catalog, "a link leads out of the folder, and is followed: %s", catalog->link);
+    if (catalog->links > 1)
+        clm_catalog_remark(catalog, "%zu links lead out of the folder, and are followed: %s, ..", catalog->links,
+                           catalog->link);
+    return CLM_OK;
 }

@@ -86,6 +86,8 @@ static clm_status read_entry(table *t, char *line) {
     clm_status status = CLM_OK;
     if (count <= t->file || count <= t->label || !*fields[t->file] || !*fields[t->label])
         return clm_fail(CLM_E_FORMAT, "%s: line %zu lacks a filename or a label", t->path, t->line);
+    if (clm_name_leads_out(fields[t->file]))
+        return clm_fail(CLM_E_FORMAT, "%s: line %zu names %s, which is not below images/", t->path, t->line, fields[t->file]);
     origin = clm_format("%s in %s", fields[t->label], t->path);
     path = clm_path_join("images", fields[t->file]);
     if (!origin || !path) CLM_GOTO(CLM_E_MEMORY);
@@ -137,6 +139,10 @@ clm_status clm_catalog_read_tables(clm_catalog *c) {
         status = !path ? CLM_E_MEMORY : clm_path_exists(path) ? read_table(c, path, clm_split_of_name(list_names[i])) : CLM_OK;
         free(path);
     }
+    if (status == CLM_OK && !c->n_pictures)
+        status =
+            clm_fail(CLM_E_FORMAT,
+                     "%s: none of train.csv, val.csv and test.csv names a picture; put filename,label lines there", c->root);
     return status == CLM_OK ? note_unlisted(c) : status;
 }
 
@@ -174,6 +180,8 @@ static clm_status read_class(clm_catalog *c, const char *list, size_t line, cons
     char *inside = clm_path_join("data", name), *full = path_of(c, "data", name, "");
     const size_t before = c->n_classes;
     clm_status status = inside && full ? CLM_OK : CLM_E_MEMORY;
+    if (status == CLM_OK && clm_name_leads_out(name))
+        status = clm_fail(CLM_E_FORMAT, "%s: line %zu names the class %s, which is not below data/", list, line, name);
     if (status == CLM_OK && !clm_path_is_directory(full))
         status = clm_fail(CLM_E_FORMAT, "%s: line %zu names the class %s, but there is no folder %s", list, line, name, full);
     if (status == CLM_OK) status = clm_catalog_scan_class(c, inside, name, split);

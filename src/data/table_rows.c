@@ -13,6 +13,7 @@
 static void add_note(clm_table *t, const char *format, va_list arguments) {
     char line[1024];
     vsnprintf(line, sizeof line, format, arguments);
+    clm_printable(line);
     clm_text_add(&t->notes, "%s\n", line);
 }
 

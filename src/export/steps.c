@@ -34,6 +34,9 @@ static clm_status add_array(clm_steps *s, const char *layer, const char *name, c
 /* The shape is that of the model, so a file that does not fit it is refused. */
 static clm_status read_array(walk *w, const char *stored, const char *layer, const char *name, clm_shape shape, size_t *at) {
     clm_status status = CLM_OK;
+    const clm_shape *there = clm_archive_shape(w->archive, stored);
+    /* Before memory is taken: what a model says of its size costs a file nothing. */
+    if (!there || !clm_shape_equal(there, &shape)) return clm_archive_read(w->archive, stored, &shape, NULL, 0);
     CLM_TRY(add_array(w->s, layer, name, shape, at));
     clm_array *a = &w->s->arrays[*at];
     double *values = clm_calloc(a->count, sizeof *values);

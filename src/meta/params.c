@@ -1,6 +1,8 @@
 /* Meta-parameters on the host: the entries of a task with their values. */
 #include "clmaml/params.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +67,28 @@ clm_status clm_params_save(clm_params *p, clm_archive *archive, clm_dtype dtype)
     return CLM_OK;
 }
 
+clm_status clm_params_check(const clm_model *model, const clm_archive *archive) {
+    for (size_t i = 0; i < clm_model_param_count(model); i++) {
+        const clm_param *p = clm_model_param(model, i);
+        char name[sizeof p->name + 8];
+        snprintf(name, sizeof name, "param.%s", p->name);
+        const clm_shape *stored = clm_archive_shape(archive, name);
+        if (!stored) return clm_fail(CLM_E_FORMAT, "there is no array \"%s\", which the model has", name);
+        if (clm_shape_size(stored) < clm_shape_size(&p->shape))
+            return clm_fail(CLM_E_SHAPE, "array \"%s\" has %zu elements, the model's %zu", name, clm_shape_size(stored),
+                            clm_shape_size(&p->shape));
+    }
+    return CLM_OK;
+}
+
+/* A model that computes with these would say nothing, for every input. */
+static clm_status check_finite(const char *name, const double *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return clm_fail(CLM_E_NUMERIC, "array \"%s\": element %zu is not finite; take an earlier checkpoint", name, i);
+    return CLM_OK;
+}
+
 /* Constants of the loss are the options' and need not be in an archive. */
 static bool is_constant(const clm_entry *e) { return e->initial != NULL; }
 
@@ -77,6 +101,7 @@ clm_status clm_params_load(clm_params *p, const clm_archive *archive) {
         const clm_shape shape = clm_entry_shape(e);
         memcpy(values + e->at, p->values + e->at, e->size * sizeof *values);
         if (!is_constant(e)) CLM_GOTO(clm_archive_read(archive, e->name, &shape, values + e->at, e->size));
+        CLM_GOTO(check_finite(e->name, values + e->at, e->size));
     }
     memcpy(p->values, values, p->task.elements * sizeof *values);
 out:

@@ -65,6 +65,16 @@ json_t *clm_task_to_json(const clm_task_options *o, size_t classes) {
 
 static clm_status malformed(const char *key) { return clm_fail(CLM_E_FORMAT, "its task options have no valid \"%s\"", key); }
 
+clm_status clm_json_whole(const json_t *json, const char *key, int most, int *out) {
+    const json_t *value = json_object_get(json, key);
+    *out = 0;
+    if (!value) return CLM_OK;
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > most)
+        return clm_fail(CLM_E_FORMAT, "its \"%s\" is not a whole number from 0 to %d", key, most);
+    *out = (int)json_integer_value(value);
+    return CLM_OK;
+}
+
 static clm_status word_of(const json_t *json, const char *key, const char *const *words, int count, int *out) {
     const char *text = json_string_value(json_object_get(json, key));
     for (int i = 0; text && i < count; i++) {
@@ -103,6 +113,7 @@ static clm_status read_class_weights(const json_t *loss, clm_task_options *o, cl
     if (json_array_size(weights) > CLM_TASK_WEIGHTS) return malformed("class_weights");
     for (size_t i = 0; i < json_array_size(weights); i++)
         store->class_weights[i] = json_number_value(json_array_get(weights, i));
+    store->n_class_weights = json_array_size(weights);
     o->loss.class_weights = store->class_weights;
     return CLM_OK;
 }
@@ -120,8 +131,8 @@ clm_status clm_task_from_json(const json_t *json, clm_task_options *o, clm_task_
     CLM_TRY(read_class_weights(loss, o, store));
     o->rates = (clm_rates)rate;
     o->loss.reduction = (clm_reduction)reduction;
-    o->steps = (int)json_integer_value(json_object_get(json, "steps"));
-    o->ways = (int)json_integer_value(json_object_get(json, "ways"));
+    CLM_TRY(clm_json_whole(json, "steps", CLM_TASK_STEPS, &o->steps));
+    CLM_TRY(clm_json_whole(json, "ways", CLM_TASK_WAYS, &o->ways));
     o->batch_norm_per_step = json_is_true(json_object_get(json, "batch_norm_per_step"));
     CLM_TRY(read_list(json, lists[0], store->prefix[0], &o->adapt, &o->n_adapt));
     CLM_TRY(read_list(json, lists[1], store->prefix[1], &o->freeze, &o->n_freeze));
@@ -129,6 +140,8 @@ clm_status clm_task_from_json(const json_t *json, clm_task_options *o, clm_task_
 }
 
 /* ---- preparation ---- */
+
+enum { PREPARED_MOST = 1 << 16 }; /* pixels a side; the data have a limit of their own */
 
 static const char *const fits[] = {"stretch", "crop", "pad"};
 
@@ -146,9 +159,9 @@ clm_status clm_preparation_from_json(const json_t *json, clm_preparation *p) {
     const json_t *mean = json_object_get(json, "mean"), *deviation = json_object_get(json, "deviation");
     int fit = 0;
     *p = (clm_preparation)CLM_PREPARATION_INIT;
-    p->size = (int)json_integer_value(json_object_get(json, "size"));
-    p->channels = (int)json_integer_value(json_object_get(json, "channels"));
-    p->background = (int)json_integer_value(json_object_get(json, "background"));
+    CLM_TRY(clm_json_whole(json, "size", PREPARED_MOST, &p->size));
+    CLM_TRY(clm_json_whole(json, "channels", 3, &p->channels));
+    CLM_TRY(clm_json_whole(json, "background", 255, &p->background));
     p->invert = json_is_true(json_object_get(json, "invert"));
     if (word_of(json, "fit", fits, 3, &fit) != CLM_OK || p->size < 1 || (p->channels != 1 && p->channels != 3))
         return clm_fail(CLM_E_FORMAT, "its preparation of pictures is not valid");

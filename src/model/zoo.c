@@ -216,9 +216,9 @@ static const struct network {
 enum { NETWORKS = sizeof(networks) / sizeof(networks[0]) };
 
 size_t clm_network_count(void) { return NETWORKS; }
-clm_network_info clm_network_get_info(size_t i) { return networks[i].info; }
-const char *clm_network_name(size_t i) { return networks[i].info.name; }
-const char *clm_network_summary(size_t i) { return networks[i].info.summary; }
+clm_network_info clm_network_get_info(size_t i) { return i < NETWORKS ? networks[i].info : (clm_network_info){0}; }
+const char *clm_network_name(size_t i) { return i < NETWORKS ? networks[i].info.name : NULL; }
+const char *clm_network_summary(size_t i) { return i < NETWORKS ? networks[i].info.summary : NULL; }
 
 size_t clm_network_find(const char *name) {
     size_t i = 0;

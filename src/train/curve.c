@@ -20,13 +20,13 @@ typedef struct axes {
     bool logarithmic;
 } axes;
 
-/* Text with what XML reserves written as entities. */
+/* Text with what XML reserves written as entities, and what it does not allow as '?'. */
 static void put_escaped(clm_text *t, const char *s) {
     for (; *s; s++) {
         if (*s == '&' || *s == '<' || *s == '>')
             clm_text_add(t, "&#%d;", *s);
         else
-            clm_text_add(t, "%c", *s);
+            clm_text_add(t, "%c", (unsigned char)*s < 32 || *s == 127 ? '?' : *s);
     }
 }
 

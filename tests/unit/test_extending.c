@@ -20,7 +20,8 @@ enum { NAME = 96, PATH = 512, FILES_MOST = 5, LISTED = 16, SECTIONS = 24, SECTIO
 static const char *const folders[] = {"src", "include", "kernels", "tests", "docs", "examples"};
 static const char *const loose[] = {"README.md", "CONTRIBUTING.md"};
 /* Data, reports of devices, what a script writes, and the document itself with its test. */
-static const char *const passed_over[] = {"tests/golden/",
+static const char *const passed_over[] = {"tests/fuzz/",
+                                          "tests/golden/",
                                           "docs/devices/",
                                           "docs/figures/",
                                           "docs/extending.md",

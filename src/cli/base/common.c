@@ -54,6 +54,23 @@ void cli_forget(void) {
     usage_mistake = false;
 }
 
+static void make_printable(char *text) {
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        const bool high = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0; /* U+0080 to U+009F */
+        if (high) *c++ = '?';
+        if (high || *c < 32 || *c == 127) *c = '?';
+    }
+}
+
+const char *cli_shown(const char *text) {
+    static char copies[4][sizeof own_message];
+    static unsigned next;
+    char *copy = copies[next++ % 4];
+    snprintf(copy, sizeof copies[0], "%s", text);
+    make_printable(copy);
+    return copy;
+}
+
 /* Library messages may list things over several lines: here they become one. */
 const char *cli_message(void) {
     static char line[sizeof own_message];
@@ -70,6 +87,7 @@ const char *cli_message(void) {
         line[n++] = ' ';
     }
     line[n] = 0;
+    make_printable(line);
     return line;
 }
 
@@ -82,13 +100,14 @@ int cli_exit(clm_status status) {
 }
 
 void cli_note(const char *format, ...) {
+    char text[2 * sizeof own_message];
     va_list args;
-    fflush(stdout);
-    fputs("clmaml: note: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    make_printable(text);
+    fflush(stdout);
+    fprintf(stderr, "clmaml: note: %s\n", text);
 }
 
 cli_text cli_bytes(double bytes) {

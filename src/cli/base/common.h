@@ -30,6 +30,9 @@ clm_status cli_usage(const char *format, ...) CLI_PRINTF(1, 2);
 void cli_forget(void);
 /* The message of the failure at hand, on one line. */
 const char *cli_message(void);
+/* The text with '?' for control characters, in ASCII and in UTF-8: what comes from files and their names neither ends a line
+ * nor steers a terminal. Cut after 4095 bytes; until the fourth next call. */
+const char *cli_shown(const char *text);
 /* Prints the message of a failure, if it is one, as one line on stderr; returns the exit status. */
 int cli_exit(clm_status status);
 /* A remark on stderr that stops nothing. */

@@ -49,7 +49,7 @@ static void print_augmentation(FILE *to, const cli_settings *s) {
 }
 
 static void print_data(FILE *to, const cli_settings *s, const clm_source *source) {
-    fprintf(to, "  data        %s\n", source ? clm_source_description(source) : s->source);
+    fprintf(to, "  data        %s\n", cli_shown(source ? clm_source_description(source) : s->source));
     if (cli_source_takes(cli_source_of(s->source), "rotations"))
         fprintf(to, "              rotations as classes: training %s, test %s\n", s->rotations ? "yes" : "no",
                 s->test_rotations ? "yes" : "no");
@@ -59,7 +59,7 @@ static void print_data(FILE *to, const cli_settings *s, const clm_source *source
 /* "conv4, 64 filters, 100 numbers of context for a film layer in each block" */
 static void print_zoo(FILE *to, const cli_settings *s) {
     const clm_network_info info = clm_network_get_info(clm_network_find(s->network));
-    fprintf(to, "%s", s->network);
+    fprintf(to, "%s", cli_shown(s->network));
     if (info.filters) fprintf(to, ", %lld filters", (long long)s->filters);
     if (info.hidden) fprintf(to, ", %lld hidden", (long long)(s->hidden ? s->hidden : info.hidden));
     if (s->context > 0)
@@ -71,7 +71,7 @@ static void print_zoo(FILE *to, const cli_settings *s) {
 static void print_network(FILE *to, const cli_settings *s, const clm_model *model) {
     fprintf(to, "  network     ");
     if (s->model[0])
-        fprintf(to, "%s", s->model);
+        fprintf(to, "%s", cli_shown(s->model));
     else
         print_zoo(to, s);
     if (model) fprintf(to, ", %zu parameters", clm_model_param_elements(model));
@@ -86,7 +86,7 @@ static void print_rule(FILE *to, const cli_settings *s) {
         fprintf(to, "gradient descent");
         return;
     }
-    fprintf(to, "%s", s->inner_rule);
+    fprintf(to, "%s", cli_shown(s->inner_rule));
     for (size_t i = 0; i < CLI_COUNT(options); i++) {
         if (!cli_readers_read(s, options[i])) continue;
         const cli_option *o = &cli_settings_options[cli_settings_row(options[i])];
@@ -95,7 +95,7 @@ static void print_rule(FILE *to, const cli_settings *s) {
         if (o->kind == CLI_REAL)
             fprintf(to, "%g", *(const double *)(const void *)at);
         else
-            fprintf(to, "%s", at);
+            fprintf(to, "%s", cli_shown(at));
         between = ", ";
     }
     fprintf(to, ")");
@@ -134,11 +134,11 @@ static void print_adapted(FILE *to, const clm_params *params) {
 }
 
 static void print_masks(FILE *to, const cli_settings *s, const clm_params *params) {
-    fprintf(to, "              adapted: %s", s->adapt[0] ? s->adapt : info_of(s).adapts);
-    if (s->freeze[0]) fprintf(to, ", but not %s", s->freeze);
+    fprintf(to, "              adapted: %s", s->adapt[0] ? cli_shown(s->adapt) : info_of(s).adapts);
+    if (s->freeze[0]) fprintf(to, ", but not %s", cli_shown(s->freeze));
     const bool all = !s->adapt[0] && !s->freeze[0] && strcmp(info_of(s).adapts, "all parameters") == 0;
     if (params && !all) print_adapted(to, params);
-    if (s->unlearned[0]) fprintf(to, "; not learned: %s", s->unlearned);
+    if (s->unlearned[0]) fprintf(to, "; not learned: %s", cli_shown(s->unlearned));
     fprintf(to, "\n");
 }
 
@@ -170,7 +170,7 @@ static void print_steps(FILE *to, const cli_settings *s, const clm_params *param
     if (cli_settings_anneals(s))
         fprintf(to, "              multi-step loss, annealed over %lld updates\n", (long long)s->multi_step_over);
     else if (s->multi_step[0])
-        fprintf(to, "              multi-step loss weights %s\n", s->multi_step);
+        fprintf(to, "              multi-step loss weights %s\n", cli_shown(s->multi_step));
 }
 
 static void print_inner(FILE *to, const cli_settings *s, const clm_params *params) {
@@ -240,7 +240,7 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     print_network(to, s, model);
     if (!regression && !labels)
         fprintf(to, "  batch-norm  training transductive; validation and test %s\n", bn_name(model, s->bn));
-    fprintf(to, "  algorithm   %s: %s (%s)\n", s->algorithm, info.title, info.source);
+    fprintf(to, "  algorithm   %s: %s (%s)\n", cli_shown(s->algorithm), info.title, info.source);
     print_inner(to, s, params);
     print_gradient(to, s);
     print_outer(to, s);

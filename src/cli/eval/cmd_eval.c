@@ -159,6 +159,8 @@ static clm_status choose_queries(evaluation *e) {
 /* What is evaluated is what the run validated. */
 static clm_status add_member(evaluation *e, const cli_checkpoint *checkpoint, const char *path) {
     clm_params **params = &e->members[e->n_members];
+    const clm_status fits = clm_params_check(e->model, checkpoint->archive);
+    if (fits != CLM_OK) return cli_fail_in(fits, "%s", path);
     CLI_TRY(clm_params_create(params, e->model, &e->task.options));
     CLI_TRY(cli_checkpoint_params(checkpoint, path, *params));
     e->iterations[e->n_members++] = checkpoint->iteration;
@@ -257,10 +259,10 @@ out:
 
 static void print_table(const evaluation *e) {
     const cli_settings *run = &e->checkpoint.settings;
-    printf("%s, iteration %llu", e->path, (unsigned long long)e->iterations[0]);
+    printf("%s, iteration %llu", cli_shown(e->path), (unsigned long long)e->iterations[0]);
     for (size_t i = 1; i < e->n_members; i++) printf(", %llu", (unsigned long long)e->iterations[i]);
-    printf("%s, %s\n", e->n_members > 1 ? " together" : "", run->algorithm);
-    printf("%s\n", clm_source_description(e->source));
+    printf("%s, %s\n", e->n_members > 1 ? " together" : "", cli_shown(run->algorithm));
+    printf("%s\n", cli_shown(clm_source_description(e->source)));
     printf("%lld tasks of %s %s, seed %lld, ", (long long)e->settings.tasks, cli_split_name((clm_split)e->settings.split),
            cli_setup_drawn(e->source), (long long)(e->settings.seed >= 0 ? e->settings.seed : run->seed));
     if (e->regression)

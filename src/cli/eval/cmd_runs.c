@@ -202,8 +202,9 @@ static void print_text(const json_t *runs) {
         const bool regression = json_is_true(json_object_get(run, "regression"));
         cli_text iterations;
         snprintf(iterations.s, sizeof iterations.s, "%lld of %lld", number_of(run, "iterations"), number_of(run, "planned"));
-        printf(format, directory, text_of(run, "directory"), text_of(run, "algorithm"), data, text_of(run, "data"),
-               task_text(run).s, iterations.s, score_text(json_object_get(run, "best_validation"), regression).s,
+        printf(format, directory, cli_shown(text_of(run, "directory")), cli_shown(text_of(run, "algorithm")), data,
+               cli_shown(text_of(run, "data")), task_text(run).s, iterations.s,
+               score_text(json_object_get(run, "best_validation"), regression).s,
                test_text(json_object_get(run, "test"), regression).s);
     }
 }
@@ -230,7 +231,7 @@ static int run_runs(cli_args *args) {
     if (s->json)
         status = print_json(runs);
     else if (found.count == 0)
-        printf("no runs below %s\n", directory);
+        printf("no runs below %s\n", cli_shown(directory));
     else
         print_text(runs);
 out:

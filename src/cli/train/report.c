@@ -18,7 +18,7 @@ void cli_trainer_print_plan(const cli_trainer *t) {
            cli_bytes((double)(plan.bytes + evaluation + images)).s, cli_bytes((double)plan.bytes).s,
            beside.measures_second_order ? " with its first-order part" : "", cli_bytes((double)evaluation).s);
     if (images) printf("  images on the device: %zu in %s\n", beside.images, cli_bytes((double)images).s);
-    printf("run directory\n  %s\n", t->settings.run);
+    printf("run directory\n  %s\n", cli_shown(t->settings.run));
     fflush(stdout);
 }
 

@@ -73,14 +73,9 @@ static const char *name_of(const prediction *p, size_t i) {
 
 /* ---- what is printed ---- */
 
-/* Control characters would reach the terminal. */
-static void print_plain(const char *text) {
-    for (; *text; text++) putchar((unsigned char)*text < 32 || *text == 127 ? '?' : *text);
-}
-
 static void print_quoted(const char *text) {
     putchar('"');
-    for (; *text; text++) {
+    for (text = cli_shown(text); *text; text++) {
         if (*text == '"') putchar('"');
         putchar(*text);
     }
@@ -92,10 +87,10 @@ static size_t shown(const prediction *p) {
 }
 
 static void print_text(const prediction *p, const char *file) {
-    print_plain(file);
+    printf("%s", cli_shown(file));
     for (size_t i = 0; i < shown(p); i++) {
         printf(i ? ", " : "  ");
-        print_plain(name_of(p, i));
+        printf("%s", cli_shown(name_of(p, i)));
         printf(" %.1f %%", 100 * p->classes[i].probability);
     }
     putchar('\n');

@@ -65,7 +65,7 @@ static clm_status compare_array(const cli_reference *r, clm_meta *meta, size_t q
     cli_error_add(&c->norm[q], ours, reference, count);
     cli_error_add(&one, ours, reference, count);
     c->present[q] = true;
-    if (verbose) printf("    %-28s %10.2e   |ref| %.3e\n", name, cli_error_value(&one), sqrt(one.reference));
+    if (verbose) printf("    %-28s %10.2e   |ref| %.3e\n", cli_shown(name), cli_error_value(&one), sqrt(one.reference));
 out:
     free(ours);
     free(reference);
@@ -147,7 +147,7 @@ static void print_head(const clm_device *device, double tolerance, int width) {
 /* An error that is not a number fails. */
 static bool print_row(const char *path, const comparison *c, double tolerance, int width) {
     bool pass = true;
-    printf("%-*s", width, base_name(path));
+    printf("%-*s", width, cli_shown(base_name(path)));
     for (size_t q = 0; q < N_QUANTITIES; q++) {
         double error = cli_error_value(&c->norm[q]);
         if (!c->present[q]) {

@@ -243,6 +243,8 @@ static clm_status check_params(const cli_reference *r) {
 }
 
 static clm_status open_params(cli_reference *r) {
+    clm_status fits = clm_params_check(r->model, r->archive);
+    if (fits != CLM_OK) return cli_fail_in(fits, "%s", r->path);
     if (clm_params_create(&r->params, r->model, &r->task) != CLM_OK) return cli_fail_in(CLM_E_FORMAT, "%s", r->path);
     CLI_TRY(check_params(r));
     clm_status status = clm_params_load(r->params, r->archive);

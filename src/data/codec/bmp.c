@@ -83,10 +83,11 @@ clm_status clm_codec_bmp(clm_image *image, const uint8_t *data, size_t size, int
     (void)orientation; /* BMP has none but upside down */
     CLM_TRY(read_header(&b));
     const int channels = b.bits > 8 && b.masks[3] ? 4 : 3;
-    CLM_TRY(clm_codec_begin(image, b.width, b.height, channels));
+    CLM_TRY(clm_codec_check(b.width, b.height, size));
     const uint64_t row = ((uint64_t)b.width * b.bits + 31) / 32 * 4;
     if (b.bits <= 8 && (b.palette > size || (size - b.palette) / b.entry < b.colours)) return damaged("its palette is cut off");
     if (b.pixels > size || (size - b.pixels) / row < b.height) return damaged("it ends early");
+    CLM_TRY(clm_codec_begin(image, b.width, b.height, channels, size));
     for (uint32_t y = 0; y < b.height; y++) {
         const size_t line = b.top_down ? y : b.height - 1 - y;
         CLM_TRY(read_row(&b, b.pixels + (size_t)(y * row), channels, image->pixels + line * b.width * (size_t)channels));

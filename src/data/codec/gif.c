@@ -67,7 +67,7 @@ static clm_status read_frame(GifFileType *gif, int transparent, clm_image *image
     const ColorMapObject *map = gif->Image.ColorMap ? gif->Image.ColorMap : gif->SColorMap;
     const int width = gif->Image.Width, passes = gif->Image.Interlace ? 4 : 1;
     if (!map || width < 1 || gif->Image.Height < 1) return clm_fail(CLM_E_FORMAT, "a GIF picture without colours or pixels");
-    CLM_TRY(clm_codec_begin(image, (uint64_t)gif->SWidth, (uint64_t)gif->SHeight, 4));
+    CLM_TRY(clm_codec_begin(image, (uint64_t)gif->SWidth, (uint64_t)gif->SHeight, 4, ((const reader *)gif->UserData)->size));
     memset(image->pixels, 0, (size_t)image->width * (size_t)image->height * 4);
     GifPixelType *line = clm_calloc((size_t)width, sizeof *line);
     clm_status status = line ? CLM_OK : CLM_E_MEMORY;

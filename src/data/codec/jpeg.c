@@ -30,6 +30,15 @@ static void on_message(j_common_ptr jpeg, int level) {
     if (level < 0 && (jpeg->err->msg_code == JWRN_JPEG_EOF || jpeg->err->msg_code == JWRN_HIT_MARKER)) f->early = true;
 }
 
+/* Every scan goes over the whole picture, and costs a file a few bytes. */
+enum { SCANS = 256 };
+
+static void on_progress(j_common_ptr jpeg) {
+    if (((j_decompress_ptr)jpeg)->input_scan_number <= SCANS) return;
+    snprintf(((failure *)jpeg->err)->text, JMSG_LENGTH_MAX, "more than %d scans", SCANS);
+    longjmp(((failure *)jpeg->err)->jump, 1);
+}
+
 static void find_orientation(const struct jpeg_decompress_struct *jpeg, int *orientation) {
     for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
         if (m->marker == JPEG_APP0 + 1 && m->data_length >= 6 && memcmp(m->data, "Exif\0\0", 6) == 0)
@@ -56,10 +65,11 @@ static void read_rows(struct jpeg_decompress_struct *jpeg, clm_image *image) {
 }
 
 /* Jumps to whoever has set the jump when libjpeg gives up. */
-static clm_status read_picture(struct jpeg_decompress_struct *jpeg, const uint8_t *data, size_t size, clm_image *image,
-                               int *orientation) {
+static clm_status read_picture(struct jpeg_decompress_struct *jpeg, struct jpeg_progress_mgr *progress, const uint8_t *data,
+                               size_t size, clm_image *image, int *orientation) {
     const failure *f = (const failure *)jpeg->err;
     jpeg_create_decompress(jpeg);
+    jpeg->progress = progress;
     jpeg_mem_src(jpeg, (unsigned char *)(uintptr_t)data, (unsigned long)size); /* older ones lack the const */
     jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(jpeg, TRUE);
@@ -67,7 +77,7 @@ static clm_status read_picture(struct jpeg_decompress_struct *jpeg, const uint8_
     const bool grey = jpeg->jpeg_color_space == JCS_GRAYSCALE;
     const bool inks = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;
     jpeg->out_color_space = grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
-    CLM_TRY(clm_codec_begin(image, jpeg->image_width, jpeg->image_height, grey ? 1 : 3));
+    CLM_TRY(clm_codec_begin(image, jpeg->image_width, jpeg->image_height, grey ? 1 : 3, size));
     jpeg_start_decompress(jpeg);
     read_rows(jpeg, image);
     jpeg_finish_decompress(jpeg);
@@ -76,6 +86,7 @@ static clm_status read_picture(struct jpeg_decompress_struct *jpeg, const uint8_
 
 clm_status clm_codec_jpeg(clm_image *image, const uint8_t *data, size_t size, int *orientation) {
     struct jpeg_decompress_struct jpeg;
+    struct jpeg_progress_mgr progress = {.progress_monitor = on_progress};
     failure f;
     memset(&jpeg, 0, sizeof jpeg);
     memset(&f, 0, sizeof f);
@@ -86,7 +97,7 @@ clm_status clm_codec_jpeg(clm_image *image, const uint8_t *data, size_t size, in
     if (setjmp(f.jump))
         status = clm_fail(CLM_E_FORMAT, "a damaged JPEG picture (%s)", f.text);
     else
-        status = read_picture(&jpeg, data, size, image, orientation);
+        status = read_picture(&jpeg, &progress, data, size, image, orientation);
     jpeg_destroy_decompress(&jpeg);
     return status;
 }

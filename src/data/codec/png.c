@@ -44,14 +44,15 @@ static void find_orientation(png_structp png, png_infop info, int *orientation) 
 }
 
 /* Jumps to whoever has set the jump when libpng finds a fault. */
-static clm_status read_picture(png_structp png, png_infop info, clm_image *image, int *orientation) {
+static clm_status read_picture(png_structp png, png_infop info, size_t size, clm_image *image, int *orientation) {
     png_read_info(png, info);
     const png_uint_32 width = png_get_image_width(png, info), height = png_get_image_height(png, info);
+    CLM_TRY(clm_codec_check(width, height, size)); /* libpng takes memory for rows next */
     png_set_scale_16(png);
     png_set_expand(png); /* palettes, less than 8 bits, transparent colours */
     const int passes = png_set_interlace_handling(png);
     png_read_update_info(png, info);
-    CLM_TRY(clm_codec_begin(image, width, height, png_get_channels(png, info)));
+    CLM_TRY(clm_codec_begin(image, width, height, png_get_channels(png, info), size));
     const size_t row = (size_t)width * (size_t)image->channels;
     if (png_get_rowbytes(png, info) != row) png_error(png, "rows of another length");
     for (int pass = 0; pass < passes; pass++)
@@ -60,8 +61,21 @@ static clm_status read_picture(png_structp png, png_infop info, clm_image *image
     return CLM_OK;
 }
 
+/* Do the chunks before the pixels lie within the file? Libpng takes memory for what a chunk claims of its length. */
+static bool has_whole_chunks(const uint8_t *data, size_t size) {
+    for (size_t at = 8; at + 8 <= size;) {
+        const uint32_t length =
+            (uint32_t)data[at] << 24 | (uint32_t)data[at + 1] << 16 | (uint32_t)data[at + 2] << 8 | data[at + 3];
+        if (memcmp(data + at + 4, "IDAT", 4) == 0) break;
+        if (length > size - at - 8) return false;
+        at += 12 + (size_t)length;
+    }
+    return true;
+}
+
 clm_status clm_codec_png(clm_image *image, const uint8_t *data, size_t size, int *orientation) {
     reader r = {.data = data, .size = size};
+    if (!has_whole_chunks(data, size)) return clm_fail(CLM_E_FORMAT, "a damaged PNG picture (it ends early)");
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
@@ -73,7 +87,7 @@ clm_status clm_codec_png(clm_image *image, const uint8_t *data, size_t size, int
     if (setjmp(png_jmpbuf(png)))
         status = clm_fail(CLM_E_FORMAT, "a damaged PNG picture (%s)", r.message);
     else
-        status = read_picture(png, info, image, orientation);
+        status = read_picture(png, info, size, image, orientation);
     png_destroy_read_struct(&png, &info, NULL);
     return status;
 }

@@ -23,7 +23,7 @@ clm_status clm_codec_webp(clm_image *image, const uint8_t *data, size_t size, in
     if (features.has_animation)
         return clm_fail(CLM_E_FORMAT, "an animated WebP picture; save one of its frames as a picture, or remove it");
     const int channels = features.has_alpha ? 4 : 3, row = features.width * channels;
-    CLM_TRY(clm_codec_begin(image, (uint64_t)features.width, (uint64_t)features.height, channels));
+    CLM_TRY(clm_codec_begin(image, (uint64_t)features.width, (uint64_t)features.height, channels, size));
     const size_t bytes = (size_t)row * (size_t)features.height;
     const uint8_t *done = channels == 4 ? WebPDecodeRGBAInto(data, size, image->pixels, bytes, row)
                                         : WebPDecodeRGBInto(data, size, image->pixels, bytes, row);

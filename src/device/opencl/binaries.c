@@ -48,8 +48,7 @@ static char *entry_path(const clm_cl_device *d, const uint64_t key[2]) {
     return clm_format("%s/%016" PRIx64 "%016" PRIx64 ".bin", d->cache_directory, key[0], key[1]);
 }
 
-/* What is wrong with an entry's file; NULL when its binary may be given to the driver. */
-static const char *fault_of(const char *data, size_t size, const uint64_t key[2]) {
+const char *clm_cl_cache_fault(const char *data, size_t size, const uint64_t key[2]) {
     header h;
     if (size < sizeof h) return "it is cut short";
     memcpy(&h, data, sizeof h);
@@ -83,7 +82,7 @@ static cl_program load_entry(clm_cl_device *d, const char *path, const uint64_t 
     double began = clm_clock();
     cl_program program = NULL;
     if (clm_file_read(path, &data, &size) != CLM_OK || size == 0) goto out; /* gone, or the mark of a program built once */
-    const char *fault = fault_of(data, size, key);
+    const char *fault = clm_cl_cache_fault(data, size, key);
     if (!fault) {
         program = program_from(d, (const unsigned char *)data + sizeof(header), size - sizeof(header), options);
         fault = "the driver refuses it";

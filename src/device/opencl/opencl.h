@@ -200,6 +200,8 @@ clm_status clm_cl_make_task_kernel(clm_device *d, const clm_launch *launches, si
 void clm_cl_cache_open(clm_cl_device *d);
 /* A built program, or NULL: no entry, or one that is of no use. */
 cl_program clm_cl_cache_load(clm_cl_device *d, const char *text, const char *options);
+/* What is wrong with an entry's file; NULL when its binary may be given to the driver. */
+const char *clm_cl_cache_fault(const char *data, size_t size, const uint64_t key[2]);
 void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options, cl_program program);
 
 #endif

@@ -6,6 +6,7 @@
  * over its own examples and does not depend on how many there are. An adapted model's file is a plain model with these
  * statistics beside its parameters. */
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,12 +146,12 @@ typedef struct loading {
     int ways; /* 0: a regression */
 } loading;
 
-static int whole(const json_t *json, const char *key) { return (int)json_integer_value(json_object_get(json, key)); }
-
 static clm_status choose_ways(loading *f) {
+    int classes = 0;
     const clm_shape out = clm_model_out_shape(f->trained);
     const bool labels = strcmp(f->given.loss.name, "cross-entropy") == 0, makes = makes_its_head(f->given.algorithm);
-    const int classes = whole(f->task, "classes"), outputs = out.dim[out.rank - 1];
+    const int outputs = out.dim[out.rank - 1];
+    CLM_TRY(clm_json_whole(f->task, "classes", CLM_TASK_WAYS, &classes));
     if (!labels && f->options.ways) return clm_fail(CLM_E_ARG, "%d ways: the model is a regression", f->options.ways);
     f->ways = !labels ? 0 : f->options.ways ? f->options.ways : classes;
     if (labels && (f->ways < 1 || (!makes && f->ways > outputs)))
@@ -160,6 +161,9 @@ static clm_status choose_ways(loading *f) {
             "number",
             f->ways, outputs);
     if (f->given.ways) f->given.ways = f->ways;
+    if (f->given.loss.class_weights && (int)f->store.n_class_weights < (f->ways > outputs ? f->ways : outputs))
+        return clm_fail(CLM_E_FORMAT, "it has weights for %zu classes, and the model has %d", f->store.n_class_weights,
+                        f->ways > outputs ? f->ways : outputs);
     if (!labels || f->ways == outputs || strcmp(f->given.algorithm, "protonet") == 0) return CLM_OK; /* features have no rows */
     return resize(f->trained, f->ways, &f->use->model);
 }
@@ -171,6 +175,7 @@ static clm_status read_checkpoint(loading *f) {
         return clm_fail(CLM_E_FORMAT,
                         "it does not say how it adapts: it was written by an earlier version, or is no checkpoint; "
                         "train --resume with more --iterations writes it anew");
+    CLM_TRY(clm_params_check(f->trained, f->archive));
     return clm_task_from_json(f->task, &f->given, &f->store);
 }
 
@@ -206,15 +211,24 @@ static clm_status make(loading *f, clm_device *device, clm_learner_options *o, c
     return clm_learner_make(out, device, u->model, o, u);
 }
 
+static clm_status support_of(const loading *f, int *support) {
+    const int ways = f->ways ? f->ways : 1;
+    int shots;
+    CLM_TRY(clm_json_whole(f->task, "shots", INT_MAX / ways, &shots));
+    *support = f->options.support ? f->options.support : ways * shots;
+    return CLM_OK;
+}
+
 static clm_status load_checkpoint(loading *f, clm_device *device, clm_learner **out) {
     clm_learner_options o = CLM_LEARNER_OPTIONS_INIT;
     CLM_TRY(read_checkpoint(f));
     CLM_TRY(choose_ways(f));
     f->given.support_per_step = false;
     o.task = f->given;
-    o.task.support = f->options.support ? f->options.support : (f->ways ? f->ways : 1) * whole(f->task, "shots");
+    CLM_TRY(support_of(f, &o.task.support));
     f->given.support = o.task.support;
-    f->use->steps = f->options.steps >= 0 ? f->options.steps : whole(f->task, "test_steps");
+    CLM_TRY(clm_json_whole(f->task, "test_steps", CLM_TASK_STEPS, &f->use->steps));
+    if (f->options.steps >= 0) f->use->steps = f->options.steps;
     if (!clm_algorithm_uses(f->given.algorithm, "steps")) f->use->steps = 0;
     CLM_TRY(make(f, device, &o, out));
     return load_values(f, *out);
@@ -252,8 +266,10 @@ out:
 static clm_status load_adapted(loading *f, clm_device *device, clm_learner **out) {
     clm_learner_options o = CLM_LEARNER_OPTIONS_INIT;
     CLM_TRY(parse_model(f->archive, &f->trained));
+    CLM_TRY(clm_params_check(f->trained, f->archive));
     CLM_TRY(read_names(f));
-    f->ways = f->use->ways = whole(f->adapted, "ways");
+    CLM_TRY(clm_json_whole(f->adapted, "ways", CLM_TASK_WAYS, &f->ways));
+    f->use->ways = f->ways;
     if (f->options.ways && f->options.ways != f->ways)
         return clm_fail(CLM_E_ARG, "%d ways: the model is adapted to %d classes", f->options.ways, f->ways);
     if (f->options.support || f->options.steps >= 0)

@@ -1,0 +1,113 @@
+# Files and names made to do harm: refused with the reason, or harmless. Their bytes are those of the fuzz targets' corpora.
+. "$(dirname "$0")/../support/cli.sh"
+
+corpus=$CLMAML_SOURCE_DIR/tests/fuzz/corpus
+tiny="--device host --network mlp --hidden 2 --ways 2 --shots 1 --query 1 --iterations 1 --meta-batch 1 --val-tasks 1 --eval-tasks 1 --size 8
+    --class-split 2,2,2"
+
+# fill FOLDER NAME..: folders of two pictures each
+fill() {
+    folder=$1
+    shift
+    for name in "$@"; do
+        mkdir -p "$folder/$name"
+        cp "$corpus/picture/grey.png" "$corpus/picture/24.bmp" "$folder/$name"
+    done
+}
+
+# safetensors NAME FILE: a corpus file whose header is its first line, as a file of the format
+safetensors() {
+    length=$(head -n 1 "$corpus/$1" | tr -d '\n' | wc -c)
+    {
+        # shellcheck disable=SC2059
+        printf "\\$(printf %o $((length % 256)))\\$(printf %o $((length / 256 % 256)))\\0\\0\\0\\0\\0\\0"
+        head -n 1 "$corpus/$1" | tr -d '\n'
+        tail -n +2 "$corpus/$1"
+    } >"$2"
+}
+
+# harmless FILE NAME: no control characters but ends of lines
+harmless() {
+    LC_ALL=C tr -d '\n -~\200-\377' <"$1" >"$work/control"
+    [ ! -s "$work/control" ] || fail "$2: control characters in $1: $(od -c "$work/control" | head -n 3)"
+}
+
+# ---- names with escape codes, ends of lines, markup ----
+escape=$(printf 'a\033[2J\033]0;title\007')
+line=$(printf 'b\nclmaml: note: <script>alert(1)<x>')
+fill "$work/names" "$escape" "$line" "$(printf 'c\rd')" "$(printf 'd\302\233')" '"e",=f' g
+# shellcheck disable=SC2086
+expect_success "names with escape codes" train "$work/names" $tiny --algorithm protonet --run "$work/run"
+harmless "$work/out" "train"
+harmless "$work/err" "train, notes"
+for file in config.json metrics.jsonl metrics.csv result.json curve.svg; do harmless "$work/run/$file" "$file"; done
+expect_success "runs" runs "$work"
+harmless "$work/out" "runs"
+expect_success "report" report "$work/run" --out "$work/page.html" --device host
+harmless "$work/page.html" "report"
+grep -q '<script' "$work/page.html" && fail "report: markup of a name in the page"
+expect_success "adapt" adapt "$work/run" --support "$work/names" --out "$work/adapted" --device host
+for form in "" --csv --json; do
+    # shellcheck disable=SC2086
+    expect_success "predict $form" predict "$work/adapted" "$work/names" --device host $form
+    harmless "$work/out" "predict $form"
+done
+expect_success "export" export "$work/adapted" --format c --out "$work/model.c"
+harmless "$work/model.c" "export --format c"
+cp "$work/names/g/grey.png" "$work/$escape.png"
+"$CLMAML_PROGRAM" predict "$work/adapted" "$work/$escape.none" --device host >"$work/out" 2>&1 && fail "a file that is not there"
+harmless "$work/out" "a message with a name"
+
+# ---- names that lead out ----
+mkdir "$work/omniglot"
+cp "$corpus/zip/tree.zip" "$work/omniglot/images_evaluation.zip"
+for zip in slip slip2; do
+    cp "$corpus/zip/$zip.zip" "$work/omniglot/images_background.zip"
+    expect_error "zip $zip" 1 "has a name that leads out of the archive" train omniglot --data "$work/omniglot" --device host --run "$work/none"
+done
+fill "$work/tables" images
+printf 'filename,label\n../secret.png,a\n' >"$work/tables/train.csv"
+# shellcheck disable=SC2086
+expect_error "a list of pictures" 1 "train.csv: line 2 names ../secret.png, which is not below images/" train "$work/tables" $tiny --run "$work/none"
+fill "$work/lists/data" a
+mkdir -p "$work/lists/splits/x"
+printf 'a\n../..\n' >"$work/lists/splits/x/train.txt"
+# shellcheck disable=SC2086
+expect_error "a list of classes" 1 "line 2 names the class ../.., which is not below data/" train "$work/lists" $tiny --run "$work/none"
+fill "$work/linked" a b c d e
+fill "$work/outside" secret
+ln -s ../outside/secret "$work/linked/f"
+ln -s a "$work/linked/within"
+# shellcheck disable=SC2086
+expect_success "a link" train "$work/linked" $tiny --run "$work/run2"
+expect_in "$work/err" "a link leads out of the folder, and is followed: .*linked/f -> .*outside/secret" "a link"
+ln -s .. "$work/linked/a/up"
+# shellcheck disable=SC2086
+expect_error "a link that leads up" 1 "folders nested too deep; is there a link that leads back up?" train "$work/linked" $tiny --run "$work/none"
+
+# ---- much out of little ----
+fill "$work/bombs" a b c d e f
+for picture in huge.png terabytes.png bomb.png chunk.png huge.gif bomb.gif huge.bmp huge.jpg huge_progressive.jpg; do
+    cp "$corpus/picture/$picture" "$work/bombs/a"
+    # shellcheck disable=SC2086
+    expect_error "picture $picture" 1 "$picture: a .*picture" train "$work/bombs" $tiny --run "$work/none"
+    rm "$work/bombs/a/$picture"
+done
+safetensors safetensors/terabytes "$work/terabytes"
+expect_error "terabytes" 1 "only 0 bytes follow the header" train sine --device host --init "$work/terabytes" --run "$work/none"
+safetensors safetensors/deep "$work/deep"
+expect_error "a deep header" 1 "maximum parsing depth" predict "$work/deep" "$work/names" --device host
+safetensors checkpoint/huge "$work/huge"
+expect_error "a model of terabytes" 1 "more than 2.31 - 1 elements" export "$work/huge" --format c --out "$work/none"
+safetensors reference/huge "$work/reference"
+"$CLMAML_PROGRAM" verify --device host "$work/reference" >"$work/out" 2>&1 && fail "a reference file of a large model"
+expect_in "$work/out" "has 1 elements, the model's 268435456" "a reference file of a large model"
+expect_error "a deep model" 1 "maximum parsing depth" model "$corpus/model/deep.json"
+expect_error "a nested model" 1 "nested more than 16 deep" model "$corpus/model/nested.json"
+
+# ---- weights that are not finite ----
+safetensors checkpoint/sine_nan "$work/nan"
+expect_error "--init of NaN" 1 "not finite" train sine --hidden 2 --init "$work/nan" --device host --run "$work/none"
+expect_error "eval of NaN" 1 "param.0.weight.*not finite" eval "$work/nan" --device host
+
+finish
