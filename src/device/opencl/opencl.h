@@ -55,6 +55,7 @@ typedef struct clm_cl_device {
     clm_emulation emulation;
     unsigned avoid; /* CLM_AVOID_..: faults of this driver */
     unsigned unflushed;
+    bool flushed_last; /* nothing was queued since the last flush */
     clm_cl_watchdog watchdog;
     clm_cl_source *sources;
     size_t source_count, source_capacity;
@@ -135,6 +136,9 @@ void clm_cl_watchdog_idle(clm_cl_device *d, double start);
 
 /* queue.c */
 clm_status clm_cl_finish(clm_device *d);
+/* For all that is queued, also with drivers whose clFinish waits only for what is not flushed. */
+cl_int clm_cl_wait(clm_cl_device *d);
+void clm_cl_flush(clm_cl_device *d);
 /* After each queued command: flushes periodically, so that the device starts early and watchdogs see short batches. */
 void clm_cl_queued(clm_cl_device *d);
 /* The part of a kernel's global size that begins at `offset` (NULL: 0); `event` may be NULL. */
