@@ -62,6 +62,7 @@ typedef struct clm_cl_device {
     clm_cl_program *programs;
     size_t program_count, program_capacity;
     char *cache_directory;                         /* of program binaries; NULL: none */
+    double building, asking;                       /* seconds that programs took to build, and their binaries to come */
     clm_library_info libraries[CLM_LIBRARY_COUNT]; /* libraries.h; no name: not looked for yet */
     struct clm_cl_plan *plans;
     size_t plan_count, plan_capacity;
