@@ -2,6 +2,7 @@
  *
  * A device is an OpenCL device or `host`, the double-precision reference in plain C. A specification is one of
  *   gpu | cpu | accelerator | P:D | part of a platform or device name | type:name | host
+ * or host-float (alone: the reference with every result rounded to float, as a measure of what rounding does)
  * or several separated by commas. What uses one device (clm_device_open) takes the first of the list that matches; what uses
  * several (clm_device_open_all) takes every one. A /N at the end, as in 0:0/2, divides a device into N equal parts that count
  * as devices; what uses one device takes the whole. Words are compared whole and without regard to case.

@@ -18,7 +18,7 @@ static clm_status add(opening *o, const clm_device_info *info, int part, int par
     CLM_TRY(clm_grow(&o->devices, &o->capacity, o->n + 1, sizeof *o->devices));
     clm_device **out = &o->devices[o->n];
     if (info->type == CLM_DEVICE_HOST)
-        CLM_TRY(parts == 1 ? clm_host_open(out) : clm_fail(CLM_E_DEVICE, "the host reference cannot be divided"));
+        CLM_TRY(parts == 1 ? clm_host_open(out, false) : clm_fail(CLM_E_DEVICE, "the host reference cannot be divided"));
     else
         CLM_TRY(clm_opencl_open_sub_device(out, info->platform_index, info->device_index, part, parts));
     (*out)->info.chosen = true;
