@@ -7,7 +7,7 @@
 #include "support/launch.h"
 
 /* More than the commands between two flushes, on CPUs and on GPUs. */
-enum { N = 4096, MOST = 70 };
+enum { N = 512, MOST = 70 };
 
 static const char slow_source[] = "__kernel void slow(OUT(y), const int n) {\n"
                                   "    const int i = get_global_id(0);\n"
