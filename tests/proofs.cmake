@@ -86,7 +86,7 @@ if(RUSTICL_ICD)
   clmaml_test(rusticl/meta rusticl 900 ENVIRONMENT ${rusticl} OCL_ICD_VENDORS=${RUSTICL_ICD}
     COMMAND sh ${support}/rusticl.sh ${tiny_references})
   clmaml_test(rusticl/queue rusticl 300 ENVIRONMENT ${rusticl} OCL_ICD_VENDORS=${RUSTICL_ICD} COMMAND devices_test_queue)
-  clmaml_references(rusticl/golden rusticl ENVIRONMENT ${rusticl} OCL_ICD_VENDORS=${RUSTICL_ICD})
+  clmaml_references(rusticl/golden rusticl ENVIRONMENT ${rusticl} OCL_ICD_VENDORS=${RUSTICL_ICD} WITHOUT ${long_compiles})
   if(POCL_ICD)
     clmaml_test(rusticl/beside-pocl rusticl 900 ENVIRONMENT ${rusticl}
       COMMAND sh ${support}/rusticl_beside_pocl.sh ${RUSTICL_ICD} ${POCL_ICD} ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlp_sine_1step.safetensors)

@@ -64,6 +64,10 @@ CLM_API void clm_device_list_free(clm_device_info *list);
 /* Waits until all queued work has finished. A failure of earlier work is reported here. */
 CLM_API clm_status clm_device_finish(clm_device *device);
 
+/* Processor seconds that the calling thread has spent in waits for devices so far. Drivers of CPUs let the thread that waits
+ * compute, and others let it spin: it is no time that the program needs. */
+CLM_API double clm_thread_wait_seconds(void);
+
 /* Bytes allocated now and at most so far through this device. */
 CLM_API size_t clm_device_allocated(const clm_device *device);
 CLM_API size_t clm_device_peak_allocated(const clm_device *device);

@@ -150,6 +150,10 @@ clm_status clm_library_good(clm_device *d, clm_library library);
 /* The memory of a host-device argument. */
 double *clm_host_data(const clm_mem *mem);
 
+/* Around every wait for a device: clm_wait_end takes what clm_wait_begin gave. */
+double clm_wait_begin(void);
+void clm_wait_end(double began);
+
 /* `single`: every result is rounded to float. */
 clm_status clm_host_open(clm_device **out, bool single);
 /* What clm_device_list says of the host reference. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "device/backend.h"
@@ -135,6 +136,12 @@ clm_status clm_device_open_sub_devices(clm_device *d, int n) {
 }
 
 const clm_device_info *clm_device_get_info(const clm_device *device) { return &device->info; }
+
+static _Thread_local double waited;
+
+double clm_wait_begin(void) { return clm_thread_seconds(); }
+void clm_wait_end(double began) { waited += clm_thread_seconds() - began; }
+double clm_thread_wait_seconds(void) { return waited; }
 
 clm_status clm_device_finish(clm_device *device) { return device->backend->finish(device); }
 

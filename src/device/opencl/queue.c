@@ -37,8 +37,9 @@ clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm
 }
 
 clm_status clm_cl_finish(clm_device *d) {
-    double start = clm_clock();
+    const double start = clm_clock(), began = clm_wait_begin();
     cl_int code = clm_cl_wait(clm_cl(d));
+    clm_wait_end(began);
     clm_cl_watchdog_idle(clm_cl(d), start);
     if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "waiting for queued work");
