@@ -2,8 +2,11 @@
 # Installs what building clMAML needs, on Debian and its relatives: only what is missing, with sudo only when not root.
 #
 #   scripts/install-deps.sh           to build and to train
-#   scripts/install-deps.sh --tests   and to run the tests
+#   scripts/install-deps.sh --tests [BUILD]
+#                                     and to run the tests; Intel's OpenCL runtime for CPUs, which no package has, goes
+#                                     into BUILD/intel-opencl [build-test], and is registered nowhere
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config ocl-icd-opencl-dev opencl-c-headers pocl-opencl-icd
     libjansson-dev libzip-dev libpng-dev libjpeg-dev libwebp-dev libgif-dev)
@@ -66,17 +69,41 @@ update_lists() {
     say "apt-get update keeps failing; going on with the package lists there are"
 }
 
+# Intel's runtime into a folder of the build: from PyPI, these very files, and of them the libraries alone. It is under Intel's
+# End User License Agreement for Developer Tools. Tests that need it are left out where it cannot be had.
+install_intel_opencl() {
+    local into="$1/intel-opencl" wheels why=""
+    [ ! -s "$into/intel.icd" ] || return 0
+    if [ "$(uname -sm)" != "Linux x86_64" ]; then
+        why="it is for Linux on x86-64"
+    elif ! python3 -m pip --version >/dev/null 2>&1; then
+        why="there is no pip for python3"
+    fi
+    wheels="$(mktemp -d "${TMPDIR:-/tmp}/clmaml-intel.XXXXXX")"
+    if [ -z "$why" ]; then
+        say "installing Intel's OpenCL runtime for CPUs into $into"
+        python3 -m pip download --quiet --no-deps --only-binary=:all: --require-hashes -d "$wheels" \
+            -r scripts/intel-opencl.txt && python3 scripts/unpack-intel-opencl.py "$into" "$wheels"/*.whl ||
+            why="see the messages above"
+    fi
+    rm -rf "$wheels"
+    [ -z "$why" ] || say "no Intel OpenCL runtime ($why); tests that need it are left out"
+}
+
 main() {
-    local tests="" packages=("${BUILD_PACKAGES[@]}") optional=() missing=() unknown=() package
+    local build=build-test tests="" packages=("${BUILD_PACKAGES[@]}") optional=() missing=() unknown=() package
     case "${1:-}" in
     "") ;;
-    --tests) tests=yes packages+=("${TEST_PACKAGES[@]}") optional=("${COMPILER_PACKAGES[@]}" "${PYTHON_PACKAGES[@]}") ;;
+    --tests)
+        build="${2:-$build}" tests=yes packages+=("${TEST_PACKAGES[@]}") optional=("${COMPILER_PACKAGES[@]}" "${PYTHON_PACKAGES[@]}")
+        ;;
     -h | --help)
-        sed -n '2,5s/^# \{0,1\}//p' "$0"
+        sed -n '2,8s/^# \{0,1\}//p' "$0"
         return
         ;;
-    *) fail "unknown argument '$1'; usage: $0 [--tests]" ;;
+    *) fail "unknown argument '$1'; usage: $0 [--tests [BUILD]]" ;;
     esac
+    [ -z "$tests" ] || install_intel_opencl "$build"
     if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
         check_by_hand "$tests"
         return

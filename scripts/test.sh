@@ -42,7 +42,7 @@ summary() {
 
 main() {
     local status=0
-    ./scripts/install-deps.sh --tests
+    ./scripts/install-deps.sh --tests "$BUILD"
     configure
     cmake --build "$BUILD"
     need_device

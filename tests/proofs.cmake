@@ -19,6 +19,25 @@ set(support ${CMAKE_CURRENT_SOURCE_DIR}/support)
 set(tiny_references ${CMAKE_CURRENT_SOURCE_DIR}/golden/image_layers_2step.safetensors
   ${CMAKE_CURRENT_SOURCE_DIR}/golden/token_layers_2step.safetensors)
 
+# clmaml_references(prefix label [ENVIRONMENT VAR=value..] [WITHOUT name..]): the reference files of this folder, one a test. WITHOUT:
+# those whose kernels take that driver's compiler too long.
+function(clmaml_references prefix label)
+  cmake_parse_arguments(PARSE_ARGV 2 references "" "" "ENVIRONMENT;WITHOUT")
+  foreach(file ${reference_files})
+    get_filename_component(name ${file} NAME_WE)
+    if(name IN_LIST references_WITHOUT)
+      continue()
+    endif()
+    set(tolerance 2e-5)
+    if(DEFINED tolerance_${name})
+      set(tolerance ${tolerance_${name}})
+    endif()
+    clmaml_test(${prefix}-${name} ${label} 900 ENVIRONMENT ${references_ENVIRONMENT}
+      COMMAND clmaml_program verify --tolerance ${tolerance} ${file})
+  endforeach()
+endfunction()
+set(long_compiles conv4_c8_5step conv4_c8_anil conv4_c8_lslr_msl conv4_c8_metasgd)
+
 # Oclgrind simulates a device and looks for races, uninitialised values and misuse of the API; as itself, and as a GPU, which gets
 # other kernels and groups of more than one item.
 find_program(OCLGRIND oclgrind)
@@ -66,10 +85,30 @@ if(RUSTICL_ICD)
   clmaml_test(rusticl/images rusticl 900 ENVIRONMENT ${rusticl} CK_RUN_CASE=pick OCL_ICD_VENDORS=${RUSTICL_ICD} COMMAND program_test_dataset)
   clmaml_test(rusticl/meta rusticl 900 ENVIRONMENT ${rusticl} OCL_ICD_VENDORS=${RUSTICL_ICD}
     COMMAND sh ${support}/rusticl.sh ${tiny_references})
+  clmaml_test(rusticl/queue rusticl 300 ENVIRONMENT ${rusticl} OCL_ICD_VENDORS=${RUSTICL_ICD} COMMAND devices_test_queue)
+  clmaml_references(rusticl/golden rusticl ENVIRONMENT ${rusticl} OCL_ICD_VENDORS=${RUSTICL_ICD} WITHOUT ${long_compiles})
   if(POCL_ICD)
     clmaml_test(rusticl/beside-pocl rusticl 900 ENVIRONMENT ${rusticl}
       COMMAND sh ${support}/rusticl_beside_pocl.sh ${RUSTICL_ICD} ${POCL_ICD} ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlp_sine_1step.safetensors)
   endif()
+endif()
+
+# The kernels of GPUs, on the device at hand.
+clmaml_references(gpu/golden limits ENVIRONMENT CLMAML_EMULATE=type=gpu ${no_libraries} WITHOUT ${long_compiles})
+
+# Intel's OpenCL for CPUs, which scripts/install-deps.sh puts into the build folder; it is registered nowhere.
+set(intel_opencl ${PROJECT_BINARY_DIR}/intel-opencl)
+if(EXISTS ${intel_opencl}/intel.icd)
+  set(intel CLMAML_DEVICE= ${no_libraries} OCL_ICD_VENDORS=${intel_opencl}/intel.icd "LD_LIBRARY_PATH=${intel_opencl}:$ENV{LD_LIBRARY_PATH}")
+  clmaml_test(intel-cpu/doctor intel-cpu 1500 ENVIRONMENT ${intel} COMMAND clmaml_program doctor)
+  clmaml_test(intel-cpu/starts intel-cpu 900 ENVIRONMENT ${intel}
+    COMMAND sh ${support}/second_start.sh "Intel.R. OpenCL" ${CMAKE_CURRENT_SOURCE_DIR}/golden/huber_sine.safetensors)
+  clmaml_test(intel-cpu/queue intel-cpu 300 ENVIRONMENT ${intel} COMMAND devices_test_queue)
+  clmaml_test(intel-cpu/gpu intel-cpu 900 ENVIRONMENT ${intel} CLMAML_EMULATE=type=gpu
+    COMMAND clmaml_program verify ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlp_sine_1step.safetensors ${tiny_references})
+  clmaml_references(intel-cpu/golden intel-cpu ENVIRONMENT ${intel} WITHOUT ${long_compiles} recurrent_layers_2step)
+else()
+  message(WARNING "NOT TESTED: there is no Intel OpenCL runtime in ${intel_opencl} (scripts/install-deps.sh --tests ${PROJECT_BINARY_DIR})")
 endif()
 
 include(offline/offline.cmake)

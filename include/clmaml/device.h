@@ -2,6 +2,7 @@
  *
  * A device is an OpenCL device or `host`, the double-precision reference in plain C. A specification is one of
  *   gpu | cpu | accelerator | P:D | part of a platform or device name | type:name | host
+ * or host-float (alone: the reference with every result rounded to float, as a measure of what rounding does)
  * or several separated by commas. What uses one device (clm_device_open) takes the first of the list that matches; what uses
  * several (clm_device_open_all) takes every one. A /N at the end, as in 0:0/2, divides a device into N equal parts that count
  * as devices; what uses one device takes the whole. Words are compared whole and without regard to case.
@@ -65,6 +66,10 @@ CLM_API void clm_device_list_free(clm_device_info *list);
 
 /* Waits until all queued work has finished. A failure of earlier work is reported here. */
 CLM_API clm_status clm_device_finish(clm_device *device);
+
+/* Processor seconds that the calling thread has spent in waits for devices so far. Drivers of CPUs let the thread that waits
+ * compute, and others let it spin: it is no time that the program needs. */
+CLM_API double clm_thread_wait_seconds(void);
 
 /* Bytes allocated now and at most so far through this device. */
 CLM_API size_t clm_device_allocated(const clm_device *device);

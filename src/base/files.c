@@ -298,6 +298,12 @@ double clm_clock(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+double clm_thread_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 int clm_processors(void) {
 #ifdef _SC_NPROCESSORS_ONLN
     const long count = sysconf(_SC_NPROCESSORS_ONLN);

@@ -61,6 +61,8 @@ clm_status clm_cache_directory(char **out);
 
 /* Seconds from some fixed point in the past; never goes backwards. */
 double clm_clock(void);
+/* Processor seconds of the calling thread so far. */
+double clm_thread_seconds(void);
 
 /* Processors that may run threads; at least 1. */
 int clm_processors(void);

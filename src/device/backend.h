@@ -134,6 +134,7 @@ struct clm_device {
     clm_device **sub_devices; /* clm_device_open_sub_devices */
     int n_sub_devices;
     bool is_sub_device;
+    bool single; /* of the host reference: what an operation or a transfer writes is rounded to float */
     bool no_task_kernels; /* the driver cannot compile them: the back end's make_task_kernel must not be called */
     char quirks[160];     /* names of the driver quirks that are worked around */
     /* Kept for layers above (ops/choice.h, tune/store.h). */
@@ -172,7 +173,12 @@ clm_status clm_library_good(clm_device *d, clm_library library);
 /* The memory of a host-device argument. */
 double *clm_host_data(const clm_mem *mem);
 
-clm_status clm_host_open(clm_device **out);
+/* Around every wait for a device: clm_wait_end takes what clm_wait_begin gave. */
+double clm_wait_begin(void);
+void clm_wait_end(double began);
+
+/* `single`: every result is rounded to float. */
+clm_status clm_host_open(clm_device **out, bool single);
 /* What clm_device_list says of the host reference. */
 void clm_host_describe(clm_device_info *info);
 clm_status clm_opencl_open(clm_device **out, int platform_index, int device_index);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "device/backend.h"
@@ -51,7 +52,7 @@ clm_status clm_device_list(clm_device_info **out, size_t *count, char *warnings,
 void clm_device_list_free(clm_device_info *list) { free(list); }
 
 static clm_status open_one(clm_device **out, const clm_device_info *info) {
-    if (info->type == CLM_DEVICE_HOST) return clm_host_open(out);
+    if (info->type == CLM_DEVICE_HOST) return clm_host_open(out, false);
     return clm_opencl_open(out, info->platform_index, info->device_index);
 }
 
@@ -68,7 +69,8 @@ clm_status clm_device_open(clm_device **out, const char *spec) {
     *out = NULL;
     const char *wanted = effective_spec(spec);
     CLM_TRY(clm_log_check());
-    if (wanted && !strcmp(wanted, "host")) return clm_host_open(out); /* also where no OpenCL driver lets itself be loaded */
+    if (wanted && !strcmp(wanted, "host")) return clm_host_open(out, false); /* also where no driver lets itself be loaded */
+    if (wanted && !strcmp(wanted, "host-float")) return clm_host_open(out, true);
     CLM_GOTO(list_all(&list, &count, warnings, sizeof warnings));
     if (!(order = clm_calloc(count, sizeof *order))) CLM_GOTO(CLM_E_MEMORY);
     status = clm_device_spec_match(wanted, list, count, order, &found);
@@ -159,6 +161,12 @@ void clm_device_leave(clm_device *d) {
 }
 
 const clm_device_info *clm_device_get_info(const clm_device *device) { return &device->info; }
+
+static _Thread_local double waited;
+
+double clm_wait_begin(void) { return clm_thread_seconds(); }
+void clm_wait_end(double began) { waited += clm_thread_seconds() - began; }
+double clm_thread_wait_seconds(void) { return waited; }
 
 clm_status clm_device_finish(clm_device *device) { CLM_IN_DEVICE(device, device->backend->finish(device)); }
 

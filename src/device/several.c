@@ -19,7 +19,7 @@ static clm_status add(opening *o, const clm_device_info *info, int part, int par
     clm_device **out = &o->devices[o->n];
     clm_status status;
     if (info->type == CLM_DEVICE_HOST)
-        status = parts == 1 ? clm_host_open(out) : clm_fail(CLM_E_DEVICE, "the host reference cannot be divided");
+        status = parts == 1 ? clm_host_open(out, false) : clm_fail(CLM_E_DEVICE, "the host reference cannot be divided");
     else
         status = clm_opencl_open_sub_device(out, info->platform_index, info->device_index, part, parts);
     CLM_TRY(status == CLM_E_LIMIT ? clm_fail(CLM_E_DEVICE, "%s", clm_last_error()) : status);

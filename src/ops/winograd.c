@@ -83,7 +83,9 @@ static double cost(const sizes *s, int ci, int co) {
 static bool preferred(const clm_lower *l, clm_value y, int m) {
     const sizes s = sizes_at(l, y, m), other = sizes_at(l, y, 6 - m);
     const double mine = cost(&s, s.g.ci, s.g.co);
-    return s.vec >= 8 && mine <= cost(&other, s.g.ci, s.g.co) && mine * (s.filter ? GAIN_FILTER : GAIN) <= direct_cost(&s);
+    /* Channels that fill vectors of eight, or those of a machine that has only four. */
+    const int full = clm_least(8, clm_most(4, (int)clm_lower_device(l)->float_vector_width));
+    return s.vec >= full && mine <= cost(&other, s.g.ci, s.g.co) && mine * (s.filter ? GAIN_FILTER : GAIN) <= direct_cost(&s);
 }
 
 /* ---- candidates ---- */

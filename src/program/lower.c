@@ -81,7 +81,12 @@ clm_status clm_lower_launch(clm_lower *l, clm_value node, const clm_launch_spec 
 struct clm_host_context {
     clm_node node, in[CLM_MAX_INPUTS];
     int tasks;
+    bool single; /* round to float */
 };
+
+static void round_all(double *x, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = (double)(float)x[i];
+}
 
 static void scalar_eval(const clm_eval *e) {
     const clm_op *op = clm_op_of(e->node);
@@ -107,6 +112,7 @@ static void host_run(const clm_launch *launch) {
             op->eval(&e);
         else
             scalar_eval(&e);
+        if (c->single) round_all(e.out, clm_shape_size(&c->node.shape));
     }
 }
 
@@ -118,6 +124,7 @@ static clm_status host_lower(clm_lower *l, clm_value v) {
     if (!c) return CLM_E_MEMORY;
     c->node = p->nodes[v];
     c->tasks = p->tasks;
+    c->single = p->device->single;
     for (int i = 0; i < c->node.n_in; i++) {
         c->in[i] = p->nodes[c->node.in[i]];
         values[1 + i] = c->node.in[i];

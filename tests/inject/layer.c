@@ -75,6 +75,8 @@
     CODE(clGetEventProfilingInfo, (cl_event e, cl_profiling_info what, size_t size, void *out, size_t *need),                  \
          (e, what, size, out, need))                                                                                           \
     CODE(clFlush, (cl_command_queue q), (q))                                                                                   \
+    CODE(clEnqueueMarkerWithWaitList, (cl_command_queue q, cl_uint n, const cl_event *after, cl_event *event),                 \
+         (q, n, after, event))                                                                                                 \
     LATE(clFinish, (cl_command_queue q), (q))                                                                                  \
     CODE(clEnqueueReadBuffer,                                                                                                  \
          (cl_command_queue q, cl_mem m, cl_bool wait, size_t offset, size_t size, void *to, cl_uint n, const cl_event *after,  \

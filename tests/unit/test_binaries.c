@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "device/opencl/opencl.h"
 #include "support/launch.h"
 
 START_TEST(equal_programs_are_built_once) {
@@ -62,9 +63,11 @@ END_TEST
 
 /* ---- the cache on disk ---- */
 
-/* Opens the device afresh, runs one launch, checks its numbers; how many programs were built from source? */
-static size_t builds_of_a_fresh_device(const char *defines) {
+/* Opens the device afresh, runs one launch, checks its numbers; how many programs were built from source? `asking`: seconds
+ * that the driver is taken to have needed for binaries already. */
+static size_t builds_where_asking_costs(double asking, const char *defines) {
     clm_device *d = clm_test_open_opencl();
+    clm_cl(d)->asking = asking;
     clm_mem *x = clm_test_ramp(d), *y = clm_test_alloc(d, 200);
     clm_launch launch = clm_test_scale_launch(x, y, 0);
     if (defines) launch.defines = defines;
@@ -77,11 +80,9 @@ static size_t builds_of_a_fresh_device(const char *defines) {
     return built;
 }
 
-/* Twice: the first time may only mark the program as wanted. */
-static void fill_cache(void) {
-    builds_of_a_fresh_device(NULL);
-    builds_of_a_fresh_device(NULL);
-}
+static size_t builds_of_a_fresh_device(const char *defines) { return builds_where_asking_costs(0, defines); }
+
+static void fill_cache(void) { ck_assert_uint_eq(builds_of_a_fresh_device(NULL), 1); }
 
 /* The path of the only entry; free with free(). */
 static char *only_entry(void) {
@@ -101,6 +102,18 @@ START_TEST(cache_is_used) {
     ck_assert_uint_eq(builds_of_a_fresh_device("-DK=4"), 1);
     setenv("CLMAML_NO_CACHE", "1", 1);
     ck_assert_uint_eq(builds_of_a_fresh_device(NULL), 1);
+}
+END_TEST
+
+/* A CPU driver that compiles again to give a binary is asked for what is built a second time. */
+START_TEST(dear_binaries_are_asked_for_at_the_second_start) {
+    const double dear = 1e9;
+    ck_assert_uint_eq(builds_where_asking_costs(dear, NULL), 1);
+    clm_device *d = clm_test_open_opencl();
+    const size_t second = clm_device_get_info(d)->type == CLM_DEVICE_CPU;
+    clm_device_close(d);
+    ck_assert_uint_eq(builds_where_asking_costs(dear, NULL), second);
+    ck_assert_uint_eq(builds_where_asking_costs(dear, NULL), 0);
 }
 END_TEST
 
@@ -176,6 +189,7 @@ int main(void) {
     tcase_add_test(tcase, equal_programs_are_built_once);
     tcase_add_test(tcase, kernel_directory_overrides);
     tcase_add_test(tcase, cache_is_used);
+    tcase_add_test(tcase, dear_binaries_are_asked_for_at_the_second_start);
     tcase_add_test(tcase, cache_can_be_turned_off);
     tcase_add_loop_test(tcase, damaged_cache_is_rebuilt, 0, DAMAGES);
     tcase_add_test(tcase, cache_that_cannot_be_written_is_done_without);

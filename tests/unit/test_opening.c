@@ -48,6 +48,24 @@ START_TEST(environment_names_the_device) {
 }
 END_TEST
 
+START_TEST(the_rounded_reference_keeps_floats) {
+    const double third = 1.0 / 3, values[2] = {third, 0.5};
+    double back[3];
+    clm_device *d = NULL;
+    CLM_TEST_OK(clm_device_open(&d, "host-float"));
+    ck_assert_int_eq(d->info.type, CLM_DEVICE_HOST);
+    clm_mem *mem = clm_test_alloc(d, 3);
+    CLM_TEST_OK(d->backend->write(d, mem, 0, 2, NULL, values));
+    CLM_TEST_OK(d->backend->fill(d, mem, 2, 1, third));
+    CLM_TEST_OK(d->backend->read(d, mem, 0, 3, NULL, back));
+    ck_assert(back[0] == (double)(float)third && back[0] != third);
+    ck_assert(back[1] == 0.5 && back[2] == back[0]);
+    d->backend->free(d, mem);
+    clm_device_close(d);
+    ck_assert_int_eq(clm_device_open(&d, "host-float,gpu"), CLM_E_DEVICE); /* alone */
+}
+END_TEST
+
 /* Before anything in this process has asked the loader, which reads the variables once. */
 START_TEST(without_a_driver_there_is_the_host) {
     setenv("OCL_ICD_VENDORS", clm_test_cache, 1);
@@ -76,6 +94,7 @@ int main(void) {
     tcase_add_checked_fixture(tcase, clm_test_enter_cache, clm_test_leave_cache);
     tcase_add_test(tcase, list_ends_with_host);
     tcase_add_test(tcase, environment_names_the_device);
+    tcase_add_test(tcase, the_rounded_reference_keeps_floats);
     tcase_add_test(tcase, without_a_driver_there_is_the_host);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -210,7 +210,8 @@ clm_status cli_drivers_try(cli_driver **out, size_t *count) {
     if (patience > 0) cli_note("OpenCL drivers are not tried one by one: %s", cli_message());
     for (size_t i = 0; i < *count; i++)
         if (!(*out)[i].verdict[0])
-            snprintf((*out)[i].verdict, sizeof(*out)[i].verdict, "not tried%s", patience > 0 ? "" : ": CLMAML_PROBE_SECONDS is 0");
+            snprintf((*out)[i].verdict, sizeof(*out)[i].verdict, "not tried%s",
+                     patience > 0 ? "" : ": CLMAML_PROBE_SECONDS is 0");
     cli_forget();
     status = CLM_OK;
 out:
@@ -225,7 +226,8 @@ void cli_drivers_guard(const char *spec) {
     size_t count = 0;
     trial t;
     const char *wanted = spec ? spec : getenv("CLMAML_DEVICE");
-    if ((wanted && strcmp(wanted, "host") == 0) || survives(NULL, "", spec ? spec : "", &t, NULL, 0)) return;
+    const bool host = wanted && (strcmp(wanted, "host") == 0 || strcmp(wanted, "host-float") == 0);
+    if (host || survives(NULL, "", spec ? spec : "", &t, NULL, 0)) return;
     if (cli_drivers_try(&list, &count) != CLM_OK) cli_forget(); /* then the drivers have to do as they are */
     for (size_t i = 0; i < count; i++)
         if (list[i].left_out) cli_note("the OpenCL driver %s is left out: it %s", list[i].path, list[i].verdict);
@@ -259,10 +261,11 @@ clm_status cli_drivers_explain(clm_status status) {
     snprintf(message, sizeof message, "%s", cli_message());
     if (cli_drivers_try(&list, &count) == CLM_OK && count) {
         list_verdicts(list, count, text, sizeof text);
-        status = cli_fail(status,
-                          "no OpenCL device: %zu driver%s installed, and none offers a device (%s). PoCL needs a directory for its "
-                          "cache: HOME or POCL_CACHE_DIR; clmaml devices --verbose says more",
-                          count, count == 1 ? " is" : "s are", text);
+        status =
+            cli_fail(status,
+                     "no OpenCL device: %zu driver%s installed, and none offers a device (%s). PoCL needs a directory for its "
+                     "cache: HOME or POCL_CACHE_DIR; clmaml devices --verbose says more",
+                     count, count == 1 ? " is" : "s are", text);
     } else {
         status = cli_fail(status, "%s", message);
     }

@@ -194,7 +194,7 @@ typedef struct bench_result {
     bench_yardstick *yardstick;
     bench_peers *peers;
     bench_times *times;
-    double host_seconds, wall_seconds; /* of the steps timed: of the calling thread, in all */
+    double host_seconds, wall_seconds; /* of the steps timed: of the calling thread without its waits, in all */
     double device_bytes;
     bench_first warm, cold;
 } bench_result;

@@ -56,11 +56,11 @@ typedef struct bench {
 /* ---- one item ---- */
 
 static clm_status time_step(bench_run *run, bench_result *r) {
-    double cpu = cli_thread_seconds(), start = cli_clock();
+    const double cpu = cli_thread_seconds() - clm_thread_wait_seconds(), start = cli_clock();
     CLI_TRY(bench_run_step(run));
     CLI_TRY(clm_device_finish(run->device));
     double wall = cli_clock() - start;
-    r->host_seconds += cli_thread_seconds() - cpu;
+    r->host_seconds += cli_thread_seconds() - clm_thread_wait_seconds() - cpu;
     r->wall_seconds += wall;
     bench_times_add(r->times, wall * 1e3);
     return CLM_OK;

@@ -3,6 +3,9 @@
  * Each figure is ||x - ref|| / ||ref|| over all arrays of one kind laid end to end (all parameters' gradients as one vector): a
  * parameter whose exact gradient is zero, like a bias before batch-norm, has no relative error of its own. The absolute norm
  * stands where ||ref|| is 0.
+ *
+ * Float rounding alone has an error too, and a case may multiply it: near ties of pooling, divisions by nearly nothing. What it
+ * comes to is shown by the host reference with every result rounded to float, for files that do not pass or for all.
  */
 #include <math.h>
 #include <stddef.h>
@@ -11,13 +14,15 @@
 #include <string.h>
 
 #include "base/drivers.h"
+#include "base/json.h"
 #include "base/options.h"
+#include "base/system.h"
 #include "verify/reference.h"
 
 typedef struct verify_settings {
     char device[CLI_PATH_MAX];
     double tolerance;
-    bool verbose;
+    bool verbose, rounding, json;
 } verify_settings;
 
 static const cli_option options[] = {
@@ -26,25 +31,28 @@ static const cli_option options[] = {
     {NULL, "tolerance", CLI_REAL, 0, offsetof(verify_settings, tolerance), 0, 1e9, "X", "largest relative error that passes"},
     {NULL, "verbose", CLI_FLAG, 0, offsetof(verify_settings, verbose), 0, 0, "",
      "the relative error of every parameter's gradient too"},
+    {NULL, "rounding", CLI_FLAG, 0, offsetof(verify_settings, rounding), 0, 0, "",
+     "for all files, and not only those that do not pass: what rounding to float32 alone gives"},
+    {NULL, "json", CLI_FLAG, 0, offsetof(verify_settings, json), 0, 0, "", "print JSON"},
     {.name = NULL},
 };
-static const verify_settings defaults = {"", 2e-5, false};
+static const verify_settings defaults = {.tolerance = 2e-5};
 
 /* What is compared. `prefix`: the reference array, with the parameter's name after it when `per` is not WHOLE. */
 typedef enum per { WHOLE, PER_PARAM, PER_ADAPTED, PER_RATE } per;
 static const struct {
-    const char *label, *prefix;
+    const char *label, *key, *prefix; /* key: in JSON */
     clm_quantity quantity;
     per per;
     bool first_order;
 } quantities[] = {
-    {"sup.loss", "out.support_loss", CLM_Q_SUPPORT_LOSS, WHOLE, false},
-    {"qry.loss", "out.query_loss", CLM_Q_QUERY_LOSS, WHOLE, false},
-    {"logits", "out.query_logits", CLM_Q_QUERY_LOGITS, WHOLE, false},
-    {"adapted", "out.adapted.", CLM_Q_ADAPTED, PER_ADAPTED, false},
-    {"1st order", "out.meta_grad_fo.", CLM_Q_GRAD, PER_PARAM, true},
-    {"2nd order", "out.meta_grad.", CLM_Q_GRAD, PER_PARAM, false},
-    {"rates", "out.alpha_grad", CLM_Q_RATE_GRAD, PER_RATE, false},
+    {"sup.loss", "support_loss", "out.support_loss", CLM_Q_SUPPORT_LOSS, WHOLE, false},
+    {"qry.loss", "query_loss", "out.query_loss", CLM_Q_QUERY_LOSS, WHOLE, false},
+    {"logits", "query_logits", "out.query_logits", CLM_Q_QUERY_LOGITS, WHOLE, false},
+    {"adapted", "adapted", "out.adapted.", CLM_Q_ADAPTED, PER_ADAPTED, false},
+    {"1st order", "meta_grad_fo", "out.meta_grad_fo.", CLM_Q_GRAD, PER_PARAM, true},
+    {"2nd order", "meta_grad", "out.meta_grad.", CLM_Q_GRAD, PER_PARAM, false},
+    {"rates", "rate_grad", "out.alpha_grad", CLM_Q_RATE_GRAD, PER_RATE, false},
 };
 enum { N_QUANTITIES = (int)CLI_COUNT(quantities) };
 
@@ -145,66 +153,162 @@ static void print_head(const clm_device *device, double tolerance, int width) {
 }
 
 /* An error that is not a number fails. */
-static bool print_row(const char *path, const comparison *c, double tolerance, int width) {
-    bool pass = true;
-    printf("%-*s", width, cli_shown(base_name(path)));
-    for (size_t q = 0; q < N_QUANTITIES; q++) {
-        double error = cli_error_value(&c->norm[q]);
-        if (!c->present[q]) {
-            printf(" %9s", "-");
-            continue;
-        }
-        pass = pass && error <= tolerance;
-        printf(" %8.1e%c", error, error <= tolerance ? ' ' : '!');
-    }
-    printf(" %s\n", pass ? "PASS" : "FAIL");
-    return pass;
+static bool passes(const comparison *c, double tolerance) {
+    for (size_t q = 0; q < N_QUANTITIES; q++)
+        if (c->present[q] && !(cli_error_value(&c->norm[q]) <= tolerance)) return false;
+    return true;
 }
 
-static int verify_all(const cli_args *args, clm_device *device) {
-    const verify_settings *s = args->settings;
-    int exit_status = CLI_EXIT_OK, width = 16;
-    size_t passed = 0;
+static void print_row(const char *name, const comparison *c, double tolerance, int width, const char *verdict) {
+    printf("%-*s", width, name);
+    for (size_t q = 0; q < N_QUANTITIES; q++) {
+        const double error = cli_error_value(&c->norm[q]);
+        if (c->present[q])
+            printf(" %8.1e%c", error, error <= tolerance ? ' ' : '!');
+        else
+            printf(" %9s", "-");
+    }
+    printf(" %s\n", verdict);
+}
+
+/* What came of one file. */
+typedef struct outcome {
+    clm_status status;
+    bool passed, has_rounding;
+    comparison device, rounding;
+} outcome;
+
+/* `rounded`: the host reference in single precision, NULL where it tells nothing. */
+static void examine(const char *path, clm_device *device, clm_device *rounded, const verify_settings *s, outcome *o) {
+    memset(o, 0, sizeof *o);
+    o->status = verify_file(path, device, &o->device, s->verbose);
+    if (o->status != CLM_OK) return;
+    o->passed = passes(&o->device, s->tolerance);
+    if (!rounded || (o->passed && !s->rounding)) return;
+    o->status = verify_file(path, rounded, &o->rounding, false);
+    o->has_rounding = o->status == CLM_OK;
+}
+
+/* ---- as a table ---- */
+
+static const char rounding_label[] = "  float32 rounding";
+
+static int table_width(const cli_args *args) {
+    int width = (int)sizeof rounding_label;
     for (size_t i = 0; i < args->n_positional; i++) {
-        int length = (int)strlen(base_name(args->positional[i]));
+        const int length = (int)strlen(base_name(args->positional[i]));
         if (length > width) width = length;
     }
+    return width;
+}
+
+static int print_table(const cli_args *args, clm_device *device, clm_device *rounded) {
+    const verify_settings *s = args->settings;
+    const int width = table_width(args);
+    int exit_status = CLI_EXIT_OK;
+    size_t passed = 0, rounding = 0;
     print_head(device, s->tolerance, width);
     for (size_t i = 0; i < args->n_positional; i++) {
-        comparison c;
-        clm_status status = verify_file(args->positional[i], device, &c, s->verbose);
-        if (status != CLM_OK)
-            exit_status = cli_exit(status);
-        else if (print_row(args->positional[i], &c, s->tolerance, width))
-            passed++;
-        else
+        outcome o;
+        examine(args->positional[i], device, rounded, s, &o);
+        if (o.status == CLM_OK)
+            print_row(cli_shown(base_name(args->positional[i])), &o.device, s->tolerance, width, o.passed ? "PASS" : "FAIL");
+        if (o.has_rounding) print_row(rounding_label, &o.rounding, s->tolerance, width, "");
+        if (o.status != CLM_OK)
+            exit_status = cli_exit(o.status);
+        else if (!o.passed)
             exit_status = CLI_EXIT_FAILURE;
+        passed += o.status == CLM_OK && o.passed;
+        rounding += o.has_rounding;
         cli_forget();
         fflush(stdout);
     }
     printf("\n%zu of %zu pass. Errors are ||x - ref|| / ||ref||, with all arrays of a kind (all parameters) as one vector.\n",
            passed, args->n_positional);
+    if (rounding)
+        printf(
+            "float32 rounding: the double-precision reference with the result of every operation rounded to float32. An error "
+            "of about\nthat size comes from rounding, not from a fault.\n");
+    return exit_status;
+}
+
+/* ---- as JSON ---- */
+
+/* null: not a number, or none of this kind in the file. */
+static json_t *error_object(const comparison *c) {
+    json_t *errors = json_object();
+    for (size_t q = 0; q < N_QUANTITIES; q++) {
+        const double error = cli_error_value(&c->norm[q]);
+        cli_json_set(errors, quantities[q].key, c->present[q] && isfinite(error) ? json_real(error) : json_null());
+    }
+    return errors;
+}
+
+static json_t *file_object(const char *path, const outcome *o) {
+    json_t *file = json_object();
+    cli_json_set(file, "file", json_string_nocheck(path));
+    cli_json_set(file, "passed", json_boolean(o->status == CLM_OK && o->passed));
+    if (o->status == CLM_OK) cli_json_set(file, "errors", error_object(&o->device));
+    if (o->has_rounding) cli_json_set(file, "float32_rounding", error_object(&o->rounding));
+    if (o->status != CLM_OK) cli_json_set(file, "message", json_string_nocheck(cli_message()));
+    return file;
+}
+
+static int print_json(const cli_args *args, clm_device *device, clm_device *rounded) {
+    const verify_settings *s = args->settings;
+    const clm_device_info *info = clm_device_get_info(device);
+    int exit_status = CLI_EXIT_OK;
+    json_t *root = json_object(), *files = json_array();
+    cli_json_set(root, "device", json_string_nocheck(info->name));
+    cli_json_set(root, "platform", json_string_nocheck(info->platform));
+    cli_json_set(root, "tolerance", json_real(s->tolerance));
+    for (size_t i = 0; i < args->n_positional; i++) {
+        outcome o;
+        examine(args->positional[i], device, rounded, s, &o);
+        cli_json_append(files, file_object(args->positional[i], &o));
+        if (o.status != CLM_OK)
+            exit_status = cli_exit(o.status);
+        else if (!o.passed)
+            exit_status = CLI_EXIT_FAILURE;
+        cli_forget();
+    }
+    cli_json_set(root, "files", files);
+    char *text = cli_json_text(root, JSON_INDENT(2));
+    json_decref(root);
+    if (!text) return cli_exit(CLM_E_MEMORY);
+    cli_stdout_print(text);
+    cli_stdout_print("\n");
+    free(text);
     return exit_status;
 }
 
 static int run_verify(cli_args *args) {
     const verify_settings *s = args->settings;
-    clm_device *device = NULL;
+    clm_device *device = NULL, *rounded = NULL;
     if (args->n_positional == 0) return cli_exit(cli_usage("say what to verify: clmaml verify FILE.safetensors .."));
+    if (s->json && s->verbose) return cli_exit(cli_usage("--verbose adds lines to the table, which --json does not print"));
     clm_status status = cli_device_open(&device, s->device[0] ? s->device : NULL);
-    int exit_status = status == CLM_OK ? verify_all(args, device) : cli_exit(status);
+    /* The reference in double precision does not round: there, it only tells something when it is asked for. */
+    if (status == CLM_OK && (s->rounding || clm_device_get_info(device)->type != CLM_DEVICE_HOST))
+        status = clm_device_open(&rounded, "host-float");
+    const int exit_status = status != CLM_OK ? cli_exit(status)
+                            : s->json        ? print_json(args, device, rounded)
+                                             : print_table(args, device, rounded);
+    clm_device_close(rounded);
     clm_device_close(device);
     return exit_status;
 }
 
 const cli_command cli_verify = {
     .name = "verify",
-    .synopsis = "FILE.safetensors .. [--device WHICH] [--tolerance X]",
+    .synopsis = "FILE.safetensors .. [--device WHICH] [--tolerance X] [--rounding] [--json]",
     .summary = "compare meta-gradients with reference files",
     .details =
         "Computes losses, outputs, adapted parameters, first- and second-order meta-gradients and rate gradients of each "
         "file's case on the "
-        "device and prints their relative errors. Exit status 1 when one is above the tolerance or a file cannot be used.",
+        "device and prints their relative errors. Exit status 1 when one is above the tolerance or a file cannot be used. For "
+        "a "
+        "file that does not pass, a second line says what rounding to float32 alone gives: a case may multiply it.",
     .options = options,
     .settings_size = sizeof(verify_settings),
     .defaults = &defaults,

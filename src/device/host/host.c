@@ -1,5 +1,8 @@
 /* The host reference: memory is arrays of double, a launch is a C function. Plain on purpose: what OpenCL computes is compared
- * with what runs here. Everything runs at once when it is queued. */
+ * with what runs here. Everything runs at once when it is queued.
+ *
+ * In single precision each number is rounded to float once it is computed: what float rounding alone does to a result, in
+ * whatever order a device adds. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,10 +75,11 @@ static clm_status check_range(const clm_mem *mem, const char *what, size_t offse
                     mem->elements);
 }
 
+static double kept(const clm_device *d, double x) { return d->single ? (double)(float)x : x; }
+
 static clm_status host_write(clm_device *d, clm_mem *mem, size_t offset, size_t count, const float *f32, const double *f64) {
-    (void)d;
     CLM_TRY(check_range(mem, "write", offset, count));
-    for (size_t i = 0; i < count; i++) mem->data[offset + i] = f32 ? (double)f32[i] : f64[i];
+    for (size_t i = 0; i < count; i++) mem->data[offset + i] = f32 ? (double)f32[i] : kept(d, f64[i]);
     return CLM_OK;
 }
 
@@ -109,9 +113,8 @@ static clm_status host_copy(clm_device *d, clm_mem *from, size_t from_offset, cl
 }
 
 static clm_status host_fill(clm_device *d, clm_mem *mem, size_t offset, size_t count, double value) {
-    (void)d;
     CLM_TRY(check_range(mem, "fill", offset, count));
-    for (size_t i = 0; i < count; i++) mem->data[offset + i] = value;
+    for (size_t i = 0; i < count; i++) mem->data[offset + i] = kept(d, value);
     return CLM_OK;
 }
 
@@ -170,10 +173,12 @@ static const clm_backend host_backend = {.element_size = sizeof(double),
                                          .finish = host_finish,
                                          .time = host_time};
 
-clm_status clm_host_open(clm_device **out) {
-    *out = clm_calloc(1, sizeof **out);
-    if (!*out) return CLM_E_MEMORY;
-    (*out)->backend = &host_backend;
-    clm_host_describe(&(*out)->info);
+clm_status clm_host_open(clm_device **out, bool single) {
+    clm_device *d = *out = clm_calloc(1, sizeof **out);
+    if (!d) return CLM_E_MEMORY;
+    d->backend = &host_backend;
+    d->single = single;
+    clm_host_describe(&d->info);
+    if (single) snprintf(d->info.name, sizeof d->info.name, "host reference rounded to single precision");
     return CLM_OK;
 }

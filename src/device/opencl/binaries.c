@@ -129,6 +129,18 @@ static char *make_entry(cl_program program, const uint64_t key[2], size_t *size)
     return data;
 }
 
+/* There are drivers that compile again to give a binary. */
+static bool asking_is_cheap(const clm_cl_device *d) {
+    return d->base.info.type != CLM_DEVICE_CPU || d->asking <= d->building / 4;
+}
+
+static char *ask(clm_cl_device *d, cl_program program, const uint64_t key[2], size_t *size) {
+    const double began = clm_clock();
+    char *entry = make_entry(program, key, size);
+    d->asking += clm_clock() - began;
+    return entry;
+}
+
 void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options, cl_program program) {
     if (!d->cache_directory) return;
     uint64_t key[2];
@@ -137,10 +149,9 @@ void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options,
     bool failed = false;
     make_key(d, text, options, key);
     if (!(path = entry_path(d, key)) || (failed = clm_directory_make(d->cache_directory) != CLM_OK)) goto out;
-    /* A CPU driver is asked the second time: asking costs more than a build there, and an empty file tells that it pays. */
-    if (d->base.info.type == CLM_DEVICE_CPU && !clm_path_exists(path)) {
-        failed = clm_file_replace(path, "", 0) != CLM_OK;
-    } else if ((data = make_entry(program, key, &size))) {
+    if (!asking_is_cheap(d) && !clm_path_exists(path)) {
+        failed = clm_file_replace(path, "", 0) != CLM_OK; /* what is built a second time will be needed again */
+    } else if ((data = ask(d, program, key, &size))) {
         failed = clm_file_replace(path, data, size) != CLM_OK;
     }
 out:

@@ -6,7 +6,7 @@
 
 static void opencl_close(clm_device *device) {
     clm_cl_device *d = clm_cl(device);
-    if (d->queue) clFinish(d->queue);
+    if (d->queue) clm_cl_wait(d);
     clm_cl_libraries_detach(d);
     clm_cl_programs_free(d);
     if (d->timing_queue) clReleaseCommandQueue(d->timing_queue);

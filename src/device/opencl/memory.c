@@ -38,8 +38,12 @@ static bool maps(const clm_cl_device *d) { return d->base.info.unified_memory ||
 static void *map(clm_cl_device *d, cl_mem buffer, bool write, size_t offset, size_t size, cl_int *code) {
     d->base.counters.mapped += size;
     const cl_map_flags overwrite = d->avoid & CLM_AVOID_WRITES ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_WRITE_INVALIDATE_REGION;
+    const double began = clm_wait_begin();
     *code = CL_SUCCESS;
-    return clEnqueueMapBuffer(d->queue, buffer, CL_TRUE, write ? overwrite : CL_MAP_READ, offset, size, 0, NULL, NULL, code);
+    void *mapped =
+        clEnqueueMapBuffer(d->queue, buffer, CL_TRUE, write ? overwrite : CL_MAP_READ, offset, size, 0, NULL, NULL, code);
+    clm_wait_end(began);
+    return mapped;
 }
 
 static cl_int unmap(clm_cl_device *d, cl_mem buffer, void *mapped) {
@@ -154,8 +158,12 @@ static cl_int transfer_floats(clm_cl_device *d, clm_mem *mem, size_t offset, siz
                               cl_bool wait) {
     const size_t size = sizeof(cl_float);
     d->base.counters.copied += count * size;
-    if (write) return clEnqueueWriteBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL);
-    return clEnqueueReadBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL);
+    const double began = wait ? clm_wait_begin() : 0;
+    const cl_int code =
+        write ? clEnqueueWriteBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL)
+              : clEnqueueReadBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL);
+    if (wait) clm_wait_end(began);
+    return code;
 }
 
 static cl_int transfer_doubles(clm_cl_device *d, clm_mem *mem, size_t offset, size_t count, const transfer *t) {

@@ -56,12 +56,14 @@ typedef struct clm_cl_device {
     clm_emulation emulation;
     unsigned avoid; /* CLM_AVOID_..: faults of this driver */
     unsigned unflushed;
+    bool flushed_last; /* nothing was queued since the last flush */
     clm_cl_watchdog watchdog;
     clm_cl_source *sources;
     size_t source_count, source_capacity;
     clm_cl_program *programs;
     size_t program_count, program_capacity;
     char *cache_directory;                         /* of program binaries; NULL: none */
+    double building, asking;                       /* seconds that programs took to build, and their binaries to come */
     clm_library_info libraries[CLM_LIBRARY_COUNT]; /* libraries.h; no name: not looked for yet */
     struct clm_cl_plan *plans;
     size_t plan_count, plan_capacity;
@@ -144,9 +146,11 @@ void clm_cl_watchdog_idle(clm_cl_device *d, double start);
 
 /* queue.c */
 clm_status clm_cl_finish(clm_device *d);
+/* For all that is queued, also with drivers whose clFinish waits only for what is not flushed. */
+cl_int clm_cl_wait(clm_cl_device *d);
+void clm_cl_flush(clm_cl_device *d);
 /* After each queued command: flushes periodically, so that the device starts early and watchdogs see short batches. */
 void clm_cl_queued(clm_cl_device *d);
-void clm_cl_flush(clm_cl_device *d);
 /* The part of a kernel's global size that begins at `offset` (NULL: 0); `event` may be NULL. */
 clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm_kernel *k, const size_t offset[3],
                                 const size_t global[3], cl_event *event);

@@ -27,6 +27,7 @@ static void flush_now_and_then(clm_cl_device *d) {
     static const double seconds_most = 0.02;
     clm_cl_watchdog *w = &d->watchdog;
     const double most = w->launch / 4 < seconds_most ? w->launch / 4 : seconds_most;
+    d->flushed_last = false;
     if (++w->held < HELD_MOST && w->unflushed < most) return;
     w->unflushed = 0;
     w->held = 0;

@@ -99,9 +99,11 @@ static clm_status build(clm_cl_device *d, const clm_launch *launch, const char *
         if (program) clReleaseProgram(program);
         return status;
     }
+    const double seconds = clm_clock() - began;
     d->base.kernels_built++;
-    clm_log_write(CLM_LOG_DEBUG, "built in %.3f s: %s (%s of %s), options \"%s\"", clm_clock() - began, launch->label,
-                  launch->entry, launch->file ? launch->file : "generated source", options);
+    d->building += seconds;
+    clm_log_write(CLM_LOG_DEBUG, "built in %.3f s: %s (%s of %s), options \"%s\"", seconds, launch->label, launch->entry,
+                  launch->file ? launch->file : "generated source", options);
     clm_cl_cache_store(d, text, options, program);
     *out = program;
     return CLM_OK;

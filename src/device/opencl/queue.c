@@ -10,15 +10,23 @@ cl_int clm_cl_emulated_lack(clm_device *d, clm_emulated_failure at) {
     return at == CLM_FAIL_AT_WAIT ? CL_OUT_OF_RESOURCES : CL_MEM_OBJECT_ALLOCATION_FAILURE;
 }
 
-void clm_cl_queued(clm_cl_device *d) {
-    if (++d->unflushed < FLUSH_EVERY) return;
-    clm_cl_flush(d);
-}
-
 void clm_cl_flush(clm_cl_device *d) {
-    d->unflushed = 0;
     d->base.counters.flushes++;
     clFlush(d->queue); /* a failure shows at the next command */
+    d->unflushed = 0;
+    d->flushed_last = true;
+}
+
+void clm_cl_queued(clm_cl_device *d) {
+    d->flushed_last = false;
+    if (++d->unflushed >= FLUSH_EVERY) clm_cl_flush(d);
+}
+
+/* clFinish right after clFlush returns at once in Mesa 22.3's rusticl, and did in clvk: then a marker is waited for. */
+cl_int clm_cl_wait(clm_cl_device *d) {
+    cl_int code = d->flushed_last ? clEnqueueMarkerWithWaitList(d->queue, 0, NULL, NULL) : CL_SUCCESS;
+    d->flushed_last = false;
+    return code == CL_SUCCESS ? clFinish(d->queue) : code;
 }
 
 clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm_kernel *k, const size_t offset[3],
@@ -31,8 +39,9 @@ clm_status clm_cl_enqueue_range(clm_device *d, cl_command_queue queue, const clm
 }
 
 clm_status clm_cl_finish(clm_device *d) {
-    double start = clm_clock();
-    cl_int code = clFinish(clm_cl(d)->queue);
+    const double start = clm_clock(), began = clm_wait_begin();
+    cl_int code = clm_cl_wait(clm_cl(d));
+    clm_wait_end(began);
     d->counters.waits++;
     clm_cl_watchdog_idle(clm_cl(d), start);
     if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
