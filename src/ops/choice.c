@@ -64,6 +64,14 @@ int clm_choice_candidates(const clm_lower *l, clm_value y, const clm_impl *impl,
     return n;
 }
 
+bool clm_choice_may_turn(const clm_lower *l, clm_value y) {
+    const clm_impl *rows[ROWS_MOST];
+    const int n = rows_of(op_at(l, y), rows);
+    for (int i = 0; i < n; i++)
+        if (rows[i]->turns && (!rows[i]->applicable || rows[i]->applicable(l, y)) && rows[i]->turns(l, y)) return true;
+    return false;
+}
+
 static const clm_impl *preferred(const clm_lower *l, clm_value y) {
     const clm_impl *rows[ROWS_MOST];
     const int n = rows_of(op_at(l, y), rows);

@@ -68,6 +68,8 @@ bool clm_choice_exists(clm_opcode op);
 int clm_choice_candidates(const clm_lower *l, clm_value y, const clm_impl *impl, clm_candidate out[CLM_CANDIDATES_MOST]);
 /* Everything that can compute y, at most CLM_CHOICES_MOST; [0] is the choice where nothing has been measured. */
 int clm_choice_list(const clm_lower *l, clm_value y, clm_choice out[CLM_CHOICES_MOST]);
+/* Is there one that reads turned filters? */
+bool clm_choice_may_turn(const clm_lower *l, clm_value y);
 /* The choice for y by the three rules above. */
 clm_choice clm_choice_for(const clm_lower *l, clm_value y);
 /* The `lower` of heavy operations: chooses and lowers. */

@@ -15,6 +15,7 @@ static bool can_read(const clm_lower *l, clm_value v) {
     if (!is_convolution(n)) return false;
     for (int i = 1; i < n->n_in; i += 2)
         if (p->homes[n->in[i - 1]].turned || !p->homes[n->in[i]].turned) return false;
+    if (!clm_choice_may_turn(l, v)) return false;
     const clm_impl *impl = clm_choice_for(l, v).impl;
     return impl->turns && impl->turns(l, v);
 }
