@@ -27,7 +27,7 @@ for document in "$CLMAML_SOURCE_DIR"/README.md "$CLMAML_SOURCE_DIR"/docs/*.md "$
         done
     done <"$work/commands"
 done
-[ -s "$work/help-train" ] && [ -s "$work/help-predict" ] || fail "the documents have no commands"
+{ [ -s "$work/help-train" ] && [ -s "$work/help-predict" ]; } || fail "the documents have no commands"
 
 # ---- the pages: they run ----
 mkdir "$work/bin" "$work/place"
