@@ -89,10 +89,11 @@ CLM_API clm_status clm_evaluator_run_ensemble(clm_evaluator *evaluator, clm_para
  * the next run. */
 CLM_API const double *clm_evaluator_scores(const clm_evaluator *evaluator, int k);
 /* With `keep`: writes them as JSON, with what tells the tasks from others:
- *   {"tasks": {"source", "split", "seed", "first", "count", "ways", "shots", "query", "content"}, "metric", "batch_norm", "singly",
- *    "scores": [[of each task], after 0 steps, after 1, ..]}
- * source: its description without where the data lie; content: a hash of the examples and targets of the first tasks, at most 16. Two files whose "tasks" are equal hold scores of the
- * same tasks in the same order. What is not finite or was not scored is null. CLM_E_STATE without `keep` or before a run; CLM_E_IO. */
+ *   {"tasks": {"source", "split", "seed", "first", "count", "ways", "shots", "query", "content"}, "metric", "batch_norm",
+ *    "singly", "scores": [[of each task], after 0 steps, after 1, ..]}
+ * source: its description without where the data lie; content: a hash of the examples and targets of the first tasks, at most
+ * 16. Two files whose "tasks" are equal hold scores of the same tasks in the same order. What is not finite or was not scored is
+ * null. CLM_E_STATE without `keep` or before a run; CLM_E_IO. */
 CLM_API clm_status clm_evaluator_save_scores(const clm_evaluator *evaluator, const char *path);
 
 /* ---- training ---- */

@@ -1,7 +1,7 @@
 /* Scores of single tasks: kept while tasks are scored, written as JSON beside what tells these tasks from others.
  *
- * A task is a function of source, split, seed and index. A source's description does not say what its files hold, so a hash of the
- * first tasks' numbers stands beside it; the numbers themselves are hashed, for where images are changes no task. */
+ * A task is a function of source, split, seed and index. A source's description does not say what its files hold, so a hash of
+ * the first tasks' numbers stands beside it; the numbers themselves are hashed, for where images are changes no task. */
 #include "train/scores.h"
 
 #include <jansson.h>

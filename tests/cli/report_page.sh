@@ -51,7 +51,7 @@ done
 # On the same tasks: mean and interval of the differences, task by task.
 wanted=$(paste "$work/maml.scores" "$work/protonet.scores" | awk '{ d = $1 - $2; s += d; q += d * d }
     END { v = (q - s * s / NR) / (NR - 1); printf "%+.2f ± %.2f", 100 * s / NR, 196 * sqrt((v > 0 ? v : 0) / NR) }')
-expect_in "$page" "1 − 2</th><td class=\"num\">$(echo "$wanted" | sed 's/+/[+]/') points</td><td>(in|out)side</td><td class=\"name\">paired, on the same 4 tasks" "a paired difference"
+expect_in "$page" "1 − 2</th><td class=\"num\">$(echo "$wanted" | sed 's/+/[+]/') points</td><td>(in|out)side</td><td>paired, on the same 4 tasks" "a paired difference"
 # Of other tasks: that of independent samples, and why.
 half() { awk -F'[:,]' '/^  "interval"/ { printf "%.9g", $2 }' "$work/$1/result.json"; }
 # shellcheck disable=SC2086
@@ -67,7 +67,7 @@ sed 's/"content":"[0-9a-f]*"/"content":"0"/' "$work/maml/scores.json" >"$work/co
 expect_success "not the same" report "$work/maml" "$work/seed" "$work/queries" "$work/old" "$work/content" --out "$page" --no-pictures
 balanced "$page" "not the same"
 wanted=$(awk -v a="$(half maml)" -v b="$(half seed)" 'BEGIN { printf "%.2f", 100 * sqrt(a * a + b * b) }')
-expect_in "$page" "1 − 2</th><td class=\"num\">[+-][0-9.]+ ± $wanted points</td><td>(in|out)side</td><td class=\"name\">not the same tasks: the seeds differ, 1 and 5<" "another seed"
+expect_in "$page" "1 − 2</th><td class=\"num\">[+-][0-9.]+ ± $wanted points</td><td>(in|out)side</td><td>not the same tasks: the seeds differ, 1 and 5<" "another seed"
 expect_in "$page" "1 − 3</th>.*not the same tasks: the query examples differ, 1 and 2<" "other sizes"
 expect_in "$page" "1 − 4</th>.*not comparable task by task: the scores of single tasks are not there" "an older run"
 expect_in "$page" "1 − 5</th>.*not the same tasks: the examples differ, or are prepared differently" "other pictures"

@@ -1,6 +1,6 @@
 /* The parts of `clmaml bench`: work items (items.c), their run here (run.c), what the machine can do (peaks.c, blas.c) and
- * does while an item is timed (yardstick.c), the same work in other programs (peers.c), the first call (first.c), latencies in use
- * (latency.c), the table and JSON (report.c). */
+ * does while an item is timed (yardstick.c), the same work in other programs (peers.c), the first call (first.c), latencies in
+ * use (latency.c), the table and JSON (report.c). */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 

@@ -1,6 +1,6 @@
-/* What one waits for who uses a trained model: a learner is loaded from the file of a checkpoint, learns one task, names one query and
- * a batch of them, and is loaded again from the file of the adapted model. The device is open, kernels are built: they are what the
- * first call of the item "adaptation" costs. Every time is from the call to its return, and all of these wait for the device. */
+/* What one waits for who uses a trained model: a learner is loaded from the file of a checkpoint, learns one task, names one query
+ * and a batch of them, and is loaded again from the file of the adapted model. The device is open, kernels are built: they are what
+ * the first call of the item "adaptation" costs. Every time is from the call to its return, and all of these wait for the device. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -91,7 +91,7 @@ static void add_pair(page *p, const report_run *runs, size_t i, size_t k) {
         page_add(p, a->percent ? "%+.2f ± %.2f points" : "%+.4g ± %.2g", scale * d.mean, scale * d.half);
     else
         page_add(p, "not finite");
-    page_add(p, "</td><td>%s</td><td class=\"name\">", !finite ? "–" : fabs(d.mean) > d.half ? "outside" : "inside");
+    page_add(p, "</td><td>%s</td><td>", !finite ? "–" : fabs(d.mean) > d.half ? "outside" : "inside");
     if (pair)
         page_add(p, "paired, on the same %zu tasks", a->n_scores);
     else
