@@ -12,7 +12,7 @@
  *
  * Threading: an evaluator or a trainer belongs to one thread at a time, as its devices do; so do the calls of its callbacks. The
  * device, the source and the model must outlive it. Options are read while it is created, what they point to included, but for
- * callbacks, their `user`, and clm_loss_options.user.
+ * callbacks, their `user`, clm_loss_options.user and clm_train_options.test_scores.
  */
 #ifndef CLMAML_TRAIN_H
 #define CLMAML_TRAIN_H
@@ -55,10 +55,12 @@ typedef struct clm_evaluator_options {
     bool with_support;        /* score support sets too */
     bool (*stop)(void *user); /* asked after every chunk; true: enough. May be NULL */
     void *user;
+    bool singly; /* predict every example on its own, not with the others of its set: batch-norm then sees one example */
+    bool keep;   /* keep the scores of single tasks, for clm_evaluator_scores: 8 (steps + 1) tasks bytes */
 } clm_evaluator_options;
-#define CLM_EVALUATOR_OPTIONS_VERSION 1
+#define CLM_EVALUATOR_OPTIONS_VERSION 2
 #define CLM_EVALUATOR_OPTIONS_INIT \
-    { CLM_EVALUATOR_OPTIONS_VERSION, 5, 1, 1, 16, CLM_TASK_OPTIONS_INIT, CLM_BN_TRANSDUCTIVE, false, NULL, NULL }
+    { CLM_EVALUATOR_OPTIONS_VERSION, 5, 1, 1, 16, CLM_TASK_OPTIONS_INIT, CLM_BN_TRANSDUCTIVE, false, NULL, NULL, false, false }
 
 /* The model is that which is trained. Of an algorithm that trains on all classes at once (finetune) its last layer, which must
  * be linear, is replaced by one of `ways` outputs. Errors: CLM_E_ARG for options, CLM_E_MEMORY, .. of the device. */
@@ -81,6 +83,18 @@ CLM_API clm_status clm_evaluator_run(clm_evaluator *evaluator, clm_split split, 
  * number of steps is scored, on query sets alone. Afterwards the parameters are those of the last set. */
 CLM_API clm_status clm_evaluator_run_ensemble(clm_evaluator *evaluator, clm_params *const *members, size_t n, clm_split split,
                                               uint64_t seed, uint64_t first, int tasks, int steps, clm_scores *scores);
+
+/* With `keep`: the scores [tasks] of single tasks' query sets after k steps of the last run, of which clm_scores.query[k].mean is
+ * the mean; NAN where they were not scored (ends_only). NULL for another k, without `keep`, or before a run. The evaluator's, until
+ * the next run. */
+CLM_API const double *clm_evaluator_scores(const clm_evaluator *evaluator, int k);
+/* With `keep`: writes them as JSON, with what tells the tasks from others:
+ *   {"tasks": {"source", "split", "seed", "first", "count", "ways", "shots", "query", "content"}, "metric", "batch_norm",
+ *    "singly", "scores": [[of each task], after 0 steps, after 1, ..]}
+ * source: its description without where the data lie; content: a hash of the examples and targets of the first tasks, at most
+ * 16. Two files whose "tasks" are equal hold scores of the same tasks in the same order. What is not finite or was not scored is
+ * null. CLM_E_STATE without `keep` or before a run; CLM_E_IO. */
+CLM_API clm_status clm_evaluator_save_scores(const clm_evaluator *evaluator, const char *path);
 
 /* ---- training ---- */
 
@@ -166,7 +180,9 @@ typedef struct clm_train_options {
      *   metrics.jsonl, metrics.csv  a row each logging interval and validation
      *   events.out.tfevents.clmaml  the same for TensorBoard
      *   checkpoints/last.safetensors, best.safetensors, best-2.safetensors .., 00001000.safetensors ..
-     *   curve.svg, result.json      at each checkpoint; at the end */
+     *   curve.svg, result.json      at each checkpoint; at the end
+     *   scores.json                 at the end: of single test tasks, as clm_evaluator_save_scores writes them; not of more
+     *                               tasks than CLM_TRAIN_SCORES_MOST */
     const char *directory;
     /* Go on from the last checkpoint of the directory, to the bits of a run that was never stopped; without one the run begins
      * again. iterations, memory_limit, task_chunk and data_on may be others than before. */
@@ -174,6 +190,9 @@ typedef struct clm_train_options {
     /* What the run is in the words of the caller, kept in config.json and in every checkpoint; JSON, where it is. Resuming is
      * then compared with what the directory holds by the caller. NULL: the options are written there, and compared. */
     const char *note;
+    /* Receives the score of each test task, [test_tasks], of which clm_train_result.test is the mean; NULL: not wanted. Written by
+     * clm_trainer_test, when it was not stopped. */
+    double *test_scores;
 
     /* All may be NULL. progress: as the loop begins and after every update. row: every row; best: of a validation that none
      * before it surpasses. remark: what one may want to know, in a line. stop: asked between two updates, or two chunks of
@@ -184,12 +203,13 @@ typedef struct clm_train_options {
     bool (*stop)(void *user);
     void *user;
 } clm_train_options;
-#define CLM_TRAIN_OPTIONS_VERSION 1
+#define CLM_TRAIN_OPTIONS_VERSION 2
+enum { CLM_TRAIN_SCORES_MOST = 100000 };
 #define CLM_TRAIN_OPTIONS_INIT                                                                                                \
     {                                                                                                                         \
         CLM_TRAIN_OPTIONS_VERSION, CLM_META_OPTIONS_INIT, CLM_EPISODE_OPTIONS_INIT, CLM_AUGMENT_OPTIONS_INIT, 1000, 1, 50,    \
             100, 600, 0, CLM_BN_TRANSDUCTIVE, 1, 0, 3, 10, 0, CLM_DATA_AUTO, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, \
-            NULL                                                                                                              \
+            NULL, NULL                                                                                                        \
     }
 
 typedef struct clm_train_result {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "train/internal.h"
+#include "train/scores.h"
 
 typedef struct moments {
     double sum, squares, loss;
@@ -26,6 +27,10 @@ struct clm_evaluator {
     float *support_x, *support_y, *query_x, *query_y;
     int32_t *support_at, *query_at; /* numbers of images instead of images, or NULL */
     double *outputs;
+    float *one_x; /* of `singly`: one example of every task, and its outputs */
+    int32_t *one_at;
+    double *one_output;
+    clm_task_scores kept;
 };
 
 static clm_status create_learner(clm_learner **out, clm_device *device, const clm_evaluator *e, size_t query) {
@@ -46,6 +51,10 @@ static clm_status allocate(clm_evaluator *e) {
     CLM_NEW(e->query_x, chunk * e->query * e->example);
     CLM_NEW(e->query_y, chunk * e->query * e->target);
     CLM_NEW(e->outputs, chunk * most * e->out);
+    if (!e->options.singly) return CLM_OK;
+    CLM_NEW(e->one_x, chunk * e->example);
+    CLM_NEW(e->one_at, chunk);
+    CLM_NEW(e->one_output, chunk * e->out);
 out:
     return status;
 }
@@ -114,9 +123,9 @@ clm_status clm_evaluator_create(clm_evaluator **out, clm_device *device, const c
     e->unit = unit_of(source);
     CLM_GOTO(check_output(e));
     CLM_GOTO(allocate(e));
-    CLM_GOTO(create_learner(&e->on_query, device, e, e->query));
+    CLM_GOTO(create_learner(&e->on_query, device, e, options->singly ? 1 : e->query));
     if (options->with_support) {
-        if (e->support == e->query)
+        if (options->singly || e->support == e->query)
             e->on_support = e->on_query;
         else
             CLM_GOTO(create_learner(&e->on_support, device, e, e->support));
@@ -140,6 +149,10 @@ void clm_evaluator_free(clm_evaluator *e) {
     free(e->query_at);
     clm_model_free(e->own);
     free(e->outputs);
+    free(e->one_x);
+    free(e->one_at);
+    free(e->one_output);
+    clm_task_scores_free(&e->kept);
     free(e);
 }
 
@@ -203,25 +216,46 @@ typedef struct example_set {
     size_t count; /* of a task */
 } example_set;
 
+/* Example i of every task, on its own. */
+static clm_status predict_one(clm_evaluator *e, clm_learner *learner, const example_set *set, size_t i) {
+    const size_t tasks = (size_t)e->options.chunk, bytes = e->example * sizeof *set->x;
+    for (size_t t = 0; t < tasks && set->at; t++) e->one_at[t] = set->at[t * set->count + i];
+    for (size_t t = 0; t < tasks && !set->at; t++)
+        memcpy(e->one_x + t * e->example, set->x + (t * set->count + i) * e->example, bytes);
+    CLM_TRY(set->at ? clm_learner_predict_at(learner, e->one_at, e->one_output)
+                    : clm_learner_predict(learner, e->one_x, 1, e->one_output));
+    for (size_t t = 0; t < tasks; t++)
+        memcpy(e->outputs + (t * set->count + i) * e->out, e->one_output + t * e->out, e->out * sizeof *e->outputs);
+    return CLM_OK;
+}
+
 /* Into e->outputs. */
 static clm_status predict(clm_evaluator *e, clm_learner *learner, const example_set *set) {
+    if (e->options.singly) {
+        for (size_t i = 0; i < set->count; i++) CLM_TRY(predict_one(e, learner, set, i));
+        return CLM_OK;
+    }
     return set->at ? clm_learner_predict_at(learner, set->at, e->outputs)
                    : clm_learner_predict(learner, set->x, set->count, e->outputs);
 }
 
-static void add_scores(const clm_evaluator *e, const double *outputs, const example_set *set, int tasks, moments *m) {
+/* kept: [tasks], or NULL. */
+static void add_scores(const clm_evaluator *e, const double *outputs, const example_set *set, int tasks, moments *m,
+                       double *kept) {
     const size_t count = set->count;
     for (size_t t = 0; t < (size_t)tasks; t++) {
         double loss, score = score_task(e, outputs + t * count * e->out, set->y + t * count * e->target, count, &loss);
         m->sum += score;
         m->squares += score * score;
         m->loss += loss;
+        if (kept) kept[t] = score;
     }
 }
 
-static clm_status score_chunk(clm_evaluator *e, clm_learner *learner, const example_set *set, int tasks, moments *m) {
+static clm_status score_chunk(clm_evaluator *e, clm_learner *learner, const example_set *set, int tasks, moments *m,
+                              double *kept) {
     CLM_TRY(predict(e, learner, set));
-    add_scores(e, e->outputs, set, tasks, m);
+    add_scores(e, e->outputs, set, tasks, m, kept);
     return CLM_OK;
 }
 
@@ -230,8 +264,9 @@ static clm_status begin(clm_learner *learner, const example_set *support) {
                        : clm_learner_begin(learner, support->x, support->y);
 }
 
-/* One chunk through all steps; `tasks` of its tasks count. */
-static clm_status run_chunk(clm_evaluator *e, int tasks, int steps, bool ends_only, moments *query, moments *support) {
+/* One chunk through all steps; `tasks` of its tasks count, the first of which is number `done` of the run. */
+static clm_status run_chunk(clm_evaluator *e, int done, int tasks, int steps, bool ends_only, moments *query,
+                            moments *support) {
     const example_set support_set = {e->support_x, e->support_y, e->support_at, e->support};
     const example_set query_set = {e->query_x, e->query_y, e->query_at, e->query};
     bool second = e->on_support && e->on_support != e->on_query;
@@ -243,8 +278,8 @@ static clm_status run_chunk(clm_evaluator *e, int tasks, int steps, bool ends_on
             if (second) CLM_TRY(clm_learner_step(e->on_support, NULL));
         }
         if (ends_only && k > 0 && k < steps) continue;
-        CLM_TRY(score_chunk(e, e->on_query, &query_set, tasks, &query[k]));
-        if (e->on_support) CLM_TRY(score_chunk(e, e->on_support, &support_set, tasks, &support[k]));
+        CLM_TRY(score_chunk(e, e->on_query, &query_set, tasks, &query[k], clm_task_scores_at(&e->kept, k, done)));
+        if (e->on_support) CLM_TRY(score_chunk(e, e->on_support, &support_set, tasks, &support[k], NULL));
     }
     return CLM_OK;
 }
@@ -263,7 +298,7 @@ static void add_votes(const clm_evaluator *e, size_t examples, double share, dou
 }
 
 /* One chunk by every member; the scores are of logarithms, as outputs are, of the mean. */
-static clm_status run_chunk_together(clm_evaluator *e, clm_params *const *members, size_t n, int tasks, int steps,
+static clm_status run_chunk_together(clm_evaluator *e, clm_params *const *members, size_t n, int done, int tasks, int steps,
                                      double *votes, moments *query) {
     const example_set support_set = {e->support_x, e->support_y, e->support_at, e->support};
     const example_set query_set = {e->query_x, e->query_y, e->query_at, e->query};
@@ -281,7 +316,7 @@ static clm_status run_chunk_together(clm_evaluator *e, clm_params *const *member
     for (int k = 0; k <= steps; k++) {
         double *mean = votes + (size_t)k * numbers;
         for (size_t i = 0; i < numbers && !e->regression; i++) mean[i] = log(mean[i]);
-        add_scores(e, mean, &query_set, tasks, &query[k]);
+        add_scores(e, mean, &query_set, tasks, &query[k], clm_task_scores_at(&e->kept, k, done));
     }
     return CLM_OK;
 }
@@ -344,12 +379,14 @@ clm_status clm_evaluator_run(clm_evaluator *e, clm_split split, uint64_t seed, u
     const clm_evaluator_options *o = &e->options;
     int done = 0;
     CLM_TRY(check_run(tasks, steps));
+    if (o->keep) CLM_TRY(clm_task_scores_begin(&e->kept, split, seed, first, tasks, steps));
     while (done < tasks && !(done > 0 && asks_to_stop(e))) {
         int count = tasks - done < o->chunk ? tasks - done : o->chunk;
         CLM_TRY(draw_chunk(e, split, seed, first + (uint64_t)done));
-        CLM_TRY(run_chunk(e, count, steps, ends_only, query, support));
+        CLM_TRY(run_chunk(e, done, count, steps, ends_only, query, support));
         done += count;
     }
+    e->kept.done = done;
     summarise(scores, query, support, steps, done);
     return CLM_OK;
 }
@@ -362,15 +399,25 @@ clm_status clm_evaluator_run_ensemble(clm_evaluator *e, clm_params *const *membe
     double *votes = NULL;
     int done = 0;
     CLM_TRY(check_run(tasks, steps));
+    if (e->options.keep) CLM_TRY(clm_task_scores_begin(&e->kept, split, seed, first, tasks, steps));
     CLM_NEW(votes, (size_t)(steps + 1) * (size_t)chunk * e->query * e->out);
     while (done < tasks && !(done > 0 && asks_to_stop(e))) {
         int count = tasks - done < chunk ? tasks - done : chunk;
         CLM_GOTO(draw_chunk(e, split, seed, first + (uint64_t)done));
-        CLM_GOTO(run_chunk_together(e, members, n, count, steps, votes, query));
+        CLM_GOTO(run_chunk_together(e, members, n, done, count, steps, votes, query));
         done += count;
     }
+    e->kept.done = done;
     summarise(scores, query, support, steps, done);
 out:
     free(votes);
     return status;
+}
+
+const double *clm_evaluator_scores(const clm_evaluator *e, int k) {
+    return e->options.keep && e->kept.done > 0 && k >= 0 && k <= e->kept.steps ? clm_task_scores_at(&e->kept, k, 0) : NULL;
+}
+
+clm_status clm_evaluator_save_scores(const clm_evaluator *e, const char *path) {
+    return clm_task_scores_save(&e->kept, e->source, &e->options, clm_model_bn_name(e->model, e->options.bn_mode), path);
 }

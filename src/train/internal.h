@@ -70,6 +70,8 @@ clm_status clm_trainer_validate(clm_trainer *trainer);
 clm_status clm_trainer_checkpoint(clm_trainer *trainer);
 /* The result so far, but for the test. */
 void clm_trainer_sum_up(clm_trainer *trainer);
+/* What a source's description says behind where the data lie, which may change. NULL is allowed. */
+const char *clm_train_said_of(const char *description);
 /* Title and subtitle of the curve, while the options are whole. */
 clm_status clm_trainer_entitle(clm_trainer *trainer, const clm_task_options *task);
 /* Fills in `members`, best first: what validation chose, or the last state where there was nothing to choose by. */

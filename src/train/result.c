@@ -162,16 +162,31 @@ static clm_status choose_steps(clm_trainer *t) {
 
 /* ---- the test ---- */
 
+/* The single state comes last: the evaluator then has the scores of its tasks. */
 static clm_status test(clm_trainer *t, clm_scores *single, clm_scores *together) {
     const clm_train_options *o = &t->options;
     const int tasks = o->test_tasks, steps = t->test_steps;
-    CLM_TRY(clm_evaluator_load(t->evaluator, t->members[0]));
-    CLM_TRY(clm_evaluator_run(t->evaluator, CLM_SPLIT_TEST, o->seed, 0, tasks, steps, false, single));
     if (t->n_members > 1)
         CLM_TRY(clm_evaluator_run_ensemble(t->evaluator, t->members, t->n_members, CLM_SPLIT_TEST, o->seed, 0, tasks, steps,
                                            together));
-    t->result.stopped = single->tasks < tasks || (t->n_members > 1 && together->tasks < tasks);
+    t->result.stopped = t->n_members > 1 && together->tasks < tasks;
+    if (t->result.stopped) return CLM_OK;
+    CLM_TRY(clm_evaluator_load(t->evaluator, t->members[0]));
+    CLM_TRY(clm_evaluator_run(t->evaluator, CLM_SPLIT_TEST, o->seed, 0, tasks, steps, false, single));
+    t->result.stopped = single->tasks < tasks;
     return CLM_OK;
+}
+
+/* Before the result, which so never stands beside scores of an earlier test. */
+static clm_status keep_scores(const clm_trainer *t) {
+    const clm_train_options *o = &t->options;
+    const double *scores = clm_evaluator_scores(t->evaluator, t->test_steps);
+    char path[CLM_TRAIN_PATH];
+    if (!scores) return CLM_OK;
+    if (o->test_scores) memcpy(o->test_scores, scores, (size_t)o->test_tasks * sizeof *scores);
+    if (!t->has_run || o->test_tasks > CLM_TRAIN_SCORES_MOST) return CLM_OK;
+    CLM_TRY(clm_train_path(path, t->run.directory, "scores.json"));
+    return clm_evaluator_save_scores(t->evaluator, path);
 }
 
 clm_status clm_trainer_test(clm_trainer *t) {
@@ -187,5 +202,6 @@ clm_status clm_trainer_test(clm_trainer *t) {
     r->together = together;
     r->members = t->n_members;
     memcpy(r->member_iteration, t->member_iteration, sizeof r->member_iteration);
+    CLM_TRY(keep_scores(t));
     return t->has_run ? write_result(t) : CLM_OK;
 }

@@ -3,6 +3,7 @@
  *   metrics.jsonl .csv      metrics, a row each logging interval and validation
  *   checkpoints/last.safetensors, best.safetensors, best-2.safetensors .., 00001000.safetensors ..
  *   curve.svg, result.json  at each checkpoint; at the end of the run
+ *   scores.json             at the end: of single test tasks
  */
 #ifndef CLM_TRAIN_RUN_H
 #define CLM_TRAIN_RUN_H

@@ -95,6 +95,7 @@ static clm_status open_evaluator(clm_trainer *t, const clm_task_options *task) {
     options.with_support = true;
     options.stop = o->stop;
     options.user = o->user;
+    options.keep = o->test_tasks > 0 && (o->test_tasks <= CLM_TRAIN_SCORES_MOST || o->test_scores);
     for (;; options.chunk /= 2) {
         clm_status status = clm_evaluator_create(&t->evaluator, t->device, t->source, t->model, &options);
         if (status == CLM_E_MEMORY && options.chunk > 1) continue; /* the device may have less than it says */
@@ -192,15 +193,14 @@ out:
 
 /* ---- the run directory ---- */
 
-/* What a description says behind where the data lie, which may change. */
-static const char *said_of(const char *description) {
+const char *clm_train_said_of(const char *description) {
     const char *colon = description ? strstr(description, ": ") : NULL;
     return colon ? colon : description ? description : "";
 }
 
 static clm_status compare_data(const clm_trainer *t, const clm_archive *archive, const char *path) {
     const char *then = clm_archive_meta(archive, "clmaml.source"), *now = clm_source_description(t->source);
-    if (!then || strcmp(said_of(then), said_of(now)) == 0) return CLM_OK;
+    if (!then || strcmp(clm_train_said_of(then), clm_train_said_of(now)) == 0) return CLM_OK;
     return clm_fail(CLM_E_STATE, "%s: the data differ from those that the run was trained on, \"%s\", now \"%s\"; give it these, or begin another run",
                     path, then, now);
 }

@@ -61,6 +61,23 @@ expect_success "first call" bench adaptation --first-call
 expect_positive peak_bytes "$work/out"
 expect_positive step_s "$work/out"
 
+# What one waits for in use: times and how many they are of, on the device and on the host.
+expect_success "latency" bench latency --rounds 1 --json "$work/latency.json"
+expect_in "$work/out" "^latency +of a trained model: Conv-4 of 64 filters, 5-way 5-shot, 5 steps$" "latency"
+for part in "load, from a checkpoint" "adapt to one task" "predict one query" "predict a batch of 25 queries" "load, from an adapted model"; do
+    expect_in "$work/out" "^  $part +[0-9.]+ +[0-9.]+   median and least of [1-9][0-9]*$" "latency: $part"
+done
+expect_in "$work/latency.json" '"item": "latency"' "latency: JSON"
+for key in load adapt predict_one predict_batch load_adapted; do
+    expect_in "$work/latency.json" "\"$key\": \{" "latency: JSON"
+done
+[ "$(grep -c '"repetitions": [1-9]' "$work/latency.json")" -eq 5 ] || fail "latency: JSON: not five parts with repetitions"
+for key in median min repetitions; do expect_positive $key "$work/latency.json"; done
+expect_success "latency on the host" bench latency --rounds 1 --device host
+expect_in "$work/out" "^  predict one query +[0-9.]+ +[0-9.]+   median and least of [1-9]" "latency on the host"
+expect_error "latency of many tasks" 2 "--tasks says nothing to latency" bench latency --tasks 3
+expect_error "latency, first call" 2 "--first-call says nothing to latency" bench latency --first-call
+
 # A peer that is not there, or says nothing of use, is a row less and no failure.
 expect_success "no Python" bench sine --tasks 1 --rounds 1 --no-peaks --device host --python "$work/nowhere" --json "$work/none.json"
 expect_in "$work/none.json" '"missing": true' "no Python"

@@ -13,6 +13,7 @@ on_a_line=$(echo "$commands" | tr '\n' ' ' | sed 's/ $//')
 for command in $commands; do
     expect_success "$command --help" "$command" --help
     cp "$work/out" "$work/$command"
+    grep -n ' $' "$work/$command" && fail "$command --help: lines end with a blank"
     expect_success "help $command" help "$command"
     cmp -s "$work/out" "$work/$command" || fail "help $command is not $command --help"
 done

@@ -37,10 +37,56 @@ expect_in "$page" 'No pictures: the run does not learn from pictures' "why sine 
 [ "$(grep -o '<svg ' "$page" | wc -l)" -eq 7 ] || fail "not two diagrams a run and one of both accuracies"
 mean=$(awk -F'[:,]' '/^  "mean"/ { printf "%.2f", 100 * $2 }' "$work/maml/result.json")
 expect_in "$page" "$mean ± [0-9.]+ %" "the test score"
-# the half interval of a difference is that of independent samples
+
+# ---- differences ----
+# The scores of single tasks, a line each: their mean is that of the test.
+singles() { (cat "$1" && echo) | sed 's/.*\[\([^][]*\)\]\].*/\1/' | tr ',' '\n'; }
+for run in maml protonet; do
+    singles "$work/$run/scores.json" >"$work/$run.scores"
+    [ "$(wc -l <"$work/$run.scores")" -eq 4 ] || fail "$run: not a score a task: $(cat "$work/$run/scores.json")"
+    said=$(awk -F'[:,]' '/^  "mean"/ { printf "%.9f", $2 }' "$work/$run/result.json")
+    found=$(awk '{ s += $1 } END { printf "%.9f", s / NR }' "$work/$run.scores")
+    [ "$said" = "$found" ] || fail "$run: the mean of single scores is $found, of the test $said"
+done
+# On the same tasks: mean and interval of the differences, task by task.
+wanted=$(paste "$work/maml.scores" "$work/protonet.scores" | awk '{ d = $1 - $2; s += d; q += d * d }
+    END { v = (q - s * s / NR) / (NR - 1); printf "%+.2f ± %.2f", 100 * s / NR, 196 * sqrt((v > 0 ? v : 0) / NR) }')
+expect_in "$page" "1 − 2</th><td class=\"num\">$(echo "$wanted" | sed 's/+/[+]/') points</td><td>(in|out)side</td><td>paired, on the same 4 tasks" "a paired difference"
+# Of other tasks: that of independent samples, and why.
 half() { awk -F'[:,]' '/^  "interval"/ { printf "%.9g", $2 }' "$work/$1/result.json"; }
-wanted=$(awk -v a="$(half maml)" -v b="$(half protonet)" 'BEGIN { printf "%.2f", 100 * sqrt(a * a + b * b) }')
-expect_in "$page" "1 − 2</th><td class=\"num\">[+-][0-9.]+ ± $wanted points" "the interval of the difference"
+# shellcheck disable=SC2086
+expect_success "another seed" $glyphs --seed 5 --run "$work/seed"
+# shellcheck disable=SC2086
+expect_success "more queries" $glyphs --query 2 --run "$work/queries"
+cp -r "$work/maml" "$work/old" # as runs were before their single scores were kept, and as a test that was cut off leaves them
+rm "$work/old/scores.json"
+cp -r "$work/maml" "$work/cut"
+cp "$work/seed/scores.json" "$work/cut/scores.json"
+cp -r "$work/maml" "$work/content"
+sed 's/"content":"[0-9a-f]*"/"content":"0"/' "$work/maml/scores.json" >"$work/content/scores.json"
+expect_success "not the same" report "$work/maml" "$work/seed" "$work/queries" "$work/old" "$work/content" --out "$page" --no-pictures
+balanced "$page" "not the same"
+wanted=$(awk -v a="$(half maml)" -v b="$(half seed)" 'BEGIN { printf "%.2f", 100 * sqrt(a * a + b * b) }')
+expect_in "$page" "1 − 2</th><td class=\"num\">[+-][0-9.]+ ± $wanted points</td><td>(in|out)side</td><td>not the same tasks: the seeds differ, 1 and 5<" "another seed"
+expect_in "$page" "1 − 3</th>.*not the same tasks: the query examples differ, 1 and 2<" "other sizes"
+expect_in "$page" "1 − 4</th>.*not comparable task by task: the scores of single tasks are not there" "an older run"
+expect_in "$page" "1 − 5</th>.*not the same tasks: the examples differ, or are prepared differently" "other pictures"
+if [ "$(half maml)" != "$(half seed)" ]; then
+    expect_success "scores of another test" report "$work/protonet" "$work/cut" --out "$page" --no-pictures
+    expect_in "$page" "1 − 2</th>.*scores of single tasks are not there" "scores of another test"
+fi
+# eval writes the same for tasks of one's choice: the numbers of the run where it asks for the same.
+expect_success "eval --scores" eval "$work/maml" --device host --tasks 4 --query 1 --bn run --steps 1 --scores "$work/eval.json"
+sed 's/,"scores".*//' "$work/eval.json" >"$work/eval.tasks"
+sed 's/,"scores".*//' "$work/maml/scores.json" | cmp - "$work/eval.tasks" || fail "eval --scores: $(cat "$work/eval.tasks")"
+[ "$(singles "$work/eval.json")" = "$(cat "$work/maml.scores")" ] || fail "eval --scores: $(singles "$work/eval.json") instead of $(cat "$work/maml.scores")"
+expect_error "scores of two columns" 2 "--scores holds one column, not 2: give one number for --query and --bn" \
+    eval "$work/maml" --device host --tasks 4 --query 1 --scores "$work/two.json"
+[ ! -e "$work/two.json" ] || fail "scores of two columns: a file was written"
+expect_success "singly" eval "$work/maml" --device host --tasks 4 --query 2 --bn support-stats --singly --steps 2
+expect_in "$work/out" "^queries +together +one at a time$" "singly"
+awk '/^ +[0-9]+ / { n++; if ($2 != $6 || $4 != $8) exit 1 } END { exit n != 3 }' "$work/out" ||
+    fail "single queries score differently under support statistics: $(cat "$work/out")"
 
 # ---- what is missing or not finite is said ----
 expect_success "one, no pictures" report "$work/maml" --out "$page" --no-pictures

@@ -176,15 +176,25 @@ static void same_rows(const char *a, const char *b) {
 }
 
 static void same_run(const char *a, const char *b) {
-    static const char *const files[] = {"checkpoints/last.safetensors", "checkpoints/best.safetensors", "result.json"};
+    static const char *const files[] = {"checkpoints/last.safetensors", "checkpoints/best.safetensors", "result.json",
+                                        "scores.json"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) same_file(a, b, files[i]);
     same_rows(a, b);
+}
+
+/* The mean that was reported is that of these numbers, to the bit. */
+static void expect_mean(const double *single, int n, const clm_score *said) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += single[i];
+    ck_assert(sum / n == said->mean);
 }
 
 /* ---- runs ---- */
 
 START_TEST(best_by_validation_is_tested) {
+    double single[10] = {0};
     device = clm_test_open(_i);
+    options.test_scores = single;
     const clm_train_result r = run_in("whole", false);
     double best = -1;
     uint64_t at = 0;
@@ -206,6 +216,7 @@ START_TEST(best_by_validation_is_tested) {
     ck_assert(r.test.tasks == options.test_tasks && r.test.steps == 3 && r.members == 1);
     ck_assert_double_gt(r.test.query[3].mean, 0.5); /* a guess is right by a third */
     ck_assert_double_gt(r.test.query[3].half, 0);
+    expect_mean(single, 10, &r.test.query[3]);
     char *curve = read_in("whole", "curve.svg", NULL);
     ck_assert_ptr_nonnull(strstr(curve, "points, 3-way 2-shot: Model-agnostic meta-learning, second order"));
     free(curve);
@@ -261,7 +272,9 @@ START_TEST(without_a_directory) {
     clm_train_checkpoint said;
     clm_train_result memory;
     char path[1024], *whole = clm_path_join(directory, "whole");
+    double single[10] = {0};
     device = clm_test_open_host();
+    options.test_scores = single;
     options.meta.optim.average = 0.5;
     options.ensemble = 3;
     const clm_train_result disk = run_in("whole", false);
@@ -270,6 +283,7 @@ START_TEST(without_a_directory) {
     CLM_TEST_OK(clm_train(device, source, model, &options, best, &memory));
     ck_assert(memory.best_iteration == disk.best_iteration && memory.best_score == disk.best_score);
     ck_assert(memory.members == 3 && disk.members == 3);
+    expect_mean(single, 10, &memory.test.query[3]); /* of the one state, not of the three together */
     ck_assert_mem_eq(memory.member_iteration, disk.member_iteration, sizeof disk.member_iteration);
     ck_assert_mem_eq(&memory.test, &disk.test, sizeof disk.test);
     ck_assert_mem_eq(&memory.together, &disk.together, sizeof disk.together);
@@ -462,7 +476,7 @@ START_TEST(options_that_cannot_be) {
     device = clm_test_open_host();
     options.version++;
     CLM_TEST_FAILS(clm_train_check(source, &options), CLM_E_ARG);
-    SAYS("clm_train_options of version 2, this library's is 1; begin them with CLM_TRAIN_OPTIONS_INIT");
+    SAYS("clm_train_options of version 3, this library's is 2; begin them with CLM_TRAIN_OPTIONS_INIT");
     options = good;
     options.episodes.version = 7;
     CLM_TEST_FAILS(clm_train_check(source, &options), CLM_E_ARG);
@@ -528,6 +542,63 @@ START_TEST(scores_do_not_depend_on_the_chunk) {
 }
 END_TEST
 
+static clm_evaluator *evaluator_of(clm_params *params, int chunk, bool singly) {
+    clm_evaluator_options how = CLM_EVALUATOR_OPTIONS_INIT;
+    clm_evaluator *evaluator;
+    how.ways = WAYS, how.shots = 2, how.query = 3;
+    how.chunk = chunk;
+    how.task = options.meta.task;
+    how.keep = true;
+    how.singly = singly;
+    how.with_support = true;
+    CLM_TEST_OK(clm_evaluator_create(&evaluator, device, source, model, &how));
+    CLM_TEST_OK(clm_evaluator_load(evaluator, params));
+    return evaluator;
+}
+
+START_TEST(scores_of_single_tasks) {
+    enum { TASKS = 21, STEPS = 2 };
+    double first[STEPS + 1][TASKS];
+    clm_scores scores, alone;
+    clm_params *params, *twice[2];
+    clm_evaluator *evaluator;
+    char *path = clm_path_join(directory, "scores.json"), *text;
+    device = clm_test_open(_i);
+    CLM_TEST_OK(clm_params_create(&params, model, &options.meta.task));
+    evaluator = evaluator_of(params, 16, false);
+    ck_assert_ptr_null(clm_evaluator_scores(evaluator, 0));
+    CLM_TEST_FAILS(clm_evaluator_save_scores(evaluator, path), CLM_E_STATE);
+    CLM_TEST_OK(clm_evaluator_run(evaluator, CLM_SPLIT_TEST, 3, 5, TASKS, STEPS, false, &scores));
+    for (int k = 0; k <= STEPS; k++) {
+        expect_mean(clm_evaluator_scores(evaluator, k), TASKS, &scores.query[k]);
+        memcpy(first[k], clm_evaluator_scores(evaluator, k), sizeof first[k]);
+    }
+    ck_assert_ptr_null(clm_evaluator_scores(evaluator, STEPS + 1));
+    CLM_TEST_OK(clm_evaluator_save_scores(evaluator, path));
+    CLM_TEST_OK(clm_file_read(path, &text, NULL));
+    ck_assert_ptr_nonnull(
+        strstr(text, "\"split\":\"test\",\"seed\":3,\"first\":5,\"count\":21,\"ways\":3,\"shots\":2,\"query\":3"));
+    free(text);
+    free(path);
+    twice[0] = twice[1] = params; /* an ensemble of equals */
+    CLM_TEST_OK(clm_evaluator_run_ensemble(evaluator, twice, 2, CLM_SPLIT_TEST, 3, 5, TASKS, STEPS, &alone));
+    for (int k = 0; k <= STEPS; k++) ck_assert_mem_eq(clm_evaluator_scores(evaluator, k), first[k], sizeof first[k]);
+    CLM_TEST_OK(clm_evaluator_run(evaluator, CLM_SPLIT_TEST, 3, 5, TASKS, STEPS, true, &alone));
+    ck_assert(isnan(clm_evaluator_scores(evaluator, 1)[0])); /* ends only */
+    clm_evaluator_free(evaluator);
+    /* without batch-norm an example has no neighbours */
+    evaluator = evaluator_of(params, 4, true);
+    CLM_TEST_OK(clm_evaluator_run(evaluator, CLM_SPLIT_TEST, 3, 5, TASKS, STEPS, false, &alone));
+    for (int k = 0; k <= STEPS; k++) {
+        ck_assert_mem_eq(clm_evaluator_scores(evaluator, k), first[k], sizeof first[k]);
+        ck_assert_double_eq_tol(alone.query_loss[k], scores.query_loss[k], 1e-5);
+        ck_assert_double_eq_tol(alone.support[k].mean, scores.support[k].mean, 1e-12);
+    }
+    clm_evaluator_free(evaluator);
+    clm_params_free(params);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("train");
     TCase *tcase = tcase_create("train");
@@ -544,6 +615,7 @@ int main(void) {
     tcase_add_test(tcase, runs_that_are_not_this_one);
     tcase_add_test(tcase, options_that_cannot_be);
     tcase_add_test(tcase, scores_do_not_depend_on_the_chunk);
+    tcase_add_loop_test(tcase, scores_of_single_tasks, 0, CLM_TEST_DEVICES);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

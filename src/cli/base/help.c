@@ -5,23 +5,27 @@
 #include "base/options.h"
 #include "base/system.h"
 
-/* Text wrapped to `width`, its further lines indented by `indent`. */
+/* Text wrapped to `width`, its further lines indented by `indent`. No line ends with a blank. */
 static void print_wrapped(const char *text, int column, int indent, int width) {
+    int blanks = 0; /* before the next word, which column counts already */
     while (*text) {
-        size_t word = strcspn(text, " \n");
-        if (column > indent && column + (int)word >= width) {
+        const size_t word = strcspn(text, " \n");
+        if (word && column > indent && column + (int)word >= width) {
             printf("\n%*s", indent, "");
             column = indent;
-        }
+        } else if (word)
+            printf("%*s", blanks, "");
+        if (word) blanks = 0;
         printf("%.*s", (int)word, text);
         column += (int)word;
         text += word;
         if (*text == '\n') {
             printf("\n%*s", indent, "");
             column = indent;
+            blanks = 0;
             text++;
         } else if (*text == ' ') {
-            if (column + 1 < width) putchar(' ');
+            blanks++;
             column++;
             text++;
         }

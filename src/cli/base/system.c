@@ -127,6 +127,11 @@ bool cli_is_directory(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool cli_is_same_file(const char *a, const char *b) {
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 clm_status cli_directory_visit(const char *path, void (*visit)(void *user, const char *name), void *user) {
     DIR *directory = opendir(path);
     if (!directory) return cli_fail(CLM_E_IO, "cannot read directory %s: %s", path, strerror(errno));

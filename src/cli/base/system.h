@@ -31,6 +31,7 @@ bool cli_path_exists(const char *path);
 /* A path that is there becomes absolute, without links; others stay. `path` has CLI_PATH_MAX bytes. */
 void cli_path_make_absolute(char *path);
 bool cli_is_directory(const char *path);
+bool cli_is_same_file(const char *a, const char *b); /* both are there, and one, by whatever names */
 /* Makes a directory and the missing ones above it. */
 clm_status cli_directory_make(const char *path);
 /* Makes a directory whose parent is there, for this process alone: not *claimed when something has the name already. */

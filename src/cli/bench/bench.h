@@ -1,6 +1,6 @@
 /* The parts of `clmaml bench`: work items (items.c), their run here (run.c), what the machine can do (peaks.c, blas.c) and
- * does while an item is timed (yardstick.c), the same work in other programs (peers.c), the first call (first.c), the table and
- * JSON (report.c). */
+ * does while an item is timed (yardstick.c), the same work in other programs (peers.c), the first call (first.c), latencies in
+ * use (latency.c), the table and JSON (report.c). */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
@@ -25,6 +25,7 @@ typedef struct bench_item {
     int ways, shots, query, steps, tasks; /* shots and query: examples of a class */
     bool first_order, learner;            /* learner: adaptation and prediction alone */
     double inner_lr;
+    bool latency; /* what a user of a trained model waits for: latency.c */
 } bench_item;
 
 extern const bench_item bench_items[];
@@ -185,7 +186,15 @@ clm_status bench_first_print(const bench_item *item, const bench_settings *setti
 /* Starts such a process; cold: with empty kernel caches. */
 clm_status bench_first_measure(bench_first *first, const bench_item *item, const bench_settings *settings, bool cold);
 
+/* ---- latency ---- */
+
+/* Times what is waited for in use, prints its lines, and adds its entry to the items. */
+clm_status bench_latency(const bench_item *item, const bench_settings *settings, json_t *items);
+
 /* ---- report ---- */
+
+/* Milliseconds with as many digits as are worth reading. */
+cli_text bench_ms_text(double ms);
 
 typedef struct bench_result {
     const bench_problem *problem;

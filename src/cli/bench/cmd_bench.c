@@ -114,7 +114,7 @@ static clm_status measure(bench *b, bench_run *run, bench_result *r) {
     return json_array_append_new(b->items, bench_json_item(r)) == 0 ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
 }
 
-static clm_status run_item(bench *b, const bench_item *item) {
+static clm_status run_step_item(bench *b, const bench_item *item) {
     bench_problem problem = {0};
     bench_run run = {0};
     bench_peers peers = {0};
@@ -133,6 +133,11 @@ out:
     bench_run_end(&run);
     bench_problem_free(&problem);
     free(times);
+    return status;
+}
+
+static clm_status run_item(bench *b, const bench_item *item) {
+    const clm_status status = item->latency ? bench_latency(item, b->settings, b->items) : run_step_item(b, item);
     return status == CLM_OK ? status : cli_fail_in(status, "%s", item->name);
 }
 
@@ -180,7 +185,7 @@ static clm_status run_all(bench *b, const bench_item *const *items, size_t count
     cli_signals_catch();
     CLI_GOTO(describe_device(b, &device));
     CLI_GOTO(measure_peaks(b));
-    bench_report_head();
+    if (count > 1 || !items[0]->latency) bench_report_head();
     for (size_t i = 0; i < count; i++) CLI_GOTO(run_item(b, items[i]));
     if (b->settings->json[0]) CLI_GOTO(write_json(b, device));
 out:
@@ -190,9 +195,21 @@ out:
     return status;
 }
 
+/* What changes meta-steps is a mistake where there are none. */
+static clm_status check_latency(const cli_args *args, const bench_item *item) {
+    static const char *const others[] = {"tasks",         "cold",  "profile",    "first-call", "memory-limit",
+                                         "checkpointing", "chunk", "tune-plans", "python",     "peer-seconds"};
+    if (!item->latency) return CLM_OK;
+    for (size_t i = 0; i < CLI_COUNT(others); i++)
+        if (args->given[cli_option_find(options, others[i])])
+            return cli_usage("--%s says nothing to latency: it has no meta-steps and no peers", others[i]);
+    return CLM_OK;
+}
+
 static int run_bench(cli_args *args) {
     const bench_item *items[CLI_MAX_POSITIONALS];
-    bench b = {.settings = args->settings};
+    bench_settings settings = *(const bench_settings *)args->settings;
+    bench b = {.settings = &settings};
     size_t count = args->n_positional ? args->n_positional : bench_item_count;
     for (size_t i = 0; i < count; i++) {
         items[i] = args->n_positional ? bench_item_find(args->positional[i]) : &bench_items[i];
@@ -200,6 +217,8 @@ static int run_bench(cli_args *args) {
     }
     if (b.settings->blas_peak) return cli_exit(bench_blas_print(b.settings));
     if (b.settings->blas_turns) return cli_exit(bench_blas_turns(b.settings));
+    if (count == 1 && check_latency(args, items[0]) != CLM_OK) return cli_exit(CLM_E_ARG);
+    if (count == 1 && items[0]->latency) settings.no_peaks = true; /* there is nothing to hold against them */
     if (b.settings->first_call) return cli_exit(bench_first_print(items[0], b.settings));
     clm_status status = run_all(&b, items, count);
     if (status != CLM_OK && cli_stop_requested()) return CLI_EXIT_INTERRUPTED;
@@ -219,8 +238,9 @@ const cli_command cli_bench = {
         "that the arithmetic alone would take at the peak, host time, memory and first call, in turns with the same work in "
         "PyTorch and JAX where they are installed. Items: omniglot-1step, omniglot-1step-fo, omniglot-5step, omniglot-5step-fo "
         "(5-way 1-shot, 32 tasks; fo: first order), omniglot-20way (5 steps, 16 tasks), miniimagenet (5-way 5-shot, 5 steps, 4 "
-        "tasks), sine (5 steps, 25 tasks), adaptation (one task, 5 steps and a prediction, no outer loop). All when none is "
-        "named.",
+        "tasks), sine (5 steps, 25 tasks), adaptation (one task, 5 steps and a prediction, no outer loop), latency (what a "
+        "user of a trained model waits for: loading it from a "
+        "file, adapting to one task, predicting one query and a batch). All when none is named.",
     .options = options,
     .settings_size = sizeof(bench_settings),
     .defaults = &defaults,

@@ -7,8 +7,7 @@
 
 #include "base/json.h"
 
-/* Milliseconds with as many digits as are worth reading. */
-static cli_text ms_text(double ms) {
+cli_text bench_ms_text(double ms) {
     cli_text text;
     snprintf(text.s, sizeof text.s, "%.*f", ms < 1 ? 3 : ms < 100 ? 2 : 1, ms);
     return text;
@@ -57,8 +56,8 @@ static void print_peer(bench_peer *peer, double ours, int tasks) {
         return;
     }
     double median = bench_times_median(peer->times);
-    printf("  %-34.34s %9s %9s %9s   %5.2f times ours, same within %.0e %10s%s\n", peer->name, ms_text(median).s,
-           ms_text(bench_times_min(peer->times)).s, ms_text(median / tasks).s, median / ours,
+    printf("  %-34.34s %9s %9s %9s   %5.2f times ours, same within %.0e %10s%s\n", peer->name, bench_ms_text(median).s,
+           bench_ms_text(bench_times_min(peer->times)).s, bench_ms_text(median / tasks).s, median / ours,
            peer->grad_error > peer->loss_error ? peer->grad_error : peer->loss_error, cli_bytes(peer->peak_bytes).s,
            median < ours ? "   FASTER" : "");
 }
@@ -66,8 +65,8 @@ static void print_peer(bench_peer *peer, double ours, int tasks) {
 void bench_report_item(bench_result *r) {
     const bench_item *item = &r->problem->item;
     double median = bench_times_median(r->times), least = bench_times_min(r->times);
-    printf("%-36s %9s %9s %9s %8s %8s %8.1f %8s %9zu %4.1f %% %10s %10s %8s %8s\n", item->name, ms_text(median).s,
-           ms_text(least).s, ms_text(median / item->tasks).s, fraction_text(r, limit_ms(r), median).s,
+    printf("%-36s %9s %9s %9s %8s %8s %8.1f %8s %9zu %4.1f %% %10s %10s %8s %8s\n", item->name, bench_ms_text(median).s,
+           bench_ms_text(least).s, bench_ms_text(median / item->tasks).s, fraction_text(r, limit_ms(r), median).s,
            fraction_text(r, least_limit_ms(r), least).s, r->run->flops / median * 1e-6, product_text(r).s, r->run->launches,
            100 * r->host_seconds / r->wall_seconds, cli_bytes(r->device_bytes).s,
            r->warm.done ? cli_bytes(r->warm.peak_bytes).s : "-", seconds_text(&r->warm).s, seconds_text(&r->cold).s);

@@ -25,7 +25,8 @@ typedef struct eval_settings {
     int64_t tasks, steps, shots, seed, ensemble;
     char query[CLI_PATH_MAX], data[CLI_PATH_MAX], device[CLI_PATH_MAX];
     int bn, split, which, test_rotations, data_on;
-    bool json, force;
+    char scores[CLI_PATH_MAX];
+    bool json, force, singly;
 } eval_settings;
 
 #define AT(field) offsetof(eval_settings, field)
@@ -40,8 +41,8 @@ static const cli_option options[] = {
     {NULL, "shots", CLI_INT, 0, AT(shots), 0, 1000, "K", "support examples per class; 0: as in the run"},
     {NULL, "bn", CLI_CHOICE, 0, AT(bn), 0, 0, "transductive|support-stats|run|both",
      "batch-norm statistics: of the query batch at hand, of the support set as adapt and predict have it, as in the run, or "
-     "both "
-     "side by side"},
+     "both side by side"},
+    {NULL, "singly", CLI_FLAG, 0, AT(singly), 0, 0, "", "predict each query alone too, beside all of a task together"},
     {NULL, "split", CLI_CHOICE, 0, AT(split), 0, 0, "train|validation|test", "classes to draw tasks from"},
     {NULL, "checkpoint", CLI_CHOICE, 0, AT(which), 0, 0, "best|last", "of a run directory"},
     {NULL, "ensemble", CLI_INT, 0, AT(ensemble), 1, CLI_MAX_ENSEMBLE, "N",
@@ -54,6 +55,8 @@ static const cli_option options[] = {
     {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", "as for train"},
     {NULL, "data-on", CLI_CHOICE, 0, AT(data_on), 0, 0, "auto|host|device", "where the images are kept, as for train"},
     {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print JSON"},
+    {NULL, "scores", CLI_TEXT, 0, AT(scores), 0, 0, "FILE",
+     "write the score of each task after each step as JSON, with what tells these tasks from others; of one column"},
     {.name = NULL},
 };
 static const eval_settings defaults = {.tasks = 600,
@@ -68,6 +71,7 @@ static const eval_settings defaults = {.tasks = 600,
 typedef struct column {
     int query;
     clm_bn_mode bn;
+    bool singly;
     clm_scores scores;
 } column;
 
@@ -85,7 +89,7 @@ typedef struct evaluation {
     clm_dataset *images; /* on the device; NULL: there are none */
     int queries[MAX_QUERIES];
     size_t n_queries;
-    column columns[2 * MAX_QUERIES];
+    column columns[4 * MAX_QUERIES];
     size_t n_columns;
     bool both; /* ways of batch-norm side by side */
     bool regression;
@@ -226,9 +230,18 @@ static void list_columns(evaluation *e) {
     const bool both = e->settings.bn == BN_BOTH && inner && clm_model_has_batch_norm(e->model);
     for (size_t i = 0; i < e->n_queries; i++)
         for (int k = 0; k <= both; k++)
-            e->columns[e->n_columns++] =
-                (column){.query = e->queries[i], .bn = k ? (own ? CLM_BN_TRANSDUCTIVE : CLM_BN_SUPPORT_STATS) : own};
+            for (int singly = 0; singly <= e->settings.singly; singly++)
+                e->columns[e->n_columns++] = (column){.query = e->queries[i],
+                                                      .bn = k ? (own ? CLM_BN_TRANSDUCTIVE : CLM_BN_SUPPORT_STATS) : own,
+                                                      .singly = singly};
     e->both = both;
+}
+
+static clm_status check_scores(const evaluation *e) {
+    if (!e->settings.scores[0] || e->n_columns == 1) return CLM_OK;
+    return cli_usage("--scores holds one column, not %zu: give one number for --query%s%s", e->n_columns,
+                     e->both ? " and --bn transductive, support-stats or run" : "",
+                     e->settings.singly ? ", without --singly" : "");
 }
 
 static clm_status evaluate_one(evaluation *e, column *c) {
@@ -242,16 +255,19 @@ static clm_status evaluate_one(evaluation *e, column *c) {
     how.query = c->query;
     how.task = e->task.options;
     how.bn_mode = c->bn;
+    how.singly = c->singly;
+    how.keep = e->settings.scores[0] != 0;
     CLI_GOTO(clm_evaluator_create(&evaluator, e->device, e->source, e->model, &how));
     if (e->images) CLI_GOTO(clm_evaluator_use_data(evaluator, e->images));
     if (e->n_members > 1) {
         CLI_GOTO(clm_evaluator_run_ensemble(evaluator, e->members, e->n_members, (clm_split)e->settings.split, seed, 0,
                                             (int)e->settings.tasks, (int)e->settings.steps, &c->scores));
-        goto out;
+    } else {
+        CLI_GOTO(clm_evaluator_load(evaluator, e->members[0]));
+        CLI_GOTO(clm_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks,
+                                   (int)e->settings.steps, false, &c->scores));
     }
-    CLI_GOTO(clm_evaluator_load(evaluator, e->members[0]));
-    CLI_GOTO(clm_evaluator_run(evaluator, (clm_split)e->settings.split, seed, 0, (int)e->settings.tasks, (int)e->settings.steps,
-                               false, &c->scores));
+    if (e->settings.scores[0]) CLI_GOTO(clm_evaluator_save_scores(evaluator, e->settings.scores));
 out:
     clm_evaluator_free(evaluator);
     return status;
@@ -277,6 +293,11 @@ static void print_table(const evaluation *e) {
     if (e->both) {
         printf("batch-norm ");
         for (size_t i = 0; i < e->n_columns; i++) printf("  %20s", clm_bn_mode_name(e->columns[i].bn));
+        printf("\n");
+    }
+    if (e->settings.singly) {
+        printf("queries    ");
+        for (size_t i = 0; i < e->n_columns; i++) printf("  %20s", e->columns[i].singly ? "one at a time" : "together");
         printf("\n");
     }
     printf("inner steps");
@@ -305,8 +326,9 @@ static clm_status print_json(const evaluation *e) {
         for (int k = 0; k <= e->settings.steps; k++)
             cli_json_append(steps, json_pack("{s:i, s:o, s:o}", "steps", k, "mean", number(e->columns[i].scores.query[k].mean),
                                              "interval", number(e->columns[i].scores.query[k].half)));
-        cli_json_append(results, json_pack("{s:i, s:s, s:o}", "query", e->columns[i].query, "batch_norm",
-                                           clm_model_bn_name(e->model, e->columns[i].bn), "after_steps", steps));
+        cli_json_append(results, json_pack("{s:i, s:s, s:b, s:o}", "query", e->columns[i].query, "batch_norm",
+                                           clm_model_bn_name(e->model, e->columns[i].bn), "singly", e->columns[i].singly,
+                                           "after_steps", steps));
     }
     json_t *root =
         json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "checkpoint", e->path, "algorithm",
@@ -333,6 +355,7 @@ static clm_status eval(evaluation *e, const cli_args *args) {
     e->settings = *(const eval_settings *)args->settings;
     CLI_TRY(open_all(e, args->positional[0], args->given));
     list_columns(e);
+    CLI_TRY(check_scores(e));
     for (size_t i = 0; i < e->n_columns; i++) CLI_TRY(evaluate_one(e, &e->columns[i]));
     if (e->settings.json) return print_json(e);
     print_table(e);

@@ -1,4 +1,4 @@
-/* Reads a run directory: config.json, metrics.jsonl, result.json. */
+/* Reads a run directory: config.json, metrics.jsonl, result.json, scores.json. */
 #include "report/runs.h"
 
 #include <math.h>
@@ -73,6 +73,44 @@ out:
     return status;
 }
 
+/* Scores that are not those of result.json, as a test that was cut off may leave, count as absent. */
+static bool fit_result(const report_run *run) {
+    double sum = 0;
+    for (size_t i = 0; i < run->n_scores; i++) sum += run->scores[i];
+    const double mean = sum / (double)run->n_scores, most = 1e-9 * fmax(1, fabs(run->mean));
+    return (double)run->n_scores == report_number(run->result, "tasks") &&
+           (isfinite(mean) ? fabs(mean - run->mean) <= most : !isfinite(run->mean));
+}
+
+/* Of the last step, which is that of the test. */
+static clm_status take_scores(report_run *run, const json_t *said) {
+    const json_t *steps = json_object_get(said, "scores");
+    const json_t *scores = json_array_get(steps, json_array_size(steps) - 1);
+    clm_status status = CLM_OK;
+    const size_t n = json_array_size(scores);
+    if (n == 0) return CLM_OK;
+    CLI_NEW(run->scores, n);
+    run->n_scores = n;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *score = json_array_get(scores, i);
+        run->scores[i] = json_is_number(score) ? json_number_value(score) : NAN;
+    }
+    if (fit_result(run)) run->tasks = json_incref(json_object_get(said, "tasks"));
+out:
+    return status;
+}
+
+static clm_status read_scores(report_run *run) {
+    char path[CLI_PATH_MAX];
+    CLI_TRY(cli_path(path, run->name, "scores.json"));
+    if (!run->result || !cli_path_exists(path)) return CLM_OK;
+    json_t *said = cli_json_load(path);
+    if (!said) return CLM_E_FORMAT;
+    const clm_status status = take_scores(run, said);
+    json_decref(said);
+    return status;
+}
+
 clm_status report_run_open(report_run *run, const char *directory) {
     char path[CLI_PATH_MAX];
     run->name = directory;
@@ -91,6 +129,7 @@ clm_status report_run_open(report_run *run, const char *directory) {
                                      !cli_source_of(run->settings.source)->regression;
     run->mean = report_number(run->result, "mean");
     run->half = report_number(run->result, "interval");
+    CLI_TRY(read_scores(run));
     CLI_TRY(read_rows(run));
     return find_speed(run);
 }
@@ -98,6 +137,8 @@ clm_status report_run_open(report_run *run, const char *directory) {
 void report_run_close(report_run *run) {
     json_decref(run->config);
     json_decref(run->result);
+    json_decref(run->tasks);
+    free(run->scores);
     free(run->rows);
     memset(run, 0, sizeof *run);
 }

@@ -23,6 +23,9 @@ typedef struct report_run {
     double speed;      /* median of tasks a second; NAN: unknown */
     double mean, half; /* of the test; NAN: not finite, or there is none */
     bool percent;      /* the score is an accuracy */
+    json_t *tasks;     /* what tells the test tasks from others; NULL: their single scores are not there */
+    double *scores;    /* of each test task, NAN: not finite */
+    size_t n_scores;
 } report_run;
 
 /* config.json must be there. Frees nothing on failure: report_run_close does. */

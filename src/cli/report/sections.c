@@ -8,8 +8,7 @@
 
 #include "config/protocol.h"
 #include "report/charts.h"
-
-enum { PAIRS_OF = 6 }; /* so many runs have a difference for every pair; of more each is compared with the first */
+#include "report/differences.h"
 
 /* Blue for scores, everywhere; right and wrong differ by a sign too. */
 static const char style[] =
@@ -160,46 +159,6 @@ static void add_settings(page *p, const report_run *runs, size_t n) {
     json_decref(all);
 }
 
-/* ---- differences ---- */
-
-/* Scores of other data, or of tasks of other sizes, can be subtracted, but say little. */
-static bool same_tasks(const report_run *a, const report_run *b) {
-    static const char *const sizes[] = {"ways", "shots", "query"};
-    if (strcmp(report_text(a->config, "source"), report_text(b->config, "source")) != 0) return false;
-    for (size_t i = 0; i < CLI_COUNT(sizes); i++)
-        if (report_number(a->result, sizes[i]) != report_number(b->result, sizes[i])) return false;
-    return true;
-}
-
-static void add_pair(page *p, const report_run *runs, size_t i, size_t k) {
-    const report_run *a = &runs[i], *b = &runs[k];
-    const double scale = a->percent ? 100 : 1, difference = scale * (a->mean - b->mean), half = scale * hypot(a->half, b->half);
-    if (!a->result || !b->result || strcmp(report_metric(a), report_metric(b)) != 0) return;
-    page_add(p, "<tr><th>%zu − %zu</th><td class=\"num\">", i + 1, k + 1);
-    if (!isfinite(difference) || !isfinite(half))
-        page_add(p, "not finite</td><td>–");
-    else {
-        page_add(p, a->percent ? "%+.2f ± %.2f points" : "%+.4g ± %.2g", difference, half);
-        page_add(p, "</td><td>%s", fabs(difference) > half ? "zero is outside the interval" : "zero is inside the interval");
-    }
-    page_add(p, "%s</td></tr>\n", same_tasks(a, b) ? "" : "; data or sizes of the tasks differ");
-}
-
-static void add_differences(page *p, const report_run *runs, size_t n) {
-    page_add(p,
-             "<h3>Differences of the test scores</h3>\n<div class=\"scroll\"><table><thead><tr><th>runs</th><th>difference</th>"
-             "<th></th></tr></thead><tbody>\n");
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = i + 1; k < n; k++)
-            if (n <= PAIRS_OF || i == 0) add_pair(p, runs, i, k);
-    page_add(p,
-             "</tbody></table></div>\n<p class=\"note\">With the 95 %% interval of the difference of independent samples, "
-             "√(h₁² + h₂²) of the half intervals h₁ and h₂. Scores of single tasks are not stored, so runs that were "
-             "tested on the same tasks cannot be compared task by task, which would mostly be sharper. Runs with different "
-             "metrics are not compared%s.</p>\n",
-             n > PAIRS_OF ? "; of so many runs each is compared with the first" : "");
-}
-
 void section_together(page *p, const report_run *runs, size_t n) {
     add_table(p, runs, n);
     if (n < 2) return;
@@ -208,7 +167,7 @@ void section_together(page *p, const report_run *runs, size_t n) {
         while (strcmp(report_metric(&runs[k]), report_metric(&runs[i])) != 0) k++;
         if (k == i) chart_scores(p, runs, n, report_metric(&runs[i]));
     }
-    add_differences(p, runs, n);
+    differences_add(p, runs, n);
     add_settings(p, runs, n);
 }
 

@@ -32,6 +32,8 @@ static clm_status adapt(const cli_args *args, cli_use *u) {
     if (!s->support[0]) return cli_usage("give --support FOLDER, with a folder of pictures for each class");
     if (!s->out[0]) return cli_usage("give --out FILE, where the adapted model goes");
     if (cli_is_directory(s->out)) return cli_usage("--out %s is a directory", s->out);
+    if (cli_is_same_file(s->out, args->positional[0]))
+        return cli_usage("--out %s is the checkpoint itself; give another name", s->out);
     const double began = cli_clock();
     CLI_TRY(cli_use_open(u, args->positional[0], s->support, (int)s->steps, s->device, s->force));
     CLI_TRY(clm_learner_save(u->learner, s->out, (const char *const *)u->names));

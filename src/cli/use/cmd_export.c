@@ -35,6 +35,8 @@ static clm_status export_model(const cli_args *args, clm_archive **archive) {
     if (cli_is_directory(args->positional[0]))
         return cli_usage("%s is a run: adapt it to classes first, with clmaml adapt, and export the file that it writes",
                          args->positional[0]);
+    if (cli_is_same_file(s->out, args->positional[0]))
+        return cli_usage("--out %s is the adapted model itself; give another name", s->out);
     o.name = s->name;
     CLI_TRY(clm_archive_load(archive, args->positional[0]));
     const clm_status status = clm_export(*archive, s->format, s->out, &o);
