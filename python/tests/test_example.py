@@ -20,13 +20,13 @@ def test_the_example():
 
 def test_that_of_the_readme(tmp_path, monkeypatch):
     code = re.search(r"```python\n(.*?)```", (ROOT / "python" / "README.md").read_text(), re.S).group(1)
-    smaller = {'"gpu"': '"host"', "filters=64": "filters=4", "tasks=8": "tasks=2", "query=15": "query=5", "steps=5": "steps=1", "size=28": "size=14"}
+    smaller = {'"gpu"': '"host"', "filters=64": "filters=4", "tasks=8": "tasks=2", "query=15": "query=5", "steps=5": "steps=1"}
     for old, new in smaller.items():
         assert old in code
         code = code.replace(old, new)
     random = np.random.default_rng(1)
     labels = np.tile(np.arange(5), (2, 1))
-    pictures = random.random((2, 5, 1, 14, 14))
+    pictures = random.random((2, 5, 1, 28, 28))
     names = {"batches": [(pictures, labels, pictures, labels)], "x": pictures[0], "y": labels[0], "new_x": pictures[1]}
     monkeypatch.chdir(tmp_path)
     exec(code, names)
