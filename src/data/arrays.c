@@ -2,6 +2,7 @@
  * split.npy. */
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,9 +77,9 @@ static clm_status read_zip(arrays *a) {
     CLM_TRY(clm_zip_open(&zip, a->path));
     clm_status status = CLM_OK;
     for (int i = 0; i < ARRAYS; i++) {
-        char name[16] = {0};
+        char name[16];
         size_t capacity = 0, size = 0;
-        strcat(strcpy(name, array_names[i]), ".npy");
+        snprintf(name, sizeof name, "%s.npy", array_names[i]);
         const zip_int64_t index = zip_name_locate(zip, name, 0);
         if (index < 0) continue;
         CLM_GOTO(clm_zip_read(zip, a->path, (zip_uint64_t)index, name, memory_limit(), &a->memory[i], &capacity, &size));
@@ -199,7 +200,7 @@ static clm_status read_labels(arrays *a) {
 
 static int same_class(const entry *a, const entry *b) {
     if (a->split != b->split) return a->split < b->split ? -1 : 1;
-    if (a->text) return strcmp(a->text, b->text);
+    if (a->text && b->text) return strcmp(a->text, b->text); /* labels are all texts or all numbers */
     return (a->number > b->number) - (a->number < b->number);
 }
 

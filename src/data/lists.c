@@ -67,9 +67,8 @@ typedef struct table {
 } table;
 
 static clm_status read_headline(table *t, char *line) {
-    char *fields[MOST_FIELDS];
+    char *fields[MOST_FIELDS] = {0};
     const int count = split_fields(line, fields, MOST_FIELDS);
-    t->file = t->label = -1;
     for (int i = 0; i < count; i++) {
         if (strcmp(fields[i], "filename") == 0) t->file = i;
         if (strcmp(fields[i], "label") == 0) t->label = i;
@@ -80,7 +79,7 @@ static clm_status read_headline(table *t, char *line) {
 }
 
 static clm_status read_entry(table *t, char *line) {
-    char *fields[MOST_FIELDS], *origin = NULL, *path = NULL;
+    char *fields[MOST_FIELDS] = {0}, *origin = NULL, *path = NULL;
     const int count = split_fields(line, fields, MOST_FIELDS);
     size_t class_index = 0;
     clm_status status = CLM_OK;
@@ -99,14 +98,14 @@ out:
 }
 
 static clm_status read_table(clm_catalog *catalog, const char *path, int split) {
-    table t = {.catalog = catalog, .path = path, .split = split};
+    table t = {.catalog = catalog, .path = path, .split = split, .file = -1, .label = -1};
     char *text = NULL;
     CLM_TRY(clm_file_read(path, &text, NULL));
     char *rest = begin_text(text);
     clm_status status = CLM_OK;
     for (char *line = next_line(&rest); line && status == CLM_OK; line = next_line(&rest)) {
         t.line++;
-        if (*line) status = t.line == 1 ? read_headline(&t, line) : read_entry(&t, line);
+        if (*line) status = t.label < 0 ? read_headline(&t, line) : read_entry(&t, line);
     }
     free(text);
     return status;

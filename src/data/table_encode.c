@@ -69,7 +69,7 @@ static clm_status make_groups(clm_table_source *s, const clm_table *t, const row
 
 static clm_status draw_split(clm_table_source *s, clm_table *t) {
     const clm_own_parts parts = {t->options->task_split, t->options->split_seed};
-    size_t counts[CLM_SPLITS], at = 0;
+    size_t counts[CLM_SPLITS] = {0}, at = 0;
     uint32_t *order = clm_calloc(s->n_groups, sizeof *order);
     clm_status status = order ? CLM_OK : CLM_E_MEMORY;
     if (order) clm_own_draw_split(s->n_groups, &parts, order, counts);
@@ -240,7 +240,7 @@ static clm_status make_encoder(clm_table_source *s, clm_table *t, const ordered 
         CLM_TRY(find_categories(s, t, o, e));
         note_unseen(t, o, e);
     } else {
-        double mean, deviation;
+        double mean = 0, deviation = 1;
         CLM_TRY(measure(t, o, e->column, &mean, &deviation));
         CLM_TRY(add_name(s, clm_strdup(e->column->name)));
         e->mean = mean; /* for missing values too */

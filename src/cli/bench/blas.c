@@ -4,6 +4,7 @@
  * So a child process is started for the library's own choice and for every set of kernels that the processor can run
  * (OPENBLAS_CORETYPE), and the best counts. Without such a library there is one row less.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +82,7 @@ clm_status bench_blas_print(const bench_settings *settings) {
     static const int sizes[] = {1024, 2048};
     int size = 0;
     double best = 0;
-    blas lib;
+    blas lib = {0};
     CLI_TRY(load(&lib, settings));
     for (size_t i = 0; i < CLI_COUNT(sizes); i++) {
         double gflops = product_gflops(&lib, sizes[i]);
@@ -100,8 +101,9 @@ static void let_threads_sleep(void) {
 clm_status bench_blas_turns(const bench_settings *settings) {
     const int n = (int)settings->blas_turns;
     char line[64];
-    blas lib;
+    blas lib = {0};
     CLI_TRY(load(&lib, settings));
+    assert(lib.sgemm);
     float *a = make_matrices(n);
     clm_status status = a ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
     if (a) time_product(&lib, a, n); /* memory is touched, threads are made */

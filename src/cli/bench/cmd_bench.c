@@ -191,7 +191,7 @@ out:
 }
 
 static int run_bench(cli_args *args) {
-    const bench_item *items[CLI_MAX_POSITIONALS];
+    const bench_item *items[CLI_MAX_POSITIONALS] = {0};
     bench b = {.settings = args->settings};
     size_t count = args->n_positional ? args->n_positional : bench_item_count;
     for (size_t i = 0; i < count; i++) {

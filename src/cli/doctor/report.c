@@ -26,8 +26,8 @@ static void append(FILE *to, FILE *from) {
 static void write_head(FILE *to) {
     char day[32] = "";
     time_t now = time(NULL);
-    const struct tm *utc = gmtime(&now);
-    if (utc) strftime(day, sizeof day, "%Y-%m-%d", utc);
+    struct tm utc;
+    if (gmtime_r(&now, &utc)) strftime(day, sizeof day, "%Y-%m-%d", &utc);
     fprintf(to, "clmaml doctor, %s\n", day);
     fprintf(to, "library      clmaml %s, %s\n", clm_version(), clm_build_description());
     fprintf(to, "system       %s\n", cli_system_name().s);

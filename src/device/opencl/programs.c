@@ -80,7 +80,7 @@ static clm_status fail_build(clm_cl_device *d, const clm_launch *launch, cl_prog
         log = clm_calloc(size + 1, 1);
         if (log) clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
     }
-    if (log && size > LOG_HEAD) strcpy(log + LOG_HEAD - 4, "...");
+    if (log && size > LOG_HEAD) memcpy(log + LOG_HEAD - 4, "...", 4);
     clm_status status =
         clm_fail(CLM_E_BUILD, "%s: kernel %s of %s does not build on %s: %s (%d); options \"%s\"; the compiler says:\n%s",
                  launch->label, launch->entry, launch->file ? launch->file : "generated source", d->base.info.name,

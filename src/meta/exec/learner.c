@@ -193,7 +193,7 @@ void clm_learner_free(clm_learner *l) {
         clm_tensor_free(l->element_rate[i]);
         clm_tensor_free(l->row[i]);
         clm_tensor_free(l->rate[i]);
-        for (size_t c = 0; c < 2 * (1 + CLM_MAX_STATE); c++) clm_tensor_free(l->set[c % 2][c / 2][i]);
+        for (size_t c = 0; c < 2 * (1 + (size_t)CLM_MAX_STATE); c++) clm_tensor_free(l->set[c % 2][c / 2][i]);
     }
     for (int i = 0; i < CLM_MAX_STATE; i++) clm_tensor_free(l->scalar[i]);
     clm_tensor_free(l->stepped);

@@ -114,7 +114,7 @@ out:
 clm_status clm_measure_program(clm_optimizer *o, clm_workspace *workspace) {
     clm_graph *g = NULL;
     clm_status status = CLM_OK;
-    clm_value scalar[CLM_SCALARS];
+    clm_value scalar[CLM_SCALARS] = {0};
     pair binds[CLM_SCALARS + 2];
     clm_program_options po = CLM_PROGRAM_OPTIONS_INIT;
     po.workspace = workspace;

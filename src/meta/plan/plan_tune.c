@@ -117,7 +117,7 @@ static void work(void *argument) {
 
 /* On all lanes at once, as it will be. */
 static clm_status run(search *s, const candidate *c, int runs, double *seconds) {
-    job jobs[LANES_MOST];
+    job jobs[LANES_MOST] = {0};
     const double began = clm_clock();
     for (int i = 0; i < s->n_lanes; i++) jobs[i] = (job){.s = s, .trial = c->trial[i], .runs = runs};
     for (int i = 1; i < s->n_lanes; i++)
