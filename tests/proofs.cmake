@@ -73,3 +73,4 @@ if(RUSTICL_ICD)
 endif()
 
 include(offline/offline.cmake)
+include(analyse.cmake)

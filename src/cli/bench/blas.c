@@ -57,6 +57,7 @@ static float *make_matrices(int n) {
 static double time_product(const blas *lib, float *a, int n) {
     float *b = a + (size_t)n * (size_t)n, *c = b + (size_t)n * (size_t)n;
     const double start = cli_clock();
+    assert(lib->sgemm);
     lib->sgemm(ROW_MAJOR, NO_TRANSPOSE, NO_TRANSPOSE, n, n, n, 1, a, n, b, n, 0, c, n);
     return cli_clock() - start;
 }
@@ -103,7 +104,6 @@ clm_status bench_blas_turns(const bench_settings *settings) {
     char line[64];
     blas lib = {0};
     CLI_TRY(load(&lib, settings));
-    assert(lib.sgemm);
     float *a = make_matrices(n);
     clm_status status = a ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
     if (a) time_product(&lib, a, n); /* memory is touched, threads are made */
