@@ -47,24 +47,24 @@ compile_one() {
 }
 
 # A result depends on the text, on the compilers and on this file alone, so that it can be kept from one build to the next: in the
-# folder OFFLINE_CACHE, where that is set. What failed is not kept.
+# folder CLMAML_OFFLINE_CACHE, where that is set. What failed is not kept.
 tools_key() {
     { cat "$0" && for tool in "$CLANG" "$LLVM_SPIRV" "$SPIRV_VAL" ${PTXAS:+"$PTXAS"}; do "$tool" --version; done &&
         cat "$LIBCLC/amdgcn--amdhsa.bc" "$LIBCLC/nvptx64--nvidiacl.bc"; } | sha256sum | cut -c 1-16
 }
 
 # take TARGET TEXT OUT, keep TARGET TEXT OUT: from and to the cache
-kept() { echo "$OFFLINE_CACHE/$key-$1-$(sha256sum <"$2" | cut -c 1-32)"; }
+kept() { echo "$CLMAML_OFFLINE_CACHE/$key-$1-$(sha256sum <"$2" | cut -c 1-32)"; }
 take() {
-    [ -n "${OFFLINE_CACHE:-}" ] || return 1
+    [ -n "${CLMAML_OFFLINE_CACHE:-}" ] || return 1
     from=$(kept "$1" "$2")
     [ -d "$from" ] || return 1
     touch "$from"
     for file in "$from"/*; do gzip -dc "$file" >"$3.${file##*/}" || return 1; done
 }
 keep() {
-    [ -n "${OFFLINE_CACHE:-}" ] || return 0
-    made=$OFFLINE_CACHE/.$$
+    [ -n "${CLMAML_OFFLINE_CACHE:-}" ] || return 0
+    made=$CLMAML_OFFLINE_CACHE/.$$
     rm -rf "$made"
     mkdir -p "$made" || return 0
     for kind in s spv log; do [ ! -e "$3.$kind" ] || gzip -1 <"$3.$kind" >"$made/$kind" || rm -rf "$made"; done
@@ -87,7 +87,7 @@ write_jobs() {
             for target in $targets; do echo "$target $text $out/results/$target-$name"; done
         done
     done >"$out/jobs.txt"
-    [ -z "${OFFLINE_CACHE:-}" ] || find "$OFFLINE_CACHE" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} + 2>/dev/null
+    [ -z "${CLMAML_OFFLINE_CACHE:-}" ] || find "$CLMAML_OFFLINE_CACHE" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} + 2>/dev/null
     exit 0
 }
 
@@ -174,11 +174,11 @@ nvidia_kernels sm_60 >"$out/sm_60.kernels"
 cat "$out/report.txt"
 
 failures=$(ls "$out/results"/*.failed 2>/dev/null | wc -l)
+[ "$failures" -eq 0 ] || cat "$out/results"/*.failed | head -n 200
 if [ "$(cat "$out"/done-*.txt | sort -u | wc -l)" -ne "$(sort -u "$out/jobs.txt" | wc -l)" ]; then
     echo "FAIL: not all of $(wc -l <"$out/jobs.txt") texts were compiled"
     failures=$((failures + 1))
 fi
-[ "$failures" -eq 0 ] || cat "$out/results"/*.failed | head -n 200
 for target in gfx900 gfx1030; do
     if [ ! -s "$out/$target.kernels" ]; then
         echo "FAIL: the assembly for $target tells of no kernel"

@@ -20,7 +20,7 @@ static void append(FILE *to, FILE *from) {
     if (!from) return;
     rewind(from);
     while ((n = fread(part, 1, sizeof part, from)) > 0) fwrite(part, 1, n, to);
-    fseek(from, 0, SEEK_END);
+    (void)fseek(from, 0, SEEK_END);
 }
 
 static void write_head(FILE *to) {
