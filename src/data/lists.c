@@ -80,15 +80,16 @@ static clm_status read_headline(table *t, char *line) {
 
 static clm_status read_entry(table *t, char *line) {
     char *fields[MOST_FIELDS] = {0}, *origin = NULL, *path = NULL;
-    const int count = split_fields(line, fields, MOST_FIELDS);
     size_t class_index = 0;
     clm_status status = CLM_OK;
-    if (count <= t->file || count <= t->label || !*fields[t->file] || !*fields[t->label])
+    split_fields(line, fields, MOST_FIELDS);
+    const char *file = fields[t->file], *label = fields[t->label];
+    if (!file || !label || !*file || !*label)
         return clm_fail(CLM_E_FORMAT, "%s: line %zu lacks a filename or a label", t->path, t->line);
-    origin = clm_format("%s in %s", fields[t->label], t->path);
-    path = clm_path_join("images", fields[t->file]);
+    origin = clm_format("%s in %s", label, t->path);
+    path = clm_path_join("images", file);
     if (!origin || !path) CLM_GOTO(CLM_E_MEMORY);
-    CLM_GOTO(clm_catalog_class_of(t->catalog, fields[t->label], origin, t->split, &class_index));
+    CLM_GOTO(clm_catalog_class_of(t->catalog, label, origin, t->split, &class_index));
     status = clm_catalog_add(t->catalog, class_index, path);
     if (status != CLM_OK) status = clm_fail_in(status, "%s: line %zu", t->path, t->line);
 out:

@@ -86,7 +86,7 @@ clm_status clm_codec_bmp(clm_image *image, const uint8_t *data, size_t size, int
     const int channels = b.bits > 8 && b.masks[3] ? 4 : 3;
     CLM_TRY(clm_codec_begin(image, b.width, b.height, channels));
     const uint64_t row = ((uint64_t)b.width * b.bits + 31) / 32 * 4;
-    assert(row > 0); /* clm_codec_begin has refused a width of 0 */
+    assert(row > 0 && b.entry > 0);
     if (b.bits <= 8 && (b.palette > size || (size - b.palette) / b.entry < b.colours)) return damaged("its palette is cut off");
     if (b.pixels > size || (size - b.pixels) / row < b.height) return damaged("it ends early");
     for (uint32_t y = 0; y < b.height; y++) {
