@@ -1,4 +1,5 @@
 /* Libraries beside our kernels: which are installed, and whether a small case of each is right. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,9 @@ static clm_status run(clm_device *d, clm_launch *launch, const size_t *sizes, co
     const clm_backend *b = d->backend;
     clm_kernel *kernel = NULL;
     clm_status status = CLM_OK;
-    for (int i = 0; i < launch->n_args; in += sizes[i], i++) {
+    const int n = launch->n_args;
+    assert(n <= 3);
+    for (int i = 0; i < n; in += sizes[i], i++) {
         clm_arg *arg = &launch->args[i];
         CLM_GOTO(b->alloc(d, sizes[i], &arg->mem));
         CLM_GOTO(b->write(d, arg->mem, 0, sizes[i], NULL, in));
@@ -35,7 +38,7 @@ static clm_status run(clm_device *d, clm_launch *launch, const size_t *sizes, co
     CLM_GOTO(b->read(d, launch->args[0].mem, 0, sizes[0], NULL, out));
 out:
     if (kernel) b->release(d, kernel);
-    for (int i = 0; i < launch->n_args; i++) b->free(d, launch->args[i].mem);
+    for (int i = 0; i < n; i++) b->free(d, launch->args[i].mem);
     return status;
 }
 
@@ -91,7 +94,7 @@ static void transform(const double *in, double *out) {
 }
 
 static clm_status check_transform(clm_device *d, double *error) {
-    const size_t size = (size_t)2 * PLANES * ROWS * COLUMNS, sizes[2] = {size, size};
+    const size_t size = (size_t)2 * PLANES * ROWS * COLUMNS, sizes[3] = {size, size};
     clm_launch launch = {.label = "check of clFFT", .entry = "clfft", .n_args = 2};
     launch.call = (clm_library_call){.library = CLM_LIBRARY_CLFFT, .batch = PLANES, .rows = ROWS, .columns = COLUMNS};
     double *in = clm_calloc(5 * size, sizeof *in);

@@ -1,5 +1,6 @@
 /* Programs: source text is found (generated, in the directory CLMAML_KERNEL_DIR, or embedded), built once per text and defines,
  * and kept until the device is closed. Binaries of earlier processes are taken from disk where there are any. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +155,7 @@ clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, const 
     cl_program program = NULL;
     clm_status status = CLM_OK;
     CLM_TRY(clm_cl_text(d, launch, &text));
+    assert(text);
     if ((*out = clm_cl_program_find(d, text, defines))) return CLM_OK;
     CLM_GOTO(clm_cl_compose(text, launch->file ? launch->file : "generated", &whole));
     CLM_GOTO(clm_cl_obtain(d, launch, whole, defines, &program));
