@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Static analysis: cppcheck, clang-tidy and the Clang analyser (scan-build). Ends with 1 when one of them finds anything, with 2 when
-# a tool is missing. What each looks for, and what is left out and why: .clang-tidy (one more in tests/ and examples/), scripts/cppcheck/.
+# a tool is missing. What each looks for, and what is left out and why: .clang-tidy (and examples/.clang-tidy), scripts/cppcheck/.
 #
-#   scripts/analyse.sh                        cppcheck and clang-tidy over library, program, examples and tests, and scan-build
+#   scripts/analyse.sh                        all three: cppcheck sees tests too, clang-tidy library, program and examples, scan-build
+#                                             library and program
 #   scripts/analyse.sh cppcheck clang-tidy    these
 #   ANALYSE_FILES="src/ops/conv.c .." scripts/analyse.sh clang-tidy     these files alone
 #   ANALYSE_SHARD=3/8 scripts/analyse.sh clang-tidy                     every eighth file, from the fourth
@@ -57,7 +58,7 @@ run_cppcheck() {
 sources() {
     sed -n 's/^ *"file": "\(.*\)",\{0,1\}$/\1/p' "$BUILD/compile_commands.json" | sort -u | while read -r file; do
         case ${file#"$PWD"/} in
-        src/* | examples/* | tests/*) printf '%s\n' "${file#"$PWD"/}" ;;
+        src/* | examples/*) printf '%s\n' "${file#"$PWD"/}" ;;
         esac
     done
 }
@@ -82,7 +83,7 @@ tidy_one() {
     return 1
 }
 
-# Library and program; tests and examples, which the same checkers see in clang-tidy, are left out.
+# Library and program. clang-tidy has the same checkers, but for dead stores.
 run_scan_build() {
     need scan-build clang-tools
     local build="$BUILD-scan" analyser found=0
@@ -107,7 +108,7 @@ main() {
         case $tool in
         cppcheck | clang-tidy | scan-build) ;;
         -h | --help)
-            sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             return
             ;;
         *) fail "unknown tool '$tool'; there are cppcheck, clang-tidy and scan-build" ;;

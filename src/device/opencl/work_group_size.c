@@ -43,6 +43,7 @@ static void choose(const clm_work_group_limits *limits, const size_t global[3], 
     size_t left = least(limits->group, GROUP);
     local[0] = choose_first(global[0], least(left, limits->item[0]), limits->multiple);
     for (int i = 1; i < 3; i++) {
+        assert(local[i - 1] > 0);
         left /= local[i - 1];
         local[i] = largest_divisor(global[i], least(left, limits->item[i]));
     }

@@ -5,6 +5,7 @@
  * either set, predict from either set. What differs from step to step (learned rates, rows of batch-norm, numbers of the rule)
  * is one small vector, which is written before a step.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,6 +368,7 @@ static clm_status predict(clm_learner *l, size_t n, double *out) {
     CLM_TRY(clm_program_run(l->predict[l->at]));
     if (!l->reading && wanted == size) return clm_tensor_read_f64(from, out, size);
     if (!l->reading) {
+        assert(l->use);
         CLM_TRY(clm_tensor_read_f64(from, l->use->outputs, size));
         memcpy(out, l->use->outputs, wanted * sizeof *out);
         return CLM_OK;
