@@ -86,8 +86,7 @@ static void transform(const double *in, double *out) {
                 const double *x = in + (size_t)2 * (size_t)(p * ROWS * COLUMNS + s);
                 double *y = out + (size_t)2 * (size_t)(p * ROWS * COLUMNS + f);
                 const int row = f / COLUMNS, from = s / COLUMNS;
-                const double angle =
-                    -turn * ((double)row * from / ROWS + (double)(f % COLUMNS) * (s % COLUMNS) / COLUMNS);
+                const double angle = -turn * ((double)row * from / ROWS + (double)(f % COLUMNS) * (s % COLUMNS) / COLUMNS);
                 y[0] += x[0] * cos(angle) - x[1] * sin(angle);
                 y[1] += x[0] * sin(angle) + x[1] * cos(angle);
             }
