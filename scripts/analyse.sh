@@ -83,7 +83,7 @@ tidy_one() {
     return 1
 }
 
-# Library and program. clang-tidy has the same checkers, but for dead stores.
+# Library and program. The checkers are those of clang-tidy, here with a page for each path that leads to a finding.
 run_scan_build() {
     need scan-build clang-tools
     local build="$BUILD-scan" analyser found=0
