@@ -74,7 +74,7 @@ static clm_status try_algorithm(const char *name, clm_device *device, const clm_
     if (status == CLM_OK) status = clm_learner_create(&learner, device, model, &adapting);
     if (status == CLM_OK) status = clm_learner_set_params(learner, params);
     if (status == CLM_OK) status = adapt(learner, source, steps ? STEPS : 0, error);
-    if (!steps) error[STEPS] = error[0];
+    if (status == CLM_OK && !steps) error[STEPS] = error[0];
     clm_learner_free(learner);
     clm_params_free(params);
     clm_meta_free(meta);

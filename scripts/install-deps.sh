@@ -13,6 +13,8 @@ readonly BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config ocl-icd-open
 readonly TEST_PACKAGES=(check oclgrind mesa-opencl-icd libclblast1 libclfft2 mmdebstrap uidmap abigail-tools)
 # Compilers for hardware that need not be there; a system that does not have them does without their tests.
 readonly COMPILER_PACKAGES=(clang-15 llvm-spirv-15 libclc-15 spirv-tools)
+# Static analysis, in the versions that the tree is kept clean under.
+readonly ANALYSIS_PACKAGES=(cppcheck clang-tidy-14)
 # What the Python package is tested with; without them its tests are skipped.
 readonly PYTHON_PACKAGES=(python3-numpy python3-pytest)
 readonly ATTEMPTS=4
@@ -95,7 +97,7 @@ main() {
     case "${1:-}" in
     "") ;;
     --tests)
-        build="${2:-$build}" tests=yes packages+=("${TEST_PACKAGES[@]}") optional=("${COMPILER_PACKAGES[@]}" "${PYTHON_PACKAGES[@]}")
+        build="${2:-$build}" tests=yes packages+=("${TEST_PACKAGES[@]}") optional=("${COMPILER_PACKAGES[@]}" "${ANALYSIS_PACKAGES[@]}" "${PYTHON_PACKAGES[@]}")
         ;;
     -h | --help)
         sed -n '2,8s/^# \{0,1\}//p' "$0"

@@ -1,20 +1,27 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, runs the whole test suite. The last line is `N passed, N failed`; the exit status is that of
-# ctest. Without an OpenCL device there is nothing to test on, and that is a failure.
+# Installs what is missing, builds, runs the whole test suite. At the end come the ten slowest tests; the last line is
+# `N passed, N failed`; the exit status is that of ctest. Without an OpenCL device there is nothing to test on, and that is a failure.
 #
 #   scripts/test.sh [ctest options]                 such as -R golden, -L unit, -V
 #   BUILD_DIR=DIR scripts/test.sh                   builds there instead of build-test/
 #   CMAKE_OPTIONS="-DCLMAML_WERROR=ON" scripts/test.sh
+#   SANITIZE=address,undefined scripts/test.sh -L unit     with sanitizers, in build-test-asan/; SANITIZE=thread: build-test-tsan/
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly BUILD="${BUILD_DIR:-build-test}"
+case ${SANITIZE:-} in
+"") suffix="" ;;
+thread) suffix=-tsan ;;
+*) suffix=-asan ;;
+esac
+readonly BUILD="${BUILD_DIR:-build-test$suffix}"
 
 configure() {
-    local generator=() options=()
+    local generator=() options=() type=(-DCMAKE_BUILD_TYPE=Release)
     [ -f "$BUILD/CMakeCache.txt" ] || generator=(-G Ninja)
     read -r -a options <<<"${CMAKE_OPTIONS:-}"
-    cmake -S . -B "$BUILD" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DCLMAML_BUILD_TESTS=ON -DCLMAML_BUILD_EXAMPLES=ON \
+    [ -z "${SANITIZE:-}" ] || type=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS_DEBUG=-O1 -g" "-DCLMAML_SANITIZE=$SANITIZE")
+    cmake -S . -B "$BUILD" "${generator[@]}" "${type[@]}" -DCLMAML_BUILD_TESTS=ON -DCLMAML_BUILD_EXAMPLES=ON \
         "${options[@]}"
 }
 
@@ -28,18 +35,6 @@ need_device() {
     fi
 }
 
-# A number of the <testsuite> element of ctest's report.
-count() { sed -n "s/^[[:space:]]*$1=\"\([0-9]*\)\".*/\1/p" "$BUILD/junit.xml" | head -n 1; }
-
-summary() {
-    local total failed skipped
-    [ -s "$BUILD/junit.xml" ] || return 0 # nothing was run, as with ctest -N
-    total="$(count tests)" failed="$(count failures)" skipped=$(($(count skipped) + $(count disabled)))
-    printf '%d passed, %d failed' $((total - failed - skipped)) "$failed"
-    [ "$skipped" -eq 0 ] || printf ', %d not run' "$skipped"
-    printf '\n'
-}
-
 main() {
     local status=0
     ./scripts/install-deps.sh --tests "$BUILD"
@@ -48,7 +43,7 @@ main() {
     need_device
     rm -f "$BUILD/junit.xml"
     ctest --test-dir "$BUILD" --output-on-failure --no-tests=error --parallel "$(nproc)" --output-junit junit.xml "$@" || status=$?
-    summary
+    ./scripts/summary.sh "$BUILD/junit.xml"
     exit "$status"
 }
 

@@ -112,3 +112,4 @@ else()
 endif()
 
 include(offline/offline.cmake)
+include(analyse.cmake)

@@ -7,6 +7,7 @@
  * This is the one place where the task axis meets differentiation: a shared operand of a per-task node was used once by every
  * task, so its cotangent is the sum over tasks.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -104,6 +105,7 @@ clm_status clm_vjp(clm_graph *g, const clm_value *outputs, const clm_value *cota
     CLM_GOTO(sweep_begin(&s, g, inputs, n_inputs, outputs, n_outputs));
     for (size_t i = 0; i < n_outputs; i++) {
         clm_value y = outputs[i], c = cotangents[i];
+        assert(y != CLM_INVALID && c != CLM_INVALID);
         if (!clm_shape_equal(&g->nodes[y].shape, &g->nodes[c].shape))
             clm_graph_error(g, CLM_E_SHAPE, "vjp: cotangent %zu has shape %s, its output %s", i,
                             clm_shape_text(&g->nodes[c].shape, a, sizeof a), clm_shape_text(&g->nodes[y].shape, b, sizeof b));

@@ -11,6 +11,7 @@ static _Thread_local char last_message[MESSAGE_SIZE];
 
 const char *clm_last_error(void) { return last_message; }
 
+#undef clm_fail
 clm_status clm_fail(clm_status status, const char *format, ...) {
     char text[MESSAGE_SIZE]; /* apart, because the arguments may point into the last message */
     va_list arguments;

@@ -12,6 +12,9 @@
 
 /* Records the message and returns `status`. */
 clm_status clm_fail(clm_status status, const char *format, ...) CLM_PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* which sees one file at a time, and would take CLM_OK for possible */
+#define clm_fail(status, ...) (clm_fail((status), __VA_ARGS__), (status))
+#endif
 /* Puts `format..: ` before the message already recorded and returns `status`. */
 clm_status clm_fail_in(clm_status status, const char *format, ...) CLM_PRINTF(2, 3);
 

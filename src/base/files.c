@@ -173,7 +173,7 @@ static clm_status replace_file(const char *path, const void *data, size_t size, 
     return durable ? sync_directory(path) : CLM_OK;
 out:
     if (fd >= 0) close(fd);
-    unlink(name);
+    if (name) unlink(name);
     free(name);
     return status;
 }

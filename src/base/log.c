@@ -63,7 +63,7 @@ static void read_environment(void) {
     if (text && *text && clm_log_parse(text, &level, &path)) {
         if (path) file = fopen(path, "a");
         if (!path || file) listener.function = write_line;
-        if (file) setvbuf(file, NULL, _IOFBF, 2 * LINE); /* a line is one write */
+        if (file) setvbuf(file, NULL, _IOFBF, (size_t)2 * LINE); /* a line is one write */
     }
     atomic_store(&wanted, listener.function ? (int)level : CLM_LOG_OFF);
 }

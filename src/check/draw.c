@@ -40,7 +40,8 @@ static void draw_grid(uint64_t *state, double phase, double *data, size_t count)
         data[i] = data[k];
         data[k] = (double)i;
     }
-    for (size_t i = 0; i < count; i++) data[i] = (data[i] - (double)(count / 2) + phase + 0.3 * uniform(state)) / 128;
+    const size_t middle = count / 2;
+    for (size_t i = 0; i < count; i++) data[i] = (data[i] - (double)middle + phase + 0.3 * uniform(state)) / 128;
 }
 
 static double draw_one(clm_draw draw, int limit, uint64_t *state) {

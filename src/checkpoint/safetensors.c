@@ -200,8 +200,9 @@ static void file_order(const clm_archive *archive, const clm_stored_array **orde
 static json_t *array_entry(const clm_stored_array *array, size_t begin) {
     json_t *shape = json_array();
     for (int i = 0; i < array->shape.rank; i++) clm_json_append(shape, json_integer(array->shape.dim[i]));
+    const size_t end = begin + array->count * array->type->size;
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", array->type->name, "shape", shape, "data_offsets", (json_int_t)begin,
-                     (json_int_t)(begin + array->count * array->type->size));
+                     (json_int_t)end);
 }
 
 /* NULL when there is no memory. */

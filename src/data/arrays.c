@@ -88,8 +88,8 @@ static clm_status read_zip(arrays *a) {
     CLM_TRY(clm_zip_open(&zip, a->path));
     clm_status status = CLM_OK;
     for (int i = 0; i < ARRAYS; i++) {
-        char name[16] = {0};
-        strcat(strcpy(name, array_names[i]), ".npy");
+        char name[16];
+        snprintf(name, sizeof name, "%s.npy", array_names[i]);
         const zip_int64_t index = zip_name_locate(zip, name, 0);
         if (index >= 0) CLM_GOTO(read_entry(a, i, zip, (zip_uint64_t)index, name));
     }
@@ -199,7 +199,7 @@ static clm_status read_labels(arrays *a) {
 
 static int same_class(const entry *a, const entry *b) {
     if (a->split != b->split) return a->split < b->split ? -1 : 1;
-    if (a->text) return strcmp(a->text, b->text);
+    if (a->text && b->text) return strcmp(a->text, b->text); /* labels are all texts or all numbers */
     return (a->number > b->number) - (a->number < b->number);
 }
 

@@ -67,9 +67,8 @@ typedef struct table {
 } table;
 
 static clm_status read_headline(table *t, char *line) {
-    char *fields[MOST_FIELDS];
+    char *fields[MOST_FIELDS] = {0};
     const int count = split_fields(line, fields, MOST_FIELDS);
-    t->file = t->label = -1;
     for (int i = 0; i < count; i++) {
         if (strcmp(fields[i], "filename") == 0) t->file = i;
         if (strcmp(fields[i], "label") == 0) t->label = i;
@@ -80,18 +79,19 @@ static clm_status read_headline(table *t, char *line) {
 }
 
 static clm_status read_entry(table *t, char *line) {
-    char *fields[MOST_FIELDS], *origin = NULL, *path = NULL;
-    const int count = split_fields(line, fields, MOST_FIELDS);
+    char *fields[MOST_FIELDS] = {0}, *origin = NULL, *path = NULL;
     size_t class_index = 0;
     clm_status status = CLM_OK;
-    if (count <= t->file || count <= t->label || !*fields[t->file] || !*fields[t->label])
+    split_fields(line, fields, MOST_FIELDS);
+    const char *file = fields[t->file], *label = fields[t->label];
+    if (!file || !label || !*file || !*label)
         return clm_fail(CLM_E_FORMAT, "%s: line %zu lacks a filename or a label", t->path, t->line);
-    if (clm_name_leads_out(fields[t->file]))
-        return clm_fail(CLM_E_FORMAT, "%s: line %zu names %s, which is not below images/", t->path, t->line, fields[t->file]);
-    origin = clm_format("%s in %s", fields[t->label], t->path);
-    path = clm_path_join("images", fields[t->file]);
+    if (clm_name_leads_out(file))
+        return clm_fail(CLM_E_FORMAT, "%s: line %zu names %s, which is not below images/", t->path, t->line, file);
+    origin = clm_format("%s in %s", label, t->path);
+    path = clm_path_join("images", file);
     if (!origin || !path) CLM_GOTO(CLM_E_MEMORY);
-    CLM_GOTO(clm_catalog_class_of(t->catalog, fields[t->label], origin, t->split, &class_index));
+    CLM_GOTO(clm_catalog_class_of(t->catalog, label, origin, t->split, &class_index));
     status = clm_catalog_add(t->catalog, class_index, path);
     if (status != CLM_OK) status = clm_fail_in(status, "%s: line %zu", t->path, t->line);
 out:
@@ -101,14 +101,14 @@ out:
 }
 
 static clm_status read_table(clm_catalog *catalog, const char *path, int split) {
-    table t = {.catalog = catalog, .path = path, .split = split};
+    table t = {.catalog = catalog, .path = path, .split = split, .file = -1, .label = -1};
     char *text = NULL;
     CLM_TRY(clm_file_read(path, &text, NULL));
     char *rest = begin_text(text);
     clm_status status = CLM_OK;
     for (char *line = next_line(&rest); line && status == CLM_OK; line = next_line(&rest)) {
         t.line++;
-        if (*line) status = t.line == 1 ? read_headline(&t, line) : read_entry(&t, line);
+        if (*line) status = t.label < 0 ? read_headline(&t, line) : read_entry(&t, line);
     }
     free(text);
     return status;

@@ -46,7 +46,7 @@ static clm_status normalise_bytes(clm_image_set *set) {
     if (!counts) return CLM_E_MEMORY;
     each_image(set, count_bytes, counts);
     clm_preparation *p = &set->base.preparation;
-    for (int c = 0; c < set->channels; c++) find_moments(counts + c * BYTES, &p->mean[c], &p->deviation[c]);
+    for (int c = 0; c < set->channels; c++) find_moments(counts + (size_t)c * BYTES, &p->mean[c], &p->deviation[c]);
     free(counts);
     return CLM_OK;
 }
@@ -107,7 +107,7 @@ clm_status clm_image_set_normalise(clm_image_set *set, clm_normalise normalise) 
     for (int c = 0; c < set->channels; c++) {
         if (normalise == CLM_NORMALISE_IMAGENET) p->mean[c] = set->channels == 1 ? 0.449 : mean[c];
         if (normalise == CLM_NORMALISE_IMAGENET) p->deviation[c] = set->channels == 1 ? 0.226 : deviation[c];
-        clm_image_values(p, c, set->values + c * BYTES);
+        clm_image_values(p, c, set->values + (size_t)c * BYTES);
     }
     return CLM_OK;
 }

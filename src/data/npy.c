@@ -1,6 +1,7 @@
 /* The header is a Python dictionary: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }. */
 #include "data/npy.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,7 @@ clm_status clm_npy_parse(clm_npy *out, const char *where, const uint8_t *data, s
     CLM_GOTO(parse_shape(out, where, find(header, "'shape'")));
     if ((!order || strncmp(order, "False", 5) != 0) && out->rank > 1)
         CLM_GOTO(clm_fail(CLM_E_FORMAT, "%s: is stored column by column; save numpy.ascontiguousarray of it", where));
+    assert(out->bytes > 0);
     if (out->count > (size - begin - length) / (size_t)out->bytes)
         CLM_GOTO(clm_fail(CLM_E_FORMAT, "%s: a damaged array (it ends early)", where));
     out->data = data + begin + length;

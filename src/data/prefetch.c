@@ -215,16 +215,16 @@ static clm_status get(clm_prefetch *p, uint64_t index, bool numbers, const slot 
 }
 
 clm_status clm_prefetch_get(clm_prefetch *p, uint64_t index, const float *batch[4]) {
-    const slot *s;
+    const slot *s = NULL;
     CLM_TRY(get(p, index, false, &s));
     for (int i = 0; i < 4; i++) batch[i] = s->data[i];
     return CLM_OK;
 }
 
 clm_status clm_prefetch_get_at(clm_prefetch *p, uint64_t index, const int32_t *at[2], const float *labels[2]) {
-    const slot *s;
+    const slot *s = NULL;
     CLM_TRY(get(p, index, true, &s));
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2; i++) {
         at[i] = s->data[2 * i];
         labels[i] = s->data[2 * i + 1];
     }

@@ -32,7 +32,7 @@ static uint64_t hash_of(const clm_image_set *set, size_t image) {
     enum { PIECES = 32, PIECE = 64 };
     const uint8_t *data = bytes_of(set, image);
     const size_t size = example_bytes(set);
-    if (size <= PIECES * PIECE) return clm_hash(0, data, size);
+    if (size <= (size_t)PIECES * PIECE) return clm_hash(0, data, size);
     uint64_t hash = 0;
     for (size_t i = 0; i < PIECES; i++) hash = clm_hash(hash, data + (size - PIECE) / (PIECES - 1) * i, PIECE);
     return hash;

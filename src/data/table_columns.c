@@ -66,7 +66,7 @@ static void list_columns(const clm_csv *head, char *text, size_t size) {
     for (size_t i = 0; i < head->count; i++) {
         const size_t length = strlen(head->fields[i]);
         if (used + length + 8 > size) {
-            strcpy(text + used, used ? ", .." : "..");
+            snprintf(text + used, size - used, "%s", used ? ", .." : "..");
             return;
         }
         if (!length) continue;

@@ -3,6 +3,7 @@
  * Means, deviations and categories are of the rows of all training tasks, those left out as too small included: so they
  * depend on the file, the split and its seed, and not on how many examples a task is asked for. Rows are summed in the order
  * of tasks. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ static clm_status ranks_of(const clm_table *t, size_t column, uint32_t **out) {
 static clm_status order_rows(const clm_table *t, row_key *rows) {
     uint32_t *task = NULL, *time = NULL;
     clm_status status = ranks_of(t, t->task, &task);
+    assert(t->task != CLM_TABLE_NONE && (task || status != CLM_OK));
     if (status == CLM_OK) status = ranks_of(t, t->time, &time);
     for (size_t i = 0; i < t->rows && status == CLM_OK; i++)
         rows[i] = (row_key){task[t->columns[t->task].codes[i]], time ? time[t->columns[t->time].codes[i]] : 0, (uint32_t)i};
@@ -69,7 +71,7 @@ static clm_status make_groups(clm_table_source *s, const clm_table *t, const row
 
 static clm_status draw_split(clm_table_source *s, clm_table *t) {
     const clm_own_parts parts = {t->options->task_split, t->options->split_seed};
-    size_t counts[CLM_SPLITS], at = 0;
+    size_t counts[CLM_SPLITS] = {0}, at = 0;
     uint32_t *order = clm_calloc(s->n_groups, sizeof *order);
     clm_status status = order ? CLM_OK : CLM_E_MEMORY;
     if (order) clm_own_draw_split(s->n_groups, &parts, order, counts);
@@ -189,6 +191,7 @@ static clm_status find_categories(clm_table_source *s, clm_table *t, const order
     e->places = clm_calloc(c->set.count ? c->set.count : 1, sizeof *e->places);
     if (!code || !e->places) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(ranks_of(t, (size_t)(c - t->columns), &rank));
+    assert(rank);
     for (size_t k = 0; k < c->set.count; k++) code[rank[k]] = (uint32_t)k, e->places[k] = CLM_TABLE_MISSING;
     for (size_t i = 0; i < o->count; i++) {
         const uint32_t value = c->codes[o->rows[i].row];
@@ -240,7 +243,7 @@ static clm_status make_encoder(clm_table_source *s, clm_table *t, const ordered 
         CLM_TRY(find_categories(s, t, o, e));
         note_unseen(t, o, e);
     } else {
-        double mean, deviation;
+        double mean = 0, deviation = 1;
         CLM_TRY(measure(t, o, e->column, &mean, &deviation));
         CLM_TRY(add_name(s, clm_strdup(e->column->name)));
         e->mean = mean; /* for missing values too */
@@ -312,6 +315,7 @@ static clm_status encode_labels(clm_table_source *s, const clm_table *t, const o
     if (!s->label_names) return CLM_E_MEMORY;
     s->base.labels = c->set.count;
     CLM_GOTO(ranks_of(t, t->targets[0], &rank));
+    assert(rank);
     for (size_t k = 0; k < c->set.count; k++)
         if (!(s->label_names[rank[k]] = clm_strdup(c->set.word[k]))) CLM_GOTO(CLM_E_MEMORY);
     for (size_t i = 0; i < o->count; i++) s->y[i] = (float)rank[c->codes[o->rows[i].row]];

@@ -147,7 +147,8 @@ clm_status clm_emulate(clm_device_info *info, clm_emulation *emulation) {
     if (r.dedicated) info->dedicated_local_memory = r.dedicated == 2;
     if (r.unified) info->unified_memory = r.unified == 2;
     /* So that no report of such a device is taken for one of the real. */
-    if (strlen(info->name) + sizeof mark <= sizeof info->name) strcat(info->name, mark);
+    const size_t length = strlen(info->name);
+    if (length + sizeof mark <= sizeof info->name) memcpy(info->name + length, mark, sizeof mark);
     if (!emulation) return CLM_OK;
     *emulation = (clm_emulation){.active = true,
                                  .real_memory = r.real_memory,

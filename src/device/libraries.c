@@ -1,4 +1,5 @@
 /* Libraries beside our kernels: which are installed, and whether a small case of each is right. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,9 @@ static clm_status run(clm_device *d, clm_launch *launch, const size_t *sizes, co
     const clm_backend *b = d->backend;
     clm_kernel *kernel = NULL;
     clm_status status = CLM_OK;
-    for (int i = 0; i < launch->n_args; in += sizes[i], i++) {
+    const int n = launch->n_args;
+    assert(n <= 3);
+    for (int i = 0; i < n; in += sizes[i], i++) {
         clm_arg *arg = &launch->args[i];
         CLM_GOTO(b->alloc(d, sizes[i], &arg->mem));
         CLM_GOTO(b->write(d, arg->mem, 0, sizes[i], NULL, in));
@@ -35,7 +38,7 @@ static clm_status run(clm_device *d, clm_launch *launch, const size_t *sizes, co
     CLM_GOTO(b->read(d, launch->args[0].mem, 0, sizes[0], NULL, out));
 out:
     if (kernel) b->release(d, kernel);
-    for (int i = 0; i < launch->n_args; i++) b->free(d, launch->args[i].mem);
+    for (int i = 0; i < n; i++) b->free(d, launch->args[i].mem);
     return status;
 }
 
@@ -52,13 +55,13 @@ static double relative_error(const double *a, const double *b, size_t n) {
 
 /* C = A^T B for two tasks with matrices A of their own and one B, over a C full of numbers. */
 static clm_status check_product(clm_device *d, double *error) {
-    const size_t sizes[3] = {TASKS * M * N, TASKS * K * M, K * N}, all = sizes[0] + sizes[1] + sizes[2];
+    const size_t sizes[3] = {(size_t)TASKS * M * N, (size_t)TASKS * K * M, (size_t)K * N}, all = sizes[0] + sizes[1] + sizes[2];
     clm_launch launch = {.label = "check of CLBlast", .entry = "clblast", .n_args = 3};
     launch.call = (clm_library_call){.library = CLM_LIBRARY_CLBLAST, .batch = 1, .tasks = TASKS, .m = M, .n = N, .k = K};
     launch.call.c.ld = launch.call.b.ld = N;
     launch.call.a = (clm_matrix){.ld = M, .transposed = true};
-    launch.args[0].task_stride = M * N;
-    launch.args[1].task_stride = K * M;
+    launch.args[0].task_stride = (size_t)M * N;
+    launch.args[1].task_stride = (size_t)K * M;
     double *in = clm_calloc(all + 2 * sizes[0], sizeof *in);
     if (!in) return CLM_E_MEMORY;
     double *got = in + all, *want = got + sizes[0];
@@ -80,17 +83,17 @@ static void transform(const double *in, double *out) {
     for (int p = 0; p < PLANES; p++)
         for (int f = 0; f < ROWS * COLUMNS; f++)
             for (int s = 0; s < ROWS * COLUMNS; s++) {
-                const double *x = in + 2 * (p * ROWS * COLUMNS + s);
-                double *y = out + 2 * (p * ROWS * COLUMNS + f);
-                const double angle =
-                    -turn * ((double)(f / COLUMNS) * (s / COLUMNS) / ROWS + (double)(f % COLUMNS) * (s % COLUMNS) / COLUMNS);
+                const double *x = in + (size_t)2 * (size_t)(p * ROWS * COLUMNS + s);
+                double *y = out + (size_t)2 * (size_t)(p * ROWS * COLUMNS + f);
+                const int row = f / COLUMNS, from = s / COLUMNS;
+                const double angle = -turn * ((double)row * from / ROWS + (double)(f % COLUMNS) * (s % COLUMNS) / COLUMNS);
                 y[0] += x[0] * cos(angle) - x[1] * sin(angle);
                 y[1] += x[0] * sin(angle) + x[1] * cos(angle);
             }
 }
 
 static clm_status check_transform(clm_device *d, double *error) {
-    const size_t size = 2 * PLANES * ROWS * COLUMNS, sizes[2] = {size, size};
+    const size_t size = (size_t)2 * PLANES * ROWS * COLUMNS, sizes[3] = {size, size};
     clm_launch launch = {.label = "check of clFFT", .entry = "clfft", .n_args = 2};
     launch.call = (clm_library_call){.library = CLM_LIBRARY_CLFFT, .batch = PLANES, .rows = ROWS, .columns = COLUMNS};
     double *in = clm_calloc(5 * size, sizeof *in);

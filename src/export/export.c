@@ -1,6 +1,7 @@
 /* The public face, and the table of formats. */
 #include "clmaml/export.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ clm_status clm_export(const clm_archive *adapted, const char *format, const char
     clm_status status = CLM_OK;
     clm_steps steps = {0};
     CLM_TRY(find(format, &to));
+    assert(to);
     if (o->version != CLM_EXPORT_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "export: options of version %d; initialise them with CLM_EXPORT_OPTIONS_INIT", o->version);
     if (o->name && !is_identifier(o->name))

@@ -48,7 +48,8 @@ static clm_status conv_settings(clm_layer *l, int axes, double *fan_in) {
                         ci, co);
     CLM_TRY(window_shape(l, k, stride, pad, dilation));
     l->out.dim[0] = co;
-    *fan_in = (double)(ci / groups) * k * (axes == 2 ? k : 1);
+    const int cig = ci / groups;
+    *fan_in = (double)cig * k * (axes == 2 ? k : 1);
     return CLM_OK;
 }
 

@@ -226,7 +226,8 @@ clm_conv_geometry clm_conv_geometry_of(const clm_node *node, const clm_node *a, 
 }
 
 double clm_conv_flops(const clm_conv_geometry *c) {
-    return 2.0 * c->n * c->oh * c->ow * c->co * c->kh * c->kw * (c->ci / c->groups) / (c->uh * c->uw);
+    const int cig = c->ci / c->groups;
+    return 2.0 * c->n * c->oh * c->ow * c->co * c->kh * c->kw * cig / (c->uh * c->uw);
 }
 
 /* The entry of x that output position `o` and filter position `k` meet on an axis of `size`; -1: none. */
@@ -243,7 +244,7 @@ static void add_to_y(const clm_conv_geometry *c, const double *x, const double *
     const int cig = c->ci / c->groups, cog = c->co / c->groups;
     for (int g = 0; g < c->groups; g++)
         for (int i = 0; i < cig; i++) {
-            const double xi = x[g * cig + i], *wi = w + (size_t)i * c->co + g * cog;
+            const double xi = x[g * cig + i], *wi = w + (size_t)i * c->co + (size_t)g * cog;
             for (int o = 0; o < cog; o++) out[g * cog + o] += xi * wi[o];
         }
 }
@@ -253,8 +254,8 @@ static void add_to_w(const clm_conv_geometry *c, const double *x, const double *
     const int cig = c->ci / c->groups, cog = c->co / c->groups;
     for (int g = 0; g < c->groups; g++)
         for (int i = 0; i < cig; i++) {
-            const double xi = x[g * cig + i], *yi = y + g * cog;
-            double *wi = out + (size_t)i * c->co + g * cog;
+            const double xi = x[g * cig + i], *yi = y + (size_t)g * cog;
+            double *wi = out + (size_t)i * c->co + (size_t)g * cog;
             for (int o = 0; o < cog; o++) wi[o] += xi * yi[o];
         }
 }
@@ -297,8 +298,8 @@ static void flip_filter_eval(const clm_eval *e) {
         for (int r = 0; r < rows; r++)
             for (int g = 0; g < groups; g++)
                 for (int i = 0; i < columns; i++)
-                    e->out[((size_t)k * rows + r) * s->dim[3] + g * columns + i] =
-                        e->in[0][((size_t)(taps - 1 - k) * columns + i) * rows * groups + g * rows + r];
+                    e->out[((size_t)k * rows + r) * s->dim[3] + (size_t)g * columns + i] =
+                        e->in[0][((size_t)(taps - 1 - k) * columns + i) * rows * groups + (size_t)g * rows + r];
 }
 
 const clm_op clm_row_conv2d = {.name = "conv2d",

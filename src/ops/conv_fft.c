@@ -10,6 +10,7 @@
  * the other factor is real (for the filter's adjoint, x1 + i x2 times the conjugate of y1 + i y2, whose real part sums both),
  * or else two output channels, when the image is real. Whichever takes fewer planes in all. Never taken unless measured, with
  * the result compared. */
+#include <stdio.h>
 #include <string.h>
 
 #include "ops/choice.h"
@@ -198,7 +199,8 @@ static void define_planes(const job *j, clm_launch_spec *spec, const planes *a, 
                  {"SHIFT_X", a->shift_x},
                  {"FLIP", a->backwards}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) clm_spec_define(spec, table[i].name, table[i].value);
-    strcat(spec->defines, a->negated ? " -DIMAGINARY=-" : " -DIMAGINARY=+");
+    const size_t used = strlen(spec->defines);
+    snprintf(spec->defines + used, sizeof spec->defines - used, " -DIMAGINARY=%c", a->negated ? '-' : '+');
 }
 
 static void set_sizes(const job *j, clm_launch_spec *spec, int items, int lines, int tasks) {

@@ -70,7 +70,7 @@ static clm_status lower_col(clm_lower *l, clm_value y, const sizes *s, clm_value
     clm_spec_define(&spec, "VEC", vec);
     clm_spec_define(&spec, "TAPS_EACH", taps_each);
     clm_spec_define(&spec, "VECTORS_EACH", vectors_each);
-    spec.global[0] = (size_t)(s->g.groups * (taps / taps_each) * (cig / vec / vectors_each));
+    spec.global[0] = (size_t)s->g.groups * (size_t)(taps / taps_each) * (size_t)(cig / vec / vectors_each);
     spec.global[1] = (size_t)s->rows;
     spec.global[2] = (size_t)tasks;
     for (int i = 0; i < 3; i++) spec.local[i] = serial ? 1 : 0;

@@ -5,6 +5,7 @@
  * channels. A tile is rated by the time of one step of its inner loop (multiply-adds, loads, or the latency of a multiply-add,
  * whichever is longest) over the useful work in it; the best tile that fits is taken.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/integers.h"
@@ -82,7 +83,7 @@ static int rank_tile(tile *tiles, double *costs, int n, const tile *t, double co
 /* The best tiles, best first; returns how many. */
 static int tiles_for(const clm_lower *l, const tile_search *s, tile tiles[TILES_MOST]) {
     const int v = width_for(l, s->channels), vectors = s->channels / v, room = accumulators_for(l);
-    double costs[TILES_MOST];
+    double costs[TILES_MOST] = {0};
     int n = 0;
     memset(tiles, 0, TILES_MOST * sizeof *tiles);
     for (int nv = 1; nv <= vectors; nv++)
@@ -281,7 +282,8 @@ static int filter_tiles(const clm_lower *l, const clm_conv_geometry *c, const ti
  * between. */
 static int filter_taps(const clm_lower *l, const clm_conv_geometry *c, const tile *t, int tasks) {
     const double units = clm_most(1, (int)clm_lower_device(l)->compute_units);
-    const double items = (double)(c->co / (t->v * t->nv)) * c->kh * tasks;
+    const int columns = c->co / (t->v * t->nv);
+    const double items = (double)columns * c->kh * tasks;
     return is_cpu(l) && image_bytes(c) > CACHE && items >= LONG_ITEMS * units ? c->kw : 1;
 }
 
@@ -291,7 +293,9 @@ static int filter_candidates(const clm_lower *l, clm_value y, clm_candidate *out
     const tile_search search = {c.co / c.groups, cig, 1, 1, 0.5};
     tile t[TILES_MOST];
     int n = 0;
-    const int count = tiles_for(l, &search, t), preferred = filter_taps(l, &c, &t[0], tasks);
+    const int count = tiles_for(l, &search, t);
+    assert(count > 0);
+    const int preferred = filter_taps(l, &c, &t[0], tasks);
     const int taps[] = {preferred, 1, c.kw, c.kh * c.kw};
     for (int i = 0; i < count; i++)
         for (int k = 0; k < (is_cpu(l) ? 4 : 1); k++)
@@ -334,12 +338,12 @@ clm_status clm_flip_filter_lower(clm_lower *l, clm_value y) {
     const int block = is_cpu(l) ? clm_least(16, cog) : 1, chunk = is_cpu(l) ? ci : 1;
     clm_spec_define(&spec, "TAPS", taps);
     clm_spec_define(&spec, "CI", ci);
-    clm_spec_define(&spec, "CO", cog * groups);
+    clm_spec_define(&spec, "CO", (long)cog * groups);
     clm_spec_define(&spec, "GROUPS", groups);
     clm_spec_define(&spec, "BLOCK", block);
     clm_spec_define(&spec, "CHUNK", chunk);
     spec.global[0] = (size_t)clm_over(ci, chunk);
-    spec.global[1] = (size_t)(taps * clm_over(cog, block));
+    spec.global[1] = (size_t)taps * (size_t)clm_over(cog, block);
     spec.global[2] = (size_t)clm_lower_tasks(l, y);
     return launch(l, y, &spec);
 }

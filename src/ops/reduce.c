@@ -71,7 +71,7 @@ static clm_value broadcast_vjp(clm_graph *g, clm_value y, clm_value gy, int whic
 }
 
 static void broadcast_eval(const clm_eval *e) {
-    size_t stride[CLM_MAX_RANK], at = 0, i = 0;
+    size_t stride[CLM_MAX_RANK] = {0}, at = 0, i = 0;
     int index[CLM_MAX_RANK] = {0};
     strides_onto(&e->in_node[0]->shape, &e->node->shape, stride);
     do e->out[i++] = e->in[0][at];
@@ -125,7 +125,7 @@ static clm_value reduce(clm_graph *g, clm_opcode op, clm_value x, unsigned axes,
 }
 
 clm_value clm_sum(clm_graph *g, clm_value x, unsigned axes, bool keep) {
-    double c;
+    double c = 0;
     if (!check_axes(g, CLM_OP_SUM, x, axes)) return CLM_INVALID;
     const clm_node *n = clm_node_at(g, x);
     if (n->op == CLM_OP_BROADCAST || clm_is_fill(g, x, &c)) { /* what was only repeated is counted, not summed */
@@ -175,7 +175,7 @@ static clm_value sum_jvp(clm_graph *g, clm_value y, const clm_value *t) {
 
 static void reduce_eval(const clm_eval *e, bool maximum) {
     const clm_shape *from = &e->in_node[0]->shape;
-    size_t stride[CLM_MAX_RANK], at = 0, i = 0, n = clm_shape_size(&e->node->shape);
+    size_t stride[CLM_MAX_RANK] = {0}, at = 0, i = 0, n = clm_shape_size(&e->node->shape);
     int index[CLM_MAX_RANK] = {0};
     strides_onto(&e->node->shape, from, stride);
     for (size_t k = 0; k < n; k++) e->out[k] = maximum ? -HUGE_VAL : 0;

@@ -66,7 +66,7 @@ clm_value clm_transpose(clm_graph *g, clm_value x, const int32_t *perm) {
     if (!moves) return x;
     if (clm_is_fill(g, x, &c)) return clm_fill(g, shape, c);
     if (n->op == CLM_OP_TRANSPOSE) {
-        int32_t both[CLM_MAX_RANK];
+        int32_t both[CLM_MAX_RANK] = {0};
         for (int a = 0; a < shape.rank; a++) both[a] = n->attr.i[perm[a]];
         return clm_transpose(g, clm_graph_past(g, x), both);
     }
@@ -104,7 +104,7 @@ clm_value clm_slice(clm_graph *g, clm_value x, const int32_t *start, clm_shape s
     if (clm_shape_equal(&shape, &n->shape)) return x;
     if (clm_is_fill(g, x, &c)) return clm_fill(g, shape, c);
     if (n->op == CLM_OP_SLICE) {
-        int32_t both[CLM_MAX_RANK];
+        int32_t both[CLM_MAX_RANK] = {0};
         for (int a = 0; a < shape.rank; a++) both[a] = start[a] + n->attr.i[a];
         return clm_slice(g, clm_graph_past(g, x), both, shape);
     }
@@ -149,7 +149,7 @@ clm_value clm_pad(clm_graph *g, clm_value x, const int32_t *before, const int32_
     if (clm_shape_equal(&shape, &n->shape)) return x;
     if (clm_is_fill(g, x, &c) && c == 0) return clm_fill(g, shape, 0);
     if (n->op == CLM_OP_PAD) {
-        int32_t outer_before[CLM_MAX_RANK], outer_after[CLM_MAX_RANK];
+        int32_t outer_before[CLM_MAX_RANK] = {0}, outer_after[CLM_MAX_RANK] = {0};
         for (int a = 0; a < shape.rank; a++) {
             outer_before[a] = before[a] + n->attr.i[a];
             outer_after[a] = after[a] + n->attr.i[AFTER + a];
@@ -235,7 +235,7 @@ typedef struct map {
 
 static map map_of(const clm_node *n, const clm_shape *x) {
     map m = {.rank = n->shape.rank};
-    int stride[CLM_MAX_RANK];
+    int stride[CLM_MAX_RANK] = {0};
     for (int a = x->rank - 1, s = 1; a >= 0; s *= x->dim[a--]) stride[a] = s;
     for (int a = 0; a < m.rank; a++) {
         const int from = n->op == CLM_OP_TRANSPOSE ? n->attr.i[a] : a;

@@ -21,6 +21,7 @@
  *
  * Sums run in segments of the depth that depend on the shapes alone. Where local memory is a part of global memory a tile in it
  * is a copy for nothing, so the row is not offered. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/integers.h"
@@ -140,6 +141,7 @@ static bool fits(const clm_lower *l, const product *p, const tile *t, int bk, in
 /* The widest vectors, up to `most`, of which every lane fetches as many of an operand's block. */
 static int fetch_vector(int widest, int most, int extent, int bk, int lanes) {
     int v = clm_least(widest, most);
+    assert(lanes > 0 && v > 0);
     while (extent * bk % (lanes * v) != 0) v /= 2;
     return v;
 }

@@ -30,6 +30,7 @@ typedef struct field {
 #define OWN(name, kind) \
     { #name, kind, AT(name), 0 }
 
+/* NOLINTNEXTLINE(misc-redundant-expression): versions may be alike */
 _Static_assert(CLM_TRAIN_OPTIONS_VERSION == 2 && CLM_META_OPTIONS_VERSION == 2 && CLM_TASK_OPTIONS_VERSION == 1 &&
                    CLM_OPTIM_OPTIONS_VERSION == 1 && CLM_AUGMENT_OPTIONS_VERSION == 1,
                "a version that this table has not seen: give what is new in it a row, then the version here");

@@ -34,9 +34,22 @@ if(offline_found)
   target_include_directories(write_kernels PRIVATE ${program_sources})
   target_link_libraries(write_kernels PRIVATE clmaml_warnings clmaml_test_support)
   set_target_properties(write_kernels PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/offline)
-  clmaml_test(offline/compile offline 1500
-    ENVIRONMENT ${no_libraries} CLANG=${offline_clang} LLVM_SPIRV=${offline_llvm_spirv} SPIRV_VAL=${OFFLINE_SPIRV_VAL} LIBCLC=${OFFLINE_LIBCLC}
-      "PTXAS=$<$<BOOL:${OFFLINE_PTXAS}>:${OFFLINE_PTXAS}>"
-    COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/offline/offline.sh ${CMAKE_CURRENT_BINARY_DIR}/offline/kernels $<TARGET_FILE:write_kernels>
-      ${reference_files})
+  set(offline_kernels ${CMAKE_CURRENT_BINARY_DIR}/offline/kernels)
+  set(offline sh ${CMAKE_CURRENT_SOURCE_DIR}/offline/offline.sh)
+  set(offline_tools CLANG=${offline_clang} LLVM_SPIRV=${offline_llvm_spirv} SPIRV_VAL=${OFFLINE_SPIRV_VAL} LIBCLC=${OFFLINE_LIBCLC}
+    "PTXAS=$<$<BOOL:${OFFLINE_PTXAS}>:${OFFLINE_PTXAS}>")
+  # The texts are written, compiled in shards that cores share out, then looked at together.
+  clmaml_test(offline/write offline 900 ENVIRONMENT ${no_libraries}
+    COMMAND ${offline} write ${offline_kernels} $<TARGET_FILE:write_kernels> ${reference_files})
+  clmaml_test(offline/report offline 300 ENVIRONMENT ${offline_tools} COMMAND ${offline} report ${offline_kernels})
+  set(shards 4)
+  math(EXPR last "${shards} - 1")
+  foreach(shard RANGE ${last})
+    clmaml_test(offline/compile-${shard} offline 1500 ENVIRONMENT ${offline_tools}
+      COMMAND ${offline} compile ${offline_kernels} ${shard}/${shards})
+    list(APPEND offline_shards offline/compile-${shard})
+  endforeach()
+  set_tests_properties(offline/write PROPERTIES FIXTURES_SETUP offline_texts)
+  set_tests_properties(${offline_shards} PROPERTIES FIXTURES_REQUIRED offline_texts FIXTURES_SETUP offline_results)
+  set_tests_properties(offline/report PROPERTIES FIXTURES_REQUIRED offline_results)
 endif()

@@ -1,6 +1,8 @@
 #!/bin/sh
-# offline.sh OUT WRITER REFERENCE..: compiles every kernel for hardware that need not be there, and fails when one does not
-# compile, is no valid SPIR-V, or spills.
+# Compiles every kernel for hardware that need not be there, and fails when one does not compile, is no valid SPIR-V, or spills.
+#   offline.sh write OUT WRITER REFERENCE..   the texts, and OUT/jobs.txt: what is to be compiled for what
+#   offline.sh compile OUT I/N                every N-th of these
+#   offline.sh report OUT                     what came of them all
 #
 # WRITER (write_kernels.c) writes the program texts of the test models and of every operation. Those of kernel files go through the
 # front end one by one, with their options and with warnings as errors; all, joined by sixteen as drivers get them, are compiled for
@@ -44,31 +46,82 @@ compile_one() {
     esac
 }
 
-if [ "$1" = compile ]; then
-    compile_one "$2" "$3" "$4" >"$4.log" 2>&1 && exit 0
-    { echo "FAIL: $3 for $2:" && head -n 20 "$4.log"; } >"$4.failed"
+# A result depends on the text, on the compilers and on this file alone, so that it can be kept from one build to the next: in the
+# folder CLMAML_OFFLINE_CACHE, where that is set. What failed is not kept.
+tools_key() {
+    { cat "$0" && for tool in "$CLANG" "$LLVM_SPIRV" "$SPIRV_VAL" ${PTXAS:+"$PTXAS"}; do "$tool" --version; done &&
+        cat "$LIBCLC/amdgcn--amdhsa.bc" "$LIBCLC/nvptx64--nvidiacl.bc"; } | sha256sum | cut -c 1-16
+}
+
+# take TARGET TEXT OUT, keep TARGET TEXT OUT: from and to the cache
+kept() { echo "$CLMAML_OFFLINE_CACHE/$key-$1-$(sha256sum <"$2" | cut -c 1-32)"; }
+take() {
+    [ -n "${CLMAML_OFFLINE_CACHE:-}" ] || return 1
+    from=$(kept "$1" "$2")
+    [ -d "$from" ] || return 1
+    touch "$from"
+    for file in "$from"/*; do gzip -dc "$file" >"$3.${file##*/}" || return 1; done
+}
+keep() {
+    [ -n "${CLMAML_OFFLINE_CACHE:-}" ] || return 0
+    made=$CLMAML_OFFLINE_CACHE/.$$
+    rm -rf "$made"
+    mkdir -p "$made" || return 0
+    for kind in s spv log; do [ ! -e "$3.$kind" ] || gzip -1 <"$3.$kind" >"$made/$kind" || rm -rf "$made"; done
+    mv -T "$made" "$(kept "$1" "$2")" 2>/dev/null || rm -rf "$made"
+}
+
+write_jobs() {
+    rm -rf "$out"
+    mkdir -p "$out/results" || exit 1
+    "$@" || exit 1
+    for kind in gpu cpu; do
+        for text in "$out/$kind"/*.cl; do
+            name=$kind-$(basename "$text" .cl)
+            case $name in
+            gpu-joined-*) targets="gfx900 gfx1030 sm_60 spirv" ;;
+            cpu-joined-*) targets=spirv ;;
+            gpu-generated-* | cpu-*) targets="" ;;
+            *) targets=front-end ;;
+            esac
+            for target in $targets; do echo "$target $text $out/results/$target-$name"; done
+        done
+    done >"$out/jobs.txt"
+    [ -z "${CLMAML_OFFLINE_CACHE:-}" ] || find "$CLMAML_OFFLINE_CACHE" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} + 2>/dev/null
     exit 0
-fi
+}
 
-out=$1 writer=$2
+compile_shard() {
+    key=$(tools_key)
+    jobs=0 taken=0
+    awk -v i="${1%/*}" -v n="${1#*/}" 'NR % n == i' "$out/jobs.txt" >"$out/jobs-${1%/*}.txt"
+    while read -r target text to; do
+        jobs=$((jobs + 1))
+        if take "$target" "$text" "$to"; then
+            taken=$((taken + 1))
+        elif compile_one "$target" "$text" "$to" >"$to.log" 2>&1; then
+            keep "$target" "$text" "$to"
+        else
+            { echo "FAIL: $text for $target:" && head -n 20 "$to.log"; } >"$to.failed"
+        fi
+        echo "$to" >>"$out/done-${1%/*}.txt"
+    done <"$out/jobs-${1%/*}.txt"
+    echo "$jobs texts, $taken of them compiled before"
+    exit 0 # the report tells of failures, with those of the other shards
+}
+
+mode=$1 out=$2
 shift 2
-rm -rf "$out"
-mkdir -p "$out/results" || exit 1
-"$writer" "$out" "$@" || exit 1
-
-for kind in gpu cpu; do
-    for text in "$out/$kind"/*.cl; do
-        name=$kind-$(basename "$text" .cl)
-        case $name in
-        gpu-joined-*) targets="gfx900 gfx1030 sm_60 spirv" ;;
-        cpu-joined-*) targets=spirv ;;
-        gpu-generated-* | cpu-*) targets="" ;;
-        *) targets=front-end ;;
-        esac
-        for target in $targets; do echo "$target $text $out/results/$target-$name"; done
-    done
-done >"$out/jobs.txt"
-xargs -P "$(nproc)" -n 3 sh "$0" compile <"$out/jobs.txt"
+case $mode in
+write)
+    writer=$1
+    shift
+    write_jobs "$writer" "$out" "$@"
+    ;;
+compile) compile_shard "$1" ;;
+report) ;;
+*) echo "offline.sh: unknown mode $mode" >&2 && exit 2 ;;
+esac
 
 # NAME REGISTERS SPILLS SCRATCH LOCAL for each kernel in AMD's assembly
 amd_kernels() {
@@ -122,6 +175,10 @@ cat "$out/report.txt"
 
 failures=$(ls "$out/results"/*.failed 2>/dev/null | wc -l)
 [ "$failures" -eq 0 ] || cat "$out/results"/*.failed | head -n 200
+if [ "$(cat "$out"/done-*.txt | sort -u | wc -l)" -ne "$(sort -u "$out/jobs.txt" | wc -l)" ]; then
+    echo "FAIL: not all of $(wc -l <"$out/jobs.txt") texts were compiled"
+    failures=$((failures + 1))
+fi
 for target in gfx900 gfx1030; do
     if [ ! -s "$out/$target.kernels" ]; then
         echo "FAIL: the assembly for $target tells of no kernel"

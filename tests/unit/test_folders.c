@@ -203,6 +203,10 @@ START_TEST(miniimagenet) {
     source = opened(&options);
     TELLS(source, "1 of 5 files are in no list");
     clm_source_free(source);
+    clm_test_write_text(directory, "test.csv", "\nlabel,filename\nn03,n03_1.png\n");
+    source = opened(&options);
+    check_classes(source, 2, 0, 1);
+    clm_source_free(source);
     clm_test_write_text(directory, "test.csv", "filename,label\n\nn03_9.png,n03\n");
     refused(CLM_E_IO, "test.csv: line 3", "n03_9.png");
     clm_test_write_text(directory, "test.csv", "filename,label\nn03_1.png\n");

@@ -19,6 +19,7 @@ static void record(const char *format, va_list args) {
     memcpy(own_message, text, sizeof text);
 }
 
+#undef cli_fail
 clm_status cli_fail(clm_status status, const char *format, ...) {
     va_list args;
     va_start(args, format);

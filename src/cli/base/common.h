@@ -21,6 +21,9 @@ enum { CLI_PATH_MAX = 1024 };
 
 /* Errors travel as a clm_status. The message is the program's own when one was recorded here, else the library's last error. */
 clm_status cli_fail(clm_status status, const char *format, ...) CLI_PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* which sees one file at a time, and would take CLM_OK for possible */
+#define cli_fail(status, ...) (cli_fail((status), __VA_ARGS__), (status))
+#endif
 /* Puts `format..: ` before the message of the failure at hand, whoever recorded it. */
 clm_status cli_fail_in(clm_status status, const char *format, ...) CLI_PRINTF(2, 3);
 /* A mistake on the command line: exit status 2. */

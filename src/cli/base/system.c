@@ -113,7 +113,7 @@ int cli_terminal_width(FILE *stream) {
     if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
 #endif
     const char *columns = getenv("COLUMNS");
-    int width = columns ? atoi(columns) : 0;
+    int width = columns ? (int)strtol(columns, NULL, 10) : 0;
     return width > 0 ? width : 80;
 }
 

@@ -4,6 +4,7 @@
  * So a child process is started for the library's own choice and for every set of kernels that the processor can run
  * (OPENBLAS_CORETYPE), and the best counts. Without such a library there is one row less.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ static float *make_matrices(int n) {
 static double time_product(const blas *lib, float *a, int n) {
     float *b = a + (size_t)n * (size_t)n, *c = b + (size_t)n * (size_t)n;
     const double start = cli_clock();
+    assert(lib->sgemm);
     lib->sgemm(ROW_MAJOR, NO_TRANSPOSE, NO_TRANSPOSE, n, n, n, 1, a, n, b, n, 0, c, n);
     return cli_clock() - start;
 }
@@ -81,7 +83,7 @@ clm_status bench_blas_print(const bench_settings *settings) {
     static const int sizes[] = {1024, 2048};
     int size = 0;
     double best = 0;
-    blas lib;
+    blas lib = {0};
     CLI_TRY(load(&lib, settings));
     for (size_t i = 0; i < CLI_COUNT(sizes); i++) {
         double gflops = product_gflops(&lib, sizes[i]);
@@ -100,7 +102,7 @@ static void let_threads_sleep(void) {
 clm_status bench_blas_turns(const bench_settings *settings) {
     const int n = (int)settings->blas_turns;
     char line[64];
-    blas lib;
+    blas lib = {0};
     CLI_TRY(load(&lib, settings));
     float *a = make_matrices(n);
     clm_status status = a ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");

@@ -207,7 +207,7 @@ static clm_status check_latency(const cli_args *args, const bench_item *item) {
 }
 
 static int run_bench(cli_args *args) {
-    const bench_item *items[CLI_MAX_POSITIONALS];
+    const bench_item *items[CLI_MAX_POSITIONALS] = {0};
     bench_settings settings = *(const bench_settings *)args->settings;
     bench b = {.settings = &settings};
     size_t count = args->n_positional ? args->n_positional : bench_item_count;

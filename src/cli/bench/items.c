@@ -73,9 +73,9 @@ clm_status bench_problem_make(bench_problem *p, const bench_item *item, const be
     uint32_t state = 1;
     *p = (bench_problem){.item = *item};
     if (settings->tasks) p->item.tasks = (int)settings->tasks;
-    p->support = (size_t)(item->ways * item->shots);
-    p->query = (size_t)(item->ways * item->query);
-    size_t example = (size_t)(item->channels * item->size * item->size);
+    p->support = (size_t)item->ways * (size_t)item->shots;
+    p->query = (size_t)item->ways * (size_t)item->query;
+    size_t example = (size_t)item->channels * (size_t)item->size * (size_t)item->size;
     for (int i = 0; i < 4; i++) {
         p->count[i] = (size_t)p->item.tasks * (i < 2 ? p->support : p->query) * (i % 2 ? 1 : example);
         CLI_NEW(p->data[i], p->count[i]);

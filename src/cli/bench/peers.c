@@ -65,11 +65,11 @@ static void give_up(bench_peer *peer, const char *why) {
 }
 
 static void start_one(bench_peer *peer, const peer_row *row, const bench_settings *settings, const char *folder) {
-    char script[CLI_PATH_MAX], problem[CLI_PATH_MAX], threads[16], options[64], *word;
+    char script[CLI_PATH_MAX], problem[CLI_PATH_MAX], threads[16], options[64], *rest = NULL;
     const char *argv[12] = {settings->python, script, problem, "--threads", threads};
     int n = 5;
     snprintf(options, sizeof options, "%s", row->option ? row->option : "");
-    for (word = strtok(options, " "); word; word = strtok(NULL, " ")) argv[n++] = word;
+    for (char *word = strtok_r(options, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) argv[n++] = word;
     snprintf(threads, sizeof threads, "%d", row->threads == ONE_THREAD ? 1 : cli_processors());
     snprintf(peer->key, sizeof peer->key, "%s", row->key);
     clm_status status = cli_path(script, folder, row->script);

@@ -39,7 +39,8 @@ typedef struct column_names {
 static const char *const *split_names(column_names *names, const char *text, size_t *count) {
     snprintf(names->text, sizeof names->text, "%s", text);
     names->count = 0;
-    for (char *at = strtok(names->text, ","); at; at = strtok(NULL, ",")) names->name[names->count++] = at;
+    char *rest = NULL;
+    for (char *at = strtok_r(names->text, ",", &rest); at; at = strtok_r(NULL, ",", &rest)) names->name[names->count++] = at;
     *count = names->count;
     return names->name;
 }

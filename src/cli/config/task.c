@@ -16,7 +16,8 @@ static bool begins(const clm_model *model, const char *prefix) {
 static clm_status split_prefixes(cli_prefixes *p, const char *option, const char *text, const clm_model *model) {
     snprintf(p->text, sizeof p->text, "%s", text);
     p->count = 0;
-    for (char *at = strtok(p->text, ","); at; at = strtok(NULL, ",")) {
+    char *rest = NULL;
+    for (char *at = strtok_r(p->text, ",", &rest); at; at = strtok_r(NULL, ",", &rest)) {
         if (!begins(model, at))
             return cli_usage("--%s: no parameter's name begins with '%s'; the first is '%s'", option, at,
                              clm_model_param_count(model) ? clm_model_param(model, 0)->name : "");

@@ -20,14 +20,14 @@ static void append(FILE *to, FILE *from) {
     if (!from) return;
     rewind(from);
     while ((n = fread(part, 1, sizeof part, from)) > 0) fwrite(part, 1, n, to);
-    fseek(from, 0, SEEK_END);
+    (void)fseek(from, 0, SEEK_END);
 }
 
 static void write_head(FILE *to) {
     char day[32] = "";
     time_t now = time(NULL);
-    const struct tm *utc = gmtime(&now);
-    if (utc) strftime(day, sizeof day, "%Y-%m-%d", utc);
+    struct tm utc;
+    if (gmtime_r(&now, &utc)) strftime(day, sizeof day, "%Y-%m-%d", &utc);
     fprintf(to, "clmaml doctor, %s\n", day);
     fprintf(to, "library      clmaml %s, %s\n", clm_version(), clm_build_description());
     fprintf(to, "system       %s\n", cli_system_name().s);

@@ -229,8 +229,8 @@ static void list_columns(evaluation *e) {
     const bool inner = clm_algorithm_uses(e->checkpoint.settings.algorithm, "steps");
     const bool both = e->settings.bn == BN_BOTH && inner && clm_model_has_batch_norm(e->model);
     for (size_t i = 0; i < e->n_queries; i++)
-        for (int k = 0; k <= both; k++)
-            for (int singly = 0; singly <= e->settings.singly; singly++)
+        for (int k = 0; k < (both ? 2 : 1); k++)
+            for (int singly = 0; singly < (e->settings.singly ? 2 : 1); singly++)
                 e->columns[e->n_columns++] = (column){.query = e->queries[i],
                                                       .bn = k ? (own ? CLM_BN_TRANSDUCTIVE : CLM_BN_SUPPORT_STATS) : own,
                                                       .singly = singly};

@@ -39,9 +39,9 @@ static clm_status remember(search *s, const char *path) {
         if (!larger) return cli_fail(CLM_E_MEMORY, "out of memory");
         s->found = larger;
     }
-    char *copy = malloc(strlen(path) + 1);
+    char *copy = strdup(path);
     if (!copy) return cli_fail(CLM_E_MEMORY, "out of memory");
-    s->found[s->count++] = strcpy(copy, path);
+    s->found[s->count++] = copy;
     return CLM_OK;
 }
 

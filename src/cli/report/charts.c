@@ -73,7 +73,7 @@ static void draw_y_tick(page *p, const axes *a, double y) {
 static void draw_axes(page *p, const axes *a, const char *what) {
     if (a->logarithmic) {
         const double stride = ceil((a->high - a->low) / 6);
-        for (double e = a->low; e <= a->high + 1e-9; e += stride) draw_y_tick(p, a, pow(10, e));
+        for (int i = 0; i <= 6 && a->low + i * stride <= a->high + 1e-9; i++) draw_y_tick(p, a, pow(10, a->low + i * stride));
     } else {
         const double step = nice_step(a->high - a->low, 5);
         for (int i = 0; i <= 12 && a->low + i * step <= a->high + 1e-9; i++) draw_y_tick(p, a, a->low + i * step);

@@ -61,7 +61,7 @@ static clm_status draw_task(strip *s, uint64_t seed) {
     clm_status status = CLM_OK;
     const clm_preparation *p = &s->info.preparation;
     const size_t size = (size_t)p->channels * (size_t)p->size * (size_t)p->size;
-    const size_t support = (size_t)(s->ways * s->shots), query = (size_t)(s->ways * s->query);
+    const size_t support = (size_t)s->ways * (size_t)s->shots, query = (size_t)s->ways * (size_t)s->query;
     CLI_NEW(s->support_x, support * size);
     CLI_NEW(s->support_y, support);
     CLI_NEW(s->query_x, query * size);

@@ -17,7 +17,7 @@ static clm_status make_examples(examples *e, const clm_model *model, const clm_m
     const size_t count[2] = {(size_t)o->tasks * (size_t)o->task.support, (size_t)o->tasks * (size_t)o->task.query};
     clm_status status = CLM_OK;
     size_t next = 0;
-    for (int part = 0; part < 2; part++) {
+    for (size_t part = 0; part < 2; part++) {
         float **x = &e->data[2 * part], **y = &e->data[2 * part + 1];
         const size_t numbers = count[part] * clm_shape_size(&in);
         CLI_NEW(*x, numbers);

@@ -12,8 +12,8 @@ clm_status cli_run_default_name(char *path, const cli_settings *s) {
     char stamp[32] = "";
     const char *base = strrchr(s->source, '/') ? strrchr(s->source, '/') + 1 : s->source;
     time_t now = time(NULL);
-    struct tm *local = localtime(&now);
-    if (local) strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", local);
+    struct tm local;
+    if (localtime_r(&now, &local)) strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
     bool claimed = false;
     CLI_TRY(cli_directory_make("runs"));
     for (int attempt = 1; !claimed; attempt++) {

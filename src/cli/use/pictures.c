@@ -18,9 +18,9 @@ static clm_status add(cli_pictures *p, const char *path, bool asked) {
         p->asked = flags;
         p->capacity = more;
     }
-    char *copy = malloc(strlen(path) + 1);
+    char *copy = strdup(path);
     if (!copy) return cli_fail(CLM_E_MEMORY, "out of memory");
-    p->path[p->count] = strcpy(copy, path);
+    p->path[p->count] = copy;
     p->asked[p->count++] = asked;
     return CLM_OK;
 }

@@ -1,6 +1,7 @@
 /* BMP, read here: the libraries that read it well (SDL, gdk-pixbuf, libgd) bring a desktop along, and a whole reader is shorter
  * than the use of one. Uncompressed pictures of 1, 4, 8, 16, 24 and 32 bits with any masks; run lengths and embedded JPEG are
  * refused by name. */
+#include <assert.h>
 #include <string.h>
 
 #include "data/codec/codec.h"
@@ -85,6 +86,7 @@ clm_status clm_codec_bmp(clm_image *image, const uint8_t *data, size_t size, int
     const int channels = b.bits > 8 && b.masks[3] ? 4 : 3;
     CLM_TRY(clm_codec_check(b.width, b.height, size));
     const uint64_t row = ((uint64_t)b.width * b.bits + 31) / 32 * 4;
+    assert(row > 0 && b.entry > 0);
     if (b.bits <= 8 && (b.palette > size || (size - b.palette) / b.entry < b.colours)) return damaged("its palette is cut off");
     if (b.pixels > size || (size - b.pixels) / row < b.height) return damaged("it ends early");
     CLM_TRY(clm_codec_begin(image, b.width, b.height, channels, size));

@@ -111,14 +111,21 @@ static clm_device_type type_of(cl_device_type type) {
 
 #define GET(q, what, variable) ask(q, what, sizeof(variable), &(variable), NULL)
 
+/* "OpenCL 1.2 .." or later */
+static bool is_recent(const char *version) {
+    char *end = NULL;
+    if (strncmp(version, "OpenCL ", 7) != 0) return false;
+    const long major = strtol(version + 7, &end, 10);
+    if (*end != '.') return false;
+    return major > 1 || (major == 1 && strtol(end + 1, NULL, 10) >= 2);
+}
+
 static bool usable(questions *q, const char *version) {
     cl_bool available = CL_FALSE, compiler = CL_FALSE, little = CL_FALSE;
-    int major = 0, minor = 0;
     GET(q, CL_DEVICE_AVAILABLE, available);
     GET(q, CL_DEVICE_COMPILER_AVAILABLE, compiler);
     GET(q, CL_DEVICE_ENDIAN_LITTLE, little);
-    bool recent = sscanf(version, "OpenCL %d.%d", &major, &minor) == 2 && (major > 1 || minor >= 2);
-    return available && compiler && little && recent;
+    return available && compiler && little && is_recent(version);
 }
 
 static void get_item_sizes(questions *q, size_t sizes[3]) {

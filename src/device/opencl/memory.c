@@ -1,5 +1,6 @@
 /* Device memory: one buffer for each allocation. Transfers wait unless they are queued (.._later); copies and fills are
  * queued. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +135,7 @@ typedef struct transfer {
 } transfer;
 
 static void move(const transfer *t, size_t from, cl_float *device, size_t count) {
+    assert(t->f32 || t->f64);
     if (t->f32 && t->write)
         memcpy(device, t->f32 + from, count * sizeof *device);
     else if (t->f32)

@@ -1,5 +1,6 @@
 /* Programs: source text is found (generated, in the directory CLMAML_KERNEL_DIR, or embedded), built once per text and defines,
  * and kept until the device is closed. Binaries of earlier processes are taken from disk where there are any. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +81,7 @@ static clm_status fail_build(clm_cl_device *d, const clm_launch *launch, cl_prog
         log = clm_calloc(size + 1, 1);
         if (log) clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
     }
-    if (log && size > LOG_HEAD) strcpy(log + LOG_HEAD - 4, "...");
+    if (log && size > LOG_HEAD) memcpy(log + LOG_HEAD - 4, "...", 4);
     clm_status status =
         clm_fail(CLM_E_BUILD, "%s: kernel %s of %s does not build on %s: %s (%d); options \"%s\"; the compiler says:\n%s",
                  launch->label, launch->entry, launch->file ? launch->file : "generated source", d->base.info.name,
@@ -156,6 +157,7 @@ clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, const 
     cl_program program = NULL;
     clm_status status = CLM_OK;
     CLM_TRY(clm_cl_text(d, launch, &text));
+    assert(text);
     if ((*out = clm_cl_program_find(d, text, defines))) return CLM_OK;
     CLM_GOTO(clm_cl_compose(text, launch->file ? launch->file : "generated", &whole));
     CLM_GOTO(clm_cl_obtain(d, launch, whole, defines, &program));

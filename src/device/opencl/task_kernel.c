@@ -41,7 +41,7 @@ static clm_status collect(task_kernel *c) {
         const char *text = NULL, *defines = l->defines ? l->defines : "";
         size_t m = 0, k = 0;
         CLM_TRY(clm_cl_text(c->d, l, &text));
-        while (m < c->n_members && (strcmp(c->members[m].text, text) || strcmp(c->members[m].defines, defines))) m++;
+        while (m < c->n_members && (strcmp(c->members[m].text, text) != 0 || strcmp(c->members[m].defines, defines) != 0)) m++;
         if (m == c->n_members) c->members[c->n_members++] = clm_cl_member_of(text, defines);
         c->member[i] = m;
         while (k < i && !same_kernel(&c->launches[k], l, c->member[k], m)) k++;

@@ -6,6 +6,7 @@
  */
 #include "device/opencl/work_group_size.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Enough for any device to hide latency with several groups, small enough for kernels with many registers. */
@@ -13,7 +14,10 @@ enum { GROUP = 128 };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-static size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+static size_t round_up(size_t n, size_t multiple) {
+    assert(multiple > 0);
+    return (n + multiple - 1) / multiple * multiple;
+}
 
 static size_t power_below(size_t n) {
     size_t power = 1;
@@ -31,14 +35,15 @@ static size_t choose_first(size_t n, size_t most, size_t wanted) {
 
 static size_t largest_divisor(size_t n, size_t most) {
     size_t divisor = least(n, most);
-    while (n % divisor) divisor--;
-    return divisor;
+    while (divisor > 1 && n % divisor) divisor--;
+    return divisor ? divisor : 1; /* whatever a driver says of its limits */
 }
 
 static void choose(const clm_work_group_limits *limits, const size_t global[3], size_t local[3]) {
     size_t left = least(limits->group, GROUP);
     local[0] = choose_first(global[0], least(left, limits->item[0]), limits->multiple);
     for (int i = 1; i < 3; i++) {
+        assert(local[i - 1] > 0);
         left /= local[i - 1];
         local[i] = largest_divisor(global[i], least(left, limits->item[i]));
     }

@@ -17,7 +17,7 @@ static size_t stages(const clm_task *t, clm_stage *list) {
     if (list) list[K] = (clm_stage){CLM_STAGE_QUERY, K};
     for (int j = 0; list && j < J; j++) list[K + 1 + j] = (clm_stage){CLM_STAGE_SOLVE, j};
     if (list) list[K + 1 + J] = (clm_stage){CLM_STAGE_FINISH, J};
-    return (size_t)(K + J + 2);
+    return (size_t)K + (size_t)J + 2;
 }
 
 static bool is_other(const clm_entry *e) { return e->learned && !e->adapted; }
@@ -50,7 +50,7 @@ static clm_value quotient(clm_graph *g, clm_value a, clm_value b) {
 
 static clm_status build_query(clm_stages *s) {
     const clm_task *t = s->task;
-    clm_value theta[CLM_MAX_PARAMS], b[CLM_MAX_PARAMS];
+    clm_value theta[CLM_MAX_PARAMS], b[CLM_MAX_PARAMS] = {0};
     clm_scored scored;
     clm_stage_prefer_memory(s);
     CLM_TRY(clm_stage_score_query(s, t->options.steps, theta, &scored));
@@ -82,7 +82,7 @@ static clm_status hessian_product(clm_stages *s, const clm_value *v, clm_value *
 static clm_status build_cg(clm_stages *s, int j) {
     const clm_task *t = s->task;
     clm_graph *g = s->g;
-    clm_value d[CLM_MAX_PARAMS], r[CLM_MAX_PARAMS], ad[CLM_MAX_PARAMS], hd[CLM_MAX_PARAMS];
+    clm_value d[CLM_MAX_PARAMS] = {0}, r[CLM_MAX_PARAMS] = {0}, ad[CLM_MAX_PARAMS] = {0}, hd[CLM_MAX_PARAMS];
     for (size_t i = 0; i < t->n; i++) {
         d[i] = CLM_INVALID;
         if (!t->entries[i].adapted) continue;

@@ -40,7 +40,7 @@ static bool carried(const clm_entry *e) { return matters(e) && !e->rows; }
 /* w_k grad L_query(theta_k), added to lambda; where `first`, lambda begins with it. */
 static clm_status query_at(clm_stages *s, int k, bool first, clm_value *lambda) {
     const clm_task *t = s->task;
-    clm_value theta[CLM_MAX_PARAMS], grad[CLM_MAX_PARAMS];
+    clm_value theta[CLM_MAX_PARAMS], grad[CLM_MAX_PARAMS] = {0};
     const clm_value weight = clm_stage_weight(s, k);
     clm_scored scored;
     CLM_TRY(clm_stage_score_query(s, k, theta, &scored));
@@ -73,7 +73,7 @@ static clm_status pass_on(clm_stages *s, int k, const clm_value *lambda) {
 
 static clm_status build_query(clm_stages *s) {
     const int K = s->task->options.steps;
-    clm_value lambda[CLM_MAX_PARAMS];
+    clm_value lambda[CLM_MAX_PARAMS] = {0};
     clm_stage_prefer_memory(s);
     CLM_TRY(query_at(s, K, true, lambda));
     return pass_on(s, K, lambda);
@@ -99,7 +99,7 @@ static void get_cotangents(clm_stages *s, int k, clm_inner_cotangents *c) {
 static clm_status add_hessian_product(clm_stages *s, const clm_stage_step *st, const clm_inner_cotangents *c, int k,
                                       clm_value *lambda) {
     const clm_task *t = s->task;
-    clm_value v[CLM_MAX_PARAMS], hv[CLM_MAX_PARAMS];
+    clm_value v[CLM_MAX_PARAMS], hv[CLM_MAX_PARAMS] = {0};
     for (size_t i = 0; i < t->n; i++)
         v[i] = t->entries[i].adapted && c->grad[i] != CLM_INVALID ? clm_neg(s->g, c->grad[i]) : CLM_INVALID;
     CLM_TRY(clm_jvp(s->g, st->theta, v, t->n, st->grad, t->n, hv));
@@ -116,7 +116,7 @@ static clm_status add_hessian_product(clm_stages *s, const clm_stage_step *st, c
 
 static clm_status build_adjoint(clm_stages *s, int k) {
     const clm_task *t = s->task;
-    clm_value lambda[CLM_MAX_PARAMS];
+    clm_value lambda[CLM_MAX_PARAMS] = {0};
     clm_inner_cotangents c;
     clm_stage_step st;
     get_cotangents(s, k, &c);

@@ -213,7 +213,7 @@ out:
 void clm_meta_free(clm_meta *meta) {
     if (!meta) return;
     clm_shares_dismiss(meta);
-    for (size_t s = 0; s < meta->n_shares; s++) clm_share_free(meta->shares[s]);
+    for (size_t s = 0; meta->shares && s < meta->n_shares; s++) clm_share_free(meta->shares[s]);
     free(meta->shares);
     free(meta->values);
     clm_task_free(&meta->task);

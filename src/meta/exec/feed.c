@@ -16,7 +16,7 @@ size_t clm_feed_bytes(const clm_share *m) {
 clm_status clm_feed_prepare(clm_share *m) {
     const bool differs = clm_input_differs(m->task->model);
     const size_t support = clm_tensor_size(m->exec.batch[0]), query = clm_tensor_size(m->exec.batch[2]);
-    for (int i = 0; i < 2 && m->data; i++)
+    for (size_t i = 0; i < 2 && m->data; i++)
         if (!m->exec.pick[i])
             CLM_TRY(clm_pick_create(&m->exec.pick[i], m->data, m->exec.batch[2 * i], m->exec.batch[2 * i + 1], differs));
     if (m->exec.packed && !m->packing && !(m->packing = clm_calloc(CLM_WRITE_TOGETHER, sizeof *m->packing)))
@@ -63,7 +63,7 @@ clm_batch clm_feed_part(const clm_share *m, const clm_batch *batch) {
 
 /* Set 0: support, 1: query. */
 static clm_status feed_set(clm_share *m, int set, const float *x, const int32_t *at, const float *y, size_t chunk_index) {
-    clm_tensor *to_x = m->exec.batch[2 * set], *to_y = m->exec.batch[2 * set + 1];
+    clm_tensor *const *to = m->exec.batch + (set ? 2 : 0), *to_x = to[0], *to_y = to[1];
     const size_t examples =
         (size_t)(set ? m->task->options.query : clm_task_support(m->task)) * (size_t)m->exec.plan.task_chunk;
     y += clm_tensor_size(to_y) * chunk_index;

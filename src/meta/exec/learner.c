@@ -5,6 +5,7 @@
  * either set, predict from either set. What differs from step to step (learned rates, rows of batch-norm, numbers of the rule)
  * is one small vector, which is written before a step.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,7 +199,7 @@ void clm_learner_free(clm_learner *l) {
         clm_tensor_free(l->element_rate[i]);
         clm_tensor_free(l->row[i]);
         clm_tensor_free(l->rate[i]);
-        for (size_t c = 0; c < 2 * (1 + CLM_MAX_STATE); c++) clm_tensor_free(l->set[c % 2][c / 2][i]);
+        for (size_t c = 0; c < 2 * (1 + (size_t)CLM_MAX_STATE); c++) clm_tensor_free(l->set[c % 2][c / 2][i]);
     }
     for (int i = 0; i < CLM_MAX_STATE; i++) clm_tensor_free(l->scalar[i]);
     clm_tensor_free(l->stepped);
@@ -394,6 +395,7 @@ static clm_status predict(clm_learner *l, size_t n, double *out) {
     CLM_TRY(clm_program_run(l->predict[l->at]));
     if (!l->reading && wanted == size) return clm_tensor_read_f64(from, out, size);
     if (!l->reading) {
+        assert(l->use);
         CLM_TRY(clm_tensor_read_f64(from, l->use->outputs, size));
         memcpy(out, l->use->outputs, wanted * sizeof *out);
         return CLM_OK;

@@ -114,8 +114,8 @@ out:
 clm_status clm_measure_program(clm_optimizer *o, clm_workspace *workspace) {
     clm_graph *g = NULL;
     clm_status status = CLM_OK;
-    clm_value scalar[CLM_SCALARS];
-    pair binds[CLM_SCALARS + 2];
+    clm_value scalar[CLM_SCALARS] = {0};
+    pair binds[CLM_SCALARS + 2] = {0};
     clm_program_options po = CLM_PROGRAM_OPTIONS_INIT;
     po.workspace = workspace;
     CLM_GOTO(clm_graph_create(&g));

@@ -57,7 +57,8 @@ static clm_status plan_within(clm_share *m, clm_checkpointing how, size_t limit,
 double clm_plan_least_chunk(const clm_share *m, double units, double price) {
     const double launch = 20e-6, rate = 50e9; /* seconds; flops per second and compute unit: magnitudes, not measured here */
     const double task_time = m->exec.plan.flops / m->tasks / (rate * units);
-    return launch * (double)m->exec.plan.launches / (m->tasks / m->exec.plan.task_chunk) / (price * task_time);
+    const int chunks = m->tasks / m->exec.plan.task_chunk;
+    return launch * (double)m->exec.plan.launches / chunks / (price * task_time);
 }
 
 /* Tasks at a time that suit a CPU whose cache holds the values of some tasks, but not of all: as many as keep within 0.7 of it,

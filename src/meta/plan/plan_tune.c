@@ -6,6 +6,7 @@
  * run. What would not fit under the limit, does not get its memory, or gives another gradient is dropped. The fastest few are
  * timed again, by turns with the unmeasured plan, which stays unless it is beaten by 3 %, by the least times and in most
  * rounds: on a machine that does other things too, one lucky timing decides nothing. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,6 +120,7 @@ static void work(void *argument) {
 static clm_status run(search *s, const candidate *c, int runs, double *seconds) {
     job jobs[LANES_MOST];
     const double began = clm_clock();
+    assert(s->n_lanes > 0);
     for (int i = 0; i < s->n_lanes; i++) jobs[i] = (job){.s = s, .trial = c->trial[i], .runs = runs};
     for (int i = 1; i < s->n_lanes; i++)
         if (clm_thread_start(&jobs[i].thread, work, &jobs[i]) != CLM_OK) jobs[i].thread = NULL;

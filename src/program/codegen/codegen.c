@@ -53,10 +53,7 @@ static void find_axes(clm_generator *g) {
 
 int clm_gen_width(const clm_generator *g, int elements) {
     int most = (int)g->p->device->info.float_vector_width;
-    if (!g->cpu)
-        most = 4;
-    else if (most < 4)
-        most = 4;
+    if (!g->cpu || most < 4) most = 4;
     if (most > 16) most = 16;
     for (int w = most; w > 1; w /= 2)
         if (elements % w == 0) return w;

@@ -1,0 +1,20 @@
+# Static analysis (scripts/analyse.sh). What an analyser finds differs from version to version, so others than these are as if absent.
+# ANALYSE_SHARD=I/N in the environment of ctest has clang-tidy look at every N-th file, as .ci/run does: all take minutes.
+find_program(CLANG_TIDY clang-tidy-14)
+find_program(CPPCHECK cppcheck)
+mark_as_advanced(CLANG_TIDY CPPCHECK)
+set(cppcheck_fits FALSE)
+if(CPPCHECK)
+  execute_process(COMMAND ${CPPCHECK} --version OUTPUT_VARIABLE cppcheck_version)
+  if(cppcheck_version MATCHES " 2\\.10")
+    set(cppcheck_fits TRUE)
+  endif()
+endif()
+clmaml_proof(cppcheck_fits "cppcheck 2.10" cppcheck)
+clmaml_proof(CLANG_TIDY "clang-tidy 14" clang-tidy-14)
+foreach(tool cppcheck clang-tidy)
+  if((tool STREQUAL cppcheck AND cppcheck_fits) OR (tool STREQUAL clang-tidy AND CLANG_TIDY))
+    clmaml_test(analyse/${tool} analyse 1500 ENVIRONMENT BUILD_DIR=${CMAKE_CURRENT_BINARY_DIR}/analyse-${tool} JOBS=1
+      COMMAND ${PROJECT_SOURCE_DIR}/scripts/analyse.sh ${tool})
+  endif()
+endforeach()
