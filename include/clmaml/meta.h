@@ -87,6 +87,10 @@ typedef struct clm_meta_plan {
 } clm_meta_plan;
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
 
+/* The implementations by which the meta-gradient's heavy operations are computed, as "conv2d winograd4, direct; matmul direct",
+ * cut off at `size` bytes; returns `text`. docs/passes.md says what they are. */
+CLM_API const char *clm_meta_implementations(const clm_meta *meta, char *text, size_t size);
+
 /* Tunes what a meta-gradient runs, on each of its devices, and plans anew with what was found. Before clm_meta_prepare.
  * First clm_tune_programs for its operations; that takes memory of its own for the time it lasts: operands and result of one
  * operation. Then, where the options leave checkpointing or task_chunk open, whole plans: meta-gradients of random tasks, with

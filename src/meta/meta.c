@@ -29,6 +29,15 @@ clm_status clm_meta_profile(clm_meta *meta, int runs, FILE *to) {
     return CLM_OK;
 }
 
+const char *clm_meta_implementations(const clm_meta *meta, char *text, size_t size) {
+    uint32_t rows = 0;
+    for (size_t s = 0; s < meta->n_shares; s++) {
+        const clm_variant *v = &meta->shares[s]->exec.variant[0];
+        for (size_t i = 0; i < v->n_programs; i++) rows |= v->programs[i]->implementations;
+    }
+    return clm_program_implementation_names(rows, text, size);
+}
+
 uint64_t clm_meta_iteration(const clm_meta *meta) { return meta->optimizer.t; }
 
 clm_status clm_meta_set_step_weights(clm_meta *meta, const double *weights) {

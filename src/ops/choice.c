@@ -133,15 +133,42 @@ clm_choice clm_choice_for(const clm_lower *l, clm_value y) {
     return choice;
 }
 
+_Static_assert((int)TABLE_SIZE <= 32, "clm_program.implementations has a bit for each row");
+
+static void took(struct clm_lower *l, clm_value y, const clm_impl *impl) {
+    for (int i = 0; i < (int)TABLE_SIZE; i++)
+        if (table[i].impl == impl && table[i].op == op_at(l, y)) clm_lower_took(l, i);
+}
+
+const char *clm_choice_names(uint32_t rows, char *text, size_t size) {
+    int used = 0;
+    if (size) text[0] = 0;
+    for (int i = 0; i < (int)TABLE_SIZE; i++) {
+        int before = i;
+        if (!(rows >> i & 1) || used >= (int)size) continue;
+        while (before-- > 0 && !(rows >> before & 1)) continue;
+        const bool more = before >= 0 && table[before].op == table[i].op;
+        const char *name = clm_op_of(&(clm_node){.op = table[i].op})->name;
+        used += snprintf(text + used, size - (size_t)used, "%s%s%s%s",
+                         more   ? ""
+                         : used ? "; "
+                                : "",
+                         more ? "" : name, more ? ", " : " ", table[i].impl->name);
+    }
+    return text;
+}
+
 clm_status clm_choice_lower(struct clm_lower *l, clm_value y) {
     const clm_choice choice = clm_choice_for(l, y);
     const clm_status status = choice.impl->lower(l, y, &choice.candidate);
+    if (status == CLM_OK) took(l, y, choice.impl);
     if (status != CLM_E_DEVICE || clm_lower_opened(l)->choose) return status;
     /* A stored choice that has become impossible, such as a library whose results are wrong now. It has emitted nothing. */
     clm_candidate candidates[CLM_CANDIDATES_MOST];
     const clm_impl *impl = preferred(l, y);
     clm_log_write(CLM_LOG_INFO, "%s is not used: %s", choice.impl->name, clm_last_error());
     clm_choice_candidates(l, y, impl, candidates);
+    took(l, y, impl);
     return impl->lower(l, y, &candidates[0]);
 }
 

@@ -134,6 +134,7 @@ struct clm_program {
     bool buffer_per_task[CLM_MOST_BUFFERS];
     size_t n_buffers;
     double flops;
+    uint32_t implementations; /* rows of ops/implementations.h that its operations are lowered by, one bit each */
 };
 
 struct clm_workspace {
@@ -183,6 +184,8 @@ int clm_unit_strides(const clm_program *p, clm_value leaf);
 size_t clm_group_size(const clm_program *p, size_t unit);
 /* Does the launch of this unit, or of its group, write v? */
 bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v);
+/* Of programs' `implementations`: "conv2d winograd4, direct; matmul direct". */
+const char *clm_program_implementation_names(uint32_t implementations, char *text, size_t size);
 /* Work-items that share the rows of a task, where rows' results are summed. */
 int clm_total_items(const clm_program *p, size_t rows);
 /* Elements of one result that the items of a work-group may share; 0 where groups have no memory of their own. */

@@ -40,6 +40,8 @@ clm_value clm_lower_scratch(clm_lower *l, size_t elements, bool per_task) {
     return v;
 }
 
+void clm_lower_took(clm_lower *l, int row) { l->program->implementations |= (uint32_t)1 << row; }
+
 void clm_spec_define(clm_launch_spec *spec, const char *name, long value) {
     size_t used = strlen(spec->defines);
     int n = snprintf(spec->defines + used, sizeof spec->defines - used, " -D%s=%ld", name, value);

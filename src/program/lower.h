@@ -30,6 +30,8 @@ bool clm_lower_turned(const clm_lower *l, clm_value v);
  * `per_task`. It is part of the memory plan like any value, and is free for others before and after. CLM_INVALID: out of
  * memory. */
 clm_value clm_lower_scratch(clm_lower *l, size_t elements, bool per_task);
+/* Row `row` of ops/implementations.h has lowered an operation of the program. */
+void clm_lower_took(clm_lower *l, int row);
 /* " -DNAME=value" appended to spec->defines */
 void clm_spec_define(clm_launch_spec *spec, const char *name, long value);
 /* Adds a launch; `values` are its memory arguments in kernel order, then `ints`. */

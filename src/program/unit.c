@@ -1,4 +1,5 @@
 /* Questions about units, values and steps that several passes ask. Nothing here changes a program. */
+#include "ops/choice.h"
 #include "program/internal.h"
 
 /* So few rows are no work for a group: one item takes them, and a task kernel may take the item. */
@@ -64,4 +65,8 @@ size_t clm_shared_elements(const clm_program *p) {
     const clm_device_info *info = &p->device->info;
     const bool shares = info->type != CLM_DEVICE_CPU && info->type != CLM_DEVICE_HOST && info->dedicated_local_memory;
     return shares && info->max_work_group_size > 1 ? MOST_SHARED : 0;
+}
+
+const char *clm_program_implementation_names(uint32_t implementations, char *text, size_t size) {
+    return clm_choice_names(implementations, text, size);
 }

@@ -14,6 +14,9 @@ void cli_trainer_print_plan(const cli_trainer *t) {
     printf("plan\n  checkpointing %s, %d tasks per launch, %s; a meta-gradient is %zu launches of %zu kernels, %.3g GFLOP\n",
            clm_checkpointing_name(plan.checkpointing), plan.task_chunk, clm_plan_reason_text(plan.reason), plan.launches,
            plan.kernels, plan.flops * 1e-9);
+    char implementations[400];
+    clm_meta_implementations(meta, implementations, sizeof implementations);
+    if (implementations[0]) printf("  computed by %s\n", implementations);
     printf("  predicted peak device memory %s: meta-gradient %s%s, evaluation %s\n",
            cli_bytes((double)(plan.bytes + evaluation + images)).s, cli_bytes((double)plan.bytes).s,
            beside.measures_second_order ? " with its first-order part" : "", cli_bytes((double)evaluation).s);
