@@ -98,6 +98,7 @@ typedef struct job {
     const search *s;
     clm_share *trial;
     int runs;
+    const void *user; /* the caller, clm_device_user */
     clm_thread *thread;
     clm_status status;
     char message[512];
@@ -112,6 +113,7 @@ static clm_status run_trial(const job *j) {
 
 static void work(void *argument) {
     job *j = argument;
+    clm_device_work_for(j->user);
     j->status = run_trial(j);
     if (j->status != CLM_OK) snprintf(j->message, sizeof j->message, "%s", clm_last_error());
 }
@@ -121,7 +123,7 @@ static clm_status run(search *s, const candidate *c, int runs, double *seconds) 
     job jobs[LANES_MOST];
     const double began = clm_clock();
     assert(s->n_lanes > 0);
-    for (int i = 0; i < s->n_lanes; i++) jobs[i] = (job){.s = s, .trial = c->trial[i], .runs = runs};
+    for (int i = 0; i < s->n_lanes; i++) jobs[i] = (job){.s = s, .trial = c->trial[i], .runs = runs, .user = clm_device_user()};
     for (int i = 1; i < s->n_lanes; i++)
         if (clm_thread_start(&jobs[i].thread, work, &jobs[i]) != CLM_OK) jobs[i].thread = NULL;
     work(&jobs[0]);
