@@ -187,7 +187,7 @@ bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v);
 /* Of programs' `implementations`: "conv2d winograd4, direct; matmul direct". */
 const char *clm_program_implementation_names(uint32_t implementations, char *text, size_t size);
 /* Work-items that share the rows of a task, where rows' results are summed. */
-int clm_total_items(const clm_program *p, size_t rows);
+int clm_total_items(const clm_program *p, const clm_unit *u);
 /* Elements of one result that the items of a work-group may share; 0 where groups have no memory of their own. */
 size_t clm_shared_elements(const clm_program *p);
 

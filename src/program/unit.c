@@ -2,8 +2,8 @@
 #include "ops/choice.h"
 #include "program/internal.h"
 
-/* So few rows are no work for a group: one item takes them, and a task kernel may take the item. */
-enum { MOST_TOTAL_ITEMS = 256, FEW_ROWS = 8, MOST_SHARED = 8192 };
+/* So few elements are no work for a group: one item takes them, and a task kernel may take the item. */
+enum { MOST_TOTAL_ITEMS = 256, FEW_ELEMENTS = 64, MOST_SHARED = 8192 };
 
 size_t clm_program_elements(const clm_program *p, clm_value v) {
     return clm_shape_size(&p->nodes[v].shape) * (size_t)(p->nodes[v].per_task ? p->tasks : 1);
@@ -53,10 +53,12 @@ bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v) {
     return false;
 }
 
-int clm_total_items(const clm_program *p, size_t rows) {
+int clm_total_items(const clm_program *p, const clm_unit *u) {
     const clm_device_info *info = &p->device->info;
-    size_t items = 1;
-    if (info->type == CLM_DEVICE_CPU || rows <= FEW_ROWS) return 1;
+    size_t items = 1, rows = 1;
+    for (int i = 0; i < u->space.rank; i++)
+        if (!(u->axes >> i & 1)) rows *= (size_t)u->space.dim[i];
+    if (info->type == CLM_DEVICE_CPU || clm_shape_size(&u->space) <= FEW_ELEMENTS) return 1;
     while (items < rows && items < MOST_TOTAL_ITEMS && items * 2 <= info->max_work_group_size) items *= 2;
     return (int)items;
 }

@@ -47,7 +47,7 @@ clm_status clm_gen_body(clm_generator *g, int pass);
 void clm_gen_take(const clm_generator *g, clm_text *t, const char *indent, int k, const char *to, const char *value);
 /* Where rows' results are summed: opens the loop over the rows of a work-item, of which `result` is one; closes it and
  * stores. */
-void clm_gen_open_rows(clm_generator *g, clm_text *t, clm_launch_spec *spec, int rows);
+void clm_gen_open_rows(clm_generator *g, clm_text *t, clm_launch_spec *spec);
 clm_status clm_gen_close_rows(clm_generator *g, clm_text *t);
 /* Terms of the totals at a result, and values computed from totals: statements in a scope of their own. */
 clm_status clm_gen_at_results(clm_generator *g, clm_text *t, clm_level level);

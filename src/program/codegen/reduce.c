@@ -203,7 +203,7 @@ static void choose_result(clm_generator *g, const plan *p, clm_text *t, clm_laun
         clm_text_add(t, "    const int lane = get_local_id(1), lanes = get_local_size(1), abreast = get_local_size(0);\n");
     }
     if (g->u->totals) {
-        clm_gen_open_rows(g, t, spec, p->results);
+        clm_gen_open_rows(g, t, spec);
         clm_text_add(t, "    const int segment = 0, steps = vectors;\n");
         return;
     }

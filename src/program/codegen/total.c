@@ -24,8 +24,8 @@ static void declare(const clm_generator *g, clm_text *t, char letter) {
                          g->p->nodes[g->u->out[k]].op == CLM_OP_SUM ? "0.0f" : "-INFINITY");
 }
 
-void clm_gen_open_rows(clm_generator *g, clm_text *t, clm_launch_spec *spec, int rows) {
-    const int items = clm_total_items(g->p, (size_t)rows);
+void clm_gen_open_rows(clm_generator *g, clm_text *t, clm_launch_spec *spec) {
+    const int items = clm_total_items(g->p, g->u);
     spec->global[0] = (size_t)items;
     g->items = items;
     if (items == 1) {

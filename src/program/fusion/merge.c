@@ -101,7 +101,7 @@ static bool is_short(const clm_program *p, const clm_unit *a, unsigned axes) {
 /* The innermost axis is summed, and the items that share the rows of a task have few elements each. */
 static bool has_few_rows(const clm_program *p, const clm_unit *a) {
     const clm_shape result = kept_shape(a->space, a->axes);
-    const size_t rows = clm_shape_size(&result), items = (size_t)clm_total_items(p, rows);
+    const size_t rows = clm_shape_size(&result), items = (size_t)clm_total_items(p, a);
     int last = a->space.rank - 1;
     while (last > 0 && a->space.dim[last] == 1) last--;
     if (a->windowed || a->pooling || !(a->axes >> last & 1)) return false;
