@@ -131,7 +131,7 @@ static void check_candidate(clm_device *device, const setting *s, forced *f) {
     char text[128];
     f->used = 0;
     compute(device, s, TASKS, result);
-    ck_assert_int_eq(f->used, 1);
+    ck_assert_int_ge(f->used, 1); /* asked twice where the filter may be read turned */
     clm_choice_text(&(clm_choice){&clm_impl_tiled, f->candidate}, text, sizeof text);
     const double difference = clm_test_difference(s->expected, result, s->results);
     ck_assert_msg(difference < 4e-6, "%s: %s: difference %g", s->text, text, difference);
