@@ -147,10 +147,15 @@ static int heaviest_first(const void *a, const void *b) {
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Sets the order: the slowest first, so that a short budget goes where the time goes. Are they timed? */
+/* Sets the order: the slowest first, so that a short budget goes where the time goes. Are they timed? Not on CPUs, where to build
+ * the defaults takes longer than a short budget, nor where that takes more than a part of it elsewhere. */
 static bool put_in_order(clm_device *device, clm_problems *c, const clm_tune_options *o) {
-    const bool timed = o->budget > 0;
-    for (size_t i = 0; i < c->count && timed; i++) time_default(device, &c->problems[i], o);
+    const double until = clm_clock() + o->budget / 3;
+    bool timed = o->budget > 0 && device->info.type != CLM_DEVICE_CPU;
+    for (size_t i = 0; i < c->count && timed; i++) {
+        time_default(device, &c->problems[i], o);
+        timed = clm_clock() < until;
+    }
     if (c->count) qsort(c->problems, c->count, sizeof *c->problems, timed ? slowest_first : heaviest_first);
     return timed;
 }
