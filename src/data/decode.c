@@ -83,6 +83,13 @@ static void run(void *argument) {
     clm_resample_free(&t.scratch);
 }
 
+static void stop_after(work *w, size_t done) {
+    w->stop = true;
+    w->failed = 0;
+    w->status = CLM_E_STATE;
+    snprintf(w->message, sizeof w->message, "%s: stopped after %zu of %zu pictures", w->job->origin, done, w->job->count);
+}
+
 /* Tells how far the threads are, about five times a second, and that they are done. */
 static void watch(work *w) {
     const clm_decoding *o = w->job;
@@ -99,14 +106,11 @@ static void watch(work *w) {
         clm_monitor_leave(w->monitor);
         const bool go_on = o->progress(o->progress_context, done, w->job->count);
         clm_monitor_enter(w->monitor);
-        if (go_on || w->stop) continue;
-        w->stop = true;
-        w->failed = 0;
-        w->status = CLM_E_STATE;
-        snprintf(w->message, sizeof w->message, "%s: stopped after %zu of %zu pictures", w->job->origin, done, w->job->count);
+        if (!go_on && !w->stop) stop_after(w, done);
     }
     clm_monitor_leave(w->monitor);
-    if (o->progress && !w->stop && last < w->job->count) (void)o->progress(o->progress_context, w->job->count, w->job->count);
+    const size_t all = w->job->count; /* the threads may have been done before this one came to look */
+    if (o->progress && !w->stop && last < all && !o->progress(o->progress_context, all, all)) stop_after(w, all);
 }
 
 static clm_status run_threads(work *w) {

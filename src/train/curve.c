@@ -85,7 +85,8 @@ static void draw_axes(clm_text *t, const axes *a, const clm_curve *curve) {
             draw_y_tick(t, a, percent / 100.0, label);
         }
     }
-    for (double x = 0; x <= a->x_max * 1.0001; x += step) {
+    for (int i = 0; i * step <= a->x_max * 1.0001; i++) {
+        const double x = i * step;
         clm_text_add(t, "<line x1='%.1f' y1='%d' x2='%.1f' y2='%d' stroke='#e4e4e4'/>\n", x_at(a, x), TOP, x_at(a, x),
                      HEIGHT - BOTTOM);
         clm_text_add(t, "<text x='%.1f' y='%d' text-anchor='middle'>%.0f</text>\n", x_at(a, x), HEIGHT - BOTTOM + 18, x);

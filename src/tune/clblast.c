@@ -108,7 +108,7 @@ static clm_status make_product(const trial *t, int p, clm_kernel **out) {
 /* The least of some timings of product p; its result is compared with `right`, or becomes it when `first`. */
 static clm_status time_product(trial *t, int p, bool first, double *seconds) {
     const clm_backend *b = t->device->backend;
-    const size_t size = (size_t)(TASKS * products[p].m * products[p].n);
+    const size_t size = (size_t)TASKS * (size_t)products[p].m * (size_t)products[p].n;
     float *right = t->right + (size_t)p * t->size[0];
     clm_kernel *kernel = NULL;
     clm_status status = CLM_OK;
@@ -147,7 +147,7 @@ static clm_status time_all(trial *t, bool first, double *seconds) {
 static bool fits(const clm_device *d, const int *set) {
     const int wgd = set[0];
     const size_t local = sizeof(float) * (size_t)(wgd * (wgd + set[8]) + wgd * (wgd + set[9]));
-    return local <= d->info.local_memory && (size_t)(set[1] * set[2]) <= d->info.max_work_group_size;
+    return local <= d->info.local_memory && (size_t)set[1] * (size_t)set[2] <= d->info.max_work_group_size;
 }
 
 clm_status clm_clblast_tune(clm_device *device, double seconds, clm_clblast_result *result) {
