@@ -28,8 +28,8 @@ need() { command -v "$1" >/dev/null || fail "there is no $1; install it (Debian:
 
 # Assertions stay: they say what the analysers cannot know.
 configure() {
-    cmake -S . -B "$1" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "${@:2}" >"$1.log" 2>&1 || {
-        cat "$1.log" >&2
+    cmake -S . -B "$1" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "${@:2}" >"$1/configure.log" 2>&1 || {
+        cat "$1/configure.log" >&2
         fail "the tree cannot be configured"
     }
 }
@@ -91,9 +91,9 @@ run_scan_build() {
     rm -rf "$build"
     mkdir -p "$build"
     "${analyser[@]}" cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCLMAML_BUILD_TESTS=OFF -DCLMAML_BUILD_EXAMPLES=OFF \
-        >"$build.log" 2>&1 || fail "the tree cannot be configured; see $build.log"
-    "${analyser[@]}" --status-bugs -o "$build/reports" cmake --build "$build" -j "$JOBS" >"$build.log" 2>&1 || found=1
-    grep -E '(warning|error):|No bugs found' "$build.log" || true
+        >"$build/scan.log" 2>&1 || fail "the tree cannot be configured; see $build/scan.log"
+    "${analyser[@]}" --status-bugs -o "$build/reports" cmake --build "$build" -j "$JOBS" >"$build/scan.log" 2>&1 || found=1
+    grep -E '(warning|error):|No bugs found' "$build/scan.log" || true
     return $found
 }
 

@@ -5,6 +5,7 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "base/files.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +41,7 @@ bool clm_path_is_directory(const char *path) {
 }
 
 bool clm_name_leads_out(const char *name) {
+    assert(name);
     for (const char *part = name; part; part = strchr(part, '/')) {
         if (*part == '/') part++;
         if (strncmp(part, "..", 2) == 0 && (!part[2] || part[2] == '/')) return true;

@@ -34,13 +34,14 @@ static char find_delimiter(const clm_csv *c) {
 
 /* The text is held in memory, beside the numbers that are made of it. */
 static clm_status check_size(const char *path) {
-    uint64_t size, memory;
+    uint64_t size, memory, most;
     int64_t changed;
     CLM_TRY(clm_file_measure(path, &size, &changed));
     CLM_TRY(clm_host_memory(&memory));
-    if (!memory || size <= memory / 2) return CLM_OK;
+    most = memory / 2;
+    if (!memory || size <= most) return CLM_OK;
     return clm_fail(CLM_E_LIMIT, "%s: takes %s, more than half of the memory; a table of %s would fit: use fewer rows", path,
-                    clm_bytes_text((double)size).s, clm_bytes_text((double)(memory / 2)).s);
+                    clm_bytes_text((double)size).s, clm_bytes_text((double)most).s);
 }
 
 clm_status clm_csv_open(clm_csv *c, const char *path) {

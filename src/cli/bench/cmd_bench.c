@@ -2,6 +2,7 @@
  *
  * Our steps and those of the peers are timed in turns, so that a machine whose speed changes changes it for all.
  */
+#include <assert.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -181,6 +182,7 @@ static clm_status write_json(const bench *b, json_t *device) {
 static clm_status run_all(bench *b, const bench_item *const *items, size_t count) {
     json_t *device = NULL;
     clm_status status = CLM_OK;
+    assert(items[0]);
     if (!(b->items = json_array())) return cli_fail(CLM_E_MEMORY, "out of memory");
     cli_signals_catch();
     CLI_GOTO(describe_device(b, &device));

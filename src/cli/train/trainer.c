@@ -1,6 +1,7 @@
 /* From settings to a trainer of the library. */
 #include "train/trainer.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +139,7 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
 static clm_status tune(cli_trainer *t) {
     const cli_settings *s = &t->settings;
     bool host = true;
+    assert(t->split.count > 0);
     for (size_t i = 0; i < t->split.count; i++)
         host = host && clm_device_get_info(t->split.devices[i])->type == CLM_DEVICE_HOST;
     if (host && t->budget_given && s->tune_budget > 0)

@@ -70,7 +70,6 @@ static clm_status read_picture(struct jpeg_decompress_struct *jpeg, struct jpeg_
     const failure *f = (const failure *)jpeg->err;
     jpeg_create_decompress(jpeg);
     jpeg->progress = progress;
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): casts the const away */
     jpeg_mem_src(jpeg, (unsigned char *)(uintptr_t)data, (unsigned long)size); /* older ones lack the const */
     jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(jpeg, TRUE);
