@@ -141,8 +141,8 @@ static bool fits(const clm_lower *l, const product *p, const tile *t, int bk, in
 /* The widest vectors, up to `most`, of which every lane fetches as many of an operand's block. */
 static int fetch_vector(int widest, int most, int extent, int bk, int lanes) {
     int v = clm_least(widest, most);
-    assert(lanes > 0 && v > 0);
-    while (extent * bk % (lanes * v) != 0) v /= 2;
+    assert(lanes > 0);
+    while (v > 1 && extent * bk % (lanes * v) != 0) v /= 2;
     return v;
 }
 

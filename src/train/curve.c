@@ -75,7 +75,8 @@ static void draw_axes(clm_text *t, const axes *a, const clm_curve *curve) {
     double step = nice_step(a->x_max, 8);
     if (step < 1) step = 1;
     if (a->logarithmic) {
-        for (double e = a->y_min; e <= a->y_max + 1e-9; e++) {
+        for (int i = 0; a->y_min + i <= a->y_max + 1e-9; i++) {
+            const double e = a->y_min + i;
             snprintf(label, sizeof label, "%g", pow(10, e));
             draw_y_tick(t, a, pow(10, e), label);
         }
