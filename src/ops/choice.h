@@ -75,7 +75,7 @@ clm_choice clm_choice_for(const clm_lower *l, clm_value y);
 /* The `lower` of heavy operations: chooses and lowers. */
 clm_status clm_choice_lower(struct clm_lower *l, clm_value y);
 
-/* Of rows as in clm_program.implementations: "conv2d winograd4, direct; matmul direct". */
+/* Of rows as in clm_program.implementations: "conv2d gemm, direct; matmul direct". */
 const char *clm_choice_names(uint32_t rows, char *text, size_t size);
 
 /* "direct nv=4 rows=5 run=14" */

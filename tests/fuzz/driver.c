@@ -43,8 +43,9 @@ static size_t below(size_t n) { return n ? (size_t)(draw() % n) : 0; }
 static void add_file(const char *path) {
     FILE *file = fopen(path, "rb");
     fuzz_check(file != NULL, path);
-    inputs = realloc(inputs, (count + 1) * sizeof *inputs);
-    fuzz_check(inputs != NULL, "no memory");
+    input *more = realloc(inputs, (count + 1) * sizeof *inputs);
+    fuzz_check(more != NULL, "no memory");
+    inputs = more;
     input *in = &inputs[count++];
     in->data = malloc(MOST);
     in->path = malloc(strlen(path) + 1);

@@ -92,11 +92,12 @@ clm_status cli_folder_open(clm_source **out, const cli_settings *s) {
     return status;
 }
 
-clm_status cli_folder_omniglot(clm_source **out, const char *directory, clm_omniglot_options *options) {
+clm_status cli_folder_omniglot(clm_source **out, const char *directory, const clm_omniglot_options *options) {
     progress p = begin_progress();
-    options->progress = show;
-    options->context = &p;
-    const clm_status status = clm_source_omniglot(out, directory, options);
+    clm_omniglot_options o = *options;
+    o.progress = show;
+    o.context = &p;
+    const clm_status status = clm_source_omniglot(out, directory, &o);
     clear(&p);
     return status;
 }

@@ -11,7 +11,7 @@ bool cli_is_arrays(const char *path);
 clm_status cli_folder_open(clm_source **out, const cli_settings *settings);
 
 /* Omniglot with the same progress, which the options are given. */
-clm_status cli_folder_omniglot(clm_source **out, const char *directory, clm_omniglot_options *options);
+clm_status cli_folder_omniglot(clm_source **out, const char *directory, const clm_omniglot_options *options);
 
 /* --class-split: up to three numbers of classes. */
 clm_status cli_class_split_parse(const char *text, size_t split[3]);

@@ -71,7 +71,8 @@ static void share_elements(const clm_generator *g, plan *p, int elements) {
     const size_t room = info->local_memory / 2 / (sizeof(float) * (size_t)(g->width * accumulators_of(g)));
     if (g->u->totals || elements > most || elements <= SERIAL) return;
     while (!p->row && 2 * p->abreast * g->width <= LINE && p->vectors % (2 * p->abreast) == 0) p->abreast *= 2;
-    while (2 * p->lanes * p->abreast <= group && (size_t)2 * (size_t)p->lanes * (size_t)p->abreast <= room && 2 * p->lanes <= elements)
+    while (2 * p->lanes * p->abreast <= group && (size_t)2 * (size_t)p->lanes * (size_t)p->abreast <= room &&
+           2 * p->lanes <= elements)
         p->lanes *= 2;
     if (p->lanes == 1) p->abreast = 1;
 }
