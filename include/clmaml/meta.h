@@ -87,7 +87,7 @@ typedef struct clm_meta_plan {
 } clm_meta_plan;
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
 
-/* The implementations by which the meta-gradient's heavy operations are computed, as "conv2d winograd4, direct; matmul direct",
+/* The implementations by which the meta-gradient's heavy operations are computed, as "conv2d gemm, direct; matmul direct",
  * cut off at `size` bytes; returns `text`. docs/passes.md says what they are. */
 CLM_API const char *clm_meta_implementations(const clm_meta *meta, char *text, size_t size);
 

@@ -184,7 +184,7 @@ int clm_unit_strides(const clm_program *p, clm_value leaf);
 size_t clm_group_size(const clm_program *p, size_t unit);
 /* Does the launch of this unit, or of its group, write v? */
 bool clm_unit_writes(const clm_program *p, size_t unit, clm_value v);
-/* Of programs' `implementations`: "conv2d winograd4, direct; matmul direct". */
+/* Of programs' `implementations`: "conv2d gemm, direct; matmul direct". */
 const char *clm_program_implementation_names(uint32_t implementations, char *text, size_t size);
 /* Work-items that share the rows of a task, where rows' results are summed. */
 int clm_total_items(const clm_program *p, const clm_unit *u);
