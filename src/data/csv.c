@@ -8,13 +8,31 @@
 #include "base/files.h"
 #include "base/memory.h"
 
+/* Bytes of the character of UTF-8 that begins at `at`; 0: none does (RFC 3629). */
+static size_t character(const char *at, const char *end) {
+    const unsigned char *b = (const unsigned char *)at;
+    const size_t n = *b < 0x80 ? 1 : *b < 0xc2 ? 0 : *b < 0xe0 ? 2 : *b < 0xf0 ? 3 : *b < 0xf5 ? 4 : 0;
+    if (n == 0 || (size_t)(end - at) < n) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((b[i] & 0xc0) != 0x80) return 0;
+    const bool too_long = (*b == 0xe0 && b[1] < 0xa0) || (*b == 0xf0 && b[1] < 0x90);
+    const bool outside = (*b == 0xed && b[1] > 0x9f) || (*b == 0xf4 && b[1] > 0x8f);
+    return too_long || outside ? 0 : n;
+}
+
 static clm_status check_text(const clm_csv *c, size_t size) {
-    const char *zero = memchr(c->text, 0, size);
+    const char *end = c->text + size;
     size_t line = 1;
-    if (!zero) return CLM_OK;
-    for (const char *at = c->text; at < zero; at++) line += *at == '\n';
-    return clm_fail(CLM_E_FORMAT, "%s: line %zu holds a zero byte, so this is no text in UTF-8; save it as CSV in UTF-8",
-                    c->path, line);
+    for (const char *at = c->text; at < end;) {
+        const size_t n = *at ? character(at, end) : 0;
+        if (!n)
+            return clm_fail(CLM_E_FORMAT,
+                            "%s: line %zu holds a byte of %d, so this is no text in UTF-8; save it as CSV in UTF-8", c->path,
+                            line, (int)(unsigned char)*at);
+        line += *at == '\n';
+        at += n;
+    }
+    return CLM_OK;
 }
 
 /* The delimiter that the first line has most of, outside quotes. */

@@ -1,4 +1,4 @@
-/* Finding pictures that are in two splits. */
+/* Finding pictures, and names of classes, that are in two splits. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,8 +78,33 @@ static void search(const clm_image_set *set, const seen *group, size_t count, fi
             }
 }
 
+static const char *const names[CLM_SPLITS] = {"train", "val", "test"};
+
+static const char *class_name(const clm_image_set *set, int split, size_t i) {
+    return set->classes[set->splits[split].classes[i]].name;
+}
+
+static bool has_class(const clm_image_set *set, int split, const char *name) {
+    for (size_t i = 0; i < set->splits[split].count; i++)
+        if (!strcmp(class_name(set, split, i), name)) return true;
+    return false;
+}
+
+/* A set that is split by examples, as for ordinary training, has all its classes in each split. */
+static void note_classes(const clm_image_set *set, int earlier, int later, clm_text *notes) {
+    size_t count = 0, all = set->splits[later].count;
+    const char *one = NULL;
+    for (size_t i = 0; i < all; i++)
+        if (has_class(set, earlier, class_name(set, later, i)) && !count++) one = class_name(set, later, i);
+    if (count)
+        clm_text_add(
+            notes,
+            "%zu of the %zu classes of %s %s in %s too, such as %s: what is measured there is not about new classes; put each "
+            "class into one split, or give the classes unsplit and --class-split\n",
+            count, all, names[later], count == 1 ? "is" : "are", names[earlier], one);
+}
+
 clm_status clm_image_set_note_shared(clm_image_set *set) {
-    static const char *const names[CLM_SPLITS] = {"train", "val", "test"};
     finding found[CLM_SPLITS][CLM_SPLITS] = {0};
     clm_text notes = {0};
     clm_status status = CLM_OK;
@@ -94,6 +119,7 @@ clm_status clm_image_set_note_shared(clm_image_set *set) {
     for (int later = 1; later < CLM_SPLITS; later++)
         for (int earlier = 0; earlier < later; earlier++) {
             const finding *f = &found[earlier][later];
+            note_classes(set, earlier, later, &notes);
             if (!f->count) continue;
             clm_text_add(&notes,
                          "%zu of the examples of %s %s in %s too, such as one of class %s (%s: %s): what is measured there "

@@ -86,6 +86,20 @@ START_TEST(shared_between_splits) {
     clm_source_free(source);
 }
 
+/* A set as for ordinary training, split by pictures: its scores are not about new classes. */
+START_TEST(classes_in_two_splits) {
+    flat("train/cat/1.png", 10);
+    flat("train/dog/1.png", 20);
+    flat("val/hen/1.png", 30);
+    flat("test/cat/1.png", 40);
+    flat("test/dog/1.png", 50);
+    flat("test/fox/1.png", 60);
+    clm_source *source = opened(&options);
+    TELLS(source, "2 of the 3 classes of test are in train too, such as cat: what is measured there is not about new classes");
+    ck_assert_ptr_null(strstr(clm_source_notes(source), "classes of val"));
+    clm_source_free(source);
+}
+
 /* ---- layouts ---- */
 
 START_TEST(split_folders) {
@@ -477,6 +491,7 @@ int main(void) {
     tcase_add_test(tc, other_pictures_are_refused);
     tcase_add_test(tc, what_makes_no_sense_is_refused);
     tcase_add_test(tc, shared_between_splits);
+    tcase_add_test(tc, classes_in_two_splits);
     tcase_add_test(tc, colour_is_kept);
     tcase_add_test(tc, grey_is_found);
     tcase_add_test(tc, normalised);

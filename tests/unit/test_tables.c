@@ -54,7 +54,7 @@ START_TEST(no_table) {
     clm_test_table_refused("task,x,y\na,\"1\"1,2\n", CLM_E_FORMAT, "line 2 has text behind a closing quote", "twice");
     clm_test_table_refused("task,x,y,x\na,1,2,3\n", CLM_E_FORMAT, "two columns are called x", "rename");
     clm_test_write(clm_test_table_directory, "table.csv", zeros, sizeof zeros - 1);
-    clm_test_table_refused(NULL, CLM_E_FORMAT, "line 2 holds a zero byte", "UTF-8");
+    clm_test_table_refused(NULL, CLM_E_FORMAT, "line 2 holds a byte of 0", "UTF-8");
     char *long_text = malloc(2000000);
     memset(long_text, ',', 1999999);
     long_text[1999999] = 0;
