@@ -244,8 +244,11 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     print_inner(to, s, params);
     print_gradient(to, s);
     print_outer(to, s);
-    fprintf(to, "  checkpoint  chosen by %lld tasks of validation %s; tested once, on %lld tasks of test %s\n",
-            (long long)s->val_tasks, drawn, (long long)s->eval_tasks, drawn);
+    fprintf(to, "  checkpoint  chosen by %lld tasks of validation %s; ", (long long)s->val_tasks, drawn);
+    if (s->eval_tasks)
+        fprintf(to, "tested once, on %lld tasks of test %s\n", (long long)s->eval_tasks, drawn);
+    else
+        fprintf(to, "not tested\n");
     if (preset < 0) return;
     const bool own = strcmp(cli_preset_algorithm(s), s->algorithm) == 0;
     fprintf(to, "  published   %s%s%s\n", own ? "" : cli_preset_algorithm(s), own ? "" : ": ",

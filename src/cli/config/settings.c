@@ -20,7 +20,7 @@
 const cli_option cli_settings_options[] = {
     {"Data", "data", CLI_TEXT, CLI_MOVABLE, AT(data), 0, 0, "PATH",
      "where the data lie: for omniglot the two zips or folders, for table the file; for a folder, where it lies now"},
-    {NULL, "size", CLI_INT, 0, AT(size), 8, 512, "N", "pixels a side of an image"},
+    {NULL, "size", CLI_INT, 0, AT(size), 8, 512, "N", "pixels a side of an image; of a folder, 84 unless told otherwise"},
     {NULL, "channels", CLI_CHOICE, 0, AT(channels), 0, 0, "auto|1|3", "grey or colour; auto: colour when any picture is"},
     {NULL, "fit", CLI_CHOICE, 0, AT(fit), 0, 0, "stretch|crop|pad",
      "how a picture becomes square: each side scaled, the largest square in its middle, or all of it on --background"},
