@@ -1,21 +1,8 @@
-/* The memory that the process has, counted: by the hooks of a sanitizer, else by functions in front of glibc's. */
+/* The memory that the process has, counted: by the hooks of a sanitizer, else by functions in front of glibc's; elsewhere,
+ * as under ThreadSanitizer, it is not. */
 #include <stdatomic.h>
 
 #include "fuzz.h"
-
-static atomic_size_t used, peak;
-
-static void count(size_t size) {
-    const size_t now = atomic_fetch_add(&used, size) + size;
-    size_t before = atomic_load(&peak);
-    while (now > before && !atomic_compare_exchange_weak(&peak, &before, now)) continue;
-}
-
-static void uncount(size_t size) { atomic_fetch_sub(&used, size); }
-
-size_t fuzz_memory_used(void) { return atomic_load(&used); }
-void fuzz_memory_begin(void) { atomic_store(&peak, atomic_load(&used)); }
-size_t fuzz_memory_peak(void) { return atomic_load(&peak); }
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -27,6 +14,25 @@ size_t fuzz_memory_peak(void) { return atomic_load(&peak); }
 #if defined(__SANITIZE_ADDRESS__)
 #define HOOKS
 #endif
+#if !defined(HOOKS) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__) && !defined(UNCOUNTED)
+#define IN_FRONT
+#endif
+
+static atomic_size_t used, peak;
+
+#if defined(HOOKS) || defined(IN_FRONT)
+static void count(size_t size) {
+    const size_t now = atomic_fetch_add(&used, size) + size;
+    size_t before = atomic_load(&peak);
+    while (now > before && !atomic_compare_exchange_weak(&peak, &before, now)) continue;
+}
+
+static void uncount(size_t size) { atomic_fetch_sub(&used, size); }
+#endif
+
+size_t fuzz_memory_used(void) { return atomic_load(&used); }
+void fuzz_memory_begin(void) { atomic_store(&peak, atomic_load(&used)); }
+size_t fuzz_memory_peak(void) { return atomic_load(&peak); }
 
 #if defined(HOOKS)
 /* Of sanitizer/allocator_interface.h, which compilers come without. */
@@ -44,7 +50,7 @@ static void on_free(const volatile void *memory) {
 
 __attribute__((constructor)) static void install(void) { __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free); }
 
-#elif defined(__GLIBC__) && !defined(__SANITIZE_THREAD__) && !defined(UNCOUNTED)
+#elif defined(IN_FRONT)
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
