@@ -2,11 +2,6 @@
 # The installed tree can be moved: nothing in it names the prefix. Three components, which are the packages of ClmamlPackage.cmake:
 # program; library, what a program linked with the shared library needs to run; development, all that is needed to write one.
 include(CMakePackageConfigHelpers)
-if(CMAKE_INSTALL_DOCDIR STREQUAL "${CMAKE_INSTALL_DATAROOTDIR}/doc/${PROJECT_NAME}")
-  set(CMAKE_INSTALL_DOCDIR ${CMAKE_INSTALL_DATAROOTDIR}/doc/clmaml) # lower case, as the program
-endif()
-
-set(CLMAML_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/clMAML)
 file(RELATIVE_PATH clmaml_bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
 file(RELATIVE_PATH clmaml_pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 if(APPLE)
@@ -29,6 +24,10 @@ install(PROGRAMS $<TARGET_FILE:clmaml> DESTINATION clmaml RENAME libclmaml${CMAK
 
 # ---- find_package ----
 install(EXPORT clMAMLTargets NAMESPACE clMAML:: DESTINATION ${CLMAML_PACKAGE_DIR} COMPONENT development)
+if(CLMAML_HAVE_MPI)
+  install(TARGETS clmaml_mpi EXPORT clMAMLMpiTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT mpi)
+  install(EXPORT clMAMLMpiTargets NAMESPACE clMAML:: DESTINATION ${CLMAML_PACKAGE_DIR} COMPONENT mpi)
+endif()
 configure_package_config_file(cmake/clMAMLConfig.cmake.in ${PROJECT_BINARY_DIR}/clMAMLConfig.cmake
   INSTALL_DESTINATION ${CLMAML_PACKAGE_DIR} NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/clMAMLConfigVersion.cmake

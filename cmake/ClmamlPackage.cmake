@@ -25,6 +25,12 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR}) # the program's package says itself that it needs libclmaml
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/package_build.cmake)
+set(CPACK_CLMAML_BUILD ${PROJECT_BINARY_DIR})
+set(CPACK_CLMAML_TARGETS clmaml clmaml_program)
+if(CLMAML_HAVE_PAGES)
+  list(APPEND CPACK_CLMAML_TARGETS clmaml_pages)
+endif()
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/package_documents.cmake)
 set(clmaml_runtime_recommends "libclblast1, libclfft2, pocl-opencl-icd | opencl-icd")
 
@@ -68,7 +74,7 @@ install(CODE "
     string(REPLACE \";\" \"\\n\" clmaml_files \"\${CMAKE_INSTALL_MANIFEST_FILES}\")
     file(WRITE \"${clmaml_installed}\" \"\${clmaml_files}\")
   endif()")
-add_custom_target(uninstall COMMAND ${CMAKE_COMMAND} -DMANIFEST=${clmaml_installed}
+add_custom_target(uninstall COMMAND ${CMAKE_COMMAND} -DMANIFEST=${clmaml_installed} -DRECORD=${CLMAML_INSTALLED_DIRECTORIES}
   -P ${PROJECT_SOURCE_DIR}/cmake/uninstall.cmake COMMENT "Removing what was installed last")
 
 if(CLMAML_BUILD_TESTS)
@@ -77,9 +83,9 @@ if(CLMAML_BUILD_TESTS)
     -DDPKG_DEB=${CLMAML_DPKG_DEB} -DDPKG_SHLIBDEPS=${CLMAML_DPKG_SHLIBDEPS} -DSHARED=${BUILD_SHARED_LIBS} -DSOVERSION=${CLMAML_SOVERSION} -DPAGES=${CLMAML_HAVE_PAGES}
     -P ${PROJECT_SOURCE_DIR}/cmake/test_package.cmake)
   set_tests_properties(package PROPERTIES LABELS package TIMEOUT 900 SKIP_REGULAR_EXPRESSION "skipped: "
-    RESOURCE_LOCK install # both fill install_manifest.txt
+    RESOURCE_LOCK "install;pages" # both fill install_manifest.txt; the pages are removed and written again
     ENVIRONMENT "${clmaml_install_environment}")
-  set_tests_properties(install PROPERTIES RESOURCE_LOCK install)
+  set_tests_properties(install PROPERTIES RESOURCE_LOCK "install;pages")
   set_tests_properties(package PROPERTIES FIXTURES_SETUP debs)
 endif()
 

@@ -19,7 +19,13 @@ add_custom_command(OUTPUT ${clmaml_pages_stamp}
   VERBATIM)
 add_custom_target(clmaml_pages ALL DEPENDS ${clmaml_pages_stamp})
 
-install(DIRECTORY ${CLMAML_PAGES_DIR}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT program FILES_MATCHING PATTERN "*.1")
+# `cmake --install` builds nothing.
+install(CODE "
+  if(NOT EXISTS \"${clmaml_pages_stamp}\")
+    message(FATAL_ERROR \"the man pages are not built; first: cmake --build ${PROJECT_BINARY_DIR}\")
+  endif()" COMPONENT program)
+install(DIRECTORY ${CLMAML_PAGES_DIR}/man1 ${CLMAML_PAGES_DIR}/man7 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT program
+  FILES_MATCHING PATTERN "*.[17]")
 install(FILES ${CLMAML_PAGES_DIR}/clmaml.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
   COMPONENT program RENAME clmaml)
 install(FILES ${CLMAML_PAGES_DIR}/_clmaml DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT program)

@@ -41,6 +41,21 @@ if(NOT run_output MATCHES "${VERSION}")
   message(FATAL_ERROR "the installed program says ${run_output} rather than ${VERSION}")
 endif()
 
+# ---- pretrained models: found from the moved program, with two pictures of the documents as classes ----
+file(GLOB models RELATIVE ${SOURCE_DIR}/models ${SOURCE_DIR}/models/*.safetensors)
+foreach(class photos strip)
+  file(COPY ${SOURCE_DIR}/docs/figures/${class}.png DESTINATION ${work}/support/${class})
+endforeach()
+foreach(model ${models})
+  string(REGEX REPLACE "\\.safetensors$" "" model ${model})
+  run("card of ${model}" ${tree}/${BINDIR}/clmaml pretrained ${model})
+  if(NOT run_output MATCHES "file: ${tree}/")
+    message(FATAL_ERROR "${model} is not that of the installed tree: ${run_output}")
+  endif()
+  run("adapt ${model}" ${tree}/${BINDIR}/clmaml adapt --model ${model} --support ${work}/support --out ${work}/adapted.safetensors --device host)
+  run("predict by ${model}" ${tree}/${BINDIR}/clmaml predict --model ${model} --support ${work}/support ${work}/support --device host)
+endforeach()
+
 # ---- find_package: the examples as they were installed ----
 set(examples_dir ${tree}/${DOCDIR}/examples)
 run("configure examples" ${CMAKE_COMMAND} -S ${examples_dir} -B ${work}/by-cmake -G "${GENERATOR}"

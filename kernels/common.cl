@@ -1,6 +1,6 @@
 /* Before every kernel file. A value arrives as buffer and place: element offset and task stride (0: shared by all tasks). Kernels take the
  * task from the last index of the global size, check their bounds, and need neither local memory nor a particular local size, but for
- * tiled.cl, which says so by reqd_work_group_size, and generated totals (codegen_total.c), which make do with any size. Files are joined
+ * the files named *tiled.cl, which say so by reqd_work_group_size, and generated totals (codegen_total.c), which make do with any size. Files are joined
  * into one program (src/device/opencl/batch.c): outside kernels they hold macros and static functions only, no typedefs; `__kernel` and the
  * name stand in one line with nothing but `void` between. */
 #define IN(x) __global const float *restrict x##_buf, const uint2 x##_at

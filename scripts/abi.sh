@@ -34,7 +34,8 @@ dump() {
             printf 'extern __typeof__(&%s) const %s_;\n__typeof__(&%s) const %s_ = 0;\n' "$name" "$name" "$name" "$name"
         done < <(functions)
     } >"$WORK/interface.c"
-    "${CC:-cc}" -std=c11 -g -shared -fPIC -Iinclude "$WORK/interface.c" -o "$WORK/interface.so" ||
+    # From there, so that the dump names no folder of this machine.
+    (top=$PWD && cd "$WORK" && "${CC:-cc}" -std=c11 -g -shared -fPIC -I"$top/include" interface.c -o interface.so) ||
         fail "the headers do not compile with ${CC:-cc}"
     abidw --no-corpus-path --no-comp-dir-path --no-show-locs --no-parameter-names --type-id-style hash --out-file "$1" \
         "$WORK/interface.so"

@@ -100,13 +100,15 @@ find_drivers() {
 # within $grace seconds is killed. Its standard output goes to $output where that is set.
 grace=5 output=""
 limited() {
-    local seconds="$1" log="$2" status=0
+    local seconds="$1" log="$2" status=0 began
+    began="$(now)"
     shift 2
     timeout -k "$grace" "$seconds" "$@" >>"${output:-$log}" 2>>"$log" </dev/null &
     child=$!
     wait "$child" 2>/dev/null || status=$?
     [ -z "$stopped" ] || wait "$child" || true # a signal ends the first wait at once
     child=""
+    [ "$status" -ne 137 ] || [ $(($(now) - began)) -ge "$seconds" ] || status=1 # killed, but not for the time
     return "$status"
 }
 
@@ -126,7 +128,8 @@ share() {
     printf '%d' $((part > 5 ? part : 5))
 }
 
-last_line() { grep -v '^ *$' "$1" 2>/dev/null | tail -n 1 | sed 's/.*\r//; s/^ */after: /' | tr '|' ' ' | cut -c 1-200; }
+# Of a file that may be empty or missing: then nothing.
+last_line() { { grep -v '^ *$' "$1" 2>/dev/null || true; } | tail -n 1 | sed 's/.*\r//; s/^ */after: /' | tr '|' ' ' | cut -c 1-200; }
 
 # run_step NAME: sets the step's limit, runs it, and keeps "name|state|seconds|remark".
 run_step() {
@@ -149,6 +152,7 @@ run_step() {
     "step_$name" || status=$?
     verdict="${verdict:-$(outcome "$status")}"
     if [ "$status" -ne 0 ] && [ -z "$remark" ]; then remark="$(last_line "$out/$name.txt")"; fi
+    [ "$status" -eq 0 ] || remark="${remark:-it has written nothing}"
     state+=("$name|$verdict|$(($(now) - began))|$remark")
     printf '%s, %d s%s\n' "$verdict" $(($(now) - began)) "${remark:+: $remark}"
 }
@@ -272,6 +276,9 @@ step_tune() {
         left=$((left - 1))
     done
     remark="$(grep -E '^[0-9]+ operations in' "$out/tune.txt" | tail -n 1)"
+    # For the database of choices: what was found, as a section of it.
+    limited "$(share 1)" "$out/tune.txt" "$program" doctor --quick --report "$out/tuning-report.txt" || true
+    sed -n '/^what tuning has found here/,/^  #/p' "$out/tuning-report.txt" 2>/dev/null | sed '1d; s/^  //' >"$out/database.txt" || true
     return "$status"
 }
 
@@ -286,7 +293,10 @@ step_train() {
     limited "$seconds" "$out/train.txt" "$program" train "${source[@]}" --iterations 10000000 --val-every 10000000 --run "$out/run" || status=$?
     grace=5
     iterations="$(sed -n 's/.*stopped after iteration \([0-9]*\).*/\1/p' "$out/train.txt" | tail -n 1)"
-    [ -n "$iterations" ] || return "$((status ? status : 1))" # it has no end of its own
+    if [ -z "$iterations" ]; then # it has no end of its own
+        [ "$status" -ne 124 ] && [ "$status" -ne 137 ] || remark="no iteration was made in $seconds s: kernels were still being built"
+        return "$((status ? status : 1))"
+    fi
     status=0 output="$out/eval.json"
     limited "$((step_end - $(now) > 10 ? step_end - $(now) : 10))" "$out/train.txt" "$program" eval "$out/run" --checkpoint last \
         --tasks "${quick:+10}${full:+400}" --query 1 --steps 3 --json || status=$?

@@ -3,21 +3,32 @@
 #
 #   scripts/install-deps.sh           to build and to train
 #   scripts/install-deps.sh --tests [BUILD]
-#                                     and to run the tests; Intel's OpenCL runtime for CPUs, which no package has, goes
-#                                     into BUILD/intel-opencl [build-test], and is registered nowhere
+#                                     and to run the tests; what no package has, or what would register a driver or weigh
+#                                     on the system, goes into BUILD [build-test]: Intel's OpenCL runtime for CPUs into
+#                                     intel-opencl, compilers for GPUs into compilers; scikit-build-core, where no package
+#                                     of Python has it, into python-tools
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config ocl-icd-opencl-dev opencl-c-headers pocl-opencl-icd
     libjansson-dev libzip-dev libpng-dev libjpeg-dev libwebp-dev libgif-dev)
-readonly TEST_PACKAGES=(check oclgrind mesa-opencl-icd libclblast1 libclfft2 mmdebstrap uidmap abigail-tools)
+# CLBlast and clFFT, which GPUs can use; a system that does not have them does without.
+readonly LIBRARY_PACKAGES=(libclblast1 libclfft2)
+readonly TEST_PACKAGES=(check oclgrind mesa-opencl-icd "${LIBRARY_PACKAGES[@]}" mmdebstrap uidmap abigail-tools)
 # Compilers for hardware that need not be there; a system that does not have them does without their tests.
 readonly COMPILER_PACKAGES=(clang-15 llvm-spirv-15 libclc-15 spirv-tools)
+# Likewise, unpacked into the build folder alone: Intel's compiler for its GPUs (the package would register a driver), AMD's bitcode, and
+# a clang that knows AMD's newer GPUs.
+readonly UNPACKED_PACKAGES=(intel-opencl-icd libigc1 libigdfcl1 libopencl-clang14 libllvmspirvlib14 libclang-cpp14 libllvm14 libigdgmm12
+    rocm-device-libs clang-19 libclang-cpp19 libllvm19 libclang-common-19-dev)
 # Static analysis, in the versions that the tree is kept clean under.
 readonly ANALYSIS_PACKAGES=(cppcheck clang-tidy-14)
 # What the Python package is tested with; without them its tests are skipped.
-readonly PYTHON_PACKAGES=(python3-numpy python3-pytest)
+readonly PYTHON_PACKAGES=(python3-numpy python3-pytest python3-venv)
+# Several processes and machines; without it their tests are left out. It may stand beside the other: MPICH is libmpich-dev and mpich.
+readonly MPI_PACKAGES=(libopenmpi-dev openmpi-bin)
 readonly ATTEMPTS=4
+ROOT=() # what is put before a command that needs root
 
 say() { printf 'install-deps: %s\n' "$*"; }
 
@@ -92,20 +103,17 @@ install_intel_opencl() {
     [ -z "$why" ] || say "no Intel OpenCL runtime ($why); tests that need it are left out"
 }
 
-main() {
-    local build=build-test tests="" packages=("${BUILD_PACKAGES[@]}") optional=() missing=() unknown=() package
-    case "${1:-}" in
-    "") ;;
-    --tests)
-        build="${2:-$build}" tests=yes packages+=("${TEST_PACKAGES[@]}") optional=("${COMPILER_PACKAGES[@]}" "${ANALYSIS_PACKAGES[@]}" "${PYTHON_PACKAGES[@]}")
-        ;;
-    -h | --help)
-        sed -n '2,8s/^# \{0,1\}//p' "$0"
-        return
-        ;;
-    *) fail "unknown argument '$1'; usage: $0 [--tests [BUILD]]" ;;
-    esac
-    [ -z "$tests" ] || install_intel_opencl "$build"
+# install_packages TESTS PACKAGE.. -- OPTIONAL..
+install_packages() {
+    local tests="$1" packages=() optional=() missing=() unknown=() package without="it is done without"
+    [ -z "$tests" ] || without="tests that need it are left out"
+    shift
+    while [ "$1" != -- ]; do
+        packages+=("$1")
+        shift
+    done
+    shift
+    optional=("$@")
     if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
         check_by_hand "$tests"
         return
@@ -120,11 +128,10 @@ main() {
         say "everything is installed already"
         return
     fi
-    ROOT=()
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null; then
             [ ${#missing[@]} -eq 0 ] || fail "there is no sudo here; as root, run: apt-get install --no-install-recommends ${missing[*]}"
-            say "there is no sudo here; tests that need one of ${unknown[*]} are left out"
+            say "there is no sudo here to install ${unknown[*]}; $without"
             return
         fi
         ROOT=(sudo)
@@ -134,13 +141,95 @@ main() {
         if is_offered "$package"; then
             missing+=("$package")
         else
-            say "this system has no package $package; tests that need it are left out"
+            say "this system has no package $package; $without"
         fi
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing ${missing[*]}"
     apt install -y --no-install-recommends "${missing[@]}" ||
         fail "apt-get could not install: ${missing[*]}; see its messages above"
+}
+
+# Packages into a folder of the build, where nothing else sees them; those that the system has are taken from there. Tests that need
+# one are left out where it cannot be had.
+unpack_compilers() {
+    local into="$1/compilers" folder package
+    if [ -e "$into/complete" ] || [ -n "${SANITIZE:-}" ]; then return 0; fi # those tests are in no build with sanitizers
+    mkdir -p "$into"
+    into="$(cd "$into" && pwd)"
+    folder="$(mktemp -d "${TMPDIR:-/tmp}/clmaml-compilers.XXXXXX")"
+    say "unpacking compilers for GPUs into $into"
+    is_offered rocm-device-libs || [ "$(id -u)" -ne 0 ] || update_lists
+    for package in "${UNPACKED_PACKAGES[@]}"; do
+        case "$package" in libllvm14 | libclang-cpp14 | libigdgmm12) ! is_installed "$package" || continue ;; esac
+        if ! (cd "$folder" && apt-get download -o APT::Sandbox::User=root "$package" >log 2>&1) ||
+            ! dpkg -x "$folder/$package"_*.deb "$into"; then
+            say "no package $package here ($(tail -n 1 "$folder/log")); tests that need it are left out"
+            rm -rf "$folder"
+            return 0
+        fi
+        rm -f "$folder"/*.deb
+    done
+    rm -rf "$folder" "$into/etc/OpenCL" # nothing is to find a driver there
+    touch "$into/complete"
+}
+
+# NVIDIA's assembler, where the CUDA toolkit is not installed: from PyPI, this very file, under NVIDIA's licence for CUDA.
+install_ptxas() {
+    local into="$1/compilers/nvidia" wheels
+    if command -v ptxas >/dev/null || [ -x /usr/local/cuda/bin/ptxas ] || [ -x "$into/ptxas" ]; then return 0; fi
+    wheels="$(mktemp -d "${TMPDIR:-/tmp}/clmaml-ptxas.XXXXXX")"
+    say "installing ptxas into $into"
+    mkdir -p "$into"
+    if python3 -m pip download --quiet --no-deps --only-binary=:all: --require-hashes -d "$wheels" -r scripts/nvidia-ptxas.txt &&
+        python3 -c 'import sys, zipfile
+archive = zipfile.ZipFile(sys.argv[1])
+name = next(n for n in archive.namelist() if n.endswith("/bin/ptxas"))
+open(sys.argv[2], "wb").write(archive.read(name))' "$wheels"/*.whl "$into/ptxas"; then
+        chmod +x "$into/ptxas"
+    else
+        say "no ptxas (see the messages above); tests that need it are left out"
+        rm -f "$into/ptxas"
+    fi
+    rm -rf "$wheels"
+}
+
+# What builds wheels, into a virtual environment in the build, beside the NumPy and pytest of the system: these very files.
+install_python_tools() {
+    local into="$1/python-tools" python why="no python3 has NumPy and pytest"
+    for python in "$into/bin/python" python3 /usr/bin/python3; do
+        ! "$python" -c "import numpy, pytest, scikit_build_core" 2>/dev/null || return 0
+    done
+    for python in python3 /usr/bin/python3; do
+        "$python" -c "import numpy, pytest" 2>/dev/null || continue
+        say "installing what builds wheels into $into"
+        "$python" -m venv --clear --system-site-packages "$into" && "$into/bin/python" -m pip install --quiet --no-deps \
+            --disable-pip-version-check --only-binary=:all: --require-hashes -r scripts/python-tools.txt && return
+        rm -rf "$into"
+        why="see the messages above"
+    done
+    say "no scikit-build-core ($why); the test of the wheel is left out"
+}
+
+main() {
+    local build=build-test tests="" packages=("${BUILD_PACKAGES[@]}") optional=("${LIBRARY_PACKAGES[@]}")
+    case "${1:-}" in
+    "") ;;
+    --tests)
+        build="${2:-$build}" tests=yes packages+=("${TEST_PACKAGES[@]}") optional=("${COMPILER_PACKAGES[@]}" "${ANALYSIS_PACKAGES[@]}" "${PYTHON_PACKAGES[@]}" "${MPI_PACKAGES[@]}")
+        ;;
+    -h | --help)
+        sed -n '2,10s/^# \{0,1\}//p' "$0"
+        return
+        ;;
+    *) fail "unknown argument '$1'; usage: $0 [--tests [BUILD]]" ;;
+    esac
+    [ -z "$tests" ] || install_intel_opencl "$build"
+    install_packages "$tests" "${packages[@]}" -- "${optional[@]}"
+    [ -n "$tests" ] || return 0
+    install_python_tools "$build"
+    if command -v apt-get >/dev/null && command -v dpkg >/dev/null; then unpack_compilers "$build"; fi
+    install_ptxas "$build"
 }
 
 main "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh machine to a trained network: installs what is missing, builds into build/, then trains 5-way 1-shot Conv-4 with
-# second-order MAML on procedural characters for a few minutes. Every call makes a run directory of its own.
+# second-order MAML on procedural characters for a few minutes. Every call makes a run directory of its own. It ends with what is trained already.
 #
 #   scripts/quickstart.sh [--option value ..]   options are passed on to `clmaml train glyphs`, such as --iterations 1000
 set -euo pipefail
@@ -33,6 +33,8 @@ main() {
     run="$(new_run)"
     printf '\n'
     "./$BUILD/clmaml" train glyphs --ways 5 --shots 1 --query 1 --filters 64 --steps 1 --iterations 300 --run "$run" "$@"
+    printf '\nWithout training, models that come with the program:\n\n'
+    "./$BUILD/clmaml" pretrained
 }
 
 main "$@"

@@ -5,6 +5,7 @@
 #   scripts/test.sh [ctest options]                 such as -R golden, -L unit, -V
 #   BUILD_DIR=DIR scripts/test.sh                   builds there instead of build-test/
 #   CMAKE_OPTIONS="-DCLMAML_WERROR=ON" scripts/test.sh
+#   TARGETS="tests-unit tests-cli" scripts/test.sh -L '^(unit|cli)$'     builds only what tests with these labels run
 #   SANITIZE=address,undefined scripts/test.sh -L unit     with sanitizers, in build-test-asan/; SANITIZE=thread: build-test-tsan/
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -36,10 +37,11 @@ need_device() {
 }
 
 main() {
-    local status=0
+    local status=0 targets=()
+    read -r -a targets <<<"${TARGETS:-all}"
     ./scripts/install-deps.sh --tests "$BUILD"
     configure
-    cmake --build "$BUILD"
+    cmake --build "$BUILD" --target clmaml_program "${targets[@]}"
     need_device
     rm -f "$BUILD/junit.xml"
     ctest --test-dir "$BUILD" --output-on-failure --no-tests=error --parallel "$(nproc)" --output-junit junit.xml "$@" || status=$?

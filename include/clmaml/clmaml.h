@@ -4,6 +4,7 @@
 
 #include "binding.h"
 #include "checkpoint.h"
+#include "comm.h"
 #include "data.h"
 #include "dataset.h"
 #include "device.h"
@@ -15,6 +16,7 @@
 #include "model.h"
 #include "optim.h"
 #include "params.h"
+#include "policy.h"
 #include "program.h"
 #include "status.h"
 #include "task.h"

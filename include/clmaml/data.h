@@ -21,6 +21,16 @@ typedef struct clm_source clm_source;
 /* Regression on y = a sin(x - p): amplitude a in [0.1, 5], phase p in [0, pi], x in [-5, 5] (Finn et al. 2017). */
 CLM_API clm_status clm_source_sine(clm_source **out);
 
+/* Regression on functions of one number x in [-5, 5] that are unlike one another: a task is of one kind, with equal chances. kinds: names
+ * with commas between, "sine,line"; NULL or "": all that clm_function_name lists. CLM_E_ARG names one that there is not. The formulas and
+ * their ranges are in the source's description. */
+CLM_API clm_status clm_source_functions(clm_source **out, const char *kinds);
+/* NULL from the number of kinds on. */
+CLM_API const char *clm_function_name(size_t i);
+/* The kind of the function that task `index` of the sequence of `seed` is, or, of sources beside one another, the name of its own; NULL for
+ * a source without kinds. The source's. */
+CLM_API const char *clm_source_function(const clm_source *source, clm_split split, uint64_t seed, uint64_t index);
+
 /* Endless procedural handwritten-like characters; classes of the three splits never coincide. size: pixels, 28. */
 CLM_API clm_status clm_source_glyphs(clm_source **out, int size);
 
@@ -36,14 +46,17 @@ typedef struct clm_omniglot_options {
     uint64_t split_seed;
     bool rotations;      /* each character rotated by 0, 90, 180, 270 degrees makes four classes: train and validation splits */
     bool test_rotations; /* the same for the test split */
-    int threads;         /* that decode pictures; 0: one a core, at most 16 */
+    /* A test task is of one alphabet, its support and query pictures are by different people, each of whom drew all of its characters: the
+     * one-shot classification of Lake et al. 2015, with tasks drawn at random. Not together with test_rotations. */
+    bool within_alphabet;
+    int threads; /* that decode pictures; 0: one a core, at most 16 */
     /* Called by the opening thread now and then while pictures are read, may be NULL. False stops: CLM_E_STATE. */
     bool (*progress)(void *context, size_t done, size_t total);
     void *context;
 } clm_omniglot_options;
-#define CLM_OMNIGLOT_OPTIONS_VERSION 2
+#define CLM_OMNIGLOT_OPTIONS_VERSION 3
 #define CLM_OMNIGLOT_OPTIONS_INIT \
-    { CLM_OMNIGLOT_OPTIONS_VERSION, 28, CLM_OMNIGLOT_ALPHABETS, 1623, true, false, 0, NULL, NULL }
+    { CLM_OMNIGLOT_OPTIONS_VERSION, 28, CLM_OMNIGLOT_ALPHABETS, 1623, true, false, false, 0, NULL, NULL }
 /* directory: holds images_background.zip and images_evaluation.zip, or the folders of those names. */
 CLM_API clm_status clm_source_omniglot(clm_source **out, const char *directory, const clm_omniglot_options *options);
 
@@ -87,19 +100,23 @@ typedef struct clm_folder_options {
     int background; /* 0 .. 255: the grey behind what is transparent, and beside what is padded; before inverting */
     clm_normalise normalise;
     /* Classes that train, validate, test, where the data say no split; more than there are: in these proportions; all 0: as
-     * 64, 16, 20. */
+     * 64, 16, 20, but each at least least_classes where there are three times as many. */
     size_t class_split[3];
-    uint64_t split_seed; /* of the shuffle that draws them */
-    int class_depth;     /* a class is the folder so many levels down; 0: the first one down that holds pictures */
-    bool strict;         /* what would be left out, with a line in clm_source_notes, is an error */
-    int threads;         /* that decode pictures; 0: one a core, at most 16 */
+    size_t least_classes; /* such as the ways of the tasks to come */
+    uint64_t split_seed;  /* of the shuffle that draws them */
+    int class_depth;      /* a class is the folder so many levels down; 0: the first one down that holds pictures */
+    bool strict;          /* what would be left out, with lines in clm_source_notes, is an error that lists it */
+    int threads;          /* that decode pictures; 0: one a core, at most 16 */
     /* Called by the opening thread now and then while pictures are read, may be NULL. False stops: CLM_E_STATE. */
     bool (*progress)(void *context, size_t done, size_t total);
     void *context;
 } clm_folder_options;
 #define CLM_FOLDER_OPTIONS_VERSION 1
-#define CLM_FOLDER_OPTIONS_INIT \
-    { CLM_FOLDER_OPTIONS_VERSION, 84, 0, CLM_FIT_CROP, false, 255, CLM_NORMALISE_NONE, {0, 0, 0}, 0, 0, false, 0, NULL, NULL }
+#define CLM_FOLDER_OPTIONS_INIT                                                                                              \
+    {                                                                                                                        \
+        CLM_FOLDER_OPTIONS_VERSION, 84, 0, CLM_FIT_CROP, false, 255, CLM_NORMALISE_NONE, {0, 0, 0}, 0, 0, 0, false, 0, NULL, \
+            NULL                                                                                                             \
+    }
 
 /* Pictures or arrays. Which layout it is, is seen:
  *   DIR/{train,val|valid|validation,test}/CLASS/..   split already; not all three need be there
@@ -110,8 +127,8 @@ typedef struct clm_folder_options {
  *                                                    if there is one, split: 0, 1, 2 or train, val, test
  * What is below CLASS belongs to CLASS; a folder that holds no picture itself is no class, but those in it are: see
  * class_depth. Pictures are PNG, BMP and, in builds with libjpeg-turbo, libwebp and giflib, JPEG, WebP and the first frame
- * of a GIF; upright as EXIF says; of 16 bits and CMYK too. Other kinds of pictures are an error; other files are left out,
- * and named in clm_source_notes. Arrays of bytes with 2 or 3 axes an example are pictures, [H, W], [C, H, W] or, where only
+ * of a GIF; upright as EXIF says; of 16 bits and CMYK too. Pictures of other kinds, damaged and unreadable ones, and other
+ * files are left out, and named in clm_source_notes; it is an error where no picture is left. Arrays of bytes with 2 or 3 axes an example are pictures, [H, W], [C, H, W] or, where only
  * that gives 1 or 3 channels, [H, W, C]: they are inverted and normalised, neither resampled nor made grey. Other arrays are
  * numbers as they are, which CLM_NORMALISE_DATASET may normalise. Prepared pictures are kept in the cache directory
  * (CLMAML_NO_CACHE) for the same files, by name, size and time, prepared the same. options: NULL for
@@ -156,7 +173,7 @@ typedef struct clm_table_options {
     /* Tasks of fewer examples, say shots and queries together, are left out with a note. They keep their part in split and
      * standardisation, which so do not depend on it. */
     size_t least;
-    bool strict; /* what would be left out, with a line in clm_source_notes, is an error */
+    bool strict; /* what would be left out, with a line in clm_source_notes, is an error that lists it */
 } clm_table_options;
 #define CLM_TABLE_OPTIONS_VERSION 1
 #define CLM_TABLE_OPTIONS_INIT                                                                                                \
@@ -175,9 +192,20 @@ CLM_API clm_status clm_source_table_open(clm_source **out, const char *path, con
 /* How the source's pictures were prepared; false for a source of other things. Drawn characters are prepared as ink = 1. */
 CLM_API bool clm_source_get_preparation(const clm_source *source, clm_preparation *out);
 
+/* Are all examples whole numbers from 0 to count-1, tokens that an embedding has a row for? CLM_E_FORMAT names the first that is
+ * not: where it stands, its value, `layer` (words for messages), and the remedy. Looks at every example of a source that holds them
+ * (arrays, tables, pictures); of others, see clm_source_is_held, it says nothing. */
+CLM_API clm_status clm_source_check_tokens(const clm_source *source, size_t count, const char *layer);
+/* Does the source hold its examples, rather than make them or ask for them? */
+CLM_API bool clm_source_is_held(const clm_source *source);
+
 /* Did the seed of the options draw which classes, or groups of rows, train, validate and test? False where the data say so
  * themselves, or there is nothing to draw. */
 CLM_API bool clm_source_split_drawn(const clm_source *source);
+
+/* A hash of what the source holds: its examples, classes and splits; of a table, its file. It tells whether data have changed, wherever
+ * they lie. 0 for a source that makes its examples or asks for them. */
+CLM_API uint64_t clm_source_fingerprint(const clm_source *source);
 
 /* What was left out of the data and why, and what else is worth knowing of them: lines, each ended by a line feed; "" for
  * nothing. Owned by the source. */
@@ -220,6 +248,13 @@ typedef struct clm_custom_source {
     { CLM_CUSTOM_SOURCE_VERSION, NULL, NULL, {0, {0}}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
 CLM_API clm_status clm_source_custom(clm_source **out, const clm_custom_source *custom);
 
+/* Sources of pictures of classes beside one another, 2 to CLM_BESIDE_MOST, which become the new one's and go with it; after a failure they
+ * are the caller's still. Their tasks come in turn: task i is task i / n of source i mod n. Examples have the most channels, height and
+ * width of any: a smaller picture lies in the middle of zeros, and a grey one is on every channel. A split has classes where all have
+ * some. Batches hold pictures, not numbers of images. CLM_E_ARG names a source of other things. */
+enum { CLM_BESIDE_MOST = 8 };
+CLM_API clm_status clm_source_beside(clm_source **out, clm_source *const *sources, size_t n);
+
 CLM_API void clm_source_free(clm_source *source);
 
 CLM_API const char *clm_source_name(const clm_source *source);
@@ -260,6 +295,19 @@ CLM_API clm_status clm_source_sample(const clm_source *source, clm_split split, 
                                      int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y);
 
 /* ---- other kinds of tasks ---- */
+
+/* How much of an uneven task there is: its first `support` and `query` examples count, and of its scores the first `ways`.
+ * Arrays are as long as for the largest task; what stands in the rest of them, whatever it is, has no part in losses,
+ * batch-norm's statistics, accuracies and derivatives, to the bit. Losses and accuracies are means over the examples that count,
+ * and a task counts as one, of any size. With support_per_step: so many examples of every step's set.
+ *
+ * CLM_E_ARG names the task for less than 1 or more than the most, and refuses what cannot be masked: a loss of one's own (custom),
+ * whose terms are not known, and a model of one's own with batch-norm (CLM_PARAM_BATCH_NORM). */
+typedef struct clm_task_size {
+    int32_t ways; /* of labels: 1 to the classes that are told apart, or 0: all of them; else 0 */
+    int32_t support, query;
+} clm_task_size;
+
 typedef struct clm_episode_options {
     int version; /* CLM_EPISODE_OPTIONS_VERSION */
     int ways, shots, query;
@@ -267,14 +315,20 @@ typedef struct clm_episode_options {
     /* Labels are numbers of classes of the whole split rather than of the task, for training on all of them at once; of an endless source,
      * its first so many. 0: labels 0 .. ways-1. */
     size_t joint_classes;
+    /* Above 0: uneven tasks. Each has from ways_least (2 at least, where `ways` is) to `ways` ways and from shots_least to `shots` shots,
+     * numbers drawn with equal chances of what there is: no more ways than the split has classes, no more shots than the smallest of
+     * the task's classes, or its group of rows, has beside the query examples. Everything else is drawn as ever. Arrays are those of
+     * the largest task: what a task lacks is zeros behind its own (clm_task_size). */
+    int ways_least, shots_least;
 } clm_episode_options;
-#define CLM_EPISODE_OPTIONS_VERSION 1
+#define CLM_EPISODE_OPTIONS_VERSION 2
 #define CLM_EPISODE_OPTIONS_INIT \
-    { CLM_EPISODE_OPTIONS_VERSION, 5, 1, 1, 1, 0 }
+    { CLM_EPISODE_OPTIONS_VERSION, 5, 1, 1, 1, 0, 0, 0 }
 /* Where an episode goes; any may be NULL: support x [support_sets, ways*shots, example], y, numbers of images; the same of the query set. */
 typedef struct clm_episode {
     float *support_x, *support_y, *query_x, *query_y;
     int32_t *support_at, *query_at; /* only of a source whose images have numbers, see clm_source_sample_at */
+    clm_task_size *size;            /* ways 0 where labels are not those of the task's ways, or there are none */
 } clm_episode;
 CLM_API clm_status clm_source_draw(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
                                    const clm_episode_options *options, const clm_episode *out);
@@ -330,10 +384,13 @@ typedef struct clm_prefetch_options {
     int support_sets;              /* see clm_episode_options */
     size_t joint_classes;
     clm_augment_options augment; /* not with `numbers` */
+    int ways_least, shots_least; /* see clm_episode_options */
+    /* Batches that are parts of larger ones, as several processes share them out: tasks first_task .. of every `batch_tasks`. 0: whole. */
+    int batch_tasks, first_task;
 } clm_prefetch_options;
-#define CLM_PREFETCH_OPTIONS_VERSION 4
+#define CLM_PREFETCH_OPTIONS_VERSION 5
 #define CLM_PREFETCH_OPTIONS_INIT \
-    { CLM_PREFETCH_OPTIONS_VERSION, CLM_SPLIT_TRAIN, 0, 32, 5, 1, 1, 0, 1, false, 1, 0, CLM_AUGMENT_OPTIONS_INIT }
+    { CLM_PREFETCH_OPTIONS_VERSION, CLM_SPLIT_TRAIN, 0, 32, 5, 1, 1, 0, 1, false, 1, 0, CLM_AUGMENT_OPTIONS_INIT, 0, 0, 0, 0 }
 
 typedef struct clm_prefetch clm_prefetch;
 
@@ -347,6 +404,13 @@ CLM_API clm_status clm_prefetch_get(clm_prefetch *prefetch, uint64_t index, cons
 
 /* The same with the option `numbers`: numbers of support and query images, their labels. */
 CLM_API clm_status clm_prefetch_get_at(clm_prefetch *prefetch, uint64_t index, const int32_t *at[2], const float *labels[2]);
+
+/* The sizes [tasks] of the batch that either of the two gave last, valid as long as it; NULL where tasks are of one size. */
+CLM_API const clm_task_size *clm_prefetch_sizes(const clm_prefetch *prefetch);
+
+/* Seconds that all calls of the two have waited so far for batches that were not ready, which without a thread is what making them
+ * took. A batch that is ready adds nothing. */
+CLM_API double clm_prefetch_waited(const clm_prefetch *prefetch);
 
 /* One example of one class, or of one group of rows, for looking at: as many floats as the example's shape has. */
 CLM_API clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out);

@@ -27,8 +27,8 @@ typedef struct clm_dataset clm_dataset;
 
 /* Bytes of device memory that the images take: one for a pixel where they are bytes, otherwise four. */
 CLM_API size_t clm_dataset_bytes(const clm_images *images);
-/* Would the images leave enough to everything else: are they at most half of `memory` bytes (0: of CLMAML_MEMORY_LIMIT, or what
- * the device has), at most what is not allocated of it, and at most the device's largest allocation? */
+/* Would the images leave enough to everything else: are they at most half of `memory` bytes (0: of CLMAML_MEMORY_LIMIT, or of
+ * clm_device_memory_room), at most what is not allocated of it, and at most the device's largest allocation? */
 CLM_API bool clm_dataset_fits(const clm_device *device, const clm_images *images, size_t memory);
 
 /* Copies the images to the device, in one buffer. Errors: CLM_E_LIMIT where that is larger than the device's largest allocation

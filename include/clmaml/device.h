@@ -71,6 +71,11 @@ CLM_API clm_status clm_device_finish(clm_device *device);
  * compute, and others let it spin: it is no time that the program needs. */
 CLM_API double clm_thread_wait_seconds(void);
 
+/* Bytes that plans without a limit on memory stay within, those that are allocated through the device included: nine tenths of
+ * its memory, and of what is free of it. A device that shares the host's memory has free what the system has available; of
+ * others only AMD's drivers tell (cl_amd_device_attribute_query). */
+CLM_API uint64_t clm_device_memory_room(const clm_device *device);
+
 /* Bytes allocated now and at most so far through this device. */
 CLM_API size_t clm_device_allocated(const clm_device *device);
 CLM_API size_t clm_device_peak_allocated(const clm_device *device);
@@ -87,6 +92,22 @@ CLM_API clm_device_counters clm_device_get_counters(const clm_device *device);
 /* OpenCL programs built from source since the device was opened; one may hold many kernels. 0 on host. */
 CLM_API size_t clm_device_kernels_built(const clm_device *device);
 
+/* Drivers that compile one kernel after the other whatever the number of threads (PoCL) get more of a machine's processors by
+ * several processes. They are started where a device is to build many kernels that it has not built before, and end before that
+ * returns. `program` is the path of what runs in them: `clmaml`, or a program whose main passes its arguments to
+ * clm_kernel_builder_main. NULL, the default: the environment variable CLMAML_BUILDER, and none when it is unset. The text is copied.
+ * Call it before other threads use the library. */
+CLM_API void clm_kernel_builder(const char *program);
+/* True where the program was started as such a process: leave main with *exit_status, which then is set. */
+CLM_API bool clm_kernel_builder_main(int argc, char **argv, int *exit_status);
+
+/* Before programs or kernels are built from source, `count` of them, which takes a driver a fraction of a second or minutes, and after
+ * it (`done`, also where it failed). May be called from any thread that calls the library, also from two at once, and must not call
+ * it. */
+typedef void (*clm_building_function)(void *user, const clm_device *device, size_t count, bool done);
+/* Whom to tell, of all devices of the process; NULL: nobody. */
+CLM_API void clm_building_set(clm_building_function function, void *user);
+
 /* Names of the driver quirks that are worked around on this device, with spaces between; "" for none. docs/environment.md has
  * the list, CLMAML_QUIRKS changes it. */
 CLM_API const char *clm_device_quirks(const clm_device *device);
@@ -102,8 +123,8 @@ typedef struct clm_library_info {
 } clm_library_info;
 /* The library with this index, from 0; false past the end. None is usable on the host reference. */
 CLM_API bool clm_device_library_at(clm_device *device, size_t index, clm_library_info *out);
-/* Runs a small case on the device: CLM_E_DEVICE when it fails or its result is wrong. *error (may be NULL) is the relative
- * error. The first time builds the library's kernels, which may take half a minute. */
+/* Runs a small case on the device, on GPUs one of each kernel of CLBlast that may be used: CLM_E_DEVICE when one fails or its
+ * result is wrong. *error (may be NULL) is the relative error. The first time builds the library's kernels, which may take half a minute. */
 CLM_API clm_status clm_device_library_check(clm_device *device, size_t index, double *error);
 
 #ifdef __cplusplus

@@ -102,6 +102,11 @@ CLM_API clm_value clm_hardtanh(clm_graph *g, clm_value x, double low, double hig
 /* x as a value of its own, which no simplification sees past: for derivatives with respect to an intermediate value. */
 CLM_API clm_value clm_identity(clm_graph *g, clm_value x);
 CLM_API clm_value clm_stop_gradient(clm_graph *g, clm_value x); /* x, with derivative 0 */
+/* -1, 0 or 1, and the nearest whole number (the even one of two), whose derivatives are 0 wherever there are any. In their place
+ * stands one that is chosen (straight-through, Bengio et al. 2013): 1 where |x| < bound, else 0; HUGE_VAL: 1 everywhere. What
+ * differentiates again takes it for the derivative, so the second is 0. bound must be above 0. */
+CLM_API clm_value clm_straight_sign(clm_graph *g, clm_value x, double bound);
+CLM_API clm_value clm_straight_round(clm_graph *g, clm_value x, double bound);
 
 /* ---- shape ---- */
 CLM_API clm_value clm_broadcast(clm_graph *g, clm_value x, clm_shape shape);
@@ -119,6 +124,9 @@ CLM_API clm_value clm_gather(clm_graph *g, clm_value x, clm_value index, int axi
 CLM_API clm_value clm_scatter_add(clm_graph *g, clm_value x, clm_value index, int axis, int size);
 /* [.., n] with 1 at the label: labels of shape [..]. A label out of range gives zeros. Derivative 0. */
 CLM_API clm_value clm_one_hot(clm_graph *g, clm_value labels, int n);
+
+/* First maximum over the last axis, as a whole number: [.., n] -> [..]. NaN counts as the greatest value. Derivative 0. */
+CLM_API clm_value clm_argmax(clm_graph *g, clm_value x);
 
 /* ---- reductions: over the axes whose bit is set in `axes`; reduced axes stay with size 1 when keep ---- */
 CLM_API clm_value clm_sum(clm_graph *g, clm_value x, unsigned axes, bool keep);
@@ -171,6 +179,10 @@ CLM_API clm_value clm_global_avg_pool(clm_graph *g, clm_value x);               
  * mean_out, var_out (may be NULL) receive the statistics, shape [1, .., c]. Biased variance. */
 CLM_API clm_value clm_batch_norm(clm_graph *g, clm_value x, clm_value scale, clm_value shift, double eps, clm_value *mean_out,
                                  clm_value *var_out);
+/* The same with the statistics of some examples alone: those where mask [n] is 1 and not 0, at least one of them. All are
+ * normalised by these; an example where the mask is 0 has no part in the others' values and derivatives. */
+CLM_API clm_value clm_masked_batch_norm(clm_graph *g, clm_value x, clm_value mask, clm_value scale, clm_value shift, double eps,
+                                        clm_value *mean_out, clm_value *var_out);
 /* The same with given statistics. */
 CLM_API clm_value clm_normalize(clm_graph *g, clm_value x, clm_value mean, clm_value var, clm_value scale, clm_value shift,
                                 double eps);
@@ -205,8 +217,20 @@ CLM_API clm_value clm_gru(clm_graph *g, clm_value x, const clm_recurrent_weights
  * f, g, o. */
 CLM_API clm_value clm_lstm(clm_graph *g, clm_value x, const clm_recurrent_weights *weights, bool last);
 
-/* ---- losses: a scalar, the mean or the sum over examples (of elementwise losses: over all elements) ---- */
-typedef enum clm_reduction { CLM_REDUCE_MEAN, CLM_REDUCE_SUM } clm_reduction;
+/* ---- dropout ---- */
+
+/* 0 with probability `rate`, else 1 / (1 - rate), for each element of `shape`: x times it is x with dropout (Srivastava et al.
+ * 2014). Derivative 0. Which elements are 0 is a function of key [4] (clm_dropout_key; per task or shared), pass, layer and the
+ * place of the element, the same on every device, by the counter-based Philox 4x32-10 (Salmon et al. 2011). 0 <= rate < 1, which
+ * is kept to 2^-32; pass, layer >= 0 tell masks of one key apart. Rate 0 is a constant 1. */
+CLM_API clm_value clm_dropout_mask(clm_graph *g, clm_value key, clm_shape shape, double rate, int pass, int layer);
+/* The key of a task: four whole numbers below 2^16, by the same generator, so that neither another task nor another iteration has
+ * masks in common with it. */
+CLM_API void clm_dropout_key(uint64_t seed, uint64_t iteration, uint32_t task, float key[4]);
+
+/* ---- losses: a scalar, the mean or the sum over examples (of elementwise losses: over all elements) ----
+ * With CLM_REDUCE_NONE the terms themselves, unweighted by their number: of x's shape for an elementwise loss, else [n, 1]. */
+typedef enum clm_reduction { CLM_REDUCE_MEAN, CLM_REDUCE_SUM, CLM_REDUCE_NONE } clm_reduction;
 /* logits [n, c], labels [n] -> scalar */
 CLM_API clm_value clm_cross_entropy(clm_graph *g, clm_value logits, clm_value labels, clm_reduction reduction);
 /* logits [n, c], labels [n] of 0 .. c - 1, class_weights [c] or CLM_INVALID -> scalar. PyTorch's cross_entropy: the target of an

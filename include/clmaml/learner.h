@@ -48,6 +48,10 @@ CLM_API clm_program_stats clm_learner_step_stats(const clm_learner *learner);
 CLM_API clm_program_stats clm_learner_predict_stats(const clm_learner *learner);
 /* clm_program_profile of one step and one prediction together. */
 CLM_API clm_status clm_learner_profile(clm_learner *learner, int runs, FILE *to);
+/* With clm_task_options.uneven: sizes [tasks] of the tasks that clm_learner_begin begins next, and of their query sets; NULL: all
+ * are as large as can be, as they are at first. Outputs beyond a task's ways, and of query examples beyond its own, are of no
+ * consequence. CLM_E_STATE without the option; CLM_E_ARG names a size that there cannot be. */
+CLM_API clm_status clm_learner_set_sizes(clm_learner *learner, const clm_task_size *sizes);
 /* Back to the initial parameters, with new support sets: support_x [tasks, support, in_shape..], support_y [tasks, support] labels
  * or [tasks, support, target..]. The arrays may go when it returns. */
 CLM_API clm_status clm_learner_begin(clm_learner *learner, const float *support_x, const float *support_y);
@@ -73,7 +77,7 @@ CLM_API clm_status clm_learner_get_adapted(clm_learner *learner, size_t i, doubl
  *     clm_learner_save(learner, "birds.safetensors", names);       // loads as an adapted model
  *
  * Batch-norm takes the statistics of the support set, so that no example's output depends on its neighbours. After loading,
- * neither adapting nor predicting allocates. */
+ * neither adapting nor predicting allocates, but for a copy of a tensor at a time where there are several initialisations. */
 typedef struct clm_load_options {
     int version; /* CLM_LOAD_OPTIONS_VERSION */
     int ways; /* classes to be told apart: up to the model's outputs, or any number where the algorithm makes the last layer of
@@ -91,8 +95,9 @@ CLM_API clm_status clm_learner_load(clm_learner **out, clm_device *device, const
 /* The same from an archive, which is not needed afterwards. */
 CLM_API clm_status clm_learner_load_archive(clm_learner **out, clm_device *device, const clm_archive *archive,
                                             const clm_load_options *options);
-/* Learns from support_x [support, in_shape..], support_y [support]: clm_learner_begin and the steps. CLM_E_STATE for a model that
- * is adapted already. */
+/* Learns from support_x [support, in_shape..], support_y [support]: clm_learner_begin and the steps. From a run with several
+ * initialisations it first tries all and goes on with the one whose support loss is lowest after the steps, with which
+ * clm_learner_begin begins from then on. CLM_E_STATE for a model that is adapted already. */
 CLM_API clm_status clm_learner_adapt(clm_learner *learner, const float *support_x, const float *support_y);
 /* The adapted model: weights, batch-norm statistics, preparation, and the names of the classes (NULL: none), as one file. */
 CLM_API clm_status clm_learner_save(clm_learner *learner, const char *path, const char *const *names);
@@ -109,7 +114,8 @@ typedef struct clm_learner_info {
     bool adapted;   /* there are no support examples to learn from: the file holds an adapted model */
     bool pictures;  /* examples are pictures, prepared so: */
     clm_preparation preparation;
-    clm_shape target; /* of one support example; rank 0: a label */
+    clm_shape target;            /* of one support example; rank 0: a label */
+    int initialisations, chosen; /* how many the run has, and which the last adaptation went on with, from 0 */
 } clm_learner_info;
 CLM_API clm_learner_info clm_learner_get_info(const clm_learner *learner);
 /* Of an adapted model from a file; NULL where it has no names. Owned by the learner. */

@@ -10,6 +10,7 @@
 #define CLMAML_META_H
 
 #include "checkpoint.h"
+#include "comm.h"
 #include "dataset.h"
 #include "learner.h"
 #include "model.h"
@@ -35,21 +36,34 @@ typedef struct clm_meta_options {
     /* Plan the first-order gradient beside the other, for clm_meta_gradient_of_order; implied by first_order_until. */
     bool both_orders;
     clm_checkpointing checkpointing;
-    size_t memory_limit; /* bytes of device memory; 0: what the device has */
+    size_t memory_limit; /* bytes of device memory; 0: CLMAML_MEMORY_LIMIT, else nine tenths of what is free */
     int task_chunk; /* tasks per launch, a divisor of `tasks`; 0: as many as fit, fewer where that keeps a CPU's cache warm */
-    bool keep_adapted; /* keep every task's adapted parameters for clm_meta_read */
+    bool keep_adapted; /* keep every task's adapted parameters for clm_meta_read; not with several initialisations */
     clm_optim_options optim;
+    /* Sets of meta-parameters, rates included, 1 to CLM_INITIALISATIONS_MOST; 0: 1. Every task belongs to one of them, see
+     * clm_batch.chosen: its gradient goes to this one alone. The outer rule, its norms and its moments are of all together. */
+    int initialisations;
+    clm_comm *
+        comm; /* several processes share the meta-batch, see below; NULL: this one has all of it. Not with several initialisations */
 } clm_meta_options;
-#define CLM_META_OPTIONS_VERSION 2
-#define CLM_META_OPTIONS_INIT \
-    { CLM_META_OPTIONS_VERSION, 32, CLM_TASK_OPTIONS_INIT, 0, false, CLM_CHECKPOINT_AUTO, 0, 0, false, CLM_OPTIM_OPTIONS_INIT }
+enum { CLM_INITIALISATIONS_MOST = 16 };
+#define CLM_META_OPTIONS_VERSION 4
+#define CLM_META_OPTIONS_INIT                                                                            \
+    {                                                                                                    \
+        CLM_META_OPTIONS_VERSION, 32, CLM_TASK_OPTIONS_INIT, 0, false, CLM_CHECKPOINT_AUTO, 0, 0, false, \
+            CLM_OPTIM_OPTIONS_INIT, 0, NULL                                                              \
+    }
 
 /* One meta-batch, C order, in outside layout: x [tasks, n, in_shape..]; y [tasks, n] labels, or [tasks, n, target..]. With
  * support_per_step, support arrays are [tasks, steps, n, ..]. */
 typedef struct clm_batch {
     const float *support_x, *support_y, *query_x, *query_y;
     const int32_t *support_at,
-        *query_at; /* [tasks, n] instead of support_x, query_x: numbers of images, see clm_meta_use_data */
+        *query_at;         /* [tasks, n] instead of support_x, query_x: numbers of images, see clm_meta_use_data */
+    const int32_t *chosen; /* [tasks]: which of several initialisations a task belongs to, from 0; NULL: the first, for all */
+    const clm_task_size
+        *sizes; /* [tasks], with clm_task_options.uneven; NULL: all are as large as can be. Numbers of images must be
+                                 * ones that there are, also where they do not count. */
 } clm_batch;
 
 typedef struct clm_meta clm_meta;
@@ -76,6 +90,15 @@ typedef enum clm_plan_reason {
 /* "as measured", to follow a plan in a sentence. */
 CLM_API const char *clm_plan_reason_text(clm_plan_reason reason);
 
+/* What the limit on a plan's memory is taken of; what is used beside the plan is not in it. */
+typedef enum clm_limit_reason {
+    CLM_LIMIT_ASKED,  /* memory_limit or CLMAML_MEMORY_LIMIT */
+    CLM_LIMIT_DEVICE, /* nine tenths of the device's memory */
+    CLM_LIMIT_FREE    /* nine tenths of what was free of it: of the system's where it is shared with the host */
+} clm_limit_reason;
+/* "of nine tenths of the device's memory", to follow an amount in a sentence. */
+CLM_API const char *clm_limit_reason_text(clm_limit_reason reason);
+
 typedef struct clm_meta_plan {
     size_t bytes;                    /* device memory in all, exactly what will be allocated */
     clm_checkpointing checkpointing; /* the one chosen */
@@ -84,6 +107,8 @@ typedef struct clm_meta_plan {
     clm_plan_reason reason;
     size_t launches, kernels; /* of a meta-gradient */
     double flops, traffic;    /* of a meta-gradient; see clm_program_stats */
+    size_t limit;             /* bytes that it had to stay within; SIZE_MAX: nothing is known of the device's memory */
+    clm_limit_reason limit_reason;
 } clm_meta_plan;
 CLM_API clm_meta_plan clm_meta_get_plan(const clm_meta *meta);
 
@@ -130,6 +155,20 @@ typedef struct clm_meta_part {
 CLM_API size_t clm_meta_part_count(const clm_meta *meta);
 CLM_API clm_meta_part clm_meta_get_part(const clm_meta *meta, size_t index);
 
+/* ---- several processes ----
+ * With clm_meta_options.comm every rank has a meta-learner with the same options, and the tasks of a meta-batch are shared out to them:
+ * `tasks` counts all, clm_comm_share says which are this rank's, and batches, shares of devices and results of single tasks are of
+ * these alone. Creating it, clm_meta_gradient, clm_meta_step and clm_meta_share_out are collective. Creation fails on all ranks,
+ * with CLM_E_STATE, where version, model, options or plan of one are others than those of rank 0.
+ *
+ * A gradient leaves every task's apart; they are added up in task order, element by element, on the way from rank to rank, as one device
+ * does that has all tasks: so neither the number of ranks nor that of devices of one kind changes a bit, and where that one device is not
+ * divided into parts, the bits are those of a process without a communicator. Rank 0 has the optimiser, makes the update, and passes the
+ * parameters on, so ranks never drift apart, whatever their devices. The moving average and the moments are its alone. */
+
+/* Collective. Rank 0's parameters, rates and number of updates to all others: after it has set or restored them. */
+CLM_API clm_status clm_meta_share_out(clm_meta *meta);
+
 /* Batches may name images of a data set from now on. One data set for each device in use, with the same images; n 0: none any
  * more. Batches of the images themselves can be given as before. */
 CLM_API clm_status clm_meta_use_data(clm_meta *meta, clm_dataset *const *datasets, size_t n);
@@ -145,7 +184,14 @@ CLM_API clm_status clm_meta_get_params(clm_meta *meta, clm_params *params);
  * CLM_E_STATE where none is kept. */
 CLM_API clm_status clm_meta_get_average(clm_meta *meta, clm_params *params);
 
-/* One tensor, outside layout: parameter i of the model, then of the loss; with batch_norm_per_step [steps, C]. Rates: for
+/* The same of one of several initialisations, from 0; CLM_E_ARG for one that there is not. Those above are of the first. Each
+ * starts from clm_model_init_param of a seed of its own, the first from seed 0. */
+CLM_API clm_status clm_meta_set_params_of(clm_meta *meta, int initialisation, clm_params *params);
+CLM_API clm_status clm_meta_get_params_of(clm_meta *meta, int initialisation, clm_params *params);
+CLM_API clm_status clm_meta_get_average_of(clm_meta *meta, int initialisation, clm_params *params);
+CLM_API int clm_meta_initialisations(const clm_meta *meta); /* how many there are; 1 unless the options say more */
+
+/* One tensor of the first initialisation, outside layout: parameter i of the model, then of the loss; with batch_norm_per_step [steps, C]. Rates: for
  * CLM_RATES_PER_STEP index 0 holds all; for CLM_RATES_PER_ELEMENT index i is parameter i's rates. Each call waits for the
  * device. CLM_E_ARG for an index that there is not, and for rates of what is not adapted. */
 CLM_API clm_status clm_meta_set_param(clm_meta *meta, size_t i, const double *data);
@@ -162,6 +208,12 @@ CLM_API clm_shape clm_meta_target_shape(const clm_meta *meta); /* of one example
  * CLM_E_STATE where the options gave none. */
 CLM_API clm_status clm_meta_set_step_weights(clm_meta *meta, const double *weights);
 
+/* Where the model has dropout: what a meta-gradient drops is a function of this seed, 0 at first, the number of outer updates so
+ * far (clm_meta_iteration), a task's place in the meta-batch, and the pass. Every inner step's pass over the support set and every
+ * pass over the query set drops anew; imaml's inner steps, which descend one function, drop the same. Neither devices nor plans
+ * matter, and a checkpoint that is loaded goes on with the same masks. From the next gradient on. */
+CLM_API void clm_meta_set_dropout_seed(clm_meta *meta, uint64_t seed);
+
 /* Computes the meta-gradient; changes nothing else. */
 CLM_API clm_status clm_meta_gradient(clm_meta *meta, const clm_batch *batch);
 /* Of first (1) or the task's own order (2), where both_orders is set; otherwise CLM_E_STATE for 1. */
@@ -175,8 +227,8 @@ typedef enum clm_quantity {
     CLM_Q_SUPPORT_ACCURACY, /* [tasks], before the first step (0 without labels) */
     CLM_Q_QUERY_ACCURACY,   /* [tasks], after the last step (0 without labels) */
     CLM_Q_ADAPTED,          /* parameter `index`: [tasks, shape..]; needs keep_adapted */
-    CLM_Q_GRAD,             /* parameter `index`: of the mean over tasks */
-    CLM_Q_RATE_GRAD         /* rates `index` */
+    CLM_Q_GRAD,     /* parameter `index`: of the mean over all tasks; of initialisation s: index + s clm_meta_param_count */
+    CLM_Q_RATE_GRAD /* rates `index`; of initialisation s likewise */
 } clm_quantity;
 CLM_API size_t clm_meta_quantity_size(const clm_meta *meta, clm_quantity what, size_t index);
 /* out [clm_meta_quantity_size]. CLM_E_STATE before the first gradient, CLM_E_ARG for what is not there (size 0). */
@@ -189,10 +241,14 @@ typedef struct clm_meta_report {
 /* Meta-gradient and outer update; `report` may be NULL. CLM_E_NUMERIC, with nothing updated, when the loss or the gradient is not
  * finite; after any other failure, too, parameters and optimiser are as they were. */
 CLM_API clm_status clm_meta_step(clm_meta *meta, const clm_batch *batch, clm_meta_report *report);
+/* Counts an outer update that was not made, as of a batch that gave CLM_E_NUMERIC: the next one has the rate of the next. Parameters and
+ * moments stay as they are. */
+CLM_API void clm_meta_skip(clm_meta *meta);
 
-/* Everything that a continued run needs (parameters, rates, optimiser state, step counter) to and from an archive. Restoring
- * checks all names, shapes and values first: after CLM_E_FORMAT, CLM_E_SHAPE or CLM_E_ARG (another optimiser) nothing has
- * changed. */
+/* Everything that a continued run needs (parameters of all initialisations, rates, optimiser state, step counter) to and from an
+ * archive, see clm_params_load_of. Restoring
+ * checks all names, shapes and values first: after CLM_E_FORMAT, CLM_E_SHAPE or CLM_E_ARG (another optimiser, another number of
+ * initialisations) nothing has changed. */
 CLM_API clm_status clm_meta_save(clm_meta *meta, clm_archive *archive);
 CLM_API clm_status clm_meta_restore(clm_meta *meta, const clm_archive *archive);
 CLM_API uint64_t clm_meta_iteration(const clm_meta *meta); /* outer updates made */

@@ -56,6 +56,9 @@ typedef struct clm_bn_stats {
     bool use; /* false: record */
     size_t count, next;
     clm_value mean[64], var[64];
+    /* Where `masked`: mask [n] is 1 for the examples that statistics are taken of and 0 for others (clm_masked_batch_norm). */
+    bool masked;
+    clm_value mask;
 } clm_bn_stats;
 
 /* From a JSON text: a list of layers, or an object {"layers": [..], "in_shape": [..], "ways": n, ..} as in a reference file's
@@ -129,11 +132,15 @@ CLM_API void clm_model_free(clm_model *model);
 CLM_API size_t clm_model_param_count(const clm_model *model);    /* tensors */
 CLM_API size_t clm_model_param_elements(const clm_model *model); /* numbers */
 CLM_API const clm_param *clm_model_param(const clm_model *model, size_t i);
-/* The parameters of the head: of the last layer that is a learned map (linear, conv2d, conv1d, rnn, gru, lstm, attention,
- * multihead or embedding), or a residual around one, and of all layers behind it (a norm, say). Index of the first, and *count
- * how many; a model without parameters: 0, *count 0. Of a custom model, or one without such a layer: those at the end that share
- * the last parameter's name up to its last dot; without a dot, the last alone. */
+/* The parameters of the head: of the last layer that is linear or a convolution (linear, conv2d, conv1d), or a residual around
+ * one, and of all layers behind it (a norm, say). Index of the first, and *count how many; a model without parameters: 0, *count
+ * 0. Of a list without such a layer: of the last other learned map (rnn, gru, lstm, attention, multihead or embedding) and what is
+ * behind it. Of a custom model, or one without a learned map: those at the end that share the last parameter's name up to its last
+ * dot; without a dot, the last alone. */
 CLM_API size_t clm_model_head(const clm_model *model, size_t *count);
+/* The place in the list of the layer that is or holds the last linear layer or convolution; clm_model_layer_count where there is
+ * none. */
+CLM_API size_t clm_model_head_layer(const clm_model *model);
 /* The layers of the list, without those inside residual ones; 0 for a custom model. */
 typedef struct clm_layer_info {
     const char *op;               /* "conv2d" */
@@ -151,8 +158,23 @@ CLM_API const char *clm_model_json(const clm_model *model);
  * is no list of layers. */
 CLM_API clm_status clm_model_with_outputs(clm_model **out, const clm_model *model, int outputs);
 
+/* The operations that a list of layers may name. */
+CLM_API size_t clm_layer_count(void);
+CLM_API const char *clm_layer_name(size_t i); /* "conv2d"; NULL: there is no such one */
+/* A small model to try a layer with, behind another that learns and before one of 3 outputs, as a model file; cut to `size` with
+ * its end; "" where there is none. Returns `text`. */
+CLM_API const char *clm_layer_trial(size_t i, char *text, size_t size);
+
 /* Has it a batch-norm layer? Of a custom model: a parameter of that role. */
 CLM_API bool clm_model_has_batch_norm(const clm_model *model);
+
+/* Whole numbers 0 .. count-1 that the model's examples have to be, because an embedding reads them as they are, with nothing but
+ * layers that change the shape before it; 0: any numbers will do. Of several embeddings the smallest counts; `layer` (may be NULL)
+ * is its path, "0", owned by the model, or NULL. Of a custom model nothing is known: 0. */
+CLM_API int clm_model_token_count(const clm_model *model, const char **layer);
+/* Are these tokens of the model? x: n numbers of examples. CLM_E_ARG names the first that is none, its place and the layer. True of
+ * any numbers where the model has no such layer. */
+CLM_API clm_status clm_model_check_tokens(const clm_model *model, const float *x, size_t n);
 /* clm_bn_mode_name, or "none (no batch-norm layer)". */
 CLM_API const char *clm_model_bn_name(const clm_model *model, clm_bn_mode mode);
 
@@ -166,6 +188,24 @@ CLM_API clm_value clm_model_apply(const clm_model *model, clm_graph *g, const cl
  * layer's name. */
 CLM_API clm_value clm_model_features(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x,
                                      clm_bn_stats *stats);
+
+/* ---- dropout ----
+ * Layers "dropout", and residual ones with a "drop_path" (stochastic depth), drop at random while a model is trained and nothing
+ * otherwise. clm_meta does it in every pass that a meta-gradient makes; learners, evaluation and export never do. */
+
+/* Does it drop anything? False where all rates are 0, and for a custom model, whose function is not told. */
+CLM_API bool clm_model_has_dropout(const clm_model *model);
+
+/* What is dropped in a pass: key [4] of clm_dropout_key, per task or shared; a number that no other pass of the task has. */
+typedef struct clm_dropout {
+    clm_value key;
+    int pass;
+} clm_dropout;
+/* clm_model_apply and clm_model_features with what the layers drop; dropout NULL: nothing. */
+CLM_API clm_value clm_model_apply_dropout(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x,
+                                          clm_bn_stats *stats, const clm_dropout *dropout);
+CLM_API clm_value clm_model_features_dropout(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x,
+                                             clm_bn_stats *stats, const clm_dropout *dropout);
 
 /* Initial parameter i in outside layout from a seed: deterministic, the same on every machine. */
 CLM_API void clm_model_init_param(const clm_model *model, size_t i, uint64_t seed, double *out);

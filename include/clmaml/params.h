@@ -48,6 +48,11 @@ CLM_API clm_status clm_params_load(clm_params *params, const clm_archive *archiv
 /* The learned entries become those of the moving average that a checkpoint keeps (clm_optim_options.average); nothing changes
  * where it keeps none, as before the first update. */
 CLM_API clm_status clm_params_load_average(clm_params *params, const clm_archive *archive);
+/* Checkpoints of a run with several initialisations (clm_meta_options.initialisations) hold each: how many an archive has, 1 unless
+ * it says more, and the same as above of one of them, from 0. CLM_E_ARG: there is no such one. */
+CLM_API int clm_archive_initialisations(const clm_archive *archive);
+CLM_API clm_status clm_params_load_of(clm_params *params, const clm_archive *archive, int initialisation);
+CLM_API clm_status clm_params_load_average_of(clm_params *params, const clm_archive *archive, int initialisation);
 /* Has the archive the parameters of a model, each with as many elements? To be asked before anything is made of a model that
  * comes from a file: what it says of its size costs a file nothing. CLM_E_FORMAT, CLM_E_SHAPE: one that it lacks. */
 CLM_API clm_status clm_params_check(const clm_model *model, const clm_archive *archive);

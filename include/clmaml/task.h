@@ -11,6 +11,7 @@
 #ifndef CLMAML_TASK_H
 #define CLMAML_TASK_H
 
+#include "data.h"
 #include "model.h"
 
 #ifdef __cplusplus
@@ -67,6 +68,9 @@ typedef struct clm_loss_options {
 CLM_API size_t clm_loss_count(void);
 CLM_API const char *clm_loss_name(size_t i);    /* NULL: no such loss */
 CLM_API const char *clm_loss_summary(size_t i); /* what it is, and what its targets are */
+/* What a loss is given beside the outputs: "labels", a class an example, or "outputs", numbers in the outputs' shape. False for any
+ * other word, an unknown loss, and losses whose targets have a shape of their own. */
+CLM_API bool clm_loss_uses(const char *name, const char *word);
 
 /* ---- the algorithm ---- */
 
@@ -108,12 +112,13 @@ typedef struct clm_task_options {
     double proximal;   /* imaml: lambda of (lambda / 2) |theta_k - theta|^2, part of the inner loss */
     clm_solver solver; /* imaml */
     int solver_steps;  /* imaml: conjugate-gradient or Neumann iterations */
+    bool uneven; /* tasks of a batch differ in size: support, query and the model's outputs are the most, see clm_task_size */
 } clm_task_options;
-#define CLM_TASK_OPTIONS_VERSION 1
+#define CLM_TASK_OPTIONS_VERSION 2
 #define CLM_TASK_OPTIONS_INIT                                                                                                  \
     {                                                                                                                          \
         CLM_TASK_OPTIONS_VERSION, "maml", 5, 5, 1, 0.4, CLM_INNER_OPTIONS_INIT, CLM_LOSS_OPTIONS_INIT, false, CLM_RATES_FIXED, \
-            NULL, NULL, 0, NULL, 0, NULL, 0, false, false, 0, 2.0, CLM_SOLVER_CG, 5                                            \
+            NULL, NULL, 0, NULL, 0, NULL, 0, false, false, 0, 2.0, CLM_SOLVER_CG, 5, false                                     \
     }
 
 /* A row of the table of algorithms. All texts are one line. */

@@ -26,7 +26,7 @@ extern "C" {
 
 /* ---- evaluation ---- */
 
-/* Mean over tasks and half the width of its 95 % interval: 1.96 standard errors. */
+/* Mean over tasks and half the width of its 95 % interval, 1.96 standard errors; NAN where there is none, as of a single task. */
 typedef struct clm_score {
     double mean, half;
 } clm_score;
@@ -57,10 +57,19 @@ typedef struct clm_evaluator_options {
     void *user;
     bool singly; /* predict every example on its own, not with the others of its set: batch-norm then sees one example */
     bool keep;   /* keep the scores of single tasks, for clm_evaluator_scores: 8 (steps + 1) tasks bytes */
+    /* Above 0: uneven tasks, as clm_episode_options has them. A task's score is the mean over its own examples, its classes are its
+     * own. task.uneven follows. */
+    int ways_least, shots_least;
+    /* Several processes (comm.h), each with an evaluator of the same options, share the tasks out, chunk by chunk; runs are collective, rank
+     * 0's `stop` counts, and all have the same result, whose bits are those of one process. NULL: this one alone. */
+    clm_comm *comm;
 } clm_evaluator_options;
-#define CLM_EVALUATOR_OPTIONS_VERSION 2
-#define CLM_EVALUATOR_OPTIONS_INIT \
-    { CLM_EVALUATOR_OPTIONS_VERSION, 5, 1, 1, 16, CLM_TASK_OPTIONS_INIT, CLM_BN_TRANSDUCTIVE, false, NULL, NULL, false, false }
+#define CLM_EVALUATOR_OPTIONS_VERSION 3
+#define CLM_EVALUATOR_OPTIONS_INIT                                                                                        \
+    {                                                                                                                     \
+        CLM_EVALUATOR_OPTIONS_VERSION, 5, 1, 1, 16, CLM_TASK_OPTIONS_INIT, CLM_BN_TRANSDUCTIVE, false, NULL, NULL, false, \
+            false, 0, 0, NULL                                                                                             \
+    }
 
 /* The model is that which is trained. Of an algorithm that trains on all classes at once (finetune) its last layer, which must
  * be linear, is replaced by one of `ways` outputs. Errors: CLM_E_ARG for options, CLM_E_MEMORY, .. of the device. */
@@ -84,6 +93,19 @@ CLM_API clm_status clm_evaluator_run(clm_evaluator *evaluator, clm_split split, 
 CLM_API clm_status clm_evaluator_run_ensemble(clm_evaluator *evaluator, clm_params *const *members, size_t n, clm_split split,
                                               uint64_t seed, uint64_t first, int tasks, int steps, clm_scores *scores);
 
+/* The same of the initialisations of one run, at most CLM_INITIALISATIONS_MOST, which must outlive what follows: from now on every task of a run goes to the
+ * one with the lowest support loss after the run's inner steps, the first of equals, and is scored with it alone. The loss is that
+ * of the inner loop, and nothing of the query set counts. n 1: clm_evaluator_load. CLM_E_ARG for an algorithm without inner steps. */
+CLM_API clm_status clm_evaluator_load_all(clm_evaluator *evaluator, clm_params *const *initialisations, size_t n);
+/* With several: which one each task [tasks] of the last run went to, from 0; else NULL. The evaluator's, until the next run. */
+CLM_API const int32_t *clm_evaluator_chosen(const clm_evaluator *evaluator);
+/* What clm_evaluator_run decides by, for tasks that the caller has: losses [n, tasks] of support sets as clm_learner_begin takes them,
+ * after `steps` inner steps from each of the n initialisations. support_at instead of support_x: numbers of images, see
+ * clm_evaluator_use_data. sizes [tasks] of uneven tasks, or NULL. */
+CLM_API clm_status clm_evaluator_support_losses(clm_evaluator *evaluator, const float *support_x, const int32_t *support_at,
+                                                const float *support_y, const clm_task_size *sizes, int tasks, int steps,
+                                                double *losses);
+
 /* With `keep`: the scores [tasks] of single tasks' query sets after k steps of the last run, of which clm_scores.query[k].mean is
  * the mean; NAN where they were not scored (ends_only). NULL for another k, without `keep`, or before a run. The evaluator's, until
  * the next run. */
@@ -91,6 +113,7 @@ CLM_API const double *clm_evaluator_scores(const clm_evaluator *evaluator, int k
 /* With `keep`: writes them as JSON, with what tells the tasks from others:
  *   {"tasks": {"source", "split", "seed", "first", "count", "ways", "shots", "query", "content"}, "metric", "batch_norm",
  *    "singly", "scores": [[of each task], after 0 steps, after 1, ..]}
+ * Of uneven tasks with "ways_least" and "shots_least" among "tasks".
  * source: its description without where the data lie; content: a hash of the examples and targets of the first tasks, at most
  * 16. Two files whose "tasks" are equal hold scores of the same tasks in the same order. What is not finite or was not scored is
  * null. CLM_E_STATE without `keep` or before a run; CLM_E_IO. */
@@ -100,20 +123,24 @@ CLM_API clm_status clm_evaluator_save_scores(const clm_evaluator *evaluator, con
 
 /* One list makes the metrics and their names in metrics.jsonl and metrics.csv. before, after: adaptation; accuracies, or mean
  * squared errors of a regression; interval: half the 95 % interval of query_after; second_order_share: |g - g_first_order| / |g|
- * of the meta-gradient, measured at validations with clm_meta_options.both_orders. */
-#define CLM_METRIC_LIST(X)              \
-    X(LOSS, loss)                       \
-    X(SUPPORT_LOSS, support_loss)       \
-    X(SUPPORT_BEFORE, support_before)   \
-    X(SUPPORT_AFTER, support_after)     \
-    X(QUERY_BEFORE, query_before)       \
-    X(QUERY_AFTER, query_after)         \
-    X(INTERVAL, interval)               \
-    X(GRAD_NORM, grad_norm)             \
-    X(LR, lr)                           \
-    X(SECOND_ORDER, second_order_share) \
-    X(SECONDS, seconds)                 \
-    X(TASKS_PER_SECOND, tasks_per_second)
+ * of the meta-gradient, measured at validations with clm_meta_options.both_orders; skipped: updates that on_nan has left out so far;
+ * data_wait: of the time of the updates since the training row before, or since the session began, the share in which this process
+ * waited for a batch to be drawn. */
+#define CLM_METRIC_LIST(X)                \
+    X(LOSS, loss)                         \
+    X(SUPPORT_LOSS, support_loss)         \
+    X(SUPPORT_BEFORE, support_before)     \
+    X(SUPPORT_AFTER, support_after)       \
+    X(QUERY_BEFORE, query_before)         \
+    X(QUERY_AFTER, query_after)           \
+    X(INTERVAL, interval)                 \
+    X(GRAD_NORM, grad_norm)               \
+    X(LR, lr)                             \
+    X(SECOND_ORDER, second_order_share)   \
+    X(SKIPPED, skipped)                   \
+    X(SECONDS, seconds)                   \
+    X(TASKS_PER_SECOND, tasks_per_second) \
+    X(DATA_WAIT, data_wait)
 
 typedef enum clm_metric {
 #define CLM_METRIC_ENUM(NAME, name) CLM_METRIC_##NAME,
@@ -128,6 +155,10 @@ typedef struct clm_train_row {
     uint64_t iteration; /* outer updates made */
     clm_row_kind kind;
     double value[CLM_METRIC_COUNT]; /* NAN: not measured */
+    /* Of a run with several initialisations: the share of tasks that each serves, of the meta-batch of a logged iteration or of the
+     * validation tasks. 0: there is one. */
+    int initialisations;
+    double share[CLM_INITIALISATIONS_MOST];
 } clm_train_row;
 
 /* What is known at a moment; NAN until first measured. before, after as in a row, on the tasks of the last logged iteration. */
@@ -143,15 +174,24 @@ typedef enum clm_data_on {
     CLM_DATA_DEVICE /* anything else is an error */
 } clm_data_on;
 
+/* What becomes of an update whose loss or gradient is not finite, as where a task has left what its loss is defined for. */
+typedef enum clm_on_nan {
+    CLM_ON_NAN_STOP, /* CLM_E_NUMERIC; the last checkpoint stays */
+    CLM_ON_NAN_SKIP  /* nothing is updated, and training goes on with the next tasks; after a hundred in a row it stops */
+} clm_on_nan;
+
 enum { CLM_ENSEMBLE_MOST = 16 };
 
 typedef struct clm_train_options {
     int version; /* CLM_TRAIN_OPTIONS_VERSION */
-    /* The meta-batch, what happens in each of its tasks, the outer rule. task.support, task.query and task.ways follow from the
+    /* The meta-batch, what happens in each of its tasks, the outer rule. With meta.comm several processes make one run: each calls the
+     * functions of its trainer like the others, with the same options, source and model. Rank 0 alone has the directory, reads and writes
+     * it, and is asked to stop; tasks of training, validation and test are shared out. meta.task.support, task.query and task.ways follow from the
      * episodes. memory_limit is for all that is on a device; 0: CLMAML_MEMORY_LIMIT, or what the device has. */
     clm_meta_options meta;
     /* Sizes of tasks; ways 1 for a regression. support_sets follows from task.support_per_step. joint_classes is read by
-     * finetune, 0: all training classes. */
+     * finetune, 0: all training classes. With ways_least or shots_least tasks are uneven (task.uneven follows), at validation and
+     * test too. */
     clm_episode_options episodes;
     clm_augment_options augment; /* of the pictures of training tasks */
     uint64_t iterations;         /* outer updates */
@@ -171,13 +211,17 @@ typedef struct clm_train_options {
      * updates (clm_step_weights_annealed). */
     uint64_t anneal_over;
     clm_data_on data_on;
-    /* Parameters to begin with, made with the same model and task options, and copied; NULL: drawn from the seed. A run that goes
-     * on has those of its checkpoint. */
+    clm_on_nan on_nan;
+    /* With meta.initialisations of more than 1: in so many updates, from the first, none of them gets more tasks of a meta-batch than
+     * an equal share, rounded up; what it would serve best goes to it first. So none is left behind by the one that learns first. */
+    uint64_t balanced_until;
+    /* Parameters to begin with, made with the same model and task options, and copied; NULL: drawn from the seed. Of several
+     * initialisations the first has them, and the others are drawn. A run that goes on has those of its checkpoint. */
     const clm_params *init;
 
     /* The run directory, made if need be; NULL: nothing is written, and the best states are kept in memory.
      *   config.json                 what the run is
-     *   metrics.jsonl, metrics.csv  a row each logging interval and validation
+     *   metrics.jsonl, metrics.csv  a row each logging interval and validation; of several initialisations with their shares
      *   events.out.tfevents.clmaml  the same for TensorBoard
      *   checkpoints/last.safetensors, best.safetensors, best-2.safetensors .., 00001000.safetensors ..
      *   curve.svg, result.json      at each checkpoint; at the end
@@ -203,14 +247,23 @@ typedef struct clm_train_options {
     bool (*stop)(void *user);
     void *user;
 } clm_train_options;
-#define CLM_TRAIN_OPTIONS_VERSION 2
+#define CLM_TRAIN_OPTIONS_VERSION 4
 enum { CLM_TRAIN_SCORES_MOST = 100000 };
-#define CLM_TRAIN_OPTIONS_INIT                                                                                                \
-    {                                                                                                                         \
-        CLM_TRAIN_OPTIONS_VERSION, CLM_META_OPTIONS_INIT, CLM_EPISODE_OPTIONS_INIT, CLM_AUGMENT_OPTIONS_INIT, 1000, 1, 50,    \
-            100, 600, 0, CLM_BN_TRANSDUCTIVE, 1, 0, 3, 10, 0, CLM_DATA_AUTO, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, \
-            NULL, NULL                                                                                                        \
+#define CLM_TRAIN_OPTIONS_INIT                                                                                              \
+    {                                                                                                                       \
+        CLM_TRAIN_OPTIONS_VERSION, CLM_META_OPTIONS_INIT, CLM_EPISODE_OPTIONS_INIT, CLM_AUGMENT_OPTIONS_INIT, 1000, 1, 50,  \
+            100, 600, 0, CLM_BN_TRANSDUCTIVE, 1, 0, 3, 10, 0, CLM_DATA_AUTO, CLM_ON_NAN_STOP, 500, NULL, NULL, false, NULL, \
+            NULL, NULL, NULL, NULL, NULL, NULL                                                                              \
     }
+
+/* Test tasks of a kind (clm_source_function), and which of several initialisations they went to. */
+enum { CLM_TRAIN_KINDS_MOST = 16 };
+typedef struct clm_train_kind {
+    const char *name; /* the source's; "": its tasks have no kinds */
+    int tasks;
+    int chosen[CLM_INITIALISATIONS_MOST]; /* tasks of each initialisation */
+    clm_score score;                      /* of their query sets, after the steps of the test */
+} clm_train_kind;
 
 typedef struct clm_train_result {
     bool stopped;             /* by the callback, before all was done; a run directory can be resumed */
@@ -218,11 +271,16 @@ typedef struct clm_train_result {
     uint64_t last_checkpoint; /* what a resumed run goes on from; without a directory: iteration */
     uint64_t best_iteration;  /* of the state that validation chose; the last where nothing was validated */
     double best_score;        /* its validation score; NAN: nothing was validated */
+    uint64_t skipped;         /* updates that were left out, see clm_on_nan */
     int test_steps;           /* inner steps of the test */
     clm_scores test;          /* of that state; tasks 0: not tested */
     size_t members;           /* states tested together; at most 1: none were */
     uint64_t member_iteration[CLM_ENSEMBLE_MOST];
     clm_scores together; /* of their mean output */
+    int steps_tried;     /* test_steps -1: the most inner steps that were tried on validation tasks; 0: none were */
+    int kinds;           /* of a run with several initialisations, once it is tested; else 0 */
+    clm_train_kind kind[CLM_TRAIN_KINDS_MOST];
+    double data_wait; /* as the metric, over all updates since the trainer was made; NAN: there were none */
 } clm_train_result;
 
 /* Would training find what it needs: are there classes and examples enough in every split, and are options and episodes what
@@ -260,6 +318,8 @@ CLM_API clm_status clm_trainer_test(clm_trainer *trainer);
 CLM_API const clm_train_result *clm_trainer_result(const clm_trainer *trainer);
 /* The parameters that validation chose up to now, see clm_train. */
 CLM_API clm_status clm_trainer_best(clm_trainer *trainer, clm_params *best);
+/* Those of one of several initialisations, from 0; clm_trainer_best and clm_train give the first. */
+CLM_API clm_status clm_trainer_best_of(clm_trainer *trainer, int initialisation, clm_params *best);
 
 /* The meta-learner, owned by the trainer: for its plan, its parts, its parameters. */
 CLM_API clm_meta *clm_trainer_meta(clm_trainer *trainer);
@@ -286,6 +346,10 @@ typedef struct clm_train_checkpoint {
 } clm_train_checkpoint;
 /* CLM_E_FORMAT where the archive is none of training's. */
 CLM_API clm_status clm_train_read_checkpoint(const clm_archive *archive, clm_train_checkpoint *out);
+/* A line that says that the data are not those the checkpoint's run was trained on, and how they differ; "" where they are the same, or
+ * nothing is known of them. By clm_source_fingerprint; of checkpoints of before, by what the descriptions say behind the name.
+ * Written into `text`, cut to `size` with its end. Returns `text`. */
+CLM_API const char *clm_train_data_changed(const clm_archive *archive, const clm_source *source, char *text, size_t size);
 
 #ifdef __cplusplus
 }

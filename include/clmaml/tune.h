@@ -14,6 +14,7 @@
 #ifndef CLMAML_TUNE_H
 #define CLMAML_TUNE_H
 
+#include "comm.h"
 #include "program.h"
 
 #ifdef __cplusplus
@@ -43,15 +44,25 @@ typedef struct clm_tune_options {
     bool careful;       /* keep what is stored, the implementation of other numbers of tasks included: for tuning on the way */
     void (*progress)(void *user, const clm_tune_line *line); /* may be NULL */
     void *user;
+    /* Several processes (comm.h), each with the same programs on a device of its own of one kind and driver, share the
+     * operations out; rank 0 measures whole plans while the others wait. All keep what all have found, rank 0 first, so that a
+     * cache directory that they share is written once, and rank 0 reports it. Tuning is collective then, and not `careful`.
+     * NULL: this one alone. */
+    clm_comm *comm;
 } clm_tune_options;
-#define CLM_TUNE_OPTIONS_VERSION 1
+#define CLM_TUNE_OPTIONS_VERSION 2
 #define CLM_TUNE_OPTIONS_INIT \
-    { CLM_TUNE_OPTIONS_VERSION, 0.0, false, CLM_TUNE_ALL, false, NULL, NULL }
+    { CLM_TUNE_OPTIONS_VERSION, 0.0, false, CLM_TUNE_ALL, false, NULL, NULL, NULL }
 
 /* Tunes every heavy operation of these programs, which must be of one device; they are not changed: programs created afterwards
  * profit. *changed (may be NULL): how many operations have a choice now that they had not. CLM_E_STATE when results cannot be
  * kept (CLMAML_NO_CACHE, the host reference). */
 CLM_API clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_tune_options *options, size_t *changed);
+
+/* Gives, line by line, what tuning has found on this device and is faster than the default, as a section of the database of
+ * choices that the library comes with (docs/devices.md): to be added to it, or to a file that CLMAML_TUNE_DATABASE names. No line: there
+ * is nothing. *kept (may be NULL): operations whose default was not beaten. CLM_E_STATE as above. */
+CLM_API clm_status clm_tune_export(clm_device *device, void (*line)(void *user, const char *text), void *user, size_t *kept);
 
 #ifdef __cplusplus
 }

@@ -42,6 +42,16 @@ def floats(value: ArrayLike, what: str, shapes: Sequence[Shape]) -> npt.NDArray[
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
+def integers(value: ArrayLike, what: str, shape: Shape) -> npt.NDArray[np.int32]:
+    """In C order as 32-bit whole numbers. ValueError where they are none."""
+    array = as_array(value, what)
+    expect_shape(array, [shape], what)
+    whole = np.ascontiguousarray(array, dtype=np.int32)
+    if not np.array_equal(whole, array):
+        raise ValueError(f"{what}: whole numbers are needed")
+    return whole
+
+
 def doubles(value: ArrayLike, what: str, shape: Shape) -> npt.NDArray[np.float64]:
     array = as_array(value, what)
     expect_shape(array, [shape], what)

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     Checkpointing = Literal["auto", "store", "recompute"]
     Rates = Literal["fixed", "per-step", "per-element"]
     Solver = Literal["cg", "neumann"]
-    Reduction = Literal["mean", "sum"]
+    Reduction = Literal["mean", "sum", "none"]
     Clip = Literal["none", "value", "norm"]
+    Split = Literal["alphabets", "1200"]
     Fit = Literal["stretch", "crop", "pad"]
     Normalise = Literal["none", "imagenet", "dataset"]
     Missing = Literal["refuse", "mean", "drop"]
 else:
-    Checkpointing = Rates = Solver = Reduction = Clip = Fit = Normalise = Missing = str
+    Checkpointing = Rates = Solver = Reduction = Clip = Split = Fit = Normalise = Missing = str
 
 #: What an enumeration's constants begin with, by the option that takes one of its words.
 ENUMERATIONS = {
@@ -33,6 +34,7 @@ ENUMERATIONS = {
     "solver": "CLM_SOLVER_",
     "reduction": "CLM_REDUCE_",
     "clip_kind": "CLM_CLIP_",
+    "split": "CLM_OMNIGLOT_",
     "fit": "CLM_FIT_",
     "normalise": "CLM_NORMALISE_",
     "missing": "CLM_MISSING_",
@@ -40,8 +42,8 @@ ENUMERATIONS = {
 #: Options that may be given as a word alone, and which of their own it is.
 _MAIN = {"inner": "rule", "optim": "rule", "loss": "name"}
 _WORD_LISTS = {"adapt", "freeze", "unlearned", "targets", "features", "ignore", "categorical"}
-#: Fields that are no options: what a structure knows of itself, functions of C, the lengths of lists.
-NO_OPTIONS = {"version", "function", "user", "target_shape", "progress", "context", *(f"n_{name}" for name in _WORD_LISTS)}
+#: Fields that are no options: what a structure knows of itself, functions and communicators of C, the lengths of lists.
+NO_OPTIONS = {"version", "function", "user", "target_shape", "progress", "context", "comm", *(f"n_{name}" for name in _WORD_LISTS)}
 _NUMBER_LISTS = {"step_weights", "class_weights"}
 
 
@@ -113,6 +115,7 @@ class TaskOptions(TypedDict, total=False):
     proximal: float
     solver: Solver
     solver_steps: int
+    uneven: bool
 
 
 class MetaOptions(TaskOptions, total=False):
@@ -126,6 +129,7 @@ class MetaOptions(TaskOptions, total=False):
     task_chunk: int
     keep_adapted: bool
     optim: Union[str, OptimOptions]
+    initialisations: int
 
 
 class Conv4Options(TypedDict, total=False):
@@ -140,6 +144,18 @@ class Conv4Options(TypedDict, total=False):
     headless: bool
 
 
+class OmniglotOptions(TypedDict, total=False):
+    """How Omniglot is split (clm_omniglot_options)."""
+
+    size: int
+    split: Split
+    split_seed: int
+    rotations: bool
+    test_rotations: bool
+    within_alphabet: bool
+    threads: int
+
+
 class FolderOptions(TypedDict, total=False):
     """How pictures of one's own are read (clm_folder_options)."""
 
@@ -150,6 +166,7 @@ class FolderOptions(TypedDict, total=False):
     background: int
     normalise: Normalise
     class_split: Sequence[int]
+    least_classes: int
     split_seed: int
     class_depth: int
     strict: bool

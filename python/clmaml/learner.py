@@ -92,6 +92,7 @@ class Learner(Handle):
             lead = (info.support,)
             support_x = floats(x, "x", [lead + self.in_shape])
             support_y = floats(y, "y", target_shapes(lead, _c.shape(info.target)))
+            _c.lib.clm_model_check_tokens(info.model, address(support_x), support_x.size)
             _c.lib.clm_learner_adapt(pointer, address(support_x), address(support_y))
         return self
 
@@ -103,6 +104,7 @@ class Learner(Handle):
             info = self._info(pointer)
             expect_shape(array, [array.shape[:1] + self.in_shape], "x")
             queries = np.ascontiguousarray(array, dtype=np.float32)
+            _c.lib.clm_model_check_tokens(info.model, address(queries), queries.size)
             outputs = np.empty((len(queries), *self._out_shape(info)))
             for first in range(0, len(queries), info.query):
                 part = queries[first : first + info.query]
@@ -137,8 +139,12 @@ class Learner(Handle):
             array = None if names is None else (ctypes.c_char_p * max(ways, 1))(*(n.encode() for n in names))
             _c.lib.clm_learner_save(pointer, os.fsencode(path), array)
 
-    def read_pictures(self, paths: Sequence[Union[str, os.PathLike[str]]]) -> npt.NDArray[np.float32]:
-        """Picture files, prepared as the model was trained: x for ``adapt`` and ``predict``."""
+    def read_pictures(
+        self, paths: Union[str, os.PathLike[str], Sequence[Union[str, os.PathLike[str]]]]
+    ) -> npt.NDArray[np.float32]:
+        """Picture files, one or several, prepared as the model was trained: x for ``adapt`` and ``predict``."""
+        if isinstance(paths, (str, bytes, os.PathLike)):  # a text is a sequence too, of letters
+            paths = [paths]
         with self._pointer() as pointer:
             info = self._info(pointer)
             if not info.pictures:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _c
-from ._arrays import ArrayLike, Shape, address, floats, target_shapes
+from ._arrays import ArrayLike, Shape, address, floats, integers, target_shapes
 from ._archive import Archive
 from ._handles import Handle
 from ._options import MetaOptions, meta_options
@@ -54,7 +54,8 @@ class MetaLearner(Handle):
 
     ``model`` is a Model, or layers for ``Model.parse``; ``device`` a Device, or a specification of one. Options are those of
     clm_meta_options and clm_task_options by name, such as ``tasks``, ``algorithm``, ``support``, ``query``, ``steps``,
-    ``inner_lr``; ``inner``, ``loss`` and ``optim`` are a word or a dictionary: ``optim={"rule": "adam", "lr": 1e-3}``."""
+    ``inner_lr``; ``inner``, ``loss`` and ``optim`` are a word or a dictionary: ``optim={"rule": "adam", "lr": 1e-3}``.
+    ``seed`` is of the initial parameters and of dropout."""
 
     def __init__(
         self,
@@ -66,6 +67,8 @@ class MetaLearner(Handle):
     ) -> None:
         self.model = as_model(model)
         self._options, self._keep = meta_options(options, self.model.out_shape[-1])
+        if self._options.initialisations > 1:
+            raise ValueError("initialisations: a batch here does not say where its tasks belong; train such runs with the program")
         self.device = as_device(device)
         with self.device._pointer() as device_pointer, self.model._pointer() as model_pointer:
             super().__init__(
@@ -76,25 +79,33 @@ class MetaLearner(Handle):
             )
         self._params = Params(self.device, self.model, self._options.task)
         self._in_shape, self._out_shape = self.model.in_shape, self.model.out_shape
+        with self._pointer() as pointer:
+            _c.lib.clm_meta_set_dropout_seed(pointer, seed)
         if seed:
             self.reset(seed)
 
     # ---- training ----
 
-    def step(self, batch: Union[Batch, Sequence[ArrayLike], Mapping[str, ArrayLike]]) -> Report:
+    def step(
+        self, batch: Union[Batch, Sequence[ArrayLike], Mapping[str, ArrayLike]], *, sizes: Optional[ArrayLike] = None
+    ) -> Report:
         """Meta-gradient and outer update. ``batch`` is a Batch, or its four arrays in order or by name. NumericError, with
-        nothing updated, where the loss or the gradient is not finite."""
+        nothing updated, where the loss or the gradient is not finite. With the option uneven, ``sizes`` ``[tasks, 3]`` are the
+        ways (0 of a regression), support and query examples of each task; None: all are as large as can be."""
         report = _c.new("clm_meta_report")
         with self._pointer() as pointer:
-            made, _keep = self._batch(pointer, batch)
+            made, _keep = self._batch(pointer, batch, sizes)
             _c.lib.clm_meta_step(pointer, ctypes.byref(made), ctypes.byref(report))
         return Report(**{name: getattr(report, name) for name in Report.__dataclass_fields__})
 
-    def gradient(self, batch: Union[Batch, Sequence[ArrayLike], Mapping[str, ArrayLike]]) -> StateDict:
-        """The meta-gradient of what is learned, by name, learned rates included; changes nothing. ``read`` tells the losses."""
+    def gradient(
+        self, batch: Union[Batch, Sequence[ArrayLike], Mapping[str, ArrayLike]], *, sizes: Optional[ArrayLike] = None
+    ) -> StateDict:
+        """The meta-gradient of what is learned, by name, learned rates included; changes nothing. ``read`` tells the losses.
+        ``sizes`` as for ``step``."""
         gradients: StateDict = {}
         with self._pointer() as pointer:
-            made, _keep = self._batch(pointer, batch)
+            made, _keep = self._batch(pointer, batch, sizes)
             _c.lib.clm_meta_gradient(pointer, ctypes.byref(made))
             for entry, what, index in self._places():
                 size = _c.lib.clm_meta_quantity_size(pointer, what, index)
@@ -230,7 +241,7 @@ class MetaLearner(Handle):
         _c.lib.clm_meta_read(pointer, what, index, address(out))
         return out
 
-    def _batch(self, pointer: Any, batch: Any) -> tuple[Any, list[Any]]:
+    def _batch(self, pointer: Any, batch: Any, sizes: Any) -> tuple[Any, list[Any]]:
         """clm_batch, and the arrays that it points to."""
         parts = [batch[name] for name in Batch._fields] if isinstance(batch, Mapping) else list(batch)
         if len(parts) != len(Batch._fields):
@@ -244,6 +255,12 @@ class MetaLearner(Handle):
             shapes = [lead + self._in_shape] if name.endswith("x") else target_shapes(lead, target)
             keep.append(floats(part, name, shapes))
             setattr(made, name, address(keep[-1]))
+            if name.endswith("x"):
+                with self.model._pointer() as model:
+                    _c.lib.clm_model_check_tokens(model, address(keep[-1]), keep[-1].size)
+        if sizes is not None:
+            keep.append(integers(sizes, "sizes", (o.tasks, 3)))
+            made.sizes = address(keep[-1])
         return made, keep
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from . import _c
 from ._arrays import ArrayLike, address
 from ._handles import Handle
-from ._options import FolderOptions, TableOptions, fill
+from ._options import FolderOptions, OmniglotOptions, TableOptions, fill
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Unpack
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 class Source(Handle):
     """A source of tasks: task ``index`` of a ``seed`` is the same on every machine.
 
-    Made by ``Source.sine``, ``.glyphs``, ``.folder`` or ``.table``."""
+    Made by ``Source.sine``, ``.glyphs``, ``.omniglot``, ``.folder`` or ``.table``."""
 
     @classmethod
     def sine(cls) -> Source:
@@ -45,6 +45,13 @@ class Source(Handle):
     def glyphs(cls, size: int = 28) -> Source:
         """Endless handwritten-like characters, [1, size, size]."""
         return cls(lambda out: _c.lib.clm_source_glyphs(out, size), _c.lib.clm_source_free)
+
+    @classmethod
+    def omniglot(cls, path: Union[str, os.PathLike[str]], **options: Unpack[OmniglotOptions]) -> Source:
+        """Omniglot, from the directory with its two zips or folders; ``split`` is ``"alphabets"`` or ``"1200"``."""
+        made, keep = _c.new("clm_omniglot_options"), []  # type: Any, list[Any]
+        fill(made, options, keep)
+        return cls(lambda out: _c.lib.clm_source_omniglot(out, os.fsencode(path), ctypes.byref(made)), _c.lib.clm_source_free)
 
     @classmethod
     def folder(cls, path: Union[str, os.PathLike[str]], **options: Unpack[FolderOptions]) -> Source:

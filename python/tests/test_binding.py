@@ -96,6 +96,7 @@ def test_a_structure_of_another_layout_is_refused():
         (_options.TaskOptions, ["clm_task_options"]),
         (_options.MetaOptions, ["clm_meta_options", "clm_task_options"]),
         (_options.Conv4Options, ["clm_conv4_options"]),
+        (_options.OmniglotOptions, ["clm_omniglot_options"]),
         (_options.FolderOptions, ["clm_folder_options"]),
         (_options.TableOptions, ["clm_table_options"]),
     ],

@@ -178,6 +178,8 @@ def test_predictions_are_the_program_s(host, pictures, tmp_path, program):
     x = learner.read_pictures([support / folder.name / f"{i}.png" for folder in classes for i in range(2)])
     questions = [folder / f"{i}.png" for folder in classes for i in (5, 6)]
     probabilities = softmax(learner.adapt(x, np.repeat(np.arange(3), 2)).predict(learner.read_pictures(questions)))
+    assert np.array_equal(learner.read_pictures(str(questions[0])), learner.read_pictures(questions[:1]))
+    assert np.array_equal(learner.read_pictures(questions[0]), learner.read_pictures(questions[:1]))
     learner.save(tmp_path / "adapted.safetensors", [folder.name for folder in classes])
 
     def told(*arguments):

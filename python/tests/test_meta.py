@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import clmaml
-from conftest import classifier, clusters
+from conftest import classifier, clusters, write_png
 
 
 def test_steps_lower_the_loss_on_sine():
@@ -47,6 +47,19 @@ def test_first_order_is_another_gradient(host, sine_batch):
     assert not np.allclose(full["0.weight"], first["0.weight"])
 
 
+def test_dropout_follows_the_seed(host, sine_batch):
+    def first(seed, rate):
+        layers = [{"op": "linear", "out": 8}, {"op": "tanh"}, {"op": "dropout", "rate": rate}, {"op": "linear", "out": 1}]
+        meta = clmaml.MetaLearner(
+            clmaml.Model.parse(layers, [1]), host, tasks=3, support=4, query=4, steps=2, inner_lr=0.05, loss="mse", seed=seed
+        )
+        meta.reset(1)
+        return meta.gradient(sine_batch)["0.weight"]
+
+    assert np.array_equal(first(3, 0.4), first(3, 0.4)) and not np.array_equal(first(3, 0.4), first(4, 0.4))
+    assert np.array_equal(first(3, 0), first(4, 0))
+
+
 @pytest.mark.parametrize("poisoned", range(4))
 def test_nan_raises_and_changes_nothing(poisoned, sine_learner, sine_batch):
     before = sine_learner.state_dict()
@@ -63,6 +76,28 @@ def test_labels_are_checked(host):
     batch.support_y[0, 0] = 3
     with pytest.raises(clmaml.Error, match="support"):
         meta.step(batch)
+
+
+def test_tokens_are_checked(host, tmp_path):
+    model = clmaml.Model.parse(
+        [{"op": "embedding", "count": 5, "out": 3}, {"op": "meantokens"}, {"op": "linear", "out": 2}], [4]
+    )
+    meta = clmaml.MetaLearner(model, host, tasks=1, support=4, query=2, inner_lr=0.1)
+    tokens, labels = np.arange(16).reshape(1, 4, 4) % 5, np.array([[0, 1, 0, 1]])
+    batch = clmaml.Batch(tokens, labels, tokens[:, :2], labels[:, :2])
+    meta.step(batch)
+    for odd in (5, -1, 0.5):
+        wrong = np.array(tokens, dtype=np.float32)
+        wrong[0, 1, 2] = odd
+        for bad in (batch._replace(support_x=wrong), batch._replace(query_x=wrong[:, :2])):
+            with pytest.raises(clmaml.ArgumentError, match=r"number 2 of example 1 is .*layer 0 \(embedding\).* from 0 to 4"):
+                meta.step(bad)
+        learner = meta.learner(query=2)
+        with pytest.raises(clmaml.ArgumentError, match="number 2 of example 1"):
+            learner.adapt(wrong[0], labels[0])
+        learner.adapt(tokens[0], labels[0])
+        with pytest.raises(clmaml.ArgumentError, match="number 2 of example 1"):
+            learner.predict(wrong[0])
 
 
 # ---- options ----
@@ -246,6 +281,34 @@ def test_tables(tmp_path, host):
         clmaml.Source.table(path, task_column="plant", targets=["height"], missing="guess")
 
 
+def test_omniglot_and_tasks_within_an_alphabet(tmp_path):
+    """Each drawing of its own grey, so that a picture of a task says whose it is."""
+    grey = {}
+    for part, alphabets in (("background", "abcde"), ("evaluation", "xy")):
+        for alphabet in alphabets:
+            for character in range(4):
+                folder = tmp_path / f"images_{part}" / alphabet / f"character{character:02}"
+                folder.mkdir(parents=True)
+                for person in range(3):
+                    value = len(grey) + 1
+                    grey[value] = (alphabet, character, person)
+                    write_png(folder / f"0001_{person:02}.png", np.full((16, 16), value, np.uint8))
+    with pytest.raises(clmaml.Error, match="leave out test_rotations"):
+        clmaml.Source.omniglot(tmp_path, within_alphabet=True, test_rotations=True)
+    with clmaml.Source.omniglot(tmp_path, size=16, split="alphabets", within_alphabet=True) as source:
+        assert "within an alphabet" in source.description
+        for index in range(20):
+            batch = source.sample(1, ways=4, index=index, split="test")
+            support, query = (
+                [grey[round(255 - 255 * float(picture.mean()))] for picture in part[0]] for part in (batch.support_x, batch.query_x)
+            )
+            assert len({alphabet for alphabet, _, _ in support + query}) == 1
+            (drew,), (other,) = ({person for _, _, person in part} for part in (support, query))
+            assert drew != other
+    with clmaml.Source.omniglot(tmp_path, size=16, split="1200") as source:
+        assert "split 1200" in source.description
+
+
 def test_sources(tmp_path):
     x, y = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32), np.arange(60) % 12
     np.savez(tmp_path / "mine.npz", x=x, y=y)
@@ -259,3 +322,32 @@ def test_sources(tmp_path):
             source.sample(1, ways=7)
         with pytest.raises(ValueError, match="split: 'tset' is none of train, validation, test"):
             source.sample(1, split="tset")
+
+
+def test_uneven_tasks_count_as_if_alone(host, sine_batch):
+    def learner(tasks, support, query, **more):
+        return clmaml.MetaLearner(
+            clmaml.Model.mlp(1, [8], 1),
+            host,
+            tasks=tasks,
+            support=support,
+            query=query,
+            steps=2,
+            inner_lr=0.05,
+            loss="mse",
+            **more,
+        )
+
+    sizes = [[0, 4, 4], [0, 2, 3], [0, 1, 4]]
+    gradient = learner(3, 4, 4, uneven=True).gradient(sine_batch, sizes=sizes)["0.weight"]
+    alone = [
+        learner(1, s, q).gradient([a[t : t + 1, :n] for a, n in zip(sine_batch, (s, s, q, q))])["0.weight"]
+        for t, (_, s, q) in enumerate(sizes)
+    ]
+    assert np.allclose(gradient, np.mean(alone, 0), rtol=1e-10)
+    with pytest.raises(ValueError, match="whole numbers"):
+        learner(3, 4, 4, uneven=True).gradient(sine_batch, sizes=[[0, 1.5, 1]] * 3)
+    with pytest.raises(clmaml.ArgumentError, match="uneven"):
+        learner(3, 4, 4).gradient(sine_batch, sizes=sizes)
+    with pytest.raises(clmaml.ArgumentError, match="reduction"):
+        clmaml.MetaLearner(clmaml.Model.mlp(1, [8], 1), host, tasks=1, support=1, query=1, loss={"name": "mse", "reduction": "none"})

@@ -95,16 +95,28 @@ out:
     return status;
 }
 
-clm_status clm_file_read(const char *path, char **out, size_t *size) {
-    *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_io("open", path);
+/* Without O_NONBLOCK a pipe that nobody writes to would be waited for. */
+clm_status clm_file_open(const char *path, int *fd, uint64_t *size) {
     struct stat st;
     clm_status status = CLM_OK;
-    if (fstat(fd, &st) != 0) CLM_GOTO(fail_io("examine", path));
-    if (!S_ISREG(st.st_mode)) CLM_GOTO(clm_fail(CLM_E_IO, "cannot read %s: not a regular file", path));
-    CLM_GOTO(read_all(fd, path, (size_t)st.st_size, out, size));
+    CLM_UNINTERRUPTED(*fd, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (*fd < 0 && errno != ENXIO) return fail_io("open", path); /* ENXIO: a socket */
+    if (*fd >= 0 && fstat(*fd, &st) != 0) CLM_GOTO(fail_io("examine", path));
+    if (*fd < 0 || !S_ISREG(st.st_mode)) CLM_GOTO(clm_fail(CLM_E_IO, "cannot read %s: not a regular file", path));
+    *size = (uint64_t)st.st_size;
+    return CLM_OK;
 out:
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+    return status;
+}
+
+clm_status clm_file_read(const char *path, char **out, size_t *size) {
+    int fd;
+    uint64_t expected;
+    *out = NULL;
+    CLM_TRY(clm_file_open(path, &fd, &expected));
+    const clm_status status = read_all(fd, path, (size_t)expected, out, size);
     close(fd);
     return status;
 }
@@ -128,7 +140,7 @@ static clm_status open_temporary(const char *path, char **name, int *fd) {
     for (int attempt = 0; attempt < 1000; attempt++) {
         *name = clm_format("%s.tmp-%ld-%u", path, (long)getpid(), atomic_fetch_add(&counter, 1u));
         if (!*name) return CLM_E_MEMORY;
-        *fd = open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        CLM_UNINTERRUPTED(*fd, open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
         if (*fd >= 0) return CLM_OK;
         int error = errno;
         free(*name);
@@ -151,22 +163,39 @@ static clm_status sync_directory(const char *path) {
     char *directory = directory_of(path);
     if (!directory) return CLM_E_MEMORY;
     clm_status status = CLM_OK;
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd, synced;
+    CLM_UNINTERRUPTED(fd, open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (fd >= 0) {
-        if (fsync(fd) != 0 && errno != EINVAL) status = fail_io("sync directory", directory);
+        CLM_UNINTERRUPTED(synced, fsync(fd));
+        if (synced != 0 && errno != EINVAL) status = fail_io("sync directory", directory);
         close(fd);
     }
     free(directory);
     return status;
 }
 
-static clm_status replace_file(const char *path, const void *data, size_t size, bool durable) {
+/* A device or a pipe takes what is written; a file in its place would take its name from it. */
+static clm_status write_through(const char *path, const void *data, size_t size) {
+    int fd;
+    CLM_UNINTERRUPTED(fd, open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)); /* a pipe that nobody reads is an error */
+    if (fd < 0) return errno == ENXIO ? clm_fail(CLM_E_IO, "cannot write %s: nobody reads it", path) : fail_io("open", path);
+    (void)fcntl(fd, F_SETFL, 0);
+    clm_status status = write_all(fd, path, data, size);
+    if (close(fd) != 0 && status == CLM_OK) status = fail_io("close", path);
+    return status;
+}
+
+static clm_status replace_regular(const char *path, const void *data, size_t size, bool durable) {
     char *name = NULL;
     int fd = -1;
     CLM_TRY(open_temporary(path, &name, &fd));
     clm_status status = CLM_OK;
     CLM_GOTO(write_all(fd, path, data, size));
-    if (durable && fsync(fd) != 0) CLM_GOTO(fail_io("sync", path));
+    if (durable) {
+        int synced;
+        CLM_UNINTERRUPTED(synced, fsync(fd));
+        if (synced != 0) CLM_GOTO(fail_io("sync", path));
+    }
     int closed = close(fd);
     fd = -1;
     if (closed != 0) CLM_GOTO(fail_io("close", path));
@@ -180,13 +209,25 @@ out:
     return status;
 }
 
+/* A link stays one: what it leads to is replaced. */
+static clm_status replace_file(const char *path, const void *data, size_t size, bool durable) {
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return write_through(path, data, size);
+    if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode)) return replace_regular(path, data, size, durable);
+    char *target = realpath(path, NULL);
+    if (!target) return fail_io("follow the link", path);
+    const clm_status status = replace_regular(target, data, size, durable);
+    free(target);
+    return status;
+}
+
 clm_status clm_file_write(const char *path, const void *data, size_t size) { return replace_file(path, data, size, true); }
 
 clm_status clm_file_replace(const char *path, const void *data, size_t size) { return replace_file(path, data, size, false); }
 
 clm_status clm_file_lock(const char *path, int *lock) {
     const struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    *lock = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    CLM_UNINTERRUPTED(*lock, open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
     if (*lock < 0) return fail_io("open", path);
     while (fcntl(*lock, F_SETLKW, &whole) != 0) {
         if (errno == EINTR) continue;
@@ -198,9 +239,11 @@ clm_status clm_file_lock(const char *path, int *lock) {
 }
 
 clm_status clm_directory_lock(const char *path, int *lock) {
-    *lock = open(path, O_RDONLY | O_CLOEXEC);
+    int locked;
+    CLM_UNINTERRUPTED(*lock, open(path, O_RDONLY | O_CLOEXEC));
     if (*lock < 0) return fail_io("open", path);
-    if (flock(*lock, LOCK_EX | LOCK_NB) == 0) return CLM_OK;
+    CLM_UNINTERRUPTED(locked, flock(*lock, LOCK_EX | LOCK_NB));
+    if (locked == 0) return CLM_OK;
     const bool used = errno == EWOULDBLOCK;
     close(*lock);
     *lock = -1;

@@ -8,6 +8,11 @@
 
 #include "base/error.h"
 
+/* result = call, again as long as a signal interrupts it: on network file systems open and fsync too. Needs <errno.h>. */
+#define CLM_UNINTERRUPTED(result, call) \
+    do (result) = (call);               \
+    while ((result) < 0 && errno == EINTR)
+
 /* "directory/name"; NULL with CLM_E_MEMORY recorded. Free with free(). */
 char *clm_path_join(const char *directory, const char *name);
 
@@ -26,11 +31,15 @@ bool clm_path_is_directory(const char *path);
 /* Size in bytes and time of the last change in nanoseconds of a regular file. */
 clm_status clm_file_measure(const char *path, uint64_t *size, int64_t *changed);
 
+/* Opens a regular file to be read; anything else is an error at once, also a pipe that nobody writes to. Close *fd. */
+clm_status clm_file_open(const char *path, int *fd, uint64_t *size);
+
 /* The whole of a regular file, with a 0 byte after it that `size` (may be NULL) does not count. Free with free(). */
 clm_status clm_file_read(const char *path, char **out, size_t *size);
 
 /* Replaces or creates a file in one piece: written under a temporary name in the same directory, synced, renamed, the directory
- * synced. After a failure the old file is untouched and nothing is left behind. */
+ * synced. After a failure the old file is untouched and nothing is left behind. What a link leads to is replaced, not the link; to a
+ * device or a pipe it is written. */
 clm_status clm_file_write(const char *path, const void *data, size_t size);
 
 /* The same without syncing: for what can be lost, like caches. Readers still see the old contents or the new, unless the
@@ -69,5 +78,7 @@ int clm_processors(void);
 
 /* Bytes of physical memory; 0 when the system does not say. */
 uint64_t clm_physical_memory(void);
+/* Bytes that this process can still take without swapping, or being ended for it (available.c); 0 when the system does not say. */
+uint64_t clm_available_memory(void);
 
 #endif

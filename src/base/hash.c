@@ -13,5 +13,17 @@ uint64_t clm_hash(uint64_t seed, const void *data, size_t size) {
     return h ^ (h >> 33);
 }
 
+uint64_t clm_hash_words(uint64_t seed, const void *data, size_t size) {
+    const unsigned char *bytes = data;
+    uint64_t h = seed, word = 0;
+    size_t i = 0;
+    for (; i + sizeof word <= size; i += sizeof word) {
+        memcpy(&word, bytes + i, sizeof word);
+        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 29;
+    }
+    return clm_hash(h, bytes + i, size - i);
+}
+
 /* The terminating zero is hashed too: "a", "bc" and "ab", "c" differ. */
 uint64_t clm_hash_text(uint64_t seed, const char *text) { return clm_hash(seed, text, strlen(text) + 1); }

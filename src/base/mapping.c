@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/files.h"
 #include "base/memory.h"
 
 static clm_status fail_io(const char *what, const char *path) {
@@ -27,16 +27,14 @@ static clm_status map(clm_mapping *m, int fd, size_t size, int protection, const
 }
 
 clm_status clm_mapping_open(clm_mapping *out, const char *path) {
-    struct stat st;
     clm_status status = CLM_OK;
+    int fd;
+    uint64_t size;
     *out = (clm_mapping){0};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_io("open", path);
-    if (fstat(fd, &st) != 0) CLM_GOTO(fail_io("examine", path));
-    if (!S_ISREG(st.st_mode) || st.st_size <= 0)
-        CLM_GOTO(clm_fail(CLM_E_IO, "cannot map %s: not a regular file, or empty", path));
-    if ((uint64_t)st.st_size > SIZE_MAX) CLM_GOTO(clm_fail(CLM_E_LIMIT, "cannot map %s: larger than the address space", path));
-    status = map(out, fd, (size_t)st.st_size, PROT_READ, path);
+    CLM_TRY(clm_file_open(path, &fd, &size));
+    if (!size) CLM_GOTO(clm_fail(CLM_E_IO, "cannot map %s: it is empty", path));
+    if (size > SIZE_MAX) CLM_GOTO(clm_fail(CLM_E_LIMIT, "cannot map %s: larger than the address space", path));
+    status = map(out, fd, (size_t)size, PROT_READ, path);
 out:
     close(fd);
     return status;
@@ -72,7 +70,8 @@ clm_status clm_mapping_create(clm_mapping *out, const char *directory, const cha
     *out = (clm_mapping){0};
     char *path = clm_format("%s/%s.tmp-%ld-map%u", directory, name, (long)getpid(), atomic_fetch_add(&counter, 1u));
     if (!path) return CLM_E_MEMORY;
-    const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd;
+    CLM_UNINTERRUPTED(fd, open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (fd < 0) CLM_GOTO(fail_io("create", path));
     out->temporary = path;
     path = NULL;

@@ -6,7 +6,9 @@
 
 static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Number of insertions, deletions and replacements between two short words. */
+static char lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
+
+/* Number of insertions, deletions and replacements between two short words, whose case does not count. */
 static size_t edit_distance(const char *a, const char *b) {
     enum { MAX = 40 };
     size_t row[MAX + 1], n = strlen(a), m = strlen(b);
@@ -17,7 +19,7 @@ static size_t edit_distance(const char *a, const char *b) {
         row[0] = i;
         for (size_t j = 1; j <= m; j++) {
             size_t above = row[j];
-            row[j] = min_size(min_size(row[j - 1], above) + 1, diagonal + (a[i - 1] != b[j - 1]));
+            row[j] = min_size(min_size(row[j - 1], above) + 1, diagonal + (lower(a[i - 1]) != lower(b[j - 1])));
             diagonal = above;
         }
     }

@@ -10,7 +10,8 @@
 #pragma STDC FP_CONTRACT OFF /* a fused multiply-add would change last bits; gcc fuses nothing under -std=c11 */
 #endif
 
-static void philox(uint32_t c[4], uint32_t k0, uint32_t k1) {
+void clm_random_block(uint32_t c[4], uint64_t key) {
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     for (int round = 0; round < 10; round++) {
         uint64_t a = (uint64_t)c[0] * 0xD2511F53u, b = (uint64_t)c[2] * 0xCD9E8D57u;
         uint32_t c1 = c[1], c3 = c[3];
@@ -31,7 +32,7 @@ uint32_t clm_random_u32(clm_random *r) {
         r->block[1] = (uint32_t)(r->next >> 32);
         r->block[2] = (uint32_t)r->stream;
         r->block[3] = (uint32_t)(r->stream >> 32);
-        philox(r->block, (uint32_t)r->key, (uint32_t)(r->key >> 32));
+        clm_random_block(r->block, r->key);
         r->next++;
         r->left = 4;
     }

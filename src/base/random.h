@@ -12,6 +12,9 @@ typedef struct clm_random {
     int left; /* unused words of block */
 } clm_random;
 
+/* One block: the counter becomes its four words. */
+void clm_random_block(uint32_t counter[4], uint64_t key);
+
 clm_random clm_random_make(uint64_t key, uint64_t stream);
 uint32_t clm_random_u32(clm_random *r);
 uint64_t clm_random_u64(clm_random *r);

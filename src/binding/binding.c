@@ -100,6 +100,18 @@ static const field fields[] = {
     F(mean),
     F(deviation),
 #undef F
+#define F(name) FIELD(clm_omniglot_options, name)
+    F(version),
+    F(size),
+    F(split),
+    F(split_seed),
+    F(rotations),
+    F(test_rotations),
+    F(within_alphabet),
+    F(threads),
+    F(progress),
+    F(context),
+#undef F
 #define F(name) FIELD(clm_folder_options, name)
     F(version),
     F(size),
@@ -109,6 +121,7 @@ static const field fields[] = {
     F(background),
     F(normalise),
     F(class_split),
+    F(least_classes),
     F(split_seed),
     F(class_depth),
     F(strict),
@@ -185,6 +198,7 @@ static const field fields[] = {
     F(proximal),
     F(solver),
     F(solver_steps),
+    F(uneven),
 #undef F
 #define F(name) FIELD(clm_optim_options, name)
     F(version),
@@ -216,6 +230,8 @@ static const field fields[] = {
     F(task_chunk),
     F(keep_adapted),
     F(optim),
+    F(initialisations),
+    F(comm),
 #undef F
 #define F(name) FIELD(clm_batch, name)
     F(support_x),
@@ -224,6 +240,8 @@ static const field fields[] = {
     F(query_y),
     F(support_at),
     F(query_at),
+    F(chosen),
+    F(sizes),
 #undef F
 #define F(name) FIELD(clm_meta_report, name)
     F(support_loss),
@@ -243,6 +261,8 @@ static const field fields[] = {
     F(kernels),
     F(flops),
     F(traffic),
+    F(limit),
+    F(limit_reason),
 #undef F
 #define F(name) FIELD(clm_params_info, name)
     F(name),
@@ -272,12 +292,15 @@ static const field fields[] = {
     F(pictures),
     F(preparation),
     F(target),
+    F(initialisations),
+    F(chosen),
 #undef F
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
 static const clm_conv4_options conv4_initial = CLM_CONV4_OPTIONS_INIT;
 static const clm_preparation preparation_initial = CLM_PREPARATION_INIT;
+static const clm_omniglot_options omniglot_initial = CLM_OMNIGLOT_OPTIONS_INIT;
 static const clm_folder_options folder_initial = CLM_FOLDER_OPTIONS_INIT;
 static const clm_table_options table_initial = CLM_TABLE_OPTIONS_INIT;
 static const clm_inner_options inner_initial = CLM_INNER_OPTIONS_INIT;
@@ -299,6 +322,7 @@ static const struct structure {
     STRUCTURE(clm_conv4_options, &conv4_initial),
     STRUCTURE(clm_device_info, NULL),
     STRUCTURE(clm_preparation, &preparation_initial),
+    STRUCTURE(clm_omniglot_options, &omniglot_initial),
     STRUCTURE(clm_folder_options, &folder_initial),
     STRUCTURE(clm_table_options, &table_initial),
     STRUCTURE(clm_inner_options, &inner_initial),
@@ -332,6 +356,8 @@ static const struct constant {
     CONSTANT(CLM_SPLIT_TRAIN),
     CONSTANT(CLM_SPLIT_VALIDATION),
     CONSTANT(CLM_SPLIT_TEST),
+    CONSTANT(CLM_OMNIGLOT_ALPHABETS),
+    CONSTANT(CLM_OMNIGLOT_1200),
     CONSTANT(CLM_FIT_STRETCH),
     CONSTANT(CLM_FIT_CROP),
     CONSTANT(CLM_FIT_PAD),
@@ -343,6 +369,7 @@ static const struct constant {
     CONSTANT(CLM_MISSING_DROP),
     CONSTANT(CLM_REDUCE_MEAN),
     CONSTANT(CLM_REDUCE_SUM),
+    CONSTANT(CLM_REDUCE_NONE),
     CONSTANT(CLM_RATES_FIXED),
     CONSTANT(CLM_RATES_PER_STEP),
     CONSTANT(CLM_RATES_PER_ELEMENT),

@@ -1,4 +1,6 @@
 /* Rows of elementwise operations and of the functions composed from them. */
+#include <math.h>
+
 #include "check/rows.h"
 
 #define UNARY(name) \
@@ -48,6 +50,12 @@ static clm_value build_power_cube(clm_graph *g, const clm_value *x) { return clm
 static clm_value build_leaky_relu(clm_graph *g, const clm_value *x) { return clm_leaky_relu(g, x[0], 0.13); }
 static clm_value build_elu(clm_graph *g, const clm_value *x) { return clm_elu(g, x[0], 1.2); }
 static clm_value build_hardtanh(clm_graph *g, const clm_value *x) { return clm_hardtanh(g, x[0], 0, 2); }
+static clm_value build_straight_sign(clm_graph *g, const clm_value *x) { return clm_straight_sign(g, x[0], 1); }
+static clm_value build_straight_sign_identity(clm_graph *g, const clm_value *x) { return clm_straight_sign(g, x[0], HUGE_VAL); }
+static clm_value build_straight_round(clm_graph *g, const clm_value *x) { return clm_straight_round(g, x[0], HUGE_VAL); }
+static clm_value build_straight_round_clip(clm_graph *g, const clm_value *x) {
+    return clm_straight_round(g, clm_scale(g, x[0], 3), 2);
+}
 static clm_value build_stop_gradient_factor(clm_graph *g, const clm_value *x) {
     return clm_mul(g, x[0], clm_stop_gradient(g, clm_sin(g, x[0])));
 }
@@ -139,6 +147,11 @@ static const clm_op_case rows[] = {
     {"identity", 0, build_identity, 1, X(N)},
     {"stop_gradient", CLM_CASE_FLAT | CLM_CASE_NO_DIFF, build_stop_gradient, 1, X(N)},
     {"stop_gradient/factor", CLM_CASE_NO_DIFF | CLM_CASE_DOCTOR, build_stop_gradient_factor, 1, X(N)},
+    {"straight_sign", CLM_CASE_NO_DIFF, build_straight_sign, 1, X(A)},
+    {"straight_sign/identity", CLM_CASE_NO_DIFF, build_straight_sign_identity, 1, X(A)},
+    {"straight_sign/zero", CLM_CASE_NO_DIFF, build_straight_sign, 1, X(T)},
+    {"straight_round", CLM_CASE_NO_DIFF, build_straight_round, 1, X(A)},
+    {"straight_round/clip", CLM_CASE_NO_DIFF, build_straight_round_clip, 1, X(A)},
     {"chain", 0, build_chain, 3, {{S2(5, 7), N, 0}, {S2(5, 7), N, 0}, {S1(7), N, 0}}},
 };
 

@@ -74,6 +74,8 @@ static const clm_op_case rows[] = {
     {"matmul/large_nn", CLM_CASE_LARGE, build_matmul_nn, 2, {{S2(67, 45), N, 0}, {S2(45, 83), N, 0}}},
     {"matmul/large_nt", CLM_CASE_LARGE | CLM_CASE_DOCTOR, build_matmul_nt, 2, {{S2(33, 130), N, 0}, {S2(64, 130), N, 0}}},
     {"matmul/large_tn", CLM_CASE_LARGE, build_matmul_tn, 2, {{S2(200, 24), N, 0}, {S2(200, 40), N, 0}}},
+    {"matmul/packed_nt", CLM_CASE_LARGE, build_matmul_nt, 2, {{S2(70, 270), N, 0}, {S2(84, 270), N, 0}}},
+    {"matmul/packed_tn", CLM_CASE_LARGE, build_matmul_tn, 2, {{S2(270, 66), N, 0}, {S2(270, 100), N, 0}}},
     {"linear", 0, build_linear, 3, {{S2(5, 7), N, 0}, {S2(3, 7), N, 0}, {S1(3), N, 0}}},
     {"linear/plain", 0, build_linear_plain, 2, {{S3(2, 5, 7), N, 0}, {S2(3, 7), N, 0}}},
     {"conv2d", 0, build_conv_same, 2, {{S4(2, 5, 4, 3), N, 0}, {S4(3, 3, 3, 5), N, 0}}},

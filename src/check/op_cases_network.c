@@ -11,6 +11,11 @@ static clm_value build_batch_norm(clm_graph *g, const clm_value *x) {
 static clm_value build_batch_norm_plain(clm_graph *g, const clm_value *x) {
     return clm_batch_norm(g, x[0], CLM_INVALID, CLM_INVALID, eps, NULL, NULL);
 }
+/* The first example always counts, as one has to. */
+static clm_value build_masked_batch_norm(clm_graph *g, const clm_value *x) {
+    const clm_value first = clm_broadcast(g, clm_const(g, 1), clm_shape_of(1, 1));
+    return clm_masked_batch_norm(g, x[0], clm_concat(g, (const clm_value[]){first, x[3]}, 2, 0), x[1], x[2], eps, NULL, NULL);
+}
 /* The statistics matter too: they normalise another batch. */
 static clm_value build_batch_norm_statistics(clm_graph *g, const clm_value *x) {
     clm_value mean, variance;
@@ -91,6 +96,19 @@ static clm_value build_multihead(clm_graph *g, const clm_value *x) {
     return clm_multihead_attention(g, x[0], 2, x[1], x[2], x[3], x[4]);
 }
 
+/* Whole numbers below 2^16 are a key. */
+static clm_value build_dropout_mask(clm_graph *g, const clm_value *x) {
+    return clm_mul(g, x[0], clm_dropout_mask(g, x[1], clm_value_shape(g, x[0]), 0.3, 3, 2));
+}
+/* A perceptron's hidden layer with dropout, in a residual branch that examples lose as a whole. */
+static clm_value build_block_dropout(clm_graph *g, const clm_value *x) {
+    const clm_shape s = clm_value_shape(g, x[0]);
+    clm_value y = clm_tanh(g, clm_linear(g, x[0], x[1], CLM_INVALID));
+    y = clm_mul(g, y, clm_dropout_mask(g, x[2], s, 0.5, 0, 1));
+    y = clm_tanh(g, clm_linear(g, y, x[1], CLM_INVALID));
+    return clm_add(g, x[0], clm_mul(g, y, clm_dropout_mask(g, x[2], clm_shape_of(2, s.dim[0], 1), 0.25, 0, 2)));
+}
+
 #define RECURRENT(name, biased, last)                                                                                         \
     static clm_value build_##name##_##last(clm_graph *g, const clm_value *x) {                                                \
         return clm_##name(g, x[0],                                                                                            \
@@ -109,6 +127,11 @@ RECURRENT(lstm, false, true)
 
 static const clm_op_case rows[] = {
     {"batch_norm", 0, build_batch_norm, 3, {{S4(3, 3, 2, 5), N, 0}, {S1(5), N, 0}, {S1(5), N, 0}}},
+    {"masked_batch_norm",
+     0,
+     build_masked_batch_norm,
+     4,
+     {{S4(5, 3, 2, 5), N, 0}, {S1(5), N, 0}, {S1(5), N, 0}, {S1(4), CLM_DRAW_INDEX, 2}}},
     {"batch_norm/plain", 0, build_batch_norm_plain, 1, {{S2(7, 3), N, 0}}},
     {"batch_norm/statistics", 0, build_batch_norm_statistics, 2, {{S2(7, 3), N, 0}, {S2(5, 3), N, 0}}},
     {"batch_norm/large", CLM_CASE_LARGE, build_batch_norm, 3, {{S4(5, 7, 7, 16), N, 0}, {S1(16), N, 0}, {S1(16), N, 0}}},
@@ -156,6 +179,13 @@ static const clm_op_case rows[] = {
      build_block,
      4,
      {{S4(5, 14, 14, 8), N, 0}, {S4(3, 3, 8, 16), N, 0}, {S1(16), N, 0}, {S1(16), N, 0}}},
+    {"block/dropout",
+     CLM_CASE_DOCTOR,
+     build_block_dropout,
+     3,
+     {{S2(7, 6), N, 0}, {S2(6, 6), N, 0}, {S1(4), CLM_DRAW_INDEX, 65536}}},
+    {"dropout_mask", 0, build_dropout_mask, 2, {{S3(3, 5, 7), N, 0}, {S1(4), CLM_DRAW_INDEX, 65536}}},
+    {"dropout_mask/large", CLM_CASE_LARGE, build_dropout_mask, 2, {{S4(5, 9, 8, 16), N, 0}, {S1(4), CLM_DRAW_INDEX, 65536}}},
     {"multihead_attention",
      0,
      build_multihead,

@@ -57,6 +57,7 @@ static clm_value build_gather_last(clm_graph *g, const clm_value *x) { return cl
 static clm_value build_scatter_first(clm_graph *g, const clm_value *x) { return clm_scatter_add(g, x[0], x[1], 0, 4); }
 static clm_value build_scatter_middle(clm_graph *g, const clm_value *x) { return clm_scatter_add(g, x[0], x[1], 1, 6); }
 static clm_value build_one_hot(clm_graph *g, const clm_value *x) { return clm_one_hot(g, x[0], 5); }
+static clm_value build_argmax(clm_graph *g, const clm_value *x) { return clm_argmax(g, x[0]); }
 
 #define N CLM_DRAW_NORMAL
 #define D CLM_DRAW_DISTINCT
@@ -79,6 +80,8 @@ static const clm_op_case rows[] = {
     {"gather/last", 0, build_gather_last, 2, {{S3(3, 2, 5), N, 0}, {S1(7), CLM_DRAW_INDEX, 5}}},
     {"scatter_add", 0, build_scatter_first, 2, {{S3(7, 3, 2), N, 0}, {S1(7), CLM_DRAW_OUTSIDE, 4}}},
     {"scatter_add/middle", 0, build_scatter_middle, 2, {{S3(2, 7, 3), N, 0}, {S1(7), CLM_DRAW_INDEX, 6}}},
+    {"argmax", CLM_CASE_FLAT, build_argmax, 1, X3(D)},
+    {"argmax/ties", CLM_CASE_FLAT | CLM_CASE_NO_DIFF, build_argmax, 1, X3(CLM_DRAW_TIED)},
     {"one_hot", CLM_CASE_FLAT, build_one_hot, 1, {{S2(3, 4), CLM_DRAW_OUTSIDE, 5}}},
     {"sum", 0, build_sum_first, 1, X3(N)},
     {"sum/middle", 0, build_sum_middle, 1, X3(N)},

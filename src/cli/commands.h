@@ -6,9 +6,12 @@
 #define CLI_COMMANDS(X) \
     X(train)            \
     X(eval)             \
+    X(sweep)            \
     X(runs)             \
+    X(tasks)            \
     X(adapt)            \
     X(predict)          \
+    X(pretrained)       \
     X(report)           \
     X(export)           \
     X(algorithms)       \

@@ -23,7 +23,9 @@ void clm_catalog_free(clm_catalog *c) {
     free(c->pictures);
     free(c->root);
     free(c->link);
+    clm_catalog_free_lost(c);
     clm_text_free(&c->notes);
+    clm_text_free(&c->left);
     *c = (clm_catalog){0};
 }
 
@@ -61,26 +63,39 @@ clm_status clm_catalog_look_at_link(clm_catalog *c, const char *path) {
     return status;
 }
 
-static void add_note(clm_catalog *c, const char *format, va_list arguments) {
+enum { LINES = 10 }; /* of a kind */
+
+static void add_note(clm_text *notes, const char *format, va_list arguments) {
     char line[1024];
     vsnprintf(line, sizeof line, format, arguments);
     clm_printable(line);
-    clm_text_add(&c->notes, "%s\n", line);
+    clm_text_add(notes, "%s\n", line);
 }
 
-void clm_catalog_left_out(clm_catalog *c, const char *format, ...) {
+void clm_catalog_left_out(clm_catalog *c, clm_left kind, const char *format, ...) {
     va_list arguments;
+    if (c->left_out[kind]++ >= LINES) return;
     va_start(arguments, format);
-    add_note(c, format, arguments);
+    add_note(&c->notes, format, arguments);
     va_end(arguments);
-    c->left_out++;
+    va_start(arguments, format);
+    add_note(&c->left, format, arguments);
+    va_end(arguments);
+    c->notes.failed |= c->left.failed;
 }
 
 void clm_catalog_remark(clm_catalog *c, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    add_note(c, format, arguments);
+    add_note(&c->notes, format, arguments);
     va_end(arguments);
+}
+
+void clm_catalog_note_more(clm_catalog *c) {
+    static const char *const what[CLM_LEFT_KINDS] = {"folders with files that are no pictures", "folders without pictures",
+                                                     "classes of which pictures are left out", "things that are not read"};
+    for (int kind = 0; kind < CLM_LEFT_KINDS; kind++)
+        if (c->left_out[kind] > LINES) clm_catalog_remark(c, "and %zu more %s", c->left_out[kind] - LINES, what[kind]);
 }
 
 /* ---- order ---- */

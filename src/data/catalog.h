@@ -24,16 +24,26 @@ typedef struct clm_catalog_picture {
     int64_t changed;
 } clm_catalog_picture;
 
+typedef struct clm_catalog_lost { /* a picture that cannot be had */
+    char *origin, *path, *why;    /* of its class; below the root; the reason and the remedy */
+} clm_catalog_lost;
+
+/* Kinds of what is left out. */
+typedef enum clm_left { CLM_LEFT_FILES, CLM_LEFT_FOLDERS, CLM_LEFT_PICTURES, CLM_LEFT_OTHER, CLM_LEFT_KINDS } clm_left;
+
 typedef struct clm_catalog {
     char *root;
     clm_catalog_class *classes;
     size_t n_classes, classes_capacity;
     clm_catalog_picture *pictures;
     size_t n_pictures, pictures_capacity;
-    clm_text notes;  /* lines */
-    size_t left_out; /* notes that say that something is not read */
-    size_t links;    /* that lead out of the root */
-    char *link;      /* the first: "a/b -> /c" */
+    clm_catalog_lost *lost;
+    size_t n_lost, lost_capacity;
+    clm_text notes;                  /* lines */
+    clm_text left;                   /* those of them that say that something is not read */
+    size_t left_out[CLM_LEFT_KINDS]; /* how many there would be, if there were no bound */
+    size_t links;                    /* that lead out of the root */
+    char *link;                      /* the first: "a/b -> /c" */
 } clm_catalog;
 
 clm_status clm_catalog_begin(clm_catalog *catalog, const char *root);
@@ -47,13 +57,28 @@ clm_status clm_catalog_add(clm_catalog *catalog, size_t class_index, const char 
  * said. */
 clm_status clm_catalog_look_at_link(clm_catalog *catalog, const char *path);
 
-/* Lines for clm_source_notes: of what is left out, and of the rest. */
-void clm_catalog_left_out(clm_catalog *catalog, const char *format, ...) CLM_PRINTF(2, 3);
+/* Lines for clm_source_notes: of what is left out, the first ten of a kind, and of the rest. */
+void clm_catalog_left_out(clm_catalog *catalog, clm_left kind, const char *format, ...) CLM_PRINTF(3, 4);
 void clm_catalog_remark(clm_catalog *catalog, const char *format, ...) CLM_PRINTF(2, 3);
 
 /* Classes by split and name, pictures by class and path; bytewise, as if names of folders ended in a slash. Classes without
  * pictures go. */
 clm_status clm_catalog_sort(clm_catalog *catalog);
+
+/* How many more there are of each kind than have a line. Last. */
+void clm_catalog_note_more(clm_catalog *catalog);
+
+/* ---- lost.c ---- */
+
+/* A picture of the class that comes from `origin` cannot be had. */
+clm_status clm_catalog_lose(clm_catalog *catalog, const char *origin, const char *path, const char *why);
+/* Those of a sorted catalog's pictures that have a reason are lost, and classes that have no others go. why [n_pictures]. */
+clm_status clm_catalog_drop(clm_catalog *catalog, char *const *why);
+/* A line of all, and one a class: how many are left out, the first by name, and why. */
+void clm_catalog_note_lost(clm_catalog *catalog);
+/* CLM_E_FORMAT where no picture is left. */
+clm_status clm_catalog_check_left(const clm_catalog *catalog);
+void clm_catalog_free_lost(clm_catalog *catalog);
 
 /* ---- layouts.c ---- */
 

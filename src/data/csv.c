@@ -6,10 +6,12 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/memory.h"
+#include "data/image.h"
 
-/* Bytes of the character of UTF-8 that begins at `at`; 0: none does (RFC 3629). */
-static size_t character(const char *at, const char *end) {
+/* RFC 3629. */
+size_t clm_csv_character(const char *at, const char *end) {
     const unsigned char *b = (const unsigned char *)at;
     const size_t n = *b < 0x80 ? 1 : *b < 0xc2 ? 0 : *b < 0xe0 ? 2 : *b < 0xf0 ? 3 : *b < 0xf5 ? 4 : 0;
     if (n == 0 || (size_t)(end - at) < n) return 0;
@@ -24,7 +26,7 @@ static clm_status check_text(const clm_csv *c, size_t size) {
     const char *end = c->text + size;
     size_t line = 1;
     for (const char *at = c->text; at < end;) {
-        const size_t n = *at ? character(at, end) : 0;
+        const size_t n = *at ? clm_csv_character(at, end) : 0;
         if (!n)
             return clm_fail(CLM_E_FORMAT,
                             "%s: line %zu holds a byte of %d, so this is no text in UTF-8; save it as CSV in UTF-8", c->path,
@@ -32,6 +34,15 @@ static clm_status check_text(const clm_csv *c, size_t size) {
         line += *at == '\n';
         at += n;
     }
+    return CLM_OK;
+}
+
+/* What has come by mistake. */
+static clm_status check_kind(const clm_csv *c, size_t size) {
+    if (size > 4 && memcmp(c->text, "PK\3\4", 4) == 0)
+        return clm_fail(CLM_E_FORMAT, "%s: a zip file or a spreadsheet, and no text; save it as CSV in UTF-8", c->path);
+    if (clm_picture_kind_of((const uint8_t *)c->text, size) != CLM_PICTURE_UNKNOWN && !strchr("BG", *c->text))
+        return clm_fail(CLM_E_FORMAT, "%s: a picture, and no table; pictures lie in folders, one for each class", c->path);
     return CLM_OK;
 }
 
@@ -67,6 +78,8 @@ clm_status clm_csv_open(clm_csv *c, const char *path) {
     *c = (clm_csv){.path = path, .next = 1};
     CLM_TRY(check_size(path));
     CLM_TRY(clm_file_read(path, &c->text, &size));
+    c->fingerprint = clm_hash_words(CLM_HASH_SEED, c->text, size);
+    CLM_TRY(check_kind(c, size));
     CLM_TRY(check_text(c, size));
     if (!(c->fields = clm_calloc(CLM_CSV_COLUMNS, sizeof *c->fields))) return CLM_E_MEMORY;
     c->at = c->text + (strncmp(c->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0);

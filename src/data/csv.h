@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -20,7 +21,8 @@ typedef struct clm_csv {
     char delimiter;
     char **fields; /* of the record at hand; valid until clm_csv_close */
     size_t count;
-    size_t line, next; /* where the record at hand begins, and what follows it; from 1 */
+    uint64_t fingerprint; /* of the file */
+    size_t line, next;    /* where the record at hand begins, and what follows it; from 1 */
 } clm_csv;
 
 /* Reads a file; `path` must outlive it. CLM_E_FORMAT for what is no text. Close also after a failure. */
@@ -28,5 +30,8 @@ clm_status clm_csv_open(clm_csv *csv, const char *path);
 void clm_csv_close(clm_csv *csv);
 /* The next record; *more false: there is none. Errors name file and line. */
 clm_status clm_csv_next(clm_csv *csv, bool *more);
+
+/* Bytes of the character of UTF-8 that begins at `at`; 0: none does. */
+size_t clm_csv_character(const char *at, const char *end);
 
 #endif

@@ -1,4 +1,5 @@
 /* Tasks of one's own, through callbacks (clmaml/data.h). */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,12 +47,46 @@ static char *class_name(const clm_source *source, clm_split split, uint64_t clas
     return name ? clm_strdup(name) : clm_format("%llu", (unsigned long long)class_index);
 }
 
+/* The first of n numbers that is not finite; n: all are. */
+static size_t find_not_finite(const float *x, size_t n) {
+    size_t i = 0;
+    while (i < n && isfinite(x[i])) i++;
+    return i;
+}
+
+static clm_status check_example(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example,
+                                const float *x) {
+    const size_t n = clm_shape_size(&source->shape), at = find_not_finite(x, n);
+    if (at == n) return CLM_OK;
+    char *name = class_name(source, split, class_index);
+    if (!name) return CLM_E_MEMORY;
+    const clm_status status = clm_fail(
+        CLM_E_NUMERIC,
+        "%s: number %zu of example %llu of class %s of the %s split is %g, not finite; the callback must give finite numbers",
+        source->name, at, (unsigned long long)example, name, clm_split_name(split), (double)x[at]);
+    free(name);
+    return status;
+}
+
 static clm_status image(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, float *out) {
     const clm_custom_source *own = own_of(source);
     const int code = own->example(own->context, split, (size_t)class_index, (size_t)example, out);
-    if (!code) return CLM_OK;
+    if (!code) return check_example(source, split, class_index, example, out);
     return clm_fail(CLM_E_IO, "%s: example %llu of class %llu of the %s split cannot be had (the callback returned %d)",
                     source->name, (unsigned long long)example, (unsigned long long)class_index, clm_split_name(split), code);
+}
+
+/* One of x and y: `size` numbers of each point. NULL is not looked at. */
+static clm_status check_points(const clm_source *source, clm_split split, uint64_t task, const char *what, const float *x,
+                               int count, size_t size) {
+    if (!x) return CLM_OK;
+    const size_t n = (size_t)count * size, at = find_not_finite(x, n);
+    if (at == n) return CLM_OK;
+    return clm_fail(
+        CLM_E_NUMERIC,
+        "%s: number %zu of %s of point %zu of function %llu of the %s split is %g, not finite; the callback must give finite "
+        "numbers",
+        source->name, at % size, what, at / size, (unsigned long long)task, clm_split_name(split), (double)x[at]);
 }
 
 static clm_status regress(const clm_source *source, clm_split split, clm_random task, clm_random *points, int count, float *x,
@@ -59,7 +94,10 @@ static clm_status regress(const clm_source *source, clm_split split, clm_random 
     const clm_custom_source *own = own_of(source);
     const uint64_t which = clm_random_u64(&task), where = clm_random_u64(points);
     const int code = own->regress(own->context, split, which, where, count, x, y);
-    if (!code) return CLM_OK;
+    if (!code) {
+        CLM_TRY(check_points(source, split, which, "x", x, count, clm_shape_size(&source->shape)));
+        return check_points(source, split, which, "y", y, count, source->targets ? (size_t)source->targets : 1);
+    }
     return clm_fail(CLM_E_IO, "%s: %d points of function %llu of the %s split cannot be had (the callback returned %d)",
                     source->name, count, (unsigned long long)which, clm_split_name(split), code);
 }

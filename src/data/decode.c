@@ -47,14 +47,21 @@ static clm_status decode_one(const work *w, tools *t, size_t index) {
         status = clm_image_decode(&t->picture, (const uint8_t *)data, size, job->paper);
         if (status == CLM_OK)
             status = clm_image_prepare(&t->scratch, &t->picture, &job->preparation, w->pixels + index * w->example);
-        if (status != CLM_OK && (name = job->name(job->context, index))) status = clm_fail_in(status, "%s", name);
+        if (status != CLM_OK && !job->lost && (name = job->name(job->context, index))) status = clm_fail_in(status, "%s", name);
     }
     free(name);
     free(data);
     return status;
 }
 
+/* Is it the picture, and not the machine? */
+static bool is_of_picture(clm_status status) { return status == CLM_E_FORMAT || status == CLM_E_LIMIT || status == CLM_E_IO; }
+
 static void note_failure(work *w, size_t index, clm_status status) {
+    if (w->job->lost && is_of_picture(status)) {
+        status = w->job->lost(w->job->context, index, status, clm_last_error());
+        if (status == CLM_OK) return;
+    }
     w->stop = true;
     if (w->status != CLM_OK && w->failed < index) return;
     w->failed = index;

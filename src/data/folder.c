@@ -26,12 +26,10 @@ static clm_status check_options(const clm_folder_options *o) {
     return clm_source_check_size(o->size);
 }
 
-/* "strict" takes what would be left out for an error, and names the first. */
 static clm_status check_strict(const clm_catalog *c, const clm_folder_options *o) {
-    if (!o->strict || !c->left_out) return CLM_OK;
-    const int length = (int)strcspn(c->notes.data ? c->notes.data : "", "\n");
-    return clm_fail(CLM_E_FORMAT, "%s: %.*s%s", c->root, length, c->notes.data ? c->notes.data : "",
-                    c->left_out > 1 ? " (and more; without strict, all are noted)" : " (strict)");
+    size_t count = 0;
+    for (int kind = 0; kind < CLM_LEFT_KINDS; kind++) count += c->left_out[kind];
+    return o->strict && count ? clm_own_refuse(c->root, &c->left, count) : CLM_OK;
 }
 
 static clm_status add_classes(clm_image_set *set, const clm_catalog *c) {
@@ -57,7 +55,8 @@ static clm_status make_splits(clm_image_set *set, clm_catalog *c, const clm_fold
     if (*drawn) {
         CLM_TRY(clm_own_split(set, o, &unused));
         if (unused)
-            clm_catalog_remark(c, "%zu of %zu classes are in no split: the class split asks for fewer", unused, set->count);
+            clm_catalog_remark(c, "%zu of %zu classes are in no split: the class split asks for fewer (--class-split)", unused,
+                               set->count);
         return CLM_OK;
     }
     int *splits = clm_calloc(c->n_classes, sizeof *splits);
@@ -72,9 +71,11 @@ static clm_status describe(clm_image_set *set, const clm_catalog *c, const clm_f
     static const char *const fits[] = {"stretched", "cropped", "padded"};
     const char *colour = set->channels == 3 ? "colour" : coloured ? "made grey" : "grey";
     char background[32] = "";
+    size_t classes;
+    CLM_TRY(clm_own_count_classes(set, &classes));
     if (o->background != 255) snprintf(background, sizeof background, ", background %d", o->background);
-    char *begin = clm_format("folder %s: %zu images of %zu classes, %s, %s to %dx%d%s%s", c->root, set->images, set->count,
-                             colour, fits[o->fit], set->width, set->height, background, o->invert ? ", inverted" : "");
+    char *begin = clm_format("folder %s: %zu images of %zu classes, %s, %s to %dx%d%s%s", c->root, set->images, classes, colour,
+                             fits[o->fit], set->width, set->height, background, o->invert ? ", inverted" : "");
     clm_status status = begin ? clm_own_describe(set, begin, o, drawn) : CLM_E_MEMORY;
     free(begin);
     return status;
@@ -86,7 +87,8 @@ static void note_nested(clm_catalog *c, const clm_folder_options *o) {
         const char *name = c->classes[i].name, *slash = strchr(name, '/');
         if (!slash) continue;
         clm_catalog_remark(
-            c, "%.*s holds no pictures itself, so the folders in it are classes, such as %s; class depth 1 makes it one class",
+            c,
+            "%.*s holds no pictures itself, so the folders in it are classes, such as %s; --class-depth 1 makes it one class",
             (int)(slash - name), name, name);
         return;
     }
@@ -109,9 +111,10 @@ static clm_status make_set(clm_image_set **out, clm_catalog *c, clm_prepared *p,
     set->store = p->store;
     set->pixels = p->pixels;
     p->store = (clm_store){0};
-    if (!(set->origin = clm_strdup(c->root))) return CLM_E_MEMORY;
+    if (!(set->base.origin = set->origin = clm_strdup(c->root))) return CLM_E_MEMORY;
     CLM_GOTO(add_classes(set, c));
     CLM_GOTO(make_splits(set, c, o, &drawn));
+    clm_image_set_sign(set, p->checksum);
     clm_preparation *made = &set->base.preparation;
     made->size = o->size;
     made->channels = p->channels;
@@ -119,6 +122,7 @@ static clm_status make_set(clm_image_set **out, clm_catalog *c, clm_prepared *p,
     made->invert = o->invert;
     made->background = o->background;
     CLM_GOTO(clm_image_set_normalise(set, o->normalise));
+    set->base.scaled = "pixels are no tokens: begin with conv2d, or with tokens and linear";
     CLM_GOTO(describe(set, c, o, p->coloured, drawn));
     if (c->notes.failed) CLM_GOTO(CLM_E_MEMORY);
     set->base.notes = c->notes.data;
@@ -138,9 +142,14 @@ static clm_status open_pictures(clm_source **out, const char *directory, const c
     if (catalog.n_pictures > INT32_MAX / 4)
         CLM_GOTO(clm_fail(CLM_E_LIMIT, "%s: a source holds at most %d images; use fewer", directory, INT32_MAX / 4));
     CLM_GOTO(clm_catalog_sort(&catalog));
+    CLM_GOTO(clm_catalog_check_left(&catalog));
     CLM_GOTO(check_split(&catalog, o));
-    CLM_GOTO(check_strict(&catalog, o));
     CLM_GOTO(clm_prepare_pictures(&prepared, &catalog, o));
+    if (prepared.lost) CLM_GOTO(clm_catalog_drop(&catalog, prepared.lost));
+    CLM_GOTO(clm_catalog_check_left(&catalog));
+    clm_catalog_note_lost(&catalog);
+    CLM_GOTO(check_strict(&catalog, o));
+    clm_catalog_note_more(&catalog);
     note_nested(&catalog, o);
     note_colours(&catalog, o, &prepared);
     CLM_GOTO(make_set(&set, &catalog, &prepared, o));
@@ -148,7 +157,7 @@ static clm_status open_pictures(clm_source **out, const char *directory, const c
     set = NULL;
 out:
     if (set) clm_source_free(&set->base);
-    clm_store_free(&prepared.store);
+    clm_prepared_free(&prepared);
     clm_catalog_free(&catalog);
     return status;
 }
@@ -160,7 +169,9 @@ clm_status clm_source_folder_open(clm_source **out, const char *path, const clm_
     if (clm_is_arrays(path)) return clm_source_arrays(out, path, o);
     if (clm_path_is_directory(path)) return open_pictures(out, path, o);
     if (clm_path_exists(path))
-        return clm_fail(CLM_E_FORMAT, "%s: neither a folder of pictures nor a .npz or .npy file; unpack it, or name a folder",
+        return clm_fail(CLM_E_FORMAT,
+                        "%s: neither a folder of pictures nor a .npz or .npy file; name a folder, and unpack an "
+                        "archive first",
                         path);
     return clm_fail(CLM_E_IO,
                     "no folder %s: name one that holds a folder for each class, or train/, val/ and test/ with these in each",

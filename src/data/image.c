@@ -96,8 +96,8 @@ const char *clm_picture_kinds(void) {
 clm_status clm_codec_check(uint64_t width, uint64_t height, size_t size) {
     if (width < 1 || height < 1) return clm_fail(CLM_E_FORMAT, "a picture without pixels; replace or remove it");
     if (width > MAX_SIDE || height > MAX_SIDE)
-        return clm_fail(CLM_E_LIMIT, "a picture of %llux%llu pixels; at most %dx%d are read", (unsigned long long)width,
-                        (unsigned long long)height, MAX_SIDE, MAX_SIDE);
+        return clm_fail(CLM_E_LIMIT, "a picture of %llux%llu pixels, at most %dx%d are read; make it smaller or remove it",
+                        (unsigned long long)width, (unsigned long long)height, MAX_SIDE, MAX_SIDE);
     if (width * height > ALWAYS && width * height / PIXELS_OF_A_BYTE > size)
         return clm_fail(CLM_E_LIMIT, "a picture of %llux%llu pixels in %zu bytes, which can hold none; replace or remove it",
                         (unsigned long long)width, (unsigned long long)height, size);
@@ -137,9 +137,16 @@ static bool has_colours(const clm_image *image) {
     return false;
 }
 
+/* Decoders say what is wrong, and where there is no other way than this, not what to do. */
+static clm_status with_remedy(clm_status status) {
+    if (status != CLM_E_FORMAT || strchr(clm_last_error(), ';')) return status;
+    return clm_fail(status, "%s; replace or remove it", clm_last_error());
+}
+
 clm_status clm_image_decode(clm_image *image, const uint8_t *data, size_t size, uint8_t paper) {
     const codec *c = &codecs[clm_picture_kind_of(data, size)];
     int orientation = 1;
+    if (!size) return clm_fail(CLM_E_FORMAT, "an empty file; replace or remove it");
     if (!c->name)
         return clm_fail(CLM_E_FORMAT,
                         "not a PNG, JPEG, WebP, GIF or BMP picture, whatever its name says; replace or remove it");
@@ -148,7 +155,8 @@ clm_status clm_image_decode(clm_image *image, const uint8_t *data, size_t size, 
                         "a %s picture, which this build does not read, for lack of %s: build it with that, or convert the "
                         "picture to PNG",
                         c->name, c->library);
-    CLM_TRY(c->decode(image, data, size, &orientation));
+    const clm_status status = c->decode(image, data, size, &orientation);
+    if (status != CLM_OK) return with_remedy(status);
     assert(image->channels >= 1 && image->channels <= 4);
     if (image->channels == 2 || image->channels == 4) lay_on(image, paper);
     CLM_TRY(clm_codec_upright(image, orientation));

@@ -52,7 +52,9 @@ void clm_image_free(clm_image *image);
 /* Working memory of resampling that grows as needed; the caller keeps it from call to call and frees it. */
 typedef struct clm_resample {
     uint32_t *rows;
-    size_t capacity;
+    uint16_t *shorts;
+    uint64_t *running;
+    size_t capacity, shorts_capacity, running_capacity;
     uint8_t *planes;
     size_t planes_capacity;
 } clm_resample;
@@ -65,8 +67,8 @@ clm_status clm_image_prepare(clm_resample *scratch, const clm_image *image, cons
 /* The same, stretched and in grey. */
 clm_status clm_image_resample(clm_resample *scratch, const clm_image *image, int size, bool invert, uint8_t *out);
 
-/* What bytes of a channel stand for. */
-void clm_image_values(const clm_preparation *preparation, int channel, float values[256]);
+/* What bytes of a channel with this mean and deviation stand for. */
+void clm_image_values(double mean, double deviation, float values[256]);
 
 /* Three planes of `area` bytes to one. */
 void clm_image_luma(const uint8_t *planes, size_t area, uint8_t *out);

@@ -1,9 +1,11 @@
 /* Serving of labelled pictures. */
 #include "data/imageset.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "data/image.h"
 
@@ -80,17 +82,34 @@ static const char *split_origin(const clm_source *source, clm_split split) {
     return set_of(source)->origin;
 }
 
+static char *place(const clm_source *source, clm_split split, uint64_t class_index, uint64_t example, size_t number) {
+    const clm_image_set *set = set_of(source);
+    const clm_image_class *c = class_of(source, split, class_index);
+    const size_t index = c->first + (size_t)example;
+    if (set->stood) return clm_format("%s: x: example %u, number %zu", set->origin, (unsigned)set->stood[index], number);
+    return clm_format("%s: picture %zu of class %s, number %zu", set->origin, (size_t)example, c->name, number);
+}
+
+static const clm_family *families(const clm_source *source, clm_split split, size_t *count) {
+    *count = set_of(source)->splits[split].n_families;
+    return set_of(source)->splits[split].families;
+}
+
 static void destroy(clm_source *source) {
     clm_image_set *set = (clm_image_set *)source;
     for (size_t i = 0; i < set->count; i++) {
         free(set->classes[i].name);
         free(set->classes[i].origin);
     }
-    for (int i = 0; i < CLM_SPLITS; i++) free(set->splits[i].classes);
+    for (int i = 0; i < CLM_SPLITS; i++) {
+        free(set->splits[i].classes);
+        free(set->splits[i].families);
+    }
     free(set->classes);
     clm_store_free(&set->store);
     free(set->values);
     free(set->origin);
+    free(set->stood);
     free(set);
 }
 
@@ -103,6 +122,8 @@ static const clm_source_ops image_set_ops = {.classes = classes,
                                              .class_name = class_name,
                                              .class_origin = class_origin,
                                              .split_origin = split_origin,
+                                             .place = place,
+                                             .families = families,
                                              .destroy = destroy};
 
 clm_status clm_image_set_create(clm_image_set **out, const char *name, int channels, int height, int width) {
@@ -118,7 +139,7 @@ clm_status clm_image_set_create(clm_image_set **out, const char *name, int chann
     set->values = clm_calloc(256, sizeof *set->values);
     set->base.preparation = (clm_preparation)CLM_PREPARATION_INIT;
     set->base.preparation.size = 0; /* until it is said that these are pictures */
-    if (set->values) clm_image_values(&set->base.preparation, 0, set->values);
+    if (set->values) clm_image_values(0, 1, set->values);
     if (!set->values) {
         clm_source_free(&set->base);
         return CLM_E_MEMORY;
@@ -147,4 +168,34 @@ clm_status clm_image_set_split(clm_image_set *set, clm_split split, const uint32
     for (size_t i = 1; i < count; i++)
         if (set->classes[s->classes[i]].count < set->classes[s->classes[s->smallest]].count) s->smallest = (uint32_t)i;
     return CLM_OK;
+}
+
+clm_status clm_image_set_families(clm_image_set *set, clm_split split) {
+    clm_image_split *s = &set->splits[split];
+    assert(s->turns == 1 && !s->families);
+    s->families = clm_calloc(s->count ? s->count : 1, sizeof *s->families);
+    if (!s->families) return CLM_E_MEMORY;
+    for (size_t i = 0; i < s->count; i++) {
+        const char *name = set->classes[s->classes[i]].name, *before = i ? set->classes[s->classes[i - 1]].name : "";
+        if (i == 0 || strncmp(name, before, strcspn(name, "/") + 1) != 0)
+            s->families[s->n_families++] = (clm_family){.first = i, .count = 0};
+        s->families[s->n_families - 1].count++;
+    }
+    return CLM_OK;
+}
+
+static uint64_t hash_number(uint64_t hash, uint64_t number) { return clm_hash(hash, &number, sizeof number); }
+
+/* Rotations are not part of it: they are how the classes are used. */
+void clm_image_set_sign(clm_image_set *set, uint64_t pixels) {
+    const size_t size = set->images * (size_t)set->channels * (size_t)set->height * (size_t)set->width;
+    const void *data = set->floats ? (const void *)set->floats : set->pixels;
+    uint64_t h = pixels ? pixels : clm_hash_words(CLM_HASH_SEED, data, size * (set->floats ? sizeof *set->floats : 1));
+    h = hash_number(h, set->images);
+    for (size_t i = 0; i < set->count; i++) h = hash_number(clm_hash_text(h, set->classes[i].name), set->classes[i].count);
+    for (int i = 0; i < CLM_SPLITS; i++) {
+        h = hash_number(h, set->splits[i].count);
+        for (size_t k = 0; k < set->splits[i].count; k++) h = hash_number(h, set->splits[i].classes[k]);
+    }
+    set->base.fingerprint = h;
 }

@@ -17,8 +17,10 @@ typedef struct clm_image_class {
 typedef struct clm_image_split {
     uint32_t *classes;
     size_t count;
-    int turns;         /* 1 or 4 */
-    uint32_t smallest; /* position in `classes` of the class with fewest images */
+    int turns;            /* 1 or 4 */
+    uint32_t smallest;    /* position in `classes` of the class with fewest images */
+    clm_family *families; /* within which tasks are drawn, see clm_source_ops; NULL: none */
+    size_t n_families;
 } clm_image_split;
 
 /* A clm_source; the sources made of it differ in how they fill it. */
@@ -34,7 +36,8 @@ typedef struct clm_image_set {
     clm_image_class *classes;
     size_t count, classes_capacity;
     clm_image_split splits[CLM_SPLITS];
-    char *origin; /* for messages */
+    char *origin;    /* for messages */
+    uint32_t *stood; /* [images]: which example of the file it was; NULL: there is no such number */
 } clm_image_set;
 
 /* Empty; free with clm_source_free(&set->base). name: a literal. */
@@ -46,8 +49,16 @@ clm_status clm_image_set_add_class(clm_image_set *set, const char *name, size_t 
 /* Makes `count` classes of the set (which is copied) a split. */
 clm_status clm_image_set_split(clm_image_set *set, clm_split split, const uint32_t *classes, size_t count, int turns);
 
+/* From now on tasks of the split are of classes whose names begin alike, up to the first slash. Classes are in order of name, and
+ * without turns. */
+clm_status clm_image_set_families(clm_image_set *set, clm_split split);
+
 /* What bytes stand for, or for CLM_NORMALISE_DATASET what floats become. Splits are made before. */
 clm_status clm_image_set_normalise(clm_image_set *set, clm_normalise normalise);
+
+/* The source's fingerprint: its examples, classes and splits. `pixels`: clm_hash_words of the examples; 0: not known. Splits are made
+ * before, and floats not yet normalised. */
+void clm_image_set_sign(clm_image_set *set, uint64_t pixels);
 
 /* Adds to the source's notes how many examples of one split are in another too, by their values. Splits are made before. */
 clm_status clm_image_set_note_shared(clm_image_set *set);

@@ -1,5 +1,6 @@
 /* Layouts that folders themselves say: split ones and unsplit ones. The class of a picture is the topmost folder below the
  * split that holds pictures itself, or the one so many levels down as asked for; all below belongs to it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,8 +42,10 @@ static bool is_system(const char *name) {
 typedef struct scan {
     clm_catalog *catalog;
     int split, class_depth;
+    int deepest;   /* folders that those outside any class are in */
     size_t strays; /* pictures outside any class */
     char *stray;   /* the first */
+    char *other;   /* the first file that is no picture; NULL: there is none */
 } scan;
 
 typedef struct place { /* a folder */
@@ -60,21 +63,36 @@ typedef struct others { /* files of a folder that are no pictures */
 
 static char *join(const char *a, const char *b) { return *a ? clm_path_join(a, b) : clm_strdup(b); }
 
+/* What cannot be had does not keep the others from being read. */
+static clm_status add_picture(clm_catalog *catalog, size_t class_index, const char *path, clm_file_kind kind) {
+    char why[512];
+    const char *origin = catalog->classes[class_index].origin;
+    if (kind == CLM_FILE_PICTURE) {
+        const clm_status status = clm_catalog_add(catalog, class_index, path);
+        if (status != CLM_E_IO) return status;
+        snprintf(why, sizeof why, "%s", clm_last_error());
+        return clm_catalog_lose(catalog, origin, path, why);
+    }
+    snprintf(why, sizeof why, "of a kind that is not read (%s are); convert it to PNG", clm_picture_kinds());
+    return clm_catalog_lose(catalog, origin, path, why);
+}
+
 static clm_status add_file(scan *s, const place *at, const char *name, others *rest) {
     clm_status status = CLM_OK;
     const clm_file_kind kind = clm_file_kind_of(name);
     char *path = join(at->path, name);
     if (!path) return CLM_E_MEMORY;
-    if (kind == CLM_FILE_REFUSED) {
-        status = clm_fail(CLM_E_FORMAT, "%s/%s: pictures of this kind are not read (%s are); convert it to PNG or remove it",
-                          s->catalog->root, path, clm_picture_kinds());
-    } else if (kind == CLM_FILE_OTHER) {
+    if (kind == CLM_FILE_OTHER) {
         if (!rest->count++) rest->first = name;
+        if (!s->other && !(s->other = clm_strdup(path))) status = CLM_E_MEMORY;
     } else if (at->in_class) {
-        status = clm_catalog_add(s->catalog, at->class_index, path);
-    } else if (!s->strays++) {
-        s->stray = path;
-        path = NULL;
+        status = add_picture(s->catalog, at->class_index, path, kind);
+    } else {
+        if (at->level > s->deepest) s->deepest = at->level;
+        if (!s->strays++) {
+            s->stray = path;
+            path = NULL;
+        }
     }
     free(path);
     return status;
@@ -91,7 +109,7 @@ static clm_status enter(scan *s, const place *at, const char *name, size_t *foun
             clm_fail(CLM_E_IO, "%s/%s: folders nested too deep; is there a link that leads back up?", s->catalog->root, path);
     if (status == CLM_OK) status = walk(s, &(place){path, below, at->level + 1, at->class_index, at->in_class}, found);
     if (status == CLM_OK && *found == before && !at->in_class && at->level == 0)
-        clm_catalog_left_out(s->catalog, "%s: a folder without pictures; it is no class", path);
+        clm_catalog_left_out(s->catalog, CLM_LEFT_FOLDERS, "%s: a folder without pictures; it is no class", path);
     free(path);
     free(below);
     return status;
@@ -109,17 +127,17 @@ static bool begins_class(const scan *s, const place *at, char *const *names, con
 static clm_status visit(scan *s, const place *at, char *const *names, const bool *folder, size_t count, size_t *found) {
     others rest = {0};
     for (size_t i = 0; i < count; i++) {
-        const size_t before = s->catalog->n_pictures;
+        const size_t before = s->catalog->n_pictures + s->catalog->n_lost;
         if (is_system(names[i])) continue;
         if (folder[i]) {
             CLM_TRY(enter(s, at, names[i], found));
         } else {
             CLM_TRY(add_file(s, at, names[i], &rest));
-            *found += s->catalog->n_pictures - before;
+            *found += s->catalog->n_pictures + s->catalog->n_lost - before;
         }
     }
     if (rest.count)
-        clm_catalog_left_out(s->catalog, "%s: %zu %s no picture (%s)", *at->path ? at->path : ".", rest.count,
+        clm_catalog_left_out(s->catalog, CLM_LEFT_FILES, "%s: %zu %s no picture (%s)", *at->path ? at->path : ".", rest.count,
                              rest.count == 1 ? "file is" : "files are", rest.first);
     return CLM_OK;
 }
@@ -153,22 +171,54 @@ out:
     return status;
 }
 
+/* What was put into the folder instead of pictures, and what is to be done with it. */
+static const char *remedy_for(const char *name) {
+    static const char *const kinds[][2] = {{".zip", "unpack it there"},
+                                           {".tar", "unpack it there"},
+                                           {".gz", "unpack it there"},
+                                           {".tgz", "unpack it there"},
+                                           {".7z", "unpack it there"},
+                                           {".rar", "unpack it there"},
+                                           {".csv", "a table is named itself, not its folder"},
+                                           {".tsv", "a table is named itself, not its folder"},
+                                           {".npz", "arrays are named themselves, not their folder"},
+                                           {".npy", "arrays are x.npy and y.npy"}};
+    for (size_t i = 0; name && i < sizeof kinds / sizeof *kinds; i++) {
+        const size_t n = strlen(name), m = strlen(kinds[i][0]);
+        if (n > m && strcmp(name + n - m, kinds[i][0]) == 0) return kinds[i][1];
+    }
+    return NULL;
+}
+
+static clm_status refuse_nothing(const scan *s, const char *inside) {
+    const char *root = s->catalog->root, *slash = *inside ? "/" : "", *remedy = remedy_for(s->other);
+    if (s->strays && s->class_depth)
+        return clm_fail(CLM_E_ARG,
+                        "%s%s%s: classes are asked for %d folders down (--class-depth %d), but its %zu pictures are at most %d "
+                        "folder%s down (%s); %s",
+                        root, slash, inside, s->class_depth, s->class_depth, s->strays, s->deepest, s->deepest == 1 ? "" : "s",
+                        s->stray,
+                        s->deepest ? "ask for fewer, or leave it out" : "put those of each class in a folder of their own");
+    if (s->strays)
+        return clm_fail(CLM_E_FORMAT,
+                        "%s%s%s: its %zu pictures are in no class; put those of each class in a folder of their own", root,
+                        slash, inside, s->strays);
+    if (remedy)
+        return clm_fail(CLM_E_FORMAT, "%s%s%s: no picture CLASS/* inside, but %s: %s", root, slash, inside, s->other, remedy);
+    return clm_fail(CLM_E_FORMAT, "%s%s%s: no picture CLASS/* inside; put one folder a class there%s", root, slash, inside,
+                    *inside ? "" : ", or folders train/, val/ and test/ with one folder a class in each");
+}
+
 clm_status clm_catalog_scan(clm_catalog *catalog, const char *inside, int split, int class_depth) {
     scan s = {.catalog = catalog, .split = split, .class_depth = class_depth};
     size_t found = 0;
     clm_status status = walk(&s, &(place){inside, "", 0, 0, false}, &found);
     if (status == CLM_OK && s.strays)
-        clm_catalog_left_out(catalog, "%s: %zu %s outside any class (%s)", *inside ? inside : ".", s.strays,
+        clm_catalog_left_out(catalog, CLM_LEFT_OTHER, "%s: %zu %s outside any class (%s)", *inside ? inside : ".", s.strays,
                              s.strays == 1 ? "picture is" : "pictures are", s.stray);
-    if (status == CLM_OK && !found)
-        status = s.strays
-                     ? clm_fail(CLM_E_FORMAT,
-                                "%s%s%s: its %zu pictures are in no class; put those of each class in a folder of their own",
-                                catalog->root, *inside ? "/" : "", inside, s.strays)
-                     : clm_fail(CLM_E_FORMAT, "%s%s%s: no picture CLASS/* inside; put one folder a class there%s",
-                                catalog->root, *inside ? "/" : "", inside,
-                                *inside ? "" : ", or folders train/, val/ and test/ with one folder a class in each");
+    if (status == CLM_OK && !found) status = refuse_nothing(&s, inside);
     free(s.stray);
+    free(s.other);
     return status;
 }
 
@@ -177,7 +227,9 @@ clm_status clm_catalog_scan_class(clm_catalog *catalog, const char *inside, cons
     place at = {inside, name, 1, 0, true};
     size_t found = 0;
     CLM_TRY(clm_catalog_class_of(catalog, name, inside, split, &at.class_index));
-    CLM_TRY(walk(&s, &at, &found));
+    const clm_status status = walk(&s, &at, &found);
+    free(s.other);
+    CLM_TRY(status);
     return found ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s/%s: a class without pictures", catalog->root, inside);
 }
 
@@ -191,22 +243,44 @@ static clm_status is_folder(const clm_catalog *catalog, const char *name, bool *
     return CLM_OK;
 }
 
+typedef struct beside {
+    size_t folders, pictures;
+    clm_text named; /* the first folders */
+    const char *picture;
+} beside;
+
+static clm_status look_beside(const clm_catalog *catalog, char *const *names, size_t count, beside *found) {
+    enum { NAMED = 4 };
+    for (size_t i = 0; i < count; i++) {
+        bool folder = false;
+        if (is_system(names[i]) || clm_split_of_name(names[i]) != CLM_NO_SPLIT) continue;
+        CLM_TRY(is_folder(catalog, names[i], &folder));
+        if (folder) {
+            if (found->folders++ < NAMED) clm_text_add(&found->named, "%s%s/", found->folders > 1 ? ", " : "", names[i]);
+        } else if (clm_file_kind_of(names[i]) != CLM_FILE_OTHER && !found->pictures++) {
+            found->picture = names[i];
+        }
+    }
+    if (found->folders > NAMED) clm_text_add(&found->named, " and %zu more", found->folders - NAMED);
+    return found->named.failed ? CLM_E_MEMORY : CLM_OK;
+}
+
 /* What stands beside train/ and is no split. */
 static clm_status note_others(clm_catalog *catalog) {
     char **names = NULL;
     size_t count = 0;
+    beside found = {0};
     CLM_TRY(clm_directory_list(catalog->root, &names, &count));
-    clm_status status = CLM_OK;
-    for (size_t i = 0; i < count && status == CLM_OK; i++) {
-        bool folder = false;
-        if (is_system(names[i]) || clm_split_of_name(names[i]) != CLM_NO_SPLIT) continue;
-        status = is_folder(catalog, names[i], &folder);
-        if (folder)
-            clm_catalog_left_out(
-                catalog, "%s/: no name of a split (train, val, valid, validation, test); rename it to have it read", names[i]);
-        else if (clm_file_kind_of(names[i]) != CLM_FILE_OTHER)
-            clm_catalog_left_out(catalog, "%s: a picture outside any class", names[i]);
-    }
+    const clm_status status = look_beside(catalog, names, count, &found);
+    if (status == CLM_OK && found.folders)
+        clm_catalog_left_out(catalog, CLM_LEFT_OTHER,
+                             "%s: no name%s of a split (train, val, valid, validation, test); rename %s to have %s read",
+                             found.named.data, found.folders == 1 ? "" : "s",
+                             found.folders == 1 ? "it" : "them, or move them into one,", found.folders == 1 ? "it" : "them");
+    if (status == CLM_OK && found.pictures)
+        clm_catalog_left_out(catalog, CLM_LEFT_OTHER, "%zu picture%s beside the splits %s in no class (%s)", found.pictures,
+                             found.pictures == 1 ? "" : "s", found.pictures == 1 ? "is" : "are", found.picture);
+    clm_text_free(&found.named);
     clm_names_free(names, count);
     return status;
 }
@@ -225,10 +299,54 @@ static clm_status read_splits(clm_catalog *catalog, const bool *folder, int clas
     return note_others(catalog);
 }
 
+/* What is nearly the name of a split: in capitals, or another word for it. NULL: nothing. */
+static const char *meant_split(const char *name) {
+    static const char *const words[][2] = {{"training", "train"}, {"testing", "test"}, {"dev", "val"}, {"eval", "val"}};
+    char low[16];
+    size_t n = 0;
+    for (; name[n] && n + 1 < sizeof low; n++)
+        low[n] = (char)(name[n] >= 'A' && name[n] <= 'Z' ? name[n] - 'A' + 'a' : name[n]);
+    low[n] = 0;
+    if (name[n]) return NULL;
+    for (size_t i = 0; i < NAMES; i++)
+        if (strcmp(low, split_names[i].name) == 0) return split_names[i].name;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(low, words[i][0]) == 0) return words[i][1];
+    return NULL;
+}
+
+/* Two folders that are meant as splits, one of them misnamed, would be taken for classes and divided anew. */
+static clm_status check_names(const clm_catalog *catalog) {
+    clm_status status = CLM_OK;
+    char **names = NULL;
+    size_t count = 0, splits = 0;
+    const char *wrong = NULL;
+    CLM_TRY(clm_directory_list(catalog->root, &names, &count));
+    for (size_t i = 0; i < count; i++) {
+        bool folder = false;
+        if (!meant_split(names[i])) continue;
+        CLM_GOTO(is_folder(catalog, names[i], &folder));
+        splits += folder;
+        if (folder && !wrong && clm_split_of_name(names[i]) == CLM_NO_SPLIT) wrong = names[i];
+    }
+    if (wrong && splits > 1)
+        status = clm_fail(CLM_E_FORMAT,
+                          "%s: %s/ looks like a split; rename it to %s/ (the names are train, val, valid, validation, test)",
+                          catalog->root, wrong, meant_split(wrong));
+out:
+    clm_names_free(names, count);
+    return status;
+}
+
 static clm_status read_layout(clm_catalog *catalog, int class_depth) {
     bool folder[NAMES], any = false;
-    if (clm_catalog_has_tables(catalog)) return clm_catalog_read_tables(catalog);
-    if (clm_catalog_has_lists(catalog)) return clm_catalog_read_lists(catalog);
+    const bool tables = clm_catalog_has_tables(catalog), lists = !tables && clm_catalog_has_lists(catalog);
+    if (class_depth && (tables || lists))
+        return clm_fail(CLM_E_ARG, "%s has lists that name the classes, so a class depth says nothing; leave it out",
+                        catalog->root);
+    if (tables) return clm_catalog_read_tables(catalog);
+    if (lists) return clm_catalog_read_lists(catalog);
+    CLM_TRY(check_names(catalog));
     for (size_t i = 0; i < NAMES; i++) {
         CLM_TRY(is_folder(catalog, split_names[i].name, &folder[i]));
         any = any || folder[i];

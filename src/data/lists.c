@@ -2,12 +2,14 @@
  *
  *   miniImageNet     images/FILE, and {train,val,test}.csv with a headline and lines of filename,label
  *   CIFAR-FS, FC100  data/CLASS/FILE, and splits/NAME/{train,val,test}.txt with a class a line */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/files.h"
 #include "clmaml/data.h"
 #include "data/catalog.h"
+#include "data/source.h"
 
 enum { LISTS = 5 };
 static const char *const list_names[LISTS] = {"train", "val", "valid", "validation", "test"};
@@ -55,6 +57,14 @@ static int split_fields(char *line, char *fields[], int most) {
     return count;
 }
 
+/* A list that is not there leaves its split empty: more likely forgotten than meant. */
+static void note_absent(clm_catalog *c, const bool there[CLM_SPLITS], const char *end) {
+    static const char *const splits[CLM_SPLITS] = {"training", "validation", "test"}, *const lists[CLM_SPLITS] = {
+                                                                                          "train", "val", "test"};
+    for (int split = 0; split < CLM_SPLITS; split++)
+        if (!there[split]) clm_catalog_remark(c, "there is no %s%s: no %s classes", lists[split], end, splits[split]);
+}
+
 /* ---- filename,label ---- */
 
 enum { MOST_FIELDS = 16 };
@@ -67,15 +77,18 @@ typedef struct table {
 } table;
 
 static clm_status read_headline(table *t, char *line) {
-    char *fields[MOST_FIELDS] = {0};
+    char *fields[MOST_FIELDS] = {0}, said[64];
+    snprintf(said, sizeof said, "%s", line);
+    clm_printable(said);
     const int count = split_fields(line, fields, MOST_FIELDS);
     for (int i = 0; i < count; i++) {
         if (strcmp(fields[i], "filename") == 0) t->file = i;
         if (strcmp(fields[i], "label") == 0) t->label = i;
     }
     if (t->file >= 0 && t->label >= 0) return CLM_OK;
-    return clm_fail(CLM_E_FORMAT, "%s: its first line names no columns filename and label; begin it with filename,label",
-                    t->path);
+    return clm_fail(CLM_E_FORMAT,
+                    "%s: its first line, '%.60s', names no columns filename and label; begin it with filename,label", t->path,
+                    said);
 }
 
 static clm_status read_entry(table *t, char *line) {
@@ -85,15 +98,24 @@ static clm_status read_entry(table *t, char *line) {
     split_fields(line, fields, MOST_FIELDS);
     const char *file = fields[t->file], *label = fields[t->label];
     if (!file || !label || !*file || !*label)
-        return clm_fail(CLM_E_FORMAT, "%s: line %zu lacks a filename or a label", t->path, t->line);
+        return clm_fail(CLM_E_FORMAT,
+                        "%s: line %zu lacks a filename or a label; write both, with a comma between, or remove the line",
+                        t->path, t->line);
     if (clm_name_leads_out(file))
-        return clm_fail(CLM_E_FORMAT, "%s: line %zu names %s, which is not below images/", t->path, t->line, file);
+        return clm_fail(CLM_E_FORMAT, "%s: line %zu names %s, which is not below images/; correct it or remove the line",
+                        t->path, t->line, file);
     origin = clm_format("%s in %s", label, t->path);
     path = clm_path_join("images", file);
     if (!origin || !path) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(clm_catalog_class_of(t->catalog, label, origin, t->split, &class_index));
     status = clm_catalog_add(t->catalog, class_index, path);
-    if (status != CLM_OK) status = clm_fail_in(status, "%s: line %zu", t->path, t->line);
+    if (status == CLM_E_IO) {
+        char why[1024];
+        snprintf(why, sizeof why, "%s", clm_last_error());
+        status = clm_fail(status, "%s: line %zu: %s; correct it or remove the line", t->path, t->line, why);
+    } else if (status != CLM_OK) {
+        status = clm_fail_in(status, "%s: line %zu", t->path, t->line);
+    }
 out:
     free(origin);
     free(path);
@@ -127,22 +149,27 @@ static clm_status note_unlisted(clm_catalog *c) {
     size_t visible = 0;
     for (size_t i = 0; i < count; i++) visible += *names[i] != '.';
     if (visible > c->n_pictures)
-        clm_catalog_left_out(c, "images: %zu of %zu files are in no list", visible - c->n_pictures, visible);
+        clm_catalog_left_out(c, CLM_LEFT_OTHER, "images: %zu of %zu files are in no list", visible - c->n_pictures, visible);
     clm_names_free(names, count);
     return CLM_OK;
 }
 
 clm_status clm_catalog_read_tables(clm_catalog *c) {
     clm_status status = CLM_OK;
+    bool there[CLM_SPLITS] = {false};
     for (int i = 0; i < LISTS && status == CLM_OK; i++) {
         char *path = path_of(c, "", list_names[i], ".csv");
-        status = !path ? CLM_E_MEMORY : clm_path_exists(path) ? read_table(c, path, clm_split_of_name(list_names[i])) : CLM_OK;
+        const int split = clm_split_of_name(list_names[i]);
+        const bool exists = path && clm_path_exists(path);
+        there[split] = there[split] || exists;
+        status = !path ? CLM_E_MEMORY : exists ? read_table(c, path, split) : CLM_OK;
         free(path);
     }
     if (status == CLM_OK && !c->n_pictures)
         status =
             clm_fail(CLM_E_FORMAT,
                      "%s: none of train.csv, val.csv and test.csv names a picture; put filename,label lines there", c->root);
+    if (status == CLM_OK) note_absent(c, there, ".csv");
     return status == CLM_OK ? note_unlisted(c) : status;
 }
 
@@ -181,12 +208,17 @@ static clm_status read_class(clm_catalog *c, const char *list, size_t line, cons
     const size_t before = c->n_classes;
     clm_status status = inside && full ? CLM_OK : CLM_E_MEMORY;
     if (status == CLM_OK && clm_name_leads_out(name))
-        status = clm_fail(CLM_E_FORMAT, "%s: line %zu names the class %s, which is not below data/", list, line, name);
+        status =
+            clm_fail(CLM_E_FORMAT, "%s: line %zu names the class %s, which is not below data/; correct it or remove the line",
+                     list, line, name);
     if (status == CLM_OK && !clm_path_is_directory(full))
-        status = clm_fail(CLM_E_FORMAT, "%s: line %zu names the class %s, but there is no folder %s", list, line, name, full);
+        status =
+            clm_fail(CLM_E_FORMAT, "%s: line %zu names the class %s, but there is no folder %s; correct it or remove the line",
+                     list, line, name, full);
     if (status == CLM_OK) status = clm_catalog_scan_class(c, inside, name, split);
     if (status == CLM_OK && c->n_classes == before)
-        status = clm_fail(CLM_E_FORMAT, "%s: line %zu names the class %s a second time", list, line, name);
+        status =
+            clm_fail(CLM_E_FORMAT, "%s: line %zu names the class %s a second time; remove one of the lines", list, line, name);
     free(inside);
     free(full);
     return status;
@@ -209,14 +241,19 @@ static clm_status read_list(clm_catalog *c, const char *path, int split) {
 clm_status clm_catalog_read_lists(clm_catalog *c) {
     char *folder = NULL;
     clm_status status = find_splits(c, &folder);
+    bool there[CLM_SPLITS] = {false};
     for (int i = 0; i < LISTS && status == CLM_OK; i++) {
         char *path = clm_format("%s/%s.txt", folder, list_names[i]);
-        status = !path ? CLM_E_MEMORY : clm_path_exists(path) ? read_list(c, path, clm_split_of_name(list_names[i])) : CLM_OK;
+        const int split = clm_split_of_name(list_names[i]);
+        const bool exists = path && clm_path_exists(path);
+        there[split] = there[split] || exists;
+        status = !path ? CLM_E_MEMORY : exists ? read_list(c, path, split) : CLM_OK;
         free(path);
     }
     if (status == CLM_OK && !c->n_pictures)
         status = clm_fail(CLM_E_FORMAT, "%s: none of train.txt, val.txt and test.txt names a class; put one name a line there",
                           folder);
+    if (status == CLM_OK) note_absent(c, there, ".txt");
     free(folder);
     return status;
 }

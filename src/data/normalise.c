@@ -41,14 +41,37 @@ static void find_moments(const uint64_t *counts, double *out_mean, double *out_d
     *out_deviation = deviation > 0 ? deviation : 1;
 }
 
+/* Mean and deviation of one channel: they are kept where pictures are prepared by them, which have at most three. */
+static void keep_moments(clm_image_set *set, int channel, double mean, double deviation) {
+    clm_preparation *p = &set->base.preparation;
+    if (set->channels <= 3) {
+        p->mean[channel] = mean;
+        p->deviation[channel] = deviation;
+    }
+    clm_image_values(mean, deviation, set->values + (size_t)channel * BYTES);
+}
+
 static clm_status normalise_bytes(clm_image_set *set) {
     uint64_t *counts = clm_calloc((size_t)set->channels * BYTES, sizeof *counts);
     if (!counts) return CLM_E_MEMORY;
     each_image(set, count_bytes, counts);
-    clm_preparation *p = &set->base.preparation;
-    for (int c = 0; c < set->channels; c++) find_moments(counts + (size_t)c * BYTES, &p->mean[c], &p->deviation[c]);
+    for (int c = 0; c < set->channels; c++) {
+        double mean, deviation;
+        find_moments(counts + (size_t)c * BYTES, &mean, &deviation);
+        keep_moments(set, c, mean, deviation);
+    }
     free(counts);
     return CLM_OK;
+}
+
+/* Grey has the means over the colours. */
+static void use_imagenet(clm_image_set *set) {
+    static const double mean[3] = {0.485, 0.456, 0.406}, deviation[3] = {0.229, 0.224, 0.225};
+    if (set->channels == 1) {
+        keep_moments(set, 0, 0.449, 0.226);
+        return;
+    }
+    for (int c = 0; c < 3; c++) keep_moments(set, c, mean[c], deviation[c]);
 }
 
 /* ---- floats: one mean and deviation of a channel, or of a place in a list ---- */
@@ -90,24 +113,18 @@ static clm_status normalise_floats(clm_image_set *set) {
 }
 
 clm_status clm_image_set_normalise(clm_image_set *set, clm_normalise normalise) {
-    static const double mean[3] = {0.485, 0.456, 0.406}, deviation[3] = {0.229, 0.224, 0.225};
     if (normalise == CLM_NORMALISE_NONE) return CLM_OK;
     if (set->floats && normalise == CLM_NORMALISE_DATASET) return normalise_floats(set);
     if (set->floats || (normalise == CLM_NORMALISE_IMAGENET && set->channels != 1 && set->channels != 3))
         return clm_fail(CLM_E_ARG,
-                        "%s: normalisation by ImageNet's colours is for pictures of bytes in 1 or 3 channels; choose none or "
-                        "dataset",
+                        "%s: normalisation by ImageNet's colours is for pictures of bytes in 1 or 3 channels; choose another "
+                        "(--normalise none, --normalise dataset)",
                         set->origin);
     free(set->values);
     set->tables = set->channels;
     set->values = clm_calloc((size_t)set->channels * BYTES, sizeof *set->values);
     if (!set->values) return CLM_E_MEMORY;
-    clm_preparation *p = &set->base.preparation;
-    if (normalise == CLM_NORMALISE_DATASET) CLM_TRY(normalise_bytes(set));
-    for (int c = 0; c < set->channels; c++) {
-        if (normalise == CLM_NORMALISE_IMAGENET) p->mean[c] = set->channels == 1 ? 0.449 : mean[c];
-        if (normalise == CLM_NORMALISE_IMAGENET) p->deviation[c] = set->channels == 1 ? 0.226 : deviation[c];
-        clm_image_values(p, c, set->values + (size_t)c * BYTES);
-    }
+    if (normalise == CLM_NORMALISE_DATASET) return normalise_bytes(set);
+    use_imagenet(set);
     return CLM_OK;
 }

@@ -25,6 +25,32 @@ static const char *find(const char *header, const char *key) {
     return at;
 }
 
+/* Types that numpy.save writes and that are not read, by their letter. */
+static const struct {
+    char kind;
+    const char *what, *remedy;
+} unread[] = {
+    {'c', "complex numbers", "save numbers: real and imaginary parts side by side"},
+    {'O', "Python objects", "save numbers or texts of one type, such as numpy.asarray(.., dtype=float) or .astype(str)"},
+    {'M', "dates", "save numbers of days or seconds, such as .astype('int64')"},
+    {'m', "lengths of time", "save numbers of days or seconds, such as .astype('int64')"},
+    {'V', "raw bytes", "save numbers, such as .view('uint8')"},
+    {'f', "floats of another size than 16, 32 or 64 bits", "save .astype('float64')"},
+    {'[', "records of several fields", "save an array of one of them, or of numbers side by side"},
+};
+
+/* `text`: what stands behind 'descr': in the header. */
+static clm_status refuse_type(const clm_npy *a, const char *where, const char *text) {
+    const char kind = text && *text == '[' ? '[' : a->kind;
+    const int length = text && *text && *text != '[' ? (int)strcspn(text + 1, "'\"") : 0;
+    for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
+        if (unread[i].kind == kind)
+            return clm_fail(CLM_E_FORMAT, "%s: holds %s%s%.*s%s, which are not read; %s", where, unread[i].what,
+                            length ? " ('" : "", length < 12 ? length : 12, text + 1, length ? "')" : "", unread[i].remedy);
+    return clm_fail(CLM_E_FORMAT, "%s: elements of type '%.*s' are not read; save numbers (integers or floats) or texts", where,
+                    length < 12 ? length : 12, text ? text + 1 : "?");
+}
+
 static clm_status parse_type(clm_npy *a, const char *where, const char *text) {
     static const char kinds[] = "ufibUS";
     const char order = text && (*text == '\'' || *text == '"') ? text[1] : 0;
@@ -40,9 +66,7 @@ static clm_status parse_type(clm_npy *a, const char *where, const char *text) {
                       : a->kind == 'f' ? a->bytes == 2 || a->bytes == 4 || a->bytes == 8
                       : a->kind == 'b' ? a->bytes == 1
                                        : true;
-    if (!size)
-        return clm_fail(CLM_E_FORMAT, "%s: elements of type %.12s are not read; save numbers (integers or floats) or texts",
-                        where, text ? text : "?");
+    if (!size) return refuse_type(a, where, text);
     a->swap = order == (is_big_endian() ? '<' : '>');
     return CLM_OK;
 }
@@ -77,7 +101,10 @@ clm_status clm_npy_parse(clm_npy *out, const char *where, const uint8_t *data, s
     CLM_GOTO(parse_type(out, where, find(header, "'descr'")));
     CLM_GOTO(parse_shape(out, where, find(header, "'shape'")));
     if ((!order || strncmp(order, "False", 5) != 0) && out->rank > 1)
-        CLM_GOTO(clm_fail(CLM_E_FORMAT, "%s: is stored column by column; save numpy.ascontiguousarray of it", where));
+        CLM_GOTO(clm_fail(
+            CLM_E_FORMAT,
+            "%s: is stored column by column (Fortran order), which is not read; save numpy.ascontiguousarray(..) of it",
+            where));
     assert(out->bytes > 0);
     if (out->count > (size - begin - length) / (size_t)out->bytes)
         CLM_GOTO(clm_fail(CLM_E_FORMAT, "%s: a damaged array (it ends early)", where));

@@ -111,6 +111,7 @@ static clm_status split_set(clm_image_set *set, size_t background, const clm_omn
     clm_status status = options->split == CLM_OMNIGLOT_1200 ? split_1200(set, order, options)
                                                             : split_alphabets(set, background, order, options);
     free(order);
+    if (status == CLM_OK && options->within_alphabet) status = clm_image_set_families(set, CLM_SPLIT_TEST);
     return status;
 }
 
@@ -150,11 +151,12 @@ static char *describe_parts(const clm_image_set *set, size_t background) {
 static char *describe(const clm_image_set *set, const char *held, const clm_omniglot_options *options) {
     const clm_image_split *s = set->splits;
     return clm_format("omniglot: %s; %dx%d; split %s, seed %llu: %zu train, %zu validation, %zu test characters; classes with "
-                      "rotations: %zu, %zu, %zu",
+                      "rotations: %zu, %zu, %zu%s",
                       held, set->width, set->height, options->split == CLM_OMNIGLOT_1200 ? "1200" : "alphabets",
                       (unsigned long long)options->split_seed, s[CLM_SPLIT_TRAIN].count, s[CLM_SPLIT_VALIDATION].count,
                       s[CLM_SPLIT_TEST].count, clm_source_classes(&set->base, CLM_SPLIT_TRAIN),
-                      clm_source_classes(&set->base, CLM_SPLIT_VALIDATION), clm_source_classes(&set->base, CLM_SPLIT_TEST));
+                      clm_source_classes(&set->base, CLM_SPLIT_VALIDATION), clm_source_classes(&set->base, CLM_SPLIT_TEST),
+                      options->within_alphabet ? "; test tasks within an alphabet, support and query by different people" : "");
 }
 
 static clm_status check_options(const clm_omniglot_options *options) {
@@ -163,6 +165,9 @@ static clm_status check_options(const clm_omniglot_options *options) {
                         options->version);
     if (options->split != CLM_OMNIGLOT_ALPHABETS && options->split != CLM_OMNIGLOT_1200)
         return clm_fail(CLM_E_ARG, "omniglot: no split %d", (int)options->split);
+    if (options->within_alphabet && options->test_rotations)
+        return clm_fail(CLM_E_ARG,
+                        "omniglot: an alphabet (within_alphabet) has no rotated characters: leave out test_rotations");
     if (options->threads < 0)
         return clm_fail(CLM_E_ARG, "omniglot: %d threads: at least 1, or 0 for one a core", options->threads);
     return CLM_OK;
@@ -187,11 +192,13 @@ clm_status clm_source_omniglot(clm_source **out, const char *directory, const cl
     held = describe_parts(set, background);
     if (!set->origin || !held) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(split_set(set, background, options));
+    clm_image_set_sign(set, 0);
     set->base.preparation.size = options->size;
     set->base.preparation.channels = 1;
     set->base.preparation.fit = CLM_FIT_STRETCH;
     set->base.preparation.invert = true;
     set->base.split_drawn = true;
+    set->base.scaled = "pixels are no tokens: begin with conv2d, or with tokens and linear";
     set->base.description = describe(set, held, options);
     if (!set->base.description) CLM_GOTO(CLM_E_MEMORY);
     *out = &set->base;

@@ -2,8 +2,10 @@
 #include "data/own.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
+#include "data/words.h"
 
 static int by_number(const void *a, const void *b) {
     const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -23,6 +25,8 @@ static void split_counts(size_t total, const clm_own_parts *p, size_t counts[CLM
         counts[i] = (size_t)((double)total * (double)asked[i] / sum + 0.5);
         if (asked[i] && !counts[i] && total >= CLM_SPLITS) counts[i] = 1;
     }
+    for (int i = 1; i < CLM_SPLITS && !any && total / CLM_SPLITS >= p->least; i++)
+        if (counts[i] < p->least) counts[i] = p->least;
     if (counts[2] > total - counts[1]) counts[2] = total - counts[1];
     counts[0] = total - counts[1] - counts[2];
 }
@@ -37,7 +41,7 @@ void clm_own_draw_split(size_t total, const clm_own_parts *parts, uint32_t *orde
 }
 
 clm_status clm_own_split(clm_image_set *set, const clm_folder_options *o, size_t *unused) {
-    const clm_own_parts parts = {o->class_split, o->split_seed};
+    const clm_own_parts parts = {o->class_split, o->split_seed, o->least_classes};
     size_t counts[CLM_SPLITS] = {0}, first = 0;
     uint32_t *order = clm_calloc(set->count, sizeof *order);
     clm_status status = order ? CLM_OK : CLM_E_MEMORY;
@@ -59,6 +63,33 @@ clm_status clm_own_use_splits(clm_image_set *set, const int *splits) {
         status = clm_image_set_split(set, (clm_split)split, classes, count, 1);
     }
     free(classes);
+    return status;
+}
+
+clm_status clm_own_refuse(const char *where, const clm_text *left, size_t count) {
+    enum { MOST = 3000 }; /* bytes: a message has an end */
+    clm_text list = {0};
+    size_t listed = 0;
+    for (const char *at = left->data; at && *at && list.length < MOST;) {
+        const int length = (int)strcspn(at, "\n");
+        clm_text_add(&list, "%s%.*s", listed++ ? "; " : "", length, at);
+        at += length + (at[length] == '\n');
+    }
+    if (count > listed) clm_text_add(&list, "; and %zu more", count - listed);
+    const clm_status status = list.failed ? CLM_E_MEMORY
+                                          : clm_fail(CLM_E_FORMAT, "%s: strict refuses %zu thing%s that would be left out: %s",
+                                                     where, count, count == 1 ? "" : "s", list.data ? list.data : "");
+    clm_text_free(&list);
+    return status;
+}
+
+clm_status clm_own_count_classes(const clm_image_set *set, size_t *count) {
+    clm_words names = {0};
+    clm_status status = CLM_OK;
+    uint32_t number;
+    for (size_t i = 0; i < set->count && status == CLM_OK; i++) status = clm_words_add(&names, set->classes[i].name, &number);
+    *count = names.count;
+    clm_words_free(&names);
     return status;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "clmaml/data.h"
@@ -21,9 +22,10 @@ typedef enum slot_state { EMPTY, MAKING, READY } slot_state;
 
 typedef struct slot {
     slot_state state;
-    uint64_t index;    /* of its batch, unless EMPTY */
-    void *data[4];     /* floats; with the option `numbers`, numbers of images in 0 and 2 */
-    clm_status status; /* how making it ended, when READY */
+    uint64_t index;       /* of its batch, unless EMPTY */
+    void *data[4];        /* floats; with the option `numbers`, numbers of images in 0 and 2 */
+    clm_task_size *sizes; /* [tasks]; NULL: tasks are of one size */
+    clm_status status;    /* how making it ended, when READY */
     char message[1024];
 } slot;
 
@@ -39,6 +41,7 @@ struct clm_prefetch {
     clm_monitor *monitor;
     uint64_t current, next;
     bool stop;
+    double waited; /* seconds; the caller's */
 };
 
 static slot *slot_of(clm_prefetch *p, uint64_t index) { return &p->slots[index % p->n_slots]; }
@@ -71,7 +74,9 @@ static clm_status draw_task(clm_prefetch *p, const slot *s, size_t t) {
         to.support_x = (float *)s->data[0] + t * p->count[0];
         to.query_x = (float *)s->data[2] + t * p->count[2];
     }
-    const uint64_t task = s->index * (uint64_t)o->tasks + t;
+    if (s->sizes) to.size = &s->sizes[t];
+    const uint64_t all = (uint64_t)(o->batch_tasks ? o->batch_tasks : o->tasks);
+    const uint64_t task = s->index * all + (uint64_t)o->first_task + t;
     CLM_TRY(clm_source_draw(p->source, o->split, o->seed, task, &p->episode, &to));
     if (p->scratch) augment(p, task, to.support_x, to.query_x);
     return CLM_OK;
@@ -135,6 +140,8 @@ static clm_status allocate(clm_prefetch *p) {
         for (size_t s = 0; s < p->n_slots; s++)
             if (!(p->slots[s].data[i] = clm_calloc(count[i] * (size_t)o->tasks, NUMBER))) return CLM_E_MEMORY;
     }
+    for (size_t s = 0; s < p->n_slots && (o->ways_least > 0 || o->shots_least > 0); s++)
+        if (!(p->slots[s].sizes = clm_calloc((size_t)o->tasks, sizeof *p->slots[s].sizes))) return CLM_E_MEMORY;
     if (clm_augment_is_on(&o->augment) && !(p->scratch = clm_calloc(example, sizeof *p->scratch))) return CLM_E_MEMORY;
     return CLM_OK;
 }
@@ -149,12 +156,21 @@ clm_status clm_prefetch_create(clm_prefetch **out, const clm_source *source, con
     if (o->tasks < 1 || o->ahead < 1 || o->ahead > 1024)
         return clm_fail(CLM_E_ARG, "prefetch: batches of %d tasks, %d ahead: at least 1 task, 1 to 1024 batches", o->tasks,
                         o->ahead);
+    if (o->first_task < 0 || (o->batch_tasks ? o->first_task > o->batch_tasks - o->tasks : o->first_task > 0))
+        return clm_fail(CLM_E_ARG, "prefetch: tasks %d to %d of batches of %d", o->first_task, o->first_task + o->tasks - 1,
+                        o->batch_tasks ? o->batch_tasks : o->tasks);
     if (o->numbers) CLM_TRY(clm_source_check_numbers(source));
     CLM_TRY(clm_augment_check(&o->augment, source));
     if (o->numbers && clm_augment_is_on(&o->augment))
         return clm_fail(CLM_E_ARG, "prefetch: numbers of images leave nothing to augment");
-    const clm_episode_options episode = {
-        CLM_EPISODE_OPTIONS_VERSION, o->ways, o->shots, o->query, o->support_sets, o->joint_classes};
+    const clm_episode_options episode = {CLM_EPISODE_OPTIONS_VERSION,
+                                         o->ways,
+                                         o->shots,
+                                         o->query,
+                                         o->support_sets,
+                                         o->joint_classes,
+                                         o->ways_least,
+                                         o->shots_least};
     CLM_TRY(clm_source_check_episode(source, o->split, &episode));
     clm_prefetch *p = clm_calloc(1, sizeof *p);
     if (!p) return CLM_E_MEMORY;
@@ -182,27 +198,33 @@ void clm_prefetch_free(clm_prefetch *p) {
         clm_monitor_leave(p->monitor);
         clm_thread_join(p->thread);
     }
-    for (size_t s = 0; p->slots && s < p->n_slots; s++)
+    for (size_t s = 0; p->slots && s < p->n_slots; s++) {
         for (int i = 0; i < 4; i++) free(p->slots[s].data[i]);
+        free(p->slots[s].sizes);
+    }
     free(p->slots);
     free(p->scratch);
     clm_monitor_free(p->monitor);
     free(p);
 }
 
-/* Waits for the thread, or does its work. */
+/* Waits for the thread, or does its work. The clock is asked only where there is something to wait for. */
 static void obtain(clm_prefetch *p, uint64_t index) {
     slot *s = slot_of(p, index);
     clm_monitor_enter(p->monitor);
     p->current = index;
     p->next = is_ready(p, index) ? index + 1 : index; /* what is ready beyond that is passed over */
     clm_monitor_wake(p->monitor);
+    const bool waits = !is_ready(p, index);
+    const double began = waits ? clm_clock() : 0;
     while (p->thread && !is_ready(p, index)) clm_monitor_wait(p->monitor);
     clm_monitor_leave(p->monitor);
-    if (is_ready(p, index)) return;
-    s->index = index;
-    make(p, s);
-    s->state = READY;
+    if (!is_ready(p, index)) {
+        s->index = index;
+        make(p, s);
+        s->state = READY;
+    }
+    if (waits) p->waited += clm_clock() - began;
 }
 
 static clm_status get(clm_prefetch *p, uint64_t index, bool numbers, const slot **out) {
@@ -230,3 +252,7 @@ clm_status clm_prefetch_get_at(clm_prefetch *p, uint64_t index, const int32_t *a
     }
     return CLM_OK;
 }
+
+double clm_prefetch_waited(const clm_prefetch *p) { return p->waited; }
+
+const clm_task_size *clm_prefetch_sizes(const clm_prefetch *p) { return p->slots[p->current % p->n_slots].sizes; }

@@ -23,7 +23,7 @@ static void fill(const clm_preparation *p, const uint8_t *bytes, float *out) {
     const size_t area = (size_t)p->size * (size_t)p->size;
     for (int c = 0; c < p->channels; c++) {
         float values[256];
-        clm_image_values(p, c, values);
+        clm_image_values(p->mean[c], p->deviation[c], values);
         for (size_t i = 0; i < area; i++) out[(size_t)c * area + i] = values[bytes[(size_t)c * area + i]];
     }
 }
@@ -40,6 +40,11 @@ clm_status clm_image_read(const char *path, const clm_preparation *p, float *out
     if (!(bytes = clm_calloc((size_t)p->channels * (size_t)p->size, (size_t)p->size))) CLM_GOTO(CLM_E_MEMORY);
     status = clm_image_decode(&picture, (const uint8_t *)data, size, (uint8_t)p->background);
     if (status == CLM_OK) status = clm_image_prepare(&scratch, &picture, p, bytes);
+    if (status == CLM_E_FORMAT && size && clm_file_kind_of(path) == CLM_FILE_OTHER &&
+        clm_picture_kind_of((const uint8_t *)data, size) == CLM_PICTURE_UNKNOWN)
+        CLM_GOTO(clm_fail(status, "%s is not a picture (%s are read)", path, clm_picture_kinds()));
+    if (status == CLM_E_FORMAT && clm_file_kind_of(path) == CLM_FILE_REFUSED)
+        CLM_GOTO(clm_fail(status, "%s: of a kind that is not read (%s are); convert it to PNG", path, clm_picture_kinds()));
     if (status != CLM_OK) CLM_GOTO(clm_fail_in(status, "%s", path));
     fill(p, bytes, out);
 out:

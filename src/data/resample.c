@@ -18,58 +18,107 @@ static cover cover_of(uint32_t j, uint32_t m, uint32_t n) {
     return (cover){first, last, low - first * m, (last + 1) * m - high};
 }
 
-/* One channel of a part of a picture, and of the part of the result that it becomes. */
-typedef struct plane {
-    const uint8_t *from;
-    size_t step, row; /* bytes to the next pixel and to the next row */
+/* A part of a picture, and the part of the result that it becomes. */
+typedef struct part {
+    const uint8_t *from;  /* channels side by side */
+    size_t channels, row; /* bytes to the next pixel and to the next row */
     uint32_t w, h;
-    uint8_t *to;
-    size_t to_row;
+    uint8_t *to; /* one channel behind the other, `area` apart */
+    size_t to_row, area;
     uint32_t mw, mh;
-} plane;
+} part;
 
-/* One row of n pixels to m sums, each n times the mean: the pixels touched in full, less what is outside. */
-static void resample_row(const uint8_t *row, size_t step, const cover *covers, uint32_t m, uint32_t *out) {
-    for (uint32_t j = 0; j < m; j++) {
-        cover c = covers[j];
-        uint32_t sum = 0;
-        for (uint32_t i = c.first; i <= c.last; i++) sum += row[i * step];
-        out[j] = sum * m - c.before * row[c.first * step] - c.after * row[c.last * step];
+enum { MOST_SHORT = 257 }; /* bytes that add up to 16 bits */
+
+static void add_short(const part *p, const uint8_t *first, const uint8_t *last, uint16_t *restrict sums) {
+    const size_t n = p->w * p->channels, stride = p->row;
+    for (size_t x = 0; x < n; x++) sums[x] = first[x];
+    for (const uint8_t *row = first; row < last;) {
+        row += stride;
+        for (size_t x = 0; x < n; x++) sums[x] = (uint16_t)(sums[x] + row[x]);
     }
 }
 
-/* Those sums of h rows of a picture w wide to row j of the result. */
-static void resample_column(const uint32_t *rows, const plane *p, uint32_t j) {
-    cover c = cover_of(j, p->mh, p->h);
-    uint64_t area = (uint64_t)p->w * p->h;
-    uint8_t *out = p->to + (size_t)j * p->to_row;
-    for (uint32_t x = 0; x < p->mw; x++) {
-        uint64_t sum = 0;
-        for (uint32_t i = c.first; i <= c.last; i++) sum += rows[(size_t)i * p->mw + x];
-        sum = sum * p->mh - (uint64_t)c.before * rows[(size_t)c.first * p->mw + x] -
-              (uint64_t)c.after * rows[(size_t)c.last * p->mw + x];
-        out[x] = (uint8_t)((sum + area / 2) / area);
+static void add_long(const part *p, const uint8_t *first, const uint8_t *last, uint32_t *restrict sums) {
+    const size_t n = p->w * p->channels, stride = p->row;
+    for (size_t x = 0; x < n; x++) sums[x] = first[x];
+    for (const uint8_t *row = first; row < last;) {
+        row += stride;
+        for (size_t x = 0; x < n; x++) sums[x] += row[x];
     }
 }
 
-static clm_status resample(clm_resample *scratch, const plane *p) {
+/* The rows of the picture that row j of the result touches, to one of sums, each h times the mean: those touched in full, less
+ * what is outside. Rows come before columns, as neighbours in memory are added up many at a time. */
+static void sum_rows(const part *p, uint32_t j, uint32_t *restrict sums, uint16_t *restrict shorts) {
+    const cover c = cover_of(j, p->mh, p->h);
+    const uint8_t *restrict first = p->from + c.first * p->row, *restrict last = p->from + c.last * p->row;
+    const size_t n = p->w * p->channels;
+    const uint32_t mh = p->mh;
+    if (c.last - c.first < MOST_SHORT) {
+        add_short(p, first, last, shorts);
+        for (size_t x = 0; x < n; x++) sums[x] = shorts[x] * mh - c.before * first[x] - c.after * last[x];
+    } else {
+        add_long(p, first, last, sums);
+        for (size_t x = 0; x < n; x++) sums[x] = sums[x] * mh - c.before * first[x] - c.after * last[x];
+    }
+}
+
+/* n / d to the nearest, where the quotient is small: the estimate is at most one off. */
+static inline uint8_t divide(uint64_t n, uint64_t d, double inverse) {
+    n += d / 2;
+    const int64_t q = (int64_t)((double)n * inverse), rest = (int64_t)(n - (uint64_t)q * d);
+    return (uint8_t)(q + (rest >= (int64_t)d) - (rest < 0));
+}
+
+/* That row of sums to row j of the result, each pixel w h times its mean, by differences of running sums. */
+static void sum_columns(const part *p, uint32_t j, const cover *restrict covers, const uint32_t *restrict sums,
+                        uint64_t *restrict running) {
+    const uint64_t area = (uint64_t)p->w * p->h;
+    const double inverse = 1.0 / (double)area;
+    const size_t channels = p->channels;
+    const uint32_t w = p->w, mw = p->mw;
+    for (size_t k = 0; k < channels; k++, sums++) {
+        uint8_t *restrict out = p->to + k * p->area + (size_t)j * p->to_row;
+        uint64_t so_far = 0;
+        for (uint32_t x = 0; x < w; x++) {
+            running[x] = so_far;
+            so_far += sums[x * channels];
+        }
+        running[w] = so_far;
+        for (uint32_t x = 0; x < mw; x++) {
+            const cover c = covers[x];
+            const uint64_t sum = (running[c.last + 1] - running[c.first]) * mw;
+            const uint64_t outside =
+                (uint64_t)c.before * sums[c.first * channels] + (uint64_t)c.after * sums[c.last * channels];
+            out[x] = divide(sum - outside, area, inverse);
+        }
+    }
+}
+
+static clm_status resample(clm_resample *scratch, const part *p) {
     cover covers[CLM_IMAGE_LARGEST];
-    CLM_TRY(clm_grow(&scratch->rows, &scratch->capacity, (size_t)p->h * p->mw, sizeof *scratch->rows));
-    for (uint32_t j = 0; j < p->mw; j++) covers[j] = cover_of(j, p->mw, p->w);
-    for (uint32_t y = 0; y < p->h; y++)
-        resample_row(p->from + (size_t)y * p->row, p->step, covers, p->mw, scratch->rows + (size_t)y * p->mw);
-    for (uint32_t j = 0; j < p->mh; j++) resample_column(scratch->rows, p, j);
+    const size_t n = (p->w + 1) * p->channels;
+    CLM_TRY(clm_grow(&scratch->rows, &scratch->capacity, n, sizeof *scratch->rows));
+    CLM_TRY(clm_grow(&scratch->shorts, &scratch->shorts_capacity, n, sizeof *scratch->shorts));
+    CLM_TRY(clm_grow(&scratch->running, &scratch->running_capacity, n, sizeof *scratch->running));
+    for (uint32_t x = 0; x < p->mw; x++) covers[x] = cover_of(x, p->mw, p->w);
+    for (uint32_t j = 0; j < p->mh; j++) {
+        sum_rows(p, j, scratch->rows, scratch->shorts);
+        sum_columns(p, j, covers, scratch->rows, scratch->running);
+    }
     return CLM_OK;
 }
 
 /* Which part of the picture becomes which part of the result. */
-static plane fit(const clm_image *image, const clm_preparation *prepared, uint8_t *out) {
+static part fit(const clm_image *image, const clm_preparation *prepared, uint8_t *out) {
     const uint32_t w = (uint32_t)image->width, h = (uint32_t)image->height, m = (uint32_t)prepared->size, less = w < h ? w : h;
-    plane p = {
-        .from = image->pixels, .step = (size_t)image->channels, .w = w, .h = h, .to = out, .to_row = m, .mw = m, .mh = m};
-    p.row = w * p.step;
+    part p = {
+        .from = image->pixels, .channels = (size_t)image->channels, .w = w, .h = h, .to = out, .to_row = m, .mw = m, .mh = m};
+    p.area = (size_t)m * m;
+    p.row = w * p.channels;
     if (prepared->fit == CLM_FIT_CROP) {
-        p.from += (h - less) / 2 * p.row + (w - less) / 2 * p.step;
+        p.from += (h - less) / 2 * p.row + (w - less) / 2 * p.channels;
         p.w = p.h = less;
     } else if (prepared->fit == CLM_FIT_PAD) {
         const uint32_t more = w > h ? w : h;
@@ -86,9 +135,8 @@ static plane fit(const clm_image *image, const clm_preparation *prepared, uint8_
 static clm_status make_planes(clm_resample *scratch, const clm_image *image, const clm_preparation *prepared, uint8_t *out) {
     const size_t area = (size_t)prepared->size * (size_t)prepared->size;
     if (prepared->fit == CLM_FIT_PAD) memset(out, prepared->background, area * (size_t)image->channels);
-    plane p = fit(image, prepared, out);
-    for (int c = 0; c < image->channels; c++, p.from++, p.to += area) CLM_TRY(resample(scratch, &p));
-    return CLM_OK;
+    const part p = fit(image, prepared, out);
+    return resample(scratch, &p);
 }
 
 /* Weights in 1/65536, which add up to 1: grey stays as it is. */
@@ -118,14 +166,15 @@ clm_status clm_image_resample(clm_resample *scratch, const clm_image *image, int
     return clm_image_prepare(scratch, image, &p, out);
 }
 
-void clm_image_values(const clm_preparation *p, int channel, float values[256]) {
-    const double mean = p->mean[channel], deviation = p->deviation[channel];
+void clm_image_values(double mean, double deviation, float values[256]) {
     const bool plain = mean == 0 && deviation == 1;
     for (int i = 0; i < 256; i++) values[i] = plain ? (float)i / 255.0f : (float)((i / 255.0 - mean) / deviation);
 }
 
 void clm_resample_free(clm_resample *scratch) {
     free(scratch->rows);
+    free(scratch->shorts);
+    free(scratch->running);
     free(scratch->planes);
     *scratch = (clm_resample){0};
 }

@@ -3,7 +3,7 @@
  * Every choice comes from a random stream named by what it decides: the classes from (seed, split, index), the examples of a
  * class from that and its label, the order of the support set and that of the query set from one each. So the support set does
  * not depend on how many query examples are asked for, and tasks evaluated with 1, 5 and 15 queries are the same tasks. */
-#include "data/source.h"
+#include "data/episode.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -33,10 +33,10 @@ void clm_source_free(clm_source *source) {
 const char *clm_source_name(const clm_source *source) { return source->name; }
 clm_shape clm_source_example_shape(const clm_source *source) { return source->shape; }
 
-static bool has_groups(const clm_source *source) { return source->ops->target != NULL; }
+bool clm_source_has_groups(const clm_source *source) { return source->ops->target != NULL; }
 
 bool clm_source_is_regression(const clm_source *source) {
-    return source->ops->regress || (has_groups(source) && !source->labels);
+    return source->ops->regress || (clm_source_has_groups(source) && !source->labels);
 }
 
 /* Numbers of y of an example. */
@@ -89,101 +89,21 @@ bool clm_source_get_preparation(const clm_source *source, clm_preparation *out) 
 
 bool clm_source_split_drawn(const clm_source *source) { return source->split_drawn; }
 
+uint64_t clm_source_fingerprint(const clm_source *source) { return source->fingerprint; }
+
 const char *clm_source_notes(const clm_source *source) { return source->notes ? source->notes : ""; }
 
 size_t clm_source_classes(const clm_source *source, clm_split split) {
-    return source->ops->classes && !has_groups(source) ? source->ops->classes(source, split) : 0;
+    return source->ops->classes && !clm_source_has_groups(source) ? source->ops->classes(source, split) : 0;
 }
 
 size_t clm_source_groups(const clm_source *source, clm_split split) {
     if (source->ops->regress) return SIZE_MAX;
-    return has_groups(source) ? source->ops->classes(source, split) : 0;
-}
-
-/* ---- what a task may ask for ---- */
-
-/* Classes that tasks are drawn from. */
-static size_t classes_of(const clm_source *source, clm_split split, const clm_episode_options *o) {
-    const size_t all = source->ops->classes(source, split);
-    return o->joint_classes && o->joint_classes < all ? o->joint_classes : all;
-}
-
-static clm_status check_split(const clm_source *source, clm_split split) {
-    if ((unsigned)split < CLM_SPLITS) return CLM_OK;
-    return clm_fail(CLM_E_ARG, "%s: no split %d", source->name, (int)split);
-}
-
-static clm_status check_counts(const clm_source *source, int ways, int shots, int query) {
-    enum { MOST = 1 << 20 };
-    const char *name = source->name;
-    if (ways < 1 || shots < 1 || query < 0)
-        return clm_fail(CLM_E_ARG, "%s: a task of %d ways, %d shots and %d queries: at least 1, 1 and 0 are needed", name, ways,
-                        shots, query);
-    if (shots > MOST || query > MOST || (int64_t)ways * ((int64_t)shots + query) > MOST)
-        return clm_fail(CLM_E_LIMIT, "%s: a task of %d ways, %d shots and %d queries has more than %d examples", name, ways,
-                        shots, query, MOST);
-    if (source->ops->regress && ways != 1)
-        return clm_fail(CLM_E_ARG, "%s is a regression problem: a task has 1 way, not %d", name, ways);
-    if (has_groups(source) && ways != 1)
-        return clm_fail(CLM_E_ARG, "%s: a task is one group of rows: it has 1 way, not %d", name, ways);
-    return CLM_OK;
-}
-
-static clm_status check_ways(const clm_source *source, clm_split split, int ways, size_t classes) {
-    if ((size_t)ways <= classes) return CLM_OK;
-    const char *origin = source->ops->split_origin ? source->ops->split_origin(source, split) : NULL;
-    if (has_groups(source))
-        return clm_fail(CLM_E_ARG, "%s: the %s split has no tasks%s%s; give it some by the task split, or add tasks",
-                        source->name, split_names[split], origin ? " in " : "", origin ? origin : "");
-    return clm_fail(CLM_E_ARG, "%s: %d ways, but the %s split has %zu classes%s%s; ask for fewer ways or add classes",
-                    source->name, ways, split_names[split], classes, origin ? " in " : "", origin ? origin : "");
-}
-
-static clm_status check_examples(const clm_source *source, clm_split split, int shots, int query) {
-    uint64_t smallest = 0;
-    source->ops->smallest(source, split, &smallest);
-    size_t count = source->ops->examples(source, split, smallest);
-    if ((size_t)shots + (size_t)query <= count) return CLM_OK;
-    char *class_name = source->ops->class_name(source, split, smallest);
-    if (!class_name) return CLM_E_MEMORY;
-    const char *origin = source->ops->class_origin ? source->ops->class_origin(source, split, smallest) : NULL;
-    const char *things = has_groups(source) ? "examples" : "images", *of = has_groups(source) ? "task" : "class";
-    clm_status status =
-        clm_fail(CLM_E_ARG,
-                 "%s: %d shots and %d queries need %lld %s a %s, but %s %s has %zu, in the %s split%s%s%s; "
-                 "ask for fewer or add %s",
-                 source->name, shots, query, (long long)shots + query, things, of, of, class_name, count, split_names[split],
-                 origin ? " (" : "", origin ? origin : "", origin ? ")" : "", has_groups(source) ? "rows" : things);
-    free(class_name);
-    return status;
-}
-
-clm_status clm_source_check_episode(const clm_source *source, clm_split split, const clm_episode_options *o) {
-    if (o->version != CLM_EPISODE_OPTIONS_VERSION)
-        return clm_fail(CLM_E_ARG, "episode: options of version %d; initialise them with CLM_EPISODE_OPTIONS_INIT", o->version);
-    CLM_TRY(check_split(source, split));
-    if (o->support_sets < 1 || o->support_sets > 1024)
-        return clm_fail(CLM_E_ARG, "%s: %d support sets of a task: 1 to 1024 are possible", source->name, o->support_sets);
-    if (o->joint_classes && source->ops->regress)
-        return clm_fail(CLM_E_ARG, "%s is a regression problem: it has no classes to train on at once", source->name);
-    if (o->joint_classes && has_groups(source))
-        return clm_fail(CLM_E_ARG, "%s: its tasks are groups of rows: there are no classes of tasks to train on at once",
-                        source->name);
-    const int shots = o->shots > INT_MAX / o->support_sets ? INT_MAX : o->shots * o->support_sets;
-    CLM_TRY(check_counts(source, o->ways, shots, o->query));
-    if (source->ops->regress) return CLM_OK;
-    const size_t classes = classes_of(source, split, o);
-    CLM_TRY(check_ways(source, split, o->ways, classes));
-    return source->ops->classes(source, split) == SIZE_MAX ? CLM_OK : check_examples(source, split, shots, o->query);
+    return clm_source_has_groups(source) ? source->ops->classes(source, split) : 0;
 }
 
 static clm_episode_options plain(int ways, int shots, int query) {
-    return (clm_episode_options){CLM_EPISODE_OPTIONS_VERSION, ways, shots, query, 1, 0};
-}
-
-clm_status clm_source_check(const clm_source *source, clm_split split, int ways, int shots, int query) {
-    const clm_episode_options o = plain(ways, shots, query);
-    return clm_source_check_episode(source, split, &o);
+    return (clm_episode_options){CLM_EPISODE_OPTIONS_VERSION, ways, shots, query, 1, 0, 0, 0};
 }
 
 /* ---- drawing ---- */
@@ -195,7 +115,8 @@ enum {
     DRAW_QUERY_ORDER,
     DRAW_FUNCTION,
     DRAW_SUPPORT_POINTS,
-    DRAW_QUERY_POINTS
+    DRAW_QUERY_POINTS,
+    DRAW_SIZE
 };
 
 /* `which`: one of the above, and among streams of one kind a number. Each name is hashed, for neighbouring seeds, splits and
@@ -238,7 +159,7 @@ typedef struct episode {
 
 static clm_status draw_target(const episode *e, size_t label, uint64_t example, float *y) {
     const uint64_t class_index = e->classes[label];
-    if (has_groups(e->source)) return e->source->ops->target(e->source, e->split, class_index, example, y);
+    if (clm_source_has_groups(e->source)) return e->source->ops->target(e->source, e->split, class_index, example, y);
     *y = e->joint ? (float)class_index : (float)label;
     return CLM_OK;
 }
@@ -260,10 +181,11 @@ static clm_status draw_set(const episode *e, clm_random order, int first, int co
     return CLM_OK;
 }
 
-/* Set `number` of a task's support sets. */
-static clm_status draw_support(const episode *e, uint64_t seed, uint64_t index, int number, int shots, const clm_episode *out) {
+/* Set `number` of a task's support sets, for each of which there is room for `most` examples. */
+static clm_status draw_support(const episode *e, uint64_t seed, uint64_t index, int number, int shots, size_t most,
+                               const clm_episode *out) {
     const clm_shape *shape = &e->source->shape;
-    const size_t at = (size_t)number * (size_t)e->ways * (size_t)shots;
+    const size_t at = (size_t)number * most;
     const drawn to = {out->support_x ? out->support_x + at * clm_shape_size(shape) : NULL,
                       out->support_y ? out->support_y + at * target_size(e->source) : NULL,
                       out->support_at ? out->support_at + at : NULL};
@@ -280,24 +202,125 @@ static void place_examples(uint64_t *examples, const clm_episode_options *o) {
     }
 }
 
+/* ---- uneven tasks ---- */
+
+static bool is_uneven(const clm_episode_options *o) { return o->ways_least > 0 || o->shots_least > 0; }
+
+/* From `least` to `most`, but no more than there are. */
+static int draw_between(clm_random *r, int least, int most, size_t there) {
+    if (there < (size_t)most) most = (int)there;
+    return least + (int)clm_random_below(r, (uint32_t)(most - least + 1));
+}
+
+/* Shots of a task whose classes, or group, have so many examples. */
+static int draw_shots(clm_random *r, const clm_episode_options *o, size_t fewest) {
+    const size_t there = fewest == SIZE_MAX ? SIZE_MAX : (fewest - (size_t)o->query) / (size_t)o->support_sets;
+    return draw_between(r, o->shots_least, o->shots, there);
+}
+
+/* What a task lacks of the largest is zeros. */
+static void clear(const clm_source *source, const clm_episode_options *o, const clm_episode *out) {
+    const size_t x = clm_shape_size(&source->shape) * sizeof(float), y = target_size(source) * sizeof(float);
+    const size_t support = (size_t)o->ways * (size_t)o->shots * (size_t)o->support_sets,
+                 query = (size_t)o->ways * (size_t)o->query;
+    const struct {
+        void *at;
+        size_t bytes;
+    } arrays[] = {{out->support_x, support * x}, {out->support_y, support * y}, {out->support_at, support * sizeof(int32_t)},
+                  {out->query_x, query * x},     {out->query_y, query * y},     {out->query_at, query * sizeof(int32_t)}};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        if (arrays[i].at) memset(arrays[i].at, 0, arrays[i].bytes);
+}
+
+static void tell_size(const clm_source *source, const clm_episode_options *task, const clm_episode *out) {
+    const bool ways = !task->joint_classes && !source->ops->regress && !clm_source_has_groups(source);
+    if (out->size) *out->size = (clm_task_size){ways ? task->ways : 0, task->ways * task->shots, task->ways * task->query};
+}
+
+/* ---- choosing ---- */
+
+static bool has_families(const clm_source *source, clm_split split) {
+    size_t count;
+    (void)clm_episode_families(source, split, &count);
+    return count > 0;
+}
+
+/* The most ways that a task may have. */
+static size_t most_ways(const clm_source *source, clm_split split, const clm_episode_options *o) {
+    size_t count, most = 0;
+    const clm_family *families = clm_episode_families(source, split, &count);
+    for (size_t i = 0; i < count; i++)
+        if (families[i].count > most) most = families[i].count;
+    return count ? most : clm_episode_classes(source, split, o);
+}
+
+/* Any classes of the split, or those of one family. */
+static void choose_classes(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
+                           const clm_episode_options *o, uint64_t *classes) {
+    size_t count, large = 0;
+    const clm_family *families = clm_episode_families(source, split, &count);
+    clm_random r = stream(split, seed, index, DRAW_CLASSES, 0);
+    if (!count) {
+        draw_distinct(&r, clm_episode_classes(source, split, o), (size_t)o->ways, classes);
+        return;
+    }
+    while (clm_episode_family(families, count, (size_t)o->ways, large)) large++;
+    const clm_family *family = clm_episode_family(families, count, (size_t)o->ways, clm_random_below(&r, (uint32_t)large));
+    draw_distinct(&r, family->count, (size_t)o->ways, classes);
+    for (int k = 0; k < o->ways; k++) classes[k] += family->first;
+}
+
+/* Of the task's classes that with the fewest examples. */
+static size_t fewest_examples(const clm_source *source, clm_split split, const clm_episode_options *o,
+                              const uint64_t *classes) {
+    size_t fewest = SIZE_MAX;
+    for (int k = 0; k < o->ways; k++) {
+        const size_t count = source->ops->examples(source, split, classes[k]);
+        if (count < fewest) fewest = count;
+    }
+    return fewest;
+}
+
+/* Any examples of each class; within a family of all classes those with the same numbers. */
+static void choose_examples(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
+                            const clm_episode_options *o, size_t per_class, const uint64_t *classes, uint64_t *examples) {
+    const bool same = has_families(source, split);
+    for (int k = 0; k < o->ways; k++) {
+        uint64_t *to = examples + (size_t)k * per_class;
+        if (same && k > 0) {
+            memcpy(to, examples, per_class * sizeof *examples);
+            continue;
+        }
+        clm_random r = stream(split, seed, index, DRAW_EXAMPLES, k);
+        draw_distinct(&r, same ? fewest_examples(source, split, o, classes) : source->ops->examples(source, split, classes[k]),
+                      per_class, to);
+    }
+    for (int k = 0; k < o->ways; k++) place_examples(examples + (size_t)k * per_class, o);
+}
+
+/* ---- tasks ---- */
+
 static clm_status sample_classes(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
                                  const clm_episode_options *o, const clm_episode *out) {
     clm_status status = CLM_OK;
-    const int ways = o->ways, supports = o->shots * o->support_sets, per_class = supports + o->query;
-    uint64_t *classes = clm_calloc((size_t)ways, sizeof *classes);
-    uint64_t *examples = clm_calloc((size_t)ways * (size_t)per_class, sizeof *examples);
-    uint32_t *order = clm_calloc((size_t)ways * (size_t)(o->shots > o->query ? o->shots : o->query), sizeof *order);
-    if (!classes || !examples || !order) CLM_GOTO(CLM_E_MEMORY);
-    clm_random r = stream(split, seed, index, DRAW_CLASSES, 0);
-    draw_distinct(&r, classes_of(source, split, o), (size_t)ways, classes);
-    for (int k = 0; k < ways; k++) {
-        r = stream(split, seed, index, DRAW_EXAMPLES, k);
-        draw_distinct(&r, source->ops->examples(source, split, classes[k]), (size_t)per_class,
-                      examples + (size_t)k * (size_t)per_class);
-        place_examples(examples + (size_t)k * (size_t)per_class, o);
-    }
+    const size_t most = (size_t)o->ways * (size_t)o->shots;
+    clm_episode_options task = *o;
+    uint64_t *classes = NULL, *examples = NULL;
+    uint32_t *order = NULL;
+    clm_random size = stream(split, seed, index, DRAW_SIZE, 0);
+    if (o->ways_least) task.ways = draw_between(&size, o->ways_least, o->ways, most_ways(source, split, o));
+    const int ways = task.ways;
+    if (!(classes = clm_calloc((size_t)ways, sizeof *classes))) CLM_GOTO(CLM_E_MEMORY);
+    choose_classes(source, split, seed, index, &task, classes);
+    if (o->shots_least) task.shots = draw_shots(&size, o, fewest_examples(source, split, &task, classes));
+    const int supports = task.shots * task.support_sets, per_class = supports + task.query;
+    examples = clm_calloc((size_t)ways * (size_t)per_class, sizeof *examples);
+    order = clm_calloc((size_t)ways * (size_t)(task.shots > task.query ? task.shots : task.query), sizeof *order);
+    if (!examples || !order) CLM_GOTO(CLM_E_MEMORY);
+    choose_examples(source, split, seed, index, &task, (size_t)per_class, classes, examples);
     episode e = {source, split, ways, per_class, classes, examples, order, o->joint_classes > 0};
-    for (int n = 0; n < o->support_sets; n++) CLM_GOTO(draw_support(&e, seed, index, n, o->shots, out));
+    tell_size(source, &task, out);
+    for (int n = 0; n < o->support_sets; n++) CLM_GOTO(draw_support(&e, seed, index, n, task.shots, most, out));
     CLM_GOTO(draw_set(&e, stream(split, seed, index, DRAW_QUERY_ORDER, 0), supports, o->query,
                       &(drawn){out->query_x, out->query_y, out->query_at}));
 out:
@@ -310,19 +333,41 @@ out:
 /* The points of the support sets follow one another: a set of its own is only a matter of counting. */
 static clm_status sample_function(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
                                   const clm_episode_options *o, const clm_episode *out) {
-    clm_random task = stream(split, seed, index, DRAW_FUNCTION, 0);
-    clm_random points = stream(split, seed, index, DRAW_SUPPORT_POINTS, 0);
-    CLM_TRY(source->ops->regress(source, split, task, &points, o->shots * o->support_sets, out->support_x, out->support_y));
+    const clm_random task = stream(split, seed, index, DRAW_FUNCTION, 0);
+    clm_random points = stream(split, seed, index, DRAW_SUPPORT_POINTS, 0), size = stream(split, seed, index, DRAW_SIZE, 0);
+    clm_episode_options own = *o;
+    const size_t x = clm_shape_size(&source->shape), y = target_size(source);
+    if (o->shots_least) own.shots = draw_shots(&size, o, SIZE_MAX);
+    tell_size(source, &own, out);
+    /* of one size: in one call, as ever */
+    const int calls = is_uneven(o) ? o->support_sets : 1, count = is_uneven(o) ? own.shots : o->shots * o->support_sets;
+    for (size_t n = 0; n < (size_t)calls; n++)
+        CLM_TRY(source->ops->regress(source, split, task, &points, count,
+                                     out->support_x ? out->support_x + n * (size_t)o->shots * x : NULL,
+                                     out->support_y ? out->support_y + n * (size_t)o->shots * y : NULL));
     points = stream(split, seed, index, DRAW_QUERY_POINTS, 0);
     return source->ops->regress(source, split, task, &points, o->query, out->query_x, out->query_y);
+}
+
+const char *clm_source_function(const clm_source *source, clm_split split, uint64_t seed, uint64_t index) {
+    if (source->ops->task_name) return source->ops->task_name(source, split, seed, index);
+    return source->ops->function_name ? source->ops->function_name(source, stream(split, seed, index, DRAW_FUNCTION, 0)) : NULL;
 }
 
 clm_status clm_source_draw(const clm_source *source, clm_split split, uint64_t seed, uint64_t index,
                            const clm_episode_options *o, const clm_episode *out) {
     if (out->support_at || out->query_at) CLM_TRY(clm_source_check_numbers(source));
     CLM_TRY(clm_source_check_episode(source, split, o));
-    if (!source->ops->regress) return sample_classes(source, split, seed, index, o, out);
-    return sample_function(source, split, seed, index, o, out);
+    if (is_uneven(o)) clear(source, o, out);
+    clm_status status = CLM_OK;
+    if (source->ops->draw)
+        status = source->ops->draw(source, split, seed, index, o, out);
+    else
+        status = source->ops->regress ? sample_function(source, split, seed, index, o, out)
+                                      : sample_classes(source, split, seed, index, o, out);
+    return status == CLM_E_NUMERIC
+               ? clm_fail_in(status, "task %llu of seed %llu", (unsigned long long)index, (unsigned long long)seed)
+               : status;
 }
 
 clm_status clm_source_sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t index, int ways, int shots,
@@ -357,12 +402,12 @@ clm_status clm_source_sample_at(const clm_source *source, clm_split split, uint6
 }
 
 clm_status clm_source_image(const clm_source *source, clm_split split, size_t class_index, size_t example, float *out) {
-    CLM_TRY(check_split(source, split));
+    CLM_TRY(clm_source_check_split(source, split));
     if (source->ops->regress) return clm_fail(CLM_E_ARG, "%s is a regression problem and has no images", source->name);
     size_t classes = source->ops->classes(source, split);
     if (classes != SIZE_MAX && class_index >= classes)
-        return clm_fail(CLM_E_ARG, "%s: no %s %zu: the %s split has %zu", source->name, has_groups(source) ? "task" : "class",
-                        class_index, split_names[split], classes);
+        return clm_fail(CLM_E_ARG, "%s: no %s %zu: the %s split has %zu", source->name,
+                        clm_source_has_groups(source) ? "task" : "class", class_index, split_names[split], classes);
     size_t examples = source->ops->examples(source, split, class_index);
     if (examples != SIZE_MAX && example >= examples)
         return clm_fail(CLM_E_ARG, "%s: no example %zu: class %zu of the %s split has %zu", source->name, example, class_index,

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/own.h"
+
 static const clm_table_source *table_of(const clm_source *source) { return (const clm_table_source *)source; }
 
 static const clm_table_group *group_of(const clm_source *source, clm_split split, uint64_t group) {
@@ -48,6 +50,16 @@ static clm_status target(const clm_source *source, clm_split split, uint64_t gro
     return CLM_OK;
 }
 
+static char *place(const clm_source *source, clm_split split, uint64_t group, uint64_t example, size_t number) {
+    const clm_table_source *s = table_of(source);
+    const size_t rows = window_of(s), width = s->features;
+    const size_t row = s->channels_first ? number % rows : number / width;
+    const size_t feature = s->channels_first ? number / rows : number % width;
+    return clm_format("%s: line %u, column %s", s->path,
+                      (unsigned)s->lines[group_of(source, split, group)->first + (size_t)example + row],
+                      s->feature_names[feature]);
+}
+
 static const char *label_name(const clm_source *source, size_t label) { return table_of(source)->label_names[label]; }
 
 static const char *feature_name(const clm_source *source, size_t feature) {
@@ -68,6 +80,8 @@ static void destroy(clm_source *source) {
     free(s->groups);
     free(s->x);
     free(s->y);
+    free(s->lines);
+    free(s->path);
     free(s->mean);
     free(s->deviation);
     free(s);
@@ -81,6 +95,7 @@ static const clm_source_ops table_ops = {.classes = groups,
                                          .target = target,
                                          .label_name = label_name,
                                          .feature_name = feature_name,
+                                         .place = place,
                                          .destroy = destroy};
 
 /* ---- opening ---- */
@@ -116,20 +131,19 @@ static clm_status describe(clm_table_source *s, const clm_table *t) {
     return text.failed || !text.data ? CLM_E_MEMORY : CLM_OK;
 }
 
-/* "strict" takes what would be left out for an error, and names the first. */
 static clm_status check_strict(const clm_table *t) {
-    if (!t->options->strict || !t->left_out) return CLM_OK;
-    const char *notes = t->notes.data ? t->notes.data : "";
-    return clm_fail(CLM_E_FORMAT, "%s: %.*s%s", t->path, (int)strcspn(notes, "\n"), notes,
-                    t->left_out > 1 ? " (and more; without strict, all are noted)" : " (strict)");
+    return t->options->strict && t->left_out ? clm_own_refuse(t->path, &t->left, t->left_out) : CLM_OK;
 }
 
 static clm_status fill(clm_table_source *s, clm_table *t) {
     s->base.ops = &table_ops;
     s->base.name = "table";
+    s->base.fingerprint = t->fingerprint;
     s->window = t->options->window;
     s->horizon = t->options->horizon;
     s->channels_first = t->options->channels_first;
+    if (!(s->path = clm_strdup(t->path))) return CLM_E_MEMORY;
+    if (t->options->standardise) s->base.scaled = "leave numbers as they are in the file (--standardise no)";
     CLM_TRY(clm_table_encode(s, t));
     s->base.shape = shape_of(s);
     CLM_TRY(check_strict(t));

@@ -38,8 +38,12 @@ typedef struct clm_table {
     size_t task, time; /* numbers of columns; CLM_TABLE_NONE */
     size_t *features, n_features, *targets, n_targets;
     size_t rows, dropped;
+    uint64_t fingerprint; /* of the file */
+    uint32_t *lines;      /* [rows] */
+    size_t lines_capacity;
     clm_text notes;  /* lines */
-    size_t left_out; /* notes that say that something is not used */
+    clm_text left;   /* those of them that say that something is not used */
+    size_t left_out; /* how many */
 } clm_table;
 
 /* Checks the options, which must outlive the table, and reads a file. Free the table also after a failure. */
@@ -73,7 +77,9 @@ typedef struct clm_table_source {
     int window, horizon;
     bool channels_first;
     size_t features, targets;
-    float *x, *y; /* [rows, features], [rows, targets]: rows by task, then in order */
+    float *x, *y;    /* [rows, features], [rows, targets]: rows by task, then in order */
+    uint32_t *lines; /* [rows]: where a row stands in the file */
+    char *path;      /* of the file */
     clm_table_group *groups;
     size_t n_groups;
     clm_table_split splits[CLM_SPLITS];

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "data/table.h"
 
 /* ---- options by themselves ---- */
@@ -18,13 +19,15 @@ static clm_status check_series(const clm_table_options *o) {
         return clm_fail(CLM_E_ARG, "table: a window of %d rows, a horizon of %d: 0 to %d are possible", o->window, o->horizon,
                         CLM_TABLE_WINDOW);
     if (o->time_column && !ordered)
-        return clm_fail(CLM_E_ARG, "table: the time column %s orders rows for a window or a horizon; give one, or leave it out",
+        return clm_fail(CLM_E_ARG,
+                        "table: the time column %s orders rows for a window or a horizon; give one (--window N, "
+                        "--horizon N), or leave it out",
                         o->time_column);
     if (o->channels_first && !o->window)
-        return clm_fail(CLM_E_ARG, "table: channels first is a layout of windows; give a window, or leave it out");
+        return clm_fail(CLM_E_ARG, "table: channels first is a layout of windows; give a window (--window N), or leave it out");
     if (o->missing == CLM_MISSING_DROP && ordered)
-        return clm_fail(CLM_E_ARG, "table: missing drop would join rows that do not follow one another, which a window or a "
-                                   "horizon needs; take missing mean, or fill the gaps in the file");
+        return clm_fail(CLM_E_ARG, "table: --missing drop would join rows that do not follow one another, which a window or a "
+                                   "horizon needs; take --missing mean, or fill the gaps in the file");
     return CLM_OK;
 }
 
@@ -35,7 +38,8 @@ clm_status clm_table_check_options(const clm_table_options *o) {
     if (!o->task_column || !*o->task_column)
         return clm_fail(CLM_E_ARG, "table: no task_column: name the column whose values say which task a row belongs to");
     if (o->n_targets < 1) return clm_fail(CLM_E_ARG, "table: no targets: name the column to predict, or several");
-    if (o->labels && o->n_targets != 1) return clm_fail(CLM_E_ARG, "table: labels are of one target, not of %zu", o->n_targets);
+    if (o->labels && o->n_targets != 1)
+        return clm_fail(CLM_E_ARG, "table: labels are of one target, not of %zu; give one (--target NAME)", o->n_targets);
     if ((unsigned)o->missing > CLM_MISSING_DROP)
         return clm_fail(CLM_E_ARG, "table: no way %d with missing values", (int)o->missing);
     if (o->n_features && o->n_ignore)
@@ -76,12 +80,22 @@ static void list_columns(const clm_csv *head, char *text, size_t size) {
     }
 }
 
+/* A number is a value rather than a name. */
+static bool is_number(const char *text) {
+    const char *end;
+    (void)clm_number_parse(text, &end);
+    return end != text && !*end;
+}
+
 static clm_status find_field(const roles *r, const char *name, size_t *field) {
     char list[256];
     for (*field = 0; *field < r->head->count; ++*field)
         if (strcmp(r->head->fields[*field], name) == 0) return CLM_OK;
     list_columns(r->head, list, sizeof list);
-    return clm_fail(CLM_E_ARG, "%s has no column '%.80s'; its columns are %s", r->table->path, name, list);
+    bool numbers = r->head->count > 0;
+    for (size_t i = 0; i < r->head->count; i++) numbers = numbers && is_number(r->head->fields[i]);
+    return clm_fail(CLM_E_ARG, "%s has no column '%.80s'; its columns are %s%s", r->table->path, name, list,
+                    numbers ? ": is the headline missing?" : "");
 }
 
 static clm_status claim(roles *r, const char *name, role as, size_t *field) {
@@ -100,7 +114,7 @@ static clm_status claim_feature(roles *r, const char *name, size_t *field) {
     r->features[*field] = 1;
     if (is == FREE || is == TIME || (is == TARGET && r->table->options->horizon > 0)) return CLM_OK;
     return clm_fail(CLM_E_ARG, "%s: column %.80s is %s and cannot be a feature too%s", r->table->path, name, role_names[is],
-                    is == TARGET ? ", unless the target lies ahead (horizon)" : "");
+                    is == TARGET ? ", unless the target lies ahead (--horizon N)" : "");
 }
 
 static clm_status claim_categorical(roles *r, const char *name) {
@@ -128,7 +142,9 @@ static clm_status check_headline(clm_table *t, const clm_csv *head) {
         }
         status = clm_words_add(&names, name, &number);
         if (status == CLM_OK && names.count == before)
-            status = clm_fail(CLM_E_FORMAT, "%s: two columns are called %.80s; rename one", t->path, name);
+            status = clm_fail(CLM_E_FORMAT, "%s: two columns are called %.80s; %s", t->path, name,
+                              is_number(name) ? "is the headline missing? put the names of columns into the first line"
+                                              : "rename one");
     }
     clm_words_free(&names);
     return status;

@@ -5,6 +5,7 @@
  * of tasks. */
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,7 +71,7 @@ static clm_status make_groups(clm_table_source *s, const clm_table *t, const row
 /* ---- splits ---- */
 
 static clm_status draw_split(clm_table_source *s, clm_table *t) {
-    const clm_own_parts parts = {t->options->task_split, t->options->split_seed};
+    const clm_own_parts parts = {t->options->task_split, t->options->split_seed, 0};
     size_t counts[CLM_SPLITS] = {0}, at = 0;
     uint32_t *order = clm_calloc(s->n_groups, sizeof *order);
     clm_status status = order ? CLM_OK : CLM_E_MEMORY;
@@ -80,11 +81,12 @@ static clm_status draw_split(clm_table_source *s, clm_table *t) {
     free(order);
     if (status != CLM_OK) return status;
     if (at < s->n_groups)
-        clm_table_remark(t, "%zu of %zu tasks are in no split: the task split asks for fewer", s->n_groups - at, s->n_groups);
+        clm_table_remark(t, "%zu of %zu tasks are in no split: the task split asks for fewer (--task-split)", s->n_groups - at,
+                         s->n_groups);
     if (counts[CLM_SPLIT_TRAIN]) return CLM_OK;
     return clm_fail(CLM_E_ARG,
                     "%s: no task is for training, whose rows say what is standardised and which categories there are; "
-                    "give the training split some (task split)",
+                    "give the training split some by the task split (--task-split A,B,C)",
                     t->path);
 }
 
@@ -112,22 +114,51 @@ static clm_status list_split(clm_table_source *s, clm_split split, size_t least)
     return CLM_OK;
 }
 
+/* "a window of 50 rows and a horizon of 2" */
+static const char *name_series(const clm_table_source *s, char *text, size_t size) {
+    int used = 0;
+    text[0] = 0;
+    if (s->window) used = snprintf(text, size, "a window of %d row%s", s->window, s->window == 1 ? "" : "s");
+    if (s->horizon) snprintf(text + used, size - (size_t)used, "%sa horizon of %d", used ? " and " : "", s->horizon);
+    return text;
+}
+
+/* The longest task is too short; `lost`: rows of a task that begin no example. */
+static clm_status refuse_short(const clm_table_source *s, const clm_table *t, const clm_table_group *longest, size_t least,
+                               size_t lost) {
+    char series[96];
+    const char *rows = longest->rows == 1 ? "row" : "rows";
+    name_series(s, series, sizeof series);
+    if (!lost)
+        return clm_fail(CLM_E_ARG,
+                        "%s: no task has the %zu examples that shots and queries need; the largest, %s, has %zu; ask for "
+                        "fewer, or add rows",
+                        t->path, least, longest->name, longest->examples);
+    if (!longest->examples)
+        return clm_fail(
+            CLM_E_ARG, "%s: %s needs %zu rows of a task, and the longest, %s, has %zu %s; give a shorter one (%s), or add rows",
+            t->path, series, lost + 1, longest->name, longest->rows, rows,
+            !s->window   ? "--horizon"
+            : s->horizon ? "--window, --horizon"
+                         : "--window");
+    return clm_fail(
+        CLM_E_ARG,
+        "%s: no task has the %zu examples that shots and queries need; the longest, %s, has %zu in its %zu %s, for %s; ask "
+        "for fewer, give a shorter one, or add rows",
+        t->path, least, longest->name, longest->examples, longest->rows, rows, series);
+}
+
 /* Tasks with too few examples leave their splits. */
 static clm_status choose_tasks(clm_table_source *s, clm_table *t) {
     const size_t least = t->options->least ? t->options->least : 1,
                  lost = (size_t)(s->window ? s->window - 1 : 0) + (size_t)s->horizon;
-    size_t largest = 0;
+    size_t longest = 0;
     for (size_t i = 0; i < s->n_groups; i++) {
         clm_table_group *g = &s->groups[i];
         g->examples = g->rows > lost ? g->rows - lost : 0;
-        if (g->examples > s->groups[largest].examples) largest = i;
+        if (g->rows > s->groups[longest].rows) longest = i;
     }
-    if (s->groups[largest].examples < least)
-        return clm_fail(CLM_E_ARG,
-                        "%s: no task has the %zu examples that shots and queries need; the largest, %s, has %zu%s; ask for "
-                        "fewer, or add rows",
-                        t->path, least, s->groups[largest].name, s->groups[largest].examples,
-                        lost ? " for this window and horizon" : "");
+    if (s->groups[longest].examples < least) return refuse_short(s, t, &s->groups[longest], least, lost);
     note_small(s, t, least);
     for (int split = 0; split < CLM_SPLITS; split++) CLM_TRY(list_split(s, (clm_split)split, least));
     return CLM_OK;
@@ -254,7 +285,16 @@ static clm_status make_encoder(clm_table_source *s, clm_table *t, const ordered 
     return CLM_OK;
 }
 
-static void encode_column(const clm_table_source *s, const clm_table *t, const ordered *o, const encoder *e) {
+/* What lies beyond all floats once it is in units of a deviation. */
+static clm_status check_float(const clm_table *t, uint32_t row, const clm_table_column *c, double value) {
+    if (isfinite((float)value)) return CLM_OK;
+    return clm_fail(CLM_E_FORMAT,
+                    "%s: line %u, column %s: %g is %g deviations of the training tasks from their mean, which no float holds; "
+                    "correct it, or leave numbers as they are (--standardise no)",
+                    t->path, (unsigned)t->lines[row], c->name, c->numbers[row], value);
+}
+
+static clm_status encode_column(const clm_table_source *s, const clm_table *t, const ordered *o, const encoder *e) {
     for (size_t i = 0; i < o->count; i++) {
         float *to = s->x + i * s->features + e->first;
         const uint32_t row = o->rows[i].row;
@@ -264,8 +304,11 @@ static void encode_column(const clm_table_source *s, const clm_table *t, const o
             continue;
         }
         const double v = isnan(e->column->numbers[row]) ? e->mean : e->column->numbers[row];
-        *to = (float)(t->options->standardise ? (v - e->mean) / e->deviation : v);
+        const double value = t->options->standardise ? (v - e->mean) / e->deviation : v;
+        CLM_TRY(check_float(t, row, e->column, value));
+        *to = (float)value;
     }
+    return CLM_OK;
 }
 
 static clm_status check_room(const clm_table_source *s, const clm_table *t) {
@@ -293,7 +336,7 @@ static clm_status encode_features(clm_table_source *s, clm_table *t, const order
     for (size_t i = 0; i < t->n_features && status == CLM_OK; i++) status = make_encoder(s, t, o, t->features[i], &encoders[i]);
     if (status == CLM_OK) status = check_room(s, t);
     if (status == CLM_OK && !(s->x = clm_calloc(t->rows * s->features, sizeof *s->x))) status = CLM_E_MEMORY;
-    for (size_t i = 0; i < t->n_features && status == CLM_OK; i++) encode_column(s, t, o, &encoders[i]);
+    for (size_t i = 0; i < t->n_features && status == CLM_OK; i++) status = encode_column(s, t, o, &encoders[i]);
     for (size_t i = 0; i < t->n_features && encoders; i++) free(encoders[i].places);
     free(encoders);
     return status;
@@ -302,7 +345,7 @@ static clm_status encode_features(clm_table_source *s, clm_table *t, const order
 /* ---- targets ---- */
 
 /* Labels are the places of words in order, of the whole table. */
-static clm_status encode_labels(clm_table_source *s, const clm_table *t, const ordered *o) {
+static clm_status encode_labels(clm_table_source *s, clm_table *t, const ordered *o) {
     const clm_table_column *c = &t->columns[t->targets[0]];
     uint32_t *rank = NULL;
     clm_status status = CLM_OK;
@@ -310,7 +353,11 @@ static clm_status encode_labels(clm_table_source *s, const clm_table *t, const o
         return clm_fail(CLM_E_FORMAT, "%s: column %s has %zu class%s: 2 to %d are possible; %s", t->path, c->name, c->set.count,
                         c->set.count == 1 ? "" : "es", CLM_TABLE_CATEGORIES,
                         c->set.count == 1 ? "choose another target"
-                                          : "if they are numbers to predict, leave labels (loss cross-entropy) out");
+                                          : "if they are numbers to predict, leave labels (--loss cross-entropy) out");
+    if (2 * c->set.count > t->rows)
+        clm_table_remark(
+            t, "column %s has %zu classes in %zu rows: if they are numbers to predict, leave --loss cross-entropy out", c->name,
+            c->set.count, t->rows);
     s->label_names = clm_calloc(c->set.count, sizeof *s->label_names);
     if (!s->label_names) return CLM_E_MEMORY;
     s->base.labels = c->set.count;
@@ -336,8 +383,11 @@ static clm_status encode_targets(clm_table_source *s, clm_table *t, const ordere
         const clm_table_column *c = &t->columns[t->targets[k]];
         double mean = 0, deviation = 1;
         if (t->options->standardise) CLM_TRY(measure(t, o, c, &mean, &deviation));
-        for (size_t i = 0; i < o->count; i++)
-            s->y[i * s->targets + k] = (float)((c->numbers[o->rows[i].row] - mean) / deviation);
+        for (size_t i = 0; i < o->count; i++) {
+            const double value = (c->numbers[o->rows[i].row] - mean) / deviation;
+            CLM_TRY(check_float(t, o->rows[i].row, c, value));
+            s->y[i * s->targets + k] = (float)value;
+        }
         s->mean[k] = mean;
         s->deviation[k] = deviation;
     }
@@ -360,6 +410,8 @@ clm_status clm_table_encode(clm_table_source *s, clm_table *t) {
     mark_training(s, &o);
     CLM_GOTO(encode_targets(s, t, &o));
     CLM_GOTO(encode_features(s, t, &o));
+    if (!(s->lines = clm_calloc(t->rows, sizeof *s->lines))) CLM_GOTO(CLM_E_MEMORY);
+    for (size_t i = 0; i < t->rows; i++) s->lines[i] = t->lines[rows[i].row];
 out:
     free(rows);
     free(o.trains);

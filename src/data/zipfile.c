@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "base/files.h"
 #include "base/memory.h"
 
 /* Deflate makes at most 1032 bytes of one; other methods more, of what is all alike. */
@@ -10,6 +11,10 @@ enum { ALWAYS = 1 << 20, BYTES_OF_A_BYTE = 4096, STEP = 1 << 16 };
 
 clm_status clm_zip_open(zip_t **out, const char *path) {
     int code = 0;
+    uint64_t size;
+    int64_t changed;
+    *out = NULL;
+    if (clm_path_exists(path)) CLM_TRY(clm_file_measure(path, &size, &changed)); /* libzip waits for a pipe */
     *out = zip_open(path, ZIP_RDONLY, &code);
     if (*out) return CLM_OK;
     zip_error_t error;

@@ -28,6 +28,7 @@ typedef struct clm_arg {
     clm_arg_kind kind;
     clm_mem *mem;
     size_t offset, task_stride;
+    size_t size, tasks; /* what is there from offset on, of one task and of how many: for reports; 0: not known */
     int i;
     double f;
 } clm_arg;
@@ -38,13 +39,18 @@ typedef struct clm_arg {
  * CLM_LIBRARY_CLBLAST: c, a, b. C[m, n] = A[m, k] B[k, n] in row-major order, `batch` products for each of `tasks` tasks from
  * first_task on. A matrix begins at its argument's offset + task * task_stride + matrix.offset + index in the batch *
  * matrix.stride; strides of 0 share a and b. With a task_stride of its own, a matrix is memory that holds these tasks alone.
+ * `large`: by its kernel for large products. Then there is a fourth argument, memory of `room` elements for its copies of one
+ * product's matrices, whose offset is a multiple of info.base_alignment_bits; its tile says how many they are.
  *
  * CLM_LIBRARY_CLFFT: planes, and memory of the same size for in between. Transforms `batch` planes [rows, columns] of pairs
  * (real, imaginary) in place; the inverse includes the factor 1 / (rows columns). Both offsets are multiples of
  * info.base_alignment_bits. */
 typedef enum clm_library { CLM_LIBRARY_NONE, CLM_LIBRARY_CLBLAST, CLM_LIBRARY_CLFFT, CLM_LIBRARY_COUNT } clm_library;
 
-enum { CLM_CLBLAST_VALUES = 10 }; /* numbers in a set of CLBlast's parameters; their order is in opencl/gemm.c */
+enum {
+    CLM_CLBLAST_VALUES = 16, /* numbers in a set of CLBlast's parameters at most; their order is in opencl/gemm.c */
+    CLM_CLBLAST_SIDE = 128   /* a multiple of all sides of tiles of its kernel for large products */
+};
 
 typedef struct clm_matrix {
     int ld; /* elements from row to row, as stored */
@@ -57,6 +63,8 @@ typedef struct clm_library_call {
     int batch;
     int tasks, first_task, m, n, k;
     clm_matrix c, a, b;
+    bool large;
+    size_t room;
     int rows, columns;
     bool inverse;
 } clm_library_call;
@@ -117,8 +125,14 @@ typedef struct clm_backend {
     clm_status (*time)(clm_device *d, clm_kernel *kernel, double *seconds);
     /* Can launches call this library here? *info (may be NULL) receives what is known of it in any case. NULL: no libraries. */
     bool (*library)(clm_device *d, clm_library library, clm_library_info *info);
-    /* Replaces the parameters of a library's kernel on this device. CLM_E_DEVICE where the library cannot be used. */
-    clm_status (*library_set)(clm_device *d, clm_library library, const int *values);
+    /* Replaces the parameters of a library's kernel, or of that for large products, on this device. CLM_E_DEVICE where the
+     * library cannot be used. */
+    clm_status (*library_set)(clm_device *d, clm_library library, bool large, const int *values);
+    /* Along m, n, k the tile that a group of the library's kernel for large products computes by parameters of the library's
+     * own. CLM_E_DEVICE where there is none. */
+    clm_status (*library_tile)(clm_device *d, clm_library library, int tile[3]);
+    /* Bytes of the device's memory that nobody uses now; 0: it does not say. NULL: it never does. */
+    uint64_t (*free_memory)(const clm_device *d);
     /* A hash of all that tuning results depend on: device, driver, platform, kernel sources. NULL: nothing is tuned here. */
     uint64_t (*device_hash)(clm_device *d);
 } clm_backend;
@@ -134,7 +148,9 @@ struct clm_device {
     clm_device **sub_devices; /* clm_device_open_sub_devices */
     int n_sub_devices;
     bool is_sub_device;
-    bool single; /* of the host reference: what an operation or a transfer writes is rounded to float */
+    int parts;            /* of which it is one: they share its memory; 0 or 1: it is whole */
+    bool single;          /* of the host reference: what an operation or a transfer writes is rounded to float */
+    bool few_registers;   /* of a lane: 128 floats */
     bool no_task_kernels; /* the driver cannot compile them: the back end's make_task_kernel must not be called */
     char quirks[160];     /* names of the driver quirks that are worked around */
     /* Kept for layers above (ops/choice.h, tune/store.h). */
@@ -142,8 +158,15 @@ struct clm_device {
     void *choose_user;
     struct clm_tune_memory *tune;
     signed char library_state[CLM_LIBRARY_COUNT]; /* 1: its results were right, -1: it cannot be used, 0: not tried */
+    signed char large_state;                      /* the same for CLBlast's kernel for large products */
+    int large_tile[3];                            /* its tile; [0] 0: not asked yet, -1: it has none */
     void (*tune_free)(clm_device *d);             /* NULL: nothing to free */
 };
+
+/* Bytes that may be planned with where nobody sets a limit, those that are allocated through the device included: nine tenths of
+ * its memory, and of what is free of it. *of_free (may be NULL): whether the latter is the smaller. Devices that share the host's
+ * memory have free what the system has available, the others what their driver says. 0: nothing is known. */
+uint64_t clm_device_room(const clm_device *d, bool *of_free);
 
 /* A device and what is made from it belong to one thread at a time: a public function is inside from its beginning to its end, and
  * that of another thread fails meanwhile (CLM_E_STATE). Calls nest. */
@@ -169,6 +192,12 @@ clm_status clm_device_open_sub_devices(clm_device *d, int n);
 
 /* Can launches call this library here, and was a small case of it right? Otherwise CLM_E_DEVICE. Tried once. */
 clm_status clm_library_good(clm_device *d, clm_library library);
+/* The same for CLBlast's kernel for large products. */
+clm_status clm_large_product_good(clm_device *d);
+/* Its tile (library_tile), asked for once; false where it cannot be called here. Builds nothing. */
+bool clm_large_product_tile(clm_device *d, int tile[3]);
+/* The room of a call with these sizes, rounded up to any tile, so that other parameters need no more. */
+size_t clm_large_product_room(int m, int n, int k);
 
 /* The memory of a host-device argument. */
 double *clm_host_data(const clm_mem *mem);
@@ -186,5 +215,8 @@ clm_status clm_opencl_open(clm_device **out, int platform_index, int device_inde
 clm_status clm_opencl_open_sub_device(clm_device **out, int platform_index, int device_index, int index, int count);
 /* All OpenCL devices; *out is allocated with malloc. No platform at all gives count 0 and CLM_OK. */
 clm_status clm_opencl_list(clm_device_info **out, size_t *count, char *warnings, size_t warnings_size);
+
+/* Before and after what is built from source, for clm_building_set. */
+void clm_building_tell(const clm_device *device, size_t count, bool done);
 
 #endif

@@ -135,6 +135,28 @@ clm_status clm_device_open_sub_devices(clm_device *d, int n) {
     return CLM_OK;
 }
 
+/* ---- memory ---- */
+
+/* 0: not known. */
+static uint64_t free_memory(const clm_device *d) {
+    const uint64_t said = d->backend->free_memory ? d->backend->free_memory(d) : 0;
+    const bool of_host = d->info.unified_memory || d->info.type == CLM_DEVICE_CPU || d->info.type == CLM_DEVICE_HOST;
+    const uint64_t of_system = of_host ? clm_available_memory() : 0;
+    return said && (!of_system || said < of_system) ? said : of_system;
+}
+
+static uint64_t nine_tenths(uint64_t bytes) { return bytes - bytes / 10; }
+
+uint64_t clm_device_room(const clm_device *d, bool *of_free) {
+    const uint64_t all = d->info.global_memory, left = free_memory(d), parts = d->parts > 1 ? (uint64_t)d->parts : 1;
+    const uint64_t usable = left ? (left + clm_device_allocated(d)) / parts : 0;
+    const bool less = usable && (!all || usable < all);
+    if (of_free) *of_free = less;
+    return nine_tenths(less ? usable : all);
+}
+
+uint64_t clm_device_memory_room(const clm_device *device) { return clm_device_room(device, NULL); }
+
 /* ---- one thread at a time ---- */
 
 static _Thread_local char this_thread;

@@ -17,7 +17,8 @@
 /* What is asked for, before a device is known. 0: not asked for. */
 typedef struct request {
     uint64_t type, failure; /* an index into their words, plus 1 */
-    uint64_t group, local_memory, max_allocation, memory, real_memory, compute_units, vector_width, base_align, address_bits;
+    uint64_t group, local_memory, max_allocation, memory, real_memory, free_memory, compute_units, vector_width, base_align,
+        address_bits;
     uint64_t fp64, fp16, images, unified, dedicated; /* 1: no, 2: yes */
 } request;
 
@@ -46,6 +47,7 @@ static const struct {
     {"max_allocation", AMOUNT, AT(max_allocation), 4096, UINT64_MAX, NULL, "an amount of memory such as 256M, at least 4K"},
     {"memory", AMOUNT, AT(memory), 4096, UINT64_MAX, NULL, "an amount of memory such as 512M, at least 4K"},
     {"memory_real", AMOUNT, AT(real_memory), 4096, UINT64_MAX, NULL, "an amount of memory such as 512M, at least 4K"},
+    {"memory_free", AMOUNT, AT(free_memory), 4096, UINT64_MAX, NULL, "an amount of memory such as 512M, at least 4K"},
     {"memory_fails", WORD, AT(failure), 0, 0, failure_words, "allocation, launch or wait"},
     {"fp64", SWITCH, AT(fp64), 0, 0, switch_words, "0 or 1"},
     {"fp16", SWITCH, AT(fp16), 0, 0, switch_words, "0 or 1"},
@@ -152,6 +154,7 @@ clm_status clm_emulate(clm_device_info *info, clm_emulation *emulation) {
     if (!emulation) return CLM_OK;
     *emulation = (clm_emulation){.active = true,
                                  .real_memory = r.real_memory,
+                                 .free_memory = r.free_memory,
                                  .failure = r.failure ? (clm_emulated_failure)(r.failure - 1) : CLM_FAIL_AT_ALLOCATION,
                                  .no_fp64 = r.fp64 == 1,
                                  .no_fp16 = r.fp16 == 1,

@@ -12,6 +12,7 @@ typedef enum clm_emulated_failure { CLM_FAIL_AT_ALLOCATION, CLM_FAIL_AT_LAUNCH, 
 typedef struct clm_emulation {
     bool active;
     uint64_t real_memory; /* bytes that can be used, whatever the device says; 0: no such limit */
+    uint64_t free_memory; /* bytes that are free while nothing is allocated here; 0: what the device or system says */
     clm_emulated_failure failure;
     bool no_fp64, no_fp16, no_images; /* kernels that use them are refused */
 } clm_emulation;

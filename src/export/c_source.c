@@ -255,8 +255,9 @@ static void add_preparation(const source *c, const clm_preparation *p, clm_text 
     static const char *const fits[] = {"stretched to a square", "cut to the largest square in its middle",
                                        "padded to a square"};
     clm_text_add(to,
-                 "/* A picture is %s, resampled to %d x %d pixels %s%s; transparent parts and padding\n"
-                 " * are grey %d. Then value = (byte / 255 - %s_MEAN) / %s_DEVIATION, a channel each. */\n",
+                 "/* A picture is %s, resampled to %d x %d pixels %s%s, by the mean over areas (a box\n"
+                 " * filter); transparent parts and padding are grey %d. Then value = (byte / 255 - %s_MEAN) / %s_DEVIATION,\n"
+                 " * a channel each. */\n",
                  fits[p->fit], p->size, p->size, p->channels == 1 ? "of grey" : "of red, green, blue",
                  p->invert ? ", every byte b made 255 - b" : "", p->background, c->upper, c->upper);
     for (int what = 0; what < 2; what++) {

@@ -193,6 +193,12 @@ static clm_status walk_film(walk *w, const clm_layer *l, clm_export_step s) {
     return add(w, s);
 }
 
+/* Nothing is dropped by a model in use. */
+static clm_status walk_dropout(walk *w, const clm_layer *l, clm_export_step s) {
+    (void)w, (void)l, (void)s;
+    return CLM_OK;
+}
+
 static clm_status walk_list(walk *w, const clm_layer *layers, size_t count);
 
 static clm_status walk_residual(walk *w, const clm_layer *l, clm_export_step s) {
@@ -228,6 +234,7 @@ static const struct {
     {"reshape", CLM_STEP_SHAPE, walk_plain},
     {"context", CLM_STEP_APPEND, walk_context},
     {"film", CLM_STEP_SCALE, walk_film},
+    {"dropout", CLM_STEP_OTHER, walk_dropout},
     {"residual", CLM_STEP_ADD, walk_residual},
 };
 
@@ -250,6 +257,13 @@ static clm_status walk_list(walk *w, const clm_layer *layers, size_t count) {
 static clm_status read_classes(clm_steps *s, const char *text) {
     json_t *adapted = json_loads(text, 0, NULL), *names = json_object_get(adapted, "names");
     clm_status status = adapted ? CLM_OK : clm_fail(CLM_E_FORMAT, "its metadata \"clmaml.adapted\" is not JSON");
+    const json_int_t ways = json_integer_value(json_object_get(adapted, "ways")), named = (json_int_t)json_array_size(names);
+    const clm_shape out = clm_model_out_shape(s->model);
+    const json_int_t outputs = (json_int_t)clm_shape_size(&out);
+    if (ways && (ways != outputs || (named && named != ways)))
+        status =
+            clm_fail(CLM_E_FORMAT, "it is damaged: it says %lld classes, has %lld names of classes, and its model %lld outputs",
+                     (long long)ways, (long long)named, (long long)outputs);
     if (json_array_size(names)) {
         s->classes = s->classes_text = json_dumps(names, JSON_COMPACT);
         if (!s->classes) status = clm_fail(CLM_E_MEMORY, "out of memory");
@@ -272,9 +286,9 @@ clm_status clm_steps_create(clm_steps *s, const clm_archive *archive, const char
         return clm_fail(CLM_E_ARG,
                         "export: the model is not adapted to classes; clm_learner_save (`clmaml adapt`) makes one that is");
     if (!model || !*model) return clm_fail(CLM_E_FORMAT, "export: the file holds no model");
+    CLM_TRY(clm_model_parse(&s->model, model, NULL));
     CLM_TRY(read_classes(s, adapted));
     CLM_TRY(read_preparation(s, archive));
-    CLM_TRY(clm_model_parse(&s->model, model, NULL));
     CLM_TRY(read_params(&w));
     return walk_list(&w, s->model->layers, s->model->n_layers);
 }

@@ -17,6 +17,8 @@ static const clm_export_unary rows[] = {
     {"leaky_relu", "x < 0.0f ? p * x : x", {"LeakyRelu y x @alpha"}},
     {"hardtanh", "x < -1.0f ? -1.0f : x > 1.0f ? 1.0f : x", {"Clip y x #-1 #1"}},
     {"relu6", "x < 0.0f ? 0.0f : x > 6.0f ? 6.0f : x", {"Clip y x #0 #6"}},
+    {"sign", "x < 0.0f ? -1.0f : x > 0.0f ? 1.0f : x", {"Sign y x"}},
+    {"round", "rintf(x)", {"Round y x"}},
 };
 
 const clm_export_unary *clm_export_unary_find(const char *op) {

@@ -143,6 +143,23 @@ static bool table_grow(clm_graph *g) {
     return true;
 }
 
+static bool has_launch_of_its_own(clm_opcode op) {
+    return !(clm_ops[op]->flags & (CLM_OPF_ELEMENTWISE | CLM_OPF_VIEW | CLM_OPF_LEAF)) && op != CLM_OP_SUM &&
+           op != CLM_OP_REDUCE_MAX && op != CLM_OP_MAX_POOL_ARGMAX && op != CLM_OP_POOL_GATHER && op != CLM_OP_POOL_SCATTER;
+}
+
+static void find_nesting(clm_graph *g, clm_value v) {
+    clm_node *node = &g->nodes[v];
+    const bool alone = has_launch_of_its_own(node->op);
+    node->heavy = alone ? v : 0;
+    for (int i = 0; i < node->n_in && !alone; i++) {
+        const clm_node *in = &g->nodes[node->in[i]];
+        if (in->heavy > node->heavy || (in->heavy == node->heavy && in->nested > node->nested)) node->nested = in->nested;
+        if (in->heavy > node->heavy) node->heavy = in->heavy;
+    }
+    if (node->op == CLM_OP_SUM && clm_shape_size(&g->nodes[node->in[0]].shape) >= CLM_LARGE_SUM) node->nested++;
+}
+
 static clm_value intern(clm_graph *g, const clm_node *node) {
     if (2 * (g->count + 1) > g->table_size && !table_grow(g)) return clm_graph_error(g, CLM_E_MEMORY, "graph: out of memory");
     size_t at = node_hash(node) & (g->table_size - 1);
@@ -151,6 +168,7 @@ static clm_value intern(clm_graph *g, const clm_node *node) {
     if (clm_grow(&g->nodes, &g->capacity, g->count + 1, sizeof *g->nodes) != CLM_OK)
         return clm_graph_error(g, CLM_E_MEMORY, "graph: out of memory");
     g->nodes[g->count] = *node;
+    if (g->flat_sums) find_nesting(g, (clm_value)g->count);
     g->table[at] = (clm_value)g->count;
     return (clm_value)g->count++;
 }

@@ -8,6 +8,7 @@
 
 #define CLM_MAX_INPUTS 4
 #define CLM_ATTR_INTS 14
+#define CLM_LARGE_SUM 4096 /* elements: a pass over fewer costs nothing */
 
 /* Whole-number and real attributes; what they mean is each operation's business (see its file in src/ops). Unused ones are 0. */
 typedef struct clm_attr {
@@ -19,6 +20,10 @@ typedef struct clm_node {
     clm_opcode op;
     bool per_task;
     bool passed; /* clm_graph_past has been there */
+    /* With clm_graph.flat_sums: the latest of the values it is made from that has a launch of its own, none of elementwise, view,
+     * sum and pooling; and how many sums of CLM_LARGE_SUM elements follow one another from there on. */
+    clm_value heavy;
+    int nested;
     int n_in;
     clm_value in[CLM_MAX_INPUTS];
     clm_shape shape;
@@ -32,6 +37,7 @@ struct clm_graph {
     size_t table_size;
     char **names; /* of inputs, by attr.i[0] */
     size_t name_count, name_capacity;
+    bool flat_sums; /* sums in which there are others are taken apart (ops/flat_sum.c); set before the first value */
     clm_status status;
     char message[512];
 };

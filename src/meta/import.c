@@ -127,7 +127,7 @@ static clm_status other_shape(const import *m, size_t i, const clm_shape *stored
     return clm_fail(CLM_E_SHAPE, "array \"%s\" has shape %s, the model's %s is %s%s", m->stored,
                     clm_shape_text(stored, have, sizeof have), name_of(m, i),
                     clm_shape_text(&entry(m, i)->shape, want, sizeof want),
-                    i >= head && i < head + n ? "; it is of the last layer, which is drawn anew on demand (new_head, --init-head new)" : "");
+                    i >= head && i < head + n ? "; it is of the last layer, which is drawn anew with new_head" : "");
 }
 
 /* An entry with a row for each inner step takes the same in all of them, or its own rows from a checkpoint. */

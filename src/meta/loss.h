@@ -12,8 +12,14 @@ typedef struct clm_loss {
     clm_shape (*target)(const clm_task *task);
     /* Checks the options and adds the loss's own parameters; may be NULL. They are the last of theta. */
     clm_status (*declare)(clm_task *task);
-    clm_value (*build)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_value out, clm_value y);
+    clm_value (*build)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_value out, clm_value y,
+                       clm_reduction reduction);
+    /* The same over the examples and outputs that count; NULL: the loss cannot be masked. */
+    clm_value (*masked)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_value out, clm_examples e);
 } clm_loss;
+
+/* clm_accuracy over the examples and outputs that count. */
+clm_value clm_masked_accuracy(clm_graph *g, clm_value out, clm_examples e);
 
 /* NULL: no such row. */
 const clm_loss *clm_loss_find(const char *name);

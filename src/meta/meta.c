@@ -52,6 +52,10 @@ clm_status clm_meta_set_step_weights(clm_meta *meta, const double *weights) {
     return CLM_OK;
 }
 
+void clm_meta_set_dropout_seed(clm_meta *meta, uint64_t seed) {
+    for (size_t s = 0; s < meta->n_shares; s++) meta->shares[s]->seed = seed;
+}
+
 /* ---- parameters and rates ---- */
 
 static clm_tensor *flat(const clm_meta *meta) { return meta->shares[0]->params; }
@@ -61,20 +65,31 @@ static clm_status check_param(const clm_meta *meta, size_t i) {
     return clm_fail(CLM_E_ARG, "meta: parameter %zu of %zu", i, meta->task.n);
 }
 
-static clm_status write_entry(clm_meta *meta, size_t entry, const double *data) {
+static size_t place(const clm_meta *meta, size_t start, size_t entry) {
+    return clm_flat_place(&meta->task, meta->starts, start, meta->task.entries[entry].at);
+}
+
+static clm_status write_entry(clm_meta *meta, size_t start, size_t entry, const double *data) {
     CLM_TRY(clm_meta_prepare(meta));
     meta->moved = true;
-    return clm_entry_write_flat(&meta->task.entries[entry], flat(meta), data);
+    return clm_entry_write_flat(&meta->task.entries[entry], flat(meta), place(meta, start, entry), data);
 }
 
 static clm_status read_entry(clm_meta *meta, size_t entry, double *data) {
     CLM_TRY(clm_meta_prepare(meta));
-    return clm_entry_read_flat(&meta->task.entries[entry], flat(meta), 1, data);
+    return clm_entry_read_flat(&meta->task.entries[entry], flat(meta), place(meta, 0, entry), 1, data);
+}
+
+int clm_meta_initialisations(const clm_meta *meta) { return (int)meta->starts; }
+
+static clm_status check_start(const clm_meta *meta, int start) {
+    if (start >= 0 && (size_t)start < meta->starts) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "meta: initialisation %d of %zu, which count from 0", start, meta->starts);
 }
 
 clm_status clm_meta_set_param(clm_meta *meta, size_t i, const double *data) {
     CLM_TRY(check_param(meta, i));
-    return write_entry(meta, i, data);
+    return write_entry(meta, 0, i, data);
 }
 
 clm_status clm_meta_get_param(clm_meta *meta, size_t i, double *data) {
@@ -99,7 +114,7 @@ static clm_status check_rate(const clm_meta *meta, size_t i) {
 
 clm_status clm_meta_set_rate(clm_meta *meta, size_t i, const double *data) {
     CLM_TRY(check_rate(meta, i));
-    return write_entry(meta, clm_task_rate_entry(&meta->task, i), data);
+    return write_entry(meta, 0, clm_task_rate_entry(&meta->task, i), data);
 }
 
 clm_status clm_meta_get_rate(clm_meta *meta, size_t i, double *data) {
@@ -107,32 +122,45 @@ clm_status clm_meta_get_rate(clm_meta *meta, size_t i, double *data) {
     return read_entry(meta, clm_task_rate_entry(&meta->task, i), data);
 }
 
-static clm_status set_params(clm_meta *meta, clm_params *params) {
+static clm_status set_params(clm_meta *meta, int start, clm_params *params) {
+    CLM_TRY(check_start(meta, start));
     for (size_t i = 0; i < meta->task.n_entries; i++) {
         const size_t k = clm_params_find(params, meta->task.entries[i].name);
         if (k < params->task.n_entries && params->task.entries[k].size == meta->task.entries[i].size)
-            CLM_TRY(write_entry(meta, i, clm_params_values(params, k)));
+            CLM_TRY(write_entry(meta, (size_t)start, i, clm_params_values(params, k)));
     }
     return CLM_OK;
 }
 
-clm_status clm_meta_set_params(clm_meta *meta, clm_params *params) { CLM_IN_META(meta, set_params(meta, params)); }
+clm_status clm_meta_set_params_of(clm_meta *meta, int start, clm_params *params) {
+    CLM_IN_META(meta, set_params(meta, start, params));
+}
 
-static clm_status get_params(clm_meta *meta, clm_params *params, clm_tensor *learned) {
+clm_status clm_meta_set_params(clm_meta *meta, clm_params *params) { return clm_meta_set_params_of(meta, 0, params); }
+
+static clm_status get_params(clm_meta *meta, int start, clm_params *params, clm_tensor *learned) {
+    CLM_TRY(check_start(meta, start));
     CLM_TRY(clm_meta_prepare(meta));
     for (size_t i = 0; i < meta->task.n_entries; i++) {
         const clm_entry *e = &meta->task.entries[i];
         const size_t k = clm_params_find(params, e->name);
         if (k >= params->task.n_entries || params->task.entries[k].size != e->size) continue;
-        CLM_TRY(clm_entry_read_flat(e, e->learned ? learned : flat(meta), 1, clm_params_values(params, k)));
+        CLM_TRY(clm_entry_read_flat(e, e->learned ? learned : flat(meta), place(meta, (size_t)start, i), 1,
+                                    clm_params_values(params, k)));
     }
     return CLM_OK;
 }
 
-clm_status clm_meta_get_params(clm_meta *meta, clm_params *params) { return get_params(meta, params, flat(meta)); }
+clm_status clm_meta_get_params_of(clm_meta *meta, int start, clm_params *params) {
+    return get_params(meta, start, params, flat(meta));
+}
 
-clm_status clm_meta_get_average(clm_meta *meta, clm_params *params) {
+clm_status clm_meta_get_params(clm_meta *meta, clm_params *params) { return clm_meta_get_params_of(meta, 0, params); }
+
+clm_status clm_meta_get_average_of(clm_meta *meta, int start, clm_params *params) {
     clm_tensor *average = clm_optimizer_average(&meta->optimizer);
     if (!average) return clm_fail(CLM_E_STATE, "meta: no moving average is kept; see clm_optim_options.average");
-    return get_params(meta, params, average);
+    return get_params(meta, start, params, average);
 }
+
+clm_status clm_meta_get_average(clm_meta *meta, clm_params *params) { return clm_meta_get_average_of(meta, 0, params); }

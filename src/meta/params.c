@@ -59,12 +59,54 @@ clm_status clm_params_reset(clm_params *p, uint64_t seed) {
     return CLM_OK;
 }
 
-clm_status clm_params_save(clm_params *p, clm_archive *archive, clm_dtype dtype) {
+/* ---- several initialisations in one archive ---- */
+
+static const char key_starts[] = "clmaml.initialisations";
+
+clm_status clm_archive_set_initialisations(clm_archive *archive, size_t starts) {
+    char text[24];
+    snprintf(text, sizeof text, "%zu", starts);
+    return starts > 1 ? clm_archive_set_meta(archive, key_starts, text) : CLM_OK;
+}
+
+int clm_archive_initialisations(const clm_archive *archive) {
+    const char *text = clm_archive_meta(archive, key_starts);
+    const long n = text ? strtol(text, NULL, 10) : 1;
+    return n > 1 && n <= CLM_INITIALISATIONS_MOST ? (int)n : 1;
+}
+
+static clm_status check_start(const clm_archive *archive, int start) {
+    const int starts = clm_archive_initialisations(archive);
+    if (start >= 0 && start < starts) return CLM_OK;
+    return clm_fail(CLM_E_ARG, "initialisation %d of an archive that holds %d, which count from 0", start, starts);
+}
+
+typedef struct entry_name {
+    char s[sizeof((clm_entry *)0)->name + 32];
+} entry_name;
+
+/* "param.0.weight", "initialisation-2.param.0.weight" */
+static entry_name name_of(const clm_entry *e, int start) {
+    entry_name name;
+    if (start)
+        snprintf(name.s, sizeof name.s, "initialisation-%d.%s", start + 1, e->name);
+    else
+        snprintf(name.s, sizeof name.s, "%s", e->name);
+    return name;
+}
+
+/* ---- saving and loading ---- */
+
+clm_status clm_params_save_of(clm_params *p, clm_archive *archive, clm_dtype dtype, int start) {
     for (size_t i = 0; i < p->task.n_entries; i++) {
         const clm_shape shape = clm_entry_shape(&p->task.entries[i]);
-        CLM_TRY(clm_archive_add(archive, p->task.entries[i].name, dtype, &shape, clm_params_values(p, i)));
+        CLM_TRY(clm_archive_add(archive, name_of(&p->task.entries[i], start).s, dtype, &shape, clm_params_values(p, i)));
     }
     return CLM_OK;
+}
+
+clm_status clm_params_save(clm_params *p, clm_archive *archive, clm_dtype dtype) {
+    return clm_params_save_of(p, archive, dtype, 0);
 }
 
 clm_status clm_params_check(const clm_model *model, const clm_archive *archive) {
@@ -92,7 +134,8 @@ static clm_status check_finite(const char *name, const double *values, size_t co
 /* Constants of the loss are the options' and need not be in an archive. */
 static bool is_constant(const clm_entry *e) { return e->initial != NULL; }
 
-clm_status clm_params_load(clm_params *p, const clm_archive *archive) {
+clm_status clm_params_load_of(clm_params *p, const clm_archive *archive, int start) {
+    CLM_TRY(check_start(archive, start));
     double *values = clm_calloc(p->task.elements, sizeof *values);
     clm_status status = CLM_OK;
     if (!values) return CLM_E_MEMORY;
@@ -100,8 +143,9 @@ clm_status clm_params_load(clm_params *p, const clm_archive *archive) {
         const clm_entry *e = &p->task.entries[i];
         const clm_shape shape = clm_entry_shape(e);
         memcpy(values + e->at, p->values + e->at, e->size * sizeof *values);
-        if (!is_constant(e)) CLM_GOTO(clm_archive_read(archive, e->name, &shape, values + e->at, e->size));
-        CLM_GOTO(check_finite(e->name, values + e->at, e->size));
+        const entry_name name = name_of(e, start);
+        if (!is_constant(e)) CLM_GOTO(clm_archive_read(archive, name.s, &shape, values + e->at, e->size));
+        CLM_GOTO(check_finite(name.s, values + e->at, e->size));
     }
     memcpy(p->values, values, p->task.elements * sizeof *values);
 out:
@@ -109,20 +153,28 @@ out:
     return status;
 }
 
-clm_status clm_params_load_average(clm_params *p, const clm_archive *archive) {
-    const clm_shape shape = clm_shape_of(1, (int)p->task.learned);
+clm_status clm_params_load(clm_params *p, const clm_archive *archive) { return clm_params_load_of(p, archive, 0); }
+
+clm_status clm_params_load_average_of(clm_params *p, const clm_archive *archive, int start) {
+    CLM_TRY(check_start(archive, start));
+    const size_t n = (size_t)clm_archive_initialisations(archive) * p->task.learned;
+    const clm_shape shape = clm_shape_of(1, (int)n);
     clm_status status = CLM_OK;
     if (!clm_archive_shape(archive, CLM_OPTIM_AVERAGE)) return CLM_OK;
-    double *flat = clm_calloc(p->task.learned, sizeof *flat);
+    double *flat = clm_calloc(n, sizeof *flat);
     if (!flat) return CLM_E_MEMORY;
-    CLM_GOTO(clm_archive_read(archive, CLM_OPTIM_AVERAGE, &shape, flat, p->task.learned));
+    CLM_GOTO(clm_archive_read(archive, CLM_OPTIM_AVERAGE, &shape, flat, n));
     for (size_t i = 0; i < p->task.n_entries; i++) {
         const clm_entry *e = &p->task.entries[i];
-        if (e->learned) clm_entry_to_outer(e, flat + e->at, p->values + e->at);
+        if (e->learned) clm_entry_to_outer(e, flat + (size_t)start * p->task.learned + e->at, p->values + e->at);
     }
 out:
     free(flat);
     return status;
+}
+
+clm_status clm_params_load_average(clm_params *p, const clm_archive *archive) {
+    return clm_params_load_average_of(p, archive, 0);
 }
 
 void clm_params_copy(clm_params *to, const clm_params *from) {

@@ -22,15 +22,30 @@ clm_status clm_meta_gradient(clm_meta *meta, const clm_batch *batch) { return cl
 /* Derivative-order annealing. */
 static size_t variant_now(const clm_meta *meta) { return meta->optimizer.t < meta->options.first_order_until ? 1 : 0; }
 
+/* Without the sign that "not a number" may have. */
+static double plain(double x) { return isnan(x) ? fabs(x) : x; }
+
+/* Other ranks follow rank 0: its norm, and what it has updated. Their optimisers count along. */
+static clm_status follow(clm_meta *meta, clm_meta_report *r, bool *finite) {
+    clm_comm *comm = meta->options.comm;
+    CLM_TRY(clm_comm_broadcast(comm, &r->grad_norm, sizeof r->grad_norm));
+    *finite = isfinite(r->query_loss) && isfinite(r->support_loss) && isfinite(r->grad_norm);
+    if (!*finite) return CLM_OK;
+    if (clm_comm_rank(comm) > 0) clm_optimizer_skip(&meta->optimizer);
+    return clm_ranks_pass_on(meta);
+}
+
 static clm_status step(clm_meta *meta, const clm_batch *batch, clm_meta_report *report) {
     clm_meta_report r = {0};
+    bool finite = false;
     CLM_TRY(clm_meta_prepare(meta));
     CLM_TRY(clm_shares_gradient(meta, variant_now(meta), batch, true));
-    const clm_status status = clm_result_report(meta, &r);
+    clm_status status = clm_result_report(meta, &r);
+    if (status == CLM_OK) status = follow(meta, &r, &finite);
     if (report && status == CLM_OK) *report = r;
-    if (status == CLM_OK && isfinite(r.query_loss) && isfinite(r.support_loss) && isfinite(r.grad_norm)) {
+    if (status == CLM_OK && finite) {
         meta->moved = true;
-        clm_optimizer_accept(&meta->optimizer);
+        if (clm_comm_rank(meta->options.comm) == 0) clm_optimizer_accept(&meta->optimizer);
         return CLM_OK;
     }
     CLM_TRY(clm_optimizer_undo(&meta->optimizer));
@@ -38,10 +53,12 @@ static clm_status step(clm_meta *meta, const clm_batch *batch, clm_meta_report *
     return clm_fail(
         CLM_E_NUMERIC,
         "the meta-step gave a number that is not finite (support loss %g, query loss %g, gradient norm %g); nothing was "
-        "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient",
-        r.support_loss, r.query_loss, r.grad_norm, meta->task.options.inner_lr, r.lr);
+        "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient (inner_lr, optim.lr, optim.clip)",
+        plain(r.support_loss), plain(r.query_loss), plain(r.grad_norm), meta->task.options.inner_lr, r.lr);
 }
 
 clm_status clm_meta_step(clm_meta *meta, const clm_batch *batch, clm_meta_report *report) {
     CLM_IN_META(meta, step(meta, batch, report));
 }
+
+void clm_meta_skip(clm_meta *meta) { clm_optimizer_skip(&meta->optimizer); }

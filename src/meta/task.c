@@ -51,7 +51,9 @@ clm_status clm_task_check_weights(const double *weights, int steps) {
 static clm_status check_values(const clm_task_options *o) {
     CLM_TRY(check_range("rates", (int)o->rates, CLM_RATES_PER_ELEMENT));
     CLM_TRY(check_range("solver", (int)o->solver, CLM_SOLVER_NEUMANN));
-    CLM_TRY(check_range("loss.reduction", (int)o->loss.reduction, CLM_REDUCE_SUM));
+    CLM_TRY(check_range("loss.reduction", (int)o->loss.reduction, CLM_REDUCE_NONE));
+    if (o->loss.reduction == CLM_REDUCE_NONE)
+        return clm_fail(CLM_E_ARG, "loss.reduction is none; the loss of a task is one number, the mean or the sum");
     CLM_TRY(check_list("adapt", o->adapt, o->n_adapt));
     CLM_TRY(check_list("freeze", o->freeze, o->n_freeze));
     CLM_TRY(check_list("unlearned", o->unlearned, o->n_unlearned));
@@ -103,6 +105,18 @@ static clm_status check_model(const clm_task *t) {
     return CLM_OK;
 }
 
+/* What cannot be masked. A model of the user's own does as it likes with its batch. */
+static clm_status check_uneven(const clm_task *t) {
+    if (!t->options.uneven) return CLM_OK;
+    if (!t->loss->masked)
+        return clm_fail(CLM_E_ARG, "uneven: examples of the loss %s, a function of your own, cannot be left out; take another",
+                        t->loss->name);
+    if (!clm_model_json(t->model) && has_batch_norm(t->model))
+        return clm_fail(CLM_E_ARG, "uneven: statistics of batch-norm in a model of your own cannot be masked; describe it as a "
+                                   "list of layers, or take tasks of one size");
+    return CLM_OK;
+}
+
 static clm_status init(clm_task *t, const clm_model *model, const clm_task_options *given) {
     clm_task_options *o = &t->options;
     *o = *given;
@@ -114,6 +128,7 @@ static clm_status init(clm_task *t, const clm_model *model, const clm_task_optio
     CLM_TRY(check_values(o));
     CLM_TRY(find_rows(t));
     CLM_TRY(check_model(t));
+    CLM_TRY(check_uneven(t));
     if (o->step_weights) CLM_TRY(copy_numbers(&t->weights, o->step_weights, (size_t)o->steps));
     if (o->loss.class_weights) CLM_TRY(copy_numbers(&t->class_weights, o->loss.class_weights, (size_t)clm_task_classes(t)));
     o->step_weights = t->weights;
@@ -161,6 +176,7 @@ uint64_t clm_task_hash(const clm_task *t) {
     h = clm_hash_text(h, t->loss->name);
     h = clm_hash(h, whole, sizeof whole);
     h = clm_hash(h, real, sizeof real);
+    if (o->uneven) h = clm_hash_text(h, "uneven");
     for (size_t i = 0; i < t->n_entries; i++) {
         const int masks[] = {t->entries[i].learned, t->entries[i].adapted, t->entries[i].rows};
         h = clm_hash(h, masks, sizeof masks);

@@ -12,7 +12,8 @@
 #include "clmaml/task.h"
 
 #define CLM_MAX_PARAMS 256
-enum { CLM_MAX_STATE = 2 }; /* carried tensors of an inner rule for each adapted parameter */
+enum { CLM_DROPOUT_KEY = 4 }; /* numbers of clm_dropout_key */
+enum { CLM_MAX_STATE = 2 };   /* carried tensors of an inner rule for each adapted parameter */
 
 typedef struct clm_entry {
     char name[96];                /* in an archive */
@@ -56,6 +57,9 @@ typedef struct clm_task {
 /* Inputs of a graph for one set of examples of a task. */
 typedef struct clm_examples {
     clm_value x, y;
+    /* Of an uneven task: 1 for examples [n], outputs [classes] that count and 0 for others; CLM_INVALID: all count. */
+    clm_value mask, outputs;
+    clm_dropout dropout; /* of a pass over them; key CLM_INVALID: nothing is dropped */
 } clm_examples;
 
 /* Output, loss and accuracy (CLM_INVALID where the targets are no labels) of parameters theta on examples. */
@@ -106,12 +110,39 @@ void clm_task_adapt_head(clm_task *task, bool adapted);
 /* ---- in a graph ---- */
 
 clm_examples clm_task_examples(const clm_task *task, clm_graph *g, const char *name, int count);
-/* What the loss makes of an output. */
-clm_scored clm_task_score_output(const clm_task *task, clm_graph *g, const clm_value *theta, clm_value out, clm_value y);
+/* The key of the task's dropout; CLM_INVALID where the model drops nothing. */
+clm_value clm_task_dropout_key(const clm_task *task, clm_graph *g);
+/* The model's output for examples, with what is dropped of them; stats may be NULL. */
+clm_value clm_task_apply(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples e, clm_bn_stats *stats);
+clm_value clm_task_features(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples e);
+/* The examples of which `rows` [n] has the places, and -1 for those that do not count: these read as zeros. CLM_INVALID: as they
+ * are. */
+clm_examples clm_task_masked(clm_graph *g, clm_examples e, clm_value rows, clm_value outputs);
+/* How many count: a scalar. */
+clm_value clm_task_count(clm_graph *g, clm_examples e);
+/* What the loss makes of an output for these examples. */
+clm_scored clm_task_score_output(const clm_task *task, clm_graph *g, const clm_value *theta, clm_value out, clm_examples e);
 /* Scores parameters theta [n] on examples by the model itself. */
 clm_scored clm_task_score(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples e);
 
+/* A set of a batch, as messages name it, and which of its examples count: all, or so many of every `part` as `sizes` [tasks] say. */
+typedef struct clm_set {
+    const char *name; /* "support" */
+    int examples;     /* of a task */
+    int part;         /* of an inner step: as many, unless it has a set of its own */
+    bool query;
+    const clm_task_size *sizes; /* NULL: all */
+} clm_set;
+clm_set clm_task_set(const clm_task *task, bool query, const clm_task_size *sizes);
+/* Sizes [tasks] must be ones that there can be; NULL is allowed. */
+clm_status clm_task_check_sizes(const clm_task *task, int tasks, const clm_task_size *sizes);
 /* Labels [tasks, examples] must be classes: another would be scored as if it were not there. Targets may be anything. */
-clm_status clm_task_check_labels(const clm_task *task, int tasks, const char *what, const float *labels, int examples);
+clm_status clm_task_check_labels(const clm_task *task, int tasks, const clm_set *set, const float *labels);
+/* Examples [tasks, examples, in_shape..] of a model that begins with an embedding must be numbers of its rows: any other would be read
+ * as one of them. */
+clm_status clm_task_check_tokens(const clm_task *task, int tasks, const clm_set *set, const float *x);
+/* What clm_task_masked takes, for one task: rows [part] of a set, outputs [classes]. */
+void clm_task_fill_rows(const clm_set *set, size_t task, float *rows);
+void clm_task_fill_outputs(const clm_task *task, const clm_task_size *size, float *outputs);
 
 #endif

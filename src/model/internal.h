@@ -22,6 +22,9 @@
     X(HEADS, "heads", COUNT)       \
     X(ENTRIES, "count", COUNT)     \
     X(LAST, "last", BOOL)          \
+    X(RATE, "rate", RATE)          \
+    X(DROP, "drop_path", RATE)     \
+    X(GRADIENT, "gradient", BOUND) \
     X(SHAPE, "shape", SHAPE)       \
     X(BODY, "body", LAYERS)        \
     X(SKIP, "skip", LAYERS)
@@ -43,12 +46,14 @@ typedef struct clm_layer {
     size_t first_param, n_params;  /* its own, without those of its lists */
     struct clm_layer *body, *skip; /* of a residual layer */
     size_t n_body, n_skip;
+    int drop; /* its number among the layers that drop something, from 1; 0: it drops nothing */
 } clm_layer;
 
 typedef struct clm_layer_run {
     clm_graph *g;
     const clm_value *params;
-    clm_bn_stats *stats; /* may be NULL */
+    clm_bn_stats *stats;        /* may be NULL */
+    const clm_dropout *dropout; /* NULL: nothing is dropped */
 } clm_layer_run;
 
 /* One row per operation of a layer list. `infer` checks the layer against its input shape, sets `out` (already equal to `in`) and
@@ -68,6 +73,7 @@ struct clm_model {
     size_t n_params, param_capacity;
     clm_layer *layers; /* of a parsed model */
     size_t n_layers;
+    int n_drops; /* layers that drop something */
     char *json;
     clm_model_apply_fn apply; /* of a custom model */
     void *user;
@@ -83,10 +89,15 @@ const char *clm_layer_kind_nearest(const char *op);
 clm_value clm_layers_output(const clm_layer_run *run, const clm_model *model, clm_value x);
 /* What the last layer, linear and on a vector, is given; CLM_INVALID otherwise, with the graph's error set. */
 clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, clm_value x);
-/* The first parameter of the last layer that is a learned map, or whose lists have one. False: there is none. */
+/* The last layer that is linear or a convolution, or whose lists have one; `count`: there is none. */
+size_t clm_layers_head_layer(const clm_layer *layers, size_t count);
+/* The first parameter of that layer, or without one of the last that is a learned map or whose lists have one. False: there is
+ * none. */
 bool clm_layers_head(const clm_layer *layers, size_t count, size_t *first);
 /* The first parameter of a layer and its lists, or where it would be. */
 size_t clm_layer_first_param(const clm_layer *layer);
+/* The layer with the fewest entries of those that read the input as it is, as tokens; NULL: none does. */
+const clm_layer *clm_layers_tokens(const clm_layer *layers, size_t count);
 void clm_layers_free(clm_layer *layers, size_t count);
 
 clm_status clm_model_add_param(clm_model *model, const char *layer, const char *name, clm_shape shape, clm_layout layout,

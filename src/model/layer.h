@@ -42,18 +42,46 @@ static inline clm_value turn_channels_last(clm_graph *g, const clm_layer *l, clm
     return l->in.rank == 2 ? clm_transpose(g, x, (const int32_t[]){0, 2, 1}) : x;
 }
 
-static inline clm_status need_rank(const clm_layer *l, int rank, const char *what) {
+/* What `instead` says of an input with one axis, two, three: the remedy. */
+static inline clm_status need_rank(const clm_layer *l, int rank, const char *what, const char *const instead[3]) {
     char text[96];
     if (l->in.rank == rank) return CLM_OK;
-    return clm_fail(CLM_E_SHAPE, "its input must be %s, but has shape %s", what, clm_shape_text(&l->in, text, sizeof(text)));
+    return clm_fail(CLM_E_SHAPE, "its input must be %s, but has shape %s; %s", what, clm_shape_text(&l->in, text, sizeof(text)),
+                    instead[l->in.rank - 1]);
 }
 
-static inline clm_status need_vector(const clm_layer *l) { return need_rank(l, 1, "a vector [n]"); }
-static inline clm_status need_image(const clm_layer *l) { return need_rank(l, 3, "an image [C, H, W]"); }
-static inline clm_status need_image_or_series(const clm_layer *l) {
-    return l->in.rank == 2 ? CLM_OK : need_rank(l, 3, "an image [C, H, W] or a series [C, n]");
+static inline clm_status need_vector(const clm_layer *l) {
+    static const char *const instead[] = {"", "put flatten, meantokens or globalavgpool before it",
+                                          "put flatten or globalavgpool before it"};
+    return need_rank(l, 1, "a vector [n]", instead);
 }
-static inline clm_status need_tokens(const clm_layer *l) { return need_rank(l, 2, "a sequence [tokens, width]"); }
+
+static inline clm_status need_image(const clm_layer *l) {
+    static const char *const instead[] = {"put reshape before it, to [C, H, W]",
+                                          "conv1d is for a series; or put reshape before it, to [C, H, W]", ""};
+    return need_rank(l, 3, "an image [C, H, W]", instead);
+}
+
+static inline clm_status need_series(const clm_layer *l) {
+    static const char *const instead[] = {"put reshape before it, to [C, n]", "", "conv2d is for images"};
+    return need_rank(l, 2, "a series [C, n]", instead);
+}
+
+static inline clm_status need_image_or_series(const clm_layer *l) {
+    static const char *const instead[] = {"put reshape before it, or put it before what makes a vector", "", ""};
+    return l->in.rank == 2 ? CLM_OK : need_rank(l, 3, "an image [C, H, W] or a series [C, n]", instead);
+}
+
+static inline clm_status need_tokens(const clm_layer *l) {
+    static const char *const instead[] = {"put reshape before it, or embedding where these are whole numbers", "",
+                                          "put tokens before it, which makes [H W, C] of an image"};
+    return need_rank(l, 2, "a sequence [tokens, width]", instead);
+}
+
+static inline clm_status need_whole_numbers(const clm_layer *l) {
+    static const char *const instead[] = {"", "put flatten before it", "put flatten before it"};
+    return need_rank(l, 1, "a vector [tokens] of whole numbers", instead);
+}
 
 static inline clm_status add_normal(clm_model *m, const clm_layer *l, const char *name, clm_shape shape, clm_layout layout,
                                     double fan_in, double gain) {
@@ -114,5 +142,13 @@ clm_status clm_context_infer(clm_model *m, clm_layer *l);
 clm_value clm_context_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
 clm_status clm_film_infer(clm_model *m, clm_layer *l);
 clm_value clm_film_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+
+/* layer_dropout.c */
+clm_status clm_dropout_infer(clm_model *m, clm_layer *l);
+clm_value clm_dropout_apply(const clm_layer_run *run, const clm_layer *l, clm_value x);
+/* Numbers a layer that drops with the rate under `key`, if that is not 0. */
+void clm_drop_declare(clm_model *m, clm_layer *l, clm_layer_key key);
+/* Examples of x are dropped whole, where the layer's "drop_path" and the run say so. */
+clm_value clm_drop_path(const clm_layer_run *run, const clm_layer *l, clm_value x);
 
 #endif

@@ -7,7 +7,7 @@ static const double token_scale = 0.02;
 /* ---- embedding: [tokens] of whole numbers -> the rows of a table that they name ---- */
 
 clm_status clm_embedding_infer(clm_model *m, clm_layer *l) {
-    CLM_TRY(need_rank(l, 1, "a vector [tokens] of whole numbers"));
+    CLM_TRY(need_whole_numbers(l));
     int count = setting(l, CLM_KEY_ENTRIES, 0), out = setting(l, CLM_KEY_OUT, 0);
     l->out = clm_shape_of(2, (int)l->in.dim[0], out);
     return add_normal(m, l, "weight", clm_shape_of(2, count, out), CLM_LAYOUT_SAME, 1, 1);

@@ -70,7 +70,7 @@ clm_status clm_conv2d_infer(clm_model *m, clm_layer *l) {
 
 clm_status clm_conv1d_infer(clm_model *m, clm_layer *l) {
     double fan_in = 0;
-    CLM_TRY(need_rank(l, 2, "a series [C, n]"));
+    CLM_TRY(need_series(l));
     CLM_TRY(conv_settings(l, 1, &fan_in));
     return add_conv_params(m, l, clm_shape_of(3, (int)l->out.dim[0], group_inputs(l), (int)l->value[CLM_KEY_KERNEL]),
                            CLM_LAYOUT_OIW, fan_in);
@@ -97,7 +97,8 @@ clm_status clm_pool_infer(clm_model *m, clm_layer *l) {
     (void)m;
     CLM_TRY(need_image_or_series(l));
     int k = setting(l, CLM_KEY_KERNEL, 0), stride = setting(l, CLM_KEY_STRIDE, k), pad = setting(l, CLM_KEY_PAD, 0);
-    if (pad > k / 2) return clm_fail(CLM_E_SHAPE, "pad %d is more than half of the kernel %d", pad, k);
+    if (pad > k / 2)
+        return clm_fail(CLM_E_SHAPE, "pad %d is more than half of the kernel %d; at most %d is possible", pad, k, k / 2);
     return window_shape(l, k, stride, pad, 1);
 }
 

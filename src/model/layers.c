@@ -60,8 +60,11 @@ static clm_value batchnorm_record(const clm_layer_run *run, const clm_layer *l, 
     if (s && s->count >= room)
         return clm_graph_error(run->g, CLM_E_LIMIT, "layer %s: statistics can be kept of %zu batch-norm layers only", l->path,
                                room);
+    const clm_value scale = param(run, l, 0), shift = param(run, l, 1);
+    const double eps = l->value[CLM_KEY_EPS];
     clm_value mean, var;
-    clm_value y = clm_batch_norm(run->g, x, param(run, l, 0), param(run, l, 1), l->value[CLM_KEY_EPS], &mean, &var);
+    const clm_value y = s && s->masked ? clm_masked_batch_norm(run->g, x, s->mask, scale, shift, eps, &mean, &var)
+                                       : clm_batch_norm(run->g, x, scale, shift, eps, &mean, &var);
     if (s) {
         s->mean[s->count] = mean;
         s->var[s->count++] = var;
@@ -116,8 +119,8 @@ static clm_status reshape_infer(clm_model *m, clm_layer *l) {
     clm_status status = clm_model_check_example(&l->out);
     if (status != CLM_OK) return clm_fail_in(status, "\"shape\"");
     if (clm_shape_size(&l->out) == clm_shape_size(&l->in)) return CLM_OK;
-    return clm_fail(CLM_E_SHAPE, "\"shape\" %s has another number of elements than its input, %s",
-                    clm_shape_text(&l->out, out, sizeof(out)), clm_shape_text(&l->in, in, sizeof(in)));
+    return clm_fail(CLM_E_SHAPE, "\"shape\" %s has another number of elements than its input, %s: it needs %zu",
+                    clm_shape_text(&l->out, out, sizeof(out)), clm_shape_text(&l->in, in, sizeof(in)), clm_shape_size(&l->in));
 }
 
 /* From outside order to outside order. */
@@ -135,7 +138,7 @@ static const clm_shape *end_shape(const clm_layer *l, const clm_layer *list, siz
 static clm_status residual_infer(clm_model *m, clm_layer *l) {
     const clm_shape *body = end_shape(l, l->body, l->n_body), *skip = end_shape(l, l->skip, l->n_skip);
     char made[96], kept[96];
-    (void)m;
+    clm_drop_declare(m, l, CLM_KEY_DROP);
     l->out = *skip;
     if (clm_shape_equal(body, skip)) return CLM_OK;
     clm_shape_text(body, made, sizeof(made));
@@ -147,7 +150,7 @@ static clm_status residual_infer(clm_model *m, clm_layer *l) {
 
 /* The body first: batch-norm statistics are in the order of the parameters. */
 static clm_value residual_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
-    clm_value body = apply_list(run, l->body, l->n_body, x);
+    clm_value body = clm_drop_path(run, l, apply_list(run, l->body, l->n_body, x));
     return clm_add(run->g, apply_list(run, l->skip, l->n_skip, x), body);
 }
 
@@ -176,6 +179,26 @@ static clm_value leaky_relu_apply(const clm_layer_run *run, const clm_layer *l, 
 static clm_value hardtanh(clm_graph *g, clm_value x) { return clm_hardtanh(g, x, -1, 1); }
 static clm_value relu6(clm_graph *g, clm_value x) { return clm_hardtanh(g, x, 0, 6); }
 
+static clm_status sign_infer(clm_model *m, clm_layer *l) {
+    (void)m;
+    real_setting(l, CLM_KEY_GRADIENT, 1);
+    return CLM_OK;
+}
+
+static clm_value sign_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
+    return clm_straight_sign(run->g, x, l->value[CLM_KEY_GRADIENT]);
+}
+
+static clm_status round_infer(clm_model *m, clm_layer *l) {
+    (void)m;
+    real_setting(l, CLM_KEY_GRADIENT, HUGE_VAL);
+    return CLM_OK;
+}
+
+static clm_value round_apply(const clm_layer_run *run, const clm_layer *l, clm_value x) {
+    return clm_straight_round(run->g, x, l->value[CLM_KEY_GRADIENT]);
+}
+
 /* ---- the table ---- */
 
 #define CONV_KEYS (BIT(KERNEL) | BIT(STRIDE) | BIT(PAD) | BIT(DILATION) | BIT(GROUPS) | BIT(BIAS))
@@ -200,6 +223,8 @@ static const clm_layer_kind kinds[] = {
     {"leaky_relu", 0, BIT(SLOPE), leaky_relu_infer, leaky_relu_apply, NULL, false},
     {"hardtanh", 0, 0, NULL, NULL, hardtanh, false},
     {"relu6", 0, 0, NULL, NULL, relu6, false},
+    {"sign", 0, BIT(GRADIENT), sign_infer, sign_apply, NULL, false},
+    {"round", 0, BIT(GRADIENT), round_infer, round_apply, NULL, false},
     {"softmax", 0, 0, NULL, clm_softmax_apply, NULL, false},
     {"log_softmax", 0, 0, NULL, clm_log_softmax_apply, NULL, false},
     {"maxpool", BIT(KERNEL), BIT(STRIDE) | BIT(PAD), clm_pool_infer, clm_maxpool_apply, NULL, false},
@@ -207,7 +232,8 @@ static const clm_layer_kind kinds[] = {
     {"globalavgpool", 0, 0, clm_globalavgpool_infer, clm_globalavgpool_apply, NULL, false},
     {"flatten", 0, 0, flatten_infer, flatten_apply, NULL, false},
     {"reshape", BIT(SHAPE), 0, reshape_infer, reshape_apply, NULL, false},
-    {"residual", BIT(BODY), BIT(SKIP), residual_infer, residual_apply, NULL, false},
+    {"dropout", BIT(RATE), 0, clm_dropout_infer, clm_dropout_apply, NULL, false},
+    {"residual", BIT(BODY), BIT(SKIP) | BIT(DROP), residual_infer, residual_apply, NULL, false},
     {"rnn", BIT(OUT), BIT(LAST), clm_rnn_infer, clm_rnn_apply, NULL, true},
     {"gru", BIT(OUT), BIT(LAST), clm_gru_infer, clm_gru_apply, NULL, true},
     {"lstm", BIT(OUT), BIT(LAST), clm_lstm_infer, clm_lstm_apply, NULL, true},
@@ -223,6 +249,89 @@ static const clm_layer_kind kinds[] = {
     {"film", BIT(SIZE), 0, clm_film_infer, clm_film_apply, NULL, false},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+/* ---- how to try each of them: the shape of its input, one for all of a rank so that kernels are shared, and what it is told ---- */
+
+#define LAYER(op) "{\"op\": \"" op "\"}"
+
+static const struct trial {
+    const char *op, *in, *told;
+} trials[] = {
+    {"linear", "6", "\"out\": 5"},
+    {"conv2d", "4, 5, 3", "\"out\": 3, \"stride\": 2"},
+    {"conv1d", "4, 6", "\"out\": 4, \"dilation\": 2"},
+    {"batchnorm", "4, 5, 3", ""},
+    {"layernorm", "4, 5, 3", ""},
+    {"groupnorm", "4, 5, 3", "\"groups\": 2"},
+    {"rmsnorm", "4, 6", ""},
+    {"lastnorm", "4, 6", ""},
+    {"relu", "6", ""},
+    {"tanh", "6", ""},
+    {"sigmoid", "6", ""},
+    {"gelu", "6", ""},
+    {"silu", "6", ""},
+    {"mish", "6", ""},
+    {"softplus", "6", ""},
+    {"elu", "6", "\"alpha\": 0.7"},
+    {"leaky_relu", "6", "\"slope\": 0.2"},
+    {"hardtanh", "6", ""},
+    {"relu6", "6", ""},
+    {"sign", "6", ""},
+    {"round", "6", "\"gradient\": \"clip\""},
+    {"softmax", "4, 6", ""},
+    {"log_softmax", "4, 6", ""},
+    {"maxpool", "4, 5, 3", "\"kernel\": 2"},
+    {"avgpool", "4, 5, 3", "\"kernel\": 3, \"stride\": 2, \"pad\": 1"},
+    {"globalavgpool", "4, 5, 3", ""},
+    {"flatten", "4, 5, 3", ""},
+    {"reshape", "4, 5, 3", "\"shape\": [10, 6]"},
+    {"dropout", "6", "\"rate\": 0.4"},
+    {"residual", "6",
+     "\"body\": [{\"op\": \"linear\", \"out\": 5}, " LAYER("tanh") "], \"skip\": [{\"op\": \"linear\", \"out\": 5}]"},
+    {"rnn", "4, 6", "\"out\": 3"},
+    {"gru", "4, 6", "\"out\": 3"},
+    {"lstm", "4, 6", "\"out\": 3, \"last\": true"},
+    {"attention", "4, 6", ""},
+    {"multihead", "4, 6", "\"heads\": 2"},
+    {"embedding", "4", "\"count\": 5, \"out\": 3"},
+    {"tokens", "4, 5, 3", ""},
+    {"positions", "4, 6", ""},
+    {"classtoken", "4, 6", ""},
+    {"firsttoken", "4, 6", ""},
+    {"meantokens", "4, 6", ""},
+    {"context", "5", "\"size\": 2"},
+    {"film", "4, 5, 3", "\"size\": 2"},
+};
+
+size_t clm_layer_count(void) { return KINDS; }
+const char *clm_layer_name(size_t i) { return i < KINDS ? kinds[i].op : NULL; }
+
+/* What learns before it, so that derivatives go through it: of the shape of its input. Tokens come from nowhere. */
+static const char *before(const clm_layer_kind *kind, const char *in, char *text, size_t size) {
+    const char *last = strrchr(in, ','), *image = strchr(in, ',') == last ? NULL : in;
+    if (kind->infer == clm_embedding_infer) return "";
+    if (image)
+        snprintf(text, size, "{\"op\": \"conv2d\", \"out\": %ld}, ", strtol(in, NULL, 10));
+    else
+        snprintf(text, size, "{\"op\": \"linear\", \"out\": %ld}, ", strtol(last ? last + 1 : in, NULL, 10));
+    return text;
+}
+
+const char *clm_layer_trial(size_t i, char *text, size_t size) {
+    char first[64];
+    if (size) text[0] = 0;
+    for (size_t k = 0; i < KINDS && k < sizeof(trials) / sizeof(trials[0]); k++) {
+        const struct trial *t = &trials[k];
+        if (strcmp(t->op, kinds[i].op) != 0) continue;
+        snprintf(text, size,
+                 "{\"in_shape\": [%s], \"layers\": [%s{\"op\": \"%s\"%s%s}, " LAYER(
+                     "flatten") ", {\"op\": \"linear\", \"out\": 3}]}",
+                 t->in, before(&kinds[i], t->in, first, sizeof(first)), t->op, *t->told ? ", " : "", t->told);
+    }
+    return text;
+}
+
+/* ---- finding ---- */
 
 const clm_layer_kind *clm_layer_kind_find(const char *op) {
     for (int i = 0; i < KINDS; i++)
@@ -268,16 +377,30 @@ clm_value clm_layers_features(const clm_layer_run *run, const clm_model *model, 
     return apply_list(run, model->layers, model->n_layers - 1, x);
 }
 
-static bool list_has_map(const clm_layer *layers, size_t count);
+typedef bool (*is_kind)(const clm_layer_kind *kind);
 
-static bool has_map(const clm_layer *l) {
-    return l->kind->map || list_has_map(l->body, l->n_body) || list_has_map(l->skip, l->n_skip);
+static bool is_map(const clm_layer_kind *kind) { return kind->map; }
+static bool is_linear_or_convolution(const clm_layer_kind *kind) {
+    return kind->infer == linear_infer || kind->infer == clm_conv2d_infer || kind->infer == clm_conv1d_infer;
 }
 
-static bool list_has_map(const clm_layer *layers, size_t count) {
+static bool list_has(const clm_layer *layers, size_t count, is_kind is);
+
+/* Is the layer of this kind, or has it one in its lists? */
+static bool holds(const clm_layer *l, is_kind is) {
+    return is(l->kind) || list_has(l->body, l->n_body, is) || list_has(l->skip, l->n_skip, is);
+}
+
+static bool list_has(const clm_layer *layers, size_t count, is_kind is) {
     for (size_t i = 0; i < count; i++)
-        if (has_map(&layers[i])) return true;
+        if (holds(&layers[i], is)) return true;
     return false;
+}
+
+static size_t find_last(const clm_layer *layers, size_t count, is_kind is) {
+    for (size_t i = count; i-- > 0;)
+        if (holds(&layers[i], is)) return i;
+    return count;
 }
 
 /* The parameters of a body come before those of a skip, and these before the layer's own. */
@@ -285,13 +408,37 @@ size_t clm_layer_first_param(const clm_layer *l) {
     return l->n_body ? clm_layer_first_param(&l->body[0]) : l->n_skip ? clm_layer_first_param(&l->skip[0]) : l->first_param;
 }
 
+size_t clm_layers_head_layer(const clm_layer *layers, size_t count) {
+    return find_last(layers, count, is_linear_or_convolution);
+}
+
 bool clm_layers_head(const clm_layer *layers, size_t count, size_t *first) {
-    for (size_t i = count; i-- > 0;) {
-        if (!has_map(&layers[i])) continue;
-        *first = clm_layer_first_param(&layers[i]);
-        return true;
+    size_t i = clm_layers_head_layer(layers, count);
+    if (i == count) i = find_last(layers, count, is_map);
+    if (i == count) return false;
+    *first = clm_layer_first_param(&layers[i]);
+    return true;
+}
+
+/* Does the layer hand the numbers of its input on, in another shape at most? */
+static bool keeps_numbers(const clm_layer_kind *kind) {
+    return kind->infer == flatten_infer || kind->infer == reshape_infer || kind->infer == clm_tokens_infer;
+}
+
+static const clm_layer *fewer(const clm_layer *a, const clm_layer *b) {
+    return !a || (b && b->value[CLM_KEY_ENTRIES] < a->value[CLM_KEY_ENTRIES]) ? b : a;
+}
+
+const clm_layer *clm_layers_tokens(const clm_layer *layers, size_t count) {
+    const clm_layer *found = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const clm_layer *l = &layers[i];
+        if (l->kind->infer == clm_embedding_infer) return fewer(found, l);
+        if (keeps_numbers(l->kind)) continue;
+        found = fewer(found, clm_layers_tokens(l->body, l->n_body));
+        return fewer(found, clm_layers_tokens(l->skip, l->n_skip));
     }
-    return false;
+    return found;
 }
 
 void clm_layers_free(clm_layer *layers, size_t count) {

@@ -5,6 +5,7 @@
  * same numbers whatever the order in which parameters are asked for. */
 #include "model/internal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,31 @@ bool clm_model_has_batch_norm(const clm_model *model) {
     return false;
 }
 
+bool clm_model_has_dropout(const clm_model *model) { return model->n_drops > 0; }
+
+int clm_model_token_count(const clm_model *model, const char **layer) {
+    const clm_layer *l = clm_layers_tokens(model->layers, model->n_layers);
+    if (layer) *layer = l ? l->path : NULL;
+    return l ? (int)l->value[CLM_KEY_ENTRIES] : 0;
+}
+
+clm_status clm_model_check_tokens(const clm_model *model, const float *x, size_t n) {
+    const char *layer = NULL;
+    const int count = clm_model_token_count(model, &layer);
+    const size_t example = clm_shape_size(&model->in);
+    for (size_t i = 0; count && i < n; i++) {
+        const bool whole = x[i] >= 0 && x[i] == floorf(x[i]);
+        if (whole && x[i] < (float)count) continue;
+        return clm_fail(
+            CLM_E_ARG,
+            "number %zu of example %zu is %g: layer %s (embedding) of \"count\" %d reads whole numbers from 0 to %d; %s",
+            i % example, i / example, (double)x[i], layer, count, count - 1,
+            whole ? "give the layer a larger \"count\", or number them anew"
+                  : "give the places of words in a list of all, beginning with 0");
+    }
+    return CLM_OK;
+}
+
 const char *clm_model_bn_name(const clm_model *model, clm_bn_mode mode) {
     return clm_model_has_batch_norm(model) ? clm_bn_mode_name(mode) : "none (no batch-norm layer)";
 }
@@ -199,6 +225,8 @@ size_t clm_model_head(const clm_model *model, size_t *count) {
     *count = model->n_params - first;
     return *count ? first : 0;
 }
+
+size_t clm_model_head_layer(const clm_model *model) { return clm_layers_head_layer(model->layers, model->n_layers); }
 
 static double initial_value(const clm_param *p, size_t k, clm_random *random) {
     switch (p->init) {
@@ -245,18 +273,28 @@ static bool check_operands(const clm_model *model, clm_graph *g, const clm_value
     return clm_graph_valid(g, &x, 1) && check_input(model, g, x) && check_params(model, g, params);
 }
 
-clm_value clm_model_apply(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats) {
+clm_value clm_model_apply_dropout(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x,
+                                  clm_bn_stats *stats, const clm_dropout *dropout) {
     clm_bn_stats unused = {0};
-    clm_layer_run run = {g, params, stats};
+    clm_layer_run run = {g, params, stats, dropout};
     if (!check_operands(model, g, params, x)) return CLM_INVALID;
     if (model->apply) return model->apply(model->user, g, params, x, stats ? stats : &unused);
     return clm_layers_output(&run, model, x);
 }
 
-clm_value clm_model_features(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats) {
-    clm_layer_run run = {g, params, stats};
+clm_value clm_model_apply(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats) {
+    return clm_model_apply_dropout(model, g, params, x, stats, NULL);
+}
+
+clm_value clm_model_features_dropout(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x,
+                                     clm_bn_stats *stats, const clm_dropout *dropout) {
+    clm_layer_run run = {g, params, stats, dropout};
     if (!check_operands(model, g, params, x)) return CLM_INVALID;
     if (model->apply)
         return clm_graph_error(g, CLM_E_ARG, "model: a custom model has no last layer, so what that is given is not known");
     return clm_layers_features(&run, model, x);
+}
+
+clm_value clm_model_features(const clm_model *model, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats) {
+    return clm_model_features_dropout(model, g, params, x, stats, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 
 enum { MAX_NESTING = 16 };
 
-typedef enum key_type { COUNT, WHOLE, BOOL, POSITIVE, REAL, SHAPE, LAYERS } key_type;
+typedef enum key_type { COUNT, WHOLE, BOOL, POSITIVE, REAL, RATE, BOUND, SHAPE, LAYERS } key_type;
 
 static const struct {
     const char *name;
@@ -47,6 +48,21 @@ static clm_status read_shape(const json_t *json, clm_shape *out) {
     return CLM_OK;
 }
 
+/* The derivative that stands for that of a step function: 1 where |x| is below the bound. */
+static clm_status read_bound(const json_t *json, double *out) {
+    static const struct {
+        const char *word;
+        double bound;
+    } words[] = {{"clip", 1}, {"identity", HUGE_VAL}};
+    const char *word = json_string_value(json);
+    for (size_t i = 0; word && i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(words[i].word, word) != 0) continue;
+        *out = words[i].bound;
+        return CLM_OK;
+    }
+    return clm_fail(CLM_E_FORMAT, "must be \"clip\", 1 within -1 .. 1 and 0 beyond, or \"identity\", 1 everywhere");
+}
+
 static clm_status read_value(clm_layer *l, const json_t *json, key_type type, double *out) {
     switch (type) {
     case COUNT: return read_whole(json, 1, out);
@@ -57,14 +73,35 @@ static clm_status read_value(clm_layer *l, const json_t *json, key_type type, do
         return CLM_OK;
     case POSITIVE:
     case REAL:
+    case RATE:
         if (!json_is_number(json)) return clm_fail(CLM_E_FORMAT, "must be a number");
         *out = json_number_value(json);
         if (type == POSITIVE && *out <= 0) return clm_fail(CLM_E_FORMAT, "must be greater than 0");
+        if (type == RATE && !(*out >= 0 && *out < 1))
+            return clm_fail(CLM_E_FORMAT, "must be at least 0 and below 1, as it is the part that is dropped, not %g", *out);
         return CLM_OK;
+    case BOUND: return read_bound(json, out);
     case SHAPE: return read_shape(json, &l->shape);
     case LAYERS: break;
     }
     return json_is_array(json) ? CLM_OK : clm_fail(CLM_E_FORMAT, "must be a list of layers");
+}
+
+static clm_status refuse_key(unsigned allowed, const char *name) {
+    const char *words[CLM_KEY_COUNT];
+    size_t n = 0;
+    clm_text known = {0};
+    for (int key = 0; key < CLM_KEY_COUNT; key++) {
+        if (!(allowed & (1u << key))) continue;
+        words[n++] = keys[key].name;
+        clm_text_add(&known, ", \"%s\"", keys[key].name);
+    }
+    const char *nearest = clm_nearest_word(name, words, n);
+    clm_status status =
+        clm_fail(CLM_E_FORMAT, "unknown key \"%.40s\"%s%s%s; known: \"op\"%s", name, nearest ? "; did you mean \"" : "",
+                 nearest ? nearest : "", nearest ? "\"" : "", known.data ? known.data : "");
+    clm_text_free(&known);
+    return status;
 }
 
 static clm_status read_key(clm_layer *l, const char *name, const json_t *value) {
@@ -75,12 +112,7 @@ static clm_status read_key(clm_layer *l, const char *name, const json_t *value) 
         clm_status status = read_value(l, value, keys[key].type, &l->value[key]);
         return status == CLM_OK ? CLM_OK : clm_fail_in(status, "\"%s\"", name);
     }
-    clm_text known = {0};
-    for (int key = 0; key < CLM_KEY_COUNT; key++)
-        if (allowed & (1u << key)) clm_text_add(&known, ", \"%s\"", keys[key].name);
-    clm_status status = clm_fail(CLM_E_FORMAT, "unknown key \"%.40s\"; known: \"op\"%s", name, known.data ? known.data : "");
-    clm_text_free(&known);
-    return status;
+    return refuse_key(allowed, name);
 }
 
 static clm_status read_keys(clm_layer *l, json_t *object) {
@@ -90,7 +122,8 @@ static clm_status read_keys(clm_layer *l, json_t *object) {
         if (strcmp(name, "op") != 0) CLM_TRY(read_key(l, name, value));
     }
     for (int key = 0; key < CLM_KEY_COUNT; key++)
-        if (l->kind->required & ~l->given & (1u << key)) return clm_fail(CLM_E_FORMAT, "\"%s\" is missing", keys[key].name);
+        if (l->kind->required & ~l->given & (1u << key))
+            return clm_fail(CLM_E_FORMAT, "\"%s\" is missing; add it", keys[key].name);
     return CLM_OK;
 }
 
@@ -159,7 +192,8 @@ static clm_status parse_list(clm_model *model, json_t *list, const char *prefix,
 
 static clm_status read_in_shape(const json_t *json, clm_shape *out) {
     if (!json)
-        return clm_fail(CLM_E_FORMAT, "the input shape is not known: add \"in_shape\", [C, H, W] or [n], beside \"layers\"");
+        return clm_fail(CLM_E_FORMAT, "the input shape is not known: add \"in_shape\", [C, H, W] or [n], beside \"layers\" (or "
+                                      "give clmaml model --in-shape)");
     clm_status status = read_shape(json, out);
     return status == CLM_OK ? CLM_OK : clm_fail_in(status, "\"in_shape\"");
 }
@@ -193,6 +227,25 @@ static clm_status build(clm_model *model, json_t *root, const clm_shape *in_shap
     return write_json(model, layers);
 }
 
+/* What does not fit into a small image may fit into a larger one: says which. */
+static clm_status try_larger(const json_t *root, clm_shape in, clm_status status) {
+    enum { MORE = 64 }; /* pixels a side */
+    char message[2048];
+    if (status != CLM_E_SHAPE || in.rank != 3) return status;
+    snprintf(message, sizeof(message), "%s", clm_last_error());
+    for (int k = 1; k <= MORE; k++) {
+        clm_shape larger = clm_shape_of(3, (int)in.dim[0], (int)in.dim[1] + k, (int)in.dim[2] + k);
+        clm_model *model = clm_calloc(1, sizeof(*model));
+        if (!model) return CLM_E_MEMORY;
+        const bool fits = build(model, (json_t *)(uintptr_t)root, &larger) == CLM_OK;
+        clm_model_free(model);
+        if (fits)
+            return clm_fail(status, "%s; images of %dx%d would do (--size %d, where pictures are resampled)", message,
+                            (int)larger.dim[2], (int)larger.dim[1], (int)larger.dim[1]);
+    }
+    return clm_fail(status, "%s", message);
+}
+
 static clm_status parse(clm_model **out, const char *text, size_t size, const clm_shape *in_shape) {
     clm_status status = CLM_OK;
     json_error_t error;
@@ -205,6 +258,7 @@ static clm_status parse(clm_model **out, const char *text, size_t size, const cl
         status = CLM_E_MEMORY;
     else
         status = build(model, root, in_shape);
+    if (model && status != CLM_OK) status = try_larger(root, model->in, status);
     json_decref(root);
     if (status != CLM_OK) {
         clm_model_free(model);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "ops/implementations.h"
 #include "ops/op.h"
+#include "tune/database.h"
 #include "tune/store.h"
 
 _Static_assert((int)CLM_TUNE_VALUES == (int)CLM_CANDIDATE_VALUES, "the store keeps whole candidates");
@@ -72,18 +73,55 @@ bool clm_choice_may_turn(const clm_lower *l, clm_value y) {
     return false;
 }
 
-static const clm_impl *preferred(const clm_lower *l, clm_value y) {
+/* `except`: a row that turned out to be impossible, or NULL. */
+static const clm_impl *preferred(const clm_lower *l, clm_value y, const clm_impl *except) {
     const clm_impl *rows[ROWS_MOST];
     const int n = rows_of(op_at(l, y), rows);
     for (int i = 0; i < n; i++)
-        if (rows[i]->preferred && (!rows[i]->applicable || rows[i]->applicable(l, y)) && rows[i]->preferred(l, y))
+        if (rows[i] != except && rows[i]->preferred && (!rows[i]->applicable || rows[i]->applicable(l, y)) &&
+            rows[i]->preferred(l, y))
             return rows[i];
     assert(!"the last row of an operation serves everything");
     return rows[n - 1];
 }
 
+/* What the database has for y, if that is offered; parameters that are not: the row's best guess. */
+static bool known(const clm_lower *l, clm_value y, clm_choice *choice) {
+    const clm_impl *rows[ROWS_MOST];
+    clm_candidate candidates[CLM_CANDIDATES_MOST];
+    char text[512];
+    clm_device *device = clm_lower_opened(l);
+    const char *found = clm_tune_known(device, clm_choice_key(l, y, text, sizeof text), clm_lower_tasks(l, y));
+    if (!found) return false;
+    const int n = rows_of(op_at(l, y), rows);
+    for (int i = 0; i < n; i++) {
+        const size_t length = strlen(rows[i]->name);
+        if (strncmp(rows[i]->name, found, length) != 0 || (found[length] && found[length] != ' ')) continue;
+        const int count = clm_choice_candidates(l, y, rows[i], candidates);
+        for (int k = count; k-- > 0;) {
+            *choice = (clm_choice){rows[i], candidates[k]};
+            if (!strcmp(clm_choice_text(choice, text, sizeof text), found)) break;
+        }
+        return count > 0;
+    }
+    return false;
+}
+
+/* Moves what the database has to the front of a list. */
+static void put_known_first(const clm_lower *l, clm_value y, clm_choice *list, int n) {
+    clm_choice choice;
+    if (!known(l, y, &choice)) return;
+    for (int i = 0; i < n; i++) {
+        if (list[i].impl != choice.impl || memcmp(&list[i].candidate, &choice.candidate, sizeof choice.candidate) != 0)
+            continue;
+        memmove(list + 1, list, (size_t)i * sizeof *list);
+        list[0] = choice;
+        return;
+    }
+}
+
 int clm_choice_list(const clm_lower *l, clm_value y, clm_choice out[CLM_CHOICES_MOST]) {
-    const clm_impl *rows[ROWS_MOST], *first = preferred(l, y);
+    const clm_impl *rows[ROWS_MOST], *first = preferred(l, y, NULL);
     clm_candidate candidates[CLM_CANDIDATES_MOST];
     const int n_rows = rows_of(op_at(l, y), rows);
     int n = 0;
@@ -93,6 +131,7 @@ int clm_choice_list(const clm_lower *l, clm_value y, clm_choice out[CLM_CHOICES_
         const int count = clm_choice_candidates(l, y, impl, candidates);
         for (int k = 0; k < count && n < CLM_CHOICES_MOST; k++) out[n++] = (clm_choice){impl, candidates[k]};
     }
+    put_known_first(l, y, out, n);
     return n;
 }
 
@@ -126,8 +165,8 @@ clm_choice clm_choice_for(const clm_lower *l, clm_value y) {
     const clm_device *device = clm_lower_opened(l);
     clm_choice choice;
     if (device->choose && device->choose(device->choose_user, l, y, &choice)) return choice;
-    if (stored(l, y, &choice)) return choice;
-    choice.impl = preferred(l, y);
+    if (stored(l, y, &choice) || known(l, y, &choice)) return choice;
+    choice.impl = preferred(l, y, NULL);
     clm_choice_candidates(l, y, choice.impl, candidates);
     choice.candidate = candidates[0];
     return choice;
@@ -159,13 +198,14 @@ const char *clm_choice_names(uint32_t rows, char *text, size_t size) {
 }
 
 clm_status clm_choice_lower(struct clm_lower *l, clm_value y) {
+    CLM_TRY(clm_tune_known_check(clm_lower_opened(l)));
     const clm_choice choice = clm_choice_for(l, y);
     const clm_status status = choice.impl->lower(l, y, &choice.candidate);
     if (status == CLM_OK) took(l, y, choice.impl);
     if (status != CLM_E_DEVICE || clm_lower_opened(l)->choose) return status;
-    /* A stored choice that has become impossible, such as a library whose results are wrong now. It has emitted nothing. */
+    /* A choice that turns out to be impossible, such as a library whose results are wrong. It has emitted nothing. */
     clm_candidate candidates[CLM_CANDIDATES_MOST];
-    const clm_impl *impl = preferred(l, y);
+    const clm_impl *impl = preferred(l, y, choice.impl);
     clm_log_write(CLM_LOG_INFO, "%s is not used: %s", choice.impl->name, clm_last_error());
     clm_choice_candidates(l, y, impl, candidates);
     took(l, y, impl);
@@ -190,6 +230,18 @@ const char *clm_choice_text(const clm_choice *choice, char *text, size_t size) {
         name += *name == ' ';
     }
     return text;
+}
+
+const char *clm_choice_stored_text(const char *key, const clm_tune_entry *e, char *text, size_t size) {
+    for (size_t i = 0; i < TABLE_SIZE; i++) {
+        const char *op = clm_op_of(&(clm_node){.op = table[i].op})->name;
+        const size_t length = strlen(op);
+        clm_choice choice = {.impl = table[i].impl};
+        if (strncmp(op, key, length) != 0 || key[length] != ' ' || strcmp(choice.impl->name, e->implementation) != 0) continue;
+        memcpy(choice.candidate.value, e->value, sizeof choice.candidate.value);
+        return clm_choice_text(&choice, text, size);
+    }
+    return NULL;
 }
 
 static int add_shape(char *text, size_t size, int used, const char *before, const clm_node *n) {

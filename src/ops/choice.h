@@ -4,7 +4,8 @@
  *   1. by a function that the device holds (tests and the tuner force every candidate in turn), else
  *   2. the one stored for this device, operation, shapes and number of tasks by an earlier tuning (src/tune/store.h), if it is
  *      still among those that the implementation offers, else
- *   3. the first implementation in the order of implementations.h that is applicable and `preferred`, with its first candidate.
+ *   3. the one that the database has for this kind of device (src/tune/database.h), likewise, else
+ *   4. the first implementation in the order of implementations.h that is applicable and `preferred`, with its first candidate.
  *
  * To add an implementation: a row `const clm_impl clm_impl_NAME` and a line in implementations.h for every operation that it
  * serves. The tests of operations then try all its candidates, and the tuner measures them. Rules for a row:
@@ -18,6 +19,8 @@
 #define CLM_OPS_CHOICE_H
 
 #include "program/lower.h"
+
+struct clm_tune_entry; /* tune/store.h */
 
 enum {
     CLM_CANDIDATE_VALUES = 8,
@@ -49,9 +52,14 @@ typedef struct clm_impl {
     bool (*pairs)(const clm_lower *l, clm_value y);
     /* Can it read a filter turned, of one group, from the filter as it is (program/fusion/turned.c)? NULL: no. */
     bool (*turns)(const clm_lower *l, clm_value y);
-    /* Seconds that the first use in a process may take on a CPU while a library builds its kernels, a tenth of it elsewhere.
+    /* How many times faster it is expected to be than our rows, for rows by libraries that a short budget of tuning tries only
+     * where that is not hopeless. NULL: not known. Asked only when applicable. */
+    double (*gain)(const clm_lower *l, clm_value y);
+    /* Seconds that the first use in a process may take on a CPU while a library builds its kernels, a fortieth of it elsewhere.
      * The tuner passes over what it has no time for. 0: what kernels of ours take. */
     int first_use;
+    /* Has this process built them? NULL: there is always more to build. */
+    bool (*ready)(const clm_device *d);
 } clm_impl;
 
 typedef struct clm_choice {
@@ -70,7 +78,7 @@ int clm_choice_candidates(const clm_lower *l, clm_value y, const clm_impl *impl,
 int clm_choice_list(const clm_lower *l, clm_value y, clm_choice out[CLM_CHOICES_MOST]);
 /* Is there one that reads turned filters? */
 bool clm_choice_may_turn(const clm_lower *l, clm_value y);
-/* The choice for y by the three rules above. */
+/* The choice for y by the four rules above. */
 clm_choice clm_choice_for(const clm_lower *l, clm_value y);
 /* The `lower` of heavy operations: chooses and lowers. */
 clm_status clm_choice_lower(struct clm_lower *l, clm_value y);
@@ -81,11 +89,14 @@ const char *clm_choice_names(uint32_t rows, char *text, size_t size);
 /* "direct nv=4 rows=5 run=14" */
 const char *clm_choice_text(const clm_choice *choice, char *text, size_t size);
 
+/* The same of a stored entry for the operation with this key; NULL when that is no operation, or has no such implementation. */
+const char *clm_choice_stored_text(const char *key, const struct clm_tune_entry *entry, char *text, size_t size);
+
 /* Everything about y that decides what can compute it and how fast, but for the device and the number of tasks:
  * "conv2d 5x14x14x64* 3x3x64x64* -> 5x14x14x64 1 1 1 1 1 1 1", per-task values marked with *. */
 const char *clm_choice_key(const clm_lower *l, clm_value y, char *text, size_t size);
 
-/* Forces the choices of a device: returns false to leave y to rules 2 and 3. `choose` NULL: no longer. */
+/* Forces the choices of a device: returns false to leave y to rules 2 to 4. `choose` NULL: no longer. */
 typedef bool (*clm_choice_fn)(void *user, const clm_lower *l, clm_value y, clm_choice *choice);
 void clm_choice_force(clm_device *device, clm_choice_fn choose, void *user);
 

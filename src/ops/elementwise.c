@@ -186,6 +186,17 @@ clm_value clm_hardtanh(clm_graph *g, clm_value x, double low, double high) {
     return clm_minimum(g, clm_const(g, high), clm_maximum(g, clm_const(g, low), x));
 }
 
+static clm_value straight(clm_graph *g, clm_opcode op, clm_value x, double bound) {
+    double c;
+    if (!clm_graph_valid(g, &x, 1)) return CLM_INVALID;
+    if (!(bound > 0)) return clm_graph_error(g, CLM_E_ARG, "%s: bound is %g; it must be above 0", clm_ops[op]->name, bound);
+    if (clm_is_fill(g, x, &c)) return clm_fill(g, g->nodes[x].shape, clm_ops[op]->scalar(c, 0, NULL));
+    return unary_attr(g, op, x, bound, 0);
+}
+
+clm_value clm_straight_sign(clm_graph *g, clm_value x, double bound) { return straight(g, CLM_OP_STRAIGHT_SIGN, x, bound); }
+clm_value clm_straight_round(clm_graph *g, clm_value x, double bound) { return straight(g, CLM_OP_STRAIGHT_ROUND, x, bound); }
+
 /* ---- double functions ---- */
 
 #define SCALAR(name, expression)                                            \
@@ -219,6 +230,8 @@ SCALAR(erf, erf(a))
 SCALAR(softplus, (a > 0 ? a : 0) + log1p(exp(-fabs(a))) + (a != a ? a : 0))
 SCALAR(relu, a < 0 ? 0 : a)
 SCALAR(stop_gradient, a)
+SCALAR(straight_sign, a<0 ? -1 : a> 0 ? 1 : a)
+SCALAR(straight_round, rint(a))
 
 /* ---- derivatives of one operand ---- */
 
@@ -249,6 +262,13 @@ static clm_value erf_derivative(clm_graph *g, clm_value y) {
 }
 static clm_value softplus_derivative(clm_graph *g, clm_value y) { return clm_sigmoid(g, X); }
 static clm_value relu_derivative(clm_graph *g, clm_value y) { return clm_step(g, X); }
+/* What was chosen: a mask, so that its own derivative is 0. */
+static clm_value straight_sign_derivative(clm_graph *g, clm_value y) {
+    const double bound = g->nodes[y].attr.f[0];
+    const clm_value x = X;
+    return isinf(bound) ? clm_const(g, 1) : clm_greater(g, clm_const(g, bound), clm_abs(g, x));
+}
+static clm_value straight_round_derivative(clm_graph *g, clm_value y) { return straight_sign_derivative(g, y); }
 #undef X
 
 /* ---- vjp and jvp of two operands ---- */
@@ -371,3 +391,5 @@ UNARY(sigmoid, "(F)(1.0f) / ((F)(1.0f) + exp(-a))", 12)
 UNARY(erf, "erf(a)", 20)
 UNARY(softplus, "((a < (F)(0.0f)) ? (F)(0.0f) : a) + log1p(exp(-fabs(a)))", 20)
 UNARY(relu, "(a < (F)(0.0f)) ? (F)(0.0f) : a", 1)
+UNARY(straight_sign, "(a < (F)(0.0f)) ? (F)(-1.0f) : ((a > (F)(0.0f)) ? (F)(1.0f) : a)", 1)
+UNARY(straight_round, "rint(a)", 1)

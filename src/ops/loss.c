@@ -1,6 +1,7 @@
 /* Losses composed from operations: their derivatives need nothing of their own.
  *
- * All give a scalar. CLM_REDUCE_SUM adds up what CLM_REDUCE_MEAN averages. At kinks the derivatives are PyTorch's. */
+ * All give a scalar. CLM_REDUCE_SUM adds up what CLM_REDUCE_MEAN averages and CLM_REDUCE_NONE leaves as it is. At kinks the
+ * derivatives are PyTorch's. */
 #include "ops/op.h"
 #include "ops/shape.h"
 
@@ -24,6 +25,7 @@ clm_value clm_cross_entropy(clm_graph *g, clm_value logits, clm_value labels, cl
     clm_shape s = g->nodes[logits].shape;
     clm_value picked = clm_mul(g, clm_log_softmax(g, logits), clm_one_hot(g, labels, s.dim[1]));
     clm_value rows = clm_sum(g, picked, 2u, true); /* with the other sums over rows; then over what these give */
+    if (reduction == CLM_REDUCE_NONE) return clm_neg(g, rows);
     double scale = reduction == CLM_REDUCE_MEAN ? -1.0 / s.dim[0] : -1.0;
     return clm_scale(g, clm_sum_all(g, rows), scale);
 }
@@ -56,6 +58,7 @@ clm_value clm_weighted_cross_entropy(clm_graph *g, clm_value logits, clm_value l
     clm_value q = clm_affine(g, hot, 1 - label_smoothing, label_smoothing / s.dim[1]);
     if (weighted) q = clm_mul(g, q, class_weights);
     clm_value rows = clm_sum(g, clm_mul(g, clm_log_softmax(g, logits), q), 2u, true);
+    if (reduction == CLM_REDUCE_NONE) return clm_neg(g, rows);
     clm_value sum = clm_scale(g, clm_sum_all(g, rows), mean && !weighted ? -1.0 / s.dim[0] : -1.0);
     if (!weighted || !mean) return sum;
     return clm_div(g, sum, clm_sum_all(g, clm_sum(g, clm_mul(g, hot, class_weights), 2u, true)));
@@ -83,6 +86,7 @@ static bool check_target(clm_graph *g, const char *what, clm_value x, clm_value 
 }
 
 static clm_value reduced(clm_graph *g, clm_value terms, clm_reduction reduction) {
+    if (reduction == CLM_REDUCE_NONE) return terms;
     return reduction == CLM_REDUCE_MEAN ? clm_mean_all(g, terms) : clm_sum_all(g, terms);
 }
 

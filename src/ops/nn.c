@@ -41,6 +41,28 @@ clm_value clm_batch_norm(clm_graph *g, clm_value x, clm_value scale, clm_value s
     return scale_shift(g, standardize(g, x, axes_but_last(&g->nodes[x].shape), eps, mean_out, var_out), scale, shift);
 }
 
+/* mean = sum_i m_i x_i / sum_i m_i, and so the variance, each example with all its places */
+clm_value clm_masked_batch_norm(clm_graph *g, clm_value x, clm_value mask, clm_value scale, clm_value shift, double eps,
+                                clm_value *mean_out, clm_value *var_out) {
+    char xt[80], mt[80];
+    if (!need_rank(g, "masked batch-norm", x, 2) || !clm_graph_valid(g, &mask, 1)) return CLM_INVALID;
+    const clm_shape s = g->nodes[x].shape, m = g->nodes[mask].shape;
+    if (m.rank != 1 || m.dim[0] != s.dim[0])
+        return clm_graph_error(g, CLM_E_SHAPE, "masked batch-norm: the mask must be [n], not %s for x %s",
+                               clm_shape_text(&m, mt, sizeof mt), clm_shape_text(&s, xt, sizeof xt));
+    clm_shape column = s;
+    for (int i = 1; i < s.rank; i++) column.dim[i] = 1;
+    const unsigned axes = axes_but_last(&s);
+    const double places = (double)clm_shape_size(&s) / s.dim[0] / s.dim[s.rank - 1];
+    const clm_value weight = clm_reshape(g, mask, column), count = clm_scale(g, clm_sum_all(g, mask), places);
+    const clm_value mean = clm_div(g, clm_sum(g, clm_mul(g, x, weight), axes, true), count);
+    const clm_value centred = clm_sub(g, x, mean), square = clm_mul(g, centred, centred);
+    const clm_value var = clm_div(g, clm_sum(g, clm_mul(g, square, weight), axes, true), count);
+    if (mean_out) *mean_out = mean;
+    if (var_out) *var_out = var;
+    return scale_shift(g, clm_mul(g, centred, clm_rsqrt(g, clm_affine(g, var, 1, eps))), scale, shift);
+}
+
 clm_value clm_normalize(clm_graph *g, clm_value x, clm_value mean, clm_value var, clm_value scale, clm_value shift,
                         double eps) {
     clm_value centred = clm_sub(g, x, mean);

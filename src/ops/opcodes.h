@@ -31,6 +31,8 @@
     X(SOFTPLUS, softplus)                   \
     X(RELU, relu)                           \
     X(STOP_GRADIENT, stop_gradient)         \
+    X(STRAIGHT_SIGN, straight_sign)         \
+    X(STRAIGHT_ROUND, straight_round)       \
     X(BROADCAST, broadcast)                 \
     X(RESHAPE, reshape)                     \
     X(TRANSPOSE, transpose)                 \
@@ -53,7 +55,8 @@
     X(POOL_GATHER, pool_gather)             \
     X(POOL_SCATTER, pool_scatter)           \
     X(AVG_POOL, avg_pool)                   \
-    X(AVG_POOL_BWD, avg_pool_bwd)
+    X(AVG_POOL_BWD, avg_pool_bwd)           \
+    X(DROPOUT_MASK, dropout_mask)
 
 typedef enum clm_opcode {
 #define CLM_OP_ENUM(NAME, name) CLM_OP_##NAME,

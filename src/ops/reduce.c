@@ -8,6 +8,7 @@
  */
 #include <math.h>
 
+#include "ops/flat_sum.h"
 #include "ops/op.h"
 #include "program/lower.h"
 
@@ -117,7 +118,8 @@ static clm_value reduce(clm_graph *g, clm_opcode op, clm_value x, unsigned axes,
     for (int i = 0; i < s.rank; i++)
         if ((axes >> i & 1) && s.dim[i] != 1) real |= 1u << i;
     clm_value y = x;
-    if (real) {
+    if (real && op == CLM_OP_SUM && g->flat_sums) y = clm_flat_sum(g, x, real);
+    if (real && (y == x || y == CLM_INVALID)) {
         clm_attr attr = {{(int32_t)real}, {0}};
         y = clm_graph_add(g, op, &x, 1, reduced_shape(s, real, true), &attr);
     }

@@ -4,9 +4,6 @@
 
 #include "clmaml/graph.h"
 
-/* First maximum over the last axis, as a whole number: [.., n] -> [..]. NaN counts as the greatest value. Derivative 0. */
-clm_value clm_argmax(clm_graph *g, clm_value x);
-
 /* The entries of an axis one by one, which stays with size 1: x.dim[axis] values into `parts`. False on failure, with the
  * graph's error set. Halving, so that the adjoint pads count * log(count) rather than count squared. */
 bool clm_split(clm_graph *g, clm_value x, int axis, clm_value *parts);

@@ -19,6 +19,12 @@ static inline int clm_tile_vector(const clm_lower *l, int n) {
     return v;
 }
 
+/* Has a lane of this GPU few registers (128 floats where a thread has the fewest lanes)? Those that share the host's memory, and those
+ * whose driver says so. */
+static inline bool clm_tile_few_registers(const clm_lower *l) {
+    return clm_lower_device(l)->unified_memory || clm_lower_opened(l)->few_registers;
+}
+
 /* Rows of row_cost element operations that one item works through: enough to be worth a call, few enough to feed all compute
  * units. */
 static inline int clm_tile_rows(const clm_lower *l, int rows, double row_cost, int tasks) {

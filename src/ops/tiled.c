@@ -14,14 +14,16 @@
  *   one group                lanes * step * (depth, rounded up to whole blocks, and one block to begin with)
  *   all                      group * rounds * (1 + HIDDEN / lanes of a unit)        rounds: groups of the busiest compute unit
  *
- * The lanes that a unit holds are bounded by its registers. On a GPU that shares the host's memory a lane has fewer of them
- * (Intel's: 4 KB a thread of 8 or 16 lanes), so tiles of more than FEW_SUMS come last there. The row is preferred where a useful
+ * The lanes that a unit holds are bounded by its registers. Where a lane has few of them (clm_tile_few_registers) tiles of more than
+ * FEW_SUMS come last, and what would need more is not offered: registers in memory cost what a tile is to save, and compilers take
+ * long to find out. The row is preferred where a useful
  * multiply-add of the best tile costs less than DIRECT on a device that is busy: the direct kernels load a word for each one or
  * two of them, and loads go through a path a quarter as wide as arithmetic. That does not depend on the number of tasks.
  *
  * Sums run in segments of the depth that depend on the shapes alone. Where local memory is a part of global memory a tile in it
  * is a copy for nothing, so the row is not offered. */
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/integers.h"
@@ -29,7 +31,9 @@
 #include "ops/conv.h"
 #include "ops/matmul.h"
 #include "ops/op.h"
+#include "ops/product.h"
 #include "ops/tile.h"
+#include "ops/tiled.h"
 
 enum {
     VECTOR = 4,
@@ -41,7 +45,8 @@ enum {
     RESIDENT = 512,    /* lanes of a unit that more groups do not add to */
     REGISTERS = 65536, /* of a unit */
     OTHERS = 40,       /* registers of a lane beside sums and operands */
-    FEW_SUMS = 32
+    FEW_SUMS = 32,
+    FEW_VALUES = 60 /* of sums, operands and what is on its way to local memory, which Intel's compiler keeps in registers */
 };
 static const double LOCAL = 1, HIDDEN = 128, SPILL = 3, DIRECT = 3;
 static const double LAUNCH = 500e3; /* multiply-adds that a unit makes in the time of one */
@@ -159,7 +164,7 @@ static bool can_split(const clm_lower *l, const product *p) {
 /* Of one lane, in one step of the depth. */
 static double step_cost(const clm_lower *l, const tile *t) {
     const double sums = t->tm * t->tn, step = sums + LOCAL * (t->tm + t->tn);
-    return clm_lower_device(l)->unified_memory && sums > FEW_SUMS ? SPILL * step : step;
+    return clm_tile_few_registers(l) && sums > FEW_SUMS ? SPILL * step : step;
 }
 
 /* Lanes that the registers of a unit have room for, in whole groups. */
@@ -229,17 +234,40 @@ static bool applicable(const clm_lower *l, clm_value y) {
            (double)p.depth * p.columns * p.batch <= INT32_MAX && ranked(l, &p, 1, t, cost, split) > 0;
 }
 
-static bool preferred(const clm_lower *l, clm_value y) {
+double clm_tiled_useful_cost(const clm_lower *l, clm_value y) {
     const product p = product_at(l, y);
-    for (int i = 0; i < TILES; i++)
-        if (fits(l, &p, &tiles[i], BK, 1) && useful_cost(l, &p, &tiles[i]) < DIRECT) return true;
-    return false;
+    double least = DIRECT;
+    for (int i = 0; i < TILES && applicable(l, y); i++)
+        if (fits(l, &p, &tiles[i], BK, 1) && useful_cost(l, &p, &tiles[i]) < least) least = useful_cost(l, &p, &tiles[i]);
+    return least;
+}
+
+double clm_tiled_cost(const clm_lower *l, clm_value y) {
+    const double cost = fmin(clm_tiled_useful_cost(l, y), clm_short_useful_cost(l, y)) * (1 + HIDDEN / RESIDENT);
+    return fmin(cost, DIRECT);
+}
+
+static bool preferred(const clm_lower *l, clm_value y) { return clm_tiled_useful_cost(l, y) < DIRECT; }
+
+/* Values that a lane fetches of an operand's block; one that is alone takes a register more, for its address. */
+static int fetched(int widest, int most, int extent, int bk, int lanes) {
+    const int each = extent * bk / lanes;
+    return fetch_vector(widest, most, extent, bk, lanes) == 1 ? 2 * each : each;
+}
+
+/* Have the registers of a lane room for a tile? */
+static bool holds(const clm_lower *l, const product *p, const tile *t, int bk, int vector) {
+    const int lanes = lanes_of(t);
+    const int values = t->tm * t->tn + t->tm + t->tn + fetched(p->a_vector, vector, t->bm, bk, lanes) +
+                       fetched(p->b_vector, vector, t->bn, bk, lanes);
+    return !clm_tile_few_registers(l) || values <= FEW_VALUES;
 }
 
 static void offer(const clm_lower *l, const product *p, const tile *t, int bk, int buffers, int vector, bool split,
                   clm_candidate *out, int *n) {
     const clm_candidate c = {{t->bm, t->bn, bk, t->tm, t->tn, buffers, vector, split}};
-    if (!fits(l, p, t, bk, buffers) || *n == CLM_CANDIDATES_MOST || (split && !can_split(l, p))) return;
+    if (!fits(l, p, t, bk, buffers) || !holds(l, p, t, bk, vector) || *n == CLM_CANDIDATES_MOST || (split && !can_split(l, p)))
+        return;
     for (int i = 0; i < *n; i++)
         if (!memcmp(&out[i], &c, sizeof c)) return;
     out[(*n)++] = c;
@@ -260,7 +288,8 @@ static int candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
         for (int w = 0; w < WAYS; w++) offer(l, &p, &t[i], ways[w].bk, ways[w].buffers, ways[w].vector, split[i], out, &n);
     for (int i = 0; i < count; i++)
         for (int other = 0; other < 2; other++) offer(l, &p, &t[i], 8, 2, VECTOR, split[i] != other, out, &n);
-    if (!n) offer(l, &p, &t[0], 8, 1, VECTOR, false, out, &n); /* little local memory */
+    for (int i = 0; i < count && !n; i++) offer(l, &p, &t[i], 8, 1, VECTOR, false, out, &n); /* little local memory */
+    if (!n) out[n++] = (clm_candidate){{t[0].bm, t[0].bn, 8, t[0].tm, t[0].tn, 1, VECTOR, false}};
     return n;
 }
 
@@ -318,32 +347,37 @@ static clm_launch_spec spec_for(const product *p, const int32_t *c) {
     return spec;
 }
 
-static clm_status add_up(clm_lower *l, clm_value y, const product *p, clm_value parts) {
-    const int size = (int)out_size(p), segments = segments_of(p);
-    clm_launch_spec spec = {.file = "tiled_sum.cl", .entry = "tiled_sum", .bytes = 4.0 * size * (segments + 1) * p->tasks};
+/* Adds up the parts of the sums of each task. */
+static clm_status add_up(clm_lower *l, clm_value y, clm_value parts, int size, int segments) {
+    const int tasks = clm_lower_tasks(l, y);
+    clm_launch_spec spec = {.file = "tiled_sum.cl", .entry = "tiled_sum", .bytes = 4.0 * size * (segments + 1) * tasks};
     spec.global[0] = (size_t)size;
     spec.global[1] = 1;
-    spec.global[2] = (size_t)p->tasks;
-    return clm_lower_launch(l, y, &spec, (clm_value[]){y, parts}, 2, (int[]){size, segments, p->tasks}, 3);
+    spec.global[2] = (size_t)tasks;
+    return clm_lower_launch(l, y, &spec, (clm_value[]){y, parts}, 2, (int[]){size, segments, tasks}, 3);
+}
+
+clm_status clm_tiled_launch(clm_lower *l, clm_value y, clm_launch_spec *spec, size_t size, int segments) {
+    const clm_node *node = clm_node_at(clm_lower_graph(l), y);
+    clm_value values[1 + CLM_MAX_INPUTS] = {y};
+    const int n = 1 + node->n_in;
+    for (int i = 1; i < n; i++) values[i] = node->in[i - 1];
+    for (int i = 0; i < n; i++) {
+        const size_t elements = clm_shape_size(&clm_node_at(clm_lower_graph(l), values[i])->shape);
+        spec->bytes += 4.0 * (double)elements * clm_lower_tasks(l, values[i]);
+    }
+    if (!segments) return clm_lower_launch(l, y, spec, values, n, NULL, 0);
+    values[0] = clm_lower_scratch(l, size * (size_t)segments, node->per_task);
+    if (values[0] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "products by tiles: no memory for the segments of sums");
+    CLM_TRY(clm_lower_launch(l, y, spec, values, n, NULL, 0));
+    return add_up(l, y, values[0], (int)size, segments);
 }
 
 static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidate) {
     const product p = product_at(l, y);
     const int32_t *c = candidate->value;
-    const clm_node *node = clm_node_at(clm_lower_graph(l), y);
-    clm_value values[1 + CLM_MAX_INPUTS] = {y};
-    const int n = 1 + node->n_in;
     clm_launch_spec spec = spec_for(&p, c);
-    for (int i = 1; i < n; i++) values[i] = node->in[i - 1];
-    for (int i = 0; i < n; i++) {
-        const size_t elements = clm_shape_size(&clm_node_at(clm_lower_graph(l), values[i])->shape);
-        spec.bytes += 4.0 * (double)elements * clm_lower_tasks(l, values[i]);
-    }
-    if (!c[T_SPLIT]) return clm_lower_launch(l, y, &spec, values, n, NULL, 0);
-    values[0] = clm_lower_scratch(l, out_size(&p) * (size_t)segments_of(&p), clm_node_at(clm_lower_graph(l), y)->per_task);
-    if (values[0] == CLM_INVALID) return clm_fail(CLM_E_MEMORY, "products by tiles: no memory for the segments of sums");
-    CLM_TRY(clm_lower_launch(l, y, &spec, values, n, NULL, 0));
-    return add_up(l, y, &p, values[0]);
+    return clm_tiled_launch(l, y, &spec, out_size(&p), c[T_SPLIT] ? segments_of(&p) : 0);
 }
 
 const clm_impl clm_impl_tiled = {.name = "tiled",

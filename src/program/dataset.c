@@ -54,9 +54,10 @@ static size_t elements_of(const clm_device *d, size_t bytes) {
 
 bool clm_dataset_fits(const clm_device *d, const clm_images *images, size_t memory) {
     const uint64_t need = elements_of(d, clm_dataset_bytes(images)) * d->backend->element_size;
-    uint64_t room = d->info.global_memory, limit = memory;
-    if (!limit && clm_memory_limit(&limit) != CLM_OK) return false;
-    if (limit && limit < room) room = limit;
+    uint64_t room = memory;
+    if (!room && clm_memory_limit(&room) != CLM_OK) return false;
+    if (!room) room = clm_device_room(d, NULL);
+    if (d->info.global_memory < room) room = d->info.global_memory;
     return need <= room / 2 && d->allocated <= room && need <= room - d->allocated && need <= d->info.max_allocation;
 }
 

@@ -190,6 +190,8 @@ const char *clm_program_implementation_names(uint32_t implementations, char *tex
 int clm_total_items(const clm_program *p, const clm_unit *u);
 /* Elements of one result that the items of a work-group may share; 0 where groups have no memory of their own. */
 size_t clm_shared_elements(const clm_program *p);
+/* Is a graph for this device to have flat sums (clm_graph.flat_sums)? Where no cache holds an array between two passes. */
+bool clm_program_wants_flat_sums(const clm_device *device);
 
 /* The passes, in order; clm_program_fuse calls the three after it. */
 /* fusion/conv_pairs.c: a sum of two convolutions becomes one operation of four operands, where implementations support that. */
@@ -230,6 +232,9 @@ clm_status clm_codegen(clm_lower *l, const clm_unit *unit);
 /* codegen/horizontal.c: one launch for the units in the group of `first`. */
 clm_status clm_codegen_horizontal(clm_lower *l, size_t first);
 
+/* clm_program_prepare of each, in order; all are of one device. Their kernels are built together, as building has a fixed cost each
+ * time. */
+clm_status clm_programs_prepare(clm_program *const *programs, size_t n);
 /* clm_program_profile of several programs together. */
 clm_status clm_programs_profile(clm_program *const *programs, size_t n, int runs, FILE *to);
 

@@ -291,19 +291,23 @@ static void resolve_arg(const clm_program *p, clm_value v, clm_arg *arg) {
     clm_value root = p->homes[v].root;
     const clm_home *h = &p->homes[root];
     arg->kind = CLM_ARG_MEM;
+    arg->size = clm_shape_size(&p->nodes[root].shape);
     if (h->tensor >= 0) {
         const clm_io *io = &p->io[h->tensor];
         const clm_tensor *t = io->shadow ? io->shadow : io->tensor;
-        arg->mem = t->root->mem;
-        arg->offset = t->offset;
+        if (t) { /* a program that is not prepared may lack it */
+            arg->mem = t->root->mem;
+            arg->offset = t->offset;
+        }
         arg->task_stride = clm_shape_size(&p->nodes[root].shape);
     } else {
         assert(h->place == CLM_PLACE_WORKSPACE);
-        arg->mem = p->workspace->mem[h->buffer];
+        arg->mem = p->workspace->mem ? p->workspace->mem[h->buffer] : NULL;
         arg->offset = h->offset;
         arg->task_stride = p->buffer_stride[h->buffer];
     }
     if (!p->nodes[root].per_task) arg->task_stride = 0;
+    arg->tasks = p->nodes[root].per_task ? (size_t)p->tasks : 1;
 }
 
 static void describe_step(const clm_program *p, const clm_program_step *s, clm_launch *launch) {
@@ -377,6 +381,34 @@ static clm_status prepare(clm_program *p) {
 }
 
 clm_status clm_program_prepare(clm_program *p) { CLM_IN_DEVICE(p->device, prepare(p)); }
+
+/* What is built is found again when each of the programs is prepared; until then arguments may have no memory. */
+static clm_status build_together(clm_program *const *programs, size_t count) {
+    clm_device *device = programs[0]->device;
+    clm_launch *launches;
+    size_t n = 0, most = 0;
+    for (size_t k = 0; k < count; k++) most += programs[k]->n_steps;
+    if (!device->backend->build) return CLM_OK;
+    if (!(launches = clm_calloc(most + 1, sizeof *launches))) return CLM_E_MEMORY;
+    for (size_t k = 0; k < count; k++) {
+        const clm_program *p = programs[k];
+        for (size_t i = 0; i < p->n_steps; i += p->steps[i].launch_steps)
+            if (p->steps[i].launch_steps == 1 && !p->prepared) describe_step(p, &p->steps[i], &launches[n++]);
+    }
+    clm_status status = device->backend->build(device, launches, n);
+    free(launches);
+    return status;
+}
+
+static clm_status build_all(clm_program *const *programs, size_t count) {
+    CLM_IN_DEVICE(programs[0]->device, build_together(programs, count));
+}
+
+clm_status clm_programs_prepare(clm_program *const *programs, size_t count) {
+    if (count > 1) CLM_TRY(build_all(programs, count));
+    for (size_t k = 0; k < count; k++) CLM_TRY(clm_program_prepare(programs[k]));
+    return CLM_OK;
+}
 
 clm_tensor *clm_program_tensor(clm_program *p, clm_value value) {
     bool alias;

@@ -14,7 +14,7 @@
 
 static const char key_config[] = "clmaml.config", key_model[] = "clmaml.model", key_source[] = "clmaml.source",
                   key_best[] = "clmaml.best", key_iteration[] = "clmaml.iteration", key_bn[] = "clmaml.batch_norm",
-                  key_version[] = "clmaml.version";
+                  key_version[] = "clmaml.version", key_skipped[] = "clmaml.skipped", key_data[] = "clmaml.data";
 
 clm_status clm_run_checkpoint_path(char *path, const char *directory, const char *name) {
     char file[128], checkpoints[CLM_TRAIN_PATH];
@@ -48,9 +48,31 @@ clm_status clm_train_read_checkpoint(const clm_archive *archive, clm_train_check
     return clm_fail(CLM_E_FORMAT, "no checkpoint of training: it lacks the settings of its run");
 }
 
-clm_status clm_checkpoint_params(const clm_archive *archive, const char *path, bool average, clm_params *params) {
-    clm_status status = clm_params_load(params, archive);
-    if (status == CLM_OK && average) status = clm_params_load_average(params, archive);
+const char *clm_train_said_of(const char *description) {
+    const char *colon = description ? strstr(description, ": ") : NULL;
+    return colon ? colon + 2 : description ? description : "";
+}
+
+const char *clm_train_data_changed(const clm_archive *archive, const clm_source *source, char *text, size_t size) {
+    char now[32];
+    const char *signed_then = clm_archive_meta(archive, key_data), *then = clm_archive_meta(archive, key_source);
+    const char *is = clm_source_description(source);
+    const bool both = signed_then && clm_source_fingerprint(source),
+               told = then && strcmp(clm_train_said_of(then), clm_train_said_of(is)) != 0;
+    snprintf(now, sizeof now, "%016llx", (unsigned long long)clm_source_fingerprint(source));
+    text[0] = 0;
+    if (both ? strcmp(signed_then, now) == 0 : !told) return text;
+    if (told)
+        snprintf(text, size, "the data differ from those that the run was trained on, \"%s\", now \"%s\"",
+                 clm_train_said_of(then), clm_train_said_of(is));
+    else
+        snprintf(text, size, "the data differ from those that the run was trained on: as many, with other contents");
+    return text;
+}
+
+clm_status clm_checkpoint_params(const clm_archive *archive, const char *path, bool average, int start, clm_params *params) {
+    clm_status status = clm_params_load_of(params, archive, start);
+    if (status == CLM_OK && average) status = clm_params_load_average_of(params, archive, start);
     return status == CLM_OK || strstr(clm_last_error(), path) ? status : clm_fail_in(status, "%s", path);
 }
 
@@ -70,6 +92,11 @@ void clm_ranking_read(clm_ranking *ranking, const clm_archive *archive) {
     if (parse_ranked(ranking, best))
         for (size_t i = 0; i < json_array_size(others); i++) parse_ranked(ranking, json_array_get(others, i));
     json_decref(best);
+}
+
+uint64_t clm_run_read_skipped(const clm_archive *archive) {
+    const char *text = clm_archive_meta(archive, key_skipped);
+    return text ? strtoull(text, NULL, 10) : 0;
 }
 
 /* ---- writing ---- */
@@ -111,7 +138,15 @@ static clm_status describe(clm_archive *archive, const clm_run *run, uint64_t it
     CLM_GOTO(clm_archive_set_meta(archive, key_config, run->note));
     CLM_GOTO(clm_archive_set_meta(archive, key_best, best_text));
     CLM_GOTO(clm_archive_set_meta(archive, key_iteration, number));
+    if (run->skipped > 0) {
+        snprintf(number, sizeof number, "%llu", (unsigned long long)run->skipped);
+        CLM_GOTO(clm_archive_set_meta(archive, key_skipped, number));
+    }
     CLM_GOTO(clm_archive_set_meta(archive, key_source, clm_source_description(run->source)));
+    if (clm_source_fingerprint(run->source)) {
+        snprintf(number, sizeof number, "%016llx", (unsigned long long)clm_source_fingerprint(run->source));
+        CLM_GOTO(clm_archive_set_meta(archive, key_data, number));
+    }
     CLM_GOTO(copy_description(archive, run->described));
     CLM_GOTO(clm_archive_set_meta(archive, key_bn, clm_model_bn_name(run->model, run->bn_mode)));
     CLM_GOTO(clm_archive_set_meta(archive, key_model, model ? model : ""));

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/files.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "base/svg.h"
 
 enum { WIDTH = 900, HEIGHT = 500, LEFT = 76, RIGHT = 24, TOP = 74, BOTTOM = 62, MOST_POINTS = 800 };
 
@@ -20,16 +20,6 @@ typedef struct axes {
     bool logarithmic;
 } axes;
 
-/* Text with what XML reserves written as entities, and what it does not allow as '?'. */
-static void put_escaped(clm_text *t, const char *s) {
-    for (; *s; s++) {
-        if (*s == '&' || *s == '<' || *s == '>')
-            clm_text_add(t, "&#%d;", *s);
-        else
-            clm_text_add(t, "%c", (unsigned char)*s < 32 || *s == 127 ? '?' : *s);
-    }
-}
-
 static double x_at(const axes *a, double x) { return LEFT + (WIDTH - LEFT - RIGHT) * x / a->x_max; }
 
 static double y_at(const axes *a, double y) {
@@ -37,12 +27,6 @@ static double y_at(const axes *a, double y) {
     v = (v - a->y_min) / (a->y_max - a->y_min);
     v = v < 0 ? 0 : v > 1 ? 1 : v;
     return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * v;
-}
-
-/* The step of 1, 2 or 5 times a power of ten that makes about `count` ticks. */
-static double nice_step(double range, int count) {
-    double raw = range / count, power = pow(10, floor(log10(raw))), m = raw / power;
-    return power * (m <= 1 ? 1 : m <= 2 ? 2 : m <= 5 ? 5 : 10);
 }
 
 static axes fit_axes(const clm_curve *curve, const clm_metrics *m) {
@@ -72,7 +56,7 @@ static void draw_y_tick(clm_text *t, const axes *a, double value, const char *la
 
 static void draw_axes(clm_text *t, const axes *a, const clm_curve *curve) {
     char label[32];
-    double step = nice_step(a->x_max, 8);
+    double step = clm_svg_step(a->x_max, 8);
     if (step < 1) step = 1;
     if (a->logarithmic) {
         for (int i = 0; a->y_min + i <= a->y_max + 1e-9; i++) {
@@ -163,13 +147,23 @@ static void draw_validation(clm_text *t, const axes *a, const clm_metrics *m) {
     clm_text_add(t, "</g>\n");
 }
 
-static void draw_legend(clm_text *t, bool adapts) {
+/* A single task has none. */
+static bool has_intervals(const clm_metrics *m) {
+    size_t validations = 0, intervals = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        validations += m->rows[i].kind == CLM_ROW_VALIDATION;
+        intervals += m->rows[i].kind == CLM_ROW_VALIDATION && isfinite(m->rows[i].value[CLM_METRIC_INTERVAL]);
+    }
+    return validations == 0 || intervals > 0;
+}
+
+static void draw_legend(clm_text *t, bool adapts, bool intervals) {
     const struct {
         const char *color, *label;
         int x;
     } entries[] = {{color_after, adapts ? "training, after adaptation" : "training", 0},
                    {color_before, "before adaptation", 210},
-                   {color_validation, "validation tasks, 95 % interval", 370}};
+                   {color_validation, intervals ? "validation tasks, 95 % interval" : "validation task", 370}};
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
         if (entries[i].color == color_before && !adapts) continue;
         clm_text_add(t, "<line x1='%d' y1='%d' x2='%d' y2='%d' stroke='%s' stroke-width='3'/>\n", LEFT + entries[i].x, TOP - 14,
@@ -198,25 +192,12 @@ clm_status clm_curve_write(const char *path, const clm_curve *curve, const clm_m
     clm_text t = {0};
     axes a = fit_axes(curve, metrics);
     void *place = clm_numbers_enter();
-    clm_text_add(&t,
-                 "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' viewBox='0 0 %d %d' font-family='sans-serif' "
-                 "font-size='12' fill='#333'>\n",
-                 WIDTH, HEIGHT, WIDTH, HEIGHT);
-    clm_text_add(
-        &t, "<rect width='100%%' height='100%%' fill='white'/>\n<text x='%d' y='26' font-size='17' font-weight='bold'>", LEFT);
-    put_escaped(&t, curve->title);
-    clm_text_add(&t, "</text>\n<text x='%d' y='44' fill='#666'>", LEFT);
-    put_escaped(&t, curve->subtitle);
-    clm_text_add(&t, "</text>\n");
+    clm_svg_open(&t, WIDTH, HEIGHT, LEFT, curve->title, curve->subtitle);
     draw_axes(&t, &a, curve);
-    draw_legend(&t, curve->adapts);
+    draw_legend(&t, curve->adapts, has_intervals(metrics));
     CLM_GOTO(draw_training(&t, &a, metrics));
     draw_validation(&t, &a, metrics);
-    clm_text_add(&t, "</svg>\n");
-    if (t.failed)
-        status = clm_fail(CLM_E_MEMORY, "out of memory");
-    else
-        status = clm_file_write(path, t.data, t.length);
+    status = clm_svg_write(&t, path);
 out:
     clm_numbers_leave(place);
     clm_text_free(&t);

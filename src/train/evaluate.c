@@ -7,31 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/internal.h"
-#include "train/scores.h"
-
-typedef struct moments {
-    double sum, squares, loss;
-} moments;
-
-struct clm_evaluator {
-    const clm_source *source;
-    const clm_model *model;
-    clm_model *own; /* where it is not the one that was trained */
-    clm_evaluator_options options;
-    bool regression;
-    size_t support, query;              /* counts of one task */
-    size_t example, out, target;        /* elements of one example, one output, one y */
-    double unit;                        /* of errors, squared: that of the data where there is one target */
-    clm_learner *on_query, *on_support; /* on_support: NULL, or on_query when the sets are of one size */
-    float *support_x, *support_y, *query_x, *query_y;
-    int32_t *support_at, *query_at; /* numbers of images instead of images, or NULL */
-    double *outputs;
-    float *one_x; /* of `singly`: one example of every task, and its outputs */
-    int32_t *one_at;
-    double *one_output;
-    clm_task_scores kept;
-};
+#include "train/evaluator.h"
 
 static clm_status create_learner(clm_learner **out, clm_device *device, const clm_evaluator *e, size_t query) {
     clm_learner_options options = CLM_LEARNER_OPTIONS_INIT;
@@ -51,6 +27,11 @@ static clm_status allocate(clm_evaluator *e) {
     CLM_NEW(e->query_x, chunk * e->query * e->example);
     CLM_NEW(e->query_y, chunk * e->query * e->target);
     CLM_NEW(e->outputs, chunk * most * e->out);
+    if (e->options.task.uneven) {
+        CLM_NEW(e->sizes, chunk);
+        CLM_NEW(e->told, chunk);
+        for (size_t t = 0; t < chunk; t++) e->sizes[t] = (clm_task_size){0, (int32_t)e->support, (int32_t)e->query};
+    }
     if (!e->options.singly) return CLM_OK;
     CLM_NEW(e->one_x, chunk * e->example);
     CLM_NEW(e->one_at, chunk);
@@ -80,6 +61,9 @@ static clm_status check(const clm_evaluator_options *o) {
     if (o->ways < 1 || o->shots < 1 || o->query < 1 || o->chunk < 1)
         return clm_fail(CLM_E_ARG, "evaluator: ways %d, shots %d, query %d and chunk %d must be at least 1", o->ways, o->shots,
                         o->query, o->chunk);
+    if (o->ways_least < 0 || o->ways_least > o->ways || o->shots_least < 0 || o->shots_least > o->shots)
+        return clm_fail(CLM_E_ARG, "evaluator: ways_least %d and shots_least %d must be from 0 to ways %d and shots %d",
+                        o->ways_least, o->shots_least, o->ways, o->shots);
     return CLM_OK;
 }
 
@@ -110,9 +94,11 @@ clm_status clm_evaluator_create(clm_evaluator **out, clm_device *device, const c
     clm_evaluator *e = NULL;
     *out = NULL;
     CLM_TRY(check(options));
+    CLM_TRY(clm_train_check_loss(source, &options->task));
     CLM_NEW(e, 1);
     e->source = source;
     e->options = *options;
+    e->options.task.uneven = options->ways_least > 0 || options->shots_least > 0;
     e->out = (size_t)clm_source_outputs(source, options->ways);
     CLM_GOTO(make_own(e, model));
     e->regression = clm_source_is_regression(source);
@@ -122,10 +108,11 @@ clm_status clm_evaluator_create(clm_evaluator **out, clm_device *device, const c
     e->target = clm_shape_size(&target);
     e->unit = unit_of(source);
     CLM_GOTO(check_output(e));
+    CLM_GOTO(clm_train_check_tokens(source, model, NULL));
     CLM_GOTO(allocate(e));
     CLM_GOTO(create_learner(&e->on_query, device, e, options->singly ? 1 : e->query));
     if (options->with_support) {
-        if (options->singly || e->support == e->query)
+        if (options->singly || (e->support == e->query && !e->options.task.uneven))
             e->on_support = e->on_query;
         else
             CLM_GOTO(create_learner(&e->on_support, device, e, e->support));
@@ -149,10 +136,15 @@ void clm_evaluator_free(clm_evaluator *e) {
     free(e->query_at);
     clm_model_free(e->own);
     free(e->outputs);
+    free(e->sizes);
+    free(e->told);
     free(e->one_x);
     free(e->one_at);
     free(e->one_output);
     clm_task_scores_free(&e->kept);
+    clm_evaluator_choose_free(e);
+    free(e->scores);
+    free(e->of_ranks);
     free(e);
 }
 
@@ -171,6 +163,7 @@ out:
 }
 
 clm_status clm_evaluator_load(clm_evaluator *e, clm_params *params) {
+    e->n_starts = 0;
     CLM_TRY(clm_learner_set_params(e->on_query, params));
     return e->on_support && e->on_support != e->on_query ? clm_learner_set_params(e->on_support, params) : CLM_OK;
 }
@@ -195,29 +188,35 @@ static double squared_error(const double *out, const float *target, size_t n) {
     return sum / (double)n;
 }
 
-/* Score of one task's outputs [count, out]. */
-static double score_task(const clm_evaluator *e, const double *outputs, const float *targets, size_t count, double *loss) {
+/* Classes of a task, or numbers of its targets. */
+static size_t outputs_of(const clm_evaluator *e, size_t task) {
+    return e->sizes && e->sizes[task].ways ? (size_t)e->sizes[task].ways : e->out;
+}
+
+static size_t count_of(const clm_evaluator *e, const clm_example_set *set, size_t task) {
+    if (!e->sizes) return set->count;
+    return (size_t)(set->support ? e->sizes[task].support : e->sizes[task].query);
+}
+
+double clm_evaluator_score_task(const clm_evaluator *e, const double *outputs, const clm_example_set *set, size_t t,
+                                double *loss) {
+    const size_t count = count_of(e, set, t);
+    const float *targets = set->y + t * set->count * e->target;
+    outputs += t * set->count * e->out;
     double total = 0, sum = 0;
     for (size_t i = 0; i < count; i++) {
         const double *out = outputs + i * e->out;
         if (e->regression)
             total += squared_error(out, targets + i * e->target, e->target);
         else
-            total += classify(out, e->out, (size_t)targets[i], &sum);
+            total += classify(out, outputs_of(e, t), (size_t)targets[i], &sum);
     }
     *loss = (e->regression ? total : sum) / (double)count;
     return (e->regression ? e->unit * total : total) / (double)count;
 }
 
-/* A set of examples: images, or their numbers. */
-typedef struct example_set {
-    const float *x, *y;
-    const int32_t *at;
-    size_t count; /* of a task */
-} example_set;
-
 /* Example i of every task, on its own. */
-static clm_status predict_one(clm_evaluator *e, clm_learner *learner, const example_set *set, size_t i) {
+static clm_status predict_one(clm_evaluator *e, clm_learner *learner, const clm_example_set *set, size_t i) {
     const size_t tasks = (size_t)e->options.chunk, bytes = e->example * sizeof *set->x;
     for (size_t t = 0; t < tasks && set->at; t++) e->one_at[t] = set->at[t * set->count + i];
     for (size_t t = 0; t < tasks && !set->at; t++)
@@ -230,7 +229,7 @@ static clm_status predict_one(clm_evaluator *e, clm_learner *learner, const exam
 }
 
 /* Into e->outputs. */
-static clm_status predict(clm_evaluator *e, clm_learner *learner, const example_set *set) {
+clm_status clm_evaluator_predict(clm_evaluator *e, clm_learner *learner, const clm_example_set *set) {
     if (e->options.singly) {
         for (size_t i = 0; i < set->count; i++) CLM_TRY(predict_one(e, learner, set, i));
         return CLM_OK;
@@ -239,39 +238,53 @@ static clm_status predict(clm_evaluator *e, clm_learner *learner, const example_
                    : clm_learner_predict(learner, set->x, set->count, e->outputs);
 }
 
+void clm_moments_add(clm_moments *m, double score, double loss) {
+    if (m->tape) {
+        *m->tape++ = (clm_task_score){score, loss};
+        return;
+    }
+    m->sum += score;
+    m->squares += score * score;
+    m->loss += loss;
+}
+
 /* kept: [tasks], or NULL. */
-static void add_scores(const clm_evaluator *e, const double *outputs, const example_set *set, int tasks, moments *m,
+static void add_scores(const clm_evaluator *e, const double *outputs, const clm_example_set *set, int tasks, clm_moments *m,
                        double *kept) {
-    const size_t count = set->count;
     for (size_t t = 0; t < (size_t)tasks; t++) {
-        double loss, score = score_task(e, outputs + t * count * e->out, set->y + t * count * e->target, count, &loss);
-        m->sum += score;
-        m->squares += score * score;
-        m->loss += loss;
+        double loss;
+        const double score = clm_evaluator_score_task(e, outputs, set, t, &loss);
+        clm_moments_add(m, score, loss);
         if (kept) kept[t] = score;
     }
 }
 
-static clm_status score_chunk(clm_evaluator *e, clm_learner *learner, const example_set *set, int tasks, moments *m,
+static clm_status score_chunk(clm_evaluator *e, clm_learner *learner, const clm_example_set *set, int tasks, clm_moments *m,
                               double *kept) {
-    CLM_TRY(predict(e, learner, set));
+    CLM_TRY(clm_evaluator_predict(e, learner, set));
     add_scores(e, e->outputs, set, tasks, m, kept);
     return CLM_OK;
 }
 
-static clm_status begin(clm_learner *learner, const example_set *support) {
+clm_status clm_evaluator_begin(clm_evaluator *e, clm_learner *learner, const clm_example_set *support,
+                               const clm_example_set *scored) {
+    for (size_t t = 0; e->sizes && t < (size_t)e->options.chunk; t++) {
+        e->told[t] = e->sizes[t];
+        e->told[t].query = e->options.singly ? 1 : (int32_t)count_of(e, scored, t);
+    }
+    if (e->sizes) CLM_TRY(clm_learner_set_sizes(learner, e->told));
     return support->at ? clm_learner_begin_at(learner, support->at, support->y)
                        : clm_learner_begin(learner, support->x, support->y);
 }
 
 /* One chunk through all steps; `tasks` of its tasks count, the first of which is number `done` of the run. */
-static clm_status run_chunk(clm_evaluator *e, int done, int tasks, int steps, bool ends_only, moments *query,
-                            moments *support) {
-    const example_set support_set = {e->support_x, e->support_y, e->support_at, e->support};
-    const example_set query_set = {e->query_x, e->query_y, e->query_at, e->query};
+static clm_status run_chunk(clm_evaluator *e, int done, int tasks, int steps, bool ends_only, clm_moments *query,
+                            clm_moments *support) {
+    const clm_example_set support_set = {e->support_x, e->support_y, e->support_at, e->support, true};
+    const clm_example_set query_set = {e->query_x, e->query_y, e->query_at, e->query, false};
     bool second = e->on_support && e->on_support != e->on_query;
-    CLM_TRY(begin(e->on_query, &support_set));
-    if (second) CLM_TRY(begin(e->on_support, &support_set));
+    CLM_TRY(clm_evaluator_begin(e, e->on_query, &support_set, &query_set));
+    if (second) CLM_TRY(clm_evaluator_begin(e, e->on_support, &support_set, &support_set));
     for (int k = 0; k <= steps; k++) {
         if (k > 0) {
             CLM_TRY(clm_learner_step(e->on_query, NULL));
@@ -291,25 +304,26 @@ static void add_votes(const clm_evaluator *e, size_t examples, double share, dou
     for (size_t i = 0; i < examples; i++) {
         const double *out = e->outputs + i * e->out;
         double *to = votes + i * e->out, most = out[0], sum = 0;
-        for (size_t j = 1; j < e->out; j++) most = fmax(most, out[j]);
-        for (size_t j = 0; j < e->out; j++) sum += exp(out[j] - most);
-        for (size_t j = 0; j < e->out; j++) to[j] += share * (e->regression ? out[j] : exp(out[j] - most) / sum);
+        const size_t n = outputs_of(e, i / e->query);
+        for (size_t j = 1; j < n; j++) most = fmax(most, out[j]);
+        for (size_t j = 0; j < n; j++) sum += exp(out[j] - most);
+        for (size_t j = 0; j < n; j++) to[j] += share * (e->regression ? out[j] : exp(out[j] - most) / sum);
     }
 }
 
 /* One chunk by every member; the scores are of logarithms, as outputs are, of the mean. */
 static clm_status run_chunk_together(clm_evaluator *e, clm_params *const *members, size_t n, int done, int tasks, int steps,
-                                     double *votes, moments *query) {
-    const example_set support_set = {e->support_x, e->support_y, e->support_at, e->support};
-    const example_set query_set = {e->query_x, e->query_y, e->query_at, e->query};
+                                     double *votes, clm_moments *query) {
+    const clm_example_set support_set = {e->support_x, e->support_y, e->support_at, e->support, true};
+    const clm_example_set query_set = {e->query_x, e->query_y, e->query_at, e->query, false};
     const size_t examples = (size_t)e->options.chunk * e->query, numbers = examples * e->out;
     memset(votes, 0, (size_t)(steps + 1) * numbers * sizeof *votes);
     for (size_t m = 0; m < n; m++) {
         CLM_TRY(clm_learner_set_params(e->on_query, members[m]));
-        CLM_TRY(begin(e->on_query, &support_set));
+        CLM_TRY(clm_evaluator_begin(e, e->on_query, &support_set, &query_set));
         for (int k = 0; k <= steps; k++) {
             if (k > 0) CLM_TRY(clm_learner_step(e->on_query, NULL));
-            CLM_TRY(predict(e, e->on_query, &query_set));
+            CLM_TRY(clm_evaluator_predict(e, e->on_query, &query_set));
             add_votes(e, examples, 1.0 / (double)n, votes + (size_t)k * numbers);
         }
     }
@@ -323,94 +337,93 @@ static clm_status run_chunk_together(clm_evaluator *e, clm_params *const *member
 
 /* ---- runs ---- */
 
-/* Fills tasks first .. first+count-1 of a sequence into arrays [count, n, ..]. */
-static clm_status sample(const clm_source *source, clm_split split, uint64_t seed, uint64_t first, int count, int ways,
-                         int shots, int query, float *support_x, float *support_y, float *query_x, float *query_y) {
-    const clm_shape shape = clm_source_example_shape(source), of_target = clm_source_target_shape(source);
-    const size_t example = clm_shape_size(&shape), target = clm_shape_size(&of_target);
-    const size_t support = (size_t)ways * (size_t)shots, queries = (size_t)ways * (size_t)query;
-    for (size_t t = 0; t < (size_t)count; t++)
-        CLM_TRY(clm_source_sample(source, split, seed, first + t, ways, shots, query, support_x + t * support * example,
-                                  support_y + t * support * target, query_x + t * queries * example,
-                                  query_y + t * queries * target));
-    return CLM_OK;
+/* Where task t of a chunk goes. */
+static clm_episode place_of(const clm_evaluator *e, size_t t) {
+    const size_t support = t * e->support, query = t * e->query;
+    clm_episode to = {.support_y = e->support_y + support * e->target, .query_y = e->query_y + query * e->target};
+    if (e->sizes) to.size = &e->sizes[t];
+    if (e->query_at) {
+        to.support_at = e->support_at + support;
+        to.query_at = e->query_at + query;
+    } else {
+        to.support_x = e->support_x + support * e->example;
+        to.query_x = e->query_x + query * e->example;
+    }
+    return to;
 }
 
-/* The tasks from `first` on, one chunk. */
-static clm_status draw_chunk(clm_evaluator *e, clm_split split, uint64_t seed, uint64_t first) {
-    const clm_evaluator_options *o = &e->options;
-    if (!e->query_at)
-        return sample(e->source, split, seed, first, o->chunk, o->ways, o->shots, o->query, e->support_x, e->support_y,
-                      e->query_x, e->query_y);
-    for (size_t t = 0; t < (size_t)o->chunk; t++)
-        CLM_TRY(clm_source_sample_at(e->source, split, seed, first + t, o->ways, o->shots, o->query,
-                                     e->support_at + t * e->support, e->support_y + t * e->support, e->query_at + t * e->query,
-                                     e->query_y + t * e->query));
-    return CLM_OK;
+/* The tasks from `first` on, as many as count. The rest of a chunk is what it was: no task looks at another. */
+static clm_status draw_chunk(clm_evaluator *e, clm_split split, uint64_t seed, uint64_t first, int count) {
+    const size_t tasks = (size_t)count, numbers = tasks * e->example;
+    const clm_episode_options kind = clm_evaluator_episodes(&e->options);
+    for (size_t t = 0; t < tasks; t++) {
+        const clm_episode to = place_of(e, t);
+        CLM_TRY(clm_source_draw(e->source, split, seed, first + t, &kind, &to));
+    }
+    if (e->query_at || !clm_train_looks_at_tokens(e->source, e->model)) return CLM_OK;
+    return clm_train_check_task(e->source, e->model, e->support_x, numbers * e->support, e->query_x, numbers * e->query);
 }
 
-static clm_score summary(const moments *m, int tasks) {
-    double n = tasks, mean = m->sum / n, variance = n > 1 ? (m->squares - n * mean * mean) / (n - 1) : 0;
+static clm_score summary(const clm_moments *m, int tasks) {
+    const double n = tasks, mean = m->sum / n, variance = (m->squares - n * mean * mean) / (n - 1);
+    if (tasks < 2 || !isfinite(variance)) return (clm_score){mean, NAN};
     return (clm_score){mean, 1.96 * sqrt((variance > 0 ? variance : 0) / n)};
 }
 
-static void summarise(clm_scores *scores, const moments *query, const moments *support, int steps, int done) {
+static void summarise(clm_scores *scores, const clm_run_over *r) {
     memset(scores, 0, sizeof *scores);
-    scores->steps = steps;
-    scores->tasks = done;
-    for (int k = 0; k <= steps && done > 0; k++) {
-        scores->query[k] = summary(&query[k], done);
-        scores->support[k] = summary(&support[k], done);
-        scores->query_loss[k] = query[k].loss / done;
+    scores->steps = r->steps;
+    scores->tasks = r->done;
+    for (int k = 0; k <= r->steps && r->done > 0; k++) {
+        scores->query[k] = summary(&r->query[k], r->done);
+        scores->support[k] = summary(&r->support[k], r->done);
+        scores->query_loss[k] = r->query[k].loss / r->done;
     }
 }
 
-static bool asks_to_stop(const clm_evaluator *e) { return e->options.stop && e->options.stop(e->options.user); }
-
-static clm_status check_run(int tasks, int steps) {
+static clm_status check_run(const clm_evaluator *e, int tasks, int steps) {
+    const int size = clm_comm_size(e->options.comm);
+    if (e->n_starts && size > 1)
+        return clm_fail(CLM_E_ARG, "evaluation of several initialisations is for one process, not for %d ranks", size);
     if (tasks >= 1 && steps >= 0 && steps <= CLM_SCORE_STEPS_MOST) return CLM_OK;
     return clm_fail(CLM_E_ARG, "evaluation of %d tasks over %d steps; at least 1 task, and 0 to %d steps", tasks, steps,
                     CLM_SCORE_STEPS_MOST);
 }
 
+clm_status clm_evaluator_run_chunk(clm_evaluator *e, clm_run_over *r, int at, int tasks) {
+    CLM_TRY(draw_chunk(e, r->split, r->seed, r->first + (uint64_t)at, tasks));
+    if (r->members) return run_chunk_together(e, r->members, r->n_members, at, tasks, r->steps, r->votes, r->query);
+    return e->n_starts ? clm_evaluator_run_choosing(e, at, tasks, r->steps, r->ends_only, r->query, r->support)
+                       : run_chunk(e, at, tasks, r->steps, r->ends_only, r->query, r->support);
+}
+
 clm_status clm_evaluator_run(clm_evaluator *e, clm_split split, uint64_t seed, uint64_t first, int tasks, int steps,
                              bool ends_only, clm_scores *scores) {
-    moments query[CLM_SCORE_STEPS_MOST + 1] = {{0, 0, 0}}, support[CLM_SCORE_STEPS_MOST + 1] = {{0, 0, 0}};
-    const clm_evaluator_options *o = &e->options;
-    int done = 0;
-    CLM_TRY(check_run(tasks, steps));
-    if (o->keep) CLM_TRY(clm_task_scores_begin(&e->kept, split, seed, first, tasks, steps));
-    while (done < tasks && !(done > 0 && asks_to_stop(e))) {
-        int count = tasks - done < o->chunk ? tasks - done : o->chunk;
-        CLM_TRY(draw_chunk(e, split, seed, first + (uint64_t)done));
-        CLM_TRY(run_chunk(e, done, count, steps, ends_only, query, support));
-        done += count;
-    }
-    e->kept.done = done;
-    summarise(scores, query, support, steps, done);
+    clm_run_over r = {.split = split, .seed = seed, .first = first, .tasks = tasks, .steps = steps, .ends_only = ends_only};
+    CLM_TRY(check_run(e, tasks, steps));
+    if (e->options.keep) CLM_TRY(clm_task_scores_begin(&e->kept, split, seed, first, tasks, steps));
+    CLM_TRY(clm_evaluator_choose_begin(e, tasks, steps));
+    CLM_TRY(clm_evaluator_run_all(e, &r));
+    e->kept.done = r.done;
+    summarise(scores, &r);
     return CLM_OK;
 }
 
 clm_status clm_evaluator_run_ensemble(clm_evaluator *e, clm_params *const *members, size_t n, clm_split split, uint64_t seed,
                                       uint64_t first, int tasks, int steps, clm_scores *scores) {
-    moments query[CLM_SCORE_STEPS_MOST + 1] = {{0, 0, 0}}, support[CLM_SCORE_STEPS_MOST + 1] = {{0, 0, 0}};
-    const int chunk = e->options.chunk;
+    clm_run_over r = {
+        .split = split, .seed = seed, .first = first, .tasks = tasks, .steps = steps, .members = members, .n_members = n};
     clm_status status = CLM_OK;
-    double *votes = NULL;
-    int done = 0;
-    CLM_TRY(check_run(tasks, steps));
+    e->n_starts = 0; /* the members are one each */
+    e->chose = false;
+    CLM_TRY(check_run(e, tasks, steps));
     if (e->options.keep) CLM_TRY(clm_task_scores_begin(&e->kept, split, seed, first, tasks, steps));
-    CLM_NEW(votes, (size_t)(steps + 1) * (size_t)chunk * e->query * e->out);
-    while (done < tasks && !(done > 0 && asks_to_stop(e))) {
-        int count = tasks - done < chunk ? tasks - done : chunk;
-        CLM_GOTO(draw_chunk(e, split, seed, first + (uint64_t)done));
-        CLM_GOTO(run_chunk_together(e, members, n, done, count, steps, votes, query));
-        done += count;
-    }
-    e->kept.done = done;
-    summarise(scores, query, support, steps, done);
+    CLM_NEW(r.votes, (size_t)(steps + 1) * (size_t)e->options.chunk * e->query * e->out);
+    CLM_GOTO(clm_evaluator_run_all(e, &r));
+    e->kept.done = r.done;
+    summarise(scores, &r);
 out:
-    free(votes);
+    free(r.votes);
     return status;
 }
 

@@ -11,21 +11,27 @@
 #include "train/curve.h"
 #include "train/internal.h"
 
-/* The tasks of an iteration. Those of the next are drawn in the meantime. */
-static clm_status load_batch(clm_trainer *t, uint64_t iteration, clm_batch *batch) {
+/* The tasks of an iteration that are this process's. Those of the next are drawn in the meantime. */
+static clm_status draw_batch(clm_trainer *t, uint64_t iteration, clm_batch *batch) {
     const clm_train_options *s = &t->options;
     const float *data[4], *labels[2];
     const int32_t *at[2];
     const bool numbers = t->resident.count > 0;
+    int first, tasks;
+    clm_comm_share(s->meta.comm, s->meta.tasks, &first, &tasks);
     if (!t->batches) {
         clm_prefetch_options o = CLM_PREFETCH_OPTIONS_INIT;
         o.seed = s->seed;
-        o.tasks = s->meta.tasks;
+        o.tasks = tasks;
+        o.batch_tasks = s->meta.tasks;
+        o.first_task = first;
         o.ways = s->episodes.ways;
         o.shots = s->episodes.shots;
         o.query = s->episodes.query;
         o.support_sets = s->episodes.support_sets;
         o.joint_classes = s->episodes.joint_classes;
+        o.ways_least = s->episodes.ways_least;
+        o.shots_least = s->episodes.shots_least;
         o.augment = s->augment;
         o.first = iteration;
         o.numbers = numbers;
@@ -34,11 +40,25 @@ static clm_status load_batch(clm_trainer *t, uint64_t iteration, clm_batch *batc
     if (numbers) {
         CLM_TRY(clm_prefetch_get_at(t->batches, iteration, at, labels));
         *batch = (clm_batch){.support_at = at[0], .support_y = labels[0], .query_at = at[1], .query_y = labels[1]};
+        batch->sizes = clm_prefetch_sizes(t->batches);
         return CLM_OK;
     }
     CLM_TRY(clm_prefetch_get(t->batches, iteration, data));
     *batch = (clm_batch){.support_x = data[0], .support_y = data[1], .query_x = data[2], .query_y = data[3]};
-    return CLM_OK;
+    batch->sizes = clm_prefetch_sizes(t->batches);
+    if (!clm_train_looks_at_tokens(t->source, t->model)) return CLM_OK;
+    const clm_shape shape = clm_source_example_shape(t->source);
+    const size_t numbers_of_one = (size_t)tasks * (size_t)s->episodes.ways * clm_shape_size(&shape);
+    return clm_train_check_task(t->source, t->model, data[0],
+                                numbers_of_one * (size_t)s->episodes.shots * (size_t)s->episodes.support_sets, data[2],
+                                numbers_of_one * (size_t)s->episodes.query);
+}
+
+/* CLM_E_NUMERIC: the data are not finite, which one process may leave out. */
+static clm_status load_batch(clm_trainer *t, uint64_t iteration, clm_batch *batch) {
+    const clm_status status = draw_batch(t, iteration, batch);
+    if (status != CLM_E_NUMERIC || clm_comm_size(t->options.meta.comm) == 1) return status;
+    return clm_fail_in(CLM_E_FORMAT, "several processes cannot leave out tasks");
 }
 
 /* Those of a multi-step loss that changes as training goes on depend on the iteration alone, so that a resumed run repeats them. */
@@ -51,7 +71,7 @@ static clm_status set_step_weights(clm_trainer *t, uint64_t iteration) {
 /* The gradient of the meta-parameters of one order. */
 static clm_status read_gradient(clm_trainer *t, const clm_batch *batch, int order, double *out) {
     CLM_TRY(clm_meta_gradient_of_order(t->meta, batch, order));
-    for (size_t i = 0; i < clm_meta_param_count(t->meta); i++) {
+    for (size_t i = 0; i < t->n_starts * clm_meta_param_count(t->meta); i++) {
         const size_t n = clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
         if (n) CLM_TRY(clm_meta_read(t->meta, CLM_Q_GRAD, i, out));
         out += n;
@@ -77,8 +97,12 @@ static clm_status second_order_share(clm_trainer *t, double *share) {
     clm_batch batch;
     *share = NAN;
     if (!t->measures_share) return CLM_OK;
-    for (size_t i = 0; i < clm_meta_param_count(t->meta); i++) n += clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
-    CLM_TRY(load_batch(t, clm_meta_iteration(t->meta), &batch));
+    for (size_t i = 0; i < t->n_starts * clm_meta_param_count(t->meta); i++)
+        n += clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
+    const clm_status status = load_batch(t, clm_meta_iteration(t->meta), &batch);
+    if (status == CLM_E_NUMERIC) return CLM_OK; /* the update that is given these data says so */
+    CLM_TRY(status);
+    CLM_TRY(clm_trainer_assign(t, clm_meta_iteration(t->meta), &batch));
     CLM_TRY(set_step_weights(t, clm_meta_iteration(t->meta)));
     CLM_TRY(read_gradient(t, &batch, 2, t->gradient));
     CLM_TRY(read_gradient(t, &batch, 1, t->other));
@@ -103,6 +127,7 @@ static clm_status keep_ranked(clm_trainer *t, size_t rank, double score, uint64_
     if (r->count < (size_t)t->options.ensemble) r->count++;
     for (size_t k = r->count - 1; k > rank; k--) r->entry[k] = r->entry[k - 1];
     r->entry[rank] = (clm_ranked){score, iteration};
+    if (!clm_trainer_leads(t)) return CLM_OK;
     if (t->has_run) return clm_run_save_ranked(&t->run, rank, t->meta, r);
     clm_trainer_keep_member(t, rank, iteration);
     return CLM_OK;
@@ -138,8 +163,11 @@ clm_status clm_trainer_validate(clm_trainer *t) {
         fill_row(&row, &scores, steps);
         row.value[CLM_METRIC_INTERVAL] = scores.query[steps].half;
         rank = rank_of(t, scores.query[steps].mean);
+        clm_trainer_fill_shares(t, clm_evaluator_chosen(t->evaluator), scores.tasks, &row);
+        clm_trainer_note_unused(t, &row);
     }
     row.value[CLM_METRIC_SECONDS] = seconds_so_far(t);
+    if (s->on_nan == CLM_ON_NAN_SKIP) row.value[CLM_METRIC_SKIPPED] = (double)t->run.skipped;
     tell(t, &row, rank == 0);
     if (rank < (size_t)s->ensemble) CLM_TRY(keep_ranked(t, rank, row.value[CLM_METRIC_QUERY_AFTER], iteration));
     return clm_metrics_add(&t->run.metrics, &row);
@@ -183,8 +211,39 @@ static clm_status stopped_by_numbers(const clm_trainer *t, clm_status status, ui
     if (t->has_run)
         snprintf(kept, sizeof kept, "; the checkpoint of iteration %llu is kept in %s", (unsigned long long)t->last_checkpoint,
                  t->run.checkpoints);
-    return clm_fail(status, "iteration %llu: %s (inner_lr, optim.lr, optim.clip)%s", (unsigned long long)(iteration + 1),
-                    reason, kept);
+    return clm_fail(status, "iteration %llu: %s%s", (unsigned long long)(iteration + 1), reason, kept);
+}
+
+static void fill_step(clm_train_row *row, const clm_meta_report *report) {
+    row->value[CLM_METRIC_LOSS] = report->query_loss;
+    row->value[CLM_METRIC_SUPPORT_LOSS] = report->support_loss;
+    row->value[CLM_METRIC_GRAD_NORM] = report->grad_norm;
+    row->value[CLM_METRIC_LR] = report->lr;
+}
+
+static double waited(const clm_trainer *t) { return t->batches ? clm_prefetch_waited(t->batches) : 0; }
+
+static void add_time(clm_train_time *to, double update, double wait) {
+    to->updates += update;
+    to->waits += wait;
+}
+
+/* The share of the wait; NAN: there was no update. */
+static double wait_of(const clm_train_time *t) { return t->updates > 0 ? t->waits / t->updates : NAN; }
+
+enum { MOST_SKIPPED = 100 };
+
+/* The state stays as it is, and the next tasks have their turn. Where none gives numbers any more, to go on is of no use. */
+static clm_status skip(clm_trainer *t, uint64_t iteration) {
+    char reason[1024];
+    snprintf(reason, sizeof reason, "%s", clm_last_error());
+    if (t->run.skipped == 0) clm_trainer_remark(t, "iteration %llu is left out: %s", (unsigned long long)iteration + 1, reason);
+    if (++t->skipped_in_a_row > MOST_SKIPPED)
+        return clm_fail(CLM_E_NUMERIC, "%s; the %d iterations before it were left out as well", reason, MOST_SKIPPED);
+    clm_meta_skip(t->meta);
+    t->run.skipped++;
+    t->state.iteration = iteration + 1;
+    return CLM_OK;
 }
 
 static clm_status step(clm_trainer *t, uint64_t iteration) {
@@ -192,26 +251,35 @@ static clm_status step(clm_trainer *t, uint64_t iteration) {
     bool logs = (iteration + 1) % s->log_every == 0 || iteration == 0;
     clm_train_row row = clm_row_empty(CLM_ROW_TRAIN, iteration + 1);
     clm_meta_report report;
-    if (logs) CLM_TRY(measure_batch(t, iteration, &row));
-    double began = clm_clock();
-    clm_batch batch;
-    CLM_TRY(load_batch(t, iteration, &batch));
-    CLM_TRY(set_step_weights(t, iteration));
-    clm_status status = clm_meta_step(t->meta, &batch, &report);
+    clm_batch batch = {0}; /* as it stays where the data are not finite */
+    clm_status status = logs ? measure_batch(t, iteration, &row) : CLM_OK;
+    const double began = clm_clock(), waited_before = waited(t);
+    if (status == CLM_OK) status = load_batch(t, iteration, &batch);
+    const double wait = waited(t) - waited_before;
+    const bool drawn = status == CLM_OK;
+    if (drawn) CLM_TRY(clm_trainer_assign(t, iteration, &batch));
+    if (drawn) CLM_TRY(set_step_weights(t, iteration));
+    if (drawn) status = clm_meta_step(t->meta, &batch, &report);
+    const bool skips = status == CLM_E_NUMERIC && s->on_nan == CLM_ON_NAN_SKIP;
+    if (skips) status = skip(t, iteration);
     if (status == CLM_E_NUMERIC) return stopped_by_numbers(t, status, iteration);
     CLM_TRY(status);
-    double took = clm_clock() - began;
+    if (!skips) t->skipped_in_a_row = 0;
+    const double took = clm_clock() - began;
+    add_time(&t->since_row, took, wait);
+    add_time(&t->all, took, wait);
     t->step_seconds = t->step_seconds > 0 ? 0.9 * t->step_seconds + 0.1 * took : took;
     t->state.iteration = iteration + 1;
-    t->state.loss = report.query_loss;
+    if (!skips) t->state.loss = report.query_loss;
     t->state.tasks_per_second = (double)s->meta.tasks / t->step_seconds;
     if (!logs) return CLM_OK;
-    row.value[CLM_METRIC_LOSS] = report.query_loss;
-    row.value[CLM_METRIC_SUPPORT_LOSS] = report.support_loss;
-    row.value[CLM_METRIC_GRAD_NORM] = report.grad_norm;
-    row.value[CLM_METRIC_LR] = report.lr;
+    if (!skips) fill_step(&row, &report);
+    clm_trainer_fill_shares(t, batch.chosen, s->meta.tasks, &row);
+    if (s->on_nan == CLM_ON_NAN_SKIP) row.value[CLM_METRIC_SKIPPED] = (double)t->run.skipped;
     row.value[CLM_METRIC_SECONDS] = seconds_so_far(t);
     row.value[CLM_METRIC_TASKS_PER_SECOND] = t->state.tasks_per_second;
+    row.value[CLM_METRIC_DATA_WAIT] = wait_of(&t->since_row);
+    t->since_row = (clm_train_time){0, 0};
     CLM_TRY(clm_metrics_add(&t->run.metrics, &row));
     tell(t, &row, false);
     return CLM_OK;
@@ -237,21 +305,25 @@ static bool is_validated(const clm_trainer *t, uint64_t n) {
 static clm_status iterate(clm_trainer *t) {
     const clm_train_options *s = &t->options;
     uint64_t n = clm_meta_iteration(t->meta), total = s->iterations;
-    if (is_due(t, n) && !is_validated(t, n)) {
+    bool validated = is_validated(t, n), stops = false;
+    CLM_TRY(clm_trainer_decide(t, &validated));
+    if (is_due(t, n) && !validated) {
         CLM_TRY(clm_trainer_validate(t));
         t->last_checkpoint = UINT64_MAX;
         CLM_TRY(clm_trainer_checkpoint(t)); /* a full or failing disk shows before any work is lost */
     }
     show_progress(t);
-    while (n < total && !clm_trainer_stops(t)) {
+    CLM_TRY(clm_trainer_stops(t, &stops));
+    while (n < total && !stops) {
         CLM_TRY(step(t, n));
         n++;
         bool last = n == total;
         if (is_due(t, n)) CLM_TRY(clm_trainer_validate(t));
         if (n % s->checkpoint_every == 0 || last) CLM_TRY(clm_trainer_checkpoint(t));
         show_progress(t);
+        CLM_TRY(clm_trainer_stops(t, &stops));
     }
-    t->result.stopped = n < total || clm_trainer_stops(t);
+    t->result.stopped = n < total || stops;
     return clm_trainer_checkpoint(t);
 }
 
@@ -262,6 +334,8 @@ void clm_trainer_sum_up(clm_trainer *t) {
     r->last_checkpoint = t->last_checkpoint == UINT64_MAX ? 0 : t->last_checkpoint;
     r->best_iteration = best ? best->iteration : r->iteration;
     r->best_score = best ? best->score : NAN;
+    r->skipped = t->run.skipped;
+    r->data_wait = wait_of(&t->all);
 }
 
 clm_status clm_trainer_run(clm_trainer *t) {

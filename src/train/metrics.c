@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "train/events.h"
@@ -41,6 +42,20 @@ static clm_status remember(clm_metrics *m, const clm_train_row *row) {
     return CLM_OK;
 }
 
+/* Of several initialisations: the share of tasks that each serves, and how many serve none. */
+static void print_shares(const clm_metrics *m, const clm_train_row *row) {
+    const bool known = row->initialisations > 0;
+    int unused = 0;
+    for (int s = 0; s < m->initialisations; s++) {
+        fprintf(m->jsonl, known ? "%s%.9g" : "%snull", s ? ", " : ", \"shares\": [", row->share[s]);
+        fprintf(m->csv, known ? ",%.9g" : ",", row->share[s]);
+        unused += known && row->share[s] == 0;
+    }
+    if (!m->initialisations) return;
+    fprintf(m->jsonl, known ? "], \"unused\": %d" : "], \"unused\": null", unused);
+    fprintf(m->csv, known ? ",%d" : ",", unused);
+}
+
 static void print_row(const clm_metrics *m, const clm_train_row *row) {
     void *place = clm_numbers_enter();
     fprintf(m->jsonl, "{\"iteration\": %llu, \"kind\": \"%s\"", (unsigned long long)row->iteration, kind_names[row->kind]);
@@ -56,6 +71,7 @@ static void print_row(const clm_metrics *m, const clm_train_row *row) {
         else
             fputc(',', m->csv);
     }
+    print_shares(m, row);
     fputs("}\n", m->jsonl);
     fputc('\n', m->csv);
     clm_numbers_leave(place);
@@ -81,6 +97,13 @@ clm_status clm_metrics_add(clm_metrics *m, const clm_train_row *row) {
     return m->jsonl ? write_row(m, row) : CLM_OK;
 }
 
+static void parse_shares(clm_train_row *row, const json_t *shares) {
+    const size_t n = json_array_size(shares);
+    if (n > CLM_INITIALISATIONS_MOST || !json_is_number(json_array_get(shares, 0))) return;
+    for (size_t s = 0; s < n; s++) row->share[s] = json_number_value(json_array_get(shares, s));
+    row->initialisations = (int)n;
+}
+
 static bool parse_row(const char *line, size_t length, clm_train_row *row) {
     json_t *object = json_loadb(line, length, 0, NULL);
     const char *kind = json_string_value(json_object_get(object, "kind"));
@@ -94,13 +117,14 @@ static bool parse_row(const char *line, size_t length, clm_train_row *row) {
             json_t *value = json_object_get(object, metric_names[i]);
             if (json_is_number(value)) row->value[i] = json_number_value(value);
         }
+        parse_shares(row, json_object_get(object, "shares"));
         good = row->kind != CLM_ROW_KINDS;
     }
     json_decref(object);
     return good;
 }
 
-/* A line that is cut short is one that a killed run was writing: it and what follows are dropped. */
+/* A line that is cut short is one that a killed run was writing. One that cannot be read does not cost those behind it. */
 static clm_status read_rows(clm_metrics *m, uint64_t upto) {
     char *text;
     if (!clm_path_exists(m->jsonl_path)) return CLM_OK;
@@ -108,8 +132,10 @@ static clm_status read_rows(clm_metrics *m, uint64_t upto) {
     clm_status status = CLM_OK;
     for (const char *line = text, *end; status == CLM_OK && (end = strchr(line, '\n')); line = end + 1) {
         clm_train_row row;
-        if (!parse_row(line, (size_t)(end - line), &row)) break;
-        if (row.iteration <= upto) status = remember(m, &row);
+        if (!parse_row(line, (size_t)(end - line), &row))
+            clm_log_write(CLM_LOG_INFO, "%s: a line cannot be read, and is left out", m->jsonl_path);
+        else if (row.iteration <= upto)
+            status = remember(m, &row);
     }
     free(text);
     return status;
@@ -137,6 +163,8 @@ static void begin_files(clm_metrics *m) {
     m->began = (double)time(NULL) - (isfinite(seconds) ? seconds : 0);
     fputs("iteration,kind", m->csv);
     for (size_t i = 0; i < CLM_METRIC_COUNT; i++) fprintf(m->csv, ",%s", metric_names[i]);
+    for (int s = 0; s < m->initialisations; s++) fprintf(m->csv, ",share_%d", s + 1);
+    if (m->initialisations) fputs(",unused", m->csv);
     fputc('\n', m->csv);
     clm_events_begin(m->events, m->began);
 }
@@ -146,7 +174,9 @@ clm_status clm_metrics_open(clm_metrics *m, const char *directory, bool resumed,
                                    {&m->csv, m->csv_path, "metrics.csv"},
                                    {&m->events, m->events_path, "events.out.tfevents.clmaml"}};
     char temporary[FILES][CLM_TRAIN_PATH];
+    const int initialisations = m->initialisations;
     memset(m, 0, sizeof *m);
+    m->initialisations = initialisations;
     CLM_TRY(clm_train_path(m->jsonl_path, directory, "metrics.jsonl"));
     if (resumed) CLM_TRY(read_rows(m, upto));
     for (size_t i = 0; i < FILES; i++) CLM_TRY(open_target(&targets[i], directory, temporary[i]));

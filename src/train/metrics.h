@@ -15,7 +15,8 @@ typedef struct clm_metrics {
     size_t count, capacity;
     FILE *jsonl, *csv, *events;
     char jsonl_path[CLM_TRAIN_PATH], csv_path[CLM_TRAIN_PATH], events_path[CLM_TRAIN_PATH];
-    double began; /* seconds since 1970, as if the run had never stopped */
+    int initialisations; /* shares of a row, see clm_train_row; the caller's, before opening */
+    double began;        /* seconds since 1970, as if the run had never stopped */
 } clm_metrics;
 
 clm_train_row clm_row_empty(clm_row_kind kind, uint64_t iteration);

@@ -49,6 +49,32 @@ static clm_status check_numbers(const clm_train_options *o) {
     return CLM_OK;
 }
 
+/* A task goes to the initialisation whose inner loop fits its support set best, so there must be one such loop and one such set. */
+static clm_status settle_initialisations(clm_trainer *t) {
+    const clm_train_options *o = &t->options;
+    const int n = o->meta.initialisations;
+    t->n_starts = n > 1 ? (size_t)n : 1;
+    if (n < 0 || n > CLM_INITIALISATIONS_MOST)
+        return clm_fail(CLM_E_ARG, "initialisations is %d; it must be from 1 to %d", n, CLM_INITIALISATIONS_MOST);
+    if (n <= 1) return CLM_OK;
+    if (!clm_algorithm_uses(t->algorithm, "steps") || clm_task_is_joint(&o->meta.task) || strcmp(t->algorithm, "pretrain") == 0)
+        return clm_fail(CLM_E_ARG, "initialisations %d: %s has no inner steps in training to choose by", n, t->algorithm);
+    if (o->meta.task.support_per_step)
+        return clm_fail(CLM_E_ARG,
+                        "initialisations %d and support_per_step exclude each other: a task is chosen for by one support set",
+                        n);
+    if (o->ensemble > 1) return clm_fail(CLM_E_ARG, "initialisations %d and ensemble %d exclude each other", n, o->ensemble);
+    return CLM_OK;
+}
+
+/* A range of one number is none. */
+static void settle_sizes(clm_trainer *t) {
+    clm_episode_options *e = &t->options.episodes;
+    if (e->ways_least == e->ways) e->ways_least = 0;
+    if (e->shots_least == e->shots) e->shots_least = 0;
+    t->options.meta.task.uneven = e->ways_least || e->shots_least;
+}
+
 static clm_status settle_task(clm_trainer *t) {
     clm_train_options *o = &t->options;
     clm_task_options *task = &o->meta.task;
@@ -105,9 +131,12 @@ static clm_status check_data(clm_trainer *t) {
                         e->ways);
     CLM_TRY(clm_source_check_episode(t->source, CLM_SPLIT_TRAIN, e));
     t->validates = has_tasks(t->source, CLM_SPLIT_VALIDATION);
-    if (t->validates) CLM_TRY(clm_source_check(t->source, CLM_SPLIT_VALIDATION, e->ways, e->shots, e->query));
+    clm_episode_options held_out = *e;
+    held_out.support_sets = 1;
+    held_out.joint_classes = 0;
+    if (t->validates) CLM_TRY(clm_source_check_episode(t->source, CLM_SPLIT_VALIDATION, &held_out));
     if (!has_tasks(t->source, CLM_SPLIT_TEST)) o->test_tasks = 0;
-    return o->test_tasks > 0 ? clm_source_check(t->source, CLM_SPLIT_TEST, e->ways, e->shots, e->query) : CLM_OK;
+    return o->test_tasks > 0 ? clm_source_check_episode(t->source, CLM_SPLIT_TEST, &held_out) : CLM_OK;
 }
 
 /* Pictures that are changed at random are sent with every batch. */
@@ -127,7 +156,10 @@ clm_status clm_trainer_settle(clm_trainer *t, const clm_source *source, const cl
     t->source = source;
     t->regression = clm_source_is_regression(source);
     if (!t->options.checkpoint_every) t->options.checkpoint_every = options->validate_every;
+    settle_sizes(t);
     CLM_TRY(settle_task(t));
+    CLM_TRY(clm_train_check_loss(source, &t->options.meta.task));
+    CLM_TRY(settle_initialisations(t));
     CLM_TRY(settle_classes(t));
     CLM_TRY(settle_images(t));
     return check_data(t);
@@ -152,21 +184,31 @@ static void name_method(const clm_trainer *t, const clm_task_options *task, char
     snprintf(text, size, "%s%s", title, !ordered ? "" : task->first_order ? ", first order" : ", second order");
 }
 
+/* "5", or "3..5" */
+static const char *range_text(int least, int most, char text[32]) {
+    if (least)
+        snprintf(text, 32, "%d..%d", least, most);
+    else
+        snprintf(text, 32, "%d", most);
+    return text;
+}
+
 clm_status clm_trainer_entitle(clm_trainer *t, const clm_task_options *task) {
-    char method[128], inner[128] = "";
+    char method[128], inner[128] = "", ways[32], shots[32];
     const clm_episode_options *e = &t->options.episodes;
     const bool normalised = clm_model_has_batch_norm(t->model);
     const char *name = clm_source_name(t->source);
     const int test = t->test_steps;
     void *place = clm_numbers_enter();
     name_method(t, task, method, sizeof method);
+    range_text(e->ways_least, e->ways, ways);
+    range_text(e->shots_least, e->shots, shots);
     if (t->regression)
-        t->title = clm_format("%.100s, %d shots: %s", name, e->shots, method);
+        t->title = clm_format("%.100s, %s shots: %s", name, shots, method);
     else if (clm_source_labels(t->source))
-        t->title =
-            clm_format("%.100s, %d classes, %d shots: %s", name, clm_source_outputs(t->source, e->ways), e->shots, method);
+        t->title = clm_format("%.100s, %d classes, %s shots: %s", name, clm_source_outputs(t->source, e->ways), shots, method);
     else
-        t->title = clm_format("%.100s, %d-way %d-shot: %s", name, e->ways, e->shots, method);
+        t->title = clm_format("%.100s, %s-way %s-shot: %s", name, ways, shots, method);
     if (test > 0)
         snprintf(inner, sizeof inner, "%d inner step%s at rate %g, at validation %d step%s; ", task->steps,
                  task->steps == 1 ? "" : "s", task->inner_lr, test, test == 1 ? "" : "s");

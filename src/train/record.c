@@ -30,15 +30,21 @@ typedef struct field {
 #define OWN(name, kind) \
     { #name, kind, AT(name), 0 }
 
-/* NOLINTNEXTLINE(misc-redundant-expression): versions may be alike */
-_Static_assert(CLM_TRAIN_OPTIONS_VERSION == 2 && CLM_META_OPTIONS_VERSION == 2 && CLM_TASK_OPTIONS_VERSION == 1 &&
-                   CLM_OPTIM_OPTIONS_VERSION == 1 && CLM_AUGMENT_OPTIONS_VERSION == 1,
-               "a version that this table has not seen: give what is new in it a row, then the version here");
+#define SEEN(options, version)                                   \
+    _Static_assert(CLM_##options##_OPTIONS_VERSION == (version), \
+                   "a version that this table has not seen: give what is new in it a row, then the version here")
+SEEN(TRAIN, 4);
+SEEN(META, 4);
+SEEN(TASK, 2);
+SEEN(EPISODE, 2);
+SEEN(OPTIM, 1);
+SEEN(AUGMENT, 1);
 _Static_assert(sizeof(clm_rates) == sizeof(int) && sizeof(clm_clip) == sizeof(int), "enumerations are kept as int");
 
 static const field fields[] = {
     /* clang-format off */
     {"ways", WHOLE, AT(episodes.ways), 0}, {"shots", WHOLE, AT(episodes.shots), 0}, {"query", WHOLE, AT(episodes.query), 0},
+    {"ways_least", WHOLE, AT(episodes.ways_least), 0}, {"shots_least", WHOLE, AT(episodes.shots_least), 0},
     {"joint_classes", SIZE, AT(episodes.joint_classes), 0},
     TASK(algorithm, TEXT), TASK(steps, WHOLE), TASK(inner_lr, REAL),
     TASK(inner.rule, TEXT), TASK(inner.momentum, REAL), TASK(inner.beta1, REAL), TASK(inner.beta2, REAL),
@@ -48,7 +54,7 @@ static const field fields[] = {
     TASK(first_order, BOOL), TASK(rates, WHOLE), TASK(step_weights, WEIGHTS), PREFIX(adapt), PREFIX(freeze), PREFIX(unlearned),
     TASK(support_per_step, BOOL), TASK(batch_norm_per_step, BOOL), TASK(proximal, REAL), TASK(solver, WHOLE),
     TASK(solver_steps, WHOLE),
-    META(tasks, WHOLE), META(first_order_until, LONG), META(both_orders, BOOL), META(checkpointing, WHOLE),
+    META(tasks, WHOLE), META(initialisations, WHOLE), META(first_order_until, LONG), META(both_orders, BOOL), META(checkpointing, WHOLE),
     OPTIM(rule, TEXT), OPTIM(lr, REAL), OPTIM(momentum, REAL), OPTIM(beta1, REAL), OPTIM(beta2, REAL), OPTIM(decay, REAL),
     OPTIM(eps, REAL), OPTIM(weight_decay, REAL), OPTIM(clip_kind, WHOLE), OPTIM(clip, REAL), OPTIM(schedule, TEXT),
     OPTIM(warmup, LONG), OPTIM(schedule_updates, LONG), OPTIM(lr_min, REAL), OPTIM(factor, REAL), OPTIM(average, REAL),
@@ -56,7 +62,7 @@ static const field fields[] = {
     {"augment.crop", REAL, AT(augment.crop), 0}, {"augment.jitter", REAL, AT(augment.jitter), 0},
     OWN(seed, LONG), OWN(validate_every, LONG), OWN(validation_tasks, WHOLE), OWN(test_tasks, WHOLE), OWN(test_steps, WHOLE),
     OWN(bn_mode, WHOLE), OWN(ensemble, WHOLE), OWN(checkpoint_every, LONG), OWN(keep, WHOLE), OWN(log_every, LONG),
-    OWN(anneal_over, LONG),
+    OWN(anneal_over, LONG), OWN(on_nan, WHOLE), OWN(balanced_until, LONG),
     /* clang-format on */
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
@@ -89,15 +95,18 @@ static json_t *value_of(const clm_train_options *o, const field *f) {
     return NULL;
 }
 
-char *clm_record_write(const clm_train_options *options) {
+static char *write(const clm_train_options *options, size_t flags) {
     json_t *object = json_object();
     clm_json_set(object, key_version, json_integer(options->version));
     for (size_t i = 0; i < FIELDS; i++) clm_json_set(object, fields[i].name, value_of(options, &fields[i]));
-    char *text = clm_json_text(object, 0);
+    char *text = clm_json_text(object, flags);
     json_decref(object);
     if (!text) clm_fail(CLM_E_MEMORY, "out of memory");
     return text;
 }
+
+char *clm_record_write(const clm_train_options *options) { return write(options, 0); }
+char *clm_record_lines(const clm_train_options *options) { return write(options, JSON_INDENT(1)); }
 
 static clm_status differ(const field *f, const json_t *was, const json_t *is, const char *where) {
     const size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15); /* 0.3 is 0.3 */

@@ -6,6 +6,8 @@
 
 /* What makes the run what it is; free(). NULL with CLM_E_MEMORY recorded. */
 char *clm_record_write(const clm_train_options *options);
+/* The same in lines, an option each; free(). */
+char *clm_record_lines(const clm_train_options *options);
 /* CLM_E_STATE, with what differs, when `text`, from the file `where`, records other options than these. */
 clm_status clm_record_check(const char *text, const clm_train_options *options, const char *where);
 

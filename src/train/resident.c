@@ -37,12 +37,15 @@ size_t clm_resident_bytes(const clm_resident *r, const clm_meta *meta) {
     return r->wanted ? clm_dataset_bytes(&r->images) * places(parts) : 0;
 }
 
+/* Its memory is where the images are already. */
+static bool is_host(const clm_device *device) { return clm_device_get_info(device)->type == CLM_DEVICE_HOST; }
+
 void clm_resident_decide(clm_resident *r, const clm_room *rooms, size_t n, size_t examples) {
     if (r->demanded || !r->images.count) return;
     const size_t need = clm_dataset_bytes(&r->images) + numbers(examples);
     r->wanted = true;
     for (size_t i = 0; i < n; i++)
-        r->wanted = r->wanted && !rooms[i].divided && need <= rooms[i].left &&
+        r->wanted = r->wanted && !rooms[i].divided && !is_host(rooms[i].device) && need <= rooms[i].left &&
                     clm_dataset_fits(rooms[i].device, &r->images, rooms[i].limit);
 }
 

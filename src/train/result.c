@@ -6,6 +6,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "train/fits.h"
 #include "train/internal.h"
 
 json_t *clm_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
@@ -32,6 +33,33 @@ static json_t *ensemble_object(const clm_train_result *r) {
     return object;
 }
 
+static json_t *kind_object(const clm_trainer *t, const clm_train_kind *kind) {
+    json_t *object = json_object(), *chosen = json_array();
+    clm_json_set(object, "kind", json_string(kind->name));
+    clm_json_set(object, "tasks", json_integer(kind->tasks));
+    for (size_t s = 0; s < t->n_starts; s++) clm_json_append(chosen, json_integer(kind->chosen[s]));
+    clm_json_set(object, "chosen", chosen);
+    clm_json_set(object, "mean", clm_json_number(kind->score.mean));
+    clm_json_set(object, "interval", clm_json_number(kind->score.half));
+    return object;
+}
+
+/* How many there are, the share of test tasks that each serves, and the same by kinds of tasks in numbers. */
+static json_t *initialisations_object(const clm_trainer *t) {
+    const clm_train_result *r = &t->result;
+    json_t *object = json_object(), *shares = json_array(), *kinds = json_array();
+    for (size_t s = 0; s < t->n_starts; s++) {
+        int tasks = 0;
+        for (int k = 0; k < r->kinds; k++) tasks += r->kind[k].chosen[s];
+        clm_json_append(shares, json_real((double)tasks / r->test.tasks));
+    }
+    for (int k = 0; k < r->kinds; k++) clm_json_append(kinds, kind_object(t, &r->kind[k]));
+    clm_json_set(object, "count", json_integer((json_int_t)t->n_starts));
+    clm_json_set(object, "shares", shares);
+    clm_json_set(object, "kinds", kinds);
+    return object;
+}
+
 static clm_status write_result(const clm_trainer *t) {
     char path[CLM_TRAIN_PATH];
     const clm_train_result *r = &t->result;
@@ -44,12 +72,15 @@ static clm_status write_result(const clm_trainer *t) {
     clm_json_set(root, "ways", json_integer(s->ways));
     clm_json_set(root, "shots", json_integer(s->shots));
     clm_json_set(root, "query", json_integer(s->query));
+    if (s->ways_least > 0) clm_json_set(root, "ways_least", json_integer(s->ways_least));
+    if (s->shots_least > 0) clm_json_set(root, "shots_least", json_integer(s->shots_least));
     clm_json_set(root, "test_steps", json_integer(r->test_steps));
     clm_json_set(root, "batch_norm", json_string(clm_model_bn_name(t->model, t->options.bn_mode)));
     clm_json_set(root, "checkpoint_iteration", json_integer((json_int_t)r->member_iteration[0]));
     json_object_update(root, scores);
     json_decref(scores);
     if (r->members > 1) clm_json_set(root, "ensemble", ensemble_object(r));
+    if (r->kinds > 0) clm_json_set(root, "initialisations", initialisations_object(t));
     char *text = clm_json_text(root, JSON_INDENT(2));
     json_decref(root);
     if (!text) return clm_fail(CLM_E_MEMORY, "out of memory");
@@ -70,7 +101,8 @@ static clm_status load_member(clm_trainer *t, const char *name) {
     if (t->n_members > 0 && !clm_path_exists(path)) return CLM_OK;
     CLM_TRY(clm_archive_load(&archive, path));
     CLM_GOTO(clm_train_read_checkpoint(archive, &said));
-    CLM_GOTO(clm_checkpoint_params(archive, path, t->options.meta.optim.average > 0, t->members[t->n_members]));
+    for (size_t s = 0; s < t->n_starts; s++)
+        CLM_GOTO(clm_checkpoint_params(archive, path, t->options.meta.optim.average > 0, (int)s, t->members[t->n_members + s]));
     t->member_iteration[t->n_members++] = said.iteration;
 out:
     clm_archive_free(archive);
@@ -79,20 +111,28 @@ out:
 
 /* The state at hand, of the moving average where one is kept. */
 static clm_status take_last(clm_trainer *t) {
-    clm_params *params = t->members[0];
     t->member_iteration[0] = clm_meta_iteration(t->meta);
     t->n_members = 1;
-    return t->options.meta.optim.average > 0 ? clm_meta_get_average(t->meta, params) : clm_meta_get_params(t->meta, params);
+    for (size_t s = 0; s < t->n_starts; s++)
+        CLM_TRY(t->options.meta.optim.average > 0 ? clm_meta_get_average_of(t->meta, (int)s, t->members[s])
+                                                  : clm_meta_get_params_of(t->meta, (int)s, t->members[s]));
+    return CLM_OK;
 }
 
-clm_status clm_trainer_load_members(clm_trainer *t) {
+static clm_status load_members(clm_trainer *t) {
     const size_t count = t->ranking.count;
+    if (!clm_trainer_leads(t)) return CLM_OK;
     if (!t->has_run && count > 0) return CLM_OK;
     t->n_members = 0;
     if (!t->has_run) return take_last(t);
     if (count == 0) return load_member(t, "last");
     for (size_t k = 0; k < count; k++) CLM_TRY(load_member(t, clm_rank_name(k).s));
     return CLM_OK;
+}
+
+clm_status clm_trainer_load_members(clm_trainer *t) {
+    CLM_TRY(load_members(t));
+    return clm_trainer_share_members(t);
 }
 
 void clm_trainer_keep_member(clm_trainer *t, size_t rank, uint64_t iteration) {
@@ -105,14 +145,19 @@ void clm_trainer_keep_member(clm_trainer *t, size_t rank, uint64_t iteration) {
     t->members[rank] = params;
     t->member_iteration[rank] = iteration;
     t->n_members = last + 1;
-    clm_params_copy(params, t->params);
+    clm_params_copy(params, t->params[0]);
+    for (size_t s = 1; s < t->n_starts; s++) clm_params_copy(t->members[s], t->params[s]); /* there is one rank then */
 }
 
-clm_status clm_trainer_best(clm_trainer *t, clm_params *best) {
+clm_status clm_trainer_best_of(clm_trainer *t, int start, clm_params *best) {
+    if (start < 0 || (size_t)start >= t->n_starts)
+        return clm_fail(CLM_E_ARG, "training: initialisation %d of %zu, which count from 0", start, t->n_starts);
     CLM_TRY(clm_trainer_load_members(t));
-    clm_params_copy(best, t->members[0]);
+    clm_params_copy(best, t->members[start]);
     return CLM_OK;
 }
+
+clm_status clm_trainer_best(clm_trainer *t, clm_params *best) { return clm_trainer_best_of(t, 0, best); }
 
 /* ---- how many steps ---- */
 
@@ -145,7 +190,7 @@ static clm_status choose_steps(clm_trainer *t) {
     clm_scores scores;
     int best = 0;
     if (o->test_steps >= 0 || t->steps == 0 || !t->validates) return CLM_OK;
-    CLM_TRY(clm_evaluator_load(t->evaluator, t->members[0]));
+    CLM_TRY(clm_evaluator_load_all(t->evaluator, t->members, t->n_starts));
     CLM_TRY(clm_evaluator_run(t->evaluator, CLM_SPLIT_VALIDATION, o->seed, 0, o->validation_tasks, most, false, &scores));
     if (scores.tasks < o->validation_tasks) return CLM_OK; /* stopped */
     for (int k = 1; k <= most; k++) {
@@ -153,8 +198,10 @@ static clm_status choose_steps(clm_trainer *t) {
         if (t->regression ? gain < 0 : gain > 0) best = k;
     }
     t->test_steps = best > 0 ? best : 1;
-    clm_trainer_remark(t, "%d inner step%s at test: of 1 to %d the best on %d validation tasks", t->test_steps,
-                       t->test_steps == 1 ? "" : "s", most, o->validation_tasks);
+    t->result.steps_tried = most;
+    clm_trainer_remark(t, "%d inner step%s at test: of 1 to %d the best on %d validation tasks%s", t->test_steps,
+                       t->test_steps == 1 ? "" : "s", most, o->validation_tasks,
+                       t->test_steps == most ? ", the most that were tried" : "");
     for (size_t k = 0; t->has_run && k < t->n_members; k++)
         CLM_TRY(tell_checkpoint(t, t->ranking.count ? clm_rank_name(k).s : "last"));
     return CLM_OK;
@@ -171,7 +218,7 @@ static clm_status test(clm_trainer *t, clm_scores *single, clm_scores *together)
                                            together));
     t->result.stopped = t->n_members > 1 && together->tasks < tasks;
     if (t->result.stopped) return CLM_OK;
-    CLM_TRY(clm_evaluator_load(t->evaluator, t->members[0]));
+    CLM_TRY(clm_evaluator_load_all(t->evaluator, t->members, t->n_starts));
     CLM_TRY(clm_evaluator_run(t->evaluator, CLM_SPLIT_TEST, o->seed, 0, tasks, steps, false, single));
     t->result.stopped = single->tasks < tasks;
     return CLM_OK;
@@ -189,6 +236,22 @@ static clm_status keep_scores(const clm_trainer *t) {
     return clm_evaluator_save_scores(t->evaluator, path);
 }
 
+/* A picture is no reason to fail. */
+static void draw_fits(clm_trainer *t) {
+    char from[CLM_TRAIN_PATH], to[CLM_TRAIN_PATH];
+    clm_archive *archive = NULL;
+    clm_status status = CLM_OK;
+    if (!t->has_run || !clm_fits_suit(t->source)) return;
+    CLM_GOTO(clm_run_checkpoint_path(from, t->run.directory, t->ranking.count ? clm_rank_name(0).s : "last"));
+    CLM_GOTO(clm_train_path(to, t->run.directory, "fits.svg"));
+    CLM_GOTO(clm_archive_load(&archive, from));
+    CLM_GOTO(
+        clm_fits_write(to, t->device, archive, t->source, t->options.seed, t->options.episodes.shots, t->title, t->subtitle));
+out:
+    if (status != CLM_OK) clm_trainer_remark(t, "no picture of fits: %s", clm_last_error());
+    clm_archive_free(archive);
+}
+
 clm_status clm_trainer_test(clm_trainer *t) {
     clm_train_result *r = &t->result;
     clm_scores single, together = {0};
@@ -202,6 +265,9 @@ clm_status clm_trainer_test(clm_trainer *t) {
     r->together = together;
     r->members = t->n_members;
     memcpy(r->member_iteration, t->member_iteration, sizeof r->member_iteration);
+    CLM_TRY(clm_trainer_list_kinds(t));
     CLM_TRY(keep_scores(t));
-    return t->has_run ? write_result(t) : CLM_OK;
+    if (t->has_run) CLM_TRY(write_result(t));
+    draw_fits(t);
+    return CLM_OK;
 }

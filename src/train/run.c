@@ -130,17 +130,54 @@ void clm_run_close(clm_run *run) {
     run->locked = false;
 }
 
-clm_status clm_run_read_note(const clm_run *run, char **out) {
+static clm_status load_config(const clm_run *run, json_t **root) {
     char path[CLM_TRAIN_PATH];
     json_error_t error;
-    *out = NULL;
     CLM_TRY(clm_train_path(path, run->directory, "config.json"));
     if (!clm_path_exists(path)) return clm_fail(CLM_E_STATE, "%s holds no run: there is no %s", run->directory, path);
-    json_t *root = json_load_file(path, 0, &error);
-    if (!root) return clm_fail(CLM_E_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+    *root = json_load_file(path, 0, &error);
+    return *root ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+}
+
+clm_status clm_run_read_note(const clm_run *run, char **out) {
+    json_t *root;
+    *out = NULL;
+    CLM_TRY(load_config(run, &root));
     *out = clm_json_text(json_object_get(root, "settings"), JSON_ENCODE_ANY);
     json_decref(root);
-    return *out ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s says nothing of its run", path);
+    return *out ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s/config.json says nothing of its run", run->directory);
+}
+
+/* "A, driver 1 and B, driver 2", of names or lists of them. */
+static void add_devices(clm_text *text, const json_t *names, const json_t *drivers) {
+    const size_t n = json_is_array(names) ? json_array_size(names) : 1;
+    for (size_t i = 0; i < n; i++) {
+        const char *name = json_string_value(json_is_array(names) ? json_array_get(names, i) : names);
+        const char *driver = json_string_value(json_is_array(drivers) ? json_array_get(drivers, i) : drivers);
+        clm_text_add(text, "%s%s, driver %s", i ? " and " : "", name ? name : "?", driver ? driver : "?");
+    }
+}
+
+clm_status clm_run_devices_before(const clm_run *run, const clm_meta_share *shares, size_t n_shares, char **out) {
+    json_t *root;
+    clm_text text = {0};
+    clm_status status = CLM_OK;
+    *out = NULL;
+    CLM_TRY(load_config(run, &root));
+    const json_t *names = json_object_get(root, "device"), *drivers = json_object_get(root, "driver");
+    json_t *names_now = device_names(shares, n_shares, false), *drivers_now = device_names(shares, n_shares, true);
+    if (!names_now || !drivers_now)
+        status = clm_fail(CLM_E_MEMORY, "out of memory");
+    else if (names && !(json_equal(names, names_now) && (!drivers || json_equal(drivers, drivers_now))))
+        add_devices(&text, names, drivers);
+    json_decref(names_now);
+    json_decref(drivers_now);
+    json_decref(root);
+    if (text.failed)
+        clm_text_free(&text), status = clm_fail(CLM_E_MEMORY, "out of memory");
+    else
+        *out = text.data;
+    return status;
 }
 
 /* ---- ranked checkpoints ---- */

@@ -3,6 +3,7 @@
  *   metrics.jsonl .csv      metrics, a row each logging interval and validation
  *   checkpoints/last.safetensors, best.safetensors, best-2.safetensors .., 00001000.safetensors ..
  *   curve.svg, result.json  at each checkpoint; at the end of the run
+ *   fits.svg                there, of a regression on functions of one number
  *   scores.json             at the end: of single test tasks
  */
 #ifndef CLM_TRAIN_RUN_H
@@ -34,6 +35,7 @@ typedef struct clm_run {
     const clm_archive *described; /* its metadata: see clm_learner_describe */
     clm_bn_mode bn_mode;
     size_t ensemble, keep; /* see clm_train_options */
+    uint64_t skipped;      /* updates that were left out, of all sessions */
 } clm_run;
 
 /* The paths; changes nothing. The fields of what a checkpoint says are set by the caller. */
@@ -46,6 +48,9 @@ void clm_run_close(clm_run *run);
 
 /* What config.json holds under "settings", as text; free(). */
 clm_status clm_run_read_note(const clm_run *run, char **out);
+/* The devices, with their drivers, that config.json names, where they are not these; else NULL; free(). For before clm_run_open, which
+ * writes it anew. */
+clm_status clm_run_devices_before(const clm_run *run, const clm_meta_share *shares, size_t n_shares, char **out);
 
 /* Writes the state at hand as the checkpoint of a rank; those from this rank on fall back by one. */
 clm_status clm_run_save_ranked(clm_run *run, size_t rank, clm_meta *meta, const clm_ranking *ranking);
@@ -70,7 +75,10 @@ typedef struct clm_rank_text {
 } clm_rank_text;
 clm_rank_text clm_rank_name(size_t rank);
 void clm_ranking_read(clm_ranking *ranking, const clm_archive *archive);
-/* What is to be evaluated: the moving average, where one is kept. A failure names the file. */
-clm_status clm_checkpoint_params(const clm_archive *archive, const char *path, bool average, clm_params *params);
+uint64_t clm_run_read_skipped(const clm_archive *archive);
+/* What a source's description says behind where the data lie, which may change. NULL is allowed. */
+const char *clm_train_said_of(const char *description);
+/* What is to be evaluated, of an initialisation: the moving average, where one is kept. A failure names the file. */
+clm_status clm_checkpoint_params(const clm_archive *archive, const char *path, bool average, int start, clm_params *params);
 
 #endif

@@ -47,6 +47,16 @@ double *clm_task_scores_at(const clm_task_scores *s, int step, int task) {
     return s->query ? s->query + (size_t)step * (size_t)s->tasks + (size_t)task : NULL;
 }
 
+clm_episode_options clm_evaluator_episodes(const clm_evaluator_options *o) {
+    clm_episode_options kind = CLM_EPISODE_OPTIONS_INIT;
+    kind.ways = o->ways;
+    kind.shots = o->shots;
+    kind.query = o->query;
+    kind.ways_least = o->ways_least;
+    kind.shots_least = o->shots_least;
+    return kind;
+}
+
 /* ---- what tells tasks apart ---- */
 
 static clm_status hash_tasks(const clm_task_scores *s, const clm_source *source, const clm_evaluator_options *o,
@@ -55,13 +65,14 @@ static clm_status hash_tasks(const clm_task_scores *s, const clm_source *source,
     const size_t example = clm_shape_size(&of_example), target = clm_shape_size(&of_target);
     const size_t support = (size_t)o->ways * (size_t)o->shots, query = (size_t)o->ways * (size_t)o->query;
     const size_t count[4] = {support * example, support * target, query * example, query * target};
+    const clm_episode_options kind = clm_evaluator_episodes(o);
     float *set[4] = {NULL, NULL, NULL, NULL};
     clm_status status = CLM_OK;
     *hash = CLM_HASH_SEED;
     for (int i = 0; i < 4; i++) CLM_NEW(set[i], count[i]);
+    const clm_episode to = {.support_x = set[0], .support_y = set[1], .query_x = set[2], .query_y = set[3]};
     for (int t = 0; t < s->done && t < HASHED_TASKS; t++) {
-        CLM_GOTO(clm_source_sample(source, s->split, s->seed, s->first + (uint64_t)t, o->ways, o->shots, o->query, set[0],
-                                   set[1], set[2], set[3]));
+        CLM_GOTO(clm_source_draw(source, s->split, s->seed, s->first + (uint64_t)t, &kind, &to));
         for (int i = 0; i < 4; i++) *hash = clm_hash(*hash, set[i], count[i] * sizeof *set[i]);
     }
 out:
@@ -69,13 +80,11 @@ out:
     return status;
 }
 
-static const char *skip_colon(const char *said) { return strncmp(said, ": ", 2) == 0 ? said + 2 : said; }
-
 static json_t *name_tasks(const clm_task_scores *s, const clm_source *source, const clm_evaluator_options *o, uint64_t hash) {
     json_t *tasks = json_object();
     char content[20];
     snprintf(content, sizeof content, "%016llx", (unsigned long long)hash);
-    clm_json_set(tasks, "source", json_string(skip_colon(clm_train_said_of(clm_source_description(source)))));
+    clm_json_set(tasks, "source", json_string(clm_train_said_of(clm_source_description(source))));
     clm_json_set(tasks, "split", json_string(split_names[s->split]));
     clm_json_set(tasks, "seed", json_integer((json_int_t)s->seed));
     clm_json_set(tasks, "first", json_integer((json_int_t)s->first));
@@ -83,6 +92,8 @@ static json_t *name_tasks(const clm_task_scores *s, const clm_source *source, co
     clm_json_set(tasks, "ways", json_integer(o->ways));
     clm_json_set(tasks, "shots", json_integer(o->shots));
     clm_json_set(tasks, "query", json_integer(o->query));
+    if (o->ways_least > 0) clm_json_set(tasks, "ways_least", json_integer(o->ways_least));
+    if (o->shots_least > 0) clm_json_set(tasks, "shots_least", json_integer(o->shots_least));
     clm_json_set(tasks, "content", json_string(content));
     return tasks;
 }

@@ -1,7 +1,7 @@
 /* Opening a run and planning its memory.
  *
- * Two things take device memory: the evaluator, whose chunk is halved until it takes at most a third of the limit, and the
- * meta-learner, which has the rest. It also plans the first-order gradient, to tell the share of the second-order term, unless
+ * Two things take device memory: the evaluator, whose chunk is halved until it takes at most a third of the limit (or, without
+ * one, of clm_device_memory_room), and the meta-learner, which has the rest. It also plans the first-order gradient, to tell the share of the second-order term, unless
  * there is no room for that.
  */
 #include <math.h>
@@ -14,8 +14,6 @@
 #include "base/files.h"
 #include "train/internal.h"
 #include "train/record.h"
-
-bool clm_trainer_stops(const clm_trainer *t) { return t->options.stop && t->options.stop(t->options.user); }
 
 void clm_trainer_remark(const clm_trainer *t, const char *format, ...) {
     char text[2048];
@@ -54,11 +52,10 @@ static size_t examples(const clm_trainer *t) {
     return (size_t)t->options.meta.tasks * (size_t)(e->ways * (e->shots * e->support_sets + e->query));
 }
 
-/* The memory of a device that a run uses; what the library takes without a limit. */
+/* The memory of a device that a run uses. */
 static size_t memory_of(const clm_trainer *t, const clm_meta_share *share) {
-    const uint64_t all = clm_device_get_info(share->device)->global_memory;
     const size_t limit = limit_of(t, share);
-    return limit ? limit : (size_t)(all - all / 10);
+    return limit ? limit : (size_t)clm_device_memory_room(share->device);
 }
 
 static clm_bytes_name amount(size_t bytes) { return clm_bytes_text((double)bytes); }
@@ -85,16 +82,19 @@ static clm_status rest_too_small(const clm_trainer *t, size_t taken, size_t imag
 
 static clm_status open_evaluator(clm_trainer *t, const clm_task_options *task) {
     const clm_train_options *o = &t->options;
-    const size_t limit = limit_of(t, t->shares);
+    const size_t limit = memory_of(t, t->shares);
     clm_evaluator_options options = CLM_EVALUATOR_OPTIONS_INIT;
     options.ways = o->episodes.ways;
     options.shots = o->episodes.shots;
     options.query = o->episodes.query;
+    options.ways_least = o->episodes.ways_least;
+    options.shots_least = o->episodes.shots_least;
     options.task = *task;
     options.bn_mode = o->bn_mode;
     options.with_support = true;
     options.stop = o->stop;
     options.user = o->user;
+    options.comm = o->meta.comm;
     options.keep = o->test_tasks > 0 && (o->test_tasks <= CLM_TRAIN_SCORES_MOST || o->test_scores);
     for (;; options.chunk /= 2) {
         clm_status status = clm_evaluator_create(&t->evaluator, t->device, t->source, t->model, &options);
@@ -135,6 +135,7 @@ static clm_status open_meta(clm_trainer *t, clm_meta_share *planned, const clm_m
         if (status == CLM_OK)
             clm_trainer_remark(t, "the memory limit leaves no room to measure the second-order share; it is not logged");
     }
+    if (status == CLM_OK) clm_meta_set_dropout_seed(t->meta, t->options.seed);
     return status == CLM_E_LIMIT && (limit || reserve) ? rest_too_small(t, taken, reserve) : status;
 }
 
@@ -193,16 +194,13 @@ out:
 
 /* ---- the run directory ---- */
 
-const char *clm_train_said_of(const char *description) {
-    const char *colon = description ? strstr(description, ": ") : NULL;
-    return colon ? colon : description ? description : "";
-}
-
 static clm_status compare_data(const clm_trainer *t, const clm_archive *archive, const char *path) {
     const char *then = clm_archive_meta(archive, "clmaml.source"), *now = clm_source_description(t->source);
     if (!then || strcmp(clm_train_said_of(then), clm_train_said_of(now)) == 0) return CLM_OK;
-    return clm_fail(CLM_E_STATE, "%s: the data differ from those that the run was trained on, \"%s\", now \"%s\"; give it these, or begin another run",
-                    path, then, now);
+    return clm_fail(
+        CLM_E_STATE,
+        "%s: the data differ from those that the run was trained on, \"%s\", now \"%s\"; give it these, or begin another run",
+        path, then, now);
 }
 
 /* Without a note of the caller's, what the last checkpoint says must be what the options and the model say. */
@@ -212,6 +210,8 @@ static clm_status compare(const clm_trainer *t, const clm_archive *archive, cons
     const clm_status status = clm_train_read_checkpoint(archive, &said);
     if (status != CLM_OK) return clm_fail_in(status, "%s", path);
     CLM_TRY(compare_data(t, archive, path));
+    char changed[1024];
+    if (*clm_train_data_changed(archive, t->source, changed, sizeof changed)) clm_trainer_remark(t, "%s", changed);
     if (t->options.note) return CLM_OK;
     if (strcmp(said.note, t->note) != 0) return clm_fail(CLM_E_STATE, "%s is of another run than %s", path, t->run.directory);
     if (strcmp(said.model, model ? model : "") == 0) return CLM_OK;
@@ -228,9 +228,10 @@ static clm_status restore(clm_trainer *t) {
     status = clm_meta_restore(t->meta, archive);
     if (status != CLM_OK) CLM_GOTO(strstr(clm_last_error(), path) ? status : clm_fail_in(status, "%s", path));
     clm_ranking_read(&t->ranking, archive);
+    t->run.skipped = clm_run_read_skipped(archive);
     t->last_checkpoint = clm_meta_iteration(t->meta);
     if (t->last_checkpoint > t->options.iterations)
-        status = clm_fail(CLM_E_ARG, "%s has made %llu iterations already; iterations %llu is less", t->run.directory,
+        status = clm_fail(CLM_E_ARG, "%s has made %llu iterations already, more than the %llu asked for", t->run.directory,
                           (unsigned long long)t->last_checkpoint, (unsigned long long)t->options.iterations);
 out:
     clm_archive_free(archive);
@@ -250,6 +251,7 @@ static clm_status find_run(clm_trainer *t, const clm_train_options *settled) {
 }
 
 static clm_status open_directory(clm_trainer *t, const clm_train_options *settled) {
+    if (!clm_trainer_leads(t)) return CLM_OK;
     if (!settled->directory) {
         if (settled->resume) return clm_fail(CLM_E_ARG, "resume: there is no directory to go on with");
         return CLM_OK;
@@ -268,12 +270,25 @@ static clm_status open_directory(clm_trainer *t, const clm_train_options *settle
     t->run.bn_mode = settled->bn_mode;
     t->run.ensemble = (size_t)settled->ensemble;
     t->run.keep = (size_t)settled->keep;
+    t->run.metrics.initialisations = t->n_starts > 1 ? (int)t->n_starts : 0;
     t->has_run = true;
     return settled->resume ? find_run(t, settled) : clm_train_check_directory(settled->directory);
 }
 
+/* Bits are those of a device and of its driver. */
+static clm_status remark_on_devices(const clm_trainer *t) {
+    char *before;
+    CLM_TRY(clm_run_devices_before(&t->run, t->shares, t->n_shares, &before));
+    if (before)
+        clm_trainer_remark(t, "the run was on %s until now: from here on its bits are not those of a run that stays there",
+                           before);
+    free(before);
+    return CLM_OK;
+}
+
 static clm_status begin_run(clm_trainer *t) {
     if (!t->has_run) return CLM_OK;
+    if (t->continues) CLM_TRY(remark_on_devices(t));
     CLM_TRY(clm_run_open(&t->run, t->shares, t->n_shares, t->continues, t->last_checkpoint));
     if (!t->continues) return CLM_OK;
     if (t->options.ensemble > 1) CLM_TRY(clm_run_rank(&t->run, &t->ranking));
@@ -289,8 +304,13 @@ static clm_status allocate(clm_trainer *t) {
     clm_status status = CLM_OK;
     size_t all = 0;
     CLM_NEW(t->weights, t->steps);
+    if (t->n_starts > 1) {
+        CLM_NEW(t->losses, t->n_starts * (size_t)t->options.meta.tasks);
+        CLM_NEW(t->chosen, t->options.meta.tasks);
+    }
     if (!t->measures_share) return CLM_OK;
-    for (size_t i = 0; i < clm_meta_param_count(t->meta); i++) all += clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
+    for (size_t i = 0; i < t->n_starts * clm_meta_param_count(t->meta); i++)
+        all += clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
     CLM_NEW(t->gradient, all);
     CLM_NEW(t->other, all);
 out:
@@ -298,21 +318,29 @@ out:
 }
 
 static clm_status make_params(clm_trainer *t, const clm_task_options *task) {
-    CLM_TRY(clm_params_create(&t->params, t->model, task));
-    for (int k = 0; k < t->options.ensemble; k++) CLM_TRY(clm_params_create(&t->members[k], t->model, task));
+    const size_t members = t->n_starts > 1 ? t->n_starts : (size_t)t->options.ensemble;
+    for (size_t s = 0; s < t->n_starts; s++) CLM_TRY(clm_params_create(&t->params[s], t->model, task));
+    for (size_t k = 0; k < members; k++) CLM_TRY(clm_params_create(&t->members[k], t->model, task));
     return CLM_OK;
 }
 
 static clm_status initialise(clm_trainer *t) {
-    CLM_TRY(clm_params_reset(t->params, t->options.seed));
-    if (t->options.init) clm_params_copy(t->params, t->options.init);
-    return clm_meta_set_params(t->meta, t->params);
+    const uint64_t apart = 0x9e3779b97f4a7c15u; /* between the seeds of initialisations */
+    for (size_t s = 0; s < t->n_starts; s++) {
+        CLM_TRY(clm_params_reset(t->params[s], t->options.seed + s * apart));
+        if (s == 0 && t->options.init) clm_params_copy(t->params[s], t->options.init);
+        CLM_TRY(clm_meta_set_params_of(t->meta, (int)s, t->params[s]));
+    }
+    return CLM_OK;
 }
 
 clm_status clm_trainer_load_evaluator(clm_trainer *t, bool average) {
     const bool averaged = average && t->options.meta.optim.average > 0;
-    CLM_TRY(averaged ? clm_meta_get_average(t->meta, t->params) : clm_meta_get_params(t->meta, t->params));
-    return clm_evaluator_load(t->evaluator, t->params);
+    for (size_t s = 0; s < t->n_starts && clm_trainer_leads(t); s++)
+        CLM_TRY(averaged ? clm_meta_get_average_of(t->meta, (int)s, t->params[s])
+                         : clm_meta_get_params_of(t->meta, (int)s, t->params[s]));
+    for (size_t s = 0; s < t->n_starts; s++) CLM_TRY(clm_trainer_share_params(t, t->params[s]));
+    return clm_evaluator_load_all(t->evaluator, t->params, t->n_starts);
 }
 
 static clm_status take_shares(clm_trainer *t, const clm_meta_share *shares, size_t n) {
@@ -331,6 +359,7 @@ static clm_status open_all(clm_trainer *t) {
     clm_status status = CLM_OK;
     clm_meta_share *planned = NULL;
     CLM_NEW(planned, t->n_shares);
+    CLM_GOTO(clm_trainer_agree(t, &settled));
     CLM_GOTO(open_directory(t, &settled));
     CLM_GOTO(clm_trainer_entitle(t, &settled.meta.task));
     CLM_GOTO(clm_resident_open(&t->resident, t->source, settled.data_on));
@@ -343,6 +372,7 @@ static clm_status open_all(clm_trainer *t) {
     CLM_GOTO(allocate(t));
     CLM_GOTO(initialise(t));
     if (t->continues) CLM_GOTO(restore(t));
+    status = clm_trainer_share_state(t);
 out:
     free(planned);
     return status;
@@ -367,6 +397,7 @@ clm_status clm_trainer_create(clm_trainer **out, const clm_meta_share *shares, s
     t->model = model;
     t->last_checkpoint = UINT64_MAX;
     CLM_GOTO(clm_trainer_settle(t, source, options));
+    CLM_GOTO(clm_train_check_tokens(source, model, &t->options.episodes));
     CLM_GOTO(take_shares(t, shares, n));
     remark_on_data(t, options);
     CLM_GOTO(open_all(t));
@@ -393,13 +424,15 @@ void clm_trainer_free(clm_trainer *t) {
     clm_meta_free(t->meta);
     clm_evaluator_free(t->evaluator);
     clm_resident_close(&t->resident);
-    clm_params_free(t->params);
+    for (size_t s = 0; s < CLM_INITIALISATIONS_MOST; s++) clm_params_free(t->params[s]);
     for (size_t k = 0; k < CLM_ENSEMBLE_MOST; k++) clm_params_free(t->members[k]);
     clm_prefetch_free(t->batches);
     free(t->shares);
     free(t->gradient);
     free(t->other);
     free(t->weights);
+    free(t->losses);
+    free(t->chosen);
     free(t->note);
     clm_archive_free(t->described);
     free(t->title);
@@ -418,7 +451,9 @@ const clm_train_result *clm_trainer_result(const clm_trainer *t) { return &t->re
 
 clm_status clm_train(clm_device *device, const clm_source *source, const clm_model *model, const clm_train_options *options,
                      clm_params *best, clm_train_result *result) {
-    const clm_meta_share share = {device, options->meta.tasks, 0};
+    clm_meta_share share = {.device = device};
+    int first;
+    clm_comm_share(options->meta.comm, options->meta.tasks, &first, &share.tasks);
     clm_trainer *t = NULL;
     clm_status status = CLM_OK;
     CLM_GOTO(clm_trainer_create(&t, &share, 1, source, model, options));

@@ -33,6 +33,7 @@ typedef struct clm_bench {
     float *base;           /* a result that was found right, or NULL */
     clm_choice list[CLM_CHOICES_MOST];
     int count, index; /* choices; the one to be lowered */
+    double gain;      /* the most that a library is expected to bring (clm_impl.gain); 0: not known */
     char key[512];
 } clm_bench;
 
@@ -47,6 +48,8 @@ clm_status clm_bench_run(clm_bench *b, clm_program *program);
 /* Element `at` of task `task` of the result, summed in double precision. */
 double clm_problem_element(const clm_problem *p, const float *a, const float *b, int task, size_t at);
 
+/* Seconds that the first use of a row with this clm_impl.first_use takes on a device. */
+double clm_first_use_seconds(const clm_device *d, int first_use);
 /* The time of the default choice, of a warm run or a few. */
 clm_status clm_bench_time_default(clm_bench *b, double *seconds);
 /* Measures choices for about `seconds` (at least the default one), and fills in the line and the entry to be kept. `only`:

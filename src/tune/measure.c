@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "ops/product.h"
 #include "tune/internal.h"
 
 enum {
@@ -189,9 +190,22 @@ static int direct_index(const clm_bench *b) {
 
 static bool is_first(const clm_bench *b, int index) { return index == 0 || b->list[index].impl != b->list[index - 1].impl; }
 
+/* CLBlast's kernels take 0.1 s to build for a GeForce GTX 1060 and 0.7 s for an Adreno (logs in its issues 333 and 217), and
+ * half a minute with PoCL. */
+double clm_first_use_seconds(const clm_device *d, int first_use) {
+    return first_use * (d->info.type == CLM_DEVICE_CPU ? 1.0 : 0.025);
+}
+
 /* Seconds that trying a choice may take at least. */
 static double first_use(const clm_bench *b, int index) {
-    return b->list[index].impl->first_use * (b->device->info.type == CLM_DEVICE_CPU ? 1.0 : 0.1);
+    const clm_impl *impl = b->list[index].impl;
+    return impl->ready && impl->ready(b->device) ? 0 : clm_first_use_seconds(b->device, impl->first_use);
+}
+
+/* Within a budget a library is not set up for what it is not expected to gain. */
+static bool is_expected(const clm_bench *b, int index, double seconds) {
+    const clm_impl *impl = b->list[index].impl;
+    return isinf(seconds) || !impl->gain || (impl->ready && impl->ready(b->device)) || clm_large_worth_trying(b->gain);
 }
 
 clm_status clm_bench_measure(clm_bench *b, const char *only, double seconds, clm_tune_line *line, clm_tune_entry *best) {
@@ -205,7 +219,7 @@ clm_status clm_bench_measure(clm_bench *b, const char *only, double seconds, clm
         const int index = i < 0 ? direct : i % b->count;
         if (i >= 0 && (index == direct || is_first(b, index) != (i < b->count))) continue;
         if (i > 0 && clm_clock() > until) break;
-        if (i > 0 && clm_clock() + first_use(b, index) > until) continue;
+        if (i > 0 && (clm_clock() + first_use(b, index) > until || (!only && !is_expected(b, index, seconds)))) continue;
         if (only && i > 0 && strcmp(b->list[index].impl->name, only) != 0) continue;
         try_choice(b, index, &s, line);
     }

@@ -16,6 +16,8 @@ static bool choose(void *user, const clm_lower *l, clm_value y, clm_choice *choi
     if (b->count == 0) {
         b->count = clm_choice_list(l, y, b->list);
         clm_choice_key(l, y, b->key, sizeof b->key);
+        for (int i = 0; i < b->count; i++)
+            if (b->list[i].impl->gain) b->gain = fmax(b->gain, b->list[i].impl->gain(l, y));
     }
     *choice = b->list[b->index < b->count ? b->index : 0];
     return true;
@@ -69,7 +71,9 @@ clm_status clm_bench_open(clm_bench *b, clm_device *device, const clm_problem *p
     memset(b, 0, sizeof *b);
     b->device = device;
     b->problem = problem;
-    CLM_GOTO(create(b, 0, &program)); /* asks for the choices */
+    status = create(b, 0, &program); /* asks for the choices, whether or not the first can be lowered */
+    if (b->count == 0 && status != CLM_OK) goto out;
+    status = CLM_OK;
     if (!numbers) goto out;
     for (int i = 0; i < 2; i++) CLM_GOTO(make_tensor(b, i, &problem->in[i], &random));
     CLM_GOTO(make_tensor(b, 2, &problem->node, NULL));

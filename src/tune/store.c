@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "tune/database.h"
 
 #define FORMAT "clmaml-tune-1"
 
@@ -30,6 +31,9 @@ struct clm_tune_memory {
     char why[256];   /* then */
     record *records;
     size_t count, capacity;
+    clm_database *known; /* NULL: not read yet, or it cannot be */
+    bool asked;          /* for it */
+    char fault[512];     /* of reading it */
 };
 
 int clm_tune_tasks(int tasks) {
@@ -42,6 +46,7 @@ void clm_tune_forget(clm_device *d) {
     if (!d->tune) return;
     free(d->tune->directory);
     free(d->tune->records);
+    clm_database_free(d->tune->known);
     free(d->tune);
     d->tune = NULL;
 }
@@ -149,14 +154,15 @@ static record *record_of(struct clm_tune_memory *m, const char *key) {
     return r;
 }
 
+static double times_apart(int a, int b) { return a > b ? (double)a / b : (double)b / a; }
+
 /* The entry for the nearest number of tasks, counted in doublings; the smaller of two. */
 static const clm_tune_entry *nearest(const record *r, int tasks) {
     const clm_tune_entry *best = NULL;
     for (size_t i = 0; i < r->count; i++) {
         const clm_tune_entry *e = &r->entry[i];
-        const double far = e->tasks > tasks ? (double)e->tasks / tasks : (double)tasks / e->tasks;
-        const double so_far = !best ? 1e300 : best->tasks > tasks ? (double)best->tasks / tasks : (double)tasks / best->tasks;
-        if (far < so_far || (far == so_far && e->tasks < best->tasks)) best = e;
+        const double far = times_apart(e->tasks, tasks), so_far = best ? times_apart(best->tasks, tasks) : far;
+        if (!best || far < so_far || (far == so_far && e->tasks < best->tasks)) best = e;
     }
     return best;
 }
@@ -167,6 +173,11 @@ bool clm_tune_find(clm_device *device, const char *key, int tasks, clm_tune_entr
     const clm_tune_entry *e = r ? nearest(r, clm_tune_tasks(tasks)) : NULL;
     if (e) *out = *e;
     return e != NULL;
+}
+
+static bool same_entry(const clm_tune_entry *a, const clm_tune_entry *b) {
+    return !strcmp(a->implementation, b->implementation) && !memcmp(a->value, b->value, sizeof a->value) &&
+           a->seconds == b->seconds && a->default_seconds == b->default_seconds && a->tried == b->tried;
 }
 
 /* Puts the entry into the record, or takes what is there instead. True: the record changed. */
@@ -180,7 +191,7 @@ static bool record_merge(record *r, clm_tune_entry *entry, bool replace) {
     }
     for (size_t i = 0; i < r->count; i++) {
         if (r->entry[i].tasks != entry->tasks) continue;
-        if (!replace) {
+        if (!replace || same_entry(&r->entry[i], entry)) {
             *entry = r->entry[i];
             return false;
         }
@@ -210,4 +221,77 @@ out:
     free(lock_path);
     free(path);
     return status;
+}
+
+/* ---- listing ---- */
+
+static void list_file(struct clm_tune_memory *m, const char *path, const char *name, clm_tune_entry_fn each, void *user) {
+    char *text = NULL;
+    size_t size = 0;
+    record r;
+    if (clm_file_read(path, &text, &size) != CLM_OK) return;
+    json_t *root = json_loadb(text, size, 0, NULL);
+    const char *key = json_string_value(json_object_get(root, "operation"));
+    char expected[32] = "";
+    if (key) snprintf(expected, sizeof expected, "%016" PRIx64 ".json", hash_of(m, key));
+    if (key && !strcmp(name, expected)) { /* of this device */
+        record_read(path, key, &r);
+        for (size_t i = 0; i < r.count; i++) each(user, key, &r.entry[i]);
+    }
+    json_decref(root);
+    free(text);
+}
+
+clm_status clm_tune_each(clm_device *device, clm_tune_entry_fn each, void *user) {
+    char **names = NULL;
+    size_t count = 0;
+    CLM_TRY(clm_tune_store_check(device));
+    if (!clm_path_is_directory(device->tune->directory)) return CLM_OK;
+    CLM_TRY(clm_directory_list(device->tune->directory, &names, &count));
+    for (size_t i = 0; i < count; i++) {
+        char *path = clm_path_join(device->tune->directory, names[i]);
+        if (path && strstr(names[i], ".json")) list_file(device->tune, path, names[i], each, user);
+        free(path);
+    }
+    clm_names_free(names, count);
+    return CLM_OK;
+}
+
+/* ---- what others have measured ---- */
+
+static clm_status read_known(clm_device *device) {
+    clm_database **known = &device->tune->known;
+    const char *path = getenv("CLMAML_TUNE_DATABASE");
+    char *text = NULL;
+    size_t size = 0;
+    for (const clm_embedded_database *e = clm_embedded_databases; e->name; e++)
+        CLM_TRY(clm_database_read(known, e->text, e->name, &device->info));
+    if (!path || !*path) return CLM_OK;
+    clm_status status = clm_file_read(path, &text, &size);
+    if (status == CLM_OK) status = clm_database_read(known, text, path, &device->info);
+    free(text);
+    return status == CLM_OK ? CLM_OK : clm_fail_in(status, "CLMAML_TUNE_DATABASE");
+}
+
+/* NULL: the device has none, or no memory. */
+static struct clm_tune_memory *known_memory(clm_device *device) {
+    if (!device->backend->device_hash) return NULL;
+    struct clm_tune_memory *m = memory_of(device);
+    if (!m || m->asked) return m;
+    m->asked = true;
+    if (read_known(device) == CLM_OK) return m;
+    snprintf(m->fault, sizeof m->fault, "%s", clm_last_error());
+    clm_database_free(m->known);
+    m->known = NULL;
+    return m;
+}
+
+const char *clm_tune_known(clm_device *device, const char *operation, int tasks) {
+    const struct clm_tune_memory *m = known_memory(device);
+    return m ? clm_database_find(m->known, operation, clm_tune_tasks(tasks)) : NULL;
+}
+
+clm_status clm_tune_known_check(clm_device *device) {
+    const struct clm_tune_memory *m = known_memory(device);
+    return m && m->fault[0] ? clm_fail(CLM_E_ARG, "%s", m->fault) : CLM_OK;
 }

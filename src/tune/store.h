@@ -32,6 +32,9 @@ bool clm_tune_find(clm_device *device, const char *key, int tasks, clm_tune_entr
 /* Keeps an entry. `replace` false: one that is there for the same number of tasks stays, and so does the implementation if
  * other numbers of tasks have one; *entry becomes what is stored then. */
 clm_status clm_tune_keep(clm_device *device, const char *key, clm_tune_entry *entry, bool replace);
+/* All entries of this device. */
+typedef void (*clm_tune_entry_fn)(void *user, const char *key, const clm_tune_entry *entry);
+clm_status clm_tune_each(clm_device *device, clm_tune_entry_fn each, void *user);
 /* Frees what was read; called when a device is closed. */
 void clm_tune_forget(clm_device *device);
 

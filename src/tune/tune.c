@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "ops/op.h"
+#include "ops/product.h"
 #include "tune/clblast.h"
 #include "tune/internal.h"
 
@@ -77,45 +78,77 @@ static void default_entry(const clm_bench *b, clm_tune_entry *e) {
     memcpy(e->value, b->list[0].candidate.value, sizeof e->value);
 }
 
-/* Finds the choice for one operation and keeps it; `seconds` 0: the default one, unmeasured. */
+/* What was found for an operation. */
+typedef struct finding {
+    bool found, is_new; /* not found: there was no time, or it failed */
+    bool late;          /* the budget is used up */
+    clm_status status;
+    clm_tune_entry entry;
+    int tasks, uses, candidates, tried, failed;
+    double flops;
+    char key[512], default_text[128], best_text[128];
+} finding;
+
+static bool is_shared_out(const clm_tune_options *o) { return clm_comm_size(o->comm) > 1; }
+
+/* Finds the choice for one operation and keeps it, unless all keep it later; `seconds` 0: the default one, unmeasured. */
 static clm_status settle(clm_bench *b, const clm_tune_options *o, double seconds, const char *only, clm_tune_line *line,
                          clm_tune_entry *entry) {
     if (seconds > 0)
         CLM_TRY(clm_bench_measure(b, only[0] ? only : NULL, seconds, line, entry));
     else
         default_entry(b, entry);
-    return clm_tune_keep(b->device, b->key, entry, !o->careful);
+    entry->tasks = clm_tune_tasks(entry->tasks);
+    return is_shared_out(o) ? CLM_OK : clm_tune_keep(b->device, b->key, entry, !o->careful);
 }
 
-static clm_status tune_one(clm_device *device, const clm_problem *problem, const clm_tune_options *o, double seconds,
-                           size_t *changed) {
+static clm_status find_one(clm_device *device, const clm_problem *problem, const clm_tune_options *o, double seconds,
+                           finding *f) {
     clm_bench *b = clm_calloc(1, sizeof *b);
-    clm_tune_entry entry;
     clm_choice best;
     clm_status status = CLM_OK;
-    char default_text[128], best_text[128], only[sizeof entry.implementation] = "";
+    char only[sizeof f->entry.implementation] = "";
+    clm_tune_line line = {0};
     if (!b) return CLM_E_MEMORY;
     CLM_GOTO(clm_bench_open(b, device, problem, seconds > 0));
-    clm_tune_line line = {
-        .operation = b->key, .tasks = problem->tasks, .uses = problem->uses, .flops = problem->flops, .candidates = b->count};
-    const bool some = clm_tune_find(device, b->key, problem->tasks, &entry);
-    const bool measured = some && (entry.tried > 0 || o->careful) && entry.tasks == clm_tune_tasks(problem->tasks);
-    line.known = !o->again && measured && known_choice(b, &entry, &best);
-    if (!line.known) {
-        if (some && o->careful) memcpy(only, entry.implementation, sizeof only);
-        CLM_GOTO(settle(b, o, seconds, only, &line, &entry));
-        if (!known_choice(b, &entry, &best)) best = b->list[0];
-        ++*changed;
+    const bool some = clm_tune_find(device, b->key, problem->tasks, &f->entry);
+    const bool measured = some && (f->entry.tried > 0 || o->careful) && f->entry.tasks == clm_tune_tasks(problem->tasks);
+    f->is_new = o->again || !measured || !known_choice(b, &f->entry, &best);
+    if (f->is_new) {
+        if (some && o->careful) memcpy(only, f->entry.implementation, sizeof only);
+        CLM_GOTO(settle(b, o, seconds, only, &line, &f->entry));
+        if (!known_choice(b, &f->entry, &best)) best = b->list[0];
     }
-    line.default_seconds = entry.default_seconds;
-    line.best_seconds = entry.seconds;
-    line.default_text = clm_choice_text(&b->list[0], default_text, sizeof default_text);
-    line.best_text = clm_choice_text(&best, best_text, sizeof best_text);
-    if (o->progress) o->progress(o->user, &line);
+    f->found = true;
+    f->tasks = problem->tasks;
+    f->uses = problem->uses;
+    f->flops = problem->flops;
+    f->candidates = b->count;
+    f->tried = line.tried;
+    f->failed = line.failed;
+    snprintf(f->key, sizeof f->key, "%s", b->key);
+    clm_choice_text(&b->list[0], f->default_text, sizeof f->default_text);
+    clm_choice_text(&best, f->best_text, sizeof f->best_text);
 out:
     clm_bench_close(b);
     free(b);
     return status;
+}
+
+static void report(const clm_tune_options *o, const finding *f) {
+    const clm_tune_line line = {.operation = f->key,
+                                .tasks = f->tasks,
+                                .uses = f->uses,
+                                .default_text = f->default_text,
+                                .best_text = f->best_text,
+                                .default_seconds = f->entry.default_seconds,
+                                .best_seconds = f->entry.seconds,
+                                .flops = f->flops,
+                                .candidates = f->candidates,
+                                .tried = f->tried,
+                                .failed = f->failed,
+                                .known = !f->is_new};
+    if (o->progress) o->progress(o->user, &line);
 }
 
 /* ---- all of them ---- */
@@ -151,7 +184,7 @@ static int heaviest_first(const void *a, const void *b) {
  * the defaults takes longer than a short budget, nor where that takes more than a part of it elsewhere. */
 static bool put_in_order(clm_device *device, clm_problems *c, const clm_tune_options *o) {
     const double until = clm_clock() + o->budget / 3;
-    bool timed = o->budget > 0 && device->info.type != CLM_DEVICE_CPU;
+    bool timed = o->budget > 0 && device->info.type != CLM_DEVICE_CPU && !is_shared_out(o); /* all have one order */
     for (size_t i = 0; i < c->count && timed; i++) {
         time_default(device, &c->problems[i], o);
         timed = clm_clock() < until;
@@ -169,6 +202,120 @@ static double share_of(const clm_problems *c, size_t at, double left, bool timed
     return left * (0.7 * part + 0.3 / (double)(c->count - at));
 }
 
+/* ---- libraries ---- */
+
+/* Is a library expected to bring enough, for an operation that takes a part of the whole? */
+static bool worth_trying(clm_device *device, clm_problems *c) {
+    static const double part = 0.1;
+    double all = 0;
+    bool worth = false;
+    clm_bench *b = clm_calloc(1, sizeof *b);
+    for (size_t i = 0; i < c->count; i++) all += weight_of(&c->problems[i], false);
+    for (size_t i = 0; i < c->count && b && !worth; i++) {
+        if (clm_bench_open(b, device, &c->problems[i], false) == CLM_OK)
+            worth = clm_large_worth_trying(b->gain) && weight_of(&c->problems[i], false) >= part * all;
+        clm_bench_close(b);
+    }
+    free(b);
+    return worth;
+}
+
+/* Finds parameters for CLBlast's kernels. Within a budget only for large products, where they may bring something; its kernel
+ * is then built at the expense of the whole budget, which no single operation's share would reach for. */
+static void prepare_libraries(clm_device *device, clm_problems *c, const clm_tune_options *o, double until) {
+    const bool bounded = o->budget > 0 || o->careful;
+    if (!clm_large_product_tile(device, (int[3]){0})) return;
+    if (!bounded) clm_clblast_tune_once(device, false, -1);
+    if (!worth_trying(device, c) || clm_clock() + clm_first_use_seconds(device, CLM_CLBLAST_FIRST_USE) > until) return;
+    clm_clblast_tune_once(device, true, bounded ? fmax(0, o->budget / 4) : -1);
+    if (clm_clblast_parameters(device, true) != CLM_OK || clm_large_product_good(device) != CLM_OK)
+        clm_log_write(CLM_LOG_INFO, "tune: CLBlast: %s", clm_last_error());
+}
+
+/* ---- one after the other, or shared out ---- */
+
+static void say_failure(clm_status status) {
+    if (status != CLM_OK) clm_log_write(CLM_LOG_INFO, "tune: %s", clm_last_error());
+}
+
+static clm_status tune_alone(clm_device *device, clm_problems *c, const clm_tune_options *o, double until, bool timed,
+                             size_t *changed) {
+    for (size_t i = 0; i < c->count; i++) {
+        finding f = {0};
+        const double left = until - clm_clock();
+        if (left <= 0 && !o->careful) break;
+        f.status = find_one(device, &c->problems[i], o, left > 0 ? share_of(c, i, left, timed) : 0, &f);
+        /* One that fails keeps its default; the others can still gain. */
+        say_failure(f.status);
+        if (f.status == CLM_E_IO) return f.status;
+        if (!f.found) continue;
+        *changed += f.is_new;
+        report(o, &f);
+    }
+    return CLM_OK;
+}
+
+/* This rank's of the next operations, one for each rank. */
+static void find_own(clm_device *device, const clm_problems *c, const clm_tune_options *o, size_t first, double until,
+                     finding *f) {
+    const size_t at = first + (size_t)clm_comm_rank(o->comm);
+    const double left = until - clm_clock();
+    *f = (finding){.late = left <= 0};
+    if (at >= c->count || f->late) return;
+    /* As much as an equal share of what is left, a round to each. */
+    const size_t ranks = (size_t)clm_comm_size(o->comm), rounds = (c->count - first + ranks - 1) / ranks;
+    f->status = find_one(device, &c->problems[at], o, left / (double)rounds, f);
+    say_failure(f->status);
+}
+
+/* What all have found, on every rank. */
+static clm_status keep_all(clm_device *device, const clm_tune_options *o, finding *all, size_t *changed) {
+    const bool leads = clm_comm_rank(o->comm) == 0;
+    for (int r = 0; r < clm_comm_size(o->comm); r++) {
+        finding *f = &all[r];
+        if (!f->found) continue;
+        CLM_TRY(clm_tune_keep(device, f->key, &f->entry, true));
+        *changed += f->is_new;
+        if (leads) report(o, f);
+    }
+    return CLM_OK;
+}
+
+/* Rounds of one operation for each rank, the heaviest first. */
+static clm_status tune_shared_out(clm_device *device, clm_problems *c, const clm_tune_options *o, double until,
+                                  size_t *changed) {
+    const size_t size = (size_t)clm_comm_size(o->comm);
+    const bool leads = clm_comm_rank(o->comm) == 0;
+    bool late = false;
+    char done = 0;
+    finding mine, *all = clm_calloc(size, sizeof *all);
+    clm_status status = CLM_OK;
+    if (!all) return CLM_E_MEMORY;
+    for (size_t first = 0; first < c->count && !late; first += size) {
+        find_own(device, c, o, first, until, &mine);
+        CLM_GOTO(clm_comm_all_gather(o->comm, &mine, sizeof mine, all));
+        for (size_t r = 0; r < size; r++) late = late || all[r].late;
+        if (leads) CLM_GOTO(keep_all(device, o, all, changed));
+        CLM_GOTO(clm_comm_broadcast(o->comm, &done, sizeof done));
+        if (!leads) CLM_GOTO(keep_all(device, o, all, changed)); /* finds it, where the cache is one */
+    }
+out:
+    free(all);
+    return status;
+}
+
+/* Rank 0 before the others, which then find its results where they share a cache. */
+static clm_status prepare_in_turn(clm_device *device, clm_problems *c, const clm_tune_options *o, double until) {
+    char done = 0;
+    const bool leads = clm_comm_rank(o->comm) == 0;
+    if (leads) prepare_libraries(device, c, o, until);
+    CLM_TRY(clm_comm_broadcast(o->comm, &done, sizeof done));
+    if (leads) return CLM_OK;
+    clm_tune_forget(device); /* what was read before */
+    prepare_libraries(device, c, o, until);
+    return CLM_OK;
+}
+
 clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_tune_options *options, size_t *changed) {
     const clm_tune_options defaults = CLM_TUNE_OPTIONS_INIT, *o = options ? options : &defaults;
     const double until = clm_clock() + (o->budget > 0 ? o->budget : INFINITY);
@@ -178,20 +325,17 @@ clm_status clm_tune_programs(clm_program *const *programs, size_t n, const clm_t
     if (changed) *changed = 0;
     if (o->version != CLM_TUNE_OPTIONS_VERSION)
         return clm_fail(CLM_E_ARG, "tune: options of version %d; initialise them with CLM_TUNE_OPTIONS_INIT", o->version);
+    if (is_shared_out(o) && o->careful) return clm_fail(CLM_E_ARG, "tune: careful is for one process");
     if (n == 0) return CLM_OK;
     clm_device *device = programs[0]->device;
     CLM_TRY(clm_tune_store_check(device));
     for (size_t i = 0; i < n; i++) CLM_GOTO(clm_problems_collect(&c, programs[i]));
-    if (o->budget <= 0 && !o->careful) clm_clblast_tune_once(device); /* before its products are measured */
+    CLM_GOTO(prepare_in_turn(device, &c, o, until)); /* before their products are measured */
     const bool timed = put_in_order(device, &c, o);
-    for (size_t i = 0; i < c.count; i++) {
-        const double left = until - clm_clock();
-        if (left <= 0 && !o->careful) break;
-        const clm_status tuned = tune_one(device, &c.problems[i], o, left > 0 ? share_of(&c, i, left, timed) : 0, &new_choices);
-        /* One that fails keeps its default; the others can still gain. */
-        if (tuned != CLM_OK) clm_log_write(CLM_LOG_INFO, "tune: %s", clm_last_error());
-        if (tuned == CLM_E_IO) CLM_GOTO(tuned);
-    }
+    if (is_shared_out(o))
+        CLM_GOTO(tune_shared_out(device, &c, o, until, &new_choices));
+    else
+        CLM_GOTO(tune_alone(device, &c, o, until, timed, &new_choices));
 out:
     free(c.problems);
     if (changed) *changed = new_choices;

@@ -3,7 +3,7 @@
 
 glyphs="train glyphs --device host --filters 2 --size 16 --meta-batch 2 --iterations 2 --val-tasks 2 --eval-tasks 2"
 small="train sine --device host --meta-batch 3 --shots 4 --query 4 --iterations 3 --val-tasks 2 --eval-tasks 2"
-trains="maml fomaml anil boil metasgd maml++ cavia reptile imaml protonet protomaml finetune"
+trains="maml fomaml anil boil metasgd maml++ cavia reptile imaml protonet protomaml finetune pretrain"
 
 # ---- the tables ----
 expect_success "algorithms" algorithms
@@ -45,8 +45,9 @@ expect_in "$work/imaml.out" "implicit, by 5 iterations of conjugate gradients" "
 expect_in "$work/metasgd.out" "inner rates learned per element" "metasgd"
 expect_in "$work/maml++.out" "batch-norm's scale and shift learned for each step" "maml++"
 expect_in "$work/maml++.out" "multi-step loss, annealed over 1 updates" "maml++"
-expect_in "$work/anil.out" "adapted: the last layer: [0-9]+.weight, [0-9]+.bias; [0-9]+ of [0-9]+ numbers$" "anil"
+expect_in "$work/anil.out" "adapted: the last linear or convolution layer, 17 .linear.: 17.weight, 17.bias; [0-9]+ of [0-9]+ numbers$" "anil"
 expect_in "$work/finetune.out" "inner loop  at test alone, 100 steps of momentum" "finetune"
+expect_in "$work/pretrain.out" "inner loop  at test alone, 10 steps of gradient descent" "pretrain"
 expect_in "$work/cavia.out" "100 numbers of context for a film layer in each block" "cavia"
 expect_in "$work/protonet.out" "inner loop  none" "protonet"
 expect_in "$work/protonet.out" "without a last layer" "protonet"
@@ -143,6 +144,30 @@ expect_error "an ensemble of a file" 2 "best checkpoints of a run" eval "$work/w
 # shellcheck disable=SC2086
 expect_success "anil as a flag" $small --anil --run "$work/flag"
 expect_in "$work/out" "algorithm   anil" "anil as a flag"
+# It goes by the last linear or convolution layer, whatever else has weights behind it.
+# anil_of NAME MODEL PATTERN
+anil_of() {
+    printf '%s' "$2" >"$work/$1.json"
+    expect_success "anil of $1" train sine --device host --meta-batch 2 --shots 4 --query 4 --iterations 1 --val-tasks 2 --eval-tasks 0 --anil \
+        --model "$work/$1.json" --run "$work/anil-$1"
+    expect_in "$work/out" "$3" "anil of $1"
+}
+anil_of norm '[{"op": "linear", "out": 4}, {"op": "relu"}, {"op": "linear", "out": 1}, {"op": "layernorm"}]' \
+    "adapted: the last linear or convolution layer, 2 .linear.: 2.weight, 2.bias, 3.weight, 3.bias; 7 of 15 numbers$"
+anil_of lstm '[{"op": "reshape", "shape": [1, 1]}, {"op": "linear", "out": 3}, {"op": "lstm", "out": 1, "last": true}]' \
+    "adapted: the last linear or convolution layer, 1 .linear.: 1.weight, 1.bias, 2.weight_ih_l0, .*; 30 of 30 numbers$"
+anil_of conv '[{"op": "reshape", "shape": [1, 1, 1]}, {"op": "conv2d", "out": 2}, {"op": "conv2d", "out": 1}, {"op": "groupnorm", "groups": 1}, {"op": "flatten"}]' \
+    "adapted: the last linear or convolution layer, 2 .conv2d.: 2.weight, 2.bias, 3.weight, 3.bias; 21 of 41 numbers$"
+anil_of residual '[{"op": "linear", "out": 1}, {"op": "residual", "body": [{"op": "linear", "out": 1}, {"op": "layernorm"}]}]' \
+    "adapted: the last linear or convolution layer, 1 .residual.: 1.0.weight, 1.0.bias, 1.1.weight, 1.1.bias; 4 of 6 numbers$"
+printf '[{"op": "reshape", "shape": [1, 1]}, {"op": "lstm", "out": 1, "last": true}]' >"$work/alone.json"
+for word in anil boil; do
+    expect_error "$word of an lstm alone" 2 "--adapt: $word goes by the last linear or convolution layer, and the model has none" train sine --device host \
+        --algorithm $word --model "$work/alone.json" --run "$work/new"
+done
+expect_success "anil of an lstm alone, told what" train sine --device host --meta-batch 2 --shots 4 --query 4 --iterations 1 --val-tasks 2 --eval-tasks 0 \
+    --algorithm anil --adapt 1.weight --model "$work/alone.json" --run "$work/anil-alone"
+expect_in "$work/out" "adapted: 1.weight: 1.weight_ih_l0, 1.weight_hh_l0; 8 of 16 numbers$" "anil of an lstm alone, told what"
 cp -r "$work/flag" "$work/old"
 rm -r "$work/old/checkpoints"
 grep -v '^    "\(algorithm\|inner-rule\|inner-betas\|loss\|schedule\|ensemble\|betas\)"' "$work/flag/config.json" >"$work/old/config.json"

@@ -42,6 +42,25 @@ if "$CLMAML_PROGRAM" bench --blas-peak >/dev/null 2>&1; then
     [ "$(grep -c '^{"ms": \[[0-9]' "$work/turns")" -eq 2 ] || fail "turns of the BLAS library: $(cat "$work/turns")"
 fi
 
+# Peers by name, of an active virtual environment; a line tells what is going on, on a terminal alone.
+expect_error "a peer that there is not" 2 'peers: "tensorflow" is none of them: torch, jax, or of torch-1-thread' bench sine --peers torch,tensorflow
+expect_error "peers and none" 2 "peers says nothing with --no-peers" bench sine --no-peers --peers jax
+expect_error "Python for nobody" 2 "python says nothing with --no-peers" bench sine --no-peers --python python3
+expect_error "peers of latency" 2 "peers says nothing to latency" bench latency --peers jax
+mkdir -p "$work/environment/bin"
+printf '#!/bin/sh\necho "$1" >>"%s/asked"\necho "{\\"missing\\": true, \\"error\\": \\"none\\"}"\n' "$work" >"$work/environment/bin/python"
+chmod +x "$work/environment/bin/python"
+VIRTUAL_ENV="$work/environment" expect_success "a virtual environment" bench sine --device host --tasks 1 --rounds 1 --no-peaks --peers jax,torch-vmap
+[ "$(sort "$work/asked" | sed 's/.*\///' | tr '\n' ' ')" = "jax_tasks.py jax_tasks.py torch_vmap.py " ] || fail "peers: $(cat "$work/asked")"
+grep -q "gets ready" "$work/err" && fail "a line for terminals in a file"
+
+# A BLAS library without kernels for this processor is named.
+slow=/usr/lib/$(uname -m)-linux-gnu/blas/libblas.so.3
+if [ -e "$slow" ] && "$CLMAML_PROGRAM" bench --blas-peak --blas "$slow" >/dev/null 2>&1; then
+    expect_success "a slow library" bench sine --tasks 1 --rounds 1 --no-peers --blas "$slow"
+    expect_in "$work/err" "note: $slow is slow, [0-9.]+ GFLOP/s where our own product reaches [0-9.]+" "a slow library"
+fi
+
 # Three times the tasks, three times the arithmetic: it is counted.
 expect_success "three tasks" bench sine --tasks 3 --rounds 1 --no-peers --no-peaks --json "$work/three.json"
 expect_in "$work/three.json" '"peaks": null' "without peaks"
@@ -77,6 +96,18 @@ expect_success "latency on the host" bench latency --rounds 1 --device host
 expect_in "$work/out" "^  predict one query +[0-9.]+ +[0-9.]+   median and least of [1-9]" "latency on the host"
 expect_error "latency of many tasks" 2 "--tasks says nothing to latency" bench latency --tasks 3
 expect_error "latency, first call" 2 "--first-call says nothing to latency" bench latency --first-call
+
+# Reinforcement learning: an iteration of a policy's training.
+expect_success "navigation" bench navigation --tasks 2 --rounds 1 --no-peers --json "$work/navigation.json"
+expect_in "$work/out" "^navigation +[0-9.]+ +[0-9.]+ +[0-9.]+   an iteration: 20 episodes of 100 steps .* 1 inner step, TRPO$" "navigation"
+expect_in "$work/navigation.json" '"item": "navigation"' "navigation: JSON"
+for key in tasks trajectories horizon median min ms_per_task; do expect_positive $key "$work/navigation.json"; done
+expect_error "navigation, first call" 2 "--first-call says nothing to navigation" bench navigation --first-call
+expect_error "navigation, checkpointing" 2 "--checkpointing says nothing to navigation" bench navigation --checkpointing store
+printf '#!/bin/sh\ncase $1 in *torch_navigation.py) ;; *) exit 1 ;; esac\necho "{\\"name\\": \\"wrong\\", \\"loss\\": 1, \\"loss_error\\": 0, \\"grad_error\\": 0.7}"\n' >"$work/apart"
+chmod +x "$work/apart"
+expect_success "navigation, a wrong peer" bench navigation --tasks 2 --rounds 1 --python "$work/apart"
+expect_in "$work/out" "torch-linearised +not run: wrong computes something else" "navigation, a wrong peer"
 
 # A peer that is not there, or says nothing of use, is a row less and no failure.
 expect_success "no Python" bench sine --tasks 1 --rounds 1 --no-peaks --device host --python "$work/nowhere" --json "$work/none.json"

@@ -15,6 +15,13 @@ expect_in "$work/out" '^\* ' "devices: one is chosen"
 expect_in "$work/out" "CLMAML_DEVICE" "devices --verbose"
 expect_success "devices --json" devices --json
 expect_in "$work/out" '"chosen": true' "devices --json"
+expect_in "$work/out" '"name": "CLBlast"' "devices --json"
+CLMAML_NO_CLBLAST=1 expect_success "devices without CLBlast" devices
+expect_in "$work/out" '^  CLBlast: not used: switched off by CLMAML_NO_CLBLAST' "devices without CLBlast"
+CLMAML_EMULATE=type=gpu expect_success "devices, a GPU" devices
+expect_in "$work/out" '^  CLBlast ([0-9.]+, for large matrix products .* by a model of its cost|.*left out when this was built)' "devices, a GPU"
+CLMAML_EMULATE=type=cpu expect_success "devices, a CPU" devices
+expect_in "$work/out" '^  CLBlast ([0-9.]+, for .* which tuning finds it right and faster|.*left out when this was built)' "devices, a CPU"
 usual=${CLMAML_DEVICE-}
 export CLMAML_DEVICE=nonesuch
 expect_success "devices, none of them wanted" devices
@@ -33,6 +40,11 @@ expect_in "$work/glyphs/result.json" '"batch_norm": "transductive"' "glyphs"
 predicted=$(sed -n 's/.*predicted peak device memory \([0-9.]* [A-Za-z]*\):.*/\1/p' "$work/out")
 allocated=$(sed -n 's/.*built from source, \([0-9.]* [A-Za-z]*\) of device memory allocated.*/\1/p' "$work/out")
 [ -n "$predicted" ] && [ "$predicted" = "$allocated" ] || fail "predicted '$predicted' and allocated '$allocated' memory"
+
+# What is free on the device is the limit where none is set, and the plan's lines say so.
+CLMAML_EMULATE=memory_free=8M expect_success "little is free" train glyphs --filters 4 --meta-batch 4 --iterations 0 --val-tasks 2 --eval-tasks 2 \
+    --size 16 --run "$work/little"
+expect_in "$work/out" "limit for the meta-gradient [1-7]\.[0-9] MiB, of nine tenths of the memory that is free" "little is free"
 
 expect_success "eval of a run" eval "$work/glyphs" --tasks 6 --steps 2
 expect_in "$work/out" "query 15 per class" "eval of a run"

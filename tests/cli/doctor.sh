@@ -18,6 +18,7 @@ echo "old" >"$work/report"
 expect_success "doctor" doctor --report "$work/report"
 expect_in "$work/out" "^  first kernel .*OK$" "doctor"
 expect_in "$work/out" "^  conv2d .* us +OK$" "doctor"
+expect_in "$work/out" "^  CLBlast +(.*error .* OK$|not )" "doctor"
 builders=$(sed -n 's/^CLM_API clm_value clm_\([a-z0-9_]*\)(.*/\1/p' "$CLMAML_SOURCE_DIR/include/clmaml/graph.h" | grep -v '^input$')
 [ "$(echo "$builders" | wc -l)" -gt 60 ] || fail "doctor: which builders there are is not known"
 for builder in $builders; do
@@ -27,6 +28,14 @@ cp "$work/out" "$work/doctor.out"
 expect_success "algorithms --json" algorithms --json
 for name in $(sed -n '/"algorithm"/,/"loss"/s/^      "name": "\(.*\)",$/\1/p' "$work/out"); do
     grep "relative error .*OK$" "$work/doctor.out" | grep -Fqw -- "$name" || fail "doctor: $name is not examined"
+done
+printf '[{"op": "none"}]' >"$work/none.json"
+clmaml model "$work/none.json" --in-shape 1
+layers=$(sed -n 's/.*known: \([^;]*\);.*/\1/p' "$work/err" | tr -d ',')
+[ "$(echo "$layers" | wc -w)" -gt 35 ] || fail "doctor: which layers there are is not known"
+sed -n '/^layers, /,/^algorithms /p' "$work/doctor.out" >"$work/layers.out"
+for layer in $layers; do
+    expect_in "$work/layers.out" "^  $layer +relative error .*OK$" "doctor: every layer"
 done
 cp "$work/doctor.out" "$work/out"
 expect_in "$work/out" "^  Conv-4, glyphs, 2 steps +relative error .*OK$" "doctor"
@@ -43,6 +52,7 @@ expect_in "$report" "^result +all is well$" "report: result"
 expect_in "$report" "^  CLMAML_PROBE_SECONDS" "report: environment"
 expect_in "$report" "^quirks +" "report: quirks"
 expect_in "$report" "global memory [0-9]+, largest allocation [0-9]+, local memory [0-9]+ bytes, base alignment [0-9]+ bits" "report: devices"
+expect_in "$report" "what tuning has found here, as a section of src/tune/database.txt" "report: tuning"
 expect_in "$report" "^  conv2d .* us +OK$" "report: operations"
 expect_in "$report" "^kernels of that meta-gradient, the slowest first$" "report: kernels"
 expect_in "$report" "^ +[0-9.]+ % +[0-9.]+ .*conv2d" "report: kernels"

@@ -19,10 +19,13 @@ for document in "$CLMAML_SOURCE_DIR"/README.md "$CLMAML_SOURCE_DIR"/docs/*.md "$
             fail "$name: there is no such command"
             continue
         fi
-        [ -s "$work/help-$command" ] || "$CLMAML_PROGRAM" "$command" --help >"$work/help-$command"
+        variant=
+        [ "$command ${arguments%% *}" != "train navigation" ] || variant=navigation # which has options of its own
+        help=$work/help-$command$variant
+        [ -s "$help" ] || "$CLMAML_PROGRAM" "$command" $variant --help >"$help"
         for word in $arguments; do
             case $word in
-            --*) grep -Eq "^  --(no-)?${word#--}( |\$)" "$work/help-$command" || fail "$name: there is no option $word" ;;
+            --*) grep -Eq "^  --(no-)?${word#--}( |\$)" "$help" || fail "$name: there is no option $word" ;;
             esac
         done
     done <"$work/commands"

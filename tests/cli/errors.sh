@@ -14,7 +14,14 @@ expect_error "command like none" 2 "unknown command 'predict-all'; the commands 
 expect_error "unknown option" 2 "unknown option --inner-rl; did you mean --inner-lr" train sine --inner-rl 1
 expect_error "missing value" 2 "--ways needs a value" train glyphs --ways
 expect_error "not a number" 2 "--ways: 'five'" train glyphs --ways five
-expect_error "out of range" 2 "--shots: '0' is not a whole number from 1" train glyphs --shots 0
+expect_error "out of range" 2 "--shots: '0' is neither a whole number from 1" train glyphs --shots 0
+for option in "train sine --test-steps many" "eval RUN --steps many" "adapt RUN --steps many" "predict RUN --steps many PICTURE"; do
+    # shellcheck disable=SC2086
+    expect_error "no number of steps" 2 "steps: 'many' is not a whole number from 0 to 100, or auto$" $option
+done
+expect_error "no seconds" 2 "--tune-budget: 'soon' is not a number from 0 to 1e\+09, or auto$" train sine --tune-budget soon
+expect_error "no seed" 2 "--seed: 'any' is not a whole number from 0 to 9007199254740991, or auto$" tasks sine --seed any
+expect_error "no word" 2 "--shots: 'auto' is neither a whole number from 1" train glyphs --shots auto
 expect_error "not a choice" 2 "--reduction: 'max' is not one of mean\|sum" train glyphs --reduction max
 expect_error "memory amount" 2 "--memory-limit: 'much'" train glyphs --memory-limit much
 expect_error "unknown preset" 2 "--preset: 'omniglot-5w1' is not one of omniglot-5w1s, .*, sine; did you mean omniglot-5w1s" train --preset omniglot-5w1
@@ -74,7 +81,8 @@ expect_no_run "more shots than images" 1 "(train|val|test)/[a-e]|class" train "$
 rm "$work/pictures/train/b/2.png" "$work/pictures/train/b/3.png"
 expect_no_run "a class with too few images" 1 "b" train "$work/pictures" --device host
 echo "no picture" >"$work/pictures/train/b/2.png"
-expect_no_run "PNG that is none" 1 "b/2.png" train "$work/pictures" --device host
+expect_no_run "PNG that is none" 1 "strict refuses .*train/b: 1 of 2 pictures is left out: 2.png" train "$work/pictures" --device host --strict
+expect_no_run "a class that lacks a PNG that is none" 1 "class b has 1" train "$work/pictures" --device host
 
 # ---- models ----
 printf '{"data": "sine", "layers": [{"op": "linear", ' >"$work/cut.json"
@@ -115,6 +123,9 @@ before=$(fingerprint "$work/run")
     expect_error "run directory in use" 1 "holds a run already" $tiny --run "$work/run"
     expect_error "not a run directory" 1 "not empty" $tiny --run "$work/pictures"
     expect_error "contradiction" 2 "--inner-lr 0.5 contradicts .* 0.01" $tiny --run "$work/run" --resume --inner-lr 0.5
+    expect_error "a word for a number" 2 "--test-steps auto contradicts .*, which was started with 2; leave" $tiny --run "$work/run" --resume --test-steps auto
+    expect_error "a flag" 2 "--first-order contradicts .*, which was started without; leave" $tiny --run "$work/run" --resume --first-order
+    expect_error "a number that says something" 2 "--clip-norm 3 contradicts .*, which was started with 0 \(never\); leave" $tiny --run "$work/run" --resume --clip-norm 3
     expect_error "another source" 2 "'glyphs' contradicts" train glyphs --run "$work/run" --resume
     expect_error "fewer iterations" 2 "4 iterations already" train --run "$work/run" --resume --iterations 3
     expect_error "resume without a run" 1 "holds no run" train --run "$work/empty" --resume

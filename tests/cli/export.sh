@@ -27,6 +27,10 @@ expect_in "$work/birds.c" '"hue-08"' "class names in C"
 expect_in "$work/birds.c" "#define BIRDS_CHANNELS 3" "sizes in C"
 "${CLMAML_TEST_CC:-cc}" -std=c99 -Wall -Wextra -Werror -pedantic -c "$work/birds.c" -o "$work/birds.o" || fail "the C file does not compile"
 expect_error "a run" 2 "is a run: adapt it" export "$work/run" --format c --out "$work/no"
+for format in onnx safetensors c; do
+    expect_success "what is next, $format" export "$work/adapted.safetensors" --format $format --out "$work/next.$format"
+    expect_in "$work/out" "^next: .*next.$format" "what is next, $format"
+done
 expect_error "a checkpoint" 1 "best.safetensors: .*is not adapted" export "$work/run/checkpoints/best.safetensors" --format c --out "$work/no"
 expect_error "no such format" 2 "'onxx' is not one of onnx, safetensors, c; did you mean onnx" export "$work/adapted.safetensors" --format onxx --out "$work/no"
 expect_error "no format" 2 "give --format onnx\|safetensors\|c" export "$work/adapted.safetensors" --out "$work/no"
@@ -55,6 +59,7 @@ expect_success "eval" eval "$work/second" --tasks 2 --device host
 # shellcheck disable=SC2086
 expect_error "another number of classes" 1 "moved.safetensors: .*17.weight.* has shape \[3, 4\], the model's 17.weight is \[2, 4\]; .*--init-head new" \
     $train --ways 2 --init "$work/moved.safetensors" --iterations 0 --run "$work/third"
+! grep -q "new_head" "$work/err" || fail "another number of classes: $(cat "$work/err")"
 # shellcheck disable=SC2086
 expect_success "a new last layer" $train --ways 2 --init "$work/moved.safetensors" --init-head new --iterations 0 --run "$work/third"
 expect_in "$work/err" "16 arrays taken; the last layer is new" "a new last layer"

@@ -15,14 +15,18 @@ fill() {
     done
 }
 
-# safetensors NAME FILE: a corpus file whose header is its first line, as a file of the format
+# safetensors NAME FILE: a corpus file (or a file by its whole path) whose header is its first line, as a file of the format
 safetensors() {
-    length=$(head -n 1 "$corpus/$1" | tr -d '\n' | wc -c)
+    case $1 in
+    /*) from=$1 ;;
+    *) from=$corpus/$1 ;;
+    esac
+    length=$(head -n 1 "$from" | tr -d '\n' | wc -c)
     {
         # shellcheck disable=SC2059
         printf "\\$(printf %o $((length % 256)))\\$(printf %o $((length / 256 % 256)))\\0\\0\\0\\0\\0\\0"
-        head -n 1 "$corpus/$1" | tr -d '\n'
-        tail -n +2 "$corpus/$1"
+        head -n 1 "$from" | tr -d '\n'
+        tail -n +2 "$from"
     } >"$2"
 }
 
@@ -90,7 +94,7 @@ fill "$work/bombs" a b c d e f
 for picture in huge.png terabytes.png bomb.png chunk.png huge.gif bomb.gif huge.bmp huge.jpg huge_progressive.jpg; do
     cp "$corpus/picture/$picture" "$work/bombs/a"
     # shellcheck disable=SC2086
-    expect_error "picture $picture" 1 "$picture: a .*picture" train "$work/bombs" $tiny --run "$work/none"
+    expect_error "picture $picture" 1 "$picture \(a .*picture.*; (make it smaller or remove|replace or remove) it\)" train "$work/bombs" --strict $tiny --run "$work/none"
     rm "$work/bombs/a/$picture"
 done
 safetensors safetensors/terabytes "$work/terabytes"
@@ -109,5 +113,14 @@ expect_error "a nested model" 1 "nested more than 16 deep" model "$corpus/model/
 safetensors checkpoint/sine_nan "$work/nan"
 expect_error "--init of NaN" 1 "not finite" train sine --hidden 2 --init "$work/nan" --device host --run "$work/none"
 expect_error "eval of NaN" 1 "param.0.weight.*not finite" eval "$work/nan" --device host
+
+# ---- an adapted model whose classes are not those of its outputs: a name would be told of another class ----
+for change in 's/\[\\"a\\", /[/' 's/\[\\"a\\", /&\\"c\\", /' 's/ways\\": 2/ways\\": 1/' 's/ways\\": 2/ways\\": 3/'; do
+    LC_ALL=C sed "1$change" "$corpus/checkpoint/adapted" >"$work/changed"
+    cmp -s "$work/changed" "$corpus/checkpoint/adapted" && fail "$change changes nothing"
+    safetensors "$work/changed" "$work/classes"
+    expect_error "predict, $change" 1 "it is damaged: it (says|has) . classes, and " predict "$work/classes" "$work/names" --device host
+    expect_error "export, $change" 1 "it is damaged: it says . classes, has . names of classes" export "$work/classes" --format c --out "$work/none"
+done
 
 finish

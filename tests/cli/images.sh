@@ -7,7 +7,7 @@ omniglot="train omniglot --data $work --size 16 --filters 2 --ways 3 --shots 2 -
 
 # rows RUN: what came of it, without times
 rows() {
-    sed 's/, "seconds": [^,}]*//; s/, "tasks_per_second": [^,}]*//' "$1/metrics.jsonl"
+    sed 's/, "seconds": [^,}]*//; s/, "tasks_per_second": [^,}]*//; s/, "data_wait": [^,}]*//' "$1/metrics.jsonl"
     cat "$1/result.json"
 }
 
@@ -32,10 +32,12 @@ for device in host ""; do
     set -- --iterations 6 ${device:+--device $device}
     for where in host device auto; do
         on $where "$work/$kind-$where" "$@"
-        if [ $where = host ]; then
-            grep -q "$held" "$work/out" && fail "$kind: images on the device in spite of --data-on host"
+        if [ $where = host ] || [ $kind-$where = host-auto ]; then
+            grep -q "$held" "$work/out" && fail "$kind: images on the device with --data-on $where"
         else
             expect_in "$work/out" "$held" "$kind, --data-on $where"
+        fi
+        if [ $where != host ]; then
             same "$kind, $where" "$work/$kind-host" "$work/$kind-$where"
         fi
         # shellcheck disable=SC2086
@@ -45,6 +47,26 @@ for device in host ""; do
     cmp "$work/eval-host" "$work/eval-device" || fail "$kind: eval differs with --data-on device"
     cmp "$work/eval-host" "$work/eval-auto" || fail "$kind: eval differs with --data-on auto"
 done
+
+# Test tasks within an alphabet: of a run, and of its evaluation either way.
+expect_success "within an alphabet" eval "$work/host-host" --within-alphabet yes --tasks 20 --steps 1 --query 1 --device host
+expect_in "$work/out" "test tasks within an alphabet, support and query by different people" "within an alphabet"
+expect_success "by numbers" eval "$work/host-host" --within-alphabet yes --tasks 20 --steps 1 --query 1 --device host --data-on host --json
+cp "$work/out" "$work/within"
+expect_success "by numbers" eval "$work/host-host" --within-alphabet yes --tasks 20 --steps 1 --query 1 --device host --data-on device --json
+cmp "$work/out" "$work/within" || fail "within an alphabet: other tasks with the images on the device"
+# shellcheck disable=SC2086
+expect_success "trained to be tested so" $omniglot --within-alphabet yes --iterations 1 --device host --run "$work/alphabet"
+expect_in "$work/out" "within an alphabet" "trained to be tested so"
+expect_success "of the run" eval "$work/alphabet" --tasks 4 --steps 1 --query 1 --device host
+expect_in "$work/out" "within an alphabet" "of the run"
+expect_success "not of the run" eval "$work/alphabet" --within-alphabet no --tasks 4 --steps 1 --query 1 --device host
+! grep -q "within an alphabet" "$work/out" || fail "not of the run: $(cat "$work/out")"
+expect_error "rotated alphabets" 2 "exclude each other: an alphabet has no rotated" eval "$work/alphabet" --test-rotations yes --device host
+expect_error "alphabets of validation" 2 "is for test tasks" eval "$work/alphabet" --within-alphabet yes --split validation --device host
+# shellcheck disable=SC2086
+expect_error "larger than an alphabet" 1 "9 ways within an alphabet, but the largest of the test split has 8" $omniglot --ways 9 --within-alphabet yes --device host \
+    --run "$work/none"
 
 # Two devices; and from one place to the other on resuming.
 on device "$work/two" --iterations 6 --device host,0:0 --split 3,1

@@ -45,20 +45,30 @@ expect_in "$work/odd/result.json" '"mean": ' "not finite"
 expect_success "eval, not finite" eval "$work/odd" --device host --tasks 2 --steps 10 --json
 [ "$(grep -c '"steps"' "$work/out")" -eq 11 ] || fail "eval, not finite: steps are missing: $(cat "$work/out")"
 grep -Eq '"mean": *(,|$)' "$work/out" && fail "eval, not finite: a key without a value"
+expect_success "no number" train sine --device host --inner-lr 1e6 --iterations 0 --steps 10 --eval-tasks 2 --val-tasks 2 --run "$work/none"
+expect_in "$work/out" "^mean squared error not finite, [0-9.]+ before adaptation" "no number"
+grep -A 1 '"mean": null' "$work/none/result.json" | grep -q '"interval": [0-9]' && fail "no number: $(cat "$work/none/result.json")"
+expect_in "$work/none/result.json" '"interval": null' "no number"
+grep -q '"query_after": null, "interval": null' "$work/none/metrics.jsonl" || fail "no number: $(cat "$work/none/metrics.jsonl")"
+expect_success "eval, no number" eval "$work/none" --device host --tasks 2 --steps 10 --json
+grep -A 1 '"mean": null' "$work/out" | grep -q '"interval": [0-9]' && fail "eval, no number: $(cat "$work/out")"
+expect_success "one task" train sine --device host --iterations 0 --eval-tasks 1 --val-tasks 1 --run "$work/single"
+expect_in "$work/out" "^mean squared error [0-9.]+ \(no interval\), " "one task"
+expect_in "$work/single/result.json" '"interval": null' "one task"
 expect_success "diverged" train glyphs --device host --inner-lr 1e6 --filters 2 --size 16 --iterations 5 --meta-batch 2 --val-tasks 2 --eval-tasks 4 --run "$work/diverged"
 expect_in "$work/err" "note: (the query loss is .*, where guessing has|the result is not finite)" "diverged"
 
 # ---- runs that begin in one second have directories of their own; one that cannot begin leaves none ----
-mkdir "$work/beside"
+mkdir "$work/four"
 (
-    cd "$work/beside" || exit 1
+    cd "$work/four" || exit 1
     for i in 1 2 3 4; do
         "$CLMAML_PROGRAM" train sine --iterations 2 --val-every 1 --val-tasks 2 --eval-tasks 2 --device host >"$i.log" 2>&1 &
     done
     wait
 )
-[ "$(find "$work/beside/runs" -name result.json | wc -l)" -eq 4 ] || fail "four runs at once: $(cat "$work/beside"/*.log)"
-(cd "$work/beside" && "$CLMAML_PROGRAM" train sine --device nosuch >/dev/null 2>&1) && fail "a device that is none was taken"
-[ "$(find "$work/beside/runs" -mindepth 1 -maxdepth 1 | wc -l)" -eq 4 ] || fail "a run that did not begin left a directory"
+[ "$(find "$work/four/runs" -name result.json | wc -l)" -eq 4 ] || fail "four runs at once: $(cat "$work/four"/*.log)"
+(cd "$work/four" && "$CLMAML_PROGRAM" train sine --device nosuch >/dev/null 2>&1) && fail "a device that is none was taken"
+[ "$(find "$work/four/runs" -mindepth 1 -maxdepth 1 | wc -l)" -eq 4 ] || fail "a run that did not begin left a directory"
 
 finish

@@ -138,7 +138,59 @@ expect_error "ways of a file" 2 "--ways is for networks by name" model "$work/co
 expect_error "options of nothing" 2 "say which" model --ways 3
 expect_error "a shape that is none" 2 "--in-shape: 0 is not a whole number from 1" model conv4 --in-shape 1,0,28
 expect_error "a shape of another kind" 1 "it takes images" model conv4 --in-shape 3
-expect_error "an image that is too small" 1 "layer 15 \(maxpool\)" model conv4 --in-shape 1,8,8
+for net in conv4 resnet12; do
+    expect_error "an image that is too small for $net" 1 "$net: .*\(maxpool\).*images of 16x16 would do \(--in-shape\)" model $net --in-shape 1,8,8
+    expect_success "an image that is large enough for $net" model $net --in-shape 1,16,16
+done
+expect_error "an image that is too small for conv4" 1 "layer 15 \(maxpool\)" model conv4 --in-shape 1,8,8
+expect_error "glyphs that are too small" 1 "images of 16x16 would do \(--size 16" train glyphs --size 12 --device host --run "$work/new"
+
+# ---- arrays of pictures, which have no size to be chosen: alone, and beside others under their own name ----
+mkdir "$work/tiny"
+awk 'BEGIN { for (i = 0; i < 60 * 64; i++) printf "\\%03o", i * 37 % 256 }' | make_array "$work/tiny/x.npy" '|u1' '(60, 8, 8)'
+awk 'BEGIN { for (e = 0; e < 60; e++) printf "\\%03o", int(e / 4) }' | make_array "$work/tiny/y.npy" '|u1' '(60,)'
+few="--ways 2 --query 1 --meta-batch 2 --iterations 2 --val-tasks 1 --eval-tasks 2 --device host"
+# shellcheck disable=SC2086
+{
+    expect_error "arrays that are too small" 1 "16x16 would do; those of .*/tiny are taken as they are, so save larger .*\(--network mlp\)" \
+        train "$work/tiny" $few --run "$work/new"
+    expect_success "what is named" train "$work/tiny" $few --network mlp --run "$work/run-tiny"
+    expect_success "beside glyphs" train glyphs --size 16 --filters 2 $few --beside "$work/tiny" --initialisations 2 --run "$work/run-beside"
+    expect_in "$work/out" "data +glyphs\+tiny: tasks of each in turn" "beside glyphs"
+    expect_in "$work/out" "^  tiny +[0-9]+ +[0-9]+ " "beside glyphs"
+    expect_error "a size of arrays" 2 "--beside .*/tiny:20: its pictures are taken as they are; leave out :20" \
+        train glyphs --size 16 $few --beside "$work/tiny:20" --run "$work/new"
+    expect_error "sequences beside" 2 "--beside: waves has no pictures of classes" train glyphs --size 16 $few --beside "$work/waves" --run "$work/new"
+}
+printf '[{"op": "flatten"}, {"op": "linear", "out": 2}]' >"$work/two.json"
+expect_error "a file of another number of classes" 1 "two.json: the model.s output is \[2\] .*--ways 5 needs \[5\]: give its last layer.*\"out\": 5" \
+    train glyphs --device host --model "$work/two.json" --run "$work/new"
+printf '[{"op": "conv2d", "out": 2}]' >"$work/image.json"
+expect_error "a file that ends in images" 1 "end it with flatten, and linear of \"out\": 5" train glyphs --device host --model "$work/image.json" --run "$work/new"
+
+# Tokens that an embedding has no row for.
+printf '[{"op": "flatten"}, {"op": "embedding", "count": 5, "out": 3}, {"op": "meantokens"}, {"op": "linear", "out": 2}]' >"$work/words.json"
+words() { # words ODD: 15 classes of four texts of three words 0 .. 4, but for one
+    mkdir -p "$work/words"
+    awk -v odd="$1" 'BEGIN { for (i = 0; i < 180; i++) { v = i == 100 ? odd : i % 5; printf "\\%03o\\%03o", v % 256, int(v / 256) } }' |
+        make_array "$work/words/x.npy" '<i2' '(60, 3)'
+    cp "$work/waves/y.npy" "$work/words/y.npy"
+}
+learn="train $work/words --device host --ways 2 --meta-batch 2 --iterations 2 --val-tasks 2 --eval-tasks 3 --model $work/words.json"
+words 4
+# shellcheck disable=SC2086
+expect_success "tokens" $learn --run "$work/run-words"
+words 7
+# shellcheck disable=SC2086
+expect_error "a token beyond the count" 1 "x: example 33, number 1 is 7: layer 1 \(embedding\) of .count. 5 reads whole .* from 0 to 4; 1 example .*give the layer .count.: 8" \
+    $learn --run "$work/new"
+expect_error "a token beyond the count, in eval" 1 "example 33, number 1 is 7" eval "$work/run-words" --device host --tasks 2
+words 65535
+# shellcheck disable=SC2086
+expect_error "a token below 0" 1 "example 33, number 1 is -1: layer 1" $learn --run "$work/new"
+# shellcheck disable=SC2086
+expect_error "pictures for an embedding" 1 "layer 1 \(embedding\)" $images --ways 2 --model "$work/words.json" --run "$work/new"
+[ ! -e "$work/new" ] || fail "a run directory was left behind by bad tokens"
 printf '{"in_shape": [3, 8, 8], "layers": [{"op": "conv2", "out": 4}]}' >"$work/unknown.json"
 expect_error "an unknown layer" 1 "unknown.json: layer 0: unknown operation \"conv2\"; did you mean \"conv2d\"; known: .*clm_model_custom" \
     model "$work/unknown.json"

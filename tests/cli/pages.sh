@@ -17,7 +17,41 @@ for command in $commands; do
     expect_success "help $command" help "$command"
     cmp -s "$work/out" "$work/$command" || fail "help $command is not $command --help"
 done
-expect_error "help of no command" 2 "unknown command 'trian'; did you mean 'train'" help trian
+expect_success "train navigation --help" train navigation --help
+cp "$work/out" "$work/navigation"
+expect_in "$work/out" "^usage: clmaml train navigation " "help of a variant"
+grep -n ' $' "$work/navigation" && fail "train navigation --help: lines end with a blank"
+expect_success "help train navigation" help train navigation
+cmp -s "$work/out" "$work/navigation" || fail "help train navigation is not train navigation --help"
+# ---- topics: from the tables, so what they list is what there is ----
+topics=$(sed -n 's/^    \([a-z]\{1,\}\)  .*/\1/p' "$work/overview")
+[ "$(echo "$topics" | wc -l)" -ge 6 ] || fail "topics in the overview: $topics"
+only_topics=
+for topic in $topics; do
+    expect_success "help $topic" help "$topic"
+    cp "$work/out" "$work/topic-$topic"
+    grep -n ' $' "$work/topic-$topic" && fail "help $topic: lines end with a blank"
+    if ! echo "$commands" | grep -qx "$topic"; then
+        only_topics="$only_topics $topic"
+        expect_error "$topic as a command" 2 "'$topic' is no command but a topic: clmaml help $topic" "$topic"
+    fi
+done
+for option in $(sed -n 's/^  \(--[a-z-]*\).*/\1/p' "$work/train" | grep -vx -e --help); do # each option of train is in one
+    grep -q -- "^  $option" "$work"/topic-* || fail "no topic has $option of train"
+done
+"$CLMAML_PROGRAM" devices --verbose | sed -n 's/^ *\(CLMAML_[A-Z_]*\) *(not set).*/\1/p' | sort -u >"$work/variables"
+[ -s "$work/variables" ] || fail "devices --verbose has no variables"
+while read -r variable; do
+    grep -q "^  $variable " "$work/topic-environment" || fail "help environment lacks $variable"
+done <"$work/variables"
+tiny_run "$work/run" --iterations 4 --val-every 2
+(cd "$work/run" && find . -type f) | sed -e 's/^..//' -e 's/[0-9]\{8\}/NUMBER/' | sort -u >"$work/there"
+sed -n '/^In a run directory/,/^$/s/^  \([^ ]\{1,\}\)  .*/\1/p' "$work/topic-files" | sort >"$work/listed"
+diff "$work/there" "$work/listed" >"$work/differences" || fail "help files lists other files than a run has: $(cat "$work/differences")"
+
+expect_error "help of no command" 2 "unknown command or topic 'trian'; did you mean 'train'" help trian
+expect_error "help of no topic" 2 "did you mean 'environment'" help enviroment
+expect_error "help of nothing near" 2 "the topics are data, models" help zzzzz
 expect_error "help of two" 2 "one argument too many" help train eval
 expect_error "a directory and no date" 2 "give a directory and the date" --write-docs "$work/pages"
 expect_error "where no directory can be" 1 "overview" --write-docs "$work/overview/pages" 2000-01-01
@@ -48,8 +82,33 @@ for command in $commands; do
     done
     grep -Fq "clmaml\\-$command (1)" "$pages/man1/clmaml.1" || fail "clmaml(1) does not name $command"
 done
+variant=$pages/man1/clmaml-train-navigation.1
+warnings=$(lint "$variant")
+[ -z "$warnings" ] || fail "man page of train navigation: $warnings"
+grep -Fq "\\-\\-trust\\-region\\fR" "$variant" || fail "man page of train navigation: --trust-region is missing"
+for topic in $topics; do
+    page=$pages/man7/clmaml-$topic.7 section=7
+    echo "$only_topics" | grep -qw "$topic" || page=$pages/man1/clmaml-$topic.1 section=1
+    [ -s "$page" ] || fail "no man page of the topic $topic"
+    warnings=$(lint "$page")
+    [ -z "$warnings" ] || fail "man page of $topic: $warnings"
+    sed -n 's/^\([A-Z][^ ]*.*\)/\1/p' "$work/topic-$topic" | sed -n '/^Options of\|^Names of\|^In \|^Networks/p' | while read -r heading; do
+        grep -Fq ".SS $heading" "$page" || echo "$heading"
+    done >"$work/missing"
+    [ ! -s "$work/missing" ] || fail "man page of $topic lacks $(cat "$work/missing")"
+    grep -Fq "clmaml\\-$topic ($section)" "$pages/man1/clmaml.1" || fail "clmaml(1) does not name the topic $topic"
+done
 warnings=$(lint "$pages/man1/clmaml.1")
 [ -z "$warnings" ] || fail "clmaml(1): $warnings"
+
+# What helps with one option helps without another page; a page names those that it speaks of, and does not cut names in two.
+for command in adapt predict eval; do
+    expect_in "$work/$command" "^  --device WHICH +gpu, cpu, accelerator" "help $command: what --device takes"
+    ! grep -q "  as for train" "$work/$command" || fail "help $command: an option is said to be as for train"
+    expect_in "$pages/man1/clmaml-$command.1" "^.BR clmaml.-train \(1\)" "clmaml-$command(1): SEE ALSO"
+    expect_in "$pages/man1/clmaml-$command.1" "^.nh$" "clmaml-$command(1): the synopsis"
+done
+expect_in "$pages/man1/clmaml-adapt.1" "^.BR clmaml.-predict \(1\)" "clmaml-adapt(1): SEE ALSO"
 
 # ---- completion ----
 # complete WORD..: what bash would offer for the last word, on one line
@@ -71,7 +130,8 @@ expect_completion() {
 if command -v bash >/dev/null 2>&1; then
     expect_completion "$on_a_line help --help --version" clmaml ""
     expect_completion "train" clmaml tr
-    expect_completion "$on_a_line" clmaml help ""
+    expect_completion "$on_a_line$only_topics" clmaml help ""
+    expect_completion "environment" clmaml help env
     expect_completion "--fit --filters --first-order --first-order-until" clmaml train sine --fi
     expect_completion "--tolerance" clmaml verify --to
     expect_completion "--help" clmaml bench --he
@@ -82,6 +142,10 @@ if command -v bash >/dev/null 2>&1; then
     expect_completion "onnx" clmaml export model --format o
     expect_completion "metasgd" clmaml train --algorithm metas
     expect_completion "sine" clmaml train si
+    expect_completion "navigation" clmaml train na
+    expect_completion "--trajectories --trust-region" clmaml train navigation --tr
+    expect_completion "trpo vpg" clmaml train navigation --outer ""
+    expect_completion "" clmaml train navigation --wa
     expect_completion "even anneal" clmaml train --multi-step ""
     expect_completion "auto" clmaml train --test-steps ""
     expect_completion "conv4 conv4-strided" clmaml train --network conv
@@ -96,15 +160,14 @@ if command -v bash >/dev/null 2>&1; then
     expect_completion "a folder/one" clmaml train --run "a folder/o"
     # devices as the program tells them
     expect_success "devices" devices
-    devices=$(sed -n 's/^[* ] \([0-9]*:[0-9]*\|host\) .*/\1/p' "$work/out" | tr '\n' ' ' | sed 's/ $//')
-    [ -n "$devices" ] || fail "devices: $(cat "$work/out")"
-    expect_completion "gpu cpu accelerator host $devices" "$CLMAML_PROGRAM" train --device ""
-    expect_completion "gpu cpu accelerator host $devices" "$CLMAML_PROGRAM" eval runs/x --device =
+    devices=$(sed -n 's/^[* ] \([0-9]*:[0-9]*\) .*/\1/p' "$work/out" | tr '\n' ' ' | sed 's/ $//')
+    expect_completion "gpu cpu accelerator host${devices:+ $devices}" "$CLMAML_PROGRAM" train --device ""
+    expect_completion "gpu cpu accelerator host${devices:+ $devices}" "$CLMAML_PROGRAM" eval runs/x --device =
     expect_completion "gpu" "$CLMAML_PROGRAM" doctor --device g
     expect_completion "gpu,cpu" "$CLMAML_PROGRAM" train --device gpu,cp
     expect_completion "gpu cpu accelerator host" "$work/no/program" train --device ""
     first=${devices%%[ :]*} # bash takes 0:0 for three words, and replaces what follows the colon
-    if [ "$first" != host ]; then
+    if [ -n "$first" ]; then
         offered=$(echo "$devices" | tr ' ' '\n' | sed -n "s/^$first://p" | tr '\n' ' ' | sed 's/ $//')
         expect_completion "$offered" "$CLMAML_PROGRAM" train --device "$first" :
         expect_completion "${offered%% *}" "$CLMAML_PROGRAM" train --device = "$first" : "${offered%% *}"
@@ -112,6 +175,25 @@ if command -v bash >/dev/null 2>&1; then
     fi
     expect_completion "" clmaml train --iterations ""
     expect_completion "" clmaml train --model ""
+    # the models that come with the program
+    models=$("$CLMAML_PROGRAM" pretrained --json | sed -n 's/.*"name": "\(.*\)",*$/\1/p' | tr '\n' ' ' | sed 's/ $//')
+    [ -n "$models" ] || fail "there is no pretrained model to complete"
+    for command in adapt predict eval; do expect_completion "$models" clmaml $command --model ""; done
+    expect_completion "${models%% *}" clmaml pretrained "$(echo "${models%% *}" | cut -c 1-4)"
+    # nothing is offered twice
+    for command in $commands; do
+        for word in "" -- $(sed -n 's/^  \(--[a-z-]*\) .*/\1=/p' "$work/$command"); do
+            case $command$word in
+            *--device=) [ "$command" = train ] || continue ;; # the program is asked, which takes time
+            esac
+            case $word in
+            *=) offered=$(complete_words "$CLMAML_PROGRAM" "$command" "${word%=}" =) ;;
+            *) offered=$(complete_words "$CLMAML_PROGRAM" "$command" "$word") ;;
+            esac
+            twice=$(echo "$offered" | tr ' ' '\n' | sort | uniq -d)
+            [ -z "$twice" ] || fail "completion of '$command $word' offers twice: $twice"
+        done
+    done
     bash -c ". '$pages/clmaml.bash'; complete -p clmaml" >"$work/out" 2>&1
     expect_in "$work/out" "_clmaml clmaml$" "completion is registered"
 else
@@ -120,7 +202,12 @@ fi
 if command -v zsh >/dev/null 2>&1; then
     zsh -n "$pages/_clmaml" || fail "zsh does not read its completion"
 fi
-for wanted in '--device=.*: _clmaml_devices gpu cpu' '--support=.*:_files -/' '--algorithm=.*:(maml '; do
+grep -q "_describe command commands -- topics" "$pages/_clmaml" || fail "completion of zsh: no topics"
+for topic in $only_topics; do
+    grep -q "^        '$topic:" "$pages/_clmaml" || fail "completion of zsh: no topic $topic"
+done
+sed -n '/^_clmaml_devices/,/^}/p' "$pages/_clmaml" | grep -q host && fail "zsh offers host twice"
+for wanted in '--model=.*:NAME:(omniglot' "1:subject:{ compadd -- omniglot" '--device=.*: _clmaml_devices gpu cpu' '--support=.*:_files -/' '--algorithm=.*:(maml '; do
     grep -q -- "$wanted" "$pages/_clmaml" || fail "completion of zsh: no $wanted"
 done
 if command -v fish >/dev/null 2>&1; then
@@ -128,6 +215,10 @@ if command -v fish >/dev/null 2>&1; then
     expect_in "$work/out" "^stretch" "completion of fish"
     fish -N -c "source '$pages/clmaml.fish'; complete -C '$CLMAML_PROGRAM train --device '" >"$work/out" 2>&1
     expect_in "$work/out" "^host" "devices in fish"
+    twice=$(cut -f 1 "$work/out" | sort | uniq -d)
+    [ -z "$twice" ] || fail "fish offers devices twice: $twice"
+    fish -N -c "source '$pages/clmaml.fish'; complete -C 'clmaml help '" | cut -f 1 | sort >"$work/out"
+    printf '%s\n' $commands $only_topics | sort | diff - "$work/out" >"$work/differences" || fail "help in fish: $(cat "$work/differences")"
     fish -N -c "source '$pages/clmaml.fish'; complete -C 'clmaml train --multi-step e'" >"$work/out" 2>&1
     expect_in "$work/out" "^even" "words of a placeholder in fish"
 fi

@@ -58,6 +58,14 @@ expect_in "$summary" "^\| doctor \| timed out \|" "a hang"
 expect_in "$summary" "^\| verify \| not run \| 0 \| no time left" "a hang"
 unset OPENCL_LAYERS CLMAML_TEST_FAULT
 
+# So it does where a step ends without a word.
+printf '#!/bin/sh\ncase $1 in bench) kill -9 $$ ;; esac\nexec "%s" "$@"\n' "$CLMAML_PROGRAM" >"$work/killed"
+chmod +x "$work/killed"
+"$CLMAML_SOURCE_DIR/scripts/gpu-report.sh" --program "$work/killed" --out "$work/silent" --quick --only profile,devices >"$work/out" 2>"$work/err" </dev/null ||
+    fail "a step that is killed: exit status $?"
+expect_in "$work/silent/summary.md" "^\| devices \| ok \|" "a step that is killed"
+expect_in "$work/silent/summary.md" "^\| profile \| failed \| [0-9]+ \| it has written nothing" "a step that is killed"
+
 # A driver that no file names, as in a container, beside those at hand.
 mkdir "$work/none" "$work/good" "$work/hidden"
 if [ -f "${OCL_ICD_VENDORS-}" ]; then

@@ -26,17 +26,52 @@ grep -Eq "<b>|<script| (src|href)=\"[^d#]" "$page" && fail "a name has become ma
 expect_in "$page" '&#60;b&#62;&#38;&#34;' "the hostile name"
 expect_in "$page" 'prefers-color-scheme:dark' "dark"
 expect_in "$page" 'independent samples' "how differences are meant"
-expect_in "$page" '1 − 2</th><td class="num">[+-][0-9.]+ ± [0-9.]+ points' "the difference"
+expect_in "$page" '1 − 2</th><td class="num">([+]|−)[0-9.]+ ± [0-9.]+ points' "the difference"
 expect_in "$page" 'Settings that differ' "the settings"
 expect_in "$page" '<th>algorithm</th><td>maml</td><td>protonet</td><td>maml</td>' "the algorithms"
 expect_in "$page" '3-way 1-shot' "the protocol"
+expect_in "$page" 'tasks a second \(median\); updates wait [0-9]+\.[0-9] % of their time for data \(median\)' "speed and wait"
 expect_in "$page" 'after: <span class="(right|wrong)">' "predictions after adaptation"
 expect_in "$page" 'no inner steps' "protonet compares at once"
-expect_in "$page" 'No pictures: the run does not learn from pictures' "why sine has none"
+expect_in "$page" 'The data have no names for classes, which are numbered' "classes of glyphs"
+[ "$(grep -o '>accuracy</text>' "$page" | wc -l)" -eq 5 ] || fail "not every diagram of accuracies names its axis"
+[ "$(grep -o '>mean squared error</text>' "$page" | wc -l)" -eq 2 ] || fail "not every diagram of errors names its axis"
+for head in algorithm "test score" metric "test tasks" "tasks a second" device; do
+    [ "$(grep -o "data-head=\"$head\"" "$page" | wc -l)" -eq 3 ] || fail "in a narrow window a value lacks '$head'"
+done
+[ "$(grep -o 'src="data:image/svg+xml;base64,' "$page" | wc -l)" -eq 1 ] || fail "not one picture of fits, of sine"
 [ "$(grep -o 'src="data:image/png;base64,iVBORw0KGgo' "$page" | wc -l)" -eq 18 ] || fail "pictures are missing"
 [ "$(grep -o '<svg ' "$page" | wc -l)" -eq 7 ] || fail "not two diagrams a run and one of both accuracies"
 mean=$(awk -F'[:,]' '/^  "mean"/ { printf "%.2f", 100 * $2 }' "$work/maml/result.json")
 expect_in "$page" "$mean ± [0-9.]+ %" "the test score"
+
+# ---- what the user wrote, and the names of classes ----
+words="$work/words.html"
+make_pictures "$work/pictures"
+pictures="train $work/pictures --device host --ways 2 --shots 1 --size 16 --filters 2 --meta-batch 2 --val-tasks 2 --eval-tasks 3 --iterations 1"
+# shellcheck disable=SC2086
+{
+    expect_success "pictures" $pictures --run "$work/plain"
+    expect_success "steps by validation" $pictures --test-steps auto --memory-limit 1G --run "$work/auto"
+    expect_success "steps by number" $pictures --test-steps 3 --clip-norm 2.5 --first-order --run "$work/three"
+}
+expect_success "settings in words" report "$work/plain" "$work/auto" "$work/three" --out "$words" --device host
+balanced "$words" "settings in words"
+expect_in "$words" '<th>test-steps</th><td>as many as in training</td><td>auto</td><td>3</td>' "the steps"
+expect_in "$words" '<th>clip-norm</th><td>never</td><td>never</td><td>2.5</td>' "the clipping"
+expect_in "$words" '<th>memory-limit</th><td>–</td><td>1G</td><td>–</td>' "the memory"
+expect_in "$words" '<th>first-order</th><td>no</td><td>no</td><td>yes</td>' "the order"
+grep -Eq '<th class="class">[a-e]</th>' "$words" || fail "classes are not named: $(grep -o '<th class="class">[^/]*' "$words")"
+expect_in "$words" 'alt="support picture of class [a-e]"' "pictures in words"
+expect_in "$words" '<span class="(right|wrong)">[a-e]&#160;' "predictions by name"
+
+# ---- numbers, columns ----
+cp -r "$work/maml" "$work/fast"
+sed -i 's/"tasks_per_second": *[0-9.e+]*/"tasks_per_second": 44781.2/' "$work/fast/metrics.jsonl"
+expect_success "a fast run" report "$work/fast" --out "$work/fast.html" --no-pictures
+expect_in "$work/fast.html" ">44780 tasks a second" "a number of five digits"
+! grep -Eq "[0-9]e\+[0-9]" "$work/fast.html" || fail "a number in powers of ten: $(grep -Eo ".{20}[0-9]e\+[0-9]+" "$work/fast.html")"
+expect_in "$words" '<table class="runs stack settings">' "settings that differ, in a narrow window"
 
 # ---- differences ----
 # The scores of single tasks, a line each: their mean is that of the test.
@@ -51,7 +86,7 @@ done
 # On the same tasks: mean and interval of the differences, task by task.
 wanted=$(paste "$work/maml.scores" "$work/protonet.scores" | awk '{ d = $1 - $2; s += d; q += d * d }
     END { v = (q - s * s / NR) / (NR - 1); printf "%+.2f ± %.2f", 100 * s / NR, 196 * sqrt((v > 0 ? v : 0) / NR) }')
-expect_in "$page" "1 − 2</th><td class=\"num\">$(echo "$wanted" | sed 's/+/[+]/') points</td><td>(in|out)side</td><td>paired, on the same 4 tasks" "a paired difference"
+expect_in "$page" "1 − 2</th><td class=\"num\">$(echo "$wanted" | sed 's/+/[+]/; s/^-/−/') points</td><td>(in|out)side</td><td>paired, on the same 4 tasks" "a paired difference"
 # Of other tasks: that of independent samples, and why.
 half() { awk -F'[:,]' '/^  "interval"/ { printf "%.9g", $2 }' "$work/$1/result.json"; }
 # shellcheck disable=SC2086
@@ -67,7 +102,7 @@ sed 's/"content":"[0-9a-f]*"/"content":"0"/' "$work/maml/scores.json" >"$work/co
 expect_success "not the same" report "$work/maml" "$work/seed" "$work/queries" "$work/old" "$work/content" --out "$page" --no-pictures
 balanced "$page" "not the same"
 wanted=$(awk -v a="$(half maml)" -v b="$(half seed)" 'BEGIN { printf "%.2f", 100 * sqrt(a * a + b * b) }')
-expect_in "$page" "1 − 2</th><td class=\"num\">[+-][0-9.]+ ± $wanted points</td><td>(in|out)side</td><td>not the same tasks: the seeds differ, 1 and 5<" "another seed"
+expect_in "$page" "1 − 2</th><td class=\"num\">([+]|−)[0-9.]+ ± $wanted points</td><td>(in|out)side</td><td>not the same tasks: the seeds differ, 1 and 5<" "another seed"
 expect_in "$page" "1 − 3</th>.*not the same tasks: the query examples differ, 1 and 2<" "other sizes"
 expect_in "$page" "1 − 4</th>.*not comparable task by task: the scores of single tasks are not there" "an older run"
 expect_in "$page" "1 − 5</th>.*not the same tasks: the examples differ, or are prepared differently" "other pictures"

@@ -9,7 +9,7 @@ same() {
         cmp "$work/whole/checkpoints/$checkpoint.safetensors" "$2/checkpoints/$checkpoint.safetensors" || fail "$1: $checkpoint.safetensors differs"
     done
     for run in "$work/whole" "$2"; do
-        sed 's/, "seconds": [^,}]*//; s/, "tasks_per_second": [^,}]*//' "$run/metrics.jsonl" >"$run.rows"
+        sed 's/, "seconds": [^,}]*//; s/, "tasks_per_second": [^,}]*//; s/, "data_wait": [^,}]*//' "$run/metrics.jsonl" >"$run.rows"
         cut -d , -f 1-12 "$run/metrics.csv" >"$run.columns"
     done
     cmp "$work/whole.rows" "$2.rows" || fail "$1: metrics.jsonl differs"
@@ -34,6 +34,16 @@ same() {
     sed 's/, "seconds".*//' "$work/longer/metrics.jsonl" >"$work/longer.rows"
     sed 's/, "seconds".*//' "$work/longer-whole/metrics.jsonl" >"$work/longer-whole.rows"
     cmp "$work/longer.rows" "$work/longer-whole.rows" || fail "more iterations: metrics differ"
+
+    # Elsewhere the bits are others, which is said; and under another driver.
+    grep -q "its bits" "$work/err" && fail "more iterations, on the same device: $(cat "$work/err")"
+    sed -i 's/^  "device": "[^"]*"/  "device": "A card"/; s/^  "driver": "[^"]*"/  "driver": "3.1"/' "$work/longer/config.json"
+    clmaml train --resume --run "$work/longer" --iterations 41
+    [ $status -eq 0 ] || fail "on another device: $(cat "$work/err")"
+    expect_in "$work/err" "^clmaml: note: the run was on A card, driver 3.1 until now: from here on its bits" "on another device"
+    sed -i 's/^  "driver": "[^"]*"/  "driver": "3.1"/' "$work/longer/config.json"
+    clmaml train --resume --run "$work/longer" --iterations 42
+    expect_in "$work/err" "^clmaml: note: the run was on host .*, driver 3.1 until now" "under another driver"
 }
 
 # wait_for FILE PATTERN: until the file holds the pattern, at most 60 s.
@@ -66,6 +76,9 @@ for signal in KILL INT TERM; do
     else
         [ $status -eq 130 ] || fail "signal $signal: exit status $status: $(cat "$work/err")"
         expect_in "$work/err" "clmaml train --resume --run $run" "signal $signal"
+        stopped=$(sed -n 's/.*stopped after iteration \([0-9]*\), .*/\1/p' "$work/err")
+        expect_success "runs after $signal" runs "$run"
+        expect_in "$work/out" " ${stopped:-none} of [0-9]+ " "runs after $signal: another number than the run said"
     fi
     expect_success "resume after $signal" train --resume --run "$run"
     same "signal $signal" "$run"
@@ -83,6 +96,27 @@ cp "$run/checkpoints/00000036.safetensors" "$run/checkpoints/last.safetensors"
 head -c -20 "$work/whole/metrics.jsonl" >"$run/metrics.jsonl"
 expect_success "resume with a line cut short" train --resume --run "$run"
 same "a line cut short" "$run"
+
+# What dropout drops goes on as it would have been, in two sessions as in one.
+dropout='{"in_shape": [1], "layers": [{"op": "linear", "out": 12}, {"op": "tanh"}, {"op": "dropout", "rate": 0.3}, {"op": "residual", "body":
+    [{"op": "linear", "out": 12}, {"op": "tanh"}], "drop_path": 0.2}, {"op": "linear", "out": 1}]}'
+echo "$dropout" >"$work/dropout.json"
+echo "$dropout" | sed 's/0\.[23]/0/' >"$work/kept.json"
+for run in whole-dropout half-dropout kept; do
+    model=dropout iterations=8
+    [ $run = half-dropout ] && iterations=4
+    [ $run = kept ] && model=kept
+    tiny_run "$work/$run" --model "$work/$model.json" --iterations $iterations --checkpoint-every 4 --val-every 4 --keep 9
+    [ $status -eq 0 ] || fail "dropout, $run: $(cat "$work/err")"
+done
+expect_success "resume with dropout" train --resume --run "$work/half-dropout" --iterations 8
+cmp "$work/whole-dropout/checkpoints/last.safetensors" "$work/half-dropout/checkpoints/last.safetensors" || fail "dropout: last.safetensors differs"
+for run in whole-dropout kept; do # validation before the first update, then an iteration
+    sed -n '1{s/, "grad_norm".*//;p;q}' "$work/$run/metrics.jsonl" >"$work/$run.before"
+    sed -n '2{s/, "grad_norm".*//;p;q}' "$work/$run/metrics.jsonl" >"$work/$run.first"
+done
+cmp "$work/whole-dropout.before" "$work/kept.before" || fail "dropout: validation drops"
+cmp -s "$work/whole-dropout.first" "$work/kept.first" && fail "dropout: nothing was dropped"
 
 # On the device chosen by default, from an early checkpoint.
 expect_success "unbroken run on the device" train glyphs --filters 4 --size 16 --meta-batch 4 --iterations 6 --checkpoint-every 2 --val-every 3 \

@@ -7,6 +7,8 @@ tiny_run "$work/all/b/sine" --iterations 3
 expect_success "glyphs" train glyphs --device host --filters 1 --size 16 --ways 3 --shots 2 --steps 1 --meta-batch 1 --iterations 2 \
     --algorithm reptile --val-tasks 2 --eval-tasks 0 --run "$work/all/a"
 
+(cd "$work" && "$CLMAML_PROGRAM" runs) >"$work/out" 2>"$work/err" || fail "no runs yet: $(cat "$work/err")"
+expect_in "$work/out" "^no runs below runs$" "no runs yet"
 expect_success "the list" runs "$work/all"
 [ "$(wc -l <"$work/out")" -eq 3 ] || fail "a headline and two runs: $(cat "$work/out")"
 expect_in "$work/out" "^directory +algorithm +data +task +iterations +validation +test$" "the headline"
@@ -22,6 +24,15 @@ mean=$(sed -n 's/^  "mean": \([0-9.e-]*\),/\1/p' "$work/all/b/sine/result.json")
 expect_in "$work/out" "\"mean\": $mean" "the score of the test"
 best=$(sed -n 's/.*"validation".*"query_after": \([0-9.]*\).*/\1/p' "$work/all/b/sine/metrics.jsonl" | sort -g | head -n 1)
 expect_in "$work/out" "\"best_validation\": $(echo "$best" | cut -c 1-6)" "the best validation"
+
+# Stopped between two rows of metrics: the count is that of the checkpoint, from which the run goes on.
+cp -r "$work/all/b/sine" "$work/stopped"
+sed -i '/"iteration": [23],/d' "$work/stopped/metrics.jsonl"
+expect_success "stopped" runs "$work/stopped"
+expect_in "$work/out" " 3 of 3 " "stopped between two rows of metrics"
+printf 'no archive' >"$work/stopped/checkpoints/last.safetensors"
+expect_success "stopped, without a checkpoint" runs "$work/stopped"
+expect_in "$work/out" " 1 of 3 " "stopped, without a checkpoint"
 
 # A line that a killed run has left half written; a file that is none.
 printf '{"iteration": 9, "ki' >>"$work/all/b/sine/metrics.jsonl"

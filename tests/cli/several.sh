@@ -59,6 +59,11 @@ expect_in "$work/measured/config.json" '"split": "2,2"' "resume with other share
 expect_success "eval" eval "$work/one" --device "host,$pd" --tasks 4 --steps 1
 expect_in "$work/err" "note: .*several devices; this command uses the first that matches: host reference" "eval"
 expect_success "devices with a list" devices
+for command in "train navigation --run $work/new" "eval $work/one" "tasks $work/one" "tune" "doctor" "bench sine" \
+    "report $work/one --out $work/page.html"; do
+    # shellcheck disable=SC2086
+    expect_error "a part: $command" 2 "--device $pd/2 divides a device into parts, and this command uses a whole one: leave out /2" $command --device "$pd/2"
+done
 
 # ---- mistakes ----
 # shellcheck disable=SC2086

@@ -31,7 +31,7 @@ expect_success "a run by the plan" train $sine $short --run "$work/planned"
 expect_in "$work/out" "checkpointing .*, as measured;" "a run by the plan"
 # shellcheck disable=SC2086
 expect_success "a run by its options" train $sine $short --checkpointing recompute --task-chunk 1 --run "$work/asked"
-expect_in "$work/out" "checkpointing recompute, 1 tasks per launch, as asked for;" "a run by its options"
+expect_in "$work/out" "checkpointing recompute, 1 task per launch, as asked for;" "a run by its options"
 expect_success "bench, not tuned" bench sine --tasks 2 --rounds 1 --no-peers --no-peaks
 expect_in "$work/out" "^  store, 2 of 2 tasks at a time, everything at once" "bench, not tuned" # five steps: not what was measured
 expect_success "bench, tuned" bench sine --tasks 2 --rounds 1 --no-peers --no-peaks --tune-plans 100

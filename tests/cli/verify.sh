@@ -33,6 +33,11 @@ clmaml verify "$work/changed.safetensors"
 [ $status -eq 1 ] || fail "another momentum: exit status $status"
 holds "$(row changed.safetensors 7) > 1e-3" "another momentum"
 
+# Masks are nobody else's. The file stays as long as it was.
+LC_ALL=C sed 's/\\"relu\\"/\\"dropout\\", \\"rate\\": 0.5/; s/, \\"name\\": \\"mlp_sine_1step\\"/            /' "$golden/mlp_sine_1step.safetensors" \
+    >"$work/dropout.safetensors"
+expect_error "dropout" 1 'dropout.safetensors: the layers have dropout.*"rate".*0' verify --device host "$work/dropout.safetensors"
+
 # JSON
 clmaml verify --json --rounding --device host "$golden/mlp_sine_1step.safetensors" "$golden/cases.json"
 [ $status -eq 1 ] || fail "JSON with a file that is none: exit status $status"

@@ -27,7 +27,7 @@ START_TEST(every_key) {
     clm_emulation e;
     setenv("CLMAML_EMULATE",
            "type=gpu,compute_units=3,max_work_group=1,vector_width=4,local_memory=32K,max_allocation=256M,memory=512M,memory_"
-           "real=0.25G,"
+           "real=0.25G,memory_free=0.125G,"
            "memory_fails=wait,dedicated_local=1,fp64=0,fp16=0,images=0,unified=0,base_align=2048,address_bits=32",
            1);
     CLM_TEST_OK(clm_emulate(&i, &e));
@@ -45,6 +45,7 @@ START_TEST(every_key) {
     ck_assert_str_eq(i.name, "large (emulated)");
     ck_assert(e.active && e.no_fp64 && e.no_fp16 && e.no_images);
     ck_assert_uint_eq(e.real_memory, 256u << 20);
+    ck_assert_uint_eq(e.free_memory, 128u << 20);
     ck_assert_int_eq(e.failure, CLM_FAIL_AT_WAIT);
 }
 END_TEST
@@ -102,6 +103,7 @@ static const struct {
            {"memory=1e9", "\"1e9\""},
            {"memory=0x100000", "0x100000"},
            {"memory=-5G", "-5G"},
+           {"memory_free=0", "512M"},
            {"memory=5X", "5X"},
            {"memory_fails=never", "allocation, launch or wait"},
            {"fp64=no", "0 or 1"},

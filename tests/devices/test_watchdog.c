@@ -167,8 +167,9 @@ START_TEST(bounds_are_for_devices_with_a_watchdog) {
     static const struct {
         const char *type, *ms;
         double launch;
-    } rows[] = {{"type=cpu", "", 0},  {"type=gpu,unified=0", "", 0.5}, {"type=gpu,unified=1", "", 0.1}, {"type=accelerator", "", 0.5},
-                {"type=gpu", "0", 0}, {"type=cpu", "20", 0.02}, {"type=gpu", "1.5", 0.0015}};
+    } rows[] = {
+        {"type=cpu", "", 0},  {"type=gpu,unified=0", "", 0.5}, {"type=gpu,unified=1", "", 0.1}, {"type=accelerator", "", 0.5},
+        {"type=gpu", "0", 0}, {"type=cpu", "20", 0.02},        {"type=gpu", "1.5", 0.0015}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         setenv("CLMAML_EMULATE", rows[i].type, 1);
         setenv("CLMAML_MAX_LAUNCH_MS", rows[i].ms, 1);

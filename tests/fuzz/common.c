@@ -104,6 +104,17 @@ void fuzz_empty(const char *name) {
 
 /* ---- bytes ---- */
 
+bool fuzz_goes(const uint8_t *data, size_t size, unsigned way, unsigned ways) {
+#ifdef CLM_FUZZ_ONE_WAY
+    uint32_t sum = 2166136261u; /* FNV-1a */
+    for (size_t i = 0; i < size; i++) sum = (sum ^ data[i]) * 16777619u;
+    return (sum ^ sum >> 16) % ways == way;
+#else
+    (void)data, (void)size;
+    return way < ways;
+#endif
+}
+
 char *fuzz_text(const uint8_t *data, size_t size) {
     char *text = malloc(size + 1);
     fuzz_check(text != NULL, "no memory");

@@ -41,6 +41,9 @@ bool fuzz_part(const uint8_t *data, size_t size, size_t *at, const uint8_t **par
 /* A safetensors file: as it is, or, where the bytes begin with '{', the length is put before its header, which goes to the
  * first line feed: so mutations may change the length of the header. */
 const char *fuzz_safetensors(const char *name, const uint8_t *data, size_t size);
+/* Is the input to be read in the way `way` of so many? driver.c goes all ways with each; libFuzzer one, which the bytes choose, so
+ * that an execution is short. */
+bool fuzz_goes(const uint8_t *data, size_t size, unsigned way, unsigned ways);
 /* Ends the process with a message, unless it holds. */
 void fuzz_check(bool holds, const char *what);
 

@@ -35,18 +35,22 @@ static void use(const clm_archive *archive) {
     clm_device_close(device);
 }
 
-static void run(const uint8_t *data, size_t size) {
+static void load(const char *path) {
     cli_checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
-    clm_archive *archive = NULL;
     fuzz_check(checkpoint != NULL, "no memory");
-    const char *path = fuzz_safetensors("a", data, size);
     (void)cli_checkpoint_load(checkpoint, path);
     cli_checkpoint_close(checkpoint);
     free(checkpoint);
     cli_forget();
+}
+
+static void run(const uint8_t *data, size_t size) {
+    clm_archive *archive = NULL;
+    const char *path = fuzz_safetensors("a", data, size);
+    if (fuzz_goes(data, size, 0, 3)) load(path);
     if (clm_archive_load(&archive, path) != CLM_OK) return;
-    import_weights(archive);
-    use(archive);
+    if (fuzz_goes(data, size, 1, 3)) import_weights(archive);
+    if (fuzz_goes(data, size, 2, 3)) use(archive);
     clm_archive_free(archive);
 }
 

@@ -30,7 +30,7 @@ static void add_statistics(clm_archive *archive, const clm_model *model) {
     }
 }
 
-static void export_all(const clm_model *model, const char *beside) {
+static void export_all(const clm_model *model, const char *beside, const uint8_t *data, size_t size) {
     const clm_task_options options = CLM_TASK_OPTIONS_INIT;
     clm_archive *archive = NULL;
     clm_params *params = NULL;
@@ -40,7 +40,8 @@ static void export_all(const clm_model *model, const char *beside) {
         (void)clm_archive_set_meta(archive, "clmaml.adapted", beside);
         add_statistics(archive, model);
         for (size_t i = 0; i < clm_export_format_count(); i++)
-            (void)clm_export(archive, clm_export_format_name(i), fuzz_path("exported"), NULL);
+            if (fuzz_goes(data, size, (unsigned)i, (unsigned)clm_export_format_count()))
+                (void)clm_export(archive, clm_export_format_name(i), fuzz_path("exported"), NULL);
     }
     clm_params_free(params);
     clm_archive_free(archive);
@@ -55,7 +56,8 @@ static void run(const uint8_t *data, size_t size) {
     length = 0;
     fuzz_part(data, size, &at, &part, &length);
     beside = fuzz_text(part, length);
-    if (clm_model_parse(&model, json, NULL) == CLM_OK && clm_model_param_elements(model) < SMALL) export_all(model, beside);
+    if (clm_model_parse(&model, json, NULL) == CLM_OK && clm_model_param_elements(model) < SMALL)
+        export_all(model, beside, data, size);
     clm_model_free(model);
     free(json);
     free(beside);

@@ -6,11 +6,12 @@
 #include "data/npy.h"
 #include "fuzz.h"
 
-static void open_source(const char *path) {
+static void open_source(const char *path, const uint8_t *data, size_t size) {
     clm_folder_options options = CLM_FOLDER_OPTIONS_INIT;
     clm_source *source = NULL;
     options.threads = 1;
     for (int normalise = 0; normalise < 2; normalise++) {
+        if (!fuzz_goes(data, size, (unsigned)normalise, 2)) continue;
         options.normalise = normalise ? CLM_NORMALISE_DATASET : CLM_NORMALISE_NONE;
         if (clm_source_folder_open(&source, path, &options) != CLM_OK) continue;
         char name[64];
@@ -36,7 +37,7 @@ static void run(const uint8_t *data, size_t size) {
     const uint8_t *part;
     size_t at = 0, length;
     if (size >= 2 && memcmp(data, "PK", 2) == 0) {
-        open_source(fuzz_file("a.npz", data, size));
+        open_source(fuzz_file("a.npz", data, size), data, size);
         return;
     }
     fuzz_empty("arrays");
@@ -44,7 +45,8 @@ static void run(const uint8_t *data, size_t size) {
         read_elements(part, length);
         fuzz_file(names[i], part, length);
     }
-    open_source(fuzz_path("arrays"));
+    open_source(fuzz_path("arrays"), data, size);
 }
 
-const fuzz_target fuzz_this = {run, 1 << 20, 16384};
+/* libzip takes 32 bytes for each of the 65535 entries that an end may claim */
+const fuzz_target fuzz_this = {run, 4 << 20, 16384};

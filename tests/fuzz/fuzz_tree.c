@@ -93,7 +93,9 @@ static void run(const uint8_t *data, size_t size) {
     options.size = 4;
     make_tree(data, size);
     for (options.class_depth = 0; options.class_depth < 2; options.class_depth++)
-        if (clm_source_folder_open(&source, fuzz_path("tree"), &options) == CLM_OK) clm_source_free(source);
+        if (fuzz_goes(data, size, (unsigned)options.class_depth, 2) &&
+            clm_source_folder_open(&source, fuzz_path("tree"), &options) == CLM_OK)
+            clm_source_free(source);
 }
 
 const fuzz_target fuzz_this = {run, 4 << 20, 4096};

@@ -2,7 +2,9 @@
  *
  * CLMAML_INJECT_KIND: "alloc" (malloc, calloc, realloc, but those of libjansson, which does not bear it: 2.14
  * crashes in its reader) or "file" (open, fopen, write, fwrite, fflush, fsync, rename, mkdir, mmap), or
- * "rename" alone; others are left to layer.c.
+ * "rename" alone, or "interrupt" (open, write, read, fsync, flock, of which each says EINTR once, as a signal makes them); others are
+ * left to layer.c.
+ * CLMAML_INJECT_QUOTA: bytes that may be written to files in all; then EDQUOT, for new files and directories too.
  * CLMAML_INJECT_ACTION: "fail"; "kill" ends the process instead, as kill -9 does; "half" the same, with half of what was to be written.
  * CLMAML_INJECT_OWN: calls from the program and libclmaml alone, so that no driver is asked to bear it.
  * CLMAML_INJECT_AT: which call of that kind, from 1; 0: none. CLMAML_INJECT_COUNT: a file that takes the number of calls at exit. */
@@ -17,12 +19,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum kind { NONE, ALLOC, FILES, RENAME };
-static const char *const kinds[] = {"", "alloc", "file", "rename"};
+enum kind { NONE, ALLOC, FILES, RENAME, INTERRUPT };
+static const char *const kinds[] = {"", "alloc", "file", "rename", "interrupt"};
 enum action { FAIL, KILL, HALF };
 static const char *const actions[] = {"fail", "kill", "half"};
 
@@ -78,13 +81,44 @@ static int which(const char *word, const char *const *names, int last) {
     return word ? last : 0;
 }
 
+/* ---- a quota ---- */
+
+static long quota = -1; /* none */
+static atomic_long written;
+static struct stat streams[2]; /* standard output and standard error are no files of the program's */
+
+static void begin_quota(void) {
+    const char *bytes = getenv("CLMAML_INJECT_QUOTA");
+    for (int i = 0; i < 2; i++) (void)fstat(STDOUT_FILENO + i, &streams[i]);
+    quota = bytes ? atol(bytes) : -1;
+}
+
+static int is_limited(int file) {
+    struct stat st;
+    if (quota < 0 || fstat(file, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
+    for (int i = 0; i < 2; i++)
+        if (st.st_dev == streams[i].st_dev && st.st_ino == streams[i].st_ino) return 0;
+    return 1;
+}
+
+/* How many of so many bytes still fit. */
+static size_t take(size_t size) {
+    const long before = atomic_fetch_add(&written, (long)size), left = quota - before;
+    return left <= 0 ? 0 : (size_t)left < size ? (size_t)left : size;
+}
+
+static int is_used_up(void) { return quota >= 0 && atomic_load(&written) >= quota; }
+
+/* ---- */
+
 __attribute__((constructor)) static void begin(void) {
     const char *kind = getenv("CLMAML_INJECT_KIND"), *at = getenv("CLMAML_INJECT_AT"), *own = getenv("CLMAML_INJECT_OWN");
     own_only = own && *own;
     dl_iterate_phdr(find_ranges, NULL);
     fail_at = at ? atol(at) : 0;
     action = (enum action)which(getenv("CLMAML_INJECT_ACTION"), actions, HALF);
-    atomic_store(&chosen, which(kind, kinds, RENAME));
+    begin_quota();
+    atomic_store(&chosen, which(kind, kinds, INTERRUPT));
 }
 
 __attribute__((destructor)) static void end(void) {
@@ -118,7 +152,10 @@ int open(const char *path, int flags, ...) {
     va_start(rest, flags);
     const mode_t mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
     va_end(rest);
+    struct stat st;
     if (fails(FILES)) return errno = EIO, -1;
+    if (fails(INTERRUPT)) return errno = EINTR, -1;
+    if ((flags & O_CREAT) && is_used_up() && stat(path, &st) != 0) return errno = EDQUOT, -1;
     return NEXT(open)(path, flags, mode);
 }
 FILE *fopen(const char *path, const char *how) {
@@ -130,21 +167,38 @@ ssize_t write(int file, const void *data, size_t size) {
         if (action == HALF) (void)!NEXT(write)(file, data, size / 2), end_here();
         return errno = ENOSPC, -1;
     }
+    if (fails(INTERRUPT)) return errno = EINTR, -1;
+    if (size && is_limited(file) && !(size = take(size))) return errno = EDQUOT, -1;
     return NEXT(write)(file, data, size);
+}
+ssize_t read(int file, void *data, size_t size) {
+    if (fails(INTERRUPT)) return errno = EINTR, -1;
+    return NEXT(read)(file, data, size);
+}
+int flock(int file, int operation) {
+    if (fails(INTERRUPT)) return errno = EINTR, -1;
+    return NEXT(flock)(file, operation);
+}
+int posix_fallocate(int file, off_t offset, off_t size) {
+    if (is_limited(file) && take((size_t)size) < (size_t)size) return EDQUOT;
+    return NEXT(posix_fallocate)(file, offset, size);
 }
 size_t fwrite(const void *data, size_t size, size_t count, FILE *file) {
     if (file != stderr && fails_writing()) {
         if (action == HALF) NEXT(fwrite)(data, 1, size * count / 2, file), NEXT(fflush)(file), end_here();
         return errno = ENOSPC, 0;
     }
+    if (size && count && is_limited(fileno(file)) && take(size * count) < size * count) return errno = EDQUOT, 0;
     return NEXT(fwrite)(data, size, count, file);
 }
 int fflush(FILE *file) {
     if (file && file != stderr && fails(FILES)) return errno = ENOSPC, EOF;
+    if (file && is_used_up() && is_limited(fileno(file))) return errno = EDQUOT, EOF;
     return NEXT(fflush)(file);
 }
 int fsync(int file) {
     if (fails(FILES)) return errno = EIO, -1;
+    if (fails(INTERRUPT)) return errno = EINTR, -1;
     return NEXT(fsync)(file);
 }
 int rename(const char *from, const char *to) {
@@ -153,6 +207,7 @@ int rename(const char *from, const char *to) {
 }
 int mkdir(const char *path, mode_t mode) {
     if (fails(FILES)) return errno = ENOSPC, -1;
+    if (is_used_up()) return errno = EDQUOT, -1;
     return NEXT(mkdir)(path, mode);
 }
 void *mmap(void *at, size_t size, int protection, int flags, int file, off_t offset) {

@@ -4,6 +4,7 @@
 # and a run goes on to the bits of the one that nothing befell. On the host reference; opencl.sh does the same to OpenCL calls.
 #
 # CLMAML_INJECT_MOST: faults of a kind in a command, spread evenly over its calls (16); 0: every one.
+# CLMAML_INJECT_SECONDS: after which a command hangs (120).
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_INJECT:?the library that lets calls fail}"
 most=${CLMAML_INJECT_MOST:-16}
@@ -16,7 +17,7 @@ export CLMAML_CACHE_DIR="$work/cache"
 faulty() {
     kind=$1 at=$2
     shift 2
-    timeout 120 env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_AT="$at" CLMAML_INJECT_COUNT="$work/calls" LD_PRELOAD="$CLMAML_INJECT" \
+    timeout "${CLMAML_INJECT_SECONDS:-120}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_AT="$at" CLMAML_INJECT_COUNT="$work/calls" LD_PRELOAD="$CLMAML_INJECT" \
         "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
 }
@@ -56,7 +57,7 @@ expected="$work/whole"
 inject "train" no_run goes_on $train --run "$work/run"
 expected="$work/resumed"
 inject "resume" half_a_run goes_on train --resume --run "$work/run" --iterations 4
-inject "eval" nothing prints_it eval "$work/whole" --tasks 2 --device host
+inject "eval" nothing prints_it eval "$work/whole" --tasks 2 --steps 2 --device host
 inject "adapt" no_model same_model adapt "$work/whole" --support "$work/new" --out "$work/model.safetensors" --device host
 inject "predict" nothing prints_it predict "$work/adapted.safetensors" "$work/new/red" --json --device host
 inject "export" nothing nothing export "$work/adapted.safetensors" --format onnx --out "$work/adapted.onnx"

@@ -5,6 +5,7 @@
 # operations there, unless a sanitizer has replaced these.
 #
 # CLMAML_INJECT_MOST: faults of a kind in a command (8), spread evenly: over the functions, then over the calls of each; 0: every one.
+# CLMAML_INJECT_SECONDS: after which a command hangs (120); a machine that is very busy takes more for what is no hang.
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_INJECT_LAYER:?the layer that lets OpenCL calls fail}"
 most=${CLMAML_INJECT_MOST:-8}
@@ -29,7 +30,7 @@ faulty() {
     alloc | file) preload=$CLMAML_INJECT ;;
     *) preload='' ;;
     esac
-    timeout 120 env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_AT="$at" CLMAML_INJECT_CODE="$code" CLMAML_INJECT_COUNT="$work/calls" \
+    timeout "${CLMAML_INJECT_SECONDS:-120}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_AT="$at" CLMAML_INJECT_CODE="$code" CLMAML_INJECT_COUNT="$work/calls" \
         CLMAML_INJECT_OWN=1 CLMAML_INJECT_IN="$within" OPENCL_LAYERS="$CLMAML_INJECT_LAYER" LD_PRELOAD="$preload" \
         "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
@@ -107,7 +108,7 @@ inject_sort opencl "train in parts" no_run goes_on $train --run "$work/run"
 unset CLMAML_CPU_PARTS
 expected="$work/resumed"
 inject "resume" half_a_run goes_on train --resume --run "$work/run" --iterations 4
-inject "eval" nothing prints_it eval "$work/whole" --tasks 2
+inject "eval" nothing prints_it eval "$work/whole" --tasks 2 --steps 2
 inject "adapt" no_model same_model adapt "$work/whole" --support "$work/new" --out "$work/model.safetensors"
 inject "predict" nothing prints_it predict "$work/adapted.safetensors" "$work/new/red" --json
 inject "report" nothing nothing report "$work/whole" --out "$work/report.html"
@@ -118,18 +119,18 @@ within=--examine-device
 inject "doctor" nothing nothing doctor --quick
 within=--test-device
 forget_tests() { rm -rf "$CLMAML_CACHE_DIR/selftest"; }
-inject_sort opencl "first use" forget_tests nothing eval "$work/whole" --tasks 2
+inject_sort opencl "first use" forget_tests nothing eval "$work/whole" --tasks 2 --steps 2
 within=
 
 # Binaries of programs on disk, where the driver has no cache of its own; and programs from their source.
 CLMAML_QUIRKS=none
 export CLMAML_QUIRKS
-for _ in 1 2 3; do expect_success "binaries" eval "$work/whole" --tasks 2; done
-inject_sort opencl "eval with binaries" nothing prints_it eval "$work/whole" --tasks 2
+for _ in 1 2 3; do expect_success "binaries" eval "$work/whole" --tasks 2 --steps 2; done
+inject_sort opencl "eval with binaries" nothing prints_it eval "$work/whole" --tasks 2 --steps 2
 unset CLMAML_QUIRKS
 
 # What was damaged on the way would show now: caches and tuning are used as the faults left them.
-expect_success "eval at last" eval "$work/whole" --tasks 2
+expect_success "eval at last" eval "$work/whole" --tasks 2 --steps 2
 no_run
 # shellcheck disable=SC2086
 expect_success "train at last" $train --run "$work/run"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC2317 # functions are called by name
-# A sick machine: full and read-only file systems, renames that fail, calls that signals interrupt, clocks that jump, two processes on
-# one cache. What can go on goes on to the same bits; what cannot says why, keeps what there was, and goes on when there is room again.
+# A sick machine: full and read-only file systems, quotas, renames that fail, calls that signals interrupt, clocks that jump, two
+# processes on one cache. What can go on goes on to the same bits; what cannot says why, keeps what there was, and goes on when there is room again.
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_INJECT:?the library that lets calls fail}" "${CLMAML_DISTURB:?the library of signals and clocks}"
 on_device="--device host"
@@ -70,9 +70,86 @@ while [ $renames -lt "$count" ]; do
 done
 echo "$renames renames failed in turn"
 
+# ---- calls that are interrupted ----
+
+# interrupted NAME BEFORE AFTER ARGUMENT..: calls in turn say EINTR, and nothing is noticed.
+most=${CLMAML_INJECT_MOST:-10}
+interrupted=0
+interrupted() {
+    name=$1 before=$2 after=$3
+    shift 3
+    at=0 stride=1 count=0
+    while [ $at -le "$count" ]; do
+        $before
+        timeout 120 env CLMAML_INJECT_KIND=interrupt CLMAML_INJECT_AT=$at CLMAML_INJECT_OWN=1 CLMAML_INJECT_COUNT="$work/calls" \
+            LD_PRELOAD="$CLMAML_INJECT" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
+        status=$?
+        what="$name, interrupted in call $at of $count"
+        [ $status -eq 0 ] || fail "$what: exit status $status: $(cat "$work/err")"
+        $after
+        [ $at -ne 0 ] || count=$(cat "$work/calls")
+        [ $at -ne 0 ] || [ "$most" -eq 0 ] || stride=$((count / most + 1))
+        at=$((at + stride))
+        interrupted=$((interrupted + 1))
+    done
+    [ "$count" -gt 0 ] || fail "$name: nothing was interrupted"
+}
+same_as_whole() { expected="$work/whole" && same_run "$what"; }
+same_as_resumed() { expected="$work/resumed" && same_run "$what"; }
+# shellcheck disable=SC2086
+interrupted "train" no_run same_as_whole $train --run "$work/run"
+interrupted "resume" half_a_run same_as_resumed train --resume --run "$work/run" --iterations 4
+interrupted "adapt" no_model same_model adapt "$work/whole" --support "$work/new" --out "$work/model.safetensors" --device host
+interrupted "export" nothing nothing export "$work/adapted.safetensors" --format onnx --out "$work/model.onnx"
+interrupted "report" nothing nothing report "$work/whole" --out "$work/report.html" --device host
+echo "$interrupted calls interrupted in turn"
+
+# ---- a quota ----
+
+# within BYTES ARGUMENT..: no more than that may be written.
+within() {
+    bytes=$1
+    shift
+    timeout 120 env CLMAML_INJECT_QUOTA="$bytes" LD_PRELOAD="$CLMAML_INJECT" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+    ended "$what"
+    [ $status -eq 1 ] || fail "$what: exit status $status"
+    grep -q "Disk quota exceeded" "$work/err" || fail "$what: $(cat "$work/err")"
+}
+whole_bytes=$(find "$work/whole" -type f -exec cat {} + | wc -c)
+expected="$work/whole"
+for percent in 0 20 50 80; do
+    no_run
+    what="train with a quota of $percent %"
+    # shellcheck disable=SC2086
+    within $((whole_bytes * percent / 100)) $train --run "$work/run"
+    goes_on
+done
+expected="$work/resumed"
+for percent in 0 20; do
+    half_a_run
+    what="resume with a quota of $percent %"
+    within $((whole_bytes * percent / 100)) train --resume --run "$work/run" --iterations 4
+    goes_on
+done
+cp "$work/adapted.safetensors" "$work/old.safetensors"
+for bytes in 0 100; do
+    what="adapt with a quota of $bytes bytes"
+    within "$bytes" adapt "$work/whole" --support "$work/new" --out "$work/old.safetensors" --device host
+    cmp -s "$work/old.safetensors" "$work/adapted.safetensors" || fail "$what: the old model is gone"
+    what="export with a quota of $bytes bytes"
+    within "$bytes" export "$work/adapted.safetensors" --format c --out "$work/none"
+    what="report with a quota of $bytes bytes"
+    within "$bytes" report "$work/whole" --device host --out "$work/none"
+done
+find "$work" -name 'none*' -type f >"$work/left"
+find "$work" -name '*tmp*' >>"$work/left"
+[ ! -s "$work/left" ] || fail "a quota: files were left: $(cat "$work/left")"
+
 # ---- two processes on one cache ----
 
 export CLMAML_CACHE_DIR="$work/shared"
+expected="$work/whole"
 for round in 1 2; do
     rm -rf "$work/shared"
     processes=

@@ -24,11 +24,12 @@ typedef struct unrolled {
     const clm_meta_options *options;
     size_t n;
     clm_value data[4]; /* support x, y, query x, y */
+    clm_value key;     /* of dropout; CLM_INVALID: the model has none */
     clm_value param[MOST], rate[MOST];
-    clm_value in[2 * MOST + 4]; /* everything that is fed */
-    const double *fed[2 * MOST + 4];
+    clm_value in[2 * MOST + 5]; /* everything that is fed */
+    const double *fed[2 * MOST + 5];
     size_t n_in;
-    double *owned[2 * MOST + 4];
+    double *owned[2 * MOST + 5];
     clm_value loss; /* per task */
 } unrolled;
 
@@ -65,6 +66,19 @@ static void feed_batch(unrolled *u, const clm_test_batch *batch) {
     }
 }
 
+/* Of a meta-learner that has made no update and has the first seed. */
+static void feed_key(unrolled *u) {
+    u->key = CLM_INVALID;
+    if (!clm_model_has_dropout(u->model)) return;
+    double *data = calloc(4 * (size_t)u->options->tasks, sizeof *data);
+    for (int t = 0; t < u->options->tasks; t++) {
+        float key[4];
+        clm_dropout_key(0, 0, (uint32_t)t, key);
+        for (int i = 0; i < 4; i++) data[4 * t + i] = (double)key[i];
+    }
+    u->key = feed(u, clm_shape_of(1, 4), true, data);
+}
+
 /* Parameters, then rates in the order of clm_test_values. u->rate: per step and tensor, or per tensor. */
 static void feed_values(unrolled *u, clm_meta *meta, const double *values) {
     for (size_t i = 0; i < u->n; i++) {
@@ -84,8 +98,9 @@ static void feed_values(unrolled *u, clm_meta *meta, const double *values) {
     }
 }
 
-static clm_value loss_of(unrolled *u, const clm_value *theta, clm_value x, clm_value y) {
-    clm_value out = clm_model_apply(u->model, u->g, theta, x, NULL);
+static clm_value loss_of(unrolled *u, const clm_value *theta, clm_value x, clm_value y, int pass) {
+    const clm_dropout dropout = {u->key, pass};
+    clm_value out = clm_model_apply_dropout(u->model, u->g, theta, x, NULL, u->key == CLM_INVALID ? NULL : &dropout);
     return strcmp(u->options->task.loss.name, "mse") == 0 ? clm_mse(u->g, out, y, u->options->task.loss.reduction)
                                                           : clm_cross_entropy(u->g, out, y, u->options->task.loss.reduction);
 }
@@ -94,7 +109,7 @@ static void unroll(unrolled *u, clm_meta *meta) {
     clm_value theta[MOST], grad[MOST];
     for (size_t i = 0; i < u->n; i++) theta[i] = clm_per_task(u->g, u->param[i]);
     for (int k = 0; k < u->options->task.steps; k++) {
-        CLM_TEST_OK(clm_grad(u->g, loss_of(u, theta, u->data[0], u->data[1]), theta, u->n, grad));
+        CLM_TEST_OK(clm_grad(u->g, loss_of(u, theta, u->data[0], u->data[1], 2 * k), theta, u->n, grad));
         for (size_t i = 0; i < u->n; i++) {
             size_t slot = u->options->task.rates == CLM_RATES_PER_STEP ? (size_t)k * u->n + i : i;
             clm_value g = u->options->task.first_order ? clm_stop_gradient(u->g, grad[i]) : grad[i];
@@ -105,7 +120,7 @@ static void unroll(unrolled *u, clm_meta *meta) {
         }
         double weight = u->options->task.step_weights ? u->options->task.step_weights[k] : k + 1 == u->options->task.steps;
         if (weight == 0) continue;
-        clm_value loss = clm_scale(u->g, loss_of(u, theta, u->data[2], u->data[3]), weight);
+        clm_value loss = clm_scale(u->g, loss_of(u, theta, u->data[2], u->data[3], 2 * k + 3), weight);
         u->loss = u->loss == CLM_INVALID ? loss : clm_add(u->g, u->loss, loss);
     }
 }
@@ -119,6 +134,7 @@ static clm_test_vector unrolled_gradient(clm_device *host, const clm_model *mode
     size_t n = 0, at = 0, n_rates = options->task.rates == CLM_RATES_PER_STEP ? (size_t)options->task.steps * u.n : u.n;
     CLM_TEST_OK(clm_graph_create(&u.g));
     feed_batch(&u, batch);
+    feed_key(&u);
     feed_values(&u, meta, values);
     unroll(&u, meta);
     for (size_t i = 0; i < u.n; i++) inputs[n++] = u.param[i];
@@ -178,11 +194,14 @@ START_TEST(recursion_is_reverse_over_reverse) {
             check_unrolled(net, &clm_test_algorithms[_i], steps, 0);
     check_unrolled(CLM_TEST_NET_CONV, &clm_test_algorithms[_i], 2, 0);
     check_unrolled(CLM_TEST_NET_COLOUR, &clm_test_algorithms[_i], 1, 0);
+    check_unrolled(CLM_TEST_NET_DROPOUT, &clm_test_algorithms[_i], 2, 0);
 }
 END_TEST
 
 START_TEST(recursion_on_opencl_is_reverse_over_reverse) {
-    check_unrolled(_i % 2 ? CLM_TEST_NET_COLOUR : CLM_TEST_NET_REGRESSION, &clm_test_algorithms[3 + _i], 2, 1);
+    static const clm_test_net nets[] = {CLM_TEST_NET_REGRESSION, CLM_TEST_NET_COLOUR, CLM_TEST_NET_REGRESSION,
+                                        CLM_TEST_NET_COLOUR, CLM_TEST_NET_DROPOUT};
+    check_unrolled(nets[_i], &clm_test_algorithms[_i < 4 ? 3 + _i : 3], 2, 1);
 }
 END_TEST
 
@@ -205,7 +224,8 @@ START_TEST(gradient_is_the_slope_of_the_loss) {
         int algorithm, steps;
     } rows[] = {{CLM_TEST_NET_REGRESSION, 0, 1}, {CLM_TEST_NET_REGRESSION, 0, 4}, {CLM_TEST_NET_REGRESSION, 3, 3},
                 {CLM_TEST_NET_REGRESSION, 4, 2}, {CLM_TEST_NET_REGRESSION, 5, 2}, {CLM_TEST_NET_REGRESSION, 6, 3},
-                {CLM_TEST_NET_COLOUR, 0, 2},     {CLM_TEST_NET_COLOUR, 2, 2},     {CLM_TEST_NET_COLOUR, 3, 2}};
+                {CLM_TEST_NET_COLOUR, 0, 2},     {CLM_TEST_NET_COLOUR, 2, 2},     {CLM_TEST_NET_COLOUR, 3, 2},
+                {CLM_TEST_NET_DROPOUT, 0, 3},    {CLM_TEST_NET_DROPOUT, 3, 2}};
     ck_assert_int_lt(_i, (int)(sizeof rows / sizeof *rows));
     clm_device *host = clm_test_open_host();
     clm_model *model = clm_test_model(rows[_i].net);
@@ -281,8 +301,8 @@ int main(void) {
     TCase *tcase = tcase_create("exactness");
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, recursion_is_reverse_over_reverse, 0, CLM_TEST_ALGORITHMS);
-    tcase_add_loop_test(tcase, recursion_on_opencl_is_reverse_over_reverse, 0, 4);
-    tcase_add_loop_test(tcase, gradient_is_the_slope_of_the_loss, 0, 9);
+    tcase_add_loop_test(tcase, recursion_on_opencl_is_reverse_over_reverse, 0, 5);
+    tcase_add_loop_test(tcase, gradient_is_the_slope_of_the_loss, 0, 11);
     tcase_add_loop_test(tcase, second_order_is_there, 0, 4 * CLM_TEST_DEVICES);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -54,6 +54,10 @@ static const struct {
      "{\"op\": "
      "\"linear\", \"out\": 9}, {\"op\": \"relu6\"}, {\"op\": \"linear\", \"out\": 2}]}",
      NULL},
+    {"steps",
+     "{\"in_shape\": [7], \"layers\": [{\"op\": \"linear\", \"out\": 9}, {\"op\": \"sign\"}, {\"op\": \"linear\", \"out\": 9}, "
+     "{\"op\": \"round\"}, {\"op\": \"linear\", \"out\": 2}]}",
+     "Gemm Sign Gemm Round Gemm "},
     {"norms",
      "{\"in_shape\": [4, 5, 6], \"layers\": [{\"op\": \"layernorm\"}, {\"op\": \"groupnorm\", \"groups\": 2}, {\"op\": "
      "\"lastnorm\"}, {\"op\": \"rmsnorm\", \"eps\": 0.01}, {\"op\": \"linear\", \"out\": 3}, {\"op\": \"reshape\", \"shape\": "
@@ -88,6 +92,13 @@ static const struct {
      "{\"op\": "
      "\"linear\", \"out\": 6, \"bias\": false}, {\"op\": \"reshape\", \"shape\": [2, 3]}]}",
      "BatchNormalization Relu Add Gemm Reshape "},
+    {"dropout",
+     "{\"in_shape\": [2, 6, 6], \"layers\": [{\"op\": \"dropout\", \"rate\": 0.2}, {\"op\": \"conv2d\", \"out\": 3}, {\"op\": "
+     "\"residual\", \"body\": [{\"op\": \"relu\"}, {\"op\": \"dropout\", \"rate\": 0.5}], \"drop_path\": 0.3}, {\"op\": "
+     "\"residual\", \"body\": [{\"op\": \"dropout\", \"rate\": 0.5}]}, {\"op\": \"flatten\"}, {\"op\": \"linear\", \"out\": "
+     "2}, "
+     "{\"op\": \"dropout\", \"rate\": 0.1}]}",
+     "Conv Relu Add Add Reshape Gemm "},
     {"view", "{\"in_shape\": [2, 3], \"layers\": [{\"op\": \"flatten\"}, {\"op\": \"linear\", \"out\": 2}]}", "Reshape Gemm "},
 };
 enum { MODELS = sizeof models / sizeof models[0] };

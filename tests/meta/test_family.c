@@ -270,6 +270,27 @@ START_TEST(frozen_for_nothing) {
 }
 END_TEST
 
+/* ANIL and BOIL go by the last linear or convolution layer: a model of an LSTM alone has none, but may say what is adapted. */
+START_TEST(no_layer_to_go_by) {
+    static const char *const names[] = {"anil", "boil"}, *const all[] = {"0."};
+    clm_model *model = NULL;
+    CLM_TEST_OK(
+        clm_model_parse(&model, "{\"in_shape\": [3, 2], \"layers\": [{\"op\": \"lstm\", \"out\": 3, \"last\": true}]}", NULL));
+    ck_assert_uint_eq(clm_model_head_layer(model), 1);
+    for (int k = 0; k < 2; k++) {
+        clm_task_options o = CLM_TASK_OPTIONS_INIT;
+        clm_params *params = NULL;
+        o.algorithm = names[k];
+        ck_assert_int_eq(clm_params_create(&params, model, &o), CLM_E_ARG);
+        CLM_TEST_SAYS("the last linear or convolution layer, and the model has none");
+        o.adapt = all, o.n_adapt = 1;
+        CLM_TEST_OK(clm_params_create(&params, model, &o));
+        clm_params_free(params);
+    }
+    clm_model_free(model);
+}
+END_TEST
+
 /* What a rule, a loss or the model leaves without a meaning. */
 START_TEST(options_of_others) {
     static const double weights[] = {1, 2, 3};
@@ -441,6 +462,7 @@ int main(void) {
     tcase_add_loop_test(tcase, both_orders, 0, n);
     tcase_add_loop_test(tcase, options_that_say_nothing, 0, n);
     tcase_add_test(tcase, frozen_for_nothing);
+    tcase_add_test(tcase, no_layer_to_go_by);
     tcase_add_test(tcase, options_of_others);
     tcase_add_test(tcase, values_that_are_none);
     tcase_add_test(tcase, first_order_until_of_names);

@@ -144,7 +144,7 @@ START_TEST(limit_too_small) {
         ck_assert_ptr_null(meta);
         ck_assert_msg(strstr(clm_last_error(), "memory limit of 2.0 KiB") && strstr(clm_last_error(), " needs "), "%s",
                       clm_last_error());
-        ck_assert_msg(strstr(clm_last_error(), "--memory-limit") && strstr(clm_last_error(), "CLMAML_MEMORY_LIMIT"), "%s",
+        ck_assert_msg(strstr(clm_last_error(), "raise memory_limit") && strstr(clm_last_error(), "CLMAML_MEMORY_LIMIT"), "%s",
                       clm_last_error());
         ck_assert_msg(!strstr(clm_last_error(), " 0"), "%s", clm_last_error());
         ck_assert_msg(strstr(clm_last_error(), k < 3 ? "1 task at a time" : "2 tasks at a time"), "%s", clm_last_error());
@@ -160,10 +160,11 @@ static clm_test_vector limited(clm_device *device, const clm_model *model, clm_m
                                clm_meta_plan *plan) {
     clm_test_batch batch = clm_test_batch_make(model, &options, 2);
     options.memory_limit = limit;
+    const size_t before = clm_device_allocated(device);
     clm_meta *meta = clm_test_meta(device, model, &options, 3);
     *plan = clm_meta_get_plan(meta);
     if (limit) ck_assert_uint_le(plan->bytes, limit);
-    ck_assert_uint_eq(plan->bytes, clm_device_allocated(device));
+    ck_assert_uint_eq(plan->bytes, clm_device_allocated(device) - before);
     CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch));
     clm_test_vector gradient = clm_test_gradient(meta, model);
     clm_meta_free(meta);
@@ -219,6 +220,50 @@ START_TEST(limit_chooses_chunks_then_recomputation) {
     clm_test_vector_free(&whole);
     clm_model_free(model);
     clm_device_close(device);
+}
+END_TEST
+
+/* Without a limit a plan stays within nine tenths of what is free: of the emulated device's memory, less what is allocated on it. */
+START_TEST(free_memory_is_the_limit) {
+    clm_model *model = clm_test_model(CLM_TEST_NET_CONV);
+    clm_meta_options options = clm_test_options(CLM_TEST_NET_CONV, NULL, 4, 2);
+    options.checkpointing = CLM_CHECKPOINT_STORE;
+    clm_device *device = clm_test_open_opencl();
+    const clm_device_info *info = clm_device_get_info(device);
+    clm_meta_plan plan;
+    clm_test_vector whole = limited(device, model, options, 0, &plan);
+    const uint64_t all = plan.bytes;
+    ck_assert_uint_le(plan.limit, info->global_memory - info->global_memory / 10);
+    if (plan.limit_reason == CLM_LIMIT_DEVICE) ck_assert_uint_eq(plan.limit, clm_device_memory_room(device));
+    clm_device_close(device);
+    for (int taken = 0; taken < 2; taken++) {
+        char text[96];
+        const uint64_t room = 9 * all / 10, free = room + room / 9 + 1;
+        snprintf(text, sizeof text, "memory_free=%llu", (unsigned long long)free);
+        setenv("CLMAML_EMULATE", text, 1);
+        device = clm_test_open_opencl();
+        clm_tensor *beside = NULL;
+        if (taken) CLM_TEST_OK(clm_tensor_create(&beside, device, clm_shape_of(1, (int)(all / 64)), 0));
+        const uint64_t limit = free - free / 10 - clm_device_allocated(device);
+        clm_test_vector part = limited(device, model, options, 0, &plan);
+        ck_assert_int_eq(plan.limit_reason, CLM_LIMIT_FREE);
+        ck_assert_uint_eq(plan.limit, limit);
+        ck_assert_uint_le(plan.bytes, limit);
+        ck_assert_int_eq(plan.task_chunk, 2);
+        ck_assert_int_eq(plan.reason, CLM_PLAN_MEMORY);
+        clm_test_expect_same(&whole, &part, "what is free"); /* fewer tasks at a time change no bit */
+        clm_test_vector_free(&part);
+        part = limited(device, model, options, all, &plan); /* a limit of one's own wins */
+        ck_assert_int_eq(plan.limit_reason, CLM_LIMIT_ASKED);
+        ck_assert_uint_eq(plan.limit, all);
+        ck_assert_int_eq(plan.task_chunk, 4);
+        clm_test_vector_free(&part);
+        clm_tensor_free(beside);
+        clm_device_close(device);
+    }
+    unsetenv("CLMAML_EMULATE");
+    clm_test_vector_free(&whole);
+    clm_model_free(model);
 }
 END_TEST
 
@@ -300,6 +345,7 @@ int main(void) {
     tcase_add_test(tcase, recomputing_writes_over_what_it_reads);
     tcase_add_loop_test(tcase, limit_too_small, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, limit_chooses_chunks_then_recomputation, 0, CLM_TEST_DEVICES);
+    tcase_add_test(tcase, free_memory_is_the_limit);
     tcase_add_loop_test(tcase, largest_allocation_chooses_too, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, refused_allocations, 0, 2 * CLM_TEST_DEVICES);
     suite_add_tcase(suite, tcase);

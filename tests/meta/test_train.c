@@ -1,193 +1,16 @@
 /* Training runs of the library: tasks and a model of the user's own, stopped and resumed to the bits of a run that was never
- * stopped; the best state chosen by validation; ensembles; without a directory; what is refused. Evaluation by chunks. */
+ * stopped; the best state chosen by validation; ensembles; without a directory; what is refused.
+ * test_not_finite.c has the runs with losses that are not finite, test_scores.c evaluation. */
 #include <check.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/files.h"
 #include "base/memory.h"
-#include "base/random.h"
-#include "clmaml/train.h"
-#include "support/meta_setup.h"
 #include "support/photos.h"
-#include "support/pictures.h"
-#include "support/run.h"
-
-#define SAYS(text) ck_assert_msg(strstr(clm_last_error(), text) != NULL, "\"%s\" lacks \"%s\"", clm_last_error(), text)
-#define CLM_TEST_FAILS(call, wanted)                                                                                   \
-    do {                                                                                                               \
-        const clm_status fails_status = (call);                                                                        \
-        ck_assert_msg(fails_status == (wanted), "%s: %s: %s", #call, clm_status_name(fails_status), clm_last_error()); \
-    } while (0)
-
-enum { FEATURES = 4, WAYS = 3, ITERATIONS = 12, VALIDATED = 20, MOST_ROWS = 64 };
-
-static char *directory;
-static clm_source *source;
-static clm_model *model;
-static clm_device *device;
-static clm_train_options options;
-static size_t classes_of[3];
-
-/* ---- tasks of one's own: a class is a point, its examples lie around it ---- */
-
-static size_t classes(void *context, clm_split split) { return ((const size_t *)context)[split]; }
-static size_t examples(void *context, clm_split split, size_t class_index) {
-    (void)context, (void)split, (void)class_index;
-    return 12;
-}
-static int example(void *context, clm_split split, size_t class_index, size_t index, float *out) {
-    (void)context;
-    clm_random centre = clm_random_make(100 + (uint64_t)split, class_index);
-    clm_random around = clm_random_make(200 + 1000 * (uint64_t)split + class_index, index);
-    for (int i = 0; i < FEATURES; i++) out[i] = (float)(clm_random_normal(&centre) + 0.5 * clm_random_normal(&around));
-    return 0;
-}
-
-static clm_source *points(void) {
-    clm_custom_source mine = CLM_CUSTOM_SOURCE_INIT;
-    clm_source *out = NULL;
-    mine.name = "points";
-    mine.shape = clm_shape_of(1, FEATURES);
-    mine.context = classes_of;
-    mine.classes = classes, mine.examples = examples, mine.example = example;
-    CLM_TEST_OK(clm_source_custom(&out, &mine));
-    return out;
-}
-
-/* ---- what a run says ---- */
-
-typedef struct told {
-    clm_train_row rows[MOST_ROWS];
-    bool best[MOST_ROWS];
-    size_t count, remarks, asked;
-    uint64_t iteration, stop_at; /* stop_at: when this iteration was made; 0: never */
-    size_t stop_after;           /* so many questions later */
-    char remark[256];
-} told;
-static told heard;
-
-static void on_progress(void *user, const clm_train_progress *p) {
-    told *t = user;
-    t->iteration = p->iteration;
-    if (p->iteration == t->stop_at) t->asked = 0;
-}
-static void on_row(void *user, const clm_train_row *row, bool best) {
-    told *t = user;
-    ck_assert_uint_lt(t->count, MOST_ROWS);
-    t->rows[t->count] = *row;
-    t->best[t->count++] = best;
-}
-static void on_remark(void *user, const char *text) {
-    told *t = user;
-    t->remarks++;
-    snprintf(t->remark, sizeof t->remark, "%s", text);
-}
-static bool on_stop(void *user) {
-    told *t = user;
-    return t->stop_at && t->iteration >= t->stop_at && t->asked++ >= t->stop_after;
-}
-
-static void set_up(void) {
-    static const int hidden[] = {8};
-    directory = clm_test_directory();
-    classes_of[0] = 9, classes_of[1] = 5, classes_of[2] = 5;
-    source = points();
-    CLM_TEST_OK(clm_model_mlp(&model, FEATURES, hidden, 1, WAYS));
-    memset(&heard, 0, sizeof heard);
-    options = (clm_train_options)CLM_TRAIN_OPTIONS_INIT;
-    options.episodes.ways = WAYS;
-    options.episodes.shots = 2;
-    options.episodes.query = 3;
-    options.meta.tasks = 2;
-    options.meta.task.steps = 2;
-    options.meta.task.inner_lr = 0.1;
-    options.meta.task.rates = CLM_RATES_PER_STEP;
-    options.meta.optim.lr = 0.02;
-    options.meta.both_orders = true;
-    options.iterations = ITERATIONS;
-    options.validate_every = 4;
-    options.validation_tasks = VALIDATED; /* two chunks */
-    options.test_tasks = 10;
-    options.test_steps = 3;
-    options.checkpoint_every = 3;
-    options.log_every = 1;
-    options.progress = on_progress;
-    options.row = on_row;
-    options.remark = on_remark;
-    options.stop = on_stop;
-    options.user = &heard;
-}
-
-static void tear_down(void) {
-    clm_model_free(model);
-    clm_source_free(source);
-    clm_device_close(device);
-    device = NULL;
-    clm_test_remove(directory);
-}
-
-/* A run in DIRECTORY/name, which stays allocated in options.directory. */
-static clm_train_result run_in(const char *name, bool resume) {
-    clm_train_result result;
-    char *path = clm_path_join(directory, name);
-    options.directory = path;
-    options.resume = resume;
-    heard.count = heard.iteration = heard.asked = 0;
-    CLM_TEST_OK(clm_train(device, source, model, &options, NULL, &result));
-    free(path);
-    options.directory = NULL;
-    return result;
-}
-
-static char *read_in(const char *name, const char *file, size_t *size) {
-    char *path = clm_format("%s/%s/%s", directory, name, file), *text;
-    CLM_TEST_OK(clm_file_read(path, &text, size));
-    free(path);
-    return text;
-}
-
-static void same_file(const char *a, const char *b, const char *file) {
-    size_t n, m;
-    char *x = read_in(a, file, &n), *y = read_in(b, file, &m);
-    ck_assert_msg(n == m && memcmp(x, y, n) == 0, "%s of %s and of %s differ", file, a, b);
-    free(x);
-    free(y);
-}
-
-/* Rows without what was timed. */
-static void same_rows(const char *a, const char *b) {
-    char *x = read_in(a, "metrics.jsonl", NULL), *y = read_in(b, "metrics.jsonl", NULL), *p = x, *q = y;
-    while (*p && *q) {
-        char *end_p = strchr(p, '\n'), *end_q = strchr(q, '\n');
-        *end_p = *end_q = 0;
-        char *cut_p = strstr(p, ", \"seconds\""), *cut_q = strstr(q, ", \"seconds\"");
-        ck_assert_ptr_nonnull(cut_p);
-        ck_assert_ptr_nonnull(cut_q);
-        *cut_p = *cut_q = 0;
-        ck_assert_str_eq(p, q);
-        p = end_p + 1, q = end_q + 1;
-    }
-    ck_assert_msg(!*p && !*q, "%s and %s have different numbers of rows", a, b);
-    free(x);
-    free(y);
-}
-
-static void same_run(const char *a, const char *b) {
-    static const char *const files[] = {"checkpoints/last.safetensors", "checkpoints/best.safetensors", "result.json",
-                                        "scores.json"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) same_file(a, b, files[i]);
-    same_rows(a, b);
-}
-
-/* The mean that was reported is that of these numbers, to the bit. */
-static void expect_mean(const double *single, int n, const clm_score *said) {
-    double sum = 0;
-    for (int i = 0; i < n; i++) sum += single[i];
-    ck_assert(sum / n == said->mean);
-}
+#include "support/train_runs.h"
 
 /* ---- runs ---- */
 
@@ -359,6 +182,69 @@ START_TEST(images_on_the_device) {
 }
 END_TEST
 
+/* ---- what training waits for ---- */
+
+/* Only training tasks are slow to draw: 30 examples a batch. */
+static int slow_example(void *context, clm_split split, size_t class_index, size_t index, float *out) {
+    if (split == CLM_SPLIT_TRAIN) nanosleep(&(struct timespec){0, 2000000}, NULL);
+    return example(context, split, class_index, index, out);
+}
+
+static double wait_of(bool slow) {
+    clm_custom_source mine = CLM_CUSTOM_SOURCE_INIT;
+    clm_train_result r;
+    if (slow) {
+        mine.name = "slow points", mine.shape = clm_shape_of(1, FEATURES), mine.context = classes_of;
+        mine.classes = classes, mine.examples = examples, mine.example = slow_example;
+        clm_source_free(source);
+        CLM_TEST_OK(clm_source_custom(&source, &mine));
+    }
+    heard.count = heard.iteration = 0;
+    CLM_TEST_OK(clm_train(device, source, model, &options, NULL, &r));
+    for (size_t i = 0; i < heard.count; i++) {
+        const double wait = heard.rows[i].value[CLM_METRIC_DATA_WAIT];
+        if (heard.rows[i].kind == CLM_ROW_VALIDATION)
+            ck_assert(isnan(wait));
+        else
+            ck_assert_msg(wait >= 0 && wait <= 1, "iteration %d: %g", (int)heard.rows[i].iteration, wait);
+    }
+    ck_assert(r.data_wait >= 0 && r.data_wait <= 1);
+    return r.data_wait;
+}
+
+START_TEST(waits_for_data) {
+    device = clm_test_open(_i);
+    options.log_every = 4; /* measuring a logged batch gives time to draw the next one */
+    options.meta.both_orders = false;
+    const double host = wait_of(false), slow = wait_of(true);
+    use_arrays();
+    options.data_on = CLM_DATA_DEVICE;
+    const double resident = wait_of(false);
+    ck_assert_double_gt(slow, 0.2);
+    ck_assert_double_lt(host, slow);
+    ck_assert_double_lt(resident, slow);
+}
+END_TEST
+
+/* A run of a version that did not measure it. */
+START_TEST(rows_without_the_wait) {
+    device = clm_test_open_host();
+    run_in("whole", false);
+    heard.stop_at = 6;
+    run_in("older", false);
+    heard.stop_at = 0;
+    char *text = read_in("older", "metrics.jsonl", NULL), *at = text;
+    while ((at = strstr(at, ", \"data_wait\""))) {
+        char *end = strchr(at, '}');
+        memmove(at, end, strlen(end) + 1);
+    }
+    clm_test_write_text(directory, "older/metrics.jsonl", text);
+    free(text);
+    run_in("older", true);
+    same_run("whole", "older");
+}
+END_TEST
+
 START_TEST(on_two_devices) { /* in parts; the same shares give the same bits */
     char *path[2] = {clm_path_join(directory, "once"), clm_path_join(directory, "again")};
     clm_device *second = clm_test_open_opencl();
@@ -444,7 +330,7 @@ START_TEST(runs_that_are_not_this_one) {
     refused("run", true, CLM_E_STATE, "task.adapt was [] there and is [\"2.\"] now");
     options = good;
     options.iterations = 3;
-    refused("run", true, CLM_E_ARG, "12 iterations already; iterations 3 is less");
+    refused("run", true, CLM_E_ARG, "12 iterations already, more than the 3 asked for");
     options = good;
     CLM_TEST_OK(clm_model_parse(&other,
                                 "{\"in_shape\": [4], \"layers\": [{\"op\": \"linear\", \"out\": 8}, {\"op\": \"tanh\"}, "
@@ -471,12 +357,53 @@ START_TEST(runs_that_are_not_this_one) {
 }
 END_TEST
 
+static clm_value no_loss(void *user, clm_graph *g, clm_value outputs, clm_value targets) {
+    (void)user, (void)g, (void)outputs;
+    return targets;
+}
+
+static int lines(void *context, clm_split split, uint64_t task, uint64_t place, int count, float *x, float *y) {
+    (void)context, (void)split, (void)place;
+    for (int i = 0; i < count; i++) {
+        if (x) x[i] = (float)i;
+        if (y) y[i] = (float)i * (float)(task % 7);
+    }
+    return 0;
+}
+
+/* The initial loss is one of classes. */
+START_TEST(a_regression_with_the_initial_loss) {
+    clm_custom_source mine = CLM_CUSTOM_SOURCE_INIT;
+    clm_source *own = NULL;
+    clm_model *small = NULL;
+    clm_evaluator *evaluator = NULL;
+    clm_evaluator_options how = CLM_EVALUATOR_OPTIONS_INIT;
+    mine.name = "lines", mine.shape = clm_shape_of(1, 1), mine.regress = lines;
+    CLM_TEST_OK(clm_source_custom(&own, &mine));
+    CLM_TEST_OK(clm_model_mlp(&small, 1, NULL, 0, 1));
+    device = clm_test_open_host();
+    options.episodes.ways = how.ways = 1;
+    options.meta.task.loss.name = NULL;
+    CLM_TEST_FAILS(clm_train(device, own, small, &options, NULL, NULL), CLM_E_ARG);
+    SAYS("lines is a regression, and cross-entropy, the initial loss, is one of classes; set loss.name to \"mse\"");
+    CLM_TEST_FAILS(clm_evaluator_create(&evaluator, device, own, small, &how), CLM_E_ARG);
+    SAYS("set loss.name to \"mse\"");
+    options.meta.task.loss.name = "cross-entropy";
+    CLM_TEST_FAILS(clm_train_check(own, &options), CLM_E_ARG);
+    SAYS("lines is a regression, and cross-entropy, the initial loss");
+    options.meta.task.loss.name = "mse";
+    CLM_TEST_OK(clm_train_check(own, &options));
+    clm_model_free(small);
+    clm_source_free(own);
+}
+END_TEST
+
 START_TEST(options_that_cannot_be) {
     const clm_train_options good = options;
     device = clm_test_open_host();
     options.version++;
     CLM_TEST_FAILS(clm_train_check(source, &options), CLM_E_ARG);
-    SAYS("clm_train_options of version 3, this library's is 2; begin them with CLM_TRAIN_OPTIONS_INIT");
+    SAYS("clm_train_options of version 5, this library's is 4; begin them with CLM_TRAIN_OPTIONS_INIT");
     options = good;
     options.episodes.version = 7;
     CLM_TEST_FAILS(clm_train_check(source, &options), CLM_E_ARG);
@@ -500,6 +427,15 @@ START_TEST(options_that_cannot_be) {
     CLM_TEST_FAILS(clm_train_check(source, &options), CLM_E_ARG);
     SAYS("step_weights");
     options = good;
+    options.meta.task.loss.name = "mse";
+    CLM_TEST_FAILS(clm_train_check(source, &options), CLM_E_ARG);
+    SAYS("points has classes, and mse is a loss of numbers to predict; set loss.name to \"cross-entropy\"");
+    options.meta.task.loss.name = "custom";
+    options.meta.task.loss.function = no_loss;
+    options.meta.task.loss.target_shape = clm_shape_of(1, 3);
+    CLM_TEST_FAILS(clm_train_check(source, &options), CLM_E_SHAPE);
+    SAYS("the loss \"custom\" takes [3]; set loss.target_shape");
+    options = good;
     options.meta.task.algorithm = "mamel";
     CLM_TEST_FAILS(clm_train_check(source, &options), CLM_E_ARG);
     SAYS("maml");
@@ -509,93 +445,6 @@ START_TEST(options_that_cannot_be) {
     SAYS("memory_limit of 1.0 KiB is too small");
     CLM_TEST_OK(clm_train_check(source, &good));
     ck_assert_uint_eq(heard.count, 0);
-}
-END_TEST
-
-/* ---- evaluation ---- */
-
-START_TEST(scores_do_not_depend_on_the_chunk) {
-    clm_scores scores[2];
-    clm_params *params;
-    device = clm_test_open_host();
-    CLM_TEST_OK(clm_params_create(&params, model, &options.meta.task));
-    for (int k = 0; k < 2; k++) {
-        clm_evaluator_options how = CLM_EVALUATOR_OPTIONS_INIT;
-        clm_evaluator *evaluator;
-        how.ways = WAYS, how.shots = 2, how.query = 3;
-        how.chunk = k ? 16 : 1;
-        how.task = options.meta.task;
-        how.with_support = true;
-        CLM_TEST_OK(clm_evaluator_create(&evaluator, device, source, model, &how));
-        CLM_TEST_OK(clm_evaluator_load(evaluator, params));
-        CLM_TEST_OK(clm_evaluator_run(evaluator, CLM_SPLIT_TEST, 3, 5, 21, 4, false, &scores[k]));
-        CLM_TEST_FAILS(clm_evaluator_run(evaluator, CLM_SPLIT_TEST, 3, 5, 21, CLM_SCORE_STEPS_MOST + 1, false, &scores[k]),
-                       CLM_E_ARG);
-        clm_evaluator_free(evaluator);
-        how.version++;
-        CLM_TEST_FAILS(clm_evaluator_create(&evaluator, device, source, model, &how), CLM_E_ARG);
-        SAYS("CLM_EVALUATOR_OPTIONS_INIT");
-    }
-    ck_assert_mem_eq(&scores[0], &scores[1], sizeof scores[0]);
-    ck_assert_double_gt(scores[0].support[4].mean, scores[0].support[0].mean); /* it adapts */
-    clm_params_free(params);
-}
-END_TEST
-
-static clm_evaluator *evaluator_of(clm_params *params, int chunk, bool singly) {
-    clm_evaluator_options how = CLM_EVALUATOR_OPTIONS_INIT;
-    clm_evaluator *evaluator;
-    how.ways = WAYS, how.shots = 2, how.query = 3;
-    how.chunk = chunk;
-    how.task = options.meta.task;
-    how.keep = true;
-    how.singly = singly;
-    how.with_support = true;
-    CLM_TEST_OK(clm_evaluator_create(&evaluator, device, source, model, &how));
-    CLM_TEST_OK(clm_evaluator_load(evaluator, params));
-    return evaluator;
-}
-
-START_TEST(scores_of_single_tasks) {
-    enum { TASKS = 21, STEPS = 2 };
-    double first[STEPS + 1][TASKS];
-    clm_scores scores, alone;
-    clm_params *params, *twice[2];
-    clm_evaluator *evaluator;
-    char *path = clm_path_join(directory, "scores.json"), *text;
-    device = clm_test_open(_i);
-    CLM_TEST_OK(clm_params_create(&params, model, &options.meta.task));
-    evaluator = evaluator_of(params, 16, false);
-    ck_assert_ptr_null(clm_evaluator_scores(evaluator, 0));
-    CLM_TEST_FAILS(clm_evaluator_save_scores(evaluator, path), CLM_E_STATE);
-    CLM_TEST_OK(clm_evaluator_run(evaluator, CLM_SPLIT_TEST, 3, 5, TASKS, STEPS, false, &scores));
-    for (int k = 0; k <= STEPS; k++) {
-        expect_mean(clm_evaluator_scores(evaluator, k), TASKS, &scores.query[k]);
-        memcpy(first[k], clm_evaluator_scores(evaluator, k), sizeof first[k]);
-    }
-    ck_assert_ptr_null(clm_evaluator_scores(evaluator, STEPS + 1));
-    CLM_TEST_OK(clm_evaluator_save_scores(evaluator, path));
-    CLM_TEST_OK(clm_file_read(path, &text, NULL));
-    ck_assert_ptr_nonnull(
-        strstr(text, "\"split\":\"test\",\"seed\":3,\"first\":5,\"count\":21,\"ways\":3,\"shots\":2,\"query\":3"));
-    free(text);
-    free(path);
-    twice[0] = twice[1] = params; /* an ensemble of equals */
-    CLM_TEST_OK(clm_evaluator_run_ensemble(evaluator, twice, 2, CLM_SPLIT_TEST, 3, 5, TASKS, STEPS, &alone));
-    for (int k = 0; k <= STEPS; k++) ck_assert_mem_eq(clm_evaluator_scores(evaluator, k), first[k], sizeof first[k]);
-    CLM_TEST_OK(clm_evaluator_run(evaluator, CLM_SPLIT_TEST, 3, 5, TASKS, STEPS, true, &alone));
-    ck_assert(isnan(clm_evaluator_scores(evaluator, 1)[0])); /* ends only */
-    clm_evaluator_free(evaluator);
-    /* without batch-norm an example has no neighbours */
-    evaluator = evaluator_of(params, 4, true);
-    CLM_TEST_OK(clm_evaluator_run(evaluator, CLM_SPLIT_TEST, 3, 5, TASKS, STEPS, false, &alone));
-    for (int k = 0; k <= STEPS; k++) {
-        ck_assert_mem_eq(clm_evaluator_scores(evaluator, k), first[k], sizeof first[k]);
-        ck_assert_double_eq_tol(alone.query_loss[k], scores.query_loss[k], 1e-5);
-        ck_assert_double_eq_tol(alone.support[k].mean, scores.support[k].mean, 1e-12);
-    }
-    clm_evaluator_free(evaluator);
-    clm_params_free(params);
 }
 END_TEST
 
@@ -610,12 +459,13 @@ int main(void) {
     tcase_add_test(tcase, without_a_directory);
     tcase_add_test(tcase, without_validation_and_test);
     tcase_add_loop_test(tcase, images_on_the_device, 0, CLM_TEST_DEVICES);
+    tcase_add_loop_test(tcase, waits_for_data, 0, CLM_TEST_DEVICES);
+    tcase_add_test(tcase, rows_without_the_wait);
     tcase_add_test(tcase, on_two_devices);
     tcase_add_test(tcase, other_algorithms);
     tcase_add_test(tcase, runs_that_are_not_this_one);
     tcase_add_test(tcase, options_that_cannot_be);
-    tcase_add_test(tcase, scores_do_not_depend_on_the_chunk);
-    tcase_add_loop_test(tcase, scores_of_single_tasks, 0, CLM_TEST_DEVICES);
+    tcase_add_test(tcase, a_regression_with_the_initial_loss);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

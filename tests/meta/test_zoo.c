@@ -1,11 +1,12 @@
-/* Every network of the zoo, small.
+/* Every network of the zoo, small, and every layer as `clmaml doctor` tries it.
  *
  * device: the second-order meta-gradient of MAML against the host reference.
  * differences: (L(theta + h d) - L(theta - h d)) / 2h on the host against the gradient, by an algorithm for each kind of network:
- * with a last layer, without one, and with a context. Data and directions are fixed, so that no unit comes near its kink by
+ * with a last layer, without one, and with a context; of layers, which doctor has on the device, by MAML alone. Data and directions are fixed, so that no unit comes near its kink by
  * chance. */
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,12 +98,19 @@ static double *slopes(clm_meta *meta, const clm_model *model, size_t n) {
     return all;
 }
 
-static void check_slope(const clm_network_info *info, const char *algorithm, clm_model *model) {
+/* Whole numbers, where an embedding reads them. */
+static void make_tokens(clm_test_batch *batch, int tokens) {
+    for (int i = 0; tokens && i < 4; i += 2)
+        for (size_t e = 0; e < batch->count[i]; e++) batch->data[i][e] = (float)(e * 7 % (size_t)tokens);
+}
+
+static void check_slope(const char *name, const char *algorithm, clm_model *model) {
     clm_device *host = clm_test_open(0);
     const clm_meta_options options = options_of(algorithm);
     const double h = 1e-6;
     clm_test_batch batch = clm_test_batch_make(model, &options, 23);
     label(&batch);
+    make_tokens(&batch, clm_model_token_count(model, NULL));
     clm_meta *meta = clm_test_meta(host, model, &options, 24);
     CLM_TEST_OK(clm_meta_gradient(meta, &batch.batch));
     clm_test_vector values = clm_test_values(meta, model);
@@ -113,9 +121,8 @@ static void check_slope(const clm_network_info *info, const char *algorithm, clm
                  scale = clm_test_norm(gradient, values.n) * clm_test_norm(direction, values.n);
     const double up = loss_at(meta, model, &batch, &values, direction, h),
                  down = loss_at(meta, model, &batch, &values, direction, -h), found = (up - down) / (2 * h);
-    ck_assert_msg(scale > 0, "%s, %s: no gradient", info->name, algorithm);
-    ck_assert_msg(fabs(slope - found) <= 1e-6 * scale, "%s, %s: %.12g, by differences %.12g", info->name, algorithm, slope,
-                  found);
+    ck_assert_msg(scale > 0, "%s, %s: no gradient", name, algorithm);
+    ck_assert_msg(fabs(slope - found) <= 1e-6 * scale, "%s, %s: %.12g, by differences %.12g", name, algorithm, slope, found);
     free(direction);
     free(gradient);
     clm_test_vector_free(&values);
@@ -127,9 +134,53 @@ static void check_slope(const clm_network_info *info, const char *algorithm, clm
 
 START_TEST(gradient_is_the_slope_of_the_loss) {
     const clm_network_info info = clm_network_get_info((size_t)_i);
-    check_slope(&info, "maml", small_network(&info, false, 0));
-    check_slope(&info, "protonet", small_network(&info, true, 0));
-    if (info.context) check_slope(&info, "cavia", small_network(&info, false, 3));
+    check_slope(info.name, "maml", small_network(&info, false, 0));
+    check_slope(info.name, "protonet", small_network(&info, true, 0));
+    if (info.context) check_slope(info.name, "cavia", small_network(&info, false, 3));
+}
+END_TEST
+
+/* A derivative that is chosen is not the slope of the loss: what it makes of a meta-gradient is in tests/golden/straight_2step.safetensors. */
+static bool has_chosen_derivative(const char *layer) { return !strcmp(layer, "sign") || !strcmp(layer, "round"); }
+
+static void check_some_gradient(const char *name, clm_model *model) {
+    clm_device *host = clm_test_open(0);
+    const clm_meta_options options = options_of("maml");
+    clm_test_batch batch = clm_test_batch_make(model, &options, 23);
+    label(&batch);
+    clm_test_vector gradient = gradient_on(host, model, &options, &batch);
+    const size_t before = clm_shape_size(&clm_model_param(model, 0)->shape); /* the layer; 0 if nothing were chosen */
+    ck_assert_msg(clm_test_norm(gradient.data, before) > 0, "%s: no gradient", name);
+    clm_test_vector_free(&gradient);
+    clm_test_batch_free(&batch);
+    clm_model_free(model);
+    clm_device_close(host);
+}
+
+/* The table of trials is whole, and what a device is compared with is right. */
+START_TEST(layers) {
+    const char *name = clm_layer_name((size_t)_i);
+    char text[512], quoted[64];
+    clm_model *model = NULL;
+    clm_layer_trial((size_t)_i, text, sizeof text);
+    snprintf(quoted, sizeof quoted, "{\"op\": \"%s\"", name);
+    ck_assert_msg(strstr(text, quoted), "src/model/layers.c: the table of trials has no row for the layer %s", name);
+    ck_assert_uint_lt(strlen(text), sizeof text - 1);
+    CLM_TEST_OK(clm_model_parse(&model, text, NULL));
+    ck_assert(clm_model_out_shape(model).rank == 1 && clm_model_out_shape(model).dim[0] == 3);
+    if (has_chosen_derivative(name))
+        check_some_gradient(name, model);
+    else
+        check_slope(name, "maml", model);
+}
+END_TEST
+
+START_TEST(layers_that_there_are_none_of) {
+    char text[16] = "x";
+    ck_assert_ptr_null(clm_layer_name(clm_layer_count()));
+    ck_assert_str_eq(clm_layer_trial(clm_layer_count(), text, sizeof text), "");
+    ck_assert_uint_gt(clm_layer_count(), 35);
+    ck_assert_str_eq(clm_layer_trial(0, text, sizeof text), "{\"in_shape\": [6");
 }
 END_TEST
 
@@ -141,6 +192,8 @@ int main(void) {
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, gradient_is_that_of_the_host, 0, n);
     tcase_add_loop_test(tcase, gradient_is_the_slope_of_the_loss, 0, n);
+    tcase_add_loop_test(tcase, layers, 0, (int)clm_layer_count());
+    tcase_add_test(tcase, layers_that_there_are_none_of);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

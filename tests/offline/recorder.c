@@ -62,7 +62,59 @@ static clm_status keep_text(recorder *r, const clm_launch *launch, const char *d
 static void rec_release(clm_device *d, clm_kernel *kernel) {
     (void)d;
     if (kernel) free(((recorded *)kernel)->defines);
+    if (kernel) clm_text_free(&((recorded *)kernel)->operands);
     free(kernel);
+}
+
+/* ---- what a launch reads and writes ---- */
+
+static clm_status number_of(recorder *r, const clm_mem *mem, size_t *out) {
+    for (*out = 0; *out < r->n_memory; ++*out)
+        if (r->memory[*out] == mem) return CLM_OK;
+    CLM_TRY(clm_grow(&r->memory, &r->memory_capacity, r->n_memory + 1, sizeof *r->memory));
+    r->memory[r->n_memory++] = mem;
+    return CLM_OK;
+}
+
+static const char pass_begins[] = "for (int block";
+
+/* The passes of a generated kernel in which it uses its parameter `name`, a bit each; what follows a loop belongs to it. */
+static unsigned passes_with(const char *source, const char *name) {
+    char use[48];
+    unsigned passes = 0, pass = 1;
+    const char *next = strstr(source, pass_begins);
+    if (next) next = strstr(next + 1, pass_begins);
+    snprintf(use, sizeof use, "PTR(%s, task)", name);
+    for (const char *at = source; (at = strstr(at, use)); at++) {
+        for (; next && next < at; next = strstr(next + 1, pass_begins)) pass *= 2;
+        passes |= pass;
+    }
+    return passes ? passes : 1;
+}
+
+/* The name of the next memory parameter after `at`, IN(name), OUT_SHARED(name) and the like; NULL: there is none. */
+static const char *next_parameter(const char *at, char name[24], bool *written) {
+    const char *in = strstr(at, "IN"), *out = strstr(at, "OUT");
+    *written = out && (!in || out < in);
+    at = *written ? out : in;
+    return at && (at = strchr(at, '(')) && sscanf(at, "(%23[a-z0-9_]", name) == 1 ? at : NULL;
+}
+
+static clm_status add_operands(recorder *r, recorded *k, const clm_launch *launch) {
+    const char *at = launch->source ? strstr(launch->source, "__kernel") : NULL;
+    for (int i = 0; i < launch->n_args; i++) {
+        const clm_arg *a = &launch->args[i];
+        char name[24];
+        bool written = i == 0;
+        unsigned passes = 1;
+        size_t memory;
+        if (a->kind != CLM_ARG_MEM) continue;
+        if (at && (at = next_parameter(at, name, &written))) passes = passes_with(launch->source, name);
+        CLM_TRY(number_of(r, a->mem, &memory));
+        clm_text_add(&k->operands, "%zu:%zu:%zu:%zu:%zu:%u:%d ", memory, a->offset, a->size, a->task_stride, a->tasks, passes,
+                     written);
+    }
+    return k->operands.failed ? CLM_E_MEMORY : CLM_OK;
 }
 
 static clm_status rec_make(clm_device *d, const clm_launch *launch, clm_kernel **out) {
@@ -82,11 +134,12 @@ static clm_status rec_make(clm_device *d, const clm_launch *launch, clm_kernel *
     k->flops = launch->flops;
     k->bytes = launch->bytes;
     k->launches = 1;
-    for (const char *at = launch->source; at && (at = strstr(at, "for (int block")); at++) k->passes++;
+    for (const char *at = launch->source; at && (at = strstr(at, pass_begins)); at++) k->passes++;
     if (k->passes == 0) k->passes = 1;
     clm_status status = (k->defines = clm_strdup(defines)) ? CLM_OK : CLM_E_MEMORY;
     if (r->multiple) CLM_GOTO(clm_work_group_choose(&limits, k->base.global, k->base.local));
     if (launch->entry) CLM_GOTO(keep_text(r, launch, defines));
+    CLM_GOTO(add_operands(r, k, launch));
     *out = &k->base;
     return CLM_OK;
 out:
@@ -101,6 +154,7 @@ static clm_status rec_make_task_kernel(clm_device *d, const clm_launch *launches
     for (size_t i = 1; i < count; i++) {
         k->flops += launches[i].flops;
         k->bytes += launches[i].bytes;
+        CLM_TRY(add_operands((recorder *)d, k, &launches[i]));
     }
     k->launches = count;
     return CLM_OK;
@@ -136,6 +190,7 @@ recorder recorder_make(void) { return (recorder){.cl.base.backend = &backend, .w
 void recorder_free(recorder *r) {
     for (size_t k = 0; k < r->cl.program_count; k++) free(r->file[k]);
     free(r->file);
+    free(r->memory);
     clm_text_free(&r->index);
     clm_cl_programs_free(&r->cl);
 }

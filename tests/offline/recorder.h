@@ -10,6 +10,7 @@
 typedef struct recorded {
     clm_kernel base; /* first */
     char *defines;
+    clm_text operands; /* of each: memory, offset, elements of a task, task stride, tasks, passes (a bit each), written */
     double flops, bytes;
     size_t launches; /* in it: more than 1 in a task kernel */
     int passes;      /* over its operands: more than 1 in some reductions */
@@ -21,6 +22,8 @@ typedef struct recorder {
     clm_text index;    /* a line for each text: kernel in the joined text, and where its first launch was met */
     char **file;       /* of each text */
     size_t capacity;
+    const clm_mem **memory; /* that launches were given, numbered as it was met */
+    size_t n_memory, memory_capacity;
     size_t multiple;                                    /* of work-groups; 0: sizes stay as asked */
     void (*queued)(void *user, const recorded *launch); /* NULL: nobody asks */
     void *user;

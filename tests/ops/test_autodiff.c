@@ -380,6 +380,35 @@ START_TEST(flat_operations_have_no_derivative) {
 }
 END_TEST
 
+/* The value is exact, the derivative what was chosen, and its own derivative 0, whatever it is multiplied by. */
+START_TEST(chosen_derivatives) {
+    double p[8] = {-2.5, -1, -0.5, 0, 0.5, 0.75, 1.5, NAN}, t[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    double inside[7] = {0, 0, 1, 1, 1, 1, 0}, everywhere[7] = {1, 1, 1, 1, 1, 1, 1};
+    double values[2][7] = {{-1, -1, -1, 0, 1, 1, 1}, {-2, -1, 0, 0, 0, 1, 2}}, out[8];
+    clm_value x = vector(7, p), v = vector(7, t), nan = vector(1, p + 7);
+    clm_value (*const builders[2])(clm_graph *, clm_value, double) = {clm_straight_sign, clm_straight_round};
+    for (int k = 0; k < 4; k++) {
+        const bool clip = k % 2 == 0;
+        clm_value y = builders[k / 2](g, x, clip ? 1 : HUGE_VAL), tangent, hv;
+        expect(y, values[k / 2], 7, 0);
+        expect(grad1(clm_sum_all(g, y), x), clip ? inside : everywhere, 7, 0);
+        CLM_TEST_OK(clm_jvp(g, &x, &v, 1, &y, 1, &tangent));
+        for (int i = 0; i < 7; i++) out[i] = t[i] * (clip ? inside : everywhere)[i];
+        expect(tangent, out, 7, 0);
+        CLM_TEST_OK(clm_hvp(g, clm_sum_all(g, clm_mul(g, y, v)), &x, &v, 1, &hv));
+        expect_zero(hv);
+        /* of y^2 / 2 the first derivative is y m, the second m^2 */
+        CLM_TEST_OK(clm_hvp(g, clm_scale(g, clm_sum_all(g, clm_square(g, y)), 0.5), &x, &v, 1, &hv));
+        expect(hv, out, 7, 0);
+        evaluate(builders[k / 2](g, nan, 1), out);
+        ck_assert(isnan(out[0]));
+    }
+    expect(clm_straight_round(g, clm_const(g, 2.5), 1), (double[]){2}, 1, 0);
+    ck_assert_int_eq(clm_straight_sign(g, x, 0), CLM_INVALID);
+    ck_assert_int_eq(clm_graph_status(g), CLM_E_ARG);
+}
+END_TEST
+
 static void add_tests(TCase *tc, const TTest *const *tests, size_t count) {
     for (size_t i = 0; i < count; i++) tcase_add_test(tc, tests[i]);
 }
@@ -402,7 +431,8 @@ int main(void) {
                                   large_arguments_stay_finite,
                                   derivatives_at_ties,
                                   first_maximum_of_a_window_wins,
-                                  flat_operations_have_no_derivative};
+                                  flat_operations_have_no_derivative,
+                                  chosen_derivatives};
     Suite *suite = suite_create("autodiff");
     TCase *tc = tcase_create("autodiff");
     tcase_add_checked_fixture(tc, setup, teardown);

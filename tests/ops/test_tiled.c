@@ -1,7 +1,7 @@
-/* Products by tiles in local memory (src/ops/tiled.c): a sample of the candidates against the double-precision reference on shapes that fit
- * no tile, operands shared and per task and where vectors are not aligned; all of them give the same bits, for any number of tasks, whole
- * or in pieces; and where the row is offered and preferred. The device is taken for a GPU unless CLMAML_EMULATE says
- * something else. CLMAML_TEST_CANDIDATES=all: every candidate. */
+/* Products by tiles in local memory (src/ops/tiled.c, winograd_tiled.c): a sample of the candidates against the
+ * double-precision reference on shapes that fit no tile, operands shared and per task and where vectors are not aligned; all of
+ * them give the same bits, for any number of tasks, whole or in pieces (test_tiled_offers.c: where they are offered). The device
+ * is taken for a GPU unless CLMAML_EMULATE says something else. CLMAML_TEST_CANDIDATES=all: every candidate. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,108 +12,13 @@
 #include "ops/choice.h"
 #include "ops/op.h"
 #include "support/numbers.h"
-#include "support/run.h"
+#include "support/tiled_setup.h"
 
-enum { TASKS = 2, SAMPLE = 2, SPLIT = 7 /* among a candidate's values */ };
+extern const clm_impl clm_impl_tiled, clm_impl_winograd_tiled;
 
-extern const clm_impl clm_impl_tiled;
+static const tiled_row products = {&clm_impl_tiled, 7}, winograd = {&clm_impl_winograd_tiled, 5};
 
-typedef enum kind { CONV, DATA, FILTER, NN, TN, NT, KINDS } kind;
-
-/* Of a matrix product: n matrices h x w times w x co. */
-typedef struct problem {
-    kind kind;
-    int n, h, w, ci, co, kh, kw, stride, pad, dilation, groups;
-    int shared; /* the operand that is; 2: none */
-} problem;
-
-typedef struct setting {
-    clm_graph *graph;
-    clm_value in[2], out;
-    size_t count[2], results;
-    double *data[2], *expected, *first, *found;
-    char text[160];
-} setting;
-
-/* What is forced, and what was met. */
-typedef struct forced {
-    int index, most, used;
-    int split;  /* the first that makes every segment of a sum in a group of its own; as `most` when none does */
-    bool first; /* the row is what is taken unmeasured */
-    clm_candidate candidate;
-} forced;
-
-static bool force(void *user, const clm_lower *l, clm_value y, clm_choice *choice) {
-    forced *f = user;
-    clm_candidate list[CLM_CANDIDATES_MOST];
-    clm_choice all[CLM_CHOICES_MOST];
-    if (!clm_choice_exists(clm_node_at(clm_lower_graph(l), y)->op)) return false;
-    f->most = clm_choice_candidates(l, y, &clm_impl_tiled, list);
-    f->first = clm_choice_list(l, y, all) > 0 && all[0].impl == &clm_impl_tiled;
-    for (f->split = 0; f->split < f->most && !list[f->split].value[SPLIT];) f->split++;
-    if (f->index >= f->most) return false;
-    f->candidate = list[f->index];
-    *choice = (clm_choice){&clm_impl_tiled, f->candidate};
-    f->used++;
-    return true;
-}
-
-static double *zeros(size_t n) {
-    double *a = calloc(n + 1, sizeof *a);
-    ck_assert_ptr_nonnull(a);
-    return a;
-}
-
-static void shapes_of(const problem *p, clm_shape shapes[2]) {
-    if (p->kind >= NN) {
-        shapes[0] = p->kind == TN ? clm_shape_of(3, p->n, p->w, p->h) : clm_shape_of(3, p->n, p->h, p->w);
-        shapes[1] = p->kind == NT ? clm_shape_of(3, p->n, p->co, p->w) : clm_shape_of(3, p->n, p->w, p->co);
-        return;
-    }
-    const int oh = (p->h + 2 * p->pad - p->dilation * (p->kh - 1) - 1) / p->stride + 1;
-    const int ow = (p->w + 2 * p->pad - p->dilation * (p->kw - 1) - 1) / p->stride + 1;
-    shapes[0] = p->kind == DATA ? clm_shape_of(4, p->n, oh, ow, p->co) : clm_shape_of(4, p->n, p->h, p->w, p->ci);
-    shapes[1] =
-        p->kind != FILTER ? clm_shape_of(4, p->kh, p->kw, p->ci / p->groups, p->co) : clm_shape_of(4, p->n, oh, ow, p->co);
-}
-
-static clm_value build(clm_graph *g, const problem *p, const clm_value *in) {
-    const clm_conv_options o = {{p->stride, p->stride}, {p->pad, p->pad}, {p->dilation, p->dilation}, p->groups};
-    if (p->kind == CONV) return clm_conv2d(g, in[0], in[1], &o);
-    if (p->kind == DATA) return clm_conv2d_bwd_data(g, in[0], in[1], p->h, p->w, &o);
-    if (p->kind == FILTER) return clm_conv2d_bwd_filter(g, in[0], in[1], p->kh, p->kw, &o);
-    return clm_matmul(g, in[0], in[1], p->kind == TN, p->kind == NT);
-}
-
-static void make(setting *s, const problem *p, clm_random *r) {
-    static const char *const names[2] = {"a", "b"}, *const kinds[KINDS] = {"conv", "data", "filter", "nn", "tn", "nt"};
-    clm_shape shapes[2];
-    shapes_of(p, shapes);
-    CLM_TEST_OK(clm_graph_create(&s->graph));
-    for (int i = 0; i < 2; i++) {
-        s->in[i] = clm_input(s->graph, names[i], shapes[i], i != p->shared);
-        s->count[i] = clm_test_elements(s->graph, s->in[i], TASKS);
-        s->data[i] = zeros(s->count[i]);
-        for (size_t j = 0; j < s->count[i]; j++) s->data[i][j] = (double)(float)clm_random_normal(r);
-    }
-    s->out = build(s->graph, p, s->in);
-    ck_assert_int_eq(clm_graph_status(s->graph), CLM_OK);
-    s->results = clm_test_elements(s->graph, s->out, TASKS);
-    s->expected = zeros(s->results);
-    s->first = zeros(s->results);
-    s->found = zeros(s->results);
-    snprintf(s->text, sizeof s->text,
-             "%s, %d x %d x %d x %d to %d, filter %d x %d, stride %d, padding %d, dilation %d, %d groups", kinds[p->kind], p->n,
-             p->h, p->w, p->ci, p->co, p->kh, p->kw, p->stride, p->pad, p->dilation, p->groups);
-}
-
-static void discard(setting *s) {
-    for (int i = 0; i < 2; i++) free(s->data[i]);
-    free(s->expected);
-    free(s->first);
-    free(s->found);
-    clm_graph_free(s->graph);
-}
+enum { SAMPLE = 2 }; /* candidates of a problem */
 
 static void compute(clm_device *device, const setting *s, int tasks, double *result) {
     CLM_TEST_OK(clm_test_run(device, s->graph, tasks, s->in, (const double *const *)s->data, 2, &s->out, &result, 1));
@@ -121,7 +26,7 @@ static void compute(clm_device *device, const setting *s, int tasks, double *res
 
 static void expect_same(const setting *s, const forced *f, size_t count, const char *what) {
     char text[128];
-    clm_choice_text(&(clm_choice){&clm_impl_tiled, f->candidate}, text, sizeof text);
+    clm_choice_text(&(clm_choice){f->row->impl, f->candidate}, text, sizeof text);
     ck_assert_msg(!memcmp(s->first, s->found, count * sizeof(double)), "%s: %s: other bits %s", s->text, text, what);
 }
 
@@ -132,7 +37,7 @@ static void check_candidate(clm_device *device, const setting *s, forced *f) {
     f->used = 0;
     compute(device, s, TASKS, result);
     ck_assert_int_ge(f->used, 1); /* asked twice where the filter may be read turned */
-    clm_choice_text(&(clm_choice){&clm_impl_tiled, f->candidate}, text, sizeof text);
+    clm_choice_text(&(clm_choice){f->row->impl, f->candidate}, text, sizeof text);
     const double difference = clm_test_difference(s->expected, result, s->results);
     ck_assert_msg(difference < 4e-6, "%s: %s: difference %g", s->text, text, difference);
     if (f->index) expect_same(s, f, s->results, "than the first candidate");
@@ -140,11 +45,12 @@ static void check_candidate(clm_device *device, const setting *s, forced *f) {
 
 /* The first candidate, `sample` others, and one with segments in groups of their own; the last for one task alone. Is there one
  * with such groups? */
-static bool check_problem(clm_device *device, clm_device *host, const problem *p, clm_random *r, int sample) {
+static bool check_problem(clm_device *device, clm_device *host, const tiled_row *row, const problem *p, clm_random *r,
+                          int sample) {
     const char *which = getenv("CLMAML_TEST_CANDIDATES");
     const bool every = which && !strcmp(which, "all");
     setting s;
-    forced f = {.most = 1};
+    forced f = {.row = row, .most = 1};
     make(&s, p, r);
     compute(host, &s, TASKS, s.expected);
     clm_choice_force(device, force, &f);
@@ -164,7 +70,8 @@ static bool check_problem(clm_device *device, clm_device *host, const problem *p
 }
 
 static void open_both(clm_device **device, clm_device **host) {
-    ck_assert_int_eq(setenv("CLMAML_EMULATE", "type=gpu,dedicated_local=1", 0), 0);
+    /* with memory of its own: all tiles are offered */
+    ck_assert_int_eq(setenv("CLMAML_EMULATE", "type=gpu,dedicated_local=1,unified=0", 0), 0);
     *device = clm_test_open_opencl();
     *host = clm_test_open_host();
 }
@@ -215,7 +122,7 @@ START_TEST(random_shapes) {
     clm_random r = clm_random_make(clm_test_seed(), (uint64_t)_i);
     open_both(&device, &host);
     const problem p = draw(&r, (kind)_i, clm_test_tiny());
-    check_problem(device, host, &p, &r, clm_test_tiny() ? 1 : SAMPLE);
+    check_problem(device, host, &products, &p, &r, clm_test_tiny() ? 1 : SAMPLE);
     clm_device_close(host);
     clm_device_close(device);
 }
@@ -235,7 +142,7 @@ START_TEST(deep_products) {
     clm_device *device, *host;
     clm_random r = clm_random_make(clm_test_seed(), 104);
     open_both(&device, &host);
-    ck_assert(check_problem(device, host, &deep[_i], &r, 0));
+    ck_assert(check_problem(device, host, &products, &deep[_i], &r, 0));
     clm_device_close(host);
     clm_device_close(device);
 }
@@ -245,7 +152,55 @@ START_TEST(special_shapes) {
     clm_device *device, *host;
     clm_random r = clm_random_make(clm_test_seed(), 100);
     open_both(&device, &host);
-    check_problem(device, host, &special[_i], &r, SAMPLE);
+    check_problem(device, host, &products, &special[_i], &r, SAMPLE);
+    clm_device_close(host);
+    clm_device_close(device);
+}
+END_TEST
+
+/* ---- short algorithms ---- */
+
+START_TEST(short_random_shapes) {
+    clm_device *device, *host;
+    clm_random r = clm_random_make(clm_test_seed(), 200 + (uint64_t)_i);
+    open_both(&device, &host);
+    problem p = draw(&r, (kind)_i, clm_test_tiny());
+    p.kh = p.kw = 3;
+    p.h += 2;
+    p.w += 2;
+    p.stride = p.dilation = 1;
+    p.ci /= p.groups;
+    p.co /= p.groups;
+    p.groups = 1;
+    check_problem(device, host, &winograd, &p, &r, clm_test_tiny() ? 1 : SAMPLE);
+    clm_device_close(host);
+    clm_device_close(device);
+}
+END_TEST
+
+/* Several groups either way and several segments, none of them full; borders without padding and beyond the filter. */
+static const problem short_special[] = {
+    {CONV, 3, 13, 15, 20, 36, 3, 3, 1, 1, 1, 1, 2},   {CONV, 2, 9, 8, 9, 35, 3, 3, 1, 0, 1, 1, 1},
+    {DATA, 2, 8, 7, 34, 12, 3, 3, 1, 3, 1, 1, 2},     {CONV, 1, 4, 3, 3, 5, 3, 3, 1, 2, 1, 1, 0},
+    {FILTER, 3, 13, 15, 20, 36, 3, 3, 1, 1, 1, 1, 2}, {FILTER, 2, 19, 12, 35, 33, 3, 3, 1, 0, 1, 1, 0}};
+
+/* As small as there can be segments. */
+START_TEST(short_deep_product) {
+    static const problem deep_filter = {FILTER, 1, 17, 18, 1, 3, 3, 3, 1, 1, 1, 1, 2};
+    clm_device *device, *host;
+    clm_random r = clm_random_make(clm_test_seed(), 202);
+    open_both(&device, &host);
+    ck_assert(check_problem(device, host, &winograd, &deep_filter, &r, 0));
+    clm_device_close(host);
+    clm_device_close(device);
+}
+END_TEST
+
+START_TEST(short_special_shapes) {
+    clm_device *device, *host;
+    clm_random r = clm_random_make(clm_test_seed(), 201);
+    open_both(&device, &host);
+    check_problem(device, host, &winograd, &short_special[_i], &r, SAMPLE);
     clm_device_close(host);
     clm_device_close(device);
 }
@@ -279,14 +234,14 @@ static void compute_shifted(clm_device *device, const setting *s, double *result
     }
 }
 
-START_TEST(anywhere_and_in_pieces) {
+static void check_places(const tiled_row *row, const problem *p) {
     clm_device *device, *host;
     clm_random r = clm_random_make(clm_test_seed(), 101);
     setting s;
-    forced f = {0};
+    forced f = {.row = row};
     open_both(&device, &host);
     clm_device_close(host);
-    make(&s, &special[_i], &r);
+    make(&s, p, &r);
     clm_choice_force(device, force, &f);
     compute(device, &s, TASKS, s.first);
     compute_shifted(device, &s, s.found);
@@ -302,92 +257,31 @@ START_TEST(anywhere_and_in_pieces) {
     discard(&s);
     clm_device_close(device);
 }
+
+START_TEST(anywhere_and_in_pieces) { check_places(&products, &special[_i]); }
 END_TEST
 
-/* ---- when it is offered ---- */
-
-static forced ask(const char *emulate, const problem *p) {
-    clm_random r = clm_random_make(clm_test_seed(), 102);
-    forced f = {.index = CLM_CANDIDATES_MOST};
-    setting s;
-    setenv("CLMAML_EMULATE", emulate, 1);
-    clm_device *device = clm_test_open_opencl();
-    clm_program *program;
-    clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
-    options.tasks = TASKS;
-    make(&s, p, &r);
-    clm_choice_force(device, force, &f);
-    CLM_TEST_OK(clm_program_create(&program, device, s.graph, &s.out, 1, &options));
-    clm_program_free(program);
-    discard(&s);
-    clm_device_close(device);
-    return f;
-}
-
-/* Work-items and bytes that the candidates of a problem need at most. */
-static void expect_limits(const char *emulate, const problem *p, int items, int bytes) {
-    clm_device *device;
-    setting s;
-    forced f = {.most = 1};
-    clm_random r = clm_random_make(clm_test_seed(), 103);
-    clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
-    setenv("CLMAML_EMULATE", emulate, 1);
-    device = clm_test_open_opencl();
-    make(&s, p, &r);
-    clm_choice_force(device, force, &f);
-    for (; f.index < f.most; f.index++) {
-        clm_program *program;
-        CLM_TEST_OK(clm_program_create(&program, device, s.graph, &s.out, 1, &options));
-        clm_program_free(program);
-        const int32_t *c = f.candidate.value;
-        ck_assert_int_le(c[0] / c[3] * (c[1] / c[4]), items);
-        ck_assert_int_le(4 * c[5] * c[2] * (c[0] + c[1]), bytes);
-    }
-    ck_assert_int_ge(f.most, 1);
-    discard(&s);
-    clm_device_close(device);
-}
-
-static const problem network = {CONV, 5, 14, 14, 64, 64, 3, 3, 1, 1, 1, 1, 2},
-                     network_filter = {FILTER, 5, 14, 14, 64, 64, 3, 3, 1, 1, 1, 1, 2},
-                     grey_filter = {FILTER, 5, 28, 28, 1, 64, 3, 3, 1, 1, 1, 1, 2},
-                     large = {NN, 1, 512, 512, 0, 512, 0, 0, 0, 0, 0, 1, 2}, little = {NN, 1, 5, 8, 0, 5, 0, 0, 0, 0, 0, 1, 2},
-                     huge_filter = {CONV, 1, 40, 40, 4, 32, 17, 3, 1, 0, 1, 1, 2};
-
-START_TEST(offered_where_it_fits) {
-    static const char gpu[] = "type=gpu,dedicated_local=1,compute_units=64,max_work_group=256,local_memory=32K";
-    static const problem *const all[] = {&network, &network_filter, &grey_filter, &large, &little};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        const forced f = ask(gpu, all[i]);
-        ck_assert_int_gt(f.most, 0);
-        ck_assert(f.first == (all[i] != &little)); /* the default, unless most of a tile would be padding */
-    }
-    ck_assert_int_eq(ask(gpu, &huge_filter).most, 0);
-    ck_assert_int_eq(ask("type=cpu,dedicated_local=1", &network).most, 0);
-    ck_assert_int_eq(ask("type=gpu,dedicated_local=0", &network).most, 0);
-    ck_assert_int_eq(ask("type=gpu,dedicated_local=1,max_work_group=32", &network).most, 0);
-    ck_assert_int_eq(ask("type=gpu,dedicated_local=1,local_memory=1K", &network).most, 0);
-    expect_limits("type=gpu,dedicated_local=1,max_work_group=64", &network, 64, 1 << 20);
-    expect_limits("type=gpu,dedicated_local=1,local_memory=8K", &network_filter, 4096, 8192);
-    expect_limits("type=gpu,dedicated_local=1,max_work_group=64,local_memory=4K", &large, 64, 4096);
-}
+START_TEST(short_anywhere_and_in_pieces) { check_places(&winograd, &short_special[_i]); }
 END_TEST
 
 int main(void) {
     clm_test_seed();
     Suite *suite = suite_create("tiled");
-    TCase *numbers = tcase_create("numbers"), *choice = tcase_create("choice");
+    TCase *numbers = tcase_create("numbers"), *shorts = tcase_create("short");
     tcase_set_timeout(numbers, 0); /* ctest has one */
-    tcase_set_timeout(choice, 0);
+    tcase_set_timeout(shorts, 0);
     tcase_add_loop_test(numbers, random_shapes, 0, KINDS);
+    tcase_add_loop_test(shorts, short_random_shapes, 0, FILTER + 1);
+    tcase_add_test(shorts, short_deep_product);
     tcase_add_loop_test(numbers, deep_products, 0, (int)(sizeof deep / sizeof *deep));
     if (!clm_test_tiny()) {
         tcase_add_loop_test(numbers, special_shapes, 0, (int)(sizeof special / sizeof *special));
         tcase_add_loop_test(numbers, anywhere_and_in_pieces, 0, (int)(sizeof special / sizeof *special));
-        tcase_add_test(choice, offered_where_it_fits);
+        tcase_add_loop_test(shorts, short_special_shapes, 0, (int)(sizeof short_special / sizeof *short_special));
+        tcase_add_loop_test(shorts, short_anywhere_and_in_pieces, 0, (int)(sizeof short_special / sizeof *short_special));
     }
     suite_add_tcase(suite, numbers);
-    suite_add_tcase(suite, choice);
+    suite_add_tcase(suite, shorts);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     const int failed = srunner_ntests_failed(runner);

@@ -71,8 +71,8 @@ START_TEST(picked_are_the_tasks) {
         static float support[WAYS * SHOTS * EXAMPLE], query[WAYS * QUERY * EXAMPLE];
         float support_y[WAYS * SHOTS], query_y[WAYS * QUERY];
         int32_t support_at[WAYS * SHOTS], query_at[WAYS * QUERY];
-        const clm_episode_options e = {CLM_EPISODE_OPTIONS_VERSION, WAYS, SHOTS, QUERY, 1, 0};
-        const clm_episode all = {support, support_y, query, query_y, support_at, query_at};
+        const clm_episode_options e = {CLM_EPISODE_OPTIONS_VERSION, WAYS, SHOTS, QUERY, 1, 0, 0, 0};
+        const clm_episode all = {support, support_y, query, query_y, support_at, query_at, NULL};
         CLM_TEST_OK(clm_source_draw(source, CLM_SPLIT_TRAIN, 1, index, &e, &all));
         for (int last = 0; last < 2; last++) {
             check_set(device, data, support_at, support_y, support, WAYS * SHOTS, last);

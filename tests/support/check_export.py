@@ -93,6 +93,11 @@ def make_layers(layers, shape):
         def forward(self, x):
             return torch.cat([x, self.context.expand(len(x), -1)], 1)
 
+    class Function(nn.Module):
+        def __init__(self, f):
+            super().__init__()
+            self.forward = f
+
     class RmsNorm(nn.Module):
         def __init__(self, width, eps):
             super().__init__()
@@ -130,6 +135,10 @@ def make_layers(layers, shape):
             return kind[op, series](k, l.get("stride", k), pad or 0)
         if op == "globalavgpool":
             return nn.Sequential((nn.AdaptiveAvgPool1d if series else nn.AdaptiveAvgPool2d)(1), nn.Flatten())
+        if op == "dropout":
+            return nn.Dropout(l["rate"])
+        if op in ("sign", "round"):
+            return Function(getattr(torch, op))
         if op == "elu":
             return nn.ELU(l.get("alpha", 1))
         if op == "leaky_relu":

@@ -36,6 +36,7 @@ static const clm_test_kind kinds[] = {
     {"reptile", CLM_TEST_REPTILE, REGRESSION, "mse", 0, false},
     {"imaml", CLM_TEST_IMPLICIT, REGRESSION, "mse", 0, false},
     {"finetune", CLM_TEST_JOINT, CLASSES, "cross-entropy", 0, false},
+    {"pretrain", CLM_TEST_JOINT, REGRESSION, "mse", 0, false},
     {"protonet", CLM_TEST_PROTOTYPES, CLASSES, "cross-entropy", 2, false},
 };
 

@@ -280,7 +280,7 @@ void clm_test_loop_build(clm_test_loop *l, const clm_test_problem *p) {
     begin(l, theta);
     memcpy(anchor, theta, sizeof anchor);
     memset(state, 0xff, sizeof state); /* CLM_INVALID */
-    const bool joint = is(l->o->algorithm, "finetune");
+    const bool joint = is(l->o->algorithm, "finetune") || is(l->o->algorithm, "pretrain");
     for (int k = 0; k < l->o->steps && p->kind->way != CLM_TEST_PROTOTYPES; k++) {
         for (size_t i = 0; i < l->n; i++)
             if (l->stepped[i]) theta[i] = clm_identity(l->g, clm_per_task(l->g, l->param[i][k]));

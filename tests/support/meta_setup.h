@@ -8,7 +8,8 @@ typedef enum clm_test_net {
     CLM_TEST_NET_REGRESSION, /* smooth perceptron, mean squared error */
     CLM_TEST_NET_CLASSES,    /* rectified perceptron, 3 classes */
     CLM_TEST_NET_CONV,       /* convolution, batch-norm, pooling, 3 classes */
-    CLM_TEST_NET_COLOUR      /* the same on 3 channels, without pooling */
+    CLM_TEST_NET_COLOUR,     /* the same on 3 channels, without pooling */
+    CLM_TEST_NET_DROPOUT     /* convolutions, dropout and a residual layer with stochastic depth, 3 classes */
 } clm_test_net;
 
 /* A way of learning: rows of clm_test_algorithms. */

@@ -219,7 +219,8 @@ void clm_test_write_flat(const char *directory, const char *name, int side, uint
 uint8_t *clm_test_npy(const char *type, const char *shape, const void *data, size_t bytes, size_t *size) {
     uint8_t *npy = calloc(bytes + 128, 1);
     char header[119];
-    snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", type, shape);
+    const char *quote = *type == '[' ? "" : "'";
+    snprintf(header, sizeof header, "{'descr': %s%s%s, 'fortran_order': False, 'shape': %s, }", quote, type, quote, shape);
     memcpy(npy, "\x93NUMPY\x01\x00\x76\x00", 10);
     memset(npy + 10, ' ', 118);
     memcpy(npy + 10, header, strlen(header));

@@ -31,7 +31,7 @@ void clm_test_write_text(const char *directory, const char *name, const char *te
 /* A PNG of one colour. */
 void clm_test_write_flat(const char *directory, const char *name, int side, uint8_t red, uint8_t green, uint8_t blue);
 
-/* An array of NumPy; `shape` as Python writes it, "(3, 4)". Free with free(). */
+/* An array of NumPy; `type` as its name, "<f4", or as a list of fields; `shape` as Python writes it, "(3, 4)". Free with free(). */
 uint8_t *clm_test_npy(const char *type, const char *shape, const void *data, size_t bytes, size_t *size);
 
 #endif

@@ -453,6 +453,8 @@ START_TEST(clock_goes_forward) {
         last = now;
     }
     ck_assert_uint_gt(clm_physical_memory(), UINT64_C(1) << 20);
+    const uint64_t left = clm_available_memory();
+    ck_assert(left > UINT64_C(1) << 20 && left <= clm_physical_memory());
 }
 END_TEST
 

@@ -116,7 +116,8 @@ static const char *source_directory(void) {
 
 /* What is asked for outside of the CLMAML_ name space, and why it is no setting of ours. */
 static const char *const others[] = {
-    "HOME", "XDG_CACHE_HOME", "TMPDIR", "COLUMNS", "PATH", "OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH"};
+    "HOME",           "XDG_CACHE_HOME",    "TMPDIR",      "COLUMNS", "PATH", "OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH",
+    "POCL_CACHE_DIR", "POCL_KERNEL_CACHE", "VIRTUAL_ENV", "TERM"};
 
 static bool in_table(const char *name) {
     clm_environment_entry e;

@@ -118,8 +118,8 @@ static double area_mean(const clm_image *image, int size, int x, int y) {
 }
 
 START_TEST(resampling_is_the_mean_over_areas) {
-    static const int sizes[][3] = {{105, 105, 28}, {28, 28, 28}, {84, 84, 28}, {31, 57, 28},
-                                   {5, 7, 28},     {200, 3, 16}, {1, 1, 9}};
+    static const int sizes[][3] = {{105, 105, 28}, {28, 28, 28}, {84, 84, 28}, {31, 57, 28}, {5, 7, 28},
+                                   {200, 3, 16},   {1, 1, 9},    {3, 600, 2},  {700, 9, 1}};
     uint8_t out[28 * 28], inverted[28 * 28];
     clm_resample scratch = {0};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {

@@ -398,7 +398,7 @@ END_TEST
 START_TEST(test_clblast_sets) {
     const int *p;
     int count = 0;
-    for (; (p = clm_clblast_set_at(count)); count++) {
+    for (; (p = clm_clblast_set_at(false, count)); count++) {
         const int wgd = p[0], threads = p[1] * p[2];
         ck_assert_msg(wgd % p[5] == 0 && wgd % (p[1] * p[6]) == 0 && wgd % (p[2] * p[7]) == 0 && wgd % (p[3] * p[6]) == 0 &&
                           wgd % (p[4] * p[7]) == 0 && threads % p[3] == 0 && threads % p[4] == 0 &&
@@ -411,7 +411,7 @@ START_TEST(test_clblast_sets) {
     /* Another set, another kernel, the same numbers. */
     double error = 1;
     ck_assert(device->backend->library(device, CLM_LIBRARY_CLBLAST, NULL));
-    CLM_TEST_OK(device->backend->library_set(device, CLM_LIBRARY_CLBLAST, clm_clblast_set_at(8)));
+    CLM_TEST_OK(device->backend->library_set(device, CLM_LIBRARY_CLBLAST, false, clm_clblast_set_at(false, 8)));
     CLM_TEST_OK(clm_device_library_check(device, 0, &error));
     ck_assert_msg(error < 1e-5, "%g", error);
 }
@@ -422,14 +422,14 @@ START_TEST(test_clblast_tuning) {
     clm_clblast_result r = {0};
     double error = 1;
     if (!wanted(CLM_LIBRARY_CLBLAST)) return;
-    CLM_TEST_OK(clm_clblast_tune(device, 1e-9, &r));
+    CLM_TEST_OK(clm_clblast_tune(device, false, 1e-9, &r));
     ck_assert_int_eq(r.tried, 1);
     ck_assert_int_eq(r.failed, 0);
     ck_assert_int_eq(r.best, r.seconds < r.stock ? 0 : -1);
     ck_assert_msg(r.seconds > 0 && r.seconds <= r.stock && isfinite(r.stock), "%g s, %g s", r.seconds, r.stock);
     teardown();
     setup();
-    CLM_TEST_OK(clm_clblast_parameters(device));
+    CLM_TEST_OK(clm_clblast_parameters(device, false));
     CLM_TEST_OK(clm_device_library_check(device, 0, &error));
     ck_assert_msg(error < 1e-5, "%g", error);
     /* a set that is wrong is no candidate */
@@ -437,7 +437,7 @@ START_TEST(test_clblast_tuning) {
     clm_cl_spoilt_library = CLM_LIBRARY_CLBLAST;
     teardown();
     setup();
-    ck_assert_int_eq(clm_clblast_tune(device, 1e-9, &r), CLM_E_DEVICE);
+    ck_assert_int_eq(clm_clblast_tune(device, false, 1e-9, &r), CLM_E_DEVICE);
     clm_cl_spoilt_library = CLM_LIBRARY_NONE;
 }
 END_TEST

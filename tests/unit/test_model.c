@@ -73,6 +73,11 @@ static const struct {
     {"{\"in_shape\": [3, 4, 5], \"layers\": [{\"op\": \"film\", \"size\": 7}, {\"op\": \"globalavgpool\"}, "
      "{\"op\": \"context\", \"size\": 2}, {\"op\": \"linear\", \"out\": 5}]}",
      "0.context [7]; 0.weight [6, 7]; 0.bias [6]; 2.context [2]; 3.weight [5, 5]; 3.bias [5]; ", "[5]", 87},
+    {"{\"in_shape\": [3, 4, 5], \"layers\": [{\"op\": \"dropout\", \"rate\": 0.2}, {\"op\": \"residual\", \"body\": [{\"op\": "
+     "\"conv2d\", \"out\": 3, \"kernel\": 1}, {\"op\": \"dropout\", \"rate\": 0}], \"drop_path\": 0.1}, {\"op\": "
+     "\"globalavgpool\"}, "
+     "{\"op\": \"linear\", \"out\": 2}]}",
+     "1.0.weight [3, 3, 1, 1]; 1.0.bias [3]; 3.weight [2, 3]; 3.bias [2]; ", "[2]", 20},
 };
 enum { LISTS = sizeof(lists) / sizeof(lists[0]) };
 
@@ -259,7 +264,24 @@ static const struct {
     {"{\"in_shape\": [3, 0], \"layers\": [{\"op\": \"relu\"}]}", CLM_E_FORMAT, {"in_shape", "entry 1"}},
     {"{\"in_shape\": [3, 4, 5, 6], \"layers\": [{\"op\": \"relu\"}]}", CLM_E_FORMAT, {"in_shape"}},
     {"{\"in_shape\": [100000, 100000], \"layers\": [{\"op\": \"relu\"}]}", CLM_E_LIMIT, {"input shape"}},
-    {IMAGE("{\"op\": \"relu\"}, {\"op\": \"dropout\"}"), CLM_E_FORMAT, {"layer 1", "\"dropout\"", "conv2d"}},
+    {IMAGE("{\"op\": \"relu\"}, {\"op\": \"lrn\"}"), CLM_E_FORMAT, {"layer 1", "\"lrn\"", "conv2d"}},
+    {IMAGE("{\"op\": \"relu\"}, {\"op\": \"dropout\"}"), CLM_E_FORMAT, {"layer 1 (dropout)", "\"rate\" is missing"}},
+    {IMAGE("{\"op\": \"sign\", \"gradient\": \"clamp\"}"),
+     CLM_E_FORMAT,
+     {"layer 0 (sign)", "\"gradient\"", "must be \"clip\""}},
+    {IMAGE("{\"op\": \"round\", \"gradient\": 1}"), CLM_E_FORMAT, {"layer 0 (round)", "\"gradient\"", "or \"identity\""}},
+    {IMAGE("{\"op\": \"dropout\", \"rate\": 1}"),
+     CLM_E_FORMAT,
+     {"layer 0 (dropout)", "\"rate\"", "must be at least 0 and below 1"}},
+    {IMAGE("{\"op\": \"dropout\", \"rate\": -0.1}"), CLM_E_FORMAT, {"layer 0 (dropout)", "below 1", "not -0.1"}},
+    {IMAGE("{\"op\": \"dropout\", \"rate\": \"half\"}"), CLM_E_FORMAT, {"layer 0 (dropout)", "\"rate\"", "must be a number"}},
+    {IMAGE("{\"op\": \"dropout\", \"rate\": 0.1, \"p\": 0.1}"), CLM_E_FORMAT, {"layer 0 (dropout)", "\"p\"", "\"rate\""}},
+    {IMAGE("{\"op\": \"residual\", \"body\": [{\"op\": \"tanh\"}], \"drop_path\": 1.5}"),
+     CLM_E_FORMAT,
+     {"layer 0 (residual)", "\"drop_path\"", "not 1.5"}},
+    {IMAGE("{\"op\": \"residual\", \"body\": [{\"op\": \"dropout\", \"rate\": 2}]}"),
+     CLM_E_FORMAT,
+     {"layer 0.0 (dropout)", "\"rate\"", "not 2"}},
     {IMAGE("{\"op\": \"conv2\", \"out\": 4}"), CLM_E_FORMAT, {"layer 0", "did you mean \"conv2d\"", "(clm_model_custom)"}},
     {IMAGE("{\"op\": \"relu\"}, {\"kernel\": 2}"), CLM_E_FORMAT, {"layer 1", "\"op\""}},
     {IMAGE("\"relu\""), CLM_E_FORMAT, {"layer 0", "object"}},
@@ -441,38 +463,6 @@ START_TEST(wrong_operands) {
 }
 END_TEST
 
-/* ---- custom models ---- */
-
-static clm_value scaled(void *user, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats) {
-    ck_assert_ptr_nonnull(stats);
-    return *(int *)user ? clm_mul(g, x, params[0]) : clm_sum(g, clm_mul(g, x, params[0]), 1, false);
-}
-
-START_TEST(custom) {
-    int good = 1, bad = 0;
-    clm_model *model;
-    clm_shape in = clm_shape_of(1, 4), image = clm_shape_of(3, 3, 5, 6), hwc = clm_shape_of(3, 5, 6, 3);
-    clm_param params[2] = {{.name = "s", .shape = in, .init = CLM_INIT_CONSTANT, .init_scale = 2}};
-    OK(clm_model_custom(&model, &in, params, 1, scaled, &good));
-    clm_shape out = clm_model_out_shape(model);
-    ck_assert(clm_shape_equal(&out, &in));
-    ck_assert_ptr_null(clm_model_json(model));
-    ck_assert_uint_eq(clm_model_param_elements(model), 4);
-    clm_model_free(model);
-    ck_assert_int_eq(clm_model_custom(&model, &in, params, 1, scaled, &bad), CLM_E_SHAPE);
-    ck_assert_ptr_null(model);
-    params[1] = params[0];
-    ck_assert_int_eq(clm_model_custom(&model, &in, params, 2, scaled, &good), CLM_E_ARG);
-    ck_assert(strstr(clm_last_error(), "two parameters"));
-    params[0].layout = CLM_LAYOUT_OIHW;
-    ck_assert_int_eq(clm_model_custom(&model, &in, params, 1, scaled, &good), CLM_E_SHAPE);
-    params[0] = (clm_param){.name = "s", .shape = image, .layout = CLM_LAYOUT_CHW};
-    OK(clm_model_custom(&model, &image, params, 1, scaled, &good));
-    ck_assert(clm_shape_equal(&clm_model_param(model, 0)->inner_shape, &hwc));
-    clm_model_free(model);
-}
-END_TEST
-
 int main(void) {
     Suite *suite = suite_create("model");
     TCase *lists_case = tcase_create("layer lists"), *errors_case = tcase_create("errors"), *graphs = tcase_create("graphs");
@@ -491,7 +481,6 @@ int main(void) {
     tcase_add_test(graphs, flatten_transposes_only_where_order_differs);
     tcase_add_test(graphs, statistics_are_recorded_and_used);
     tcase_add_test(graphs, wrong_operands);
-    tcase_add_test(graphs, custom);
     suite_add_tcase(suite, lists_case);
     suite_add_tcase(suite, errors_case);
     suite_add_tcase(suite, graphs);

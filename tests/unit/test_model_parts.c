@@ -1,4 +1,5 @@
-/* What methods ask of a model: the roles of its parameters, its head, its features; and the layers that have a context. */
+/* What methods ask of a model: the roles of its parameters, its head, its features; the layers that have a context;
+ * and models of the caller's own. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,12 @@ static const struct {
      4, 4},
     {VECTOR("{\"op\": \"layernorm\"}"), 0, 2},
     {"{\"in_shape\": [6, 4], \"layers\": [{\"op\": \"layernorm\"}, {\"op\": \"attention\"}, {\"op\": \"meantokens\"}]}", 2, 4},
+    /* another learned map behind the last linear or convolution layer is not what the head begins with */
+    {"{\"in_shape\": [6, 4], \"layers\": [{\"op\": \"linear\", \"out\": 4}, {\"op\": \"lstm\", \"out\": 3, \"last\": true}]}",
+     0, 6},
+    {"{\"in_shape\": [2, 4, 4], \"layers\": [{\"op\": \"conv2d\", \"out\": 4}, {\"op\": \"tokens\"}, {\"op\": \"multihead\", "
+     "\"heads\": 2}, {\"op\": \"lastnorm\"}, {\"op\": \"meantokens\"}]}",
+     0, 8},
 };
 enum { HEADS = sizeof(heads) / sizeof(heads[0]) };
 
@@ -227,6 +234,38 @@ START_TEST(conv4_with_film) {
 }
 END_TEST
 
+/* ---- custom models ---- */
+
+static clm_value scaled(void *user, clm_graph *g, const clm_value *params, clm_value x, clm_bn_stats *stats) {
+    ck_assert_ptr_nonnull(stats);
+    return *(int *)user ? clm_mul(g, x, params[0]) : clm_sum(g, clm_mul(g, x, params[0]), 1, false);
+}
+
+START_TEST(custom) {
+    int good = 1, bad = 0;
+    clm_model *model;
+    clm_shape in = clm_shape_of(1, 4), image = clm_shape_of(3, 3, 5, 6), hwc = clm_shape_of(3, 5, 6, 3);
+    clm_param params[2] = {{.name = "s", .shape = in, .init = CLM_INIT_CONSTANT, .init_scale = 2}};
+    CLM_TEST_OK(clm_model_custom(&model, &in, params, 1, scaled, &good));
+    clm_shape out = clm_model_out_shape(model);
+    ck_assert(clm_shape_equal(&out, &in));
+    ck_assert_ptr_null(clm_model_json(model));
+    ck_assert_uint_eq(clm_model_param_elements(model), 4);
+    clm_model_free(model);
+    ck_assert_int_eq(clm_model_custom(&model, &in, params, 1, scaled, &bad), CLM_E_SHAPE);
+    ck_assert_ptr_null(model);
+    params[1] = params[0];
+    ck_assert_int_eq(clm_model_custom(&model, &in, params, 2, scaled, &good), CLM_E_ARG);
+    ck_assert(strstr(clm_last_error(), "two parameters"));
+    params[0].layout = CLM_LAYOUT_OIHW;
+    ck_assert_int_eq(clm_model_custom(&model, &in, params, 1, scaled, &good), CLM_E_SHAPE);
+    params[0] = (clm_param){.name = "s", .shape = image, .layout = CLM_LAYOUT_CHW};
+    CLM_TEST_OK(clm_model_custom(&model, &image, params, 1, scaled, &good));
+    ck_assert(clm_shape_equal(&clm_model_param(model, 0)->inner_shape, &hwc));
+    clm_model_free(model);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("model parts");
     TCase *cases = tcase_create("parts");
@@ -238,6 +277,7 @@ int main(void) {
     tcase_add_loop_test(cases, film, 0, FILMS);
     tcase_add_test(cases, context);
     tcase_add_test(cases, conv4_with_film);
+    tcase_add_test(cases, custom);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -205,6 +205,12 @@ static const struct {
     {MODEL("3", WITH("embedding", "\"count\": 3, \"out\": 2")), 1, {table, (const double[]){2, 3, 0}}, {5, 6, 0, 0, 1, 2}, 6},
     {MODEL("1", OP("relu6")), 6, {(const double[]){-1, 0, 1e-9, 5, 6, 7}}, {0, 0, 1e-9, 5, 6, 6}, 6},
     {MODEL("1", OP("hardtanh")), 4, {(const double[]){-2, -0.5, 1, 7}}, {-1, -0.5, 1, 1}, 4},
+    {MODEL("1", OP("sign")), 4, {(const double[]){-2, -1e-9, 0, 7}}, {-1, -1, 0, 1}, 4},
+    {MODEL("1", WITH("round", "\"gradient\": \"clip\"")),
+     6,
+     {(const double[]){-1.5, -0.4, 0.5, 1.5, 2.5, 7.6}},
+     {-2, 0, 0, 2, 2, 8},
+     6},
 };
 enum { RUNS = sizeof(runs) / sizeof(runs[0]) };
 
@@ -302,6 +308,22 @@ static const struct {
      CLM_E_FORMAT,
      {"layer 1.skip.1 (linear)", "\"out\""}},
     {MODEL("6", OP("gru6")), CLM_E_FORMAT, {"\"gru6\"", "multihead", "film"}},
+    /* the remedy is said */
+    {MODEL("1, 4, 4", OP("attention")), CLM_E_SHAPE, {"layer 0 (attention)", "[1, 4, 4]", "put tokens before it"}},
+    {MODEL("6", OP("attention")), CLM_E_SHAPE, {"layer 0 (attention)", "[6]", "put reshape before it"}},
+    {MODEL("1, 4, 4", WITH("context", "\"size\": 2")), CLM_E_SHAPE, {"layer 0 (context)", "[1, 4, 4]", "put flatten or"}},
+    {MODEL("3, 6", WITH("embedding", "\"count\": 4, \"out\": 2")),
+     CLM_E_SHAPE,
+     {"(embedding)", "[3, 6]", "put flatten before it"}},
+    {MODEL("3, 6", WITH("conv2d", "\"out\": 4")), CLM_E_SHAPE, {"layer 0 (conv2d)", "[3, 6]", "conv1d is for a series"}},
+    {MODEL("3, 6, 6", WITH("conv1d", "\"out\": 4")), CLM_E_SHAPE, {"layer 0 (conv1d)", "[3, 6, 6]", "conv2d is for images"}},
+    {MODEL("6", WITH("reshape", "\"shape\": [2, 4]")), CLM_E_SHAPE, {"layer 0 (reshape)", "[6]: it needs 6"}},
+    {MODEL("6", WITH("linear", "\"outs\": 4")), CLM_E_FORMAT, {"layer 0 (linear)", "\"outs\"", "did you mean \"out\""}},
+    {MODEL("6", OP("linear")), CLM_E_FORMAT, {"layer 0 (linear)", "\"out\" is missing; add it"}},
+    {MODEL("2, 5, 6", WITH("maxpool", "\"kernel\": 9")),
+     CLM_E_SHAPE,
+     {"(maxpool)", "window of 9", "images of 10x9 would do (--size 9"}},
+    {MODEL("2, 6, 6", WITH("maxpool", "\"kernel\": 4, \"pad\": 3")), CLM_E_SHAPE, {"(maxpool)", "pad 3", "at most 2"}},
 };
 enum { FAULTS = sizeof(faults) / sizeof(faults[0]) };
 

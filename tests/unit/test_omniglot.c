@@ -79,6 +79,60 @@ START_TEST(omniglot_1200) {
 }
 END_TEST
 
+/* Which test character, and which of its drawings, a picture is. */
+static void find_test_picture(const clm_source *source, const float *wanted, size_t *class_index, size_t *drawing) {
+    float x[AREA];
+    for (*class_index = 0; *class_index < 16; ++*class_index)
+        for (*drawing = 0; *drawing < 6; ++*drawing) {
+            CLM_TEST_OK(clm_source_image(source, CLM_SPLIT_TEST, *class_index, *drawing, x));
+            if (memcmp(x, wanted, sizeof x) == 0) return;
+        }
+    ck_abort_msg("a picture of a task is none of the test split");
+}
+
+/* One alphabet, one person's drawings to learn from, two others' to tell apart. Of 16 characters, the first 8 are of one alphabet. */
+START_TEST(omniglot_within_alphabet) {
+    enum { WAYS = 5, QUERY = 2, TASKS = 40 };
+    clm_omniglot_options options = CLM_OMNIGLOT_OPTIONS_INIT;
+    float support[WAYS * AREA], query[WAYS * QUERY * AREA], support_y[WAYS], query_y[WAYS * QUERY];
+    int met[2] = {0, 0};
+    clm_test_write_small_omniglot(directory);
+    options.within_alphabet = true;
+    clm_source *source = open_omniglot(&options);
+    ck_assert_ptr_nonnull(strstr(clm_source_description(source), "test tasks within an alphabet"));
+    for (uint64_t t = 0; t < TASKS; t++) {
+        size_t of_label[WAYS], person[1 + QUERY] = {6, 6, 6}, c, d;
+        CLM_TEST_OK(clm_source_sample(source, CLM_SPLIT_TEST, 3, t, WAYS, 1, QUERY, support, support_y, query, query_y));
+        for (int i = 0; i < WAYS; i++) {
+            find_test_picture(source, support + (size_t)i * AREA, &c, &d);
+            of_label[(int)support_y[i]] = c;
+            if (i == 0) person[0] = d;
+            ck_assert_uint_eq(d, person[0]);
+            ck_assert_uint_eq(c / 8, of_label[(int)support_y[0]] / 8);
+        }
+        for (int i = 0; i < WAYS * QUERY; i++) {
+            find_test_picture(source, query + (size_t)i * AREA, &c, &d);
+            ck_assert_uint_eq(c, of_label[(int)query_y[i]]);
+            size_t k = 1;
+            while (k < QUERY && person[k] != 6 && person[k] != d) k++;
+            if (person[k] == 6) person[k] = d;
+            ck_assert_uint_eq(d, person[k]);
+            ck_assert_uint_ne(d, person[0]);
+        }
+        met[of_label[0] / 8]++;
+    }
+    ck_assert_int_gt(met[0], TASKS / 5);
+    ck_assert_int_gt(met[1], TASKS / 5);
+    ck_assert_int_eq(clm_source_check(source, CLM_SPLIT_TEST, 9, 1, 1), CLM_E_ARG);
+    SAYS("9 ways within an alphabet, but the largest of the test split has 8 characters");
+    CLM_TEST_OK(clm_source_check(source, CLM_SPLIT_TRAIN, 9, 1, 1));
+    clm_source_free(source);
+    options.test_rotations = true;
+    ck_assert_int_eq(clm_source_omniglot(&source, directory, &options), CLM_E_ARG);
+    SAYS("leave out test_rotations");
+}
+END_TEST
+
 START_TEST(omniglot_ink_is_one_and_turns_are_classes) {
     clm_source *source = small_omniglot(CLM_OMNIGLOT_ALPHABETS);
     float *x = picture, turned[AREA];
@@ -292,6 +346,7 @@ int main(void) {
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, omniglot_alphabets);
     tcase_add_test(tc, omniglot_1200);
+    tcase_add_test(tc, omniglot_within_alphabet);
     tcase_add_test(tc, omniglot_ink_is_one_and_turns_are_classes);
     tcase_add_test(tc, omniglot_from_folders_and_in_any_order);
     char *whole = find_omniglot();

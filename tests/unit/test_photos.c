@@ -326,7 +326,7 @@ START_TEST(other_kinds_are_refused) {
     refused(data, size, CLM_E_FORMAT, "compressed BMP");
     free(data);
     refused((const uint8_t *)"<svg></svg>", 11, CLM_E_FORMAT, "not a PNG, JPEG, WebP");
-    refused((const uint8_t *)"", 0, CLM_E_FORMAT, "not a PNG");
+    refused((const uint8_t *)"", 0, CLM_E_FORMAT, "an empty file; replace or remove it");
 #ifndef CLMAML_HAVE_WEBP
     refused((const uint8_t *)"RIFF....WEBPVP8 ", 16, CLM_E_FORMAT, "libwebp");
 #endif

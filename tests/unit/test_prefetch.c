@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/memory.h"
 #include "base/thread.h"
@@ -70,8 +71,11 @@ typedef struct watched {
     clm_source base;
     atomic_int checks;         /* of its size: one a task */
     atomic_bool failing, held; /* held: drawing does not end */
+    atomic_bool slow;          /* a task takes NAP */
 } watched;
-enum { CLASSES = 50, EMPTY_CLASS = 999 };
+enum { CLASSES = 50, EMPTY_CLASS = 999, NAP = 20 /* milliseconds */ };
+
+static void nap(long milliseconds) { nanosleep(&(struct timespec){0, milliseconds * 1000000}, NULL); }
 
 static size_t watched_classes(const clm_source *source, clm_split split) {
     (void)split;
@@ -85,6 +89,7 @@ static size_t watched_examples(const clm_source *source, clm_split split, uint64
 static void watched_smallest(const clm_source *source, clm_split split, uint64_t *class_index) {
     watched *w = (watched *)source;
     (void)split;
+    if (atomic_load(&w->slow)) nap(NAP);
     atomic_fetch_add(&w->checks, 1);
     *class_index = atomic_load(&w->failing) ? EMPTY_CLASS : 0;
 }
@@ -109,15 +114,23 @@ static void watch(watched *w) {
     atomic_init(&w->checks, 0);
     atomic_init(&w->failing, false);
     atomic_init(&w->held, false);
+    atomic_init(&w->slow, false);
+}
+
+/* Batches of a watched source. */
+static clm_prefetch *prefetch_watched(watched *w, clm_prefetch_options *o, int ahead) {
+    clm_prefetch *p = NULL;
+    watch(w);
+    *o = options_of(0, ahead);
+    OK(clm_prefetch_create(&p, &w->base, o));
+    return p;
 }
 
 START_TEST(errors_of_the_thread_are_reported) {
     watched w;
-    clm_prefetch *p = NULL;
+    clm_prefetch_options o;
     const float *batch[4];
-    watch(&w);
-    clm_prefetch_options o = options_of(0, 1);
-    OK(clm_prefetch_create(&p, &w.base, &o));
+    clm_prefetch *p = prefetch_watched(&w, &o, 1);
     OK(clm_prefetch_get(p, 0, batch));
     check_batch(&w.base, &o, 0, batch);
     atomic_store(&w.failing, true);
@@ -138,11 +151,9 @@ END_TEST
 /* No more is made than was asked for, and not for ever. */
 START_TEST(the_buffer_is_bounded) {
     watched w;
-    clm_prefetch *p = NULL;
+    clm_prefetch_options o;
     const float *batch[4];
-    watch(&w);
-    clm_prefetch_options o = options_of(0, 2);
-    OK(clm_prefetch_create(&p, &w.base, &o));
+    clm_prefetch *p = prefetch_watched(&w, &o, 2);
     OK(clm_prefetch_get(p, 0, batch));
     OK(clm_prefetch_get(p, 1, batch));
     OK(clm_prefetch_get(p, 2, batch));
@@ -151,6 +162,26 @@ START_TEST(the_buffer_is_bounded) {
     int tasks = atomic_load(&w.checks) - 1; /* one check at creation */
     ck_assert_int_ge(tasks, 3 * TASKS);
     ck_assert_int_le(tasks, 5 * TASKS);
+}
+END_TEST
+
+START_TEST(waits_are_counted) {
+    watched w;
+    clm_prefetch_options o;
+    const float *batch[4];
+    clm_prefetch *p = prefetch_watched(&w, &o, 2);
+    ck_assert(clm_prefetch_waited(p) == 0);
+    OK(clm_prefetch_get(p, 0, batch));
+    const double first = clm_prefetch_waited(p);
+    ck_assert_double_ge(first, 0);
+    while (atomic_load(&w.checks) < 1 + 2 * TASKS + 1) nap(1); /* batch 2 is being made, so batch 1 is there */
+    OK(clm_prefetch_get(p, 1, batch));
+    OK(clm_prefetch_get(p, 1, batch));
+    ck_assert(clm_prefetch_waited(p) == first);
+    atomic_store(&w.slow, true);
+    OK(clm_prefetch_get(p, 100, batch)); /* no task of it was drawn before */
+    ck_assert_double_ge(clm_prefetch_waited(p) - first, 0.9 * TASKS * NAP / 1000);
+    clm_prefetch_free(p);
 }
 END_TEST
 
@@ -210,6 +241,7 @@ int main(void) {
     tcase_add_loop_test(tcase, any_order_gives_the_same_numbers, 0, 3 * ORDERS);
     tcase_add_test(tcase, errors_of_the_thread_are_reported);
     tcase_add_test(tcase, the_buffer_is_bounded);
+    tcase_add_test(tcase, waits_are_counted);
     tcase_add_test(tcase, ends_at_any_time);
     tcase_add_test(tcase, wrong_options);
     suite_add_tcase(suite, tcase);

@@ -64,7 +64,7 @@ START_TEST(tasks_of_a_table) {
     SAYS("add rows");
     ck_assert_int_eq(clm_source_check(source, CLM_SPLIT_TEST, 2, 1, 1), CLM_E_ARG);
     SAYS("a task is one group of rows: it has 1 way, not 2");
-    const clm_episode_options joint = {CLM_EPISODE_OPTIONS_VERSION, 1, 1, 1, 1, 5};
+    const clm_episode_options joint = {CLM_EPISODE_OPTIONS_VERSION, 1, 1, 1, 1, 5, 0, 0};
     ck_assert_int_eq(clm_source_check_episode(source, CLM_SPLIT_TEST, &joint), CLM_E_ARG);
     SAYS("groups of rows");
     int32_t at[2];
@@ -116,7 +116,7 @@ START_TEST(tasks_that_are_too_small) {
                            (3 - mean) / (1 - mean), 1e-6f);
     clm_source_free(source);
     o->strict = true;
-    clm_test_table_refused(text, CLM_E_FORMAT, "task b has 1 row", "(strict)");
+    clm_test_table_refused(text, CLM_E_FORMAT, "task b has 1 row", "strict refuses 1 thing");
     o->strict = false;
     o->least = 4;
     clm_test_table_refused(text, CLM_E_ARG, "no task has the 4 examples", "the largest, a, has 3");
@@ -200,7 +200,7 @@ START_TEST(several_targets_of_tasks) { /* in support sets one behind the other, 
     clm_source *source = clm_test_table_of(text.data);
     clm_text_free(&text);
     float sx[4], sy[8], qx[3], qy[6];
-    const clm_episode_options sets = {CLM_EPISODE_OPTIONS_VERSION, 1, 2, 3, 2, 0};
+    const clm_episode_options sets = {CLM_EPISODE_OPTIONS_VERSION, 1, 2, 3, 2, 0, 0, 0};
     const clm_episode episode = {.support_x = sx, .support_y = sy, .query_x = qx, .query_y = qy};
     CLM_TEST_OK(clm_source_draw(source, CLM_SPLIT_TRAIN, 4, 7, &sets, &episode));
     for (int i = 0; i < 4; i++) ck_assert(sy[2 * i] == 200 + sx[i] && sy[2 * i + 1] == 100 + sx[i]);
@@ -291,6 +291,41 @@ START_TEST(windows) {
 }
 END_TEST
 
+START_TEST(windows_longer_than_any_task) {
+    const char *rows = "task,x,y\nshort,1,2\nshort,2,3\nlong,1,2\nlong,2,3\nlong,3,4\n";
+    o->task_split[0] = 2;
+    o->window = 5;
+    clm_test_table_refused(rows, CLM_E_ARG, "a window of 5 rows needs 5 rows of a task, and the longest, long, has 3 rows",
+                           "a shorter one (--window)");
+    o->window = 3, o->horizon = 1;
+    clm_test_table_refused(rows, CLM_E_ARG, "a window of 3 rows and a horizon of 1 needs 4 rows", "(--window, --horizon)");
+    o->window = 0, o->horizon = 3;
+    clm_test_table_refused(rows, CLM_E_ARG, "a horizon of 3 needs 4 rows", "(--horizon)");
+    o->window = 2, o->horizon = 0, o->least = 3;
+    clm_test_table_refused(rows, CLM_E_ARG, "the longest, long, has 2 in its 3 rows, for a window of 2 rows", "ask for fewer");
+}
+END_TEST
+
+START_TEST(numbers_beyond_floats) {
+    const char *rows = "task,x,y\na,1,1\na,1.000000001,2\nb,1e30,3\nb,1,4\n";
+    o->task_split[0] = 1, o->task_split[1] = 1;
+    for (o->split_seed = 0; o->split_seed < 20; o->split_seed++) { /* until a trains */
+        clm_source *source = NULL;
+        o->standardise = false;
+        clm_source *plain = clm_test_table_of(rows);
+        const bool a =
+            clm_test_feature(plain, CLM_SPLIT_TRAIN, 0, 0, 0) < 2 && clm_test_feature(plain, CLM_SPLIT_TRAIN, 0, 1, 0) < 2;
+        clm_source_free(plain);
+        if (!a) continue;
+        o->standardise = true;
+        clm_test_table_refused(rows, CLM_E_FORMAT, "line 4, column x: 1e+30 is", "--standardise no");
+        ck_assert_ptr_null(source);
+        return;
+    }
+    ck_abort_msg("no seed trains on a");
+}
+END_TEST
+
 START_TEST(windows_of_several_columns) {
     static const char *const features[] = {"y", "x"};
     o->task_split[0] = 2;
@@ -333,6 +368,16 @@ START_TEST(windows_of_several_columns) {
 }
 END_TEST
 
+START_TEST(numbers_as_classes) {
+    static const char text[] = "task,x,y\na,1,0.5\na,2,0.25\na,3,0.75\nb,1,0.5\n";
+    o->labels = true;
+    clm_source *source = clm_test_table_of(text);
+    clm_test_has_note(source,
+                      "column y has 3 classes in 4 rows: if they are numbers to predict, leave --loss cross-entropy out\n");
+    clm_source_free(source);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("table tasks");
     TCase *tc = tcase_create("table tasks");
@@ -340,12 +385,15 @@ int main(void) {
     tcase_add_test(tc, tasks_of_a_table);
     tcase_add_test(tc, splits_of_a_table);
     tcase_add_test(tc, tasks_that_are_too_small);
+    tcase_add_test(tc, numbers_as_classes);
     tcase_add_test(tc, categories);
     tcase_add_test(tc, standardised_by_training_tasks);
     tcase_add_test(tc, several_targets_of_tasks);
     tcase_add_test(tc, labels_of_a_table);
     tcase_add_test(tc, too_many_classes);
     tcase_add_test(tc, windows);
+    tcase_add_test(tc, windows_longer_than_any_task);
+    tcase_add_test(tc, numbers_beyond_floats);
     tcase_add_test(tc, windows_of_several_columns);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -48,7 +48,7 @@ START_TEST(no_table) {
     static const char zeros[] = "task,x,y\na,1\0,2\n";
     clm_test_table_refused("", CLM_E_FORMAT, "is empty", "headline");
     clm_test_table_refused("task,x,y\n", CLM_E_FORMAT, "no rows below its headline", "add rows");
-    clm_test_table_refused("task,x,y\na,1\n", CLM_E_FORMAT, "line 2 has 2 fields, the headline 3", "quotes");
+    clm_test_table_refused("task,x,y\na,1\n", CLM_E_FORMAT, "line 2 has 2 fields, the headline 3", "write 1 more");
     clm_test_table_refused("task,x,y\na,1,2\n\na,1,2,3\n", CLM_E_FORMAT, "line 4 has 4 fields", "quotes");
     clm_test_table_refused("task,x,y\na,\"1,2\n", CLM_E_FORMAT, "line 2: the quoted field", "close its quote");
     clm_test_table_refused("task,x,y\na,\"1\"1,2\n", CLM_E_FORMAT, "line 2 has text behind a closing quote", "twice");
@@ -101,7 +101,7 @@ START_TEST(missing_values) {
     clm_test_has_note(source, "1 of 3 rows have missing values and are left out\n");
     clm_source_free(source);
     o->strict = true;
-    clm_test_table_refused(text, CLM_E_FORMAT, "1 of 3 rows", "(strict)");
+    clm_test_table_refused(text, CLM_E_FORMAT, "1 of 3 rows", "strict refuses 1 thing");
     o->strict = false;
     clm_test_table_refused("task,x,colour,y\na,?,red,1\n", CLM_E_FORMAT, "no row without a missing value", "add rows");
     o->categorical = NULL;

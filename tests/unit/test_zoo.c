@@ -256,6 +256,7 @@ END_TEST
 START_TEST(nearest_words) {
     static const char *const words[] = {"conv2d", "conv1d", "linear", "globalavgpool"};
     ck_assert_str_eq(clm_nearest_word("conv2", words, 4), "conv2d");
+    ck_assert_str_eq(clm_nearest_word("Conv2D", words, 4), "conv2d");
     ck_assert_str_eq(clm_nearest_word("global", words, 4), "globalavgpool");
     ck_assert_str_eq(clm_nearest_word("liner", words, 4), "linear");
     ck_assert_ptr_null(clm_nearest_word("dropout", words, 4));

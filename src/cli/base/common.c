@@ -4,11 +4,14 @@
  */
 #include "base/common.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/lines.h"
 
 static char own_message[4096];
 static bool usage_mistake;
@@ -29,7 +32,7 @@ clm_status cli_fail(clm_status status, const char *format, ...) {
 }
 
 clm_status cli_fail_in(clm_status status, const char *format, ...) {
-    char before[sizeof own_message], whole[2 * sizeof own_message];
+    char before[sizeof own_message], whole[2 * sizeof own_message + 2];
     va_list args;
     va_start(args, format);
     vsnprintf(before, sizeof before, format, args);
@@ -72,12 +75,69 @@ const char *cli_shown(const char *text) {
     return copy;
 }
 
-/* Library messages may list things over several lines: here they become one. */
-const char *cli_message(void) {
-    static char line[sizeof own_message];
-    const char *from = own_message[0] ? own_message : clm_last_error();
+static bool is_plain(char c) { return isalnum((unsigned char)c) || (c && strchr("%+,-./:=@_", c)) || (unsigned char)c >= 0x80; }
+
+const char *cli_pasted(const char *word) {
+    static char copies[4][sizeof own_message];
+    static unsigned next;
+    char *to = copies[next++ % 4];
     size_t n = 0;
-    for (; *from && n + 3 < sizeof line; from++) {
+    const char *c = word;
+    while (is_plain(*c)) c++;
+    const bool quoted = *c || !*word;
+    if (*word == '-') n += (size_t)snprintf(to, 3, "./"); /* a file, no option */
+    if (quoted) to[n++] = '\'';
+    for (c = word; *c && n + 8 < sizeof copies[0]; c++) {
+        if (*c == '\'')
+            n += (size_t)snprintf(to + n, 5, "'\\''");
+        else
+            to[n++] = *c;
+    }
+    if (quoted) to[n++] = '\'';
+    to[n] = 0;
+    make_printable(to);
+    return to;
+}
+
+/* Options as the library names them in its messages, and as the command line does. The longer of two that begin alike is first. */
+static const char *const told[][2] = {
+    {"inner_lr, optim.lr, optim.clip", "--inner-lr, --outer-lr, --clip-norm"},
+    {"memory_limit", "--memory-limit"},
+    {"data_on", "--data-on"},
+    {"new_head", "--init-head new"},
+    {"balanced_until", "--balanced-until"},
+    {"batch_norm_per_step", "--batch-norm-per-step"},
+    {"support_per_step", "--support-per-step"},
+    {"step_weights", "--multi-step"},
+    {"anneal_over", "--multi-step-over"},
+    {"test_steps", "--test-steps"},
+    {"episodes.joint_classes", "--classes"},
+};
+
+static bool goes_on(char c) { return c && (isalnum((unsigned char)c) || strchr("_-/.", c)); }
+
+/* The row of the option whose name begins here, and is no part of another word or of a path; -1: none does. */
+static int option_at(const char *text, const char *at) {
+    if (at > text && goes_on(at[-1])) return -1;
+    for (size_t i = 0; i < CLI_COUNT(told); i++) {
+        const char *end = at + strlen(told[i][0]);
+        if (strncmp(at, told[i][0], strlen(told[i][0])) != 0) continue;
+        if (!goes_on(*end) || (*end == '.' && !goes_on(end[1]))) return (int)i;
+    }
+    return -1;
+}
+
+/* Library messages may list things over several lines: here they become one, with the words of the command line. */
+static void write_line(const char *text, bool of_library, char *line, size_t size) {
+    enum { LONGEST = 64 };
+    size_t n = 0;
+    for (const char *from = text; *from && n + LONGEST < size; from++) {
+        const int option = of_library ? option_at(text, from) : -1;
+        if (option >= 0) {
+            n += (size_t)snprintf(line + n, LONGEST, "%s", told[option][1]);
+            from += strlen(told[option][0]) - 1;
+            continue;
+        }
         if (*from != '\n') {
             line[n++] = *from;
             continue;
@@ -89,6 +149,24 @@ const char *cli_message(void) {
     }
     line[n] = 0;
     make_printable(line);
+}
+
+const char *cli_message(void) {
+    static char line[sizeof own_message];
+    write_line(own_message[0] ? own_message : clm_last_error(), !own_message[0], line, sizeof line);
+    return line;
+}
+
+bool cli_message_before(const char *mark, char *text, size_t size) {
+    snprintf(text, size, "%s", cli_message());
+    char *const at = strstr(text, mark);
+    if (at) *at = 0;
+    return at != NULL;
+}
+
+const char *cli_in_words(const char *remark) {
+    static char line[sizeof own_message];
+    write_line(remark, true, line, sizeof line);
     return line;
 }
 
@@ -96,7 +174,7 @@ int cli_exit(clm_status status) {
     if (status == CLM_OK) return CLI_EXIT_OK;
     const char *message = cli_message();
     fflush(stdout);
-    fprintf(stderr, "clmaml: %s\n", *message ? message : clm_status_name(status));
+    cli_line(stderr, "clmaml: %s\n", *message ? message : clm_status_name(status));
     return usage_mistake ? CLI_EXIT_USAGE : CLI_EXIT_FAILURE;
 }
 
@@ -108,7 +186,7 @@ void cli_note(const char *format, ...) {
     va_end(args);
     make_printable(text);
     fflush(stdout);
-    fprintf(stderr, "clmaml: note: %s\n", text);
+    cli_line(stderr, "clmaml: note: %s\n", text);
 }
 
 cli_text cli_bytes(double bytes) {
@@ -176,3 +254,9 @@ double cli_error_value(const cli_error_norm *norm) {
 }
 
 size_t cli_elements(const clm_shape *shape, int tasks) { return clm_shape_size(shape) * (size_t)(tasks > 0 ? tasks : 1); }
+
+cli_text cli_did_you_mean(const char *name) {
+    cli_text text = {""};
+    if (name) snprintf(text.s, sizeof text.s, "; did you mean %.40s?", name);
+    return text;
+}

@@ -33,9 +33,18 @@ clm_status cli_usage(const char *format, ...) CLI_PRINTF(1, 2);
 void cli_forget(void);
 /* The message of the failure at hand, on one line. */
 const char *cli_message(void);
+/* The message up to where `mark` begins in it, for advice that a caller knows better; false where the mark is not in it. */
+bool cli_message_before(const char *mark, char *text, size_t size);
+/* What the library remarks, on one line, with the options as the command line names them. Until the next call. */
+const char *cli_in_words(const char *remark);
 /* The text with '?' for control characters, in ASCII and in UTF-8: what comes from files and their names neither ends a line
  * nor steers a terminal. Cut after 4095 bytes; until the fourth next call. */
 const char *cli_shown(const char *text);
+/* One word of a command that is printed to be pasted into a shell: in quotes where it needs them, else as it is. Shown as by
+ * cli_shown; until the fourth next call. */
+const char *cli_pasted(const char *word);
+/* "s" where there is not one. */
+static inline const char *cli_plural(double count) { return count == 1 ? "" : "s"; }
 /* Prints the message of a failure, if it is one, as one line on stderr; returns the exit status. */
 int cli_exit(clm_status status);
 /* A remark on stderr that stops nothing. */
@@ -67,6 +76,8 @@ void cli_note(const char *format, ...) CLI_PRINTF(1, 2);
 typedef struct cli_text {
     char s[64];
 } cli_text;
+/* "; did you mean NAME?", or "" without a name. */
+cli_text cli_did_you_mean(const char *name);
 cli_text cli_bytes(double bytes);      /* "412.3 MiB" */
 cli_text cli_duration(double seconds); /* "4:12", "1:02:03" */
 cli_text cli_count(size_t count);      /* "1155", "endless" */

@@ -234,8 +234,27 @@ void cli_drivers_guard(const char *spec) {
     free(list);
 }
 
+/* "/2" of an item at the end of which parts are asked for, as in 0:0/2; NULL: none does. */
+static const char *parts_in(const char *list) {
+    for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        const char *end = at + strcspn(at, ","), *digits = end;
+        while (digits > at && digits[-1] >= '0' && digits[-1] <= '9') digits--;
+        if (digits < end && digits - at > 1 && digits[-1] == '/') return digits - 1;
+    }
+    return NULL;
+}
+
+clm_status cli_refuse_parts(const char *spec) {
+    const char *parts = spec ? parts_in(spec) : NULL;
+    if (!parts) return CLM_OK;
+    return cli_usage("--device %s divides a device into parts, and this command uses a whole one: leave out %.*s", spec,
+                     (int)strcspn(parts, ","), parts);
+}
+
 void cli_note_one_device(const char *spec, const clm_device *device) {
     const char *wanted = spec ? spec : getenv("CLMAML_DEVICE");
+    if (!spec && wanted && parts_in(wanted))
+        cli_note("CLMAML_DEVICE=%s divides a device into parts; this command uses the whole of it", wanted);
     if (!wanted || !strchr(wanted, ',')) return;
     cli_note("\"%s\" names several devices; this command uses the first that matches%s%s", wanted, device ? ": " : "",
              device ? clm_device_get_info(device)->name : "");
@@ -284,6 +303,7 @@ static clm_status open_guarded(clm_device **out, const char *spec) {
 clm_status cli_device_open(clm_device **out, const char *spec) {
     double patience;
     *out = NULL;
+    CLI_TRY(cli_refuse_parts(spec));
     CLI_TRY(cli_drivers_patience(&patience));
     CLI_TRY(cli_drivers_explain(open_guarded(out, spec)));
     cli_note_one_device(spec, *out);

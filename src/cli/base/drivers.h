@@ -28,7 +28,9 @@ clm_status cli_drivers_try(cli_driver **out, size_t *count);
 clm_status cli_device_open(clm_device **out, const char *spec);
 /* Puts what is known of the drivers that are installed into the message that there is no device; other failures pass. */
 clm_status cli_drivers_explain(clm_status status);
-/* Says that a list of devices was given to a command that uses one. `device` (may be NULL): the one. */
+/* A mistake where the option asks for parts of a device, for commands that use one whole device. */
+clm_status cli_refuse_parts(const char *spec);
+/* Says that a list of devices was given to a command that uses one, or parts by the environment. `device` (may be NULL): the one. */
 void cli_note_one_device(const char *spec, const clm_device *device);
 /* The trial alone, for commands that open several devices. */
 void cli_drivers_guard(const char *spec);

@@ -2,42 +2,30 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/lines.h"
 #include "base/options.h"
 #include "base/system.h"
 
-/* Text wrapped to `width`, its further lines indented by `indent`. No line ends with a blank. */
-static void print_wrapped(const char *text, int column, int indent, int width) {
-    int blanks = 0; /* before the next word, which column counts already */
-    while (*text) {
-        const size_t word = strcspn(text, " \n");
-        if (word && column > indent && column + (int)word >= width) {
-            printf("\n%*s", indent, "");
-            column = indent;
-        } else if (word)
-            printf("%*s", blanks, "");
-        if (word) blanks = 0;
-        printf("%.*s", (int)word, text);
-        column += (int)word;
-        text += word;
-        if (*text == '\n') {
-            printf("\n%*s", indent, "");
-            column = indent;
-            blanks = 0;
-            text++;
-        } else if (*text == ' ') {
-            blanks++;
-            column++;
-            text++;
-        }
-    }
+/* Text that begins at `indent`, to the end of its last line. */
+static void print_wrapped(const char *text, int indent, int width) {
+    cli_wrap(stdout, text, indent, indent, width);
     putchar('\n');
 }
 
 static void print_default(const cli_option *option, const void *defaults, char *text, size_t size) {
     const void *from = (const char *)defaults + option->offset;
     text[0] = 0;
+    if (cli_option_has_auto(option)) {
+        char written[64];
+        json_t *value = cli_option_to_json(option, defaults);
+        cli_option_written(option, value, written, sizeof written);
+        json_decref(value);
+        snprintf(text, size, " [%s]", written);
+        return;
+    }
     switch (option->kind) {
     case CLI_FLAG: break;
+    case CLI_RANGE:
     case CLI_INT: snprintf(text, size, " [%lld]", (long long)*(const int64_t *)from); break;
     case CLI_BYTES: break; /* 0 stands for something that the help says */
     case CLI_REAL: snprintf(text, size, " [%g]", *(const double *)from); break;
@@ -51,23 +39,29 @@ static void print_default(const cli_option *option, const void *defaults, char *
 
 static int help_width(void) {
     const int width = cli_is_terminal(stdout) ? cli_terminal_width(stdout) : 100;
-    return width > 120 ? 120 : width < 60 ? 60 : width;
+    return width > 120 ? 120 : width;
 }
 
 void cli_print_wrapped(const char *head, const char *text) {
     const int indent = (int)strlen(head);
     printf("%s", head);
-    print_wrapped(text, indent, indent, help_width());
+    print_wrapped(text, indent, help_width());
 }
 
 void cli_names_print(const cli_names *names, int indent) {
+    enum { BELOW = 4 };
     const int width = help_width();
     int column = 0;
     for (size_t i = 0; i < names->count(); i++)
         if ((int)strlen(names->name(i)) > column) column = (int)strlen(names->name(i));
+    const bool below = indent + column + 2 > width / 2;
+    const int text = below ? indent + BELOW : indent + column + 2;
     for (size_t i = 0; i < names->count(); i++) {
-        printf("%*s%-*s  ", indent, "", column, names->name(i));
-        print_wrapped(names->summary(i), indent + column + 2, indent + column + 2, width);
+        if (below)
+            printf("%*s%s\n%*s", indent, "", names->name(i), text, "");
+        else
+            printf("%*s%-*s  ", indent, "", column, names->name(i));
+        print_wrapped(names->summary(i), text, width);
     }
 }
 
@@ -81,26 +75,41 @@ void cli_option_describe(const cli_command *command, const cli_option *option, c
              *list ? ": " : "", list, preset);
 }
 
+/* The head of an option in its column, and what is said of it beside that, or below where the column is narrow or too short. */
+static void print_option(const cli_command *command, const cli_option *option, int indent, int width) {
+    char head[128], text[CLI_DESCRIPTION_MAX];
+    const cli_names *names = cli_option_names(option);
+    snprintf(head, sizeof head, "  --%s%s%s", option->name, option->kind == CLI_FLAG ? "" : " ",
+             option->kind == CLI_FLAG ? "" : cli_option_placeholder(option));
+    cli_option_describe(command, option, text, sizeof text);
+    if ((int)strlen(head) + 2 > indent)
+        cli_line(stdout, "%s\n%*s", head, indent, "");
+    else
+        printf("%-*s", indent, head);
+    print_wrapped(text, indent, width);
+    if (names && names->summary) cli_names_print(names, indent);
+}
+
+enum { INDENT = 30, NARROW_INDENT = 6 };
+
+static int option_indent(void) { return help_width() < 2 * INDENT ? NARROW_INDENT : INDENT; }
+
+void cli_options_help_group(const cli_command *command, const char *group) {
+    size_t first;
+    const size_t count = cli_options_group(command->options, group, &first);
+    for (size_t i = first; i < first + count; i++) print_option(command, &command->options[i], option_indent(), help_width());
+}
+
 void cli_options_help(const cli_command *command) {
-    enum { INDENT = 30 };
-    const int width = help_width();
+    const int width = help_width(), indent = option_indent();
     char synopsis[1024];
     cli_command_synopsis(command, synopsis, sizeof synopsis);
-    printf("usage: clmaml %s %s\n\n", command->name, synopsis);
-    print_wrapped(command->details, 0, 0, width);
+    cli_line(stdout, "usage: clmaml %s %s\n\n", command->name, synopsis);
+    print_wrapped(command->details, 0, width);
     if (command->subjects) cli_names_print(command->subjects, 2);
     for (const cli_option *option = command->options; option->name; option++) {
-        char head[128], text[CLI_DESCRIPTION_MAX];
-        if (option->group) printf("\n%s\n", option->group);
-        snprintf(head, sizeof head, "  --%s%s%s", option->name, option->kind == CLI_FLAG ? "" : " ",
-                 option->kind == CLI_FLAG ? "" : cli_option_placeholder(option));
-        cli_option_describe(command, option, text, sizeof text);
-        if (strlen(head) + 2 > INDENT)
-            printf("%s\n%*s", head, INDENT, "");
-        else
-            printf("%-*s", INDENT, head);
-        print_wrapped(text, INDENT, INDENT, width);
-        if (cli_option_names(option) && cli_option_names(option)->summary) cli_names_print(cli_option_names(option), INDENT);
+        if (option->group) cli_line(stdout, "\n%s\n", option->group);
+        print_option(command, option, indent, width);
     }
-    printf("  %-*s%s\n", INDENT - 2, "--help", "this text");
+    printf("  %-*s%s%s\n", indent - 2, "--help", indent == INDENT ? "" : "  ", "this text");
 }

@@ -1,10 +1,11 @@
-/* JSON that is written. */
+/* JSON that is written, and lines of it that are read. */
 #include "base/json.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "base/common.h"
+#include "base/system.h"
 
 static _Thread_local bool failed;
 
@@ -21,4 +22,25 @@ char *cli_json_text(const json_t *root, size_t flags) {
     failed = false;
     if (!text) (void)cli_fail(CLM_E_MEMORY, "out of memory");
     return text;
+}
+
+clm_status cli_json_lines(const char *path, void (*row)(void *user, const json_t *row), void *user, int *damaged) {
+    char *text = NULL;
+    int unread = 0;
+    if (damaged) *damaged = 0;
+    if (!cli_path_exists(path)) return CLM_OK;
+    CLI_TRY(cli_file_read(path, &text));
+    for (char *line = text, *next; *line; line = next) {
+        const size_t length = strcspn(line, "\n");
+        next = line + length + (line[length] == '\n');
+        json_t *said = json_loadb(line, length, 0, NULL);
+        if (said)
+            row(user, said);
+        else
+            unread += *next != 0;
+        json_decref(said);
+    }
+    free(text);
+    if (damaged) *damaged = unread;
+    return CLM_OK;
 }

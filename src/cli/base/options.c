@@ -2,6 +2,7 @@
 #include "base/options.h"
 #include "base/system.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -24,6 +25,15 @@ size_t cli_option_count(const cli_option *options) {
     return count;
 }
 
+size_t cli_options_group(const cli_option *options, const char *group, size_t *first) {
+    size_t at = 0, end;
+    while (options[at].name && !(options[at].group && strcmp(options[at].group, group) == 0)) at++;
+    assert(options[at].name);
+    for (end = at + 1; options[end].name && !options[end].group;) end++;
+    *first = at;
+    return end - at;
+}
+
 int cli_option_find(const cli_option *options, const char *name) {
     for (size_t i = 0; options[i].name; i++)
         if (strcmp(options[i].name, name) == 0) return (int)i;
@@ -40,30 +50,58 @@ cli_text cli_option_word(const cli_option *option, int index) {
 
 static void *field(const cli_option *option, void *settings) { return (char *)settings + option->offset; }
 
+/* The number that stands for auto is written as the word alone. */
+static double least_of(const cli_option *o) { return cli_option_has_auto(o) ? 0 : o->min; }
+
 static clm_status bad_number(const cli_option *o, const char *text) {
+    const bool word = cli_option_has_auto(o);
+    const double least = least_of(o);
     if (o->kind == CLI_BYTES) return cli_usage("--%s: '%s' is not an amount of memory such as 512M or 2G", o->name, text);
-    if (o->kind == CLI_INT) return cli_usage("--%s: '%s' is not a whole number from %.0f to %.0f", o->name, text, o->min, o->max);
-    return cli_usage("--%s: '%s' is not a number from %g to %g", o->name, text, o->min, o->max);
+    if (o->kind == CLI_INT)
+        return cli_usage("--%s: '%s' is not a whole number from %.0f to %.0f%s", o->name, text, least, o->max,
+                         word ? ", or auto" : "");
+    if (o->kind == CLI_RANGE)
+        return cli_usage("--%s: '%s' is neither a whole number from %.0f to %.0f nor two such with .. between, the less first",
+                         o->name, text, o->min, o->max);
+    return cli_usage("--%s: '%s' is not a number from %g to %g%s", o->name, text, least, o->max, word ? ", or auto" : "");
 }
 
 static clm_status set_real(const cli_option *o, double *to, const char *text) {
     char *end;
     double value = strtod(text, &end);
-    if (end == text || *end || !isfinite(value) || value < o->min || value > o->max) return bad_number(o, text);
+    if (cli_option_has_auto(o) && strcmp(text, "auto") == 0) {
+        *to = CLI_AUTO;
+        return CLM_OK;
+    }
+    if (end == text || *end || !isfinite(value) || value < least_of(o) || value > o->max) return bad_number(o, text);
     *to = value;
     return CLM_OK;
 }
 
 static clm_status set_int(const cli_option *o, int64_t *to, const char *text) {
     char *end;
-    if (o->min == -1 && strcmp(text, "auto") == 0) {
-        *to = -1;
+    if (cli_option_has_auto(o) && strcmp(text, "auto") == 0) {
+        *to = CLI_AUTO;
         return CLM_OK;
     }
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (end == text || *end || errno || (double)value < o->min || (double)value > o->max) return bad_number(o, text);
+    if (end == text || *end || errno || (double)value < least_of(o) || (double)value > o->max) return bad_number(o, text);
     *to = value;
+    return CLM_OK;
+}
+
+static clm_status set_range(const cli_option *o, int64_t to[2], const char *text) {
+    const char *dots = strstr(text, "..");
+    int64_t least = 0, most = 0;
+    char first[32];
+    if (dots) {
+        snprintf(first, sizeof first, "%.*s", (int)(dots - text < 31 ? dots - text : 31), text);
+        if (set_int(o, &least, first) != CLM_OK) return bad_number(o, text);
+    }
+    if (set_int(o, &most, dots ? dots + 2 : text) != CLM_OK || least > most) return bad_number(o, text);
+    to[0] = most;
+    to[1] = least < most ? least : 0; /* 5..5 is 5 */
     return CLM_OK;
 }
 
@@ -108,8 +146,7 @@ static clm_status set_name(const cli_option *o, char *to, const char *text) {
     }
     const char *nearest = cli_names_nearest(names, text);
     cli_names_join(names, ", ", list, sizeof list);
-    return cli_usage("--%s: '%s' is not one of %s%s%s", o->name, text, list, nearest ? "; did you mean " : "",
-                     nearest ? nearest : "");
+    return cli_usage("--%s: '%s' is not one of %s%s", o->name, text, list, cli_did_you_mean(nearest).s);
 }
 
 clm_status cli_option_set(const cli_option *option, void *settings, const char *text) {
@@ -117,6 +154,7 @@ clm_status cli_option_set(const cli_option *option, void *settings, const char *
     switch (option->kind) {
     case CLI_FLAG: *(bool *)to = true; return CLM_OK;
     case CLI_INT: return set_int(option, to, text);
+    case CLI_RANGE: return set_range(option, to, text);
     case CLI_REAL: return set_real(option, to, text);
     case CLI_BYTES: return set_bytes(option, to, text);
     case CLI_CHOICE: return set_choice(option, to, text);
@@ -129,10 +167,24 @@ clm_status cli_option_set(const cli_option *option, void *settings, const char *
     return CLM_OK;
 }
 
+cli_text cli_range_text(int64_t least, int64_t most) {
+    cli_text text;
+    if (least)
+        snprintf(text.s, sizeof text.s, "%lld..%lld", (long long)least, (long long)most);
+    else
+        snprintf(text.s, sizeof text.s, "%lld", (long long)most);
+    return text;
+}
+
+static json_t *range_to_json(const int64_t range[2]) {
+    return range[1] ? json_string(cli_range_text(range[1], range[0]).s) : json_integer(range[0]);
+}
+
 json_t *cli_option_to_json(const cli_option *option, const void *settings) {
     const void *from = (const char *)settings + option->offset;
     switch (option->kind) {
     case CLI_FLAG: return json_boolean(*(const bool *)from);
+    case CLI_RANGE: return range_to_json(from);
     case CLI_INT:
     case CLI_BYTES: return json_integer(*(const int64_t *)from);
     case CLI_REAL: return json_real(*(const double *)from);
@@ -148,6 +200,8 @@ clm_status cli_option_from_json(const cli_option *option, void *settings, const 
     const char *from = text;
     if (json_is_string(value))
         from = json_string_value(value);
+    else if (json_is_number(value) && cli_option_has_auto(option) && json_number_value(value) == CLI_AUTO)
+        from = "auto";
     else if (json_is_integer(value))
         snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
     else if (json_is_real(value))
@@ -179,6 +233,14 @@ static clm_status unknown_option(const cli_command *command, const char *name) {
     return cli_usage("unknown option --%s (clmaml %s --help lists all)", name, command->name);
 }
 
+/* "--run", "--run=r": an option of the command rather than the value of another one. */
+static bool is_option_of(const cli_command *command, const char *word) {
+    char name[64];
+    if (strncmp(word, "--", 2) != 0) return false;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    return strcmp(name, "help") == 0 || cli_option_find(command->options, name) >= 0;
+}
+
 static clm_status parse_option(const cli_command *command, int argc, char **argv, int *at, cli_args *args) {
     char name[64];
     const char *text = argv[*at] + 2, *equals = strchr(text, '=');
@@ -195,7 +257,13 @@ static clm_status parse_option(const cli_command *command, int argc, char **argv
     if (option->kind != CLI_FLAG && !value) {
         if (*at + 1 >= argc) return cli_usage("--%s needs a value: --%s %s", name, name, cli_option_placeholder(option));
         value = argv[++*at];
+        if (is_option_of(command, value))
+            return cli_usage("--%s needs a value: --%s %s; what follows it, %s, is an option itself", name, name,
+                             cli_option_placeholder(option), value);
     }
+    if (option->kind == CLI_TEXT && !*value)
+        return cli_usage("--%s has an empty value: --%s %s; is a variable of the shell not set?", name, name,
+                         cli_option_placeholder(option));
     args->given[row] = true;
     return cli_option_set(option, args->settings, value);
 }
@@ -208,6 +276,13 @@ void cli_command_synopsis(const cli_command *command, char *text, size_t size) {
     if (!at) return;
     cli_names_join(command->subjects, "|", names, sizeof names);
     snprintf(text, size, "%.*s%s%s", (int)(at - command->synopsis), command->synopsis, names, at + sizeof subject - 1);
+}
+
+const cli_command *cli_command_variant(const cli_command *command, const char *word) {
+    const size_t length = strlen(command->name);
+    for (size_t i = 0; command->variants && command->variants[i]; i++)
+        if (strcmp(command->variants[i]->name + length + 1, word) == 0) return command->variants[i];
+    return NULL;
 }
 
 static clm_status too_many(const cli_command *command, const char *argument) {
@@ -228,6 +303,8 @@ clm_status cli_options_parse(const cli_command *command, int argc, char **argv, 
             CLI_TRY(parse_option(command, argc, argv, &i, args));
         } else if (!options_end && argv[i][0] == '-' && argv[i][1]) {
             return cli_usage("unknown option %s; options are long, see clmaml %s --help", argv[i], command->name);
+        } else if (!argv[i][0]) {
+            return cli_usage("an argument is empty; is a variable of the shell not set?");
         } else if (args->n_positional == command->max_positional) {
             return too_many(command, argv[i]);
         } else {

@@ -10,6 +10,7 @@
 typedef enum cli_kind {
     CLI_FLAG,   /* bool; takes no value */
     CLI_INT,    /* int64_t in [min, max] */
+    CLI_RANGE,  /* two int64_t: the most, then the least of "A..B", or 0 where it is one number */
     CLI_REAL,   /* double in [min, max] */
     CLI_BYTES,  /* int64_t; accepts K, M, G */
     CLI_CHOICE, /* int: which of the words in `value`, separated by | */
@@ -29,13 +30,21 @@ typedef struct cli_option {
     unsigned flags;
     size_t offset; /* of the field in the settings */
     double min, max;
-    const void *value; /* placeholder, the words of a choice, or CLI_NAMES */
+    const void
+        *value; /* placeholder, the words of a choice, or CLI_NAMES; "N|auto": the word stands for CLI_AUTO, which is `min` */
     const char *help;
 } cli_option;
+
+/* What --device and --force mean to the commands that use one device. */
+#define CLI_DEVICE_HELP                                                                                                        \
+    "gpu, cpu, accelerator, P:D, part of a name, type:name, host (`clmaml devices` lists them); default: CLMAML_DEVICE, then " \
+    "the best"
+#define CLI_FORCE_HELP "use a device that fails its self-test, which is made when a device or driver is new"
 
 /* The `value` of a CLI_NAME row: the functions of a cli_names. */
 #define CLI_NAMES(count, name, summary) (&(const cli_names){count, name, summary})
 
+enum { CLI_AUTO = -1 };
 enum { CLI_MAX_OPTIONS = 128, CLI_MAX_POSITIONALS = 256, CLI_DESCRIPTION_MAX = 1280 };
 
 typedef struct cli_args {
@@ -47,7 +56,7 @@ typedef struct cli_args {
 } cli_args;
 
 typedef struct cli_command {
-    const char *name, *synopsis, *summary, *details;
+    const char *name /* of a variant with the command's before it */, *synopsis, *summary, *details;
     const cli_option *options; /* ends with a row without a name */
     size_t settings_size;
     const void *defaults;
@@ -57,8 +66,12 @@ typedef struct cli_command {
     /* "adam, rmsprop": whom alone an option is for, as --help adds it; "": everybody, or most. NULL: all options are everybody's. */
     void (*readers)(const char *option, char *text, size_t size);
     int (*run)(cli_args *args); /* returns the exit status */
+    /* Arguments that make another command of it, with options of its own: "train navigation" of train; ends with NULL, or NULL. */
+    const struct cli_command *const *variants;
 } cli_command;
 
+/* The variant that the argument `word` names; NULL: none. */
+const cli_command *cli_command_variant(const cli_command *command, const char *word);
 /* Fills args->settings (a copy of the defaults that the caller owns) from the command line after the subcommand's name. */
 clm_status cli_options_parse(const cli_command *command, int argc, char **argv, cli_args *args);
 /* The command's synopsis with its subjects in full: "sine|glyphs|FOLDER [--option value ..]". */
@@ -67,6 +80,8 @@ void cli_command_synopsis(const cli_command *command, char *text, size_t size);
 void cli_option_describe(const cli_command *command, const cli_option *option, char *text, size_t size);
 /* The text of --help. */
 void cli_options_help(const cli_command *command);
+/* The options of a group alone. */
+void cli_options_help_group(const cli_command *command, const char *group);
 /* `head`, then the text, wrapped, with its further lines below its first. */
 void cli_print_wrapped(const char *head, const char *text);
 /* A line a name, with its summary, as --help does. */
@@ -76,6 +91,8 @@ void cli_names_print(const cli_names *names, int indent);
 json_t *cli_json_load(const char *path);
 
 size_t cli_option_count(const cli_option *options);
+/* The number of rows that a group has, from *first on. The group must be there. */
+size_t cli_options_group(const cli_option *options, const char *group, size_t *first);
 /* Row of an option; -1 when there is none. */
 int cli_option_find(const cli_option *options, const char *name);
 /* Sets one field from text, checked as on the command line. */
@@ -83,11 +100,21 @@ clm_status cli_option_set(const cli_option *option, void *settings, const char *
 /* The field as JSON, and back. */
 json_t *cli_option_to_json(const cli_option *option, const void *settings);
 clm_status cli_option_from_json(const cli_option *option, void *settings, const json_t *value, const char *where);
+/* "5" or "3..5" of a CLI_RANGE. */
+cli_text cli_range_text(int64_t least, int64_t most);
 /* What --help and messages show for the value. */
 const char *cli_option_placeholder(const cli_option *option);
 /* The names of a CLI_NAME row; NULL for others. */
 const cli_names *cli_option_names(const cli_option *option);
 /* The word of a choice. */
 cli_text cli_option_word(const cli_option *option, int index);
+/* Is "auto" a value of this number? */
+bool cli_option_has_auto(const cli_option *option);
+
+/* The field's JSON as people write it: "auto" for a number that stands for it, "512M"; of a flag "yes" or "no"; "" for NULL and for what
+ * is not set. */
+void cli_option_written(const cli_option *option, const json_t *value, char *text, size_t size);
+/* What --help says of this number, "as many as in training" of "..; 0: as many as in training"; "" where it says nothing. */
+void cli_option_meaning(const cli_option *option, const char *written, char *text, size_t size);
 
 #endif

@@ -15,6 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
 extern char **environ;
 
 static volatile sig_atomic_t stop_signal;
@@ -95,6 +99,15 @@ void cli_signals_catch(void) {
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL);
 }
 
+void cli_signals_catch_user(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = (int)SA_RESTART;
+    sigaction(SIGUSR1, &action, NULL);
+}
+
 void cli_pipe_outlive(void) { signal(SIGPIPE, SIG_IGN); }
 
 bool cli_stop_requested(void) { return stop_signal != 0; }
@@ -107,14 +120,21 @@ double cli_clock(void) {
 
 bool cli_is_terminal(FILE *stream) { return isatty(fileno(stream)) == 1; }
 
+bool cli_can_redraw(FILE *stream) {
+    const char *kind = getenv("TERM");
+    return cli_is_terminal(stream) && !(kind && strcmp(kind, "dumb") == 0);
+}
+
+/* POSIX has COLUMNS, where it is set, before what the terminal says. */
 int cli_terminal_width(FILE *stream) {
+    const char *columns = getenv("COLUMNS");
+    const long wanted = columns ? strtol(columns, NULL, 10) : 0;
+    if (wanted > 0) return wanted < 10000 ? (int)wanted : 10000;
 #ifdef TIOCGWINSZ
     struct winsize size;
     if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
 #endif
-    const char *columns = getenv("COLUMNS");
-    int width = columns ? (int)strtol(columns, NULL, 10) : 0;
-    return width > 0 ? width : 80;
+    return 80;
 }
 
 bool cli_path_exists(const char *path) {
@@ -125,6 +145,16 @@ bool cli_path_exists(const char *path) {
 bool cli_is_directory(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool cli_is_regular_file(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+bool cli_is_link(const char *path) {
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
 }
 
 bool cli_is_same_file(const char *a, const char *b) {
@@ -164,6 +194,8 @@ clm_status cli_directory_claim(const char *path, bool *claimed) {
 
 void cli_directory_give_up(const char *path) { (void)rmdir(path); }
 
+void cli_file_remove(const char *path) { (void)unlink(path); }
+
 static bool write_all(int file, const char *text, size_t size) {
     while (size > 0) {
         ssize_t wrote = write(file, text, size);
@@ -175,19 +207,57 @@ static bool write_all(int file, const char *text, size_t size) {
     return true;
 }
 
-clm_status cli_file_write(const char *path, const char *text, size_t size) {
+/* On network file systems a signal may interrupt these too. */
+static int open_file(const char *path, int flags) {
+    int file;
+    do file = open(path, flags | O_CLOEXEC, 0666);
+    while (file < 0 && errno == EINTR);
+    return file;
+}
+
+static bool sync_file(int file) {
+    int result;
+    do result = fsync(file);
+    while (result < 0 && errno == EINTR);
+    return result == 0;
+}
+
+/* A device or a pipe takes what is written; a file in its place would take its name from it. */
+static bool write_through(const char *path, const char *text, size_t size) {
+    int file = open_file(path, O_WRONLY | O_NONBLOCK); /* a pipe that nobody reads is an error */
+    if (file < 0) return false;
+    (void)fcntl(file, F_SETFL, 0);
+    const bool good = write_all(file, text, size);
+    const int error = errno;
+    const bool closed = close(file) == 0;
+    if (!good) errno = error;
+    return good && closed;
+}
+
+static bool replace_file(const char *path, const char *text, size_t size) {
     char temporary[CLI_PATH_MAX + 32];
-    if (strlen(path) >= CLI_PATH_MAX) return cli_fail(CLM_E_LIMIT, "path too long: %s", path);
     snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
-    int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0) return cli_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(errno));
-    bool good = write_all(file, text, size) && fsync(file) == 0;
+    unlink(temporary); /* of a process that was killed, with this number */
+    int file = open_file(temporary, O_WRONLY | O_CREAT | O_EXCL);
+    if (file < 0) return false;
+    bool good = write_all(file, text, size) && sync_file(file);
     int error = errno;
     if (close(file) != 0 && good) good = false, error = errno;
     if (good && rename(temporary, path) != 0) good = false, error = errno;
-    if (good) return CLM_OK;
-    unlink(temporary);
-    return cli_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(error));
+    if (!good) unlink(temporary);
+    errno = error;
+    return good;
+}
+
+clm_status cli_file_write(const char *path, const char *text, size_t size) {
+    struct stat info;
+    char target[CLI_PATH_MAX];
+    if (snprintf(target, sizeof target, "%s", path) >= (int)sizeof target)
+        return cli_fail(CLM_E_LIMIT, "path too long: %s", path);
+    const bool stream = stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+    if (cli_is_link(path)) cli_path_make_absolute(target); /* the link stays one */
+    if (stream ? write_through(path, text, size) : replace_file(target, text, size)) return CLM_OK;
+    return cli_fail(CLM_E_IO, "cannot write %s: %s", path, stream && errno == ENXIO ? "nobody reads it" : strerror(errno));
 }
 
 void cli_path_make_absolute(char *path) {
@@ -196,16 +266,26 @@ void cli_path_make_absolute(char *path) {
     free(whole);
 }
 
+/* A regular file; of anything else, such as a pipe that nobody writes to, the end may never come. */
+static FILE *open_stream(const char *path) {
+    struct stat info;
+    const int file = open_file(path, O_RDONLY | O_NONBLOCK);
+    if (file >= 0 && fstat(file, &info) == 0 && S_ISREG(info.st_mode)) return fdopen(file, "rb");
+    const bool other = file >= 0 || errno == ENXIO;
+    (void)cli_fail(CLM_E_IO, "cannot read %s: %s", path,
+                   !other                   ? strerror(errno)
+                   : cli_is_directory(path) ? "it is a directory"
+                                            : "not a regular file");
+    if (file >= 0) close(file);
+    return NULL;
+}
+
 clm_status cli_file_read(const char *path, char **text) {
-    FILE *file = fopen(path, "rb");
+    FILE *file = open_stream(path);
     char *data = NULL;
     size_t size = 0, capacity = 0, got = 1;
     *text = NULL;
-    if (!file || cli_is_directory(path)) {
-        clm_status status = cli_fail(CLM_E_IO, "cannot read %s: %s", path, file ? "it is a directory" : strerror(errno));
-        if (file) fclose(file);
-        return status;
-    }
+    if (!file) return CLM_E_IO;
     while (got > 0) {
         if (size + 1 >= capacity) {
             char *larger = realloc(data, capacity = 2 * capacity + 4096);
@@ -274,6 +354,22 @@ bool cli_library_loads(const char *name, char *why, size_t size) {
     const char *error = handle ? NULL : dlerror();
     if (!handle) snprintf(why, size, "%s", error ? error : "it does not load");
     return handle != NULL;
+}
+
+void cli_end_with_parent(void) {
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+}
+
+clm_status cli_lock_take(const char *path, bool shared, bool *taken) {
+    struct flock all = {.l_type = shared ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+    const int file = open_file(path, O_RDWR | O_CREAT);
+    *taken = false;
+    if (file < 0) return cli_fail(CLM_E_IO, "cannot write %s: %s", path, strerror(errno));
+    *taken = fcntl(file, F_SETLK, &all) == 0 || (errno != EACCES && errno != EAGAIN);
+    if (!*taken) close(file);
+    return CLM_OK;
 }
 
 void cli_limit_lifetime(double seconds) { alarm((unsigned)seconds + 1); }

@@ -19,23 +19,29 @@ clm_status cli_stdout_end(void);
 /* From now on SIGINT, SIGTERM and SIGHUP (of a closed terminal; under nohup it stays ignored) only set a flag; a second one ends
  * the program at once. */
 void cli_signals_catch(void);
+/* SIGUSR1 sets it too, from now on. */
+void cli_signals_catch_user(void);
 /* A pipe that nobody reads any more does not end the program. */
 void cli_pipe_outlive(void);
 bool cli_stop_requested(void);
 
 double cli_clock(void); /* seconds, monotonic */
 bool cli_is_terminal(FILE *stream);
-int cli_terminal_width(FILE *stream); /* columns; 80 when unknown */
+bool cli_can_redraw(FILE *stream);    /* a terminal on which a line can be drawn over */
+int cli_terminal_width(FILE *stream); /* columns: COLUMNS, else those of the window; 80 when unknown */
 
 bool cli_path_exists(const char *path);
 /* A path that is there becomes absolute, without links; others stay. `path` has CLI_PATH_MAX bytes. */
 void cli_path_make_absolute(char *path);
 bool cli_is_directory(const char *path);
+bool cli_is_regular_file(const char *path);
+bool cli_is_link(const char *path);                  /* symbolic */
 bool cli_is_same_file(const char *a, const char *b); /* both are there, and one, by whatever names */
 /* Makes a directory and the missing ones above it. */
 clm_status cli_directory_make(const char *path);
 /* Makes a directory whose parent is there, for this process alone: not *claimed when something has the name already. */
 clm_status cli_directory_claim(const char *path, bool *claimed);
+void cli_file_remove(const char *path); /* if it is there */
 /* Removes a directory if it is empty. */
 void cli_directory_give_up(const char *path);
 /* Calls visit for every name in a directory, in no order. */
@@ -51,6 +57,7 @@ typedef struct cli_child {
     const char *vendors;          /* OCL_ICD_VENDORS for the child; NULL: as here */
     double patience;              /* seconds without a line after which it counts as hung and is killed; 0: no limit */
     bool quiet;                   /* its stderr is dropped */
+    bool apart;                   /* its stderr comes with its stdout, and signals of the terminal do not reach it */
     void (*line)(void *user, const char *line); /* called for every line of its stdout */
     void *user;
 } cli_child;
@@ -63,8 +70,26 @@ typedef struct cli_child_end {
 
 /* Fails only when no process can be started. */
 clm_status cli_child_run(const cli_child *child, cli_child_end *end);
+
+/* The same beside other work. The child, with what it points to, must live as long as what is running. */
+typedef struct cli_running cli_running;
+clm_status cli_child_start(cli_running **out, const cli_child *child);
+/* Passes its lines on until it has ended, for so many seconds at most. */
+clm_status cli_child_wait(cli_running *running, double seconds, bool *ended, cli_child_end *end);
+/* Asks it to end, by SIGUSR1. */
+void cli_child_stop(cli_running *running);
+/* Kills it unless it has ended. NULL is allowed. */
+void cli_child_free(cli_running *running);
+void cli_wait(double seconds);
+/* From now on the end of the process that started this one ends it too, where the system knows of that (Linux). */
+void cli_end_with_parent(void);
+/* Takes a name for this process until it ends, alone or beside others that share it. False: another process has it. Where the file
+ * system knows no locks everybody has it. */
+clm_status cli_lock_take(const char *path, bool shared, bool *taken);
 /* Before the first child: the program's name as it was called, for systems that do not say which file they run. */
 void cli_child_program(const char *argv0);
+/* The directory of this program's file, links followed, into `path` (CLI_PATH_MAX bytes); false where the system does not say. */
+bool cli_program_directory(char *path);
 
 /* A directory of our own for the time that the program runs. */
 clm_status cli_temporary_directory(char *path, size_t size);

@@ -1,6 +1,6 @@
 /* The parts of `clmaml bench`: work items (items.c), their run here (run.c), what the machine can do (peaks.c, blas.c) and
  * does while an item is timed (yardstick.c), the same work in other programs (peers.c), the first call (first.c), latencies in
- * use (latency.c), the table and JSON (report.c). */
+ * use (latency.c), reinforcement learning (navigation.c), several processes (scaling.c), the table and JSON (report.c). */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
@@ -10,11 +10,11 @@
 #include "base/process.h"
 
 typedef struct bench_settings {
-    char json[CLI_PATH_MAX], device[CLI_PATH_MAX], python[CLI_PATH_MAX], blas[CLI_PATH_MAX];
+    char json[CLI_PATH_MAX], device[CLI_PATH_MAX], python[CLI_PATH_MAX], blas[CLI_PATH_MAX], peers[CLI_PATH_MAX];
     int64_t rounds, tasks, chunk, memory_limit, blas_turns;
     int checkpointing;
     double tune_plans, peer_seconds;
-    bool force, no_peers, no_peaks, cold, profile, first_call, blas_peak;
+    bool force, no_peers, no_peaks, cold, profile, first_call, blas_peak, scaling;
 } bench_settings;
 
 /* ---- work items ---- */
@@ -26,6 +26,7 @@ typedef struct bench_item {
     bool first_order, learner;            /* learner: adaptation and prediction alone */
     double inner_lr;
     bool latency; /* what a user of a trained model waits for: latency.c */
+    bool policy;  /* reinforcement learning: navigation.c; of the fields above steps, tasks and inner_lr count */
 } bench_item;
 
 extern const bench_item bench_items[];
@@ -84,6 +85,12 @@ double bench_times_min(bench_times *times);
 /* How many steps in one turn: half a second's worth, at least one. */
 int bench_burst(double step_ms);
 
+/* ---- what is going on ---- */
+
+/* A line on a terminal's stderr in place of the last one. Elsewhere nothing is said. */
+void bench_say(const char *format, ...) CLI_PRINTF(1, 2);
+void bench_say_nothing(void); /* takes it away; before anything is printed */
+
 /* ---- peers ---- */
 
 enum { BENCH_MAX_PEERS = 8 };
@@ -109,7 +116,9 @@ typedef struct bench_peers {
     char folder[CLI_PATH_MAX]; /* "": none yet */
 } bench_peers;
 
-/* Starts all that suit the item and the device; each reads the file at `problem`, computes what it expects and warms up. */
+/* CLM_E_ARG: a word of --peers that no peer's name begins with. */
+clm_status bench_peers_check(const char *wanted);
+/* Starts all that suit the item, the device and --peers; each reads the file at `problem`, computes what it expects and warms up. */
 clm_status bench_peers_start(bench_peers *peers, const bench_settings *settings, const bench_problem *problem,
                              clm_device_type device, const char *folder);
 /* A turn of one of them, which may take so many seconds. */
@@ -123,7 +132,7 @@ void bench_peers_free(bench_peers *peers);
 enum { BENCH_MAX_GEMM = 8 };
 
 typedef struct bench_gemm {
-    char by[96]; /* whose product, in which variant */
+    char by[144]; /* whose product, in which variant */
     double gflops;
     int size; /* n of n x n x n */
 } bench_gemm;
@@ -191,6 +200,16 @@ clm_status bench_first_measure(bench_first *first, const bench_item *item, const
 /* Times what is waited for in use, prints its lines, and adds its entry to the items. */
 clm_status bench_latency(const bench_item *item, const bench_settings *settings, json_t *items);
 
+/* ---- reinforcement learning ---- */
+
+/* Times iterations and those of the peers, prints its lines, and adds its entry to the items. folder: an empty one for the peers. */
+clm_status bench_navigation(const bench_item *item, const bench_settings *settings, const char *folder, json_t *items);
+
+/* ---- several processes ---- */
+
+/* Times the items' steps on more and more of the ranks that a launcher has started, and prints a table. */
+clm_status bench_scaling(const bench_item *const *items, size_t count, const bench_settings *settings);
+
 /* ---- report ---- */
 
 /* Milliseconds with as many digits as are worth reading. */
@@ -208,6 +227,10 @@ typedef struct bench_result {
     bench_first warm, cold;
 } bench_result;
 
+/* The lines of peers that are installed; ours: milliseconds of a step. */
+void bench_report_peers(bench_peers *peers, double ours, int tasks);
+json_t *bench_json_times(bench_times *times);
+json_t *bench_json_peers(bench_peers *peers, double ours);
 void bench_report_peaks(const bench_peaks *peaks);
 void bench_report_head(void);
 void bench_report_item(bench_result *result);

@@ -155,7 +155,7 @@ static bool run_child(const bench_settings *settings, const char *type, bench_ge
         gemm->gflops = json_number_value(json_object_get(answer, "gflops"));
         gemm->size = (int)json_integer_value(json_object_get(answer, "size"));
         snprintf(core, core_size, "%s", json_string_value(json_object_get(answer, "core")));
-        snprintf(gemm->by, sizeof gemm->by, "%.40s%s%.20s%s", library, *core ? ", kernels for " : "", core,
+        snprintf(gemm->by, sizeof gemm->by, "%.80s%s%.20s%s", library, *core ? ", kernels for " : "", core,
                  *type ? " (OPENBLAS_CORETYPE)" : "");
     }
     json_decref(answer);

@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/options.h"
+#include "base/ranks.h"
 #include "base/system.h"
 #include "bench/bench.h"
 #include "selftest/first_use.h"
@@ -23,15 +25,20 @@ static const cli_option options[] = {
     {NULL, "cold", CLI_FLAG, 0, FIELD(cold), 0, 0, "", "time the first call with empty kernel caches too"},
     {NULL, "profile", CLI_FLAG, 0, FIELD(profile), 0, 0, "",
      "time per kernel and shape, with arithmetic and memory traffic per second"},
-    {"Device", "device", CLI_TEXT, 0, FIELD(device), 0, 0, "WHICH", "as for train"},
-    {NULL, "force", CLI_FLAG, 0, FIELD(force), 0, 0, "", "as for train"},
+    {NULL, "scaling", CLI_FLAG, 0, FIELD(scaling), 0, 0, "",
+     "under mpirun: steps on more and more of its ranks, their efficiency and the share of communication"},
+    {"Device", "device", CLI_TEXT, 0, FIELD(device), 0, 0, "WHICH", CLI_DEVICE_HELP},
+    {NULL, "force", CLI_FLAG, 0, FIELD(force), 0, 0, "", CLI_FORCE_HELP},
     {NULL, "memory-limit", CLI_BYTES, 0, FIELD(memory_limit), 0, 0, "BYTES", "as for train"},
     {NULL, "checkpointing", CLI_CHOICE, 0, FIELD(checkpointing), 0, 0, "auto|store|recompute", "as for train"},
     {NULL, "chunk", CLI_INT, 0, FIELD(chunk), 0, 4096, "N", "tasks per launch; 0: as many as fit"},
     {NULL, "tune-plans", CLI_REAL, 0, FIELD(tune_plans), 0, 1e9, "SECONDS",
      "first measure plans of each item for so long, as clmaml tune --only plans; 0: do not"},
     {"Peers", "no-peers", CLI_FLAG, 0, FIELD(no_peers), 0, 0, "", "clMAML alone"},
-    {NULL, "python", CLI_TEXT, 0, FIELD(python), 0, 0, "PROGRAM", "the Python that has PyTorch or JAX"},
+    {NULL, "peers", CLI_TEXT, 0, FIELD(peers), 0, 0, "NAME,..",
+     "these alone: torch, jax, or single ones such as torch-processes [all that are installed]"},
+    {NULL, "python", CLI_TEXT, 0, FIELD(python), 0, 0, "PROGRAM",
+     "the Python that has PyTorch or JAX [that of the active virtual environment, else python3]"},
     {NULL, "peer-seconds", CLI_REAL, 0, FIELD(peer_seconds), 1, 86400, "SECONDS",
      "how long a peer may take to be ready, or for a turn; compilers of whole steps take minutes"},
     {"Peaks", "no-peaks", CLI_FLAG, 0, FIELD(no_peaks), 0, 0, "", "do not measure them: no fraction of the limit"},
@@ -45,7 +52,7 @@ static const cli_option options[] = {
     {NULL, "first-call", CLI_FLAG, 0, FIELD(first_call), 0, 0, "", "only make one step of one item; a line of JSON"},
     {.name = NULL},
 };
-static const bench_settings defaults = {.python = "python3", .rounds = 5, .peer_seconds = 900};
+static const bench_settings defaults = {.rounds = 5, .peer_seconds = 900};
 
 typedef struct bench {
     const bench_settings *settings;
@@ -67,6 +74,10 @@ static clm_status time_step(bench_run *run, bench_result *r) {
     return CLM_OK;
 }
 
+static void say_turn(const bench *b, const bench_result *r, int64_t round, const char *who) {
+    bench_say("%s: round %d of %d, %s", r->problem->item.name, (int)round + 1, (int)b->settings->rounds, who);
+}
+
 static clm_status take_turns(const bench *b, bench_run *run, bench_result *r) {
     CLI_TRY(bench_run_step(run)); /* the first two are not counted: memory is touched, clocks rise */
     CLI_TRY(time_step(run, r));
@@ -74,9 +85,13 @@ static clm_status take_turns(const bench *b, bench_run *run, bench_result *r) {
     r->times->count = 0;
     r->host_seconds = r->wall_seconds = 0;
     for (int64_t round = 0; round < b->settings->rounds; round++) {
+        say_turn(b, r, round, "clmaml");
         for (int i = 0; i < burst; i++) CLI_TRY(time_step(run, r));
         CLI_TRY(bench_yardstick_turn(r->yardstick, r->peaks));
-        for (size_t p = 0; p < r->peers->count; p++) bench_peer_turn(&r->peers->peer[p], b->settings->peer_seconds);
+        for (size_t p = 0; p < r->peers->count; p++) {
+            if (r->peers->peer[p].child) say_turn(b, r, round, r->peers->peer[p].key);
+            bench_peer_turn(&r->peers->peer[p], b->settings->peer_seconds);
+        }
         if (cli_stop_requested()) return cli_fail(CLM_E_STATE, "stopped in round %d", (int)round + 1);
     }
     return CLM_OK;
@@ -91,7 +106,9 @@ static clm_status write_expected(bench *b, bench_run *run) {
 
 static clm_status print_profile(const bench_run *run) {
     puts("");
-    clm_status status = run->meta ? clm_meta_profile(run->meta, 5, stdout) : clm_learner_profile(run->learner, 5, stdout);
+    FILE *to = cli_lines_begin(stdout);
+    clm_status status = run->meta ? clm_meta_profile(run->meta, 5, to) : clm_learner_profile(run->learner, 5, to);
+    cli_lines_end(to, stdout);
     puts("");
     return status;
 }
@@ -107,9 +124,11 @@ static clm_status measure(bench *b, bench_run *run, bench_result *r) {
     CLI_TRY(take_turns(b, run, r));
     bench_peers_end(r->peers);
     r->device_bytes = (double)clm_device_peak_allocated(run->device);
+    bench_say("%s: a first step in a fresh process", r->problem->item.name);
     CLI_TRY(bench_first_measure(&r->warm, &r->problem->item, s, false));
     if (r->warm.built) CLI_TRY(bench_first_measure(&r->warm, &r->problem->item, s, false)); /* the caches were not warm */
     if (s->cold) CLI_TRY(bench_first_measure(&r->cold, &r->problem->item, s, true));
+    bench_say_nothing();
     bench_report_item(r);
     if (s->profile) CLI_TRY(print_profile(run));
     return json_array_append_new(b->items, bench_json_item(r)) == 0 ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
@@ -137,8 +156,17 @@ out:
     return status;
 }
 
+static clm_status run_navigation(bench *b, const bench_item *item) {
+    if (!b->folder[0]) CLI_TRY(cli_temporary_directory(b->folder, sizeof b->folder));
+    return bench_navigation(item, b->settings, b->folder, b->items);
+}
+
 static clm_status run_item(bench *b, const bench_item *item) {
-    const clm_status status = item->latency ? bench_latency(item, b->settings, b->items) : run_step_item(b, item);
+    bench_say("%s: planned and built", item->name);
+    const clm_status status = item->latency  ? bench_latency(item, b->settings, b->items)
+                              : item->policy ? run_navigation(b, item)
+                                             : run_step_item(b, item);
+    bench_say_nothing();
     return status == CLM_OK ? status : cli_fail_in(status, "%s", item->name);
 }
 
@@ -148,8 +176,8 @@ static clm_status describe_device(const bench *b, json_t **out) {
     clm_device *device = NULL;
     CLI_TRY(cli_tested_open(&device, b->settings->device[0] ? b->settings->device : NULL, b->settings->force));
     const clm_device_info *d = clm_device_get_info(device);
-    printf("clmaml %s on %s, %s, driver %s, %u compute units\n", clm_version(), d->name, d->platform, d->driver,
-           d->compute_units);
+    cli_line(stdout, "clmaml %s on %s, %s, driver %s, %u compute unit%s\n", clm_version(), d->name, d->platform, d->driver,
+             d->compute_units, cli_plural(d->compute_units));
     *out = json_pack("{s:s, s:s, s:s, s:s, s:i}", "name", d->name, "platform", d->platform, "driver", d->driver, "version",
                      d->version, "compute_units", (int)d->compute_units);
     clm_device_close(device);
@@ -162,9 +190,12 @@ static clm_status measure_peaks(bench *b) {
     b->peaks.gflops = b->peaks.bandwidth = HUGE_VAL; /* not measured: no fraction */
     if (b->settings->no_peaks) return CLM_OK;
     CLI_GOTO(clm_device_open(&device, b->settings->device[0] ? b->settings->device : NULL));
+    bench_say("matrix products and memory bandwidth");
     CLI_GOTO(bench_peaks_measure(&b->peaks, device, b->settings));
+    bench_say_nothing();
     bench_report_peaks(&b->peaks);
 out:
+    bench_say_nothing();
     clm_device_close(device);
     return status;
 }
@@ -197,15 +228,42 @@ out:
     return status;
 }
 
-/* What changes meta-steps is a mistake where there are none. */
-static clm_status check_latency(const cli_args *args, const bench_item *item) {
-    static const char *const others[] = {"tasks",         "cold",  "profile",    "first-call", "memory-limit",
-                                         "checkpointing", "chunk", "tune-plans", "python",     "peer-seconds"};
-    if (!item->latency) return CLM_OK;
+/* What an item does not read is a mistake where it is the only one. */
+static clm_status check_unread(const cli_args *args, const bench_item *item) {
+    static const struct {
+        const char *option;
+        bool latency, policy; /* does not read it */
+    } rows[] = {{"tasks", true, false},        {"cold", true, true},         {"profile", true, true},
+                {"first-call", true, true},    {"memory-limit", true, true}, {"checkpointing", true, true},
+                {"chunk", true, false},        {"tune-plans", true, true},   {"python", true, false},
+                {"peer-seconds", true, false}, {"peers", true, false}};
+    for (size_t i = 0; i < CLI_COUNT(rows); i++) {
+        if (!args->given[cli_option_find(options, rows[i].option)]) continue;
+        if (item->latency && rows[i].latency)
+            return cli_usage("--%s says nothing to latency: it has no meta-steps and no peers", rows[i].option);
+        if (item->policy && rows[i].policy)
+            return cli_usage("--%s says nothing to navigation: its iterations have no plan of a meta-step", rows[i].option);
+    }
+    return CLM_OK;
+}
+
+/* Of several processes each step is timed alone. */
+static clm_status check_scaling(const cli_args *args) {
+    static const char *const others[] = {"cold", "profile",      "chunk",    "tune-plans", "no-peers",   "peers",     "python",
+                                         "blas", "peer-seconds", "no-peaks", "blas-peak",  "blas-turns", "first-call"};
     for (size_t i = 0; i < CLI_COUNT(others); i++)
         if (args->given[cli_option_find(options, others[i])])
-            return cli_usage("--%s says nothing to latency: it has no meta-steps and no peers", others[i]);
-    return CLM_OK;
+            return cli_usage("--%s says nothing to --scaling, which times meta-steps alone", others[i]);
+    return args->n_positional ? CLM_OK : cli_usage("--scaling: say of what, as in clmaml bench sine --scaling");
+}
+
+static int run_scaling(const cli_args *args, const bench_settings *settings) {
+    const bench_item *items[CLI_MAX_POSITIONALS] = {0};
+    clm_status status = check_scaling(args);
+    for (size_t i = 0; i < args->n_positional && status == CLM_OK; i++)
+        if (!(items[i] = bench_item_find(args->positional[i]))) status = CLM_E_ARG;
+    if (status == CLM_OK) status = bench_scaling(items, args->n_positional, settings);
+    return cli_ranks_close(cli_exit(status));
 }
 
 static int run_bench(cli_args *args) {
@@ -213,14 +271,19 @@ static int run_bench(cli_args *args) {
     bench_settings settings = *(const bench_settings *)args->settings;
     bench b = {.settings = &settings};
     size_t count = args->n_positional ? args->n_positional : bench_item_count;
+    if (settings.scaling) return run_scaling(args, &settings);
     for (size_t i = 0; i < count; i++) {
         items[i] = args->n_positional ? bench_item_find(args->positional[i]) : &bench_items[i];
         if (!items[i]) return cli_exit(CLM_E_ARG);
     }
     if (b.settings->blas_peak) return cli_exit(bench_blas_print(b.settings));
     if (b.settings->blas_turns) return cli_exit(bench_blas_turns(b.settings));
-    if (count == 1 && check_latency(args, items[0]) != CLM_OK) return cli_exit(CLM_E_ARG);
-    if (count == 1 && items[0]->latency) settings.no_peaks = true; /* there is nothing to hold against them */
+    if (count == 1 && check_unread(args, items[0]) != CLM_OK) return cli_exit(CLM_E_ARG);
+    if (bench_peers_check(settings.peers) != CLM_OK) return cli_exit(CLM_E_ARG);
+    if (settings.no_peers && (settings.peers[0] || settings.python[0]))
+        return cli_exit(cli_usage("--%s says nothing with --no-peers", settings.peers[0] ? "peers" : "python"));
+    if (count == 1 && (items[0]->latency || items[0]->policy))
+        settings.no_peaks = true; /* there is nothing to hold against them */
     if (b.settings->first_call) return cli_exit(bench_first_print(items[0], b.settings));
     clm_status status = run_all(&b, items, count);
     if (status != CLM_OK && cli_stop_requested()) return CLI_EXIT_INTERRUPTED;
@@ -240,7 +303,8 @@ const cli_command cli_bench = {
         "that the arithmetic alone would take at the peak, host time, memory and first call, in turns with the same work in "
         "PyTorch and JAX where they are installed. Items: omniglot-1step, omniglot-1step-fo, omniglot-5step, omniglot-5step-fo "
         "(5-way 1-shot, 32 tasks; fo: first order), omniglot-20way (5 steps, 16 tasks), miniimagenet (5-way 5-shot, 5 steps, 4 "
-        "tasks), sine (5 steps, 25 tasks), adaptation (one task, 5 steps and a prediction, no outer loop), latency (what a "
+        "tasks), sine (5 steps, 25 tasks), adaptation (one task, 5 steps and a prediction, no outer loop), navigation (an "
+        "iteration of train navigation: episodes, meta-gradient, TRPO; 20 tasks), latency (what a "
         "user of a trained model waits for: loading it from a "
         "file, adapting to one task, predicting one query and a batch). All when none is named.",
     .options = options,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/system.h"
 #include "bench/bench.h"
 
@@ -124,7 +125,8 @@ static void report(json_t *entry, const bench_problem *p, size_t part, bench_tim
     const double median = bench_times_median(times), least = bench_times_min(times);
     char what[64];
     snprintf(what, sizeof what, batch ? "%s of %zu queries" : "%s", parts[part].what, p->query);
-    printf("  %-34s %9s %9s   median and least of %zu\n", what, bench_ms_text(median).s, bench_ms_text(least).s, times->count);
+    cli_line(stdout, "  %-34s %9s %9s   median and least of %zu\n", what, bench_ms_text(median).s, bench_ms_text(least).s,
+             times->count);
     fflush(stdout);
     cli_json_set(entry, parts[part].key,
                  json_pack("{s:f, s:f, s:I}", "median", median, "min", least, "repetitions", (json_int_t)times->count));
@@ -135,8 +137,8 @@ static clm_status measure_all(const latency *l, const bench_settings *settings, 
     bench_times *times = calloc(1, sizeof *times);
     clm_status status = times ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
     json_t *entry = json_object();
-    printf("%-36s of a trained model: Conv-4 of %d filters, %d-way %d-shot, %d steps\n", item->name, item->filters, item->ways,
-           item->shots, item->steps);
+    cli_line(stdout, "%-36s of a trained model: Conv-4 of %d filters, %d-way %d-shot, %d steps\n", item->name, item->filters,
+             item->ways, item->shots, item->steps);
     cli_json_set(entry, "item", json_string(item->name));
     cli_json_set(entry, "query", json_integer((json_int_t)l->problem->query));
     for (size_t i = 0; i < CLI_COUNT(parts) && status == CLM_OK; i++) {

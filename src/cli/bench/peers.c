@@ -18,20 +18,66 @@ typedef struct peer_row {
     const char *key, *script, *option;
     int places, threads;
     bool learner; /* also for items that adapt one task */
+    bool policy;  /* for reinforcement learning, and nothing else */
 } peer_row;
 
 static const peer_row rows[] = {
-    {"torch-1-thread", "torch_loop.py", NULL, ON_CPU, ONE_THREAD, true},
-    {"torch-threads", "torch_loop.py", NULL, ON_CPU, ALL_THREADS, true},
-    {"torch-processes", "torch_processes.py", NULL, ON_CPU, ALL_THREADS, false},
-    {"torch-vmap", "torch_vmap.py", NULL, ON_CPU, ALL_THREADS, false},
-    {"torch-gpu", "torch_loop.py", "--gpu", ON_GPU, ONE_THREAD, true},
-    {"torch-gpu-vmap", "torch_vmap.py", "--gpu", ON_GPU, ONE_THREAD, false},
-    {"torch-gpu-vmap-compile", "torch_vmap.py", "--gpu --compile", ON_GPU, ONE_THREAD, false},
-    {"jax-vmap", "jax_tasks.py", NULL, ON_CPU, ALL_THREADS, true},
-    {"jax-map", "jax_tasks.py", "--map", ON_CPU, ALL_THREADS, false},
-    {"jax-gpu-vmap", "jax_tasks.py", "--gpu", ON_GPU, ONE_THREAD, true},
+    {"torch-1-thread", "torch_loop.py", NULL, ON_CPU, ONE_THREAD, true, false},
+    {"torch-threads", "torch_loop.py", NULL, ON_CPU, ALL_THREADS, true, false},
+    {"torch-processes", "torch_processes.py", NULL, ON_CPU, ALL_THREADS, false, false},
+    {"torch-vmap", "torch_vmap.py", NULL, ON_CPU, ALL_THREADS, false, false},
+    {"torch-gpu", "torch_loop.py", "--gpu", ON_GPU, ONE_THREAD, true, false},
+    {"torch-gpu-vmap", "torch_vmap.py", "--gpu", ON_GPU, ONE_THREAD, false, false},
+    {"torch-gpu-vmap-compile", "torch_vmap.py", "--gpu --compile", ON_GPU, ONE_THREAD, false, false},
+    {"jax-vmap", "jax_tasks.py", NULL, ON_CPU, ALL_THREADS, true, false},
+    {"jax-map", "jax_tasks.py", "--map", ON_CPU, ALL_THREADS, false, false},
+    {"jax-gpu-vmap", "jax_tasks.py", "--gpu", ON_GPU, ONE_THREAD, true, false},
+    {"torch-linearised-1-thread", "torch_navigation.py", NULL, ON_CPU, ONE_THREAD, false, true},
+    {"torch-linearised", "torch_navigation.py", NULL, ON_CPU, ALL_THREADS, false, true},
+    {"torch-double-backward-1-thread", "torch_navigation.py", "--double-backward", ON_CPU, ONE_THREAD, false, true},
+    {"torch-double-backward", "torch_navigation.py", "--double-backward", ON_CPU, ALL_THREADS, false, true},
+    {"torch-gpu-linearised", "torch_navigation.py", "--gpu", ON_GPU, ONE_THREAD, false, true},
+    {"torch-gpu-double-backward", "torch_navigation.py", "--gpu --double-backward", ON_GPU, ONE_THREAD, false, true},
 };
+
+/* ---- which ---- */
+
+/* Does a name begin with one of the words of a list with commas? An empty list has all. */
+static bool is_wanted(const char *key, const char *wanted) {
+    if (!*wanted) return true;
+    for (size_t n; *wanted; wanted += n + (wanted[n] == ',')) {
+        n = strcspn(wanted, ",");
+        if (n && strncmp(key, wanted, n) == 0 && (key[n] == 0 || key[n] == '-')) return true;
+    }
+    return false;
+}
+
+clm_status bench_peers_check(const char *wanted) {
+    char names[512] = "", word[64];
+    for (size_t i = 0; i < CLI_COUNT(rows); i++) {
+        const size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", rows[i].key);
+    }
+    for (size_t n; *wanted; wanted += n + (wanted[n] == ',')) {
+        bool known = false;
+        n = strcspn(wanted, ",");
+        snprintf(word, sizeof word, "%.*s", (int)n, wanted);
+        for (size_t i = 0; i < CLI_COUNT(rows); i++) known = known || (n && n < sizeof word && is_wanted(rows[i].key, word));
+        if (!known) return cli_usage("--peers: \"%.*s\" is none of them: torch, jax, or of %s", (int)n, wanted, names);
+    }
+    return CLM_OK;
+}
+
+/* The Python of an active virtual environment, unless another one is named. */
+static void choose_python(const bench_settings *settings, char *out) {
+    const char *environment = getenv("VIRTUAL_ENV");
+    if (settings->python[0])
+        snprintf(out, CLI_PATH_MAX, "%s", settings->python);
+    else if (!environment || !*environment || cli_path(out, environment, "bin/python") != CLM_OK || !cli_path_exists(out))
+        snprintf(out, CLI_PATH_MAX, "python3");
+}
+
+/* ---- their processes ---- */
 
 static clm_status write_scripts(const char *folder) {
     char path[CLI_PATH_MAX];
@@ -65,9 +111,10 @@ static void give_up(bench_peer *peer, const char *why) {
 }
 
 static void start_one(bench_peer *peer, const peer_row *row, const bench_settings *settings, const char *folder) {
-    char script[CLI_PATH_MAX], problem[CLI_PATH_MAX], threads[16], options[64], *rest = NULL;
-    const char *argv[12] = {settings->python, script, problem, "--threads", threads};
+    char python[CLI_PATH_MAX], script[CLI_PATH_MAX], problem[CLI_PATH_MAX], threads[16], options[64], *rest = NULL;
+    const char *argv[12] = {python, script, problem, "--threads", threads};
     int n = 5;
+    choose_python(settings, python);
     snprintf(options, sizeof options, "%s", row->option ? row->option : "");
     for (char *word = strtok_r(options, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) argv[n++] = word;
     snprintf(threads, sizeof threads, "%d", row->threads == ONE_THREAD ? 1 : cli_processors());
@@ -114,13 +161,16 @@ clm_status bench_peers_start(bench_peers *peers, const bench_settings *settings,
     CLI_TRY(write_scripts(folder));
     for (size_t i = 0; i < CLI_COUNT(rows); i++) {
         const peer_row *row = &rows[i];
-        if (!(row->places & place) || (problem->item.learner && !row->learner)) continue;
+        if (!(row->places & place) || (problem->item.learner && !row->learner) || row->policy != problem->item.policy ||
+            !is_wanted(row->key, settings->peers))
+            continue;
         if (row->threads == ALL_THREADS && cli_processors() == 1 && strncmp(row->script, "torch_v", 7) != 0 &&
             !strstr(row->key, "jax"))
             continue; /* the same as one thread */
         bench_peer *peer = &peers->peer[peers->count++];
         peer->times = calloc(1, sizeof *peer->times);
         if (!peer->times) return cli_fail(CLM_E_MEMORY, "out of memory");
+        bench_say("%s: %s gets ready", problem->item.name, row->key);
         start_one(peer, row, settings, folder);
         if (peer->child) greet(peer, settings->peer_seconds); /* one after the other: a memory full of compilers helps nobody */
         if (cli_stop_requested()) break;
@@ -128,23 +178,28 @@ clm_status bench_peers_start(bench_peers *peers, const bench_settings *settings,
     return CLM_OK;
 }
 
-void bench_peer_turn(bench_peer *peer, double patience) {
+static clm_status make_steps(bench_peer *peer, int steps, double patience) {
     char line[32];
     json_t *answer, *value;
     size_t i;
-    if (!peer->child) return;
-    snprintf(line, sizeof line, "steps %d", peer->burst ? peer->burst : 1);
-    if (ask(peer, line, patience, &answer) != CLM_OK) {
-        give_up(peer, cli_message());
-        return;
-    }
-    double last = 0;
-    json_array_foreach(json_object_get(answer, "ms"), i, value) bench_times_add(peer->times, last = json_number_value(value));
-    if (!peer->burst) { /* the first turn was for learning how long one takes */
-        peer->burst = bench_burst(last);
-        if (peer->burst > 1) peer->times->count = 0;
-    }
+    snprintf(line, sizeof line, "steps %d", steps);
+    CLI_TRY(ask(peer, line, patience, &answer));
+    json_array_foreach(json_object_get(answer, "ms"), i, value) bench_times_add(peer->times, json_number_value(value));
     json_decref(answer);
+    return CLM_OK;
+}
+
+/* Before the first turn it learns how long a step takes; that one does not count where a turn has several. */
+void bench_peer_turn(bench_peer *peer, double patience) {
+    clm_status status = CLM_OK;
+    if (!peer->child) return;
+    if (!peer->burst && (status = make_steps(peer, 1, patience)) == CLM_OK) {
+        peer->burst = peer->times->count ? bench_burst(peer->times->ms[peer->times->count - 1]) : 1;
+        if (peer->burst == 1) return;
+        peer->times->count = 0;
+    }
+    if (status == CLM_OK) status = make_steps(peer, peer->burst, patience);
+    if (status != CLM_OK) give_up(peer, cli_message());
 }
 
 void bench_peers_end(bench_peers *peers) {

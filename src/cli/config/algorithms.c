@@ -62,9 +62,9 @@ static const row rows[] = {
      .note = "5 steps at 0.1, Adam along a cosine to 1e-5 (Antoniou et al. 2019). Their multi-step loss is annealed over 15 of "
              "100 epochs, and so are "
              "here the first-order updates, of which they make half",
-     .images = {"steps", "5", "inner-lr", "0.1", "multi-step", "anneal", "first-order-until", "-1", "schedule", "cosine",
+     .images = {"steps", "5", "inner-lr", "0.1", "multi-step", "anneal", "first-order-until", "auto", "schedule", "cosine",
                 "lr-min", "1e-5", NULL},
-     .regression = {"steps", "5", "inner-lr", "0.01", "multi-step", "anneal", "first-order-until", "-1", "schedule", "cosine",
+     .regression = {"steps", "5", "inner-lr", "0.01", "multi-step", "anneal", "first-order-until", "auto", "schedule", "cosine",
                     "lr-min", "1e-5", NULL}},
     {.algorithm = "cavia",
      .note = "100 numbers of context and 2 steps for images, 5 and 1 for sinusoids, at an inner rate of 1 (Zintgraf et al. "
@@ -94,6 +94,12 @@ static const row rows[] = {
      .gradient = "of the loss of all examples at once, without an inner loop",
      .images = {"steps", "100", "inner-rule", "momentum", "inner-lr", "0.01", "inner-weight-decay", "0.001", NULL},
      .regression = {"steps", "10", "inner-rule", "momentum", "inner-lr", "0.001", "inner-weight-decay", "0.001", NULL}},
+    {.algorithm = "pretrain",
+     .note =
+         "10 steps of gradient descent at 0.01, as the sinusoids of Finn et al. 2017 are adapted at test, who tune the rate",
+     .gradient = "of the loss of all examples at once, without an inner loop",
+     .images = {"steps", "10", "inner-lr", "0.01", NULL},
+     .regression = {"steps", "10", "inner-lr", "0.01", NULL}},
     {.algorithm = "protonet", .note = "a network without its last layer", .gradient = "of the query loss, exact"},
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "config/algorithms.h"
@@ -34,15 +35,17 @@ static const struct {
 
 static void print_defaults(const char *head, const char *const *texts) {
     if (!texts) return;
-    printf("  %-9s", head);
-    for (; texts[0]; texts += 2) printf(" --%s %s", texts[0], texts[1]);
-    printf("\n");
+    FILE *to = cli_lines_begin(stdout);
+    fprintf(to, "  %-9s ", head);
+    for (size_t i = 0; texts[i]; i += 2) fprintf(to, "%s--%s %s", i ? " " : "", texts[i], texts[i + 1]);
+    fprintf(to, "\n");
+    cli_lines_end(to, stdout);
 }
 
 static void print_algorithm(size_t i) {
     const clm_algorithm_info info = clm_algorithm_get_info(i);
-    printf("%s: %s (%s)\n  learns    %s\n  adapts    %s\n  cost      %s\n  memory    %s\n", info.name, info.title, info.source,
-           info.learns, info.adapts, info.cost, info.memory);
+    cli_line(stdout, "%s: %s (%s)\n  learns    %s\n  adapts    %s\n  cost      %s\n  memory    %s\n", info.name, info.title,
+             info.source, info.learns, info.adapts, info.cost, info.memory);
     print_defaults("images", cli_algorithm_defaults(info.name, false));
     print_defaults("numbers", cli_algorithm_defaults(info.name, true));
     if (cli_algorithm_note(info.name)) cli_print_wrapped("  from      ", cli_algorithm_note(info.name));
@@ -50,15 +53,15 @@ static void print_algorithm(size_t i) {
 }
 
 static void print_text(void) {
-    printf("algorithms (clmaml train SOURCE --algorithm NAME)\n"
-           "Cost is of a task: F is a forward pass over a set of examples, K the number of inner steps.\n"
-           "images, numbers: options that an algorithm begins with for images and for a regression.\n\n");
+    cli_line(stdout, "algorithms (clmaml train SOURCE --algorithm NAME)\n"
+                     "Cost is of a task: F is a forward pass over a set of examples, K the number of inner steps.\n"
+                     "images, numbers: options that an algorithm begins with for images and for a regression.\n\n");
     for (size_t i = 0; i < clm_algorithm_count(); i++) print_algorithm(i);
     for (size_t i = 0; i < CLI_COUNT(lists); i++) {
-        printf("%s%s (--%s)\n", i ? "\n" : "", lists[i].title, lists[i].option);
+        cli_line(stdout, "%s%s (--%s)\n", i ? "\n" : "", lists[i].title, lists[i].option);
         cli_names_print(&lists[i].names, 2);
     }
-    printf("\nThe losses bce, gaussian-policy and custom are for programs with data of their own.\n");
+    cli_line(stdout, "\nThe losses bce, gaussian-policy and custom are for programs with data of their own.\n");
 }
 
 /* ---- JSON ---- */

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lines.h"
 #include "base/options.h"
 #include "base/system.h"
+#include "base/table.h"
 #include "config/algorithms.h"
 #include "config/readers.h"
 
@@ -50,6 +52,13 @@ static clm_shape usual_shape(int rank) {
     return rank == 3 ? clm_shape_of(3, 1, 28, 28) : rank == 2 ? clm_shape_of(2, 128, 1) : clm_shape_of(1, 1);
 }
 
+/* The advice to take larger pictures, which are a shape here. */
+static clm_status in_words_of_model(clm_status status) {
+    char text[2048];
+    if (status == CLM_OK || !cli_message_before(" (--size ", text, sizeof text)) return status;
+    return cli_fail(status, "%s (--in-shape)", text);
+}
+
 static clm_status make_network(clm_model **out, const char *name, const model_settings *s) {
     clm_network_options o = CLM_NETWORK_OPTIONS_INIT;
     char names[256];
@@ -69,7 +78,7 @@ static clm_status make_network(clm_model **out, const char *name, const model_se
     o.hidden = (int)s->hidden;
     o.context = (int)s->context;
     o.headless = s->headless;
-    return clm_model_network(out, name, &o);
+    return in_words_of_model(clm_model_network(out, name, &o));
 }
 
 static clm_status load_file(clm_model **out, const char *path, const model_settings *s, const bool *given) {
@@ -78,7 +87,7 @@ static clm_status load_file(clm_model **out, const char *path, const model_setti
         if (given[i] && strcmp(options[i].name, "in-shape") != 0 && strcmp(options[i].name, "summary") != 0)
             return cli_usage("--%s is for networks by name; %s has its own layers", options[i].name, path);
     if (s->in_shape[0]) CLI_TRY(parse_shape(s->in_shape, &shape));
-    return clm_model_load(out, path, s->in_shape[0] ? &shape : NULL);
+    return in_words_of_model(clm_model_load(out, path, s->in_shape[0] ? &shape : NULL));
 }
 
 static clm_status make_model(clm_model **out, const char *name, const model_settings *s, const bool *given) {
@@ -87,8 +96,7 @@ static clm_status make_model(clm_model **out, const char *name, const model_sett
     if (cli_path_exists(name)) return load_file(out, name, s, given);
     const char *nearest = cli_names_nearest(&cli_network_names, name);
     cli_names_join(&cli_network_names, ", ", names, sizeof names);
-    return cli_usage("'%s' is neither a network (%s) nor a model file%s%s", name, names, nearest ? "; did you mean " : "",
-                     nearest ? nearest : "");
+    return cli_usage("'%s' is neither a network (%s) nor a model file%s", name, names, cli_did_you_mean(nearest).s);
 }
 
 /* ---- as a file: a layer a line, unless its lists make it longer ---- */
@@ -107,34 +115,34 @@ static char *one_line(const json_t *value) {
     return text;
 }
 
-static bool print_layers(const json_t *layers, int indent);
+static bool print_layers(FILE *to, const json_t *layers, int indent);
 
-static bool print_layer(json_t *layer, int indent) {
+static bool print_layer(FILE *to, json_t *layer, int indent) {
     const char *key, *between = "{";
     json_t *value;
     char *line = one_line(layer);
     const bool fits = line && strlen(line) <= WIDTH;
-    if (fits) printf("%s", line);
+    if (fits) fprintf(to, "%s", line);
     free(line);
     if (fits || !line) return fits;
     json_object_foreach(layer, key, value) {
         char *text = json_is_array(value) ? NULL : one_line(value);
-        printf("%s\"%s\": %s", between, key, text ? text : "");
+        fprintf(to, "%s\"%s\": %s", between, key, text ? text : "");
         free(text);
-        if (json_is_array(value) && !print_layers(value, indent)) return false;
+        if (json_is_array(value) && !print_layers(to, value, indent)) return false;
         between = ", ";
     }
-    printf("}");
+    fprintf(to, "}");
     return true;
 }
 
-static bool print_layers(const json_t *layers, int indent) {
-    printf("[");
+static bool print_layers(FILE *to, const json_t *layers, int indent) {
+    fprintf(to, "[");
     for (size_t i = 0; i < json_array_size(layers); i++) {
-        printf("%s\n%*s", i ? "," : "", indent + 2, "");
-        if (!print_layer(json_array_get(layers, i), indent + 2)) return false;
+        fprintf(to, "%s\n%*s", i ? "," : "", indent + 2, "");
+        if (!print_layer(to, json_array_get(layers, i), indent + 2)) return false;
     }
-    printf("\n%*s]", indent, "");
+    fprintf(to, "\n%*s]", indent, "");
     return true;
 }
 
@@ -142,11 +150,13 @@ static clm_status print_file(const clm_model *model) {
     json_t *root = json_loads(clm_model_json(model), 0, NULL);
     char *shape = one_line(json_object_get(root, "in_shape"));
     bool done = root && shape;
+    FILE *to = cli_lines_begin(stdout); /* JSON may be broken at a blank */
     if (done) {
-        printf("{\n  \"in_shape\": %s,\n  \"layers\": ", shape);
-        done = print_layers(json_object_get(root, "layers"), 2);
-        printf("\n}\n");
+        fprintf(to, "{\n  \"in_shape\": %s,\n  \"layers\": ", shape);
+        done = print_layers(to, json_object_get(root, "layers"), 2);
+        fprintf(to, "\n}\n");
     }
+    cli_lines_end(to, stdout);
     free(shape);
     json_decref(root);
     return done ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
@@ -160,25 +170,27 @@ static size_t numbers(const clm_model *model, size_t first, size_t count) {
     return sum;
 }
 
+static void print_layer_row(const cli_table *table, const clm_model *model, size_t i) {
+    const clm_layer_info layer = clm_model_layer(model, i);
+    char number[24], shape[96], parameters[24] = "";
+    snprintf(number, sizeof number, "%5zu", i);
+    clm_shape_text(&layer.out, shape, sizeof shape);
+    if (layer.n_params) snprintf(parameters, sizeof parameters, "%zu", numbers(model, layer.first_param, layer.n_params));
+    cli_table_row(table, stdout, (const char *[]){number, layer.op, shape, parameters});
+}
+
 static void print_summary(const clm_model *model) {
+    const cli_table table = {
+        .column = {{"layer", 5}, {"operation", -13}, {"output", -15}, {"parameters", 10}}, .count = 4, .gap = 2};
     char text[96];
     size_t n_head;
     const clm_shape in = clm_model_in_shape(model);
     const size_t head = clm_model_head(model, &n_head);
-    printf("layer  operation      output           parameters\n       %-13s  %s\n", "input",
-           clm_shape_text(&in, text, sizeof text));
-    for (size_t i = 0; i < clm_model_layer_count(model); i++) {
-        const clm_layer_info layer = clm_model_layer(model, i);
-        printf("%5zu  %-13s  ", i, layer.op);
-        clm_shape_text(&layer.out, text, sizeof text);
-        if (layer.n_params)
-            printf("%-16s %10zu\n", text, numbers(model, layer.first_param, layer.n_params));
-        else
-            printf("%s\n", text);
-    }
-    printf("%zu parameters in %zu arrays", clm_model_param_elements(model), clm_model_param_count(model));
-    if (n_head) printf("; the last layer's begin with %s", clm_model_param(model, head)->name);
-    printf("\n");
+    cli_table_head(&table, stdout);
+    cli_table_row(&table, stdout, (const char *[]){"     ", "input", clm_shape_text(&in, text, sizeof text), ""});
+    for (size_t i = 0; i < clm_model_layer_count(model); i++) print_layer_row(&table, model, i);
+    cli_line(stdout, "%zu parameters in %zu arrays%s%s\n", clm_model_param_elements(model), clm_model_param_count(model),
+             n_head ? "; the last layer's begin with " : "", n_head ? clm_model_param(model, head)->name : "");
 }
 
 /* ---- the command ---- */
@@ -186,7 +198,8 @@ static void print_summary(const clm_model *model) {
 static clm_status list_networks(const bool *given) {
     for (size_t i = 0; options[i].name; i++)
         if (given[i]) return cli_usage("--%s is for a network; say which: clmaml model NAME", options[i].name);
-    printf("networks (clmaml train SOURCE --network NAME, or clmaml model NAME > FILE.json and then --model FILE.json)\n");
+    cli_line(stdout,
+             "networks (clmaml train SOURCE --network NAME, or clmaml model NAME > FILE.json and then --model FILE.json)\n");
     cli_names_print(&cli_network_names, 2);
     return CLM_OK;
 }

@@ -6,14 +6,17 @@
 
 #include "base/system.h"
 
-static bool ends_with(const char *text, const char *end) {
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
+bool cli_ends_with(const char *name, const char *end) {
+    const size_t n = strlen(name), m = strlen(end);
+    if (n <= m) return false;
+    for (name += n - m; *end; name++, end++)
+        if ((*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a' : *name) != *end) return false;
+    return true;
 }
 
 bool cli_is_arrays(const char *path) {
     char inside[CLI_PATH_MAX];
-    if (!cli_is_directory(path)) return (ends_with(path, ".npz") || ends_with(path, ".npy")) && cli_path_exists(path);
+    if (!cli_is_directory(path)) return (cli_ends_with(path, ".npz") || cli_ends_with(path, ".npy")) && cli_path_exists(path);
     if (cli_path(inside, path, "x.npy") == CLM_OK && cli_path_exists(inside)) return true;
     cli_forget();
     return false;
@@ -76,6 +79,7 @@ clm_status cli_folder_open(clm_source **out, const cli_settings *s) {
     o.invert = s->invert == CLI_YES;
     o.background = (int)s->background;
     o.normalise = (clm_normalise)s->normalise;
+    o.least_classes = (size_t)s->ways;
     o.split_seed = (uint64_t)s->split_seed;
     o.class_depth = (int)s->class_depth;
     o.strict = s->strict;
@@ -89,7 +93,10 @@ clm_status cli_folder_open(clm_source **out, const cli_settings *s) {
     clear(&p);
     if (status == CLM_E_ARG && s->class_split[0] && strstr(cli_message(), "class split"))
         return cli_usage("--class-split %s says nothing to %s, which is split already; leave it out", s->class_split, path);
-    return status;
+    if (status == CLM_E_ARG && s->class_depth && strstr(cli_message(), "class depth"))
+        return cli_usage("--class-depth %d says nothing to %s, whose lists name the classes; leave it out", (int)s->class_depth,
+                         path);
+    return status == CLM_E_ARG ? cli_usage("%s", cli_message()) : status;
 }
 
 clm_status cli_folder_omniglot(clm_source **out, const char *directory, const clm_omniglot_options *options) {

@@ -4,6 +4,8 @@
 
 #include "config/settings.h"
 
+/* Does a file's name end so, in whatever letters? `end` in small ones. */
+bool cli_ends_with(const char *name, const char *end);
 /* Is it a .npz or .npy file, or a folder with x.npy? */
 bool cli_is_arrays(const char *path);
 

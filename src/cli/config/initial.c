@@ -23,7 +23,10 @@ static void tell(const cli_settings *s, const clm_import_report *r) {
 static clm_status import(clm_params *params, const cli_settings *s) {
     clm_archive *archive = NULL;
     clm_import_report report;
-    clm_status status = clm_archive_load(&archive, s->init);
+    char path[CLI_PATH_MAX];
+    snprintf(path, sizeof path, "%s", s->init);
+    if (cli_is_directory(s->init)) CLI_TRY(cli_checkpoint_find(path, sizeof path, s->init, false));
+    clm_status status = cli_model_load(&archive, path, "weights in a .safetensors file, or a run");
     if (status == CLM_OK) status = clm_params_import(params, archive, s->init_head, &report);
     if (status == CLM_OK)
         tell(s, &report);

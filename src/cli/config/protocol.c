@@ -49,7 +49,9 @@ static void print_augmentation(FILE *to, const cli_settings *s) {
 }
 
 static void print_data(FILE *to, const cli_settings *s, const clm_source *source) {
-    fprintf(to, "  data        %s\n", cli_shown(source ? clm_source_description(source) : s->source));
+    const bool file = !source && strcmp(s->source, "table") == 0 && s->data[0];
+    fprintf(to, "  data        %s%s%s\n", cli_shown(source ? clm_source_description(source) : s->source), file ? " " : "",
+            file ? cli_shown(s->data) : "");
     if (cli_source_takes(cli_source_of(s->source), "rotations"))
         fprintf(to, "              rotations as classes: training %s, test %s\n", s->rotations ? "yes" : "no",
                 s->test_rotations ? "yes" : "no");
@@ -75,7 +77,15 @@ static void print_network(FILE *to, const cli_settings *s, const clm_model *mode
     else
         print_zoo(to, s);
     if (model) fprintf(to, ", %zu parameters", clm_model_param_elements(model));
+    if (model && s->initialisations > 1)
+        fprintf(to, "; %lld initialisations, %zu in all", (long long)s->initialisations,
+                (size_t)s->initialisations * clm_model_param_elements(model));
     fprintf(to, "\n");
+    if (s->initialisations > 1)
+        fprintf(to, "              a task goes to the initialisation with the lowest support loss after its steps");
+    if (s->initialisations > 1 && s->balanced_until > 0)
+        fprintf(to, "; in equal shares in the first %lld update%s", (long long)s->balanced_until, plural(s->balanced_until));
+    if (s->initialisations > 1) fprintf(to, "\n");
 }
 
 /* "gradient descent", or "adam (betas 0.9,0.999, ..)": the rule with the options that it reads. */
@@ -133,8 +143,16 @@ static void print_adapted(FILE *to, const clm_params *params) {
     fprintf(to, "; %zu of %zu numbers", numbers, all);
 }
 
-static void print_masks(FILE *to, const cli_settings *s, const clm_params *params) {
+/* ", 17 (linear)": which layer it is that the algorithm goes by. */
+static void print_head(FILE *to, const cli_settings *s, const clm_model *model) {
+    const size_t layers = model ? clm_model_layer_count(model) : 0, i = layers ? clm_model_head_layer(model) : 0;
+    const bool named = strcmp(s->algorithm, "anil") == 0 || strcmp(s->algorithm, "boil") == 0;
+    if (named && !s->adapt[0] && i < layers) fprintf(to, ", %zu (%s)", i, clm_model_layer(model, i).op);
+}
+
+static void print_masks(FILE *to, const cli_settings *s, const clm_model *model, const clm_params *params) {
     fprintf(to, "              adapted: %s", s->adapt[0] ? cli_shown(s->adapt) : info_of(s).adapts);
+    print_head(to, s, model);
     if (s->freeze[0]) fprintf(to, ", but not %s", cli_shown(s->freeze));
     const bool all = !s->adapt[0] && !s->freeze[0] && strcmp(info_of(s).adapts, "all parameters") == 0;
     if (params && !all) print_adapted(to, params);
@@ -142,11 +160,12 @@ static void print_masks(FILE *to, const cli_settings *s, const clm_params *param
     fprintf(to, "\n");
 }
 
-static void print_steps(FILE *to, const cli_settings *s, const clm_params *params) {
+static void print_steps(FILE *to, const cli_settings *s, const clm_model *model, const clm_params *params) {
     const clm_task_options o = implied(s);
     const int test = cli_settings_test_steps(s);
     const double original = cli_preset_original_rate(s);
-    fprintf(to, "  inner loop  %s%lld step%s of ", cli_setup_is_joint(s) ? "at test alone, " : "", (long long)s->steps,
+    fprintf(to, "  inner loop  %s%lld step%s of ",
+            cli_setup_is_joint(s) || strcmp(s->algorithm, "pretrain") == 0 ? "at test alone, " : "", (long long)s->steps,
             plural(s->steps));
     print_rule(to, s);
     fprintf(to, " at rate %g under the %s of the %s over the support set; ", s->inner_lr, word("reduction", s->reduction),
@@ -166,16 +185,16 @@ static void print_steps(FILE *to, const cli_settings *s, const clm_params *param
     if (s->support_per_step) fprintf(to, "              another support set in every inner step of training\n");
     if (o.batch_norm_per_step) fprintf(to, "              batch-norm's scale and shift learned for each step\n");
     print_transforms(to, s);
-    print_masks(to, s, params);
+    print_masks(to, s, model, params);
     if (cli_settings_anneals(s))
         fprintf(to, "              multi-step loss, annealed over %lld updates\n", (long long)s->multi_step_over);
     else if (s->multi_step[0])
         fprintf(to, "              multi-step loss weights %s\n", cli_shown(s->multi_step));
 }
 
-static void print_inner(FILE *to, const cli_settings *s, const clm_params *params) {
+static void print_inner(FILE *to, const cli_settings *s, const clm_model *model, const clm_params *params) {
     if (clm_algorithm_uses(s->algorithm, "steps"))
-        print_steps(to, s, params);
+        print_steps(to, s, model, params);
     else
         fprintf(to, "  inner loop  none, here and at test; adapted: %s\n", info_of(s).adapts);
 }
@@ -206,8 +225,9 @@ static void print_schedule(FILE *to, const cli_settings *s) {
 }
 
 static void print_outer(FILE *to, const cli_settings *s) {
-    fprintf(to, "  outer loop  %lld iterations of %lld tasks, %s at %g", (long long)s->iterations, (long long)s->meta_batch,
-            s->optimizer, s->outer_lr);
+    fprintf(to, "  outer loop  %lld iteration%s of %lld task%s, %s at %g", (long long)s->iterations,
+            cli_plural((double)s->iterations), (long long)s->meta_batch, cli_plural((double)s->meta_batch), s->optimizer,
+            s->outer_lr);
     print_schedule(to, s);
     if (s->weight_decay > 0) fprintf(to, ", weight decay %g", s->weight_decay);
     if (s->clip_norm > 0) fprintf(to, ", gradient norm clipped to %g", s->clip_norm);
@@ -215,6 +235,23 @@ static void print_outer(FILE *to, const cli_settings *s) {
     fprintf(to, ", seed %lld\n", (long long)s->seed);
     if (s->average > 0)
         fprintf(to, "              validation and test of a moving average of the parameters, decay %g\n", s->average);
+}
+
+static void print_checkpoint(FILE *to, const cli_settings *s, const clm_source *source, const char *drawn) {
+    const bool validates = !source || cli_setup_has_tasks(source, CLM_SPLIT_VALIDATION);
+    const bool tests = !source || cli_setup_has_tasks(source, CLM_SPLIT_TEST);
+    if (validates)
+        fprintf(to, "  checkpoint  chosen by %lld task%s of validation %s; ", (long long)s->val_tasks,
+                cli_plural((double)s->val_tasks), drawn);
+    else
+        fprintf(to, "  checkpoint  the last one (no validation %s); ", drawn);
+    if (s->eval_tasks && tests)
+        fprintf(to, "tested once, on %lld task%s of test %s\n", (long long)s->eval_tasks, cli_plural((double)s->eval_tasks),
+                drawn);
+    else if (!tests)
+        fprintf(to, "not tested (no test %s)\n", drawn);
+    else
+        fprintf(to, "not tested\n");
 }
 
 /* ---- the whole ---- */
@@ -226,29 +263,30 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     const clm_algorithm_info info = info_of(s);
     const bool labels = source ? clm_source_labels(source) > 0 : cli_source_has_labels(s);
     const bool regression = !labels && (source ? clm_source_is_regression(source) : cli_source_of(s->source)->regression);
-    const char *drawn = source ? cli_setup_drawn(source) : regression ? "functions" : "classes";
+    const char *drawn = source                            ? cli_setup_drawn(source)
+                        : !regression && !labels          ? "classes"
+                        : strcmp(s->source, "table") == 0 ? "groups"
+                                                          : "functions";
+    const cli_text ways = cli_range_text(s->ways_least, s->ways), shots = cli_range_text(s->shots_least, s->shots);
     fprintf(to, "protocol%s%s\n", preset >= 0 ? " " : "", preset >= 0 ? s->preset : "");
     print_data(to, s, source);
     if (regression)
-        fprintf(to, "  task        regression, %lld support and %lld query points\n", (long long)s->shots, (long long)s->query);
+        fprintf(to, "  task        regression, %s support and %lld query points\n", shots.s, (long long)s->query);
     else if (labels)
-        fprintf(to, "  task        classification of rows, %lld support and %lld query points\n", (long long)s->shots,
-                (long long)s->query);
+        fprintf(to, "  task        classification of rows, %s support and %lld query points\n", shots.s, (long long)s->query);
     else
-        fprintf(to, "  task        %lld-way %lld-shot, %lld query image%s per class\n", (long long)s->ways, (long long)s->shots,
-                (long long)s->query, plural(s->query));
+        fprintf(to, "  task        %s-way %s-shot, %lld query %s%s per class\n", ways.s, shots.s, (long long)s->query,
+                cli_setup_example(source), plural(s->query));
+    if (s->ways_least || s->shots_least)
+        fprintf(to, "              each task has numbers of its own, at validation and test too\n");
     print_network(to, s, model);
     if (!regression && !labels)
         fprintf(to, "  batch-norm  training transductive; validation and test %s\n", bn_name(model, s->bn));
     fprintf(to, "  algorithm   %s: %s (%s)\n", cli_shown(s->algorithm), info.title, info.source);
-    print_inner(to, s, params);
+    print_inner(to, s, model, params);
     print_gradient(to, s);
     print_outer(to, s);
-    fprintf(to, "  checkpoint  chosen by %lld tasks of validation %s; ", (long long)s->val_tasks, drawn);
-    if (s->eval_tasks)
-        fprintf(to, "tested once, on %lld tasks of test %s\n", (long long)s->eval_tasks, drawn);
-    else
-        fprintf(to, "not tested\n");
+    print_checkpoint(to, s, source, drawn);
     if (preset < 0) return;
     const bool own = strcmp(cli_preset_algorithm(s), s->algorithm) == 0;
     fprintf(to, "  published   %s%s%s\n", own ? "" : cli_preset_algorithm(s), own ? "" : ": ",

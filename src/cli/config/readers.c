@@ -16,6 +16,7 @@ static bool is(const char *a, const char *b) { return strcmp(a, b) == 0; }
 static bool algorithm_uses(const char *name, const char *word) {
     if (is(word, "context")) return is(name, "cavia");
     if (is(word, "classes")) return is(name, "finetune");
+    if (is(word, "initialisations")) return clm_algorithm_uses(name, "steps") && !is(name, "finetune") && !is(name, "pretrain");
     if (is(word, "prototypes")) return is(name, "protonet") || is(name, "protomaml");
     if (is(word, "anil")) return is(name, "maml") || is(name, "anil");
     if (is(word, "gradient through steps")) return clm_algorithm_uses(name, "first-order");
@@ -75,6 +76,7 @@ static const struct {
     {"filters", &network, "filters"},
     {"hidden", &network, "hidden"},
     {"classes", &algorithm, "classes"},
+    {"initialisations", &algorithm, "initialisations"},
     {"support-per-step", &algorithm, "support-per-step"},
     {"first-order", &algorithm, "first-order"},
     {"first-order-until", &algorithm, "second-order"},
@@ -253,6 +255,12 @@ clm_status cli_readers_check(const cli_settings *s, const cli_option *options, c
             if (is(rows[i].option, options[k].name)) CLI_TRY(check_row(i, s));
         if (is(options[k].name, "rates")) CLI_TRY(check_rates(s));
     }
+    const int balanced = cli_option_find(options, "balanced-until");
+    if (balanced >= 0 && given[balanced] && s->initialisations == 1)
+        return cli_usage("--balanced-until says nothing to a single set of initial parameters (--initialisations 1)");
+    if (balanced >= 0 && given[balanced] && !s->resume && s->balanced_until > s->iterations)
+        return cli_usage("--balanced-until %lld is more than --iterations %lld: give as many at most",
+                         (long long)s->balanced_until, (long long)s->iterations);
     CLI_TRY(check_steps(s, options, given));
     return check_classes(s, options, given);
 }

@@ -31,14 +31,14 @@ const cli_option cli_settings_options[] = {
      "pixels from 0 to 1; by ImageNet's mean and deviation; by those of the training classes"},
     {NULL, "class-split", CLI_TEXT, 0, AT(class_split), 0, 0, "A,B,C",
      "numbers of classes to train on, validate and test with, where the data have no split; more than there are: in these "
-     "proportions; default: as 64,16,20"},
+     "proportions; default: as 64,16,20, each at least --ways"},
     {NULL, "class-depth", CLI_INT, 0, AT(class_depth), 0, 8, "N",
      "a class is the folder so many levels down; 0: the first one down that holds pictures"},
-    {NULL, "strict", CLI_FLAG, 0, AT(strict), 0, 0, "", "refuse data of which anything would be left out"},
+    {NULL, "strict", CLI_FLAG, 0, AT(strict), 0, 0, "", "refuse data of which anything would be left out, and list it"},
     {NULL, "decode-threads", CLI_INT, CLI_MOVABLE, AT(decode_threads), 0, 1024, "N",
      "threads that read pictures; 0: one a core"},
     {NULL, "flip", CLI_REAL, 0, AT(flip), 0, 1, "P", "mirror a training picture left to right with this probability"},
-    {NULL, "shift", CLI_REAL, 0, AT(shift), 0, 1, "X", "move it by up to so much of its side"},
+    {NULL, "shift", CLI_REAL, 0, AT(shift), 0, 0.99, "X", "move it by up to so much of its side"},
     {NULL, "crop", CLI_REAL, 0, AT(crop), 0.01, 1, "X", "take a square of at least this share of its area; 1: all"},
     {NULL, "jitter", CLI_REAL, 0, AT(jitter), 0, 0.99, "X",
      "multiply its saturation, contrast and brightness by numbers within this of 1"},
@@ -48,6 +48,12 @@ const cli_option cli_settings_options[] = {
     {NULL, "rotations", CLI_CHOICE, 0, AT(rotations), 0, 0, "no|yes",
      "omniglot: rotations by 90 degrees are classes of their own"},
     {NULL, "test-rotations", CLI_CHOICE, 0, AT(test_rotations), 0, 0, "no|yes", "the same for test classes"},
+    {NULL, "within-alphabet", CLI_CHOICE, 0, AT(within_alphabet), 0, 0, "no|yes",
+     "omniglot: test tasks are of one alphabet, support and query by different people (Lake et al. 2015)"},
+    {NULL, "beside", CLI_TEXT, 0, AT(beside), 0, 0, "SOURCE[:SIZE],..",
+     "tasks of other pictures in turn with these: glyphs, a folder, a .npz file, or where Omniglot lies; padded to one shape"},
+    {NULL, "functions", CLI_TEXT, 0, AT(functions), 0, 0, "KIND,..",
+     "functions: the kinds that tasks are of, of sine, line, parabola, absolute; default: all"},
     {NULL, "task-column", CLI_TEXT, 0, AT(task_column), 0, 0, "NAME", "tables: rows with one value there are a task"},
     {NULL, "target", CLI_TEXT, 0, AT(target), 0, 0, "NAME,..",
      "tables: what is predicted; numbers, or with --loss cross-entropy the names of classes"},
@@ -70,9 +76,12 @@ const cli_option cli_settings_options[] = {
     {NULL, "task-split", CLI_TEXT, 0, AT(task_split), 0, 0, "A,B,C",
      "tables: tasks that train, validate, test, drawn by --split-seed; default: 64, 16, 20 %"},
 
-    {"Task and network", "ways", CLI_INT, 0, AT(ways), 1, CLI_MAX_WAYS, "N", "classes of a task"},
-    {NULL, "shots", CLI_INT, 0, AT(shots), 1, 1000, "K", "support examples per class"},
-    {NULL, "query", CLI_INT, 0, AT(query), 1, 1000, "Q", "query examples per class"},
+    {"Task and network", "ways", CLI_RANGE, 0, AT(ways), 1, CLI_MAX_WAYS, "N|A..N",
+     "classes of a task; A..N: each task has a number of its own, drawn from A to N"},
+    {NULL, "shots", CLI_RANGE, 0, AT(shots), 1, 1000, "K|A..K",
+     "support examples per class; A..K: drawn for each task, of what its classes or rows have"},
+    {NULL, "query", CLI_INT, 0, AT(query), 1, 1000, "Q",
+     "query examples per class; of functions and tables: 10 where nothing is said"},
     {NULL, "network", CLI_NAME, 0, AT(network), 0, 0, &cli_network_names,
      "default: conv4 for images, cnn1d for sequences, mlp for numbers; `clmaml model` writes them as files"},
     {NULL, "filters", CLI_INT, 0, AT(filters), 1, 1024, "N",
@@ -80,7 +89,8 @@ const cli_option cli_settings_options[] = {
     {NULL, "hidden", CLI_INT, 0, AT(hidden), 0, 65536, "N",
      "units of a hidden layer, of a recurrent state, or of a token; 0: the network's own number"},
     {NULL, "model", CLI_TEXT, 0, AT(model), 0, 0, "FILE", "a list of layers in JSON instead of a network by name"},
-    {NULL, "init", CLI_TEXT, 0, AT(init), 0, 0, "FILE", "begin with the weights in a .safetensors file, under PyTorch's names"},
+    {NULL, "init", CLI_TEXT, 0, AT(init), 0, 0, "FILE",
+     "begin with the weights in a .safetensors file, under PyTorch's names, or with the best ones of a run"},
     {NULL, "init-head", CLI_CHOICE, 0, AT(init_head), 0, 0, "file|new",
      "of --init: the last layer as in the file, or drawn anew"},
     {NULL, "context", CLI_INT, 0, AT(context), 0, 65536, "N",
@@ -89,15 +99,24 @@ const cli_option cli_settings_options[] = {
     {"Algorithm", "algorithm", CLI_NAME, 0, AT(algorithm), 1, 0, &cli_algorithm_names,
      "what the outer loop learns from the inner one; `clmaml algorithms` says more"},
     {NULL, "first-order", CLI_FLAG, 0, AT(first_order), 0, 0, "", "drop the second-order term (FOMAML)"},
-    {NULL, "first-order-until", CLI_INT, 0, AT(first_order_until), -1, BIG, "N",
-     "drop it in the first N outer updates only; -1: in the first 15 % of --iterations (maml++)"},
-    {NULL, "anil", CLI_FLAG, 0, AT(anil), 0, 0, "", "adapt the last layer only: --algorithm anil"},
+    {NULL, "first-order-until", CLI_INT, 0, AT(first_order_until), CLI_AUTO, BIG, "N|auto",
+     "drop it in the first N outer updates only; auto: in the first 15 % of --iterations (maml++)"},
+    {NULL, "anil", CLI_FLAG, 0, AT(anil), 0, 0, "", "adapt the last linear or convolution layer only: --algorithm anil"},
     {NULL, "adapt", CLI_TEXT, 0, AT(adapt), 0, 0, "PREFIX,..", "adapt only parameters whose names start so"},
     {NULL, "freeze", CLI_TEXT, 0, AT(freeze), 0, 0, "PREFIX,..", "do not adapt parameters whose names start so"},
     {NULL, "unlearned", CLI_TEXT, 0, AT(unlearned), 0, 0, "PREFIX,..",
      "do not learn them: they begin every task with their initial values"},
     {NULL, "rates", CLI_CHOICE, 0, AT(rates), 0, 0, "fixed|per-step|per-element",
      "learn the inner rates: per parameter tensor and step (MAML++), or per element (Meta-SGD)"},
+    {NULL, "initialisations", CLI_INT, 0, AT(initialisations), 1, CLM_INITIALISATIONS_MOST, "M",
+     "sets of initial parameters; a task goes to the one with the lowest support loss after adaptation, for tasks that are "
+     "unlike one "
+     "another"},
+    {NULL, "balanced-until", CLI_INT, 0, AT(balanced_until), CLI_AUTO, BIG, "N|auto",
+     "of several --initialisations each takes at most an equal share of a meta-batch in the first N updates; auto: in the "
+     "first "
+     "half of "
+     "--iterations"},
     {NULL, "support-per-step", CLI_FLAG, 0, AT(support_per_step), 0, 0, "",
      "another support set of --shots examples a class in every inner step of training"},
     {NULL, "classes", CLI_INT, 0, AT(classes), 0, 1 << 20, "N", "training classes; 0: all there are, of an endless source 200"},
@@ -112,7 +131,7 @@ const cli_option cli_settings_options[] = {
     {NULL, "solver-steps", CLI_INT, 0, AT(solver_steps), 1, 1000, "N", "iterations of the solver"},
 
     {"Inner loop", "steps", CLI_INT, 0, AT(steps), 1, CLI_MAX_STEPS, "K", "inner steps in training"},
-    {NULL, "test-steps", CLI_INT, 0, AT(test_steps), -1, CLI_MAX_STEPS, "K|auto",
+    {NULL, "test-steps", CLI_INT, 0, AT(test_steps), CLI_AUTO, CLI_MAX_STEPS, "K|auto",
      "inner steps at validation and test; 0: as many as in training; auto: at test as many as serve validation tasks best"},
     {NULL, "inner-lr", CLI_REAL, 0, AT(inner_lr), 0, 1e6, "X", "inner learning rate, or what learned rates start from"},
     {NULL, "inner-rule", CLI_NAME, 0, AT(inner_rule), 1, 0, &cli_inner_rule_names, "inner update rule"},
@@ -168,28 +187,31 @@ const cli_option cli_settings_options[] = {
     {NULL, "split", CLI_TEXT, CLI_MOVABLE, AT(split), 0, 0, "T1,T2,..",
      "tasks of a meta-batch for each of several devices; default: in proportion to their speed, measured as the run begins"},
     {NULL, "memory-limit", CLI_BYTES, CLI_MOVABLE, AT(memory_limit), 0, 0, "SIZE",
-     "memory to stay under on each device, 512M or 2G; default: what the device has"},
+     "memory to stay under on each device, 512M or 2G; default: nine tenths of what is free on it"},
     {NULL, "checkpointing", CLI_CHOICE, 0, AT(checkpointing), 0, 0, "auto|store|recompute",
      "keep the inner steps' activations or compute them again; auto: by memory"},
     {NULL, "task-chunk", CLI_INT, CLI_MOVABLE, AT(task_chunk), 0, 65536, "T", "tasks per launch; 0: chosen"},
     {NULL, "data-on", CLI_CHOICE, CLI_MOVABLE, AT(data_on), 0, 0, "auto|host|device",
      "where the images are kept: the host copies those of every batch, or the device holds all and is told which; auto: "
      "where there is room and no CPU is divided; results are the same"},
-    {NULL, "tune-budget", CLI_REAL, CLI_MOVABLE, AT(tune_budget), -1, 1e9, "SECONDS",
-     "time to look for faster kernels when the device is new; 0: none; -1: 2 seconds, but none on a CPU, where `clmaml tune` "
+    {NULL, "tune-budget", CLI_REAL, CLI_MOVABLE, AT(tune_budget), CLI_AUTO, 1e9, "SECONDS|auto",
+     "time to look for faster kernels when the device is new; 0: none; auto: 2 seconds, but none on a CPU, where `clmaml tune` "
      "does it"},
-    {NULL, "force", CLI_FLAG, CLI_NOT_SAVED, AT(force), 0, 0, "",
-     "use a device that fails its self-test, which is made when a device or driver is new"},
+    {NULL, "force", CLI_FLAG, CLI_NOT_SAVED, AT(force), 0, 0, "", CLI_FORCE_HELP},
 
     {"Run", "preset", CLI_NAME, 0, AT(preset), 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, cli_preset_published),
      "a published protocol, with the figures it is known for; options given beside it win"},
     {NULL, "run", CLI_TEXT, CLI_NOT_SAVED, AT(run), 0, 0, "DIR", "run directory; default: runs/NAME-TIME"},
     {NULL, "resume", CLI_FLAG, CLI_NOT_SAVED, AT(resume), 0, 0, "",
      "go on from the last checkpoint of --run; only --iterations and where it runs (--device, --split, --data, "
-     "--memory-limit, --task-chunk, --data-on) may change"},
+     "--memory-limit, --task-chunk, --data-on) may change; with a subject, begins the run where there is none yet"},
+    {NULL, "stop-after", CLI_INT, CLI_NOT_SAVED, AT(stop_after), 0, BIG, "N",
+     "stop with a checkpoint once N updates are made in all, as a signal does; --resume goes on; 0: never"},
+    {NULL, "on-nan", CLI_CHOICE, 0, AT(on_nan), 0, 0, "stop|skip",
+     "when an update is not finite: stop the run, or leave it out, count it and go on"},
     {NULL, "val-every", CLI_INT, 0, AT(val_every), 0, BIG, "N", "validate after every N iterations; 0: twenty times a run"},
     {NULL, "val-tasks", CLI_INT, 0, AT(val_tasks), 1, 1e6, "N", "validation tasks"},
-    {NULL, "eval-tasks", CLI_INT, 0, AT(eval_tasks), 0, 1e6, "N", "test tasks at the end; 0: none"},
+    {NULL, "eval-tasks", CLI_INT, 0, AT(eval_tasks), 0, 1e6, "N", "test tasks at the end, which eval calls --tasks; 0: none"},
     {NULL, "ensemble", CLI_INT, 0, AT(ensemble), 1, CLI_MAX_ENSEMBLE, "N",
      "keep the N best checkpoints by validation and test the mean of their softmax outputs too (MAML++)"},
     {NULL, "checkpoint-every", CLI_INT, 0, AT(checkpoint_every), 0, BIG, "N",
@@ -234,7 +256,10 @@ clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, 
     *settings = cli_settings_defaults;
     if (!json_object_get(object, "channels")) be_of_before_colour(settings, json_object_get(object, "invert"));
     if (!json_is_object(object) || !source || strlen(source) >= sizeof settings->source)
-        return cli_fail(CLM_E_FORMAT, "%s: holds no settings of a run", where);
+        return cli_fail(
+            CLM_E_FORMAT,
+            "%s: holds no settings of a run of this program; what a program in C has trained is tested there (clm_evaluator)",
+            where);
     memcpy(settings->source, source, strlen(source) + 1);
     for (const cli_option *option = cli_settings_options; option->name; option++) {
         const json_t *value = json_object_get(object, option->name);
@@ -280,7 +305,24 @@ static clm_status check_schedule(const cli_settings *s) {
     return CLM_OK;
 }
 
+static clm_status check_initialisations(const cli_settings *s) {
+    const struct {
+        bool is;
+        const char *option, *why;
+    } rows[] = {
+        {s->ensemble > 1, "ensemble", "the best checkpoint alone is tested"},
+        {s->support_per_step, "support-per-step", "a task chooses by one support set"},
+        {s->init[0], "init", "one file cannot begin several that differ"},
+    };
+    for (size_t i = 0; i < CLI_COUNT(rows) && s->initialisations > 1; i++)
+        if (rows[i].is)
+            return cli_usage("--initialisations %lld and --%s exclude each other: %s", (long long)s->initialisations,
+                             rows[i].option, rows[i].why);
+    return CLM_OK;
+}
+
 static clm_status check_algorithm(const cli_settings *s) {
+    CLI_TRY(check_initialisations(s));
     if (s->anil && strcmp(s->algorithm, "anil") != 0)
         return cli_usage("--anil and --algorithm %s exclude each other", s->algorithm);
     if (s->anil && s->adapt[0]) return cli_usage("--anil and --adapt exclude each other");
@@ -293,6 +335,17 @@ static clm_status check_algorithm(const cli_settings *s) {
     return cli_loss_check(s);
 }
 
+/* Sources beside one another hold neither pictures to be changed nor classes to be counted. */
+static clm_status check_beside(const cli_settings *s) {
+    if (!s->beside[0]) return CLM_OK;
+    if (cli_setup_augments(s)) return cli_usage("--beside and --flip, --shift, --crop, --jitter exclude each other");
+    if (cli_setup_is_joint(s))
+        return cli_usage(
+            "--beside and --algorithm %s exclude each other: sources beside one another have no classes to train on at once",
+            s->algorithm);
+    return CLM_OK;
+}
+
 clm_status cli_settings_check(const cli_settings *s) {
     size_t split[3];
     double weights[CLI_MAX_STEPS], beta[2];
@@ -303,10 +356,14 @@ clm_status cli_settings_check(const cli_settings *s) {
         return cli_usage("--task-chunk %lld does not divide the %lld tasks of --meta-batch", (long long)s->task_chunk,
                          (long long)s->meta_batch);
     if (!(s->inner_lr > 0)) return cli_usage("--inner-lr must be more than 0");
+    if (s->stop_after && s->stop_after >= s->iterations)
+        return cli_usage("--stop-after %lld: a run of %lld --iterations ends by itself", (long long)s->stop_after,
+                         (long long)s->iterations);
     CLI_TRY(cli_class_split_parse(s->class_split, split));
     if (cli_setup_augments(s) && s->data_on == CLM_DATA_DEVICE)
         return cli_usage(
             "--data-on device and --flip, --shift, --crop, --jitter exclude each other: the host changes pictures");
+    CLI_TRY(check_beside(s));
     CLI_TRY(check_algorithm(s));
     CLI_TRY(check_schedule(s));
     CLI_TRY(cli_betas_parse("--betas", s->betas, &beta[0], &beta[1]));
@@ -325,6 +382,7 @@ void cli_settings_settle(cli_settings *s) {
     if (s->cosine && s->cosine_over == 0) s->cosine_over = s->schedule_updates ? 0 : falling;
     const bool over_all = strcmp(s->schedule, "cosine") == 0 || strcmp(s->schedule, "exponential") == 0;
     if (!s->cosine && s->cosine_over == 0 && s->schedule_updates == 0 && over_all) s->schedule_updates = falling;
+    if (s->balanced_until < 0) s->balanced_until = s->initialisations > 1 ? n / 2 : 0;
     if (s->first_order_until < 0) s->first_order_until = s->first_order ? 0 : early(n);
     if (cli_settings_anneals(s) && s->multi_step_over == 0) s->multi_step_over = early(n) > 0 ? early(n) : 1;
 }
@@ -378,13 +436,15 @@ const char *cli_settings_difference(const cli_settings *a, const cli_settings *b
 }
 
 static clm_status contradiction(const cli_option *option, const json_t *stored, const json_t *given, const char *run) {
-    const size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15); /* 0.3 is 0.3 */
-    char *was = json_dumps(stored, flags), *is = json_dumps(given, flags);
-    clm_status status = cli_usage("--%s %s contradicts %s, which was started with %s; leave it out, or start another run",
-                                  option->name, is ? is : "?", run, was ? was : "?");
-    free(was);
-    free(is);
-    return status;
+    char was[CLI_PATH_MAX], is[CLI_PATH_MAX], meaning[256];
+    cli_option_written(option, stored, was, sizeof was);
+    cli_option_written(option, given, is, sizeof is);
+    cli_option_meaning(option, was, meaning, sizeof meaning);
+    if (option->kind == CLI_FLAG || !was[0])
+        return cli_usage("--%s%s%s contradicts %s, which was started without; leave it out, or start another run", option->name,
+                         option->kind == CLI_FLAG ? "" : " ", option->kind == CLI_FLAG ? "" : is, run);
+    return cli_usage("--%s %s contradicts %s, which was started with %s%s%s%s; leave it out, or start another run",
+                     option->name, is, run, was, *meaning ? " (" : "", meaning, *meaning ? ")" : "");
 }
 
 clm_status cli_settings_resume(cli_settings *stored, const cli_settings *given, const bool *is_given, const char *run) {
@@ -405,6 +465,8 @@ clm_status cli_settings_resume(cli_settings *stored, const cli_settings *given, 
         json_decref(is);
     }
     memcpy(stored->run, given->run, sizeof stored->run);
+    stored->force = given->force;
+    stored->stop_after = given->stop_after;
     stored->resume = true;
     return status;
 }

@@ -14,8 +14,8 @@ typedef struct cli_settings {
     /* data */
     char source[CLI_PATH_MAX], data[CLI_PATH_MAX];
     int64_t size, split_seed, background, class_depth, decode_threads;
-    int invert, omniglot_split, rotations, test_rotations, channels, fit, normalise;
-    char class_split[CLI_PATH_MAX];
+    int invert, omniglot_split, rotations, test_rotations, within_alphabet, channels, fit, normalise;
+    char class_split[CLI_PATH_MAX], functions[CLI_PATH_MAX], beside[CLI_PATH_MAX];
     double flip, shift, crop, jitter; /* augmentation */
     /* tables */
     char task_column[CLI_PATH_MAX], target[CLI_PATH_MAX], features[CLI_PATH_MAX], ignore[CLI_PATH_MAX],
@@ -24,12 +24,15 @@ typedef struct cli_settings {
     int64_t window, horizon;
     bool strict;
     /* task and network */
-    int64_t ways, shots, query, classes, filters, hidden, context;
-    char network[CLI_PATH_MAX], model[CLI_PATH_MAX], init[CLI_PATH_MAX]; /* network "": the one that suits the data, see cli_setup_network */
+    int64_t ways, ways_least, shots, shots_least; /* CLI_RANGE: the most, then the least, or 0 */
+    int64_t query, classes, filters, hidden, context;
+    char network[CLI_PATH_MAX], model[CLI_PATH_MAX],
+        init[CLI_PATH_MAX]; /* network "": the one that suits the data, see cli_setup_network */
     int init_head;
     /* algorithm */
     char algorithm[CLI_PATH_MAX];
     bool first_order, anil, batch_norm_per_step, support_per_step;
+    int64_t initialisations, balanced_until;
     int64_t first_order_until, multi_step_over; /* -1 and 0: not settled yet, see cli_settings_settle */
     char adapt[CLI_PATH_MAX], freeze[CLI_PATH_MAX], unlearned[CLI_PATH_MAX], multi_step[CLI_PATH_MAX];
     double proximal;
@@ -58,21 +61,23 @@ typedef struct cli_settings {
     bool force;
     /* run */
     char preset[CLI_PATH_MAX], run[CLI_PATH_MAX];
+    int on_nan;
     int64_t val_every, val_tasks, eval_tasks, ensemble, checkpoint_every, log_every, keep;
     bool resume;
+    int64_t stop_after;
 } cli_settings;
 
 extern const cli_option cli_settings_options[]; /* ends with a row without a name */
-#define CLI_SETTINGS_DEFAULTS                                                                                               \
-    {                                                                                                                       \
-        .size = 28, .split_seed = 1623, .invert = CLI_NO, .fit = CLM_FIT_CROP, .crop = 1, .background = 255,                \
-        .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES, .test_rotations = CLI_NO, .standardise = CLI_YES,   \
-        .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1, .algorithm = "maml", .proximal = 2,            \
-        .solver_steps = 5, .steps = 1, .inner_lr = 0.4, .inner_rule = "sgd", .inner_momentum = 0.9,                         \
-        .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8, .inner_eps_root = 1e-8, .huber_delta = 1,       \
-        .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, .momentum = 0.9, .betas = "0.9,0.999", \
-        .decay = 0.99, .eps = 1e-8, .schedule = "constant", .schedule_factor = 0.1, .seed = 1, .val_tasks = 100,            \
-        .eval_tasks = 600, .ensemble = 1, .log_every = 10, .keep = 3                                                        \
+#define CLI_SETTINGS_DEFAULTS                                                                                              \
+    {                                                                                                                      \
+        .size = 28, .split_seed = 1623, .invert = CLI_NO, .fit = CLM_FIT_CROP, .crop = 1, .background = 255,               \
+        .omniglot_split = CLI_OMNIGLOT_ALPHABETS, .rotations = CLI_YES, .test_rotations = CLI_NO, .standardise = CLI_YES,  \
+        .ways = 5, .shots = 1, .query = 1, .filters = 64, .tune_budget = -1, .algorithm = "maml", .proximal = 2,           \
+        .initialisations = 1, .balanced_until = -1, .solver_steps = 5, .steps = 1, .inner_lr = 0.4, .inner_rule = "sgd",   \
+        .inner_momentum = 0.9, .inner_betas = "0.9,0.999", .inner_decay = 0.99, .inner_eps = 1e-8, .inner_eps_root = 1e-8, \
+        .huber_delta = 1, .meta_batch = 32, .iterations = 1000, .optimizer = "adam", .outer_lr = 1e-3, .momentum = 0.9,    \
+        .betas = "0.9,0.999", .decay = 0.99, .eps = 1e-8, .schedule = "constant", .schedule_factor = 0.1, .seed = 1,       \
+        .val_tasks = 100, .eval_tasks = 600, .ensemble = 1, .log_every = 10, .keep = 3                                     \
     }
 extern const cli_settings cli_settings_defaults;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/system.h"
+#include "config/beside.h"
 #include "config/folders.h"
 #include "config/readers.h"
 #include "config/sources.h"
@@ -15,9 +16,30 @@ static bool is_model_file(const char *name) {
     return length > 5 && strcmp(name + length - 5, ".json") == 0;
 }
 
-static bool is_table_file(const char *name) {
-    const char *end = strrchr(name, '.');
-    return end && (strcmp(end, ".csv") == 0 || strcmp(end, ".tsv") == 0);
+static bool is_table_file(const char *name) { return cli_ends_with(name, ".csv") || cli_ends_with(name, ".tsv"); }
+
+/* Files that are brought as data, and what is to become of them first. */
+static const struct {
+    const char *endings[12], *what;
+} others[] = {
+    {{".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"},
+     "an archive; unpack it, and name the folder or file in it"},
+    {{".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic"},
+     "a picture; name the folder that holds a folder of pictures for each class"},
+    {{".xlsx", ".xls", ".ods", ".parquet", ".feather", ".arrow", ".sqlite", ".db"},
+     "a table of another program; save it as CSV in UTF-8, and name FILE.csv"},
+    {{".txt", ".dat", ".tab", ".data"},
+     "no kind of file that is known by its name; of a table say so: clmaml train table FILE --task-column NAME --target NAME"},
+    {{".h5", ".hdf5", ".mat", ".pkl", ".pickle", ".joblib", ".pt", ".pth", ".tfrecord"},
+     "arrays of another program; save them by numpy.savez(FILE, x=.., y=..), and name FILE.npz"},
+    {{".safetensors", ".onnx"}, "a model, no data; say what to train on, and begin with weights by --init FILE.safetensors"},
+};
+
+static clm_status refuse_other(const char *name) {
+    for (size_t i = 0; i < CLI_COUNT(others); i++)
+        for (size_t k = 0; k < CLI_COUNT(others[i].endings) && others[i].endings[k]; k++)
+            if (cli_ends_with(name, others[i].endings[k])) return cli_usage("'%s' is %s", name, others[i].what);
+    return CLM_OK;
 }
 
 /* Data that a model file names lie beside it, or where the program was called. */
@@ -43,7 +65,7 @@ static clm_status resolve_model_data(cli_settings *settings) {
         status = cli_setup_resolve(settings, cli_source_is_omniglot(settings->data) ? "omniglot" : settings->data);
     else
         status = cli_usage("%s names no \"data\"; say what to train on: clmaml train %s|FOLDER --model %s", settings->model,
-                           names, settings->model);
+                           names, cli_pasted(settings->model));
     json_decref(root);
     return status;
 }
@@ -68,21 +90,24 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
         return CLM_OK;
     }
     if (is_table_file(name)) {
-        if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "table %s does not exist", name);
+        if (!cli_path_exists(name)) return cli_usage("table %s does not exist", name);
         if (name != settings->data) snprintf(settings->data, sizeof settings->data, "%s", name);
         snprintf(settings->source, sizeof settings->source, "table");
         return CLM_OK;
     }
     if (is_model_file(name)) {
         if (settings->model[0]) return cli_usage("'%s' and --model %s are both model files", name, settings->model);
-        if (!cli_path_exists(name)) return cli_fail(CLM_E_IO, "model file %s does not exist", name);
+        if (!cli_path_exists(name)) return cli_usage("model file %s does not exist", name);
         snprintf(settings->model, sizeof settings->model, "%s", name);
         return resolve_model_data(settings);
     }
     const char *nearest = cli_names_nearest(&cli_source_names, name);
     cli_names_join(&cli_source_names, ", ", names, sizeof names);
-    return cli_usage("'%s' is neither %s, a folder of pictures, a .npz file, a table (.csv) nor a model file%s%s", name, names,
-                     nearest ? "; did you mean " : "", nearest ? nearest : "");
+    if (!cli_path_exists(name))
+        return cli_usage("'%s' does not exist, and is none of %s%s", name, names, cli_did_you_mean(nearest).s);
+    CLI_TRY(refuse_other(name));
+    return cli_usage("'%s' is neither %s, a folder of pictures, a .npz file, a table (.csv) nor a model file%s", name, names,
+                     cli_did_you_mean(nearest).s);
 }
 
 /* `name`: the argument that says which source it is; `file`: what stands behind it. */
@@ -107,7 +132,14 @@ clm_status cli_setup_arguments(cli_settings *s, const cli_option *options, cli_a
     return CLM_OK;
 }
 
-clm_status cli_setup_source(clm_source **out, const cli_settings *s) { return cli_source_of(s->source)->open(out, s); }
+clm_status cli_setup_source(clm_source **out, const cli_settings *s) {
+    CLI_TRY(cli_source_of(s->source)->open(out, s));
+    const clm_status status = cli_beside_open(out, s);
+    if (status == CLM_OK) return status;
+    clm_source_free(*out);
+    *out = NULL;
+    return status;
+}
 
 /* Does the algorithm score classes by features, rather than by a last layer? */
 static bool is_headless(const cli_settings *s) { return strcmp(s->algorithm, "protonet") == 0; }
@@ -115,6 +147,10 @@ static bool is_headless(const cli_settings *s) { return strcmp(s->algorithm, "pr
 bool cli_setup_is_joint(const cli_settings *s) { return strcmp(s->algorithm, "finetune") == 0; }
 
 clm_status cli_setup_check_ways(const cli_settings *s, const clm_source *source) {
+    const bool classes = !clm_source_is_regression(source) && !clm_source_labels(source);
+    if (classes && (s->ways == 1 || s->ways_least == 1))
+        return cli_usage("--ways %s: with one class there is nothing to tell apart; give 2 at least",
+                         cli_range_text(s->ways_least, s->ways).s);
     if (s->ways == 1) return CLM_OK;
     if (clm_source_is_regression(source)) return cli_usage("--ways is 1 for a regression, not %lld", (long long)s->ways);
     if (!clm_source_labels(source)) return CLM_OK;
@@ -131,7 +167,7 @@ clm_status cli_setup_check_split(const cli_settings *s, const clm_source *source
 }
 
 clm_status cli_setup_told(clm_status status) {
-    static const char *const fields[] = {"adapt: ", "freeze: ", "unlearned: "};
+    static const char *const fields[] = {"adapt: ", "freeze: ", "unlearned: ", "functions: "};
     char text[1024];
     bool option = false;
     if (status != CLM_E_ARG || cli_is_usage_mistake()) return status;
@@ -155,6 +191,8 @@ clm_episode_options cli_setup_episodes(const cli_settings *s) {
     o.ways = (int)s->ways;
     o.shots = (int)s->shots;
     o.query = (int)s->query;
+    o.ways_least = (int)s->ways_least;
+    o.shots_least = (int)s->shots_least;
     o.support_sets = s->support_per_step ? (int)s->steps : 1;
     o.joint_classes = cli_setup_is_joint(s) ? (size_t)s->classes : 0;
     return o;
@@ -178,6 +216,10 @@ const char *cli_setup_drawn(const clm_source *source) {
     return clm_source_groups(source, CLM_SPLIT_TRAIN) == SIZE_MAX ? "functions" : "groups";
 }
 
+const char *cli_setup_example(const clm_source *source) {
+    return !source || clm_source_example_shape(source).rank == 3 ? "image" : "example";
+}
+
 bool cli_setup_has_tasks(const clm_source *source, clm_split split) {
     return clm_source_classes(source, split) > 0 || clm_source_groups(source, split) > 0;
 }
@@ -199,8 +241,10 @@ static clm_status check_output(const clm_model *model, const cli_settings *s, co
         snprintf(why, sizeof why, "%d classes need", (int)want);
     else
         snprintf(why, sizeof why, cli_setup_is_joint(s) ? "training on %d classes needs" : "--ways %d needs", (int)want);
-    return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; %s [%d]", s->model[0] ? s->model : "model",
-                    clm_shape_text(&out, text, sizeof text), why, (int)want);
+    return cli_fail(CLM_E_SHAPE, "%s: the model's output is %s for one example; %s [%d]: %s \"out\": %d",
+                    s->model[0] ? s->model : "model", clm_shape_text(&out, text, sizeof text), why, (int)want,
+                    out.rank == 1 ? "give its last layer, or one more linear layer," : "end it with flatten, and linear of",
+                    (int)want);
 }
 
 /* ---- the network ---- */
@@ -213,6 +257,13 @@ static clm_status check_rank(const cli_settings *s, const clm_network_info *info
                      takes[info->rank], s->source, clm_shape_text(shape, text, sizeof text), clm_network_for(shape));
 }
 
+/* Networks of sequences take rows first; the other order has their size and means something else. */
+static clm_status check_window(const cli_settings *s, const clm_network_info *info) {
+    if (s->resume || !s->window || s->window_layout != CLI_WINDOW_CHANNELS || info->rank != 2) return CLM_OK;
+    return cli_usage("--window-layout channels makes [features, length]; %s takes [length, width]: use --window-layout rows",
+                     info->name);
+}
+
 clm_status cli_setup_network(cli_settings *s, const clm_source *source) {
     const clm_shape shape = clm_source_example_shape(source);
     char names[256];
@@ -220,6 +271,7 @@ clm_status cli_setup_network(cli_settings *s, const clm_source *source) {
     if (!s->network[0]) snprintf(s->network, sizeof s->network, "%s", clm_network_for(&shape));
     const clm_network_info info = clm_network_get_info(clm_network_find(s->network));
     CLI_TRY(check_rank(s, &info, &shape));
+    CLI_TRY(check_window(s, &info));
     if (s->context == 0 || info.context) return CLM_OK;
     cli_readers_of_network("context", names, sizeof names);
     return cli_usage("--algorithm %s adapts a context, and the network %s has no place for one; %s have", s->algorithm,
@@ -262,11 +314,22 @@ static clm_status build_model(clm_model **out, const cli_settings *s, const clm_
     return build_network(out, s, source, &shape);
 }
 
+/* A larger --size is no way out where no source of the run has one. */
+static clm_status without_size(clm_status status, const cli_settings *s) {
+    char text[2048];
+    if (cli_source_takes(cli_source_of(s->source), "size") || cli_beside_takes(s, "size") ||
+        !cli_message_before(" (--size ", text, sizeof text))
+        return status;
+    return cli_fail(status, "%s; those of %s are taken as they are, so save larger ones, or take a network without pooling%s",
+                    text, s->source, s->model[0] ? "" : " (--network mlp)");
+}
+
 clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_source *source, const char *json) {
     clm_model *model = NULL;
     *out = NULL;
-    CLI_TRY(build_model(&model, s, source, json));
-    clm_status status = check_output(model, s, source);
+    clm_status status = build_model(&model, s, source, json);
+    if (status != CLM_OK) return status == CLM_E_SHAPE ? without_size(status, s) : status;
+    status = check_output(model, s, source);
     if (status != CLM_OK) {
         clm_model_free(model);
         return status;
@@ -275,9 +338,12 @@ clm_status cli_setup_model(clm_model **out, const cli_settings *s, const clm_sou
     return CLM_OK;
 }
 
-clm_status cli_setup_check_images(const clm_source *source, int data_on) {
+clm_status cli_setup_check_images(const cli_settings *s, const clm_source *source, int data_on) {
     clm_images images;
     if (data_on != CLM_DATA_DEVICE || clm_source_images(source, &images)) return CLM_OK;
+    if (s->beside[0])
+        return cli_usage(
+            "--data-on device: the host pads the pictures of several sources (--beside) to one shape; leave it out");
     return cli_usage("--data-on device: %s makes its examples when they are asked for, which is done on the host; leave it out",
                      clm_source_name(source));
 }

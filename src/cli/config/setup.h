@@ -22,6 +22,8 @@ clm_status cli_setup_model(clm_model **out, const cli_settings *settings, const 
 
 /* Outputs of a model that is adapted to tasks: numbers of a target, labels, or --ways. */
 int cli_setup_outputs(const cli_settings *settings, const clm_source *source);
+/* What examples are called: "image", or "example" where they are none. */
+const char *cli_setup_example(const clm_source *source);
 /* What a task is drawn from: "functions", "groups", "classes". */
 const char *cli_setup_drawn(const clm_source *source);
 /* Are there any in this split? */
@@ -44,7 +46,7 @@ clm_status cli_setup_check_ways(const cli_settings *settings, const clm_source *
 /* Settles --classes, which depends on the source. */
 clm_status cli_setup_classes(cli_settings *settings, const clm_source *source);
 /* --data-on device is a mistake where the source has no images to keep there. */
-clm_status cli_setup_check_images(const clm_source *source, int data_on);
+clm_status cli_setup_check_images(const cli_settings *settings, const clm_source *source, int data_on);
 
 /* Prefixes of parameter names, kept in `text`. */
 typedef struct cli_prefixes {

@@ -5,11 +5,17 @@
 #include <string.h>
 
 #include "base/system.h"
+#include "config/beside.h"
 #include "config/folders.h"
+#include "config/setup.h"
 
 static clm_status open_sine(clm_source **out, const cli_settings *s) {
     (void)s;
     return clm_source_sine(out);
+}
+
+static clm_status open_functions(clm_source **out, const cli_settings *s) {
+    return cli_setup_told(clm_source_functions(out, s->functions));
 }
 
 static clm_status open_glyphs(clm_source **out, const cli_settings *s) { return clm_source_glyphs(out, (int)s->size); }
@@ -24,6 +30,10 @@ static clm_status open_omniglot(clm_source **out, const cli_settings *s) {
     options.split_seed = (uint64_t)s->split_seed;
     options.rotations = s->rotations == CLI_YES;
     options.test_rotations = s->test_rotations == CLI_YES;
+    options.within_alphabet = s->within_alphabet == CLI_YES;
+    if (options.within_alphabet && options.test_rotations)
+        return cli_usage(
+            "--within-alphabet yes and --test-rotations yes exclude each other: an alphabet has no rotated characters");
     options.threads = (int)s->decode_threads;
     return cli_folder_omniglot(out, s->data, &options);
 }
@@ -61,6 +71,7 @@ static clm_status set_task_split(clm_table_options *o, const cli_settings *s) {
 
 static clm_status check_table(const cli_settings *s) {
     if (!s->data[0]) return cli_usage("table needs a file: clmaml train table FILE.csv --task-column NAME --target NAME");
+    if (cli_is_directory(s->data)) return cli_usage("table needs a file, and %s is a folder; name FILE.csv in it", s->data);
     if (!s->task_column[0])
         return cli_usage("table needs --task-column NAME, the column of %s whose values say which task a row belongs to",
                          s->data);
@@ -85,10 +96,12 @@ static clm_status open_table(clm_source **out, const cli_settings *s) {
     o.channels_first = s->window_layout == CLI_WINDOW_CHANNELS;
     o.horizon = (int)s->horizon;
     o.split_seed = (uint64_t)s->split_seed;
-    o.least = (size_t)(s->shots * (s->support_per_step ? s->steps : 1) + s->query);
+    o.least = (size_t)((s->shots_least ? s->shots_least : s->shots) * (s->support_per_step ? s->steps : 1) + s->query);
     o.strict = s->strict;
     CLI_TRY(set_task_split(&o, s));
-    return clm_source_table_open(out, s->data, &o);
+    const clm_status status = clm_source_table_open(out, s->data, &o);
+    /* What contradicts itself whatever the table is. */
+    return status == CLM_E_ARG && strncmp(cli_message(), "table: ", 7) == 0 ? cli_usage("%s", cli_message()) : status;
 }
 
 /* What a sinusoid task needs when nothing is said; the defaults of the option table are those of images. */
@@ -100,13 +113,21 @@ static const char *const folder_defaults[] = {"size", "84", NULL};
 
 static const cli_source sources[] = {
     {"sine", "regression on sinusoids", open_sine, true, false, false, {NULL}, sine_defaults},
+    {"functions",
+     "regression on sinusoids, lines, parabolas and absolute values, mixed",
+     open_functions,
+     true,
+     false,
+     false,
+     {"functions"},
+     sine_defaults},
     {"glyphs",
      "endless procedural handwritten-like characters; needs no data",
      open_glyphs,
      false,
      false,
      false,
-     {"size", "flip", "shift", "crop", "jitter"},
+     {"size", "flip", "shift", "crop", "jitter", "beside"},
      NULL},
     {"omniglot",
      "1623 handwritten characters; --data DIR holds the distributed zips or folders",
@@ -114,8 +135,8 @@ static const cli_source sources[] = {
      false,
      false,
      false,
-     {"data", "size", "omniglot-split", "split-seed", "rotations", "test-rotations", "decode-threads", "flip", "shift", "crop",
-      "jitter"},
+     {"data", "size", "omniglot-split", "split-seed", "rotations", "test-rotations", "within-alphabet", "decode-threads",
+      "flip", "shift", "crop", "jitter", "beside"},
      NULL},
     {"table",
      "rows of a table FILE.csv, which may be named alone; rows with one value of --task-column are a task",
@@ -127,13 +148,13 @@ static const cli_source sources[] = {
       "horizon", "time-column", "task-split", "split-seed", "strict"},
      sine_defaults},
     {"FOLDER",
-     "pictures, FOLDER/CLASS/PICTURE or FOLDER/{train,val,test}/CLASS/PICTURE; published layouts: docs/data.md",
+     "pictures, FOLDER/CLASS/PICTURE or FOLDER/{train,val,test}/CLASS/PICTURE; published layouts: docs/data.md of the sources",
      cli_folder_open,
      false,
      false,
      false,
      {"data", "size", "channels", "fit", "invert", "background", "normalise", "class-split", "split-seed", "class-depth",
-      "strict", "decode-threads", "flip", "shift", "crop", "jitter"},
+      "strict", "decode-threads", "flip", "shift", "crop", "jitter", "beside"},
      folder_defaults},
     {"FILE.npz",
      "arrays x, y and perhaps split; or a folder with x.npy and y.npy",
@@ -141,7 +162,7 @@ static const cli_source sources[] = {
      false,
      false,
      false,
-     {"data", "invert", "normalise", "class-split", "split-seed"},
+     {"data", "invert", "normalise", "class-split", "split-seed", "beside"},
      NULL},
 };
 enum { ARRAYS = CLI_COUNT(sources) - 1, FOLDER = ARRAYS - 1 };
@@ -158,6 +179,16 @@ static const char *subject_help(size_t i) {
     return i < CLI_COUNT(sources) ? sources[i].help : "a list of layers whose \"data\" entry is one of the above";
 }
 const cli_names cli_subject_names = {subject_count, subject_name, subject_help};
+
+/* What train alone takes: it has no examples, and options of its own. */
+static size_t trained_count(void) { return subject_count() + 1; }
+static const char *trained_name(size_t i) { return i < subject_count() ? subject_name(i) : "navigation"; }
+static const char *trained_help(size_t i) {
+    return i < subject_count()
+               ? subject_help(i)
+               : "reinforcement learning: a point that looks for a goal; options of its own, clmaml train navigation --help";
+}
+const cli_names cli_trained_names = {trained_count, trained_name, trained_help};
 
 const cli_source *cli_source_of(const char *source) {
     const int row = cli_names_find(&cli_source_names, source);
@@ -189,12 +220,24 @@ bool cli_source_takes(const cli_source *source, const char *option) {
     return !*text || lists(source, option);
 }
 
-clm_status cli_source_check(const char *source, const cli_option *options, const bool *given) {
+/* Options that say nothing without another one. */
+clm_status cli_source_check_pairs(const cli_settings *s, const cli_option *options, const bool *given) {
+    const int layout = cli_option_find(options, "window-layout");
+    if (layout < 0 || !given[layout] || s->window) return CLM_OK;
+    return cli_usage("--window-layout is the order of a window's axes; give a window (--window N), or leave it out");
+}
+
+clm_status cli_source_check(const cli_settings *s, const cli_option *options, const bool *given) {
+    const char *source = s->source;
     const cli_source *row = cli_source_of(source);
     char text[256];
     for (size_t i = 0; options[i].name; i++) {
-        if (!given[i] || cli_source_takes(row, options[i].name)) continue;
+        if (!given[i] || cli_source_takes(row, options[i].name) || cli_beside_takes(s, options[i].name)) continue;
         owners(options[i].name, text, sizeof text);
+        if (row == &sources[ARRAYS] && lists(&sources[FOLDER], options[i].name))
+            return cli_usage("--%s is for %s; it says nothing to %s: arrays are taken as they are, and pictures that are to be "
+                             "prepared or changed are saved as files, in a folder a class",
+                             options[i].name, text, source);
         return cli_usage("--%s is for %s; it says nothing to %s", options[i].name, text, source);
     }
     return CLM_OK;

@@ -27,11 +27,15 @@ const cli_source *cli_source_of(const char *source);
 bool cli_source_has_labels(const cli_settings *settings);
 /* Whether an option is for this source. */
 bool cli_source_takes(const cli_source *source, const char *option);
-/* A mistake when an option is given that is not for this source. `given` has the rows of `options`. */
-clm_status cli_source_check(const char *source, const cli_option *options, const bool *given);
+/* A mistake when an option is given that is for no source of the settings. `given` has the rows of `options`. */
+clm_status cli_source_check(const cli_settings *settings, const cli_option *options, const bool *given);
+/* A mistake when an option is given that says nothing without another, which is not. */
+clm_status cli_source_check_pairs(const cli_settings *settings, const cli_option *options, const bool *given);
 
 /* What train takes for a source: the names of the table, all of them, and a model file. */
 extern const cli_names cli_subject_names;
+/* The same and what is no source. */
+extern const cli_names cli_trained_names;
 
 /* Whether a directory is that of the distributed Omniglot. */
 bool cli_source_is_omniglot(const char *directory);

@@ -135,5 +135,6 @@ void cli_setup_meta_options(clm_meta_options *o, const cli_settings *s, const cl
     if (reads(s, "checkpointing")) o->checkpointing = (clm_checkpointing)s->checkpointing;
     o->memory_limit = (size_t)s->memory_limit;
     o->task_chunk = (int)s->task_chunk;
+    o->initialisations = s->initialisations > 1 ? (int)s->initialisations : 0;
     set_optimizer(&o->optim, s);
 }

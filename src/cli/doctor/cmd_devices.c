@@ -8,9 +8,12 @@
 
 #include "base/drivers.h"
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/options.h"
 #include "base/system.h"
+#include "base/table.h"
 #include "doctor/environment.h"
+#include "doctor/libraries.h"
 
 typedef struct devices_settings {
     bool json, verbose;
@@ -34,33 +37,55 @@ static void specification(const clm_device_info *d, char *text, size_t size) {
 }
 
 static void print_details(const clm_device_info *d) {
-    printf("      platform %s, vendor %s\n      driver %s, %s\n", d->platform, d->vendor, d->driver, d->version);
-    printf("      work-group size up to %zu, float vectors of %u, base alignment %u bits%s%s%s%s\n", d->max_work_group_size,
-           d->float_vector_width, d->base_alignment_bits, d->fp64 ? ", fp64" : "", d->fp16 ? ", fp16" : "",
-           d->unified_memory ? ", memory shared with the host" : "", d->available ? "" : ", NOT AVAILABLE");
+    cli_line(stdout, "      platform %s, vendor %s\n      driver %s, %s\n", d->platform, d->vendor, d->driver, d->version);
+    cli_line(stdout, "      work-group size up to %zu, float vectors of %u, base alignment %u bits%s%s%s%s\n",
+             d->max_work_group_size, d->float_vector_width, d->base_alignment_bits, d->fp64 ? ", fp64" : "",
+             d->fp16 ? ", fp16" : "", d->unified_memory ? ", memory shared with the host" : "",
+             d->available ? "" : ", NOT AVAILABLE");
+}
+
+static cli_text size_text(uint64_t bytes) { return bytes ? cli_bytes((double)bytes) : (cli_text){"-"}; }
+
+enum { NAME_MOST = 44, PLATFORM_MOST = 32 };
+
+static void print_device(const cli_table *table, const clm_device_info *d) {
+    const cli_text memory = size_text(d->global_memory), largest = size_text(d->max_allocation),
+                   local = size_text(d->local_memory);
+    char spec[32], marked[40], clock[24] = "-", units[16], name[NAME_MOST + 1], platform[PLATFORM_MOST + 1];
+    const bool whole = !cli_table_fits(table, stdout); /* a list has room */
+    specification(d, spec, sizeof spec);
+    snprintf(marked, sizeof marked, "%c %s", d->chosen ? '*' : ' ', spec);
+    snprintf(units, sizeof units, "%u", d->compute_units);
+    snprintf(name, sizeof name, "%.*s", NAME_MOST, d->name);
+    snprintf(platform, sizeof platform, "%.*s", PLATFORM_MOST, d->platform);
+    if (d->clock_mhz) snprintf(clock, sizeof clock, "%u MHz", d->clock_mhz);
+    cli_table_row(table, stdout,
+                  (const char *[]){marked, type_names[d->type], whole ? d->name : name, whole ? d->platform : platform, units,
+                                   clock, memory.s, largest.s, local.s});
 }
 
 static void print_table(const clm_device_info *list, size_t count, bool verbose) {
-    size_t name_width = 4, platform_width = 8;
+    cli_table table = {.column = {{"  P:D", -7},
+                                  {"type", -11},
+                                  {"name", -4},
+                                  {"platform", -8},
+                                  {"units", 5},
+                                  {"clock", 8},
+                                  {"memory", 10},
+                                  {"largest", 10},
+                                  {"local", 10}},
+                       .count = 9,
+                       .gap = 1};
     for (size_t i = 0; i < count; i++) {
-        if (strlen(list[i].name) > name_width) name_width = strlen(list[i].name);
-        if (strlen(list[i].platform) > platform_width) platform_width = strlen(list[i].platform);
+        cli_table_widen(&table, 2, list[i].name);
+        cli_table_widen(&table, 3, list[i].platform);
     }
-    if (name_width > 44) name_width = 44;
-    if (platform_width > 32) platform_width = 32;
-    printf("  %-5s %-11s %-*s %-*s %5s %8s %10s %10s %10s\n", "P:D", "type", (int)name_width, "name", (int)platform_width,
-           "platform", "units", "clock", "memory", "largest", "local");
+    if (table.column[2].width < -NAME_MOST) table.column[2].width = -NAME_MOST;
+    if (table.column[3].width < -PLATFORM_MOST) table.column[3].width = -PLATFORM_MOST;
+    cli_table_head(&table, stdout);
     for (size_t i = 0; i < count; i++) {
-        const clm_device_info *d = &list[i];
-        char spec[32], clock[24] = "-";
-        specification(d, spec, sizeof spec);
-        if (d->clock_mhz) snprintf(clock, sizeof clock, "%u MHz", d->clock_mhz);
-        printf("%c %-5s %-11s %-*.*s %-*.*s %5u %8s %10s %10s %10s\n", d->chosen ? '*' : ' ', spec, type_names[d->type],
-               (int)name_width, (int)name_width, d->name, (int)platform_width, (int)platform_width, d->platform,
-               d->compute_units, clock, d->global_memory ? cli_bytes((double)d->global_memory).s : "-",
-               d->max_allocation ? cli_bytes((double)d->max_allocation).s : "-",
-               d->local_memory ? cli_bytes((double)d->local_memory).s : "-");
-        if (verbose && d->type != CLM_DEVICE_HOST) print_details(d);
+        print_device(&table, &list[i]);
+        if (verbose && list[i].type != CLM_DEVICE_HOST) print_details(&list[i]);
     }
 }
 
@@ -82,25 +107,36 @@ static json_t *driver_object(const cli_driver *d) {
                      d->left_out);
 }
 
+static json_t *library_object(const clm_library_info *info, clm_device_type type) {
+    return json_pack("{s:s, s:b, s:s, s:s, s:s, s:s}", "name", info->name, "usable", info->usable, "version", info->version,
+                     "path", info->path, "reason", info->reason, "use", info->usable ? cli_library_use(info, type) : "");
+}
+
 /* ---- what was found ---- */
 
 typedef struct inventory {
     clm_device_info *devices;
     cli_driver *drivers;
-    size_t device_count, driver_count;
-    char warnings[4096]; /* of the library */
+    size_t device_count, driver_count, library_count;
+    clm_library_info libraries[CLI_LIBRARIES_MOST]; /* as the chosen device has them */
+    clm_device_type type;                           /* of that */
+    char warnings[4096];                            /* of the library */
 } inventory;
 
 static clm_status print_json(const inventory *found) {
     json_t *root = json_object(), *devices = json_array(), *drivers = json_array(), *warnings = json_array();
+    json_t *libraries = json_array();
     for (size_t i = 0; i < found->device_count; i++) cli_json_append(devices, device_object(&found->devices[i]));
     for (size_t i = 0; i < found->driver_count; i++) {
         const cli_driver *d = &found->drivers[i];
         cli_json_append(drivers, driver_object(d));
         if (d->suspect) cli_json_append(warnings, json_sprintf("%s: %s", d->path, d->verdict));
     }
+    for (size_t i = 0; i < found->library_count; i++)
+        cli_json_append(libraries, library_object(&found->libraries[i], found->type));
     if (found->warnings[0]) cli_json_append(warnings, json_string_nocheck(found->warnings));
     cli_json_set(root, "devices", devices);
+    cli_json_set(root, "libraries", libraries);
     cli_json_set(root, "drivers", drivers);
     cli_json_set(root, "warnings", warnings);
     char *text = cli_json_text(root, JSON_INDENT(2));
@@ -121,23 +157,39 @@ static bool any_chosen(const clm_device_info *list, size_t count) {
 static void print_drivers(const inventory *found) {
     printf("\nOpenCL drivers\n");
     for (size_t i = 0; i < found->driver_count; i++)
-        printf("  %s (%s): %s\n", found->drivers[i].path, found->drivers[i].library, found->drivers[i].verdict);
+        cli_line(stdout, "  %s (%s): %s\n", found->drivers[i].path, found->drivers[i].library, found->drivers[i].verdict);
     if (!found->driver_count) printf("  none is registered\n");
+}
+
+static void print_libraries(const inventory *found) {
+    char text[400];
+    if (found->library_count) printf("\nlibraries, on the device marked *\n");
+    for (size_t i = 0; i < found->library_count; i++) {
+        const clm_library_info *info = &found->libraries[i];
+        if (info->usable)
+            cli_line(stdout, "  %s %s, for %s\n", info->name, cli_library_version(info), cli_library_use(info, found->type));
+        else
+            cli_line(stdout, "  %s: %s\n", info->name, cli_library_lack(info, text, sizeof text));
+    }
 }
 
 static void explain_absence(const inventory *found) {
     const char *vendors = getenv("OCL_ICD_VENDORS");
-    printf("\nThere is no OpenCL device. Install the driver of your GPU, or PoCL to use the CPU (Debian: apt-get install "
-           "pocl-opencl-icd). --device host works without, slowly.\n");
-    if (vendors && !found->driver_count) printf("OCL_ICD_VENDORS is %s, where there is no driver.\n", vendors);
+    cli_line(stdout,
+             "\nThere is no OpenCL device. Install the driver of your GPU, or PoCL to use the CPU (Debian: apt-get install "
+             "pocl-opencl-icd). --device host works without, slowly.\n");
+    if (vendors && !found->driver_count) cli_line(stdout, "OCL_ICD_VENDORS is %s, where there is no driver.\n", vendors);
 }
 
 static void print_text(const inventory *found, bool verbose) {
     print_table(found->devices, found->device_count, verbose);
+    print_libraries(found);
     if (verbose) {
         print_drivers(found);
         printf("\nenvironment\n");
-        cli_environment_print(stdout, true);
+        FILE *to = cli_lines_begin(stdout);
+        cli_environment_print(to, true);
+        cli_lines_end(to, stdout);
     }
     if (found->device_count <= 1)
         explain_absence(found);
@@ -150,6 +202,14 @@ static void print_text(const inventory *found, bool verbose) {
     if (found->warnings[0] && verbose) cli_note("%s", found->warnings);
 }
 
+static void note_libraries(inventory *found, clm_device *device) {
+    found->type = clm_device_get_info(device)->type;
+    if (found->type == CLM_DEVICE_HOST) return; /* needs none */
+    while (found->library_count < CLI_LIBRARIES_MOST &&
+           clm_device_library_at(device, found->library_count, &found->libraries[found->library_count]))
+        found->library_count++;
+}
+
 /* The mark goes to the device that a command would get: one that does not open is passed over. */
 static void mark_chosen(inventory *found) {
     clm_device *device = NULL;
@@ -157,6 +217,7 @@ static void mark_chosen(inventory *found) {
     if (clm_device_open(&device, NULL) == CLM_OK) {
         platform = clm_device_get_info(device)->platform_index;
         index = clm_device_get_info(device)->device_index;
+        note_libraries(found, device);
     }
     clm_device_close(device);
     for (size_t i = 0; i < found->device_count; i++)
@@ -184,6 +245,7 @@ const cli_command cli_devices = {
     .summary = "list OpenCL platforms and devices, the chosen one marked",
     .details = "Lists the devices of all OpenCL platforms and the host reference. The one marked * is what a command without "
                "--device uses. P:D names a device in --device and CLMAML_DEVICE; of a list with commas train uses all devices. "
+               "The libraries CLBlast and clFFT are named with their versions and what that device would use them for. "
                "Every driver is tried in a process of its own: one "
                "that crashes or hangs is named and left out.",
     .options = options,

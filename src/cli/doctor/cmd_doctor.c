@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lines.h"
 #include "base/options.h"
 #include "base/system.h"
 #include "doctor/checks.h"
@@ -19,7 +20,7 @@ typedef struct doctor_settings {
 } doctor_settings;
 
 static const cli_option options[] = {
-    {"Options", "device", CLI_TEXT, 0, offsetof(doctor_settings, device), 0, 0, "WHICH", "as for train"},
+    {"Options", "device", CLI_TEXT, 0, offsetof(doctor_settings, device), 0, 0, "WHICH", CLI_DEVICE_HELP},
     {NULL, "report", CLI_TEXT, 0, offsetof(doctor_settings, report), 0, 0, "FILE",
      "write a report to attach to a bug report: also drivers, all devices, environment, kernels, cache"},
     {NULL, "quick", CLI_FLAG, 0, offsetof(doctor_settings, quick), 0, 0, "",
@@ -40,7 +41,7 @@ static void pass_on(void *user, const char *line) {
     listener *l = user;
     if (l->report) fprintf(l->report, "%s\n", line[0] == CLI_DETAIL ? line + 1 : line);
     if (line[0] == CLI_DETAIL) return;
-    puts(line);
+    cli_line(stdout, "%s\n", line);
     fflush(stdout);
     if (line[0]) snprintf(l->last, sizeof l->last, "%s", line + strspn(line, " "));
 }
@@ -67,7 +68,7 @@ static clm_status examine(const doctor_settings *s, cli_findings *f, bool *faile
                  l.last);
     else
         snprintf(f->verdict, sizeof f->verdict, end.status ? "something is wrong" : "all is well");
-    if (end.hung || end.signal || end.status > CLI_EXAMINE_NOT_OPEN) fprintf(stderr, "clmaml: %s\n", f->verdict);
+    if (end.hung || end.signal || end.status > CLI_EXAMINE_NOT_OPEN) cli_line(stderr, "clmaml: %s\n", f->verdict);
     return CLM_OK;
 }
 
@@ -96,6 +97,7 @@ static int run_doctor(cli_args *args) {
         CLI_GOTO(cli_report_write(s->report, &found)); /* a place that cannot be written to shows now, not after minutes */
         cli_environment_print(found.environment, false);
     }
+    CLI_GOTO(cli_refuse_parts(s->device[0] ? s->device : NULL));
     cli_note_one_device(s->device[0] ? s->device : NULL, NULL);
     CLI_GOTO(list_devices(&found));
     CLI_GOTO(examine(s, &found, &failed));
@@ -120,10 +122,12 @@ const cli_command cli_doctor = {
     .name = "doctor",
     .synopsis = "[--device WHICH] [--report FILE] [--quick]",
     .summary = "check a device: every kernel, the meta-gradient, memory, time",
-    .details = "Compares every operation, its adjoint and its tangents, every algorithm and inner rule, and the meta-gradients "
-               "of a small perceptron and a small Conv-4, with the double-precision host reference, and states the share of "
-               "the meta-gradient that is second order. Exit status 1 "
-               "when anything is off.",
+    .details =
+        "Compares every operation, its adjoint and its tangents, the meta-gradients through every layer, of every algorithm "
+        "and inner rule, of a small perceptron and a small Conv-4, with the double-precision host reference, and states the "
+        "share of "
+        "the meta-gradient that is second order. Exit status 1 "
+        "when anything is off.",
     .options = options,
     .settings_size = sizeof(doctor_settings),
     .defaults = &defaults,

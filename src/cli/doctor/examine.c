@@ -49,9 +49,9 @@ static void describe_device(cli_report *report, const clm_device *device) {
     cli_report_line(report, "clmaml %s", clm_version());
     cli_report_line(report, "device    %s, %s", d->name, types[d->type]);
     cli_report_line(report, "platform  %s; %s; driver %s", d->platform, d->version, d->driver);
-    cli_report_line(report, "limits    %u compute units, %s memory, at most %s in one piece, %s local, work-groups up to %zu",
-                    d->compute_units, cli_bytes((double)d->global_memory).s, cli_bytes((double)d->max_allocation).s,
-                    cli_bytes((double)d->local_memory).s, d->max_work_group_size);
+    cli_report_line(report, "limits    %u compute unit%s, %s memory, at most %s in one piece, %s local, work-groups up to %zu",
+                    d->compute_units, cli_plural(d->compute_units), cli_bytes((double)d->global_memory).s,
+                    cli_bytes((double)d->max_allocation).s, cli_bytes((double)d->local_memory).s, d->max_work_group_size);
     cli_report_line(report, "quirks    %s\n", *quirks ? quirks : "none");
 }
 
@@ -61,9 +61,24 @@ static void report_finding(void *user, bool good, const char *name, const char *
 
 static void examine_all(cli_report *report, clm_device *device, clm_device *host) {
     cli_doctor_operations(report, device, host);
+    cli_doctor_layers(report, device, host);
     cli_doctor_family(report, device, host);
     cli_doctor_meta(report, device, host);
     cli_doctor_libraries(report, device);
+}
+
+static void report_choice(void *user, const char *text) { cli_report_line(user, "%c  %s", CLI_DETAIL, text); }
+
+/* For the database of choices: a section to be added to it. */
+static void report_tuning(cli_report *report, clm_device *device) {
+    size_t kept = 0;
+    if (!report->details) return;
+    cli_report_line(report, "%c\n%cwhat tuning has found here, as a section of src/tune/database.txt", CLI_DETAIL, CLI_DETAIL);
+    if (clm_tune_export(device, report_choice, report, &kept) != CLM_OK)
+        cli_report_line(report, "%c  # %s", CLI_DETAIL, cli_message());
+    else
+        cli_report_line(report, "%c  # the default is the fastest of %zu operations more that were measured", CLI_DETAIL, kept);
+    cli_forget();
 }
 
 int cli_doctor_examine(int argc, char **argv) {
@@ -85,6 +100,7 @@ int cli_doctor_examine(int argc, char **argv) {
         else
             examine_all(&report, device, host);
     }
+    report_tuning(&report, device);
     cli_report_line(&report, "\n%zu kernels built, at most %s of device memory, %.1f s", clm_device_kernels_built(device),
                     cli_bytes((double)clm_device_peak_allocated(device)).s, cli_clock() - began);
     cli_report_line(&report, "%zu checks OK, %zu FAIL", report.passed, report.failed);

@@ -13,6 +13,13 @@ static const char network[] =
     "{\"in_shape\": [4], \"layers\": [{\"op\": \"context\", \"size\": 3}, {\"op\": \"linear\", \"out\": 12}, "
     "{\"op\": \"batchnorm\"}, {\"op\": \"tanh\"}, {\"op\": \"linear\", \"out\": 3}]}";
 
+/* Layers that drop in training: of every pass another part. */
+static const char dropping[] =
+    "{\"in_shape\": [4], \"layers\": [{\"op\": \"linear\", \"out\": 12}, {\"op\": \"tanh\"}, {\"op\": \"dropout\", \"rate\": "
+    "0.3}, "
+    "{\"op\": \"residual\", \"body\": [{\"op\": \"linear\", \"out\": 12}, {\"op\": \"tanh\"}], \"drop_path\": 0.3}, "
+    "{\"op\": \"linear\", \"out\": 3}]}";
+
 static clm_meta_options options_of(const char *algorithm, const char *rule) {
     clm_meta_options o = CLM_META_OPTIONS_INIT;
     o.tasks = TASKS;
@@ -33,10 +40,10 @@ static clm_meta_options options_of(const char *algorithm, const char *rule) {
 }
 
 static void examine(cli_report *report, clm_device *device, clm_device *host, const char *algorithm, const char *rule,
-                    const char *name) {
+                    const char *layers, const char *name) {
     const clm_meta_options options = options_of(algorithm, rule);
     double e = INFINITY;
-    if (cli_gradient_compare(device, host, network, &options, &e) == CLM_OK) {
+    if (cli_gradient_compare(device, host, layers, &options, &e) == CLM_OK) {
         cli_report_check(report, e <= CLI_GRADIENT_TOLERANCE, name, "relative error %.1e (allowed %.0e)", e,
                          CLI_GRADIENT_TOLERANCE);
         return;
@@ -54,6 +61,7 @@ void cli_doctor_family(cli_report *report, clm_device *device, clm_device *host)
         const char *with = inner ? clm_inner_rule_name(rule++ % clm_inner_rule_count()) : "sgd";
         char name[64];
         snprintf(name, sizeof name, inner ? "%s, %s" : "%s", algorithm, with);
-        examine(report, device, host, algorithm, with, name);
+        examine(report, device, host, algorithm, with, network, name);
     }
+    examine(report, device, host, "maml", "sgd", dropping, "maml, dropout, drop_path");
 }

@@ -147,6 +147,8 @@ static clm_status measure(cli_report *report, const probe *p, clm_device *device
     cli_report_line(report, "plan      checkpointing %s, %d of %d tasks per launch, %s",
                     clm_checkpointing_name(plan.checkpointing), plan.task_chunk, p->options.tasks,
                     clm_plan_reason_text(plan.reason));
+    if (plan.limit < SIZE_MAX)
+        cli_report_line(report, "limit     %s, %s", cli_bytes((double)plan.limit).s, clm_limit_reason_text(plan.limit_reason));
     CLI_GOTO(clm_meta_step(meta, &p->batch, &last)); /* the first launch of a kernel may be slow */
     began = cli_clock();
     for (int i = 0; i < STEPS; i++) CLI_GOTO(clm_meta_step(meta, &p->batch, &last));

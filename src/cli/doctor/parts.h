@@ -8,6 +8,8 @@
 void cli_doctor_operations(cli_report *report, clm_device *device, clm_device *host);
 /* Which libraries are there, and whether a small case of each is right. */
 void cli_doctor_libraries(cli_report *report, clm_device *device);
+/* Every layer of the table, in a small network, its meta-gradient against `host`. */
+void cli_doctor_layers(cli_report *report, clm_device *device, clm_device *host);
 /* Every algorithm and inner rule against `host`. */
 void cli_doctor_family(cli_report *report, clm_device *device, clm_device *host);
 /* Meta-gradients against `host`, their second-order share, memory, timing. */

@@ -46,8 +46,8 @@ static void write_device(FILE *to, const clm_device_info *d) {
     fprintf(to, "  %d:%d %s, %s%s\n", d->platform_index, d->device_index, d->name, types[d->type],
             d->available ? "" : ", NOT AVAILABLE");
     fprintf(to, "      platform %s; vendor %s; %s; driver %s\n", d->platform, d->vendor, d->version, d->driver);
-    fprintf(to, "      %u compute units, %u MHz, native float vectors of %u, work-groups up to %zu\n", d->compute_units,
-            d->clock_mhz, d->float_vector_width, d->max_work_group_size);
+    fprintf(to, "      %u compute unit%s, %u MHz, native float vectors of %u, work-groups up to %zu\n", d->compute_units,
+            cli_plural(d->compute_units), d->clock_mhz, d->float_vector_width, d->max_work_group_size);
     fprintf(to, "      global memory %llu, largest allocation %llu, local memory %llu bytes, base alignment %u bits\n",
             (unsigned long long)d->global_memory, (unsigned long long)d->max_allocation, (unsigned long long)d->local_memory,
             d->base_alignment_bits);

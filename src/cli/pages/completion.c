@@ -1,5 +1,5 @@
 /* Completion of bash, zsh and fish: the commands, their options, and the values of an option: words from a list, names of files or of
- * directories, or devices, which `clmaml devices` tells when they are asked for. */
+ * directories, or devices, whose numbers `clmaml devices` tells when they are asked for. */
 #include <string.h>
 
 #include "pages/parts.h"
@@ -16,15 +16,23 @@ static void put_quoted(FILE *file, const char *text, const char *special, const 
     }
 }
 
+/* A topic that has the name of a command is offered as that. */
+static bool is_only_topic(const cli_pages *pages, size_t i) {
+    return !cli_pages_has_command(pages, pages->topics->topic[i].name);
+}
+
 /* ---- bash ---- */
 
 static const char *const bash_kinds[] = {
     [CLI_VALUE_WORD] = "value", [CLI_VALUE_FILE] = "path", [CLI_VALUE_DIRECTORY] = "directory", [CLI_VALUE_DEVICE] = "device"};
 
+/* A pattern for the first two words; variants come before their command. */
 static void bash_command(FILE *file, const cli_command *command) {
     char words[CLI_VALUES_MAX];
+    for (size_t i = 0; command->variants && command->variants[i]; i++) bash_command(file, command->variants[i]);
     cli_command_subjects(command, words, sizeof words);
-    fprintf(file, "    %s)\n        subjects='%s'\n        options='", command->name, words);
+    fprintf(file, strchr(command->name, ' ') ? "    '%s')\n" : "    %s' '*)\n", command->name);
+    fprintf(file, "        subjects='%s'\n        options='", words);
     for (const cli_option *option = command->options; option->name; option++) fprintf(file, "--%s ", option->name);
     fputs("--help'\n        case $previous in\n", file);
     for (const cli_option *option = command->options; option->name; option++) {
@@ -42,7 +50,7 @@ static const char bash_head[] = "# Completion of clmaml in bash. Written by the 
                                 "    local line\n"
                                 "    while read -r line; do\n"
                                 "        line=${line#'* '}\n"
-                                "        [[ $line =~ ^([0-9]+:[0-9]+|host)' ' ]] && printf '%s ' \"${BASH_REMATCH[1]}\"\n"
+                                "        [[ $line =~ ^([0-9]+:[0-9]+)' ' ]] && printf '%s ' \"${BASH_REMATCH[1]}\"\n"
                                 "    done < <(\"$1\" devices 2>/dev/null)\n"
                                 "}\n"
                                 "_clmaml() {\n"
@@ -102,9 +110,12 @@ void cli_bash_write(FILE *file, const cli_pages *pages) {
           "        COMPREPLY=($(compgen -W \"$commands help --help --version\" -- \"$word\"))\n"
           "        return\n"
           "    fi\n"
-          "    case ${COMP_WORDS[1]} in\n"
-          "    help) kind=value values=$commands ;;\n",
+          "    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]-}\" in\n"
+          "    help' '*) kind=value values=\"$commands",
           file);
+    for (size_t i = 0; i < pages->topics->count; i++)
+        if (is_only_topic(pages, i)) fprintf(file, " %s", pages->topics->topic[i].name);
+    fputs("\" ;;\n", file);
     for (size_t i = 0; i < pages->count; i++) bash_command(file, pages->commands[i]);
     fputs(bash_tail, file);
 }
@@ -137,8 +148,13 @@ static void zsh_option(FILE *file, const cli_command *command, const cli_option 
 
 static void zsh_command(FILE *file, const cli_command *command) {
     char subjects[CLI_VALUES_MAX];
+    for (size_t i = 0; command->variants && command->variants[i]; i++) zsh_command(file, command->variants[i]);
     cli_command_subjects(command, subjects, sizeof subjects);
-    fprintf(file, "    %s)\n        _arguments \\\n", command->name);
+    if (strchr(command->name, ' '))
+        fprintf(file, "    '%s')\n        shift words\n        ((CURRENT--))\n", command->name);
+    else
+        fprintf(file, "    %s' '*)\n", command->name);
+    fputs("        _arguments \\\n", file);
     for (const cli_option *option = command->options; option->name; option++) zsh_option(file, command, option);
     fputs("            '(- *)--help[this text]'", file);
     if (*subjects) fprintf(file, " \\\n            '1:subject:{ compadd -- %s; _files }'", subjects);
@@ -146,25 +162,33 @@ static void zsh_command(FILE *file, const cli_command *command) {
     fputs("\n        ;;\n", file);
 }
 
+static void zsh_entry(FILE *file, const char *name, const char *summary) {
+    fprintf(file, "        '%s:", name);
+    put_quoted(file, summary, "\\", "'\\''");
+    fputs("'\n", file);
+}
+
 void cli_zsh_write(FILE *file, const cli_pages *pages) {
     fputs("#compdef clmaml\n"
           "# Completion of clmaml in zsh. Written by the build of clMAML.\n"
           "_clmaml_devices() { # with the words that any device may be called by\n"
           "    local -a found\n"
-          "    found=($($_clmaml_program devices 2>/dev/null | sed -n 's/^[* ] \\([0-9]*:[0-9]*\\|host\\) .*/\\1/p'))\n"
+          "    found=($($_clmaml_program devices 2>/dev/null | sed -n 's/^[* ] \\([0-9]*:[0-9]*\\) .*/\\1/p'))\n"
           "    _sequence compadd - $@ $found\n"
           "}\n"
           "_clmaml() {\n"
           "    local -a commands\n"
           "    commands=(\n",
           file);
-    for (size_t i = 0; i < pages->count; i++) {
-        fprintf(file, "        '%s:", pages->commands[i]->name);
-        put_quoted(file, pages->commands[i]->summary, "\\", "'\\''");
-        fputs("'\n", file);
-    }
-    fputs("        'help:the options of a command'\n"
+    for (size_t i = 0; i < pages->count; i++) zsh_entry(file, pages->commands[i]->name, pages->commands[i]->summary);
+    fputs("        'help:the options of a command, or a topic'\n"
           "    )\n"
+          "    local -a topics\n"
+          "    topics=(\n",
+          file);
+    for (size_t i = 0; i < pages->topics->count; i++)
+        if (is_only_topic(pages, i)) zsh_entry(file, pages->topics->topic[i].name, pages->topics->topic[i].summary);
+    fputs("    )\n"
           "    local _clmaml_program=$words[1]\n"
           "    if ((CURRENT == 2)); then\n"
           "        _describe command commands\n"
@@ -173,8 +197,8 @@ void cli_zsh_write(FILE *file, const cli_pages *pages) {
           "    fi\n"
           "    shift words\n"
           "    ((CURRENT--))\n"
-          "    case $words[1] in\n"
-          "    help) ((CURRENT == 2)) && _describe command commands ;;\n",
+          "    case \"$words[1] $words[2]\" in\n"
+          "    help' '*) ((CURRENT == 2)) && _describe command commands -- topics ;;\n",
           file);
     for (size_t i = 0; i < pages->count; i++) zsh_command(file, pages->commands[i]);
     fputs("    esac\n}\n_clmaml \"$@\"\n", file);
@@ -204,6 +228,9 @@ static void fish_option(FILE *file, const cli_command *command, const cli_option
 
 static void fish_command(FILE *file, const cli_command *command) {
     char subjects[CLI_VALUES_MAX];
+    for (size_t i = 0; command->variants && command->variants[i]; i++)
+        for (const cli_option *option = command->variants[i]->options; option->name; option++)
+            fish_option(file, command->variants[i], option);
     fprintf(file, "complete -c clmaml -n __clmaml_is -f -a %s -d '", command->name);
     put_quoted(file, command->summary, "\\", "\\'");
     fprintf(file, "'\ncomplete -c clmaml -n '__clmaml_is help' -f -a %s\n", command->name);
@@ -220,16 +247,23 @@ void cli_fish_write(FILE *file, const cli_pages *pages) {
           "    if test (count $words) -lt 2\n"
           "        test (count $argv) -eq 0\n"
           "    else\n"
-          "        test \"$words[2]\" = \"$argv[1]\"\n"
+          "        test \"$words[2]\" = \"$argv[1]\"; and begin; test (count $argv) -lt 2; or test \"$words[3]\" = "
+          "\"$argv[2]\"; end\n"
           "    end\n"
           "end\n"
           "function __clmaml_devices\n"
           "    set -l words (commandline -opc)\n"
-          "    $words[1] devices 2>/dev/null | string match -r '^[* ] (?:[0-9]+:[0-9]+|host)(?= )' | string sub -s 3\n"
+          "    $words[1] devices 2>/dev/null | string match -r '^[* ] [0-9]+:[0-9]+(?= )' | string sub -s 3\n"
           "end\n"
-          "complete -c clmaml -n __clmaml_is -f -a help -d 'the options of a command'\n"
+          "complete -c clmaml -n __clmaml_is -f -a help -d 'the options of a command, or a topic'\n"
           "complete -c clmaml -n __clmaml_is -f -l help -d 'the commands'\n"
           "complete -c clmaml -n __clmaml_is -f -l version -d 'the version'\n",
           file);
     for (size_t i = 0; i < pages->count; i++) fish_command(file, pages->commands[i]);
+    for (size_t i = 0; i < pages->topics->count; i++) {
+        if (!is_only_topic(pages, i)) continue;
+        fprintf(file, "complete -c clmaml -n '__clmaml_is help' -f -a %s -d '", pages->topics->topic[i].name);
+        put_quoted(file, pages->topics->topic[i].summary, "\\", "\\'");
+        fputs("'\n", file);
+    }
 }

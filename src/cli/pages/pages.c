@@ -24,6 +24,22 @@ static const struct {
     {"WHICH", CLI_VALUE_DEVICE, "gpu cpu accelerator host"},
 };
 
+/* Options whose values are what the arguments of a command may be. */
+static const struct { const char *option, *placeholder, *command; } values_of_commands[] = {{"model", "NAME", "pretrained"}};
+
+static const cli_pages *written; /* the pages at hand */
+
+static void words_of_command(const cli_option *option, char *text, size_t size) {
+    for (size_t i = 0; i < CLI_COUNT(values_of_commands); i++) {
+        if (strcmp(option->name, values_of_commands[i].option) != 0 ||
+            strcmp(cli_option_placeholder(option), values_of_commands[i].placeholder) != 0)
+            continue;
+        for (size_t k = 0; k < written->count; k++)
+            if (strcmp(written->commands[k]->name, values_of_commands[i].command) == 0)
+                cli_command_subjects(written->commands[k], text, size);
+    }
+}
+
 /* The row of an option's placeholder; -1 when its value is of no such kind. */
 static int value_row(const cli_option *option) {
     if (option->kind != CLI_TEXT) return -1;
@@ -59,6 +75,8 @@ void cli_option_values(const cli_option *option, char *text, size_t size) {
         cli_names_join(cli_option_names(option), " ", text, size);
     else if (option->kind == CLI_CHOICE || strchr(placeholder, '|'))
         split_words(placeholder, option->kind != CLI_CHOICE, text, size);
+    else
+        words_of_command(option, text, size);
 }
 
 void cli_command_subjects(const cli_command *command, char *text, size_t size) {
@@ -85,18 +103,53 @@ static clm_status end(FILE *file, const char *path) {
     return cli_fail(CLM_E_IO, "cannot write %s", path);
 }
 
-static clm_status write_man(const cli_pages *pages, const char *directory) {
-    char man[CLI_PATH_MAX], path[CLI_PATH_MAX], name[64];
+/* The page of a command, then those of its variants: clmaml-train.1, clmaml-train-navigation.1. */
+static clm_status write_command(const cli_pages *pages, const char *man, const cli_command *command) {
+    char path[CLI_PATH_MAX], name[64];
     FILE *file;
-    CLI_TRY(cli_path(man, directory, "man1"));
-    CLI_TRY(cli_directory_make(man));
+    snprintf(name, sizeof name, "clmaml-%s.1", command->name);
+    for (char *c = name; *c; c++)
+        if (*c == ' ') *c = '-';
+    CLI_TRY(begin(&file, man, name, path));
+    cli_man_command(file, pages, command);
+    CLI_TRY(end(file, path));
+    for (size_t i = 0; command->variants && command->variants[i]; i++) CLI_TRY(write_command(pages, man, command->variants[i]));
+    return CLM_OK;
+}
+
+bool cli_pages_has_command(const cli_pages *pages, const char *name) {
+    size_t i = 0;
+    while (i < pages->count && strcmp(pages->commands[i]->name, name) != 0) i++;
+    return i < pages->count;
+}
+
+/* A directory for pages of one section. */
+static clm_status make_section(char *path, const char *directory, const char *section) {
+    CLI_TRY(cli_path(path, directory, section));
+    return cli_directory_make(path);
+}
+
+static clm_status write_commands(const cli_pages *pages, const char *directory) {
+    char man[CLI_PATH_MAX], path[CLI_PATH_MAX];
+    FILE *file;
+    CLI_TRY(make_section(man, directory, "man1"));
     CLI_TRY(begin(&file, man, "clmaml.1", path));
     cli_man_program(file, pages);
     CLI_TRY(end(file, path));
-    for (size_t i = 0; i < pages->count; i++) {
-        snprintf(name, sizeof name, "clmaml-%s.1", pages->commands[i]->name);
+    for (size_t i = 0; i < pages->count; i++) CLI_TRY(write_command(pages, man, pages->commands[i]));
+    return CLM_OK;
+}
+
+static clm_status write_topics(const cli_pages *pages, const char *directory) {
+    char man[CLI_PATH_MAX], path[CLI_PATH_MAX], name[64];
+    FILE *file;
+    CLI_TRY(make_section(man, directory, "man7"));
+    for (size_t i = 0; i < pages->topics->count; i++) {
+        const cli_topic *topic = &pages->topics->topic[i];
+        if (cli_pages_has_command(pages, topic->name)) continue; /* on the page of the command */
+        snprintf(name, sizeof name, "clmaml-%s.7", topic->name);
         CLI_TRY(begin(&file, man, name, path));
-        cli_man_command(file, pages, pages->commands[i]);
+        cli_man_topic(file, pages, topic);
         CLI_TRY(end(file, path));
     }
     return CLM_OK;
@@ -109,7 +162,9 @@ clm_status cli_pages_write(const cli_pages *pages, const char *directory) {
     } shells[] = {{"clmaml.bash", cli_bash_write}, {"_clmaml", cli_zsh_write}, {"clmaml.fish", cli_fish_write}};
     char path[CLI_PATH_MAX];
     FILE *file;
-    CLI_TRY(write_man(pages, directory));
+    written = pages;
+    CLI_TRY(write_commands(pages, directory));
+    CLI_TRY(write_topics(pages, directory));
     for (size_t i = 0; i < CLI_COUNT(shells); i++) {
         CLI_TRY(begin(&file, directory, shells[i].name, path));
         shells[i].write(file, pages);

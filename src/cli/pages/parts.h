@@ -8,6 +8,7 @@
 
 void cli_man_program(FILE *file, const cli_pages *pages);
 void cli_man_command(FILE *file, const cli_pages *pages, const cli_command *command);
+void cli_man_topic(FILE *file, const cli_pages *pages, const cli_topic *topic);
 void cli_bash_write(FILE *file, const cli_pages *pages);
 void cli_zsh_write(FILE *file, const cli_pages *pages);
 void cli_fish_write(FILE *file, const cli_pages *pages);
@@ -22,5 +23,7 @@ cli_value_kind cli_option_value_kind(const cli_option *option);
 void cli_option_values(const cli_option *option, char *text, size_t size);
 /* The subjects, or other words that the command's first argument may be, as `sine`, not names to be filled in, as FOLDER. */
 void cli_command_subjects(const cli_command *command, char *text, size_t size);
+/* Is there a command of this name? */
+bool cli_pages_has_command(const cli_pages *pages, const char *name);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 400, HEIGHT = 260, LEFT = 56, RIGHT = 22, TOP = 12, BOTTOM = 42, MOST_POINTS = 300 };
+enum { WIDTH = 400, HEIGHT = 260, LEFT = 72, RIGHT = 22, TOP = 12, BOTTOM = 42, MOST_POINTS = 300 };
 
 typedef struct point {
     double x, y, half; /* half NAN: no interval */
@@ -67,10 +67,18 @@ static void draw_y_tick(page *p, const axes *a, double y) {
     if (a->percent)
         page_add(p, "%.0f %%</text>\n", 100 * y);
     else
-        page_add(p, "%.3g</text>\n", y);
+        page_number(p, y, 3), page_add(p, "</text>\n");
 }
 
-static void draw_axes(page *p, const axes *a, const char *what) {
+/* Of a metric with its unit what fits beside the axis. */
+static const char *short_metric(const report_run *run) {
+    enum { LONGEST = 30 };
+    const char *metric = report_metric(run);
+    return strlen(metric) <= LONGEST ? metric : strstr(metric, "squared error") ? "mean squared error" : "score";
+}
+
+/* What is across, and what is upward. */
+static void draw_axes(page *p, const axes *a, const char *what, const char *score) {
     if (a->logarithmic) {
         const double stride = ceil((a->high - a->low) / 6);
         for (int i = 0; i <= 6 && a->low + i * stride <= a->high + 1e-9; i++) draw_y_tick(p, a, pow(10, a->low + i * stride));
@@ -84,6 +92,9 @@ static void draw_axes(page *p, const axes *a, const char *what) {
                  i * step);
     page_add(p, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/>", LEFT, TOP, HEIGHT - BOTTOM, WIDTH - RIGHT);
     page_add(p, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, what);
+    page_add(p, "<text transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">", (TOP + HEIGHT - BOTTOM) / 2);
+    page_escape(p, score);
+    page_add(p, "</text>\n");
 }
 
 static void draw_line(page *p, const axes *a, const point *points, size_t n, const char *class) {
@@ -106,6 +117,12 @@ static void draw_intervals(page *p, const axes *a, const point *points, size_t n
     }
 }
 
+static bool any_interval(const point *points, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(points[i].half)) return true;
+    return false;
+}
+
 static void open_svg(page *p, int height, const char *label) {
     page_add(p, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, height);
     page_escape(p, label);
@@ -125,18 +142,18 @@ void chart_steps(page *p, const report_run *run) {
     axes a = {1, INFINITY, -INFINITY, false, run->percent};
     page_add(p, "<figure><figcaption>Test after each inner step, ");
     page_escape(p, report_metric(run));
-    page_add(p, " with 95 %% interval</figcaption>\n");
-    if (n && !points) p->failed = true;
-    if (!points) page_add(p, "<p class=\"note\">Not tested yet.</p>\n");
     for (size_t i = 0; points && i < n; i++) {
         const json_t *said = json_array_get(after, i);
         points[i] = (point){(double)i, report_number(said, "mean"), report_number(said, "interval")};
     }
+    page_add(p, "%s</figcaption>\n", points && any_interval(points, n) ? " with 95 % interval" : "");
+    if (n && !points) p->failed = true;
+    if (!points) page_add(p, "<p class=\"note\">Not tested yet.</p>\n");
     if (points) {
         widen(&a, points, n);
         round_limits(&a);
         open_svg(p, HEIGHT, "test score after each inner step");
-        draw_axes(p, &a, "inner steps");
+        draw_axes(p, &a, "inner steps", short_metric(run));
         draw_line(p, &a, points, n, "line");
         draw_intervals(p, &a, points, n);
         page_add(p, "</svg>\n");
@@ -160,7 +177,7 @@ static void draw_learning(page *p, const report_run *run, point *points) {
     for (int validation = 0; validation < 2; validation++) widen(&a, points, collect(run, validation, points));
     round_limits(&a);
     open_svg(p, HEIGHT, "learning curve");
-    draw_axes(p, &a, "outer updates");
+    draw_axes(p, &a, "outer updates", short_metric(run));
     size_t n = collect(run, false, points);
     draw_line(p, &a, points, n, "faint");
     n = collect(run, true, points);
@@ -173,13 +190,58 @@ static void draw_learning(page *p, const report_run *run, point *points) {
 
 void chart_learning(page *p, const report_run *run) {
     point *points = run->n_rows ? calloc(run->n_rows, sizeof *points) : NULL;
-    page_add(p, "<figure><figcaption>Learning curve: <span class=\"key\">validation with 95 %% interval</span>, "
-                "<span class=\"key pale\">training</span></figcaption>\n");
+    const bool intervals = points && any_interval(points, collect(run, true, points));
+    page_add(p,
+             "<figure><figcaption>Learning curve: <span class=\"key\">validation%s</span>, <span class=\"key "
+             "pale\">training</span></figcaption>\n",
+             intervals ? " with 95 % interval" : "");
     if (run->n_rows && !points) p->failed = true;
     if (points)
         draw_learning(p, run, points);
     else
         page_add(p, "<p class=\"note\">No metrics yet.</p>\n");
+    page_add(p, "</figure>\n");
+    free(points);
+}
+
+/* ---- initialisations ---- */
+
+static size_t collect_shares(const report_run *run, int start, point *points) {
+    size_t n = 0;
+    for (size_t i = 0; i < run->n_rows; i++) {
+        const report_row *row = &run->rows[i];
+        if (row->validation && row->initialisations > start) points[n++] = (point){row->iteration, row->share[start], NAN};
+    }
+    return n;
+}
+
+/* A line each, with its number where it ends. */
+static void draw_shares(page *p, const report_run *run, point *points, int starts) {
+    axes a = {1, 0, 0, false, true};
+    for (int s = 0; s < starts; s++) widen(&a, points, collect_shares(run, s, points));
+    round_limits(&a);
+    open_svg(p, HEIGHT, "share of validation tasks of each initialisation");
+    draw_axes(p, &a, "outer updates", "share");
+    for (int s = 0; s < starts; s++) {
+        const size_t n = collect_shares(run, s, points);
+        draw_line(p, &a, points, n, "line");
+        page_add(p, "<text x=\"%.1f\" y=\"%.1f\">%d</text>\n", x_at(&a, points[n - 1].x) + 5, y_at(&a, points[n - 1].y) + 4,
+                 s + 1);
+    }
+    page_add(p, "</svg>\n");
+}
+
+void chart_shares(page *p, const report_run *run) {
+    int starts = 0;
+    for (size_t i = 0; i < run->n_rows; i++)
+        if (run->rows[i].validation && run->rows[i].initialisations > starts) starts = run->rows[i].initialisations;
+    if (starts == 0) return;
+    point *points = calloc(run->n_rows, sizeof *points);
+    page_add(p, "<figure><figcaption>Share of validation tasks that each initialisation serves</figcaption>\n");
+    if (points)
+        draw_shares(p, run, points, starts);
+    else
+        p->failed = true;
     page_add(p, "</figure>\n");
     free(points);
 }
@@ -214,8 +276,10 @@ static void draw_score(page *p, const axes *a, const report_run *run, size_t num
 void chart_scores(page *p, const report_run *runs, size_t n, const char *metric) {
     axes a = {1, INFINITY, -INFINITY, false, false};
     int shown = 0, y = 16;
+    bool intervals = false;
     for (size_t i = 0; i < n; i++) {
         if (!is_shown(&runs[i], metric)) continue;
+        intervals = intervals || isfinite(runs[i].half);
         const point score = {0, runs[i].mean, runs[i].half};
         a.percent = runs[i].percent;
         widen(&a, &score, 1);
@@ -223,10 +287,10 @@ void chart_scores(page *p, const report_run *runs, size_t n, const char *metric)
     }
     if (shown < 2) return;
     round_limits(&a);
-    const int height = shown * 38 + 34;
+    const int height = shown * 38 + 54;
     page_add(p, "<figure class=\"wide\"><figcaption>Test, ");
     page_escape(p, metric);
-    page_add(p, " with 95 %% interval</figcaption>\n");
+    page_add(p, "%s</figcaption>\n", intervals ? " with 95 % interval" : "");
     open_svg(p, height, "test scores of the runs");
     for (size_t i = 0; i < n; i++)
         if (is_shown(&runs[i], metric)) draw_score(p, &a, &runs[i], i + 1, y), y += 38;
@@ -234,8 +298,13 @@ void chart_scores(page *p, const report_run *runs, size_t n, const char *metric)
     for (int i = 0; i <= 8 && a.low + i * step <= a.high + 1e-9; i++) {
         const double value = a.low + i * step;
         const char *anchor = i == 0 ? "start" : value > a.high - step / 2 ? "end" : "middle";
-        page_add(p, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", across(&a, value), height - 8, anchor);
-        page_add(p, a.percent ? "%.0f %%</text>" : "%.3g</text>", a.percent ? 100 * value : value);
+        page_add(p, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", across(&a, value), height - 28, anchor);
+        if (a.percent)
+            page_add(p, "%.0f %%</text>", 100 * value);
+        else
+            page_number(p, value, 3), page_add(p, "</text>");
     }
-    page_add(p, "</svg></figure>\n");
+    page_add(p, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", WIDTH / 2, height - 8);
+    page_escape(p, metric);
+    page_add(p, "</text>\n</svg></figure>\n");
 }

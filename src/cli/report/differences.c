@@ -85,22 +85,27 @@ static void add_pair(page *p, const report_run *runs, size_t i, size_t k) {
     if (!a->result || !b->result || strcmp(report_metric(a), report_metric(b)) != 0) return;
     const bool pair = same_tasks(a, b);
     const difference d = pair ? paired(a, b) : (difference){a->mean - b->mean, hypot(a->half, b->half)};
-    const bool finite = isfinite(d.mean) && isfinite(d.half);
+    const bool interval = isfinite(d.mean) && isfinite(d.half);
     page_add(p, "<tr><th>%zu − %zu</th><td class=\"num\">", i + 1, k + 1);
-    if (finite)
-        page_add(p, a->percent ? "%+.2f ± %.2f points" : "%+.4g ± %.2g", scale * d.mean, scale * d.half);
+    if (isfinite(d.mean)) /* with the sign of the column's heads */
+        page_add(p, "%s", d.mean < 0 ? "−" : "+");
+    if (interval)
+        page_add(p, a->percent ? "%.2f ± %.2f points" : "%.4g ± %.2g", scale * fabs(d.mean), scale * d.half);
+    else if (isfinite(d.mean))
+        page_add(p, a->percent ? "%.2f points (no interval)" : "%.4g (no interval)", scale * fabs(d.mean));
     else
         page_add(p, "not finite");
-    page_add(p, "</td><td>%s</td><td>", !finite ? "–" : fabs(d.mean) > d.half ? "outside" : "inside");
+    page_add(p, "</td><td>%s</td><td>", !interval ? "not known" : fabs(d.mean) > d.half ? "outside" : "inside");
     if (pair)
-        page_add(p, "paired, on the same %zu tasks", a->n_scores);
+        page_add(p, "paired, on the same %zu task%s", a->n_scores, a->n_scores == 1 ? "" : "s");
     else
         say_why_not(p, a, b);
     page_add(p, "</td></tr>\n");
 }
 
 void differences_add(page *p, const report_run *runs, size_t n) {
-    page_add(p, "<h3>Differences of the test scores</h3>\n<div class=\"scroll\"><table class=\"runs\"><thead><tr><th>runs</th>"
+    page_add(p, "<h3>Differences of the test scores</h3>\n<div class=\"scroll\"><table class=\"runs stack "
+                "pairs\"><thead><tr><th>runs</th>"
                 "<th>difference</th><th>zero is</th><th>how</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < n; i++)
         for (size_t k = i + 1; k < n; k++)

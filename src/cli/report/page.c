@@ -62,13 +62,24 @@ void page_base64(page *p, const unsigned char *bytes, size_t size) {
     }
 }
 
+/* Digits that count, in a plain number where one can be read: 44780, not 4.478e+04. */
+void page_number(page *p, double value, int digits) {
+    char text[32];
+    snprintf(text, sizeof text, "%.*g", digits, value);
+    const double rounded = strtod(text, NULL);
+    if (fabs(rounded) < 1e9 && strchr(text, 'e') && fabs(rounded) >= 1)
+        page_add(p, "%.0f", rounded);
+    else
+        page_add(p, "%s", text);
+}
+
 void page_value(page *p, double mean, bool percent) {
     if (!isfinite(mean))
         page_add(p, "not finite");
     else if (percent)
         page_add(p, "%.2f %%", 100 * mean);
     else
-        page_add(p, "%.4g", mean);
+        page_number(p, mean, 4);
 }
 
 void page_score(page *p, double mean, double half, bool percent) {
@@ -76,9 +87,12 @@ void page_score(page *p, double mean, double half, bool percent) {
         page_add(p, "not finite");
     else if (!isfinite(half)) {
         page_value(p, mean, percent);
-        page_add(p, " (interval not finite)");
-    } else if (percent)
+        page_add(p, " (no interval)");
+    } else if (percent) {
         page_add(p, "%.2f ± %.2f %%", 100 * mean, 100 * half);
-    else
-        page_add(p, "%.4g ± %.2g", mean, half);
+    } else {
+        page_number(p, mean, 4);
+        page_add(p, " ± ");
+        page_number(p, half, 2);
+    }
 }

@@ -16,8 +16,10 @@ void page_add(page *p, const char *format, ...) CLI_PRINTF(2, 3);
 /* Text of others, harmless in HTML: in an element or in a quoted attribute. */
 void page_escape(page *p, const char *text);
 void page_base64(page *p, const unsigned char *bytes, size_t size);
-/* A score with its interval as people write it: "93.2 ± 0.4 %", "0.0132 ± 0.0021"; "not finite". */
+/* A score with its interval as people write it: "93.2 ± 0.4 %", "0.0132 ± 0.0021"; "93.2 % (no interval)", as of a single task;
+ * "not finite". */
 void page_score(page *p, double mean, double half, bool percent);
+void page_number(page *p, double value, int digits);
 void page_value(page *p, double mean, bool percent);
 
 #endif

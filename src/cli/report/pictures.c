@@ -26,11 +26,14 @@ typedef struct strip {
     int ways, shots, query;
     float *support_x, *support_y, *query_x, *query_y;
     double *before, *after;
+    char (*names)[CLI_PATH_MAX]; /* [ways]; "": the source has none */
+    bool named;
+    char changed[2048]; /* how the data differ from those of the run; "" */
 } strip;
 
 static void strip_close(strip *s) {
     free(s->support_x), free(s->support_y), free(s->query_x), free(s->query_y);
-    free(s->before), free(s->after);
+    free(s->before), free(s->after), free(s->names);
     clm_learner_free(s->learner);
     clm_source_free(s->source);
     cli_checkpoint_close(&s->checkpoint);
@@ -40,9 +43,8 @@ static void strip_close(strip *s) {
 
 static clm_status open_checkpoint(strip *s, const report_run *run) {
     char path[CLI_PATH_MAX];
-    CLI_TRY(clm_train_checkpoint_path(path, sizeof path, run->name, 0));
-    if (!cli_path_exists(path)) CLI_TRY(clm_train_checkpoint_path(path, sizeof path, run->name, CLM_RANK_LAST));
-    if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "the run holds no checkpoint");
+    if (cli_checkpoint_find(path, sizeof path, run->name, false) != CLM_OK)
+        return cli_fail(CLM_E_IO, "the run holds no checkpoint");
     return cli_checkpoint_load(&s->checkpoint, path);
 }
 
@@ -55,6 +57,31 @@ static clm_status open_learner(strip *s, clm_device **device, const char *spec) 
     CLI_TRY(clm_learner_load_archive(&s->learner, *device, s->checkpoint.archive, &o));
     s->info = clm_learner_get_info(s->learner);
     return CLM_OK;
+}
+
+/* The same task once more, its labels numbers of classes of the split: so each of its own labels gets the name of a class. */
+static clm_status name_classes(strip *s, uint64_t seed) {
+    clm_episode_options o = CLM_EPISODE_OPTIONS_INIT;
+    clm_status status = CLM_OK;
+    float *numbers = NULL;
+    const size_t n = (size_t)s->ways * (size_t)s->shots, classes = clm_source_classes(s->source, CLM_SPLIT_TEST);
+    CLI_NEW(s->names, (size_t)s->ways);
+    if (classes == SIZE_MAX) goto out; /* endless: they have no names */
+    CLI_NEW(numbers, n);
+    o.ways = s->ways;
+    o.shots = s->shots;
+    o.query = s->query;
+    o.joint_classes = classes;
+    CLI_GOTO(clm_source_draw(s->source, CLM_SPLIT_TEST, seed, 0, &o, &(clm_episode){.support_y = numbers}));
+    s->named = true;
+    for (size_t i = 0; i < n; i++) {
+        char *name = s->names[(size_t)s->support_y[i]];
+        clm_source_class_name(s->source, CLM_SPLIT_TEST, (size_t)numbers[i], name, CLI_PATH_MAX);
+        s->named = s->named && name[0];
+    }
+out:
+    free(numbers);
+    return status;
 }
 
 static clm_status draw_task(strip *s, uint64_t seed) {
@@ -70,6 +97,9 @@ static clm_status draw_task(strip *s, uint64_t seed) {
     CLI_NEW(s->after, query * s->info.outputs);
     CLI_GOTO(clm_source_sample(s->source, CLM_SPLIT_TEST, seed, 0, s->ways, s->shots, s->query, s->support_x, s->support_y,
                                s->query_x, s->query_y));
+    if (s->info.initialisations > 1) /* says where to begin */
+        CLI_GOTO(clm_learner_adapt(s->learner, s->support_x, s->support_y));
+    CLI_GOTO(name_classes(s, seed));
     CLI_GOTO(clm_learner_begin(s->learner, s->support_x, s->support_y));
     CLI_GOTO(clm_learner_predict(s->learner, s->query_x, query, s->before));
     CLI_GOTO(clm_learner_adapt(s->learner, s->support_x, s->support_y));
@@ -85,10 +115,13 @@ static clm_status strip_open(strip *s, const report_run *run, clm_device **devic
     CLI_TRY(open_checkpoint(s, run));
     const cli_settings *of = &s->checkpoint.settings;
     if (cli_source_of(of->source)->regression) return cli_fail(CLM_E_ARG, "the run does not learn from pictures");
+    if (of->beside[0]) return cli_fail(CLM_E_ARG, "pictures of several sources, padded to one shape, are not shown");
     if (clm_archive_get_preparation(s->checkpoint.archive, &said) != CLM_OK)
         return cli_fail(CLM_E_ARG, "the checkpoint does not say how pictures are prepared");
     if (of->ways > MOST_WAYS) return cli_fail(CLM_E_LIMIT, "%lld ways are too many to be shown", (long long)of->ways);
     CLI_TRY(cli_setup_source(&s->source, of));
+    cli_checkpoint_note_data(&s->checkpoint, s->source, run->name);
+    clm_train_data_changed(s->checkpoint.archive, s->source, s->changed, sizeof s->changed);
     s->ways = (int)of->ways;
     s->shots = (int)of->shots;
     for (s->query = QUERY; s->query > 1; s->query--)
@@ -127,7 +160,9 @@ static void add_png(page *p, const clm_preparation *how, const float *x, const c
     } else {
         to_bytes(how, x, bytes);
         if (png_image_write_to_memory(&image, file, &length, 0, bytes, 0, NULL)) {
-            page_add(p, "<img alt=\"%s\" src=\"data:image/png;base64,", alt);
+            page_add(p, "<img alt=\"");
+            page_escape(p, alt);
+            page_add(p, "\" src=\"data:image/png;base64,");
             page_base64(p, file, length);
             page_add(p, "\">");
         } else {
@@ -148,20 +183,33 @@ static int best(const strip *s, const double *outputs, size_t i) {
     return at;
 }
 
-static void add_verdict(page *p, const char *when, int said, int truth) {
-    page_add(p, "<br>%s: ", when);
-    if (said < 0)
-        page_add(p, "not finite");
+/* The name of a class, or its number within the task where classes have none. */
+static const char *class_text(const strip *s, int label, char *text, size_t size) {
+    if (s->named)
+        snprintf(text, size, "%s", s->names[label]);
     else
-        page_add(p, "<span class=\"%s\">%d %s</span>", said == truth ? "right" : "wrong", said + 1, said == truth ? "✓" : "✗");
+        snprintf(text, size, "%d", label + 1);
+    return text;
+}
+
+static void add_verdict(page *p, const strip *s, const char *when, int said, int truth) {
+    char text[CLI_PATH_MAX];
+    page_add(p, "<br>%s: ", when);
+    if (said < 0) {
+        page_add(p, "not finite");
+        return;
+    }
+    page_add(p, "<span class=\"%s\">", said == truth ? "right" : "wrong");
+    page_escape(p, class_text(s, said, text, sizeof text));
+    page_add(p, "&#160;%s</span>", said == truth ? "✓" : "✗");
 }
 
 static void add_support(page *p, const strip *s, int label, size_t size) {
     int shown = 0;
     for (int i = 0; i < s->ways * s->shots; i++) {
         if ((int)s->support_y[i] != label || ++shown > MOST_SHOWN) continue;
-        char alt[64];
-        snprintf(alt, sizeof alt, "support picture of class %d", label + 1);
+        char alt[CLI_PATH_MAX + 32], name[CLI_PATH_MAX];
+        snprintf(alt, sizeof alt, "support picture of class %s", class_text(s, label, name, sizeof name));
         add_png(p, &s->info.preparation, s->support_x + (size_t)i * size, alt);
     }
     if (shown > MOST_SHOWN) page_add(p, " and %d more", shown - MOST_SHOWN);
@@ -169,14 +217,14 @@ static void add_support(page *p, const strip *s, int label, size_t size) {
 
 static void add_queries(page *p, const strip *s, int label, size_t size) {
     for (int i = 0; i < s->ways * s->query; i++) {
-        char alt[64];
+        char alt[CLI_PATH_MAX + 32], name[CLI_PATH_MAX];
         if ((int)s->query_y[i] != label) continue;
-        snprintf(alt, sizeof alt, "query picture of class %d", label + 1);
+        snprintf(alt, sizeof alt, "query picture of class %s", class_text(s, label, name, sizeof name));
         page_add(p, "<div class=\"query\">");
         add_png(p, &s->info.preparation, s->query_x + (size_t)i * size, alt);
         page_add(p, "<span>");
-        if (s->info.steps > 0) add_verdict(p, "before", best(s, s->before, (size_t)i), label);
-        add_verdict(p, s->info.steps > 0 ? "after" : "says", best(s, s->after, (size_t)i), label);
+        if (s->info.steps > 0) add_verdict(p, s, "before", best(s, s->before, (size_t)i), label);
+        add_verdict(p, s, s->info.steps > 0 ? "after" : "says", best(s, s->after, (size_t)i), label);
         page_add(p, "</span></div>");
     }
 }
@@ -184,17 +232,20 @@ static void add_queries(page *p, const strip *s, int label, size_t size) {
 static void add_strip(page *p, const strip *s) {
     const clm_preparation *how = &s->info.preparation;
     const size_t size = (size_t)how->channels * (size_t)how->size * (size_t)how->size;
-    page_add(p, "<p>Classes are numbered within the task. ");
+    page_add(p, s->named ? "<p>" : "<p>The data have no names for classes, which are numbered within the task. ");
     if (s->info.steps > 0)
         page_add(p, "Of each query picture stands what the model says before adaptation and after %d inner step%s.</p>\n",
                  s->info.steps, s->info.steps == 1 ? "" : "s");
     else
         page_add(p, "The algorithm has no inner steps: it compares with the support set at once.</p>\n");
-    page_add(p,
-             "<div class=\"scroll\"><table class=\"strip\"><thead><tr><th>class</th><th>support</th><th>query</th></tr></thead>"
-             "<tbody>\n");
+    page_add(p, "<div class=\"scroll\"><table class=\"strip "
+                "stack\"><thead><tr><th>class</th><th>support</th><th>query</th></tr></thead>"
+                "<tbody>\n");
     for (int label = 0; label < s->ways; label++) {
-        page_add(p, "<tr><th>%d</th><td>", label + 1);
+        char name[CLI_PATH_MAX];
+        page_add(p, "<tr><th class=\"class\">");
+        page_escape(p, class_text(s, label, name, sizeof name));
+        page_add(p, "</th><td>");
         add_support(p, s, label, size);
         page_add(p, "</td><td>");
         add_queries(p, s, label, size);
@@ -203,14 +254,41 @@ static void add_strip(page *p, const strip *s) {
     page_add(p, "</tbody></table></div>\n");
 }
 
+static void add_changed(page *p, const strip *s) {
+    if (!s->changed[0]) return;
+    page_add(p, "<p class=\"note\">");
+    page_escape(p, s->changed);
+    page_add(p, "</p>\n");
+}
+
+/* The picture that a regression has drawn of its test tasks. An image in a page runs nothing. */
+static bool add_fits(page *p, const report_run *run) {
+    char path[CLI_PATH_MAX], *text = NULL;
+    const bool found =
+        cli_path(path, run->name, "fits.svg") == CLM_OK && cli_path_exists(path) && cli_file_read(path, &text) == CLM_OK;
+    if (found) {
+        page_add(p,
+                 "<h3>Test tasks</h3>\n<figure class=\"fits\"><img alt=\"curves of test tasks, and what the model says before "
+                 "and after adaptation\" src=\"data:image/svg+xml;base64,");
+        page_base64(p, (const unsigned char *)text, strlen(text));
+        page_add(p, "\"></figure>\n");
+    }
+    cli_forget();
+    free(text);
+    return found;
+}
+
 void pictures_add(page *p, const report_run *run, clm_device **device, const char *spec) {
+    if (add_fits(p, run)) return;
     strip *s = calloc(1, sizeof *s);
     page_add(p, "<h3>A test task</h3>\n");
     if (!s) {
         p->failed = true;
     } else if (strip_open(s, run, device, spec) == CLM_OK) {
+        add_changed(p, s);
         add_strip(p, s);
     } else {
+        add_changed(p, s);
         page_add(p, "<p class=\"note\">No pictures: ");
         page_escape(p, cli_message());
         page_add(p, ".</p>\n");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/system.h"
+#include "config/episodes.h"
 #include "config/sources.h"
 
 const char *report_text(const json_t *object, const char *key) {
@@ -29,18 +30,36 @@ static int ascending(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+/* Of those that are numbers. */
+static double median(double *values, size_t n) {
+    qsort(values, n, sizeof *values, ascending);
+    return n ? (values[(n - 1) / 2] + values[n / 2]) / 2 : NAN;
+}
+
 static clm_status find_speed(report_run *run) {
     clm_status status = CLM_OK;
-    double *speeds = NULL;
-    size_t n = 0;
+    double *speeds = NULL, *waits = NULL;
+    size_t n = 0, m = 0;
     CLI_NEW(speeds, run->n_rows);
-    for (size_t i = 0; i < run->n_rows; i++)
+    CLI_NEW(waits, run->n_rows);
+    for (size_t i = 0; i < run->n_rows; i++) {
         if (isfinite(run->rows[i].speed)) speeds[n++] = run->rows[i].speed;
-    qsort(speeds, n, sizeof *speeds, ascending);
-    run->speed = n ? (speeds[(n - 1) / 2] + speeds[n / 2]) / 2 : NAN;
+        if (isfinite(run->rows[i].wait)) waits[m++] = run->rows[i].wait;
+    }
+    run->speed = median(speeds, n);
+    run->wait = median(waits, m);
 out:
     free(speeds);
+    free(waits);
     return status;
+}
+
+static void read_shares(report_row *row, const json_t *shares) {
+    const size_t n = json_array_size(shares);
+    for (size_t s = 0; s < n && n <= CLM_INITIALISATIONS_MOST && json_is_number(json_array_get(shares, s)); s++) {
+        row->share[s] = json_number_value(json_array_get(shares, s));
+        row->initialisations = (int)s + 1;
+    }
 }
 
 static void read_row(report_run *run, const json_t *said) {
@@ -49,7 +68,9 @@ static void read_row(report_run *run, const json_t *said) {
     row->score = report_number(said, "query_after");
     row->half = report_number(said, "interval");
     row->speed = report_number(said, "tasks_per_second");
+    row->wait = report_number(said, "data_wait");
     row->validation = strcmp(report_text(said, "kind"), "validation") == 0;
+    read_shares(row, json_object_get(said, "shares"));
     if (isfinite(row->iteration) && row->iteration >= 0) run->n_rows++;
 }
 
@@ -113,14 +134,18 @@ static clm_status read_scores(report_run *run) {
 
 clm_status report_run_open(report_run *run, const char *directory) {
     char path[CLI_PATH_MAX];
+    cli_episodes episodes;
     run->name = directory;
-    run->mean = run->half = run->speed = NAN;
+    run->mean = run->half = run->speed = run->wait = NAN;
     CLI_TRY(cli_path(path, directory, "config.json"));
     if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s holds no run: there is no %s", directory, path);
     run->config = cli_json_load(path);
     if (!run->config) return CLM_E_FORMAT;
     CLI_TRY(cli_path(path, directory, "result.json"));
     if (cli_path_exists(path) && !(run->result = cli_json_load(path))) return CLM_E_FORMAT;
+    if (cli_episodes_in_config(run->config, &episodes)) /* returns over updates are no scores after steps */
+        return cli_fail(CLM_E_ARG, "%s is a run of episodes, of which there is no page; its directory holds curve.svg%s",
+                        directory, run->result ? ", metrics.csv and result.json" : " and metrics.csv");
     run->has_settings =
         cli_settings_from_json(&run->settings, json_object_get(run->config, "settings"), "config.json") == CLM_OK;
     cli_forget();

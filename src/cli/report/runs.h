@@ -9,8 +9,10 @@
 enum { REPORT_RUNS = 32 };
 
 typedef struct report_row {
-    double iteration, score, half, speed; /* NAN: not there */
+    double iteration, score, half, speed, wait; /* NAN: not there */
     bool validation;
+    int initialisations; /* 0: there is one */
+    double share[CLM_INITIALISATIONS_MOST];
 } report_row;
 
 typedef struct report_run {
@@ -21,6 +23,7 @@ typedef struct report_run {
     report_row *rows;
     size_t n_rows;
     double speed;      /* median of tasks a second; NAN: unknown */
+    double wait;       /* median share of updates' time that they waited for data; NAN: unknown */
     double mean, half; /* of the test; NAN: not finite, or there is none */
     bool percent;      /* the score is an accuracy */
     json_t *tasks;     /* what tells the test tasks from others; NULL: their single scores are not there */

@@ -20,11 +20,19 @@ static const char style[] =
     "body{margin:0 auto;padding:16px;max-width:1240px;background:var(--back);color:var(--ink);"
     "font:16px/1.5 system-ui,sans-serif;overflow-wrap:break-word}\n"
     "h1{font-size:1.5rem}h2{font-size:1.25rem;margin:2.2rem 0 .5rem}h3{font-size:1rem;margin:1.4rem 0 .4rem}\n"
-    ".scroll{overflow-x:auto}\n"
+    ".scroll{overflow-x:auto;max-width:100%}\n"
     "table{border-collapse:collapse;font-size:.9rem}\n"
     "th,td{text-align:left;vertical-align:top;padding:5px 16px 5px 0;border-bottom:1px solid var(--line)}\n"
-    "th{font-weight:600;color:var(--soft);white-space:nowrap}.runs "
-    "td.name{min-width:9rem;overflow-wrap:anywhere}\n"
+    "th{font-weight:600;color:var(--soft);white-space:nowrap}td{overflow-wrap:anywhere}\n"
+    ".runs td{min-width:6rem}.runs td.name{min-width:9rem}\n"
+    "@media(max-width:700px){.stack thead{display:none}.stack tr{display:block;padding:8px 0;border-bottom:1px solid "
+    "var(--line)}"
+    ".stack th,.stack td{border:0;padding:2px 8px 2px 0}.stack td.num{white-space:normal}"
+    ".stack td[data-head]{display:flex;gap:8px}.stack td[data-head]::before{content:attr(data-head);flex:0 0 8rem;"
+    "color:var(--soft)}.pairs td,.strip td{display:block}.pairs td:nth-child(3)::before{content:\"zero is \";color:var(--soft)}"
+    ".settings tr{counter-reset:run}.settings td{display:flex;gap:8px;counter-increment:run}"
+    ".settings td::before{content:\"run \" counter(run);flex:0 0 5rem;color:var(--soft)}"
+    ".strip td::before{display:block;content:\"support\";color:var(--soft)}.strip td+td::before{content:\"query\"}}\n"
     ".num{white-space:nowrap;font-variant-numeric:tabular-nums}\n"
     ".big{font-size:1.5rem;margin:.2rem 0}.note{color:var(--soft);font-size:.9rem}\n"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:16px;margin:1rem 0}\n"
@@ -39,7 +47,10 @@ static const char style[] =
     ".pale::before{background:var(--soft);opacity:.6}\n"
     ".strip img{width:56px;height:56px;object-fit:contain;image-rendering:pixelated;margin:0 6px 4px 0;vertical-align:top;"
     "border:1px solid var(--line)}\n"
-    ".query{display:inline-flex;margin:0 12px 4px 0;white-space:nowrap;font-size:.8rem;line-height:1.3}"
+    ".fits{max-width:900px}.fits img{width:100%;height:auto}\n"
+    ".strip th.class{white-space:normal;overflow-wrap:anywhere;min-width:5.5rem;max-width:10rem}\n"
+    ".query{display:inline-flex;width:13rem;max-width:100%;margin:0 12px 4px 0;font-size:.8rem;line-height:1.3}.query "
+    "span{overflow-wrap:anywhere}"
     ".query br:first-child{display:none}\n"
     ".right{color:var(--good)}.wrong{color:var(--bad)}\n";
 
@@ -52,23 +63,36 @@ void section_head(page *p, size_t runs) {
 
 /* ---- one value ---- */
 
-static void put_setting(page *p, const json_t *value) {
+static void put_value(page *p, const json_t *value) {
     char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
     const char *said = json_is_string(value) ? json_string_value(value) : text;
     page_escape(p, said && said[0] ? said : "–");
     free(text);
 }
 
+/* A setting in the words of the command line: "auto", "never" of "0: never". What is no option of train is as it is in the file. */
+static void put_setting(page *p, const char *key, const json_t *value) {
+    char written[CLI_PATH_MAX], meaning[256];
+    const int row = cli_settings_row(key);
+    if (row < 0) {
+        put_value(p, value);
+        return;
+    }
+    cli_option_written(&cli_settings_options[row], value, written, sizeof written);
+    cli_option_meaning(&cli_settings_options[row], written, meaning, sizeof meaning);
+    page_escape(p, !written[0] ? "–" : meaning[0] && strcmp(written, "auto") != 0 ? meaning : written);
+}
+
 /* A text, or a list of them where there are several devices. */
 static void put_device(page *p, const report_run *run) {
     const json_t *device = json_object_get(run->config, "device");
     if (!json_is_array(device)) {
-        put_setting(p, device);
+        put_value(p, device);
         return;
     }
     for (size_t i = 0; i < json_array_size(device); i++) {
         if (i) page_add(p, "; ");
-        put_setting(p, json_array_get(device, i));
+        put_value(p, json_array_get(device, i));
     }
 }
 
@@ -81,38 +105,50 @@ static void put_test(page *p, const report_run *run) {
 
 static void put_speed(page *p, const report_run *run) {
     if (isfinite(run->speed))
-        page_add(p, "%.4g", run->speed);
+        page_number(p, run->speed, 4);
     else
         page_add(p, "–");
 }
 
 /* ---- runs side by side ---- */
 
-static void add_table(page *p, const report_run *runs, size_t n) {
-    page_add(p,
-             "<div class=\"scroll\"><table class=\"runs\"><thead><tr><th></th><th>run</th><th>algorithm</th><th>test score</th>"
-             "<th>metric</th><th>test tasks</th><th>tasks a second</th><th>device</th></tr></thead><tbody>\n");
-    for (size_t i = 0; i < n; i++) {
-        const report_run *run = &runs[i];
-        page_add(p, "<tr><th>%zu</th><td class=\"name\"><a href=\"#run-%zu\">", i + 1, i + 1);
-        page_escape(p, run->name);
-        page_add(p, "</a></td><td>");
-        page_escape(p, run->has_settings ? run->settings.algorithm : report_text(run->result, "algorithm"));
-        page_add(p, "</td><td class=\"num\">");
-        put_test(p, run);
-        page_add(p, "</td><td>");
-        page_escape(p, report_metric(run));
-        page_add(p, "</td><td class=\"num\">");
-        if (run->result)
-            page_add(p, "%.0f", report_number(run->result, "tasks"));
-        else
-            page_add(p, "–");
-        page_add(p, "</td><td class=\"num\">");
-        put_speed(p, run);
-        page_add(p, "</td><td class=\"name\">");
-        put_device(p, run);
-        page_add(p, "</td></tr>\n");
+static void put_algorithm(page *p, const report_run *run) {
+    page_escape(p, run->has_settings ? run->settings.algorithm : report_text(run->result, "algorithm"));
+}
+
+static void put_metric(page *p, const report_run *run) { page_escape(p, report_metric(run)); }
+
+static void put_tasks(page *p, const report_run *run) {
+    if (run->result)
+        page_add(p, "%.0f", report_number(run->result, "tasks"));
+    else
+        page_add(p, "–");
+}
+
+/* In a narrow window the head of a column stands before each of its values, one below the other. */
+static const struct {
+    const char *head, *class;
+    void (*put)(page *p, const report_run *run);
+} columns[] = {{"algorithm", "name", put_algorithm}, {"test score", "num", put_test},      {"metric", "name", put_metric},
+               {"test tasks", "num", put_tasks},     {"tasks a second", "num", put_speed}, {"device", "name", put_device}};
+
+static void add_row_of(page *p, const report_run *run, size_t number) {
+    page_add(p, "<tr><th>%zu</th><td class=\"name\"><a href=\"#run-%zu\">", number, number);
+    page_escape(p, run->name);
+    page_add(p, "</a></td>");
+    for (size_t k = 0; k < CLI_COUNT(columns); k++) {
+        page_add(p, "<td class=\"%s\" data-head=\"%s\">", columns[k].class, columns[k].head);
+        columns[k].put(p, run);
+        page_add(p, "</td>");
     }
+    page_add(p, "</tr>\n");
+}
+
+static void add_table(page *p, const report_run *runs, size_t n) {
+    page_add(p, "<div class=\"scroll\"><table class=\"runs stack\"><thead><tr><th></th><th>run</th>");
+    for (size_t k = 0; k < CLI_COUNT(columns); k++) page_add(p, "<th>%s</th>", columns[k].head);
+    page_add(p, "</tr></thead><tbody>\n");
+    for (size_t i = 0; i < n; i++) add_row_of(p, &runs[i], i + 1);
     page_add(p, "</tbody></table></div>\n<p class=\"note\">Test scores are means over tasks with the 95 %% interval. Tasks a "
                 "second: the median over the rows of the metrics.</p>\n");
 }
@@ -130,7 +166,7 @@ static void add_difference_row(page *p, const report_run *runs, size_t n, const 
     page_add(p, "</th>");
     for (size_t i = 0; i < n; i++) {
         page_add(p, "<td>");
-        put_setting(p, json_object_get(json_object_get(runs[i].config, "settings"), key));
+        put_setting(p, key, json_object_get(json_object_get(runs[i].config, "settings"), key));
         page_add(p, "</td>");
     }
     page_add(p, "</tr>\n");
@@ -146,7 +182,8 @@ static void add_settings(page *p, const report_run *runs, size_t n) {
         json_t *settings = json_object_get(runs[i].config, "settings");
         if (json_is_object(settings)) json_object_update_missing(all, settings);
     }
-    page_add(p, "<h3>Settings that differ</h3>\n<div class=\"scroll\"><table class=\"runs\"><thead><tr><th></th>");
+    page_add(p,
+             "<h3>Settings that differ</h3>\n<div class=\"scroll\"><table class=\"runs stack settings\"><thead><tr><th></th>");
     for (size_t i = 0; i < n; i++) page_add(p, "<th>%zu</th>", i + 1);
     page_add(p, "</tr></thead><tbody>\n");
     json_object_foreach(all, key, value) {
@@ -210,7 +247,7 @@ static void add_protocol(page *p, const report_run *run) {
 
 static void add_row(page *p, const char *name, const json_t *value) {
     page_add(p, "<tr><th>%s</th><td>", name);
-    put_setting(p, value);
+    put_value(p, value);
     page_add(p, "</td></tr>\n");
 }
 
@@ -231,7 +268,9 @@ static void add_facts(page *p, const report_run *run) {
     put_device(p, run);
     page_add(p, "</td></tr>\n<tr><th>speed</th><td>");
     put_speed(p, run);
-    page_add(p, " tasks a second (median)</td></tr>\n</tbody></table>\n");
+    page_add(p, " tasks a second (median)");
+    if (isfinite(run->wait)) page_add(p, "; updates wait %.1f %% of their time for data (median)", 100 * run->wait);
+    page_add(p, "</td></tr>\n</tbody></table>\n");
 }
 
 static void add_ensemble(page *p, const report_run *run) {
@@ -242,6 +281,32 @@ static void add_ensemble(page *p, const report_run *run) {
     page_add(p, "</p>\n");
 }
 
+/* Test tasks of each kind, by the initialisation that they went to. */
+static void add_initialisations(page *p, const report_run *run) {
+    const json_t *said = json_object_get(run->result, "initialisations"), *kinds = json_object_get(said, "kinds");
+    const size_t starts = json_array_size(json_object_get(said, "shares"));
+    if (!starts) return;
+    page_add(p, "<h3>Initialisations</h3>\n<p class=\"note\">Test tasks of each kind that went to each initialisation.</p>\n"
+                "<div class=\"scroll\"><table class=\"runs\"><thead><tr><th>kind</th>");
+    for (size_t s = 0; s < starts; s++) page_add(p, "<th>%zu</th>", s + 1);
+    page_add(p, "<th>");
+    page_escape(p, report_metric(run));
+    page_add(p, "</th></tr></thead><tbody>\n");
+    for (size_t k = 0; k < json_array_size(kinds); k++) {
+        const json_t *kind = json_array_get(kinds, k);
+        const char *name = report_text(kind, "kind");
+        page_add(p, "<tr><th>");
+        page_escape(p, name[0] ? name : "all");
+        page_add(p, "</th>");
+        for (size_t s = 0; s < starts; s++)
+            page_add(p, "<td class=\"num\">%.0f</td>", json_number_value(json_array_get(json_object_get(kind, "chosen"), s)));
+        page_add(p, "<td class=\"num\">");
+        page_score(p, report_number(kind, "mean"), report_number(kind, "interval"), run->percent);
+        page_add(p, "</td></tr>\n");
+    }
+    page_add(p, "</tbody></table></div>\n");
+}
+
 void section_run(page *p, const report_run *run, size_t number) {
     page_add(p, "<h2 id=\"run-%zu\">%zu&#160; ", number, number);
     page_escape(p, run->name);
@@ -250,14 +315,19 @@ void section_run(page *p, const report_run *run, size_t number) {
     page_add(p, "</p>\n");
     if (run->result) {
         page_add(p, "<p class=\"note\">");
+        const double tasks = report_number(run->result, "tasks");
         page_escape(p, report_metric(run));
-        page_add(p, " with 95 %% interval on %.0f test tasks, of the state after update %.0f</p>\n",
-                 report_number(run->result, "tasks"), report_number(run->result, "checkpoint_iteration"));
+        page_add(p, "%s on %.0f test task%s, of the state after update %.0f</p>\n",
+                 isfinite(run->half) ? " with 95 % interval" : "", tasks, tasks == 1 ? "" : "s",
+                 report_number(run->result, "checkpoint_iteration"));
     }
     add_ensemble(p, run);
     page_add(p, "<div class=\"charts\">\n");
     chart_steps(p, run);
     chart_learning(p, run);
-    page_add(p, "</div>\n<h3>Protocol</h3>\n");
+    chart_shares(p, run);
+    page_add(p, "</div>\n");
+    add_initialisations(p, run);
+    page_add(p, "<h3>Protocol</h3>\n");
     add_facts(p, run);
 }

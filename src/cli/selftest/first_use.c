@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/drivers.h"
+#include "base/lines.h"
 #include "base/system.h"
 #include "selftest/selftest.h"
 
@@ -109,6 +110,7 @@ static void tell_fault(const cli_child_end *end, const outcome *o, double patien
 
 /* One line on stderr: it is a matter of seconds where compilers are slow, so the beginning is shown at once. */
 static clm_status test(const candidate *c) {
+    enum { SHORT_OUTCOME = 16 }; /* " FAILED, 12.3 s" */
     const char *arguments[] = {"--test-device", c->spec, NULL};
     outcome o = {.step = "starting"};
     cli_child child = {.arguments = arguments, .quiet = true, .line = note_line, .user = &o};
@@ -117,7 +119,7 @@ static clm_status test(const candidate *c) {
     CLI_TRY(cli_drivers_patience(&child.patience));
     child.patience *= TEST_PATIENCE;
     fflush(stdout);
-    fprintf(stderr, "clmaml: note: checking %s for the first time ..", c->name);
+    cli_line_begin(stderr, SHORT_OUTCOME, "clmaml: note: checking %s for the first time ..", c->name);
     fflush(stderr);
     const double began = cli_clock();
     if (cli_child_run(&child, &end) != CLM_OK || (!end.hung && !end.signal && end.status == CLI_SELFTEST_NOT_OPEN)) {
@@ -130,8 +132,8 @@ static clm_status test(const candidate *c) {
     if (fault[0])
         return cli_fail(CLM_E_DEVICE,
                         "%s (%s, driver %s) fails its self-test and is not used: %s. `clmaml doctor --device %s` says more; "
-                        "--force uses it all the same",
-                        c->name, c->platform, c->driver, fault, c->spec);
+                        "--force, or CLMAML_FORCE=1, uses it all the same",
+                        c->name, c->platform, c->driver, fault, cli_pasted(c->spec));
     keep(c);
     return CLM_OK;
 }
@@ -209,6 +211,7 @@ clm_status cli_tested_open(clm_device **out, const char *spec, bool force) {
     clm_device **devices = NULL;
     size_t count = 0;
     *out = NULL;
+    CLI_TRY(cli_refuse_parts(spec));
     CLI_TRY(open_tested(&devices, &count, spec, false, force));
     *out = devices[0];
     free(devices);

@@ -12,9 +12,13 @@ typedef struct examples {
 
 static double number_at(size_t i) { return sin(0.7 * (double)i + 0.3) + 0.5 * cos(2.3 * (double)i); }
 
+/* Element i of all examples: a number, or for an embedding of so many entries a token. */
+static float input_at(size_t i, int tokens) { return tokens ? (float)(i * 7 % (size_t)tokens) : (float)number_at(i); }
+
 static clm_status make_examples(examples *e, const clm_model *model, const clm_meta_options *o) {
     const clm_shape in = clm_model_in_shape(model);
     const size_t count[2] = {(size_t)o->tasks * (size_t)o->task.support, (size_t)o->tasks * (size_t)o->task.query};
+    const int tokens = clm_model_token_count(model, NULL);
     clm_status status = CLM_OK;
     size_t next = 0;
     for (size_t part = 0; part < 2; part++) {
@@ -22,7 +26,7 @@ static clm_status make_examples(examples *e, const clm_model *model, const clm_m
         const size_t numbers = count[part] * clm_shape_size(&in);
         CLI_NEW(*x, numbers);
         CLI_NEW(*y, count[part]);
-        for (size_t i = 0; i < numbers; i++) (*x)[i] = (float)number_at(next++);
+        for (size_t i = 0; i < numbers; i++) (*x)[i] = input_at(next++, tokens);
         for (size_t i = 0; i < count[part]; i++) (*y)[i] = (float)(i % (size_t)o->task.ways);
     }
     e->batch = (clm_batch){.support_x = e->data[0], .support_y = e->data[1], .query_x = e->data[2], .query_y = e->data[3]};

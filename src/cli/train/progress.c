@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/lines.h"
 #include "base/system.h"
 
 void cli_progress_begin(cli_progress *p, uint64_t start, uint64_t total, bool regression) {
@@ -14,7 +15,7 @@ void cli_progress_begin(cli_progress *p, uint64_t start, uint64_t total, bool re
     p->start = start;
     p->total = total;
     p->started = p->last_line = cli_clock();
-    p->terminal = cli_is_terminal(stdout);
+    p->terminal = cli_can_redraw(stdout);
     p->regression = regression;
 }
 
@@ -76,26 +77,32 @@ void cli_progress_update(cli_progress *p, const clm_train_progress *s) {
     } else if (now - p->last_line >= 10) {
         char text[256];
         p->last_line = now;
+        p->printed = s->iteration;
         describe(p, s, false, text, sizeof text);
         printf("%s\n", text);
         fflush(stdout);
     }
 }
 
-void cli_progress_say(cli_progress *p, const char *format, ...) {
-    va_list args;
+void cli_progress_clear(cli_progress *p) {
     if (p->drawn) printf("\r\033[K");
     p->drawn = false;
+}
+
+void cli_progress_say(cli_progress *p, const char *format, ...) {
+    char text[512];
+    va_list args;
     va_start(args, format);
-    vprintf(format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    putchar('\n');
+    cli_progress_clear(p);
+    cli_line(stdout, "%s\n", text);
     fflush(stdout);
 }
 
 void cli_progress_end(cli_progress *p, const clm_train_progress *s) {
     char text[256];
-    if (s->iteration > p->start) {
+    if (s->iteration > p->start && s->iteration != p->printed) {
         describe(p, s, false, text, sizeof text);
         cli_progress_say(p, "%s", text);
     } else if (p->drawn) {

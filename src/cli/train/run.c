@@ -6,44 +6,74 @@
 #include <time.h>
 
 #include "base/system.h"
+#include "config/episodes.h"
 #include "config/sources.h"
 
-clm_status cli_run_default_name(char *path, const cli_settings *s) {
+clm_status cli_run_make_name(char *path, const char *base) {
     char stamp[32] = "";
-    const char *base = strrchr(s->source, '/') ? strrchr(s->source, '/') + 1 : s->source;
     time_t now = time(NULL);
     struct tm local;
     if (localtime_r(&now, &local)) strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &local);
     bool claimed = false;
     CLI_TRY(cli_directory_make("runs"));
     for (int attempt = 1; !claimed; attempt++) {
-        char name[256], suffix[16] = "", task[48] = "";
+        char name[256], suffix[16] = "";
         if (attempt > 1) snprintf(suffix, sizeof suffix, "-%d", attempt);
-        if (!cli_source_of(s->source)->regression)
-            snprintf(task, sizeof task, "-%lldw%llds", (long long)s->ways, (long long)s->shots);
-        snprintf(name, sizeof name, "%.80s%s-%s%s", *base ? base : "folder", task, stamp, suffix);
+        snprintf(name, sizeof name, "%.140s-%s%s", base, stamp, suffix);
         CLI_TRY(cli_path(path, "runs", name));
         CLI_TRY(cli_directory_claim(path, &claimed));
     }
     return CLM_OK;
 }
 
+clm_status cli_run_default_name(char *path, const cli_settings *s) {
+    const char *base = strrchr(s->source, '/') ? strrchr(s->source, '/') + 1 : s->source;
+    char name[192], task[48] = "";
+    if (!cli_source_of(s->source)->regression)
+        snprintf(task, sizeof task, "-%.20sw%.20ss", cli_range_text(s->ways_least, s->ways).s,
+                 cli_range_text(s->shots_least, s->shots).s);
+    snprintf(name, sizeof name, "%.80s%s", *base ? base : "folder", task);
+    return cli_run_make_name(path, name);
+}
+
+/* "go on with it: ..", as what the run is of says. */
+static void next_of(const char *config, const char *directory, char *text, size_t size) {
+    cli_episodes episodes;
+    json_t *root = cli_json_load(config);
+    if (root && cli_episodes_in_config(root, &episodes))
+        cli_episodes_next(&episodes, directory, text, size);
+    else
+        snprintf(text, size, "go on with it: clmaml train --resume --run %s", cli_pasted(directory));
+    json_decref(root);
+    cli_forget();
+}
+
 clm_status cli_run_check_new(const char *directory) {
-    char config[CLI_PATH_MAX];
+    char config[CLI_PATH_MAX], next[CLI_PATH_MAX + 160];
     clm_status status = clm_train_check_directory(directory);
     if (status != CLM_E_STATE || cli_path(config, directory, "config.json") != CLM_OK || !cli_path_exists(config))
         return status;
-    return cli_fail(status, "%s holds a run already; go on with it: clmaml train --resume --run %s, or choose another --run",
-                    directory, directory);
+    next_of(config, directory, next, sizeof next);
+    return cli_fail(status, "%s holds a run already: choose another --run, or %s", directory, next);
 }
 
 clm_status cli_run_load_settings(const char *directory, cli_settings *settings) {
     char path[CLI_PATH_MAX];
+    cli_episodes episodes;
     CLI_TRY(cli_path(path, directory, "config.json"));
     if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s holds no run: there is no %s", directory, path);
     json_t *root = cli_json_load(path);
     if (!root) return CLM_E_FORMAT;
-    clm_status status = cli_settings_from_json(settings, json_object_get(root, "settings"), path);
+    const json_t *said = json_object_get(root, "settings");
+    clm_status status = CLM_OK;
+    if (cli_episodes_in_config(root, &episodes))
+        status = cli_episodes_refuse(&episodes, directory);
+    else if (json_is_null(said))
+        status =
+            cli_fail(CLM_E_FORMAT, "%s was begun by a program of one's own, which goes on with it (clm_train_options.resume)",
+                     directory);
+    else
+        status = cli_settings_from_json(settings, said, path);
     json_decref(root);
     return status;
 }

@@ -4,6 +4,8 @@
 
 #include "config/settings.h"
 
+/* Makes a directory runs/BASE-TIME under a name that no other run has. */
+clm_status cli_run_make_name(char *path, const char *base);
 /* Makes a directory for a run that was given none, under a name that no other run has. */
 clm_status cli_run_default_name(char *path, const cli_settings *settings);
 /* Errors when a new run cannot begin here. Changes nothing. */

@@ -63,8 +63,8 @@ clm_status cli_split_tasks(cli_split *split, cli_settings *s, bool stored, const
 }
 
 static void print_device(FILE *to, const clm_device_info *info) {
-    fprintf(to, "  %s (%s), %u compute units, %s", info->name, info->platform, info->compute_units,
-            cli_bytes((double)info->global_memory).s);
+    fprintf(to, "  %s (%s), %u compute unit%s, %s", info->name, info->platform, info->compute_units,
+            cli_plural(info->compute_units), cli_bytes((double)info->global_memory).s);
 }
 
 void cli_split_print(const cli_split *split, const clm_meta *meta, FILE *to) {

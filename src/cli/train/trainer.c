@@ -9,32 +9,12 @@
 
 #include "base/drivers.h"
 #include "base/json.h"
+#include "base/ranks.h"
 #include "base/system.h"
 #include "config/folders.h"
 #include "config/initial.h"
 #include "eval/scores.h"
 #include "tune/on_the_way.h"
-
-clm_status cli_trainer_told(clm_status status) {
-    static const char *const words[][2] = {{"memory_limit", "--memory-limit"},
-                                           {"data_on", "--data-on"},
-                                           {"inner_lr, optim.lr, optim.clip", "--inner-lr, --outer-lr, --clip-norm"}};
-    char text[4096];
-    size_t used = 0;
-    if (status == CLM_OK) return status;
-    for (const char *at = cli_message(); *at && used + 64 < sizeof text;) {
-        size_t i = 0;
-        while (i < CLI_COUNT(words) && strncmp(at, words[i][0], strlen(words[i][0])) != 0) i++;
-        if (i == CLI_COUNT(words)) {
-            text[used++] = *at++;
-            continue;
-        }
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s", words[i][1]);
-        at += strlen(words[i][0]);
-    }
-    text[used] = 0;
-    return cli_fail(status, "%s", text);
-}
 
 /* ---- what the trainer says ---- */
 
@@ -47,10 +27,19 @@ static void on_progress(void *user, const clm_train_progress *state) {
         cli_progress_update(&t->progress, state);
 }
 
+/* "  tasks 24 26 25 25 %": the share of each initialisation. */
+static void shares_text(const clm_train_row *row, char *text, size_t size) {
+    size_t used = 0;
+    text[0] = 0;
+    for (int s = 0; s < row->initialisations && used < size; s++)
+        used += (size_t)snprintf(text + used, size - used, "%s %.0f", s ? "" : "  tasks", 100 * row->share[s]);
+    if (used && used < size) snprintf(text + used, size - used, " %%");
+}
+
 static void on_row(void *user, const clm_train_row *row, bool is_best) {
     cli_trainer *t = user;
     clm_score score = {row->value[CLM_METRIC_QUERY_AFTER], row->value[CLM_METRIC_INTERVAL]};
-    char text[256] = "", before[96] = "", share[96] = "";
+    char text[256] = "", before[96] = "", share[96] = "", shares[160];
     if (row->kind != CLM_ROW_VALIDATION) return;
     if (isfinite(row->value[CLM_METRIC_QUERY_BEFORE]))
         snprintf(before, sizeof before, ", before adaptation %s",
@@ -61,17 +50,21 @@ static void on_row(void *user, const clm_train_row *row, bool is_best) {
     if (isfinite(row->value[CLM_METRIC_SECOND_ORDER]))
         snprintf(share, sizeof share, "  second-order share of the meta-gradient %.3g %%",
                  100 * row->value[CLM_METRIC_SECOND_ORDER]);
-    if (text[0] || share[0]) cli_progress_say(&t->progress, "%6llu  %s%s", (unsigned long long)row->iteration, text, share);
+    shares_text(row, shares, sizeof shares);
+    if (text[0] || share[0])
+        cli_progress_say(&t->progress, "%6llu  %s%s%s", (unsigned long long)row->iteration, text, shares, share);
 }
 
 static void on_remark(void *user, const char *text) {
-    (void)user;
-    cli_note("%s", text);
+    cli_trainer *t = user;
+    cli_progress_clear(&t->progress);
+    cli_note("%s", cli_in_words(text));
 }
 
 static bool is_stopped(void *user) {
-    (void)user;
-    return cli_stop_requested();
+    const cli_trainer *t = user;
+    const uint64_t after = (uint64_t)t->settings.stop_after;
+    return cli_stop_requested() || (after && t->state.iteration >= after);
 }
 
 /* ---- opening ---- */
@@ -82,6 +75,7 @@ static void set_options(cli_trainer *t) {
     clm_train_options *o = &t->options;
     *o = initial;
     cli_setup_meta_options(&o->meta, s, &t->task);
+    o->meta.comm = cli_ranks();
     o->episodes = cli_setup_episodes(s);
     o->augment = cli_setup_augment(s);
     o->iterations = (uint64_t)s->iterations;
@@ -97,6 +91,8 @@ static void set_options(cli_trainer *t) {
     o->log_every = (uint64_t)s->log_every;
     o->anneal_over = cli_settings_anneals(s) ? (uint64_t)s->multi_step_over : 0;
     o->data_on = (clm_data_on)s->data_on;
+    o->on_nan = (clm_on_nan)s->on_nan;
+    o->balanced_until = s->balanced_until > 0 ? (uint64_t)s->balanced_until : 0;
     o->directory = s->run;
     o->resume = s->resume;
     o->progress = on_progress;
@@ -113,16 +109,17 @@ static clm_status settle_data(cli_trainer *t) {
     CLI_TRY(cli_setup_check_ways(s, t->source));
     t->validates = cli_setup_has_tasks(t->source, CLM_SPLIT_VALIDATION);
     if (cli_setup_has_tasks(t->source, CLM_SPLIT_TEST)) return CLM_OK;
-    if (s->eval_tasks > 0) cli_note("%s has no test %s: nothing is tested at the end", s->source, cli_setup_drawn(t->source));
+    if (s->eval_tasks > 0 && !t->quiet)
+        cli_note("%s has no test %s: nothing is tested at the end", s->source, cli_setup_drawn(t->source));
     s->eval_tasks = 0;
     return CLM_OK;
 }
 
 clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_source(&t->source, &t->settings));
-    cli_folder_print_notes(t->source);
+    if (!t->quiet) cli_folder_print_notes(t->source);
     cli_folder_settle(&t->settings, t->source);
-    CLI_TRY(cli_setup_check_images(t->source, t->settings.data_on));
+    CLI_TRY(cli_setup_check_images(&t->settings, t->source, t->settings.data_on));
     CLI_TRY(cli_setup_classes(&t->settings, t->source));
     CLI_TRY(cli_setup_network(&t->settings, t->source));
     CLI_TRY(settle_data(t));
@@ -132,7 +129,7 @@ clm_status cli_trainer_open(cli_trainer *t, const char *json) {
     CLI_TRY(cli_setup_told(clm_params_create(&t->initial, t->model, &t->task.options)));
     CLI_TRY(cli_initial_params(t->initial, &t->settings));
     t->options.init = t->initial;
-    return cli_trainer_told(clm_train_check(t->source, &t->options));
+    return clm_train_check(t->source, &t->options);
 }
 
 /* Before anything is planned, so that all programs of a run make the same choices as those of a resumed one. */
@@ -140,11 +137,17 @@ static clm_status tune(cli_trainer *t) {
     const cli_settings *s = &t->settings;
     bool host = true;
     assert(t->split.count > 0);
+    if (clm_comm_size(cli_ranks()) > 1) { /* each would measure for itself, and might choose otherwise */
+        if (t->budget_given && s->tune_budget > 0)
+            return cli_usage("--tune-budget is for one process; several use what `clmaml tune` has found before");
+        return CLM_OK;
+    }
     for (size_t i = 0; i < t->split.count; i++)
         host = host && clm_device_get_info(t->split.devices[i])->type == CLM_DEVICE_HOST;
     if (host && t->budget_given && s->tune_budget > 0)
         return cli_usage("--tune-budget says nothing to the host device, which has no kernels to choose from; leave it out");
     clm_meta_options options = t->options.meta;
+    options.comm = NULL;
     options.tasks = (int)((s->meta_batch + (int64_t)t->split.count - 1) / (int64_t)t->split.count);
     options.task_chunk = options.task_chunk < options.tasks ? options.task_chunk : options.tasks;
     for (size_t i = 0; i < t->split.count; i++)
@@ -153,9 +156,30 @@ static clm_status tune(cli_trainer *t) {
     return CLM_OK;
 }
 
+/* Of several processes each shares its tasks out to its devices; no bit depends on that, so it is no setting of the run. */
+static clm_status share_out_own(cli_trainer *t, clm_meta_options *trial) {
+    int first;
+    cli_settings *own = malloc(sizeof *own);
+    if (!own) return cli_fail(CLM_E_MEMORY, "out of memory");
+    *own = t->settings;
+    own->split[0] = 0;
+    clm_comm_share(cli_ranks(), (int)t->settings.meta_batch, &first, &trial->tasks);
+    trial->task_chunk = 0;
+    const clm_status status = cli_split_tasks(&t->split, own, false, t->model, trial);
+    free(own);
+    return status;
+}
+
 static clm_status share_out(cli_trainer *t) {
     clm_meta_options trial = t->options.meta;
     trial.both_orders = false;
+    trial.comm = NULL;
+    if (clm_comm_size(cli_ranks()) > 1) {
+        if (t->settings.split[0] && !t->split_stored)
+            return cli_usage("--split is for one process; several share their tasks out themselves");
+        t->settings.split[0] = 0;
+        return share_out_own(t, &trial);
+    }
     return cli_split_tasks(&t->split, &t->settings, t->split_stored, t->model, &trial);
 }
 
@@ -167,13 +191,29 @@ static clm_status write_note(cli_trainer *t) {
     return t->note ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
 }
 
-clm_status cli_trainer_plan(cli_trainer *t) {
+/* A device that is new is tested by the first of a host's ranks. */
+static clm_status open_devices(cli_trainer *t) {
     const cli_settings *s = &t->settings;
-    CLI_TRY(cli_split_open(&t->split, s->device[0] ? s->device : NULL, (int)s->meta_batch, s->force));
+    const bool first = clm_comm_local_rank(cli_ranks()) == 0;
+    char text[CLI_PATH_MAX];
+    const char *spec = NULL;
+    int at, tasks;
+    if (clm_comm_size(cli_ranks()) > s->meta_batch)
+        return cli_usage("%d ranks for --meta-batch %lld: start as many as there are tasks at most", clm_comm_size(cli_ranks()),
+                         (long long)s->meta_batch);
+    clm_comm_share(cli_ranks(), (int)s->meta_batch, &at, &tasks);
+    CLI_TRY(cli_ranks_device(s->device, text, &spec));
+    if (!first) CLI_TRY(cli_ranks_meet());
+    CLI_TRY(cli_split_open(&t->split, spec, tasks, s->force));
+    return first ? cli_ranks_meet() : CLM_OK;
+}
+
+clm_status cli_trainer_plan(cli_trainer *t) {
+    CLI_TRY(open_devices(t));
     CLI_TRY(tune(t));
     CLI_TRY(share_out(t));
     CLI_TRY(write_note(t));
-    return cli_trainer_told(clm_trainer_create(&t->trainer, t->split.shares, t->split.count, t->source, t->model, &t->options));
+    return clm_trainer_create(&t->trainer, t->split.shares, t->split.count, t->source, t->model, &t->options);
 }
 
 void cli_trainer_close(cli_trainer *t) {
@@ -192,7 +232,7 @@ clm_status cli_trainer_run(cli_trainer *t) {
     const uint64_t n = clm_meta_iteration(clm_trainer_meta(t->trainer)), total = t->options.iterations;
     t->state = (clm_train_progress){n, NAN, NAN, NAN, NAN, NAN, 0};
     cli_progress_begin(&t->progress, n, total > n ? total : n, t->regression);
-    const clm_status status = cli_trainer_told(clm_trainer_run(t->trainer));
+    const clm_status status = clm_trainer_run(t->trainer);
     cli_progress_end(&t->progress, &t->state);
     return status;
 }

@@ -13,6 +13,7 @@ typedef struct cli_trainer {
     clm_model *model;
     cli_split split;
     bool budget_given; /* --tune-budget, on the command line */
+    bool quiet;        /* opened only to see whether all fits: nothing is remarked */
     bool split_stored; /* settings.split is that of the run, not of the command line */
     cli_task task;
     clm_train_options options;
@@ -35,9 +36,9 @@ clm_status cli_trainer_run(cli_trainer *trainer);
 /* Tests on held-out tasks and prints what came of it, unless the user stops it. */
 clm_status cli_trainer_test(cli_trainer *trainer);
 
-/* A message of the library's trainer, in the words of the command line. Returns `status`. */
-clm_status cli_trainer_told(clm_status status);
-
-void cli_trainer_print_plan(const cli_trainer *trainer);
+/* Collective. */
+clm_status cli_trainer_print_plan(const cli_trainer *trainer);
+/* What each of several devices did in the last iteration. */
+void cli_trainer_print_speeds(const cli_trainer *trainer);
 
 #endif

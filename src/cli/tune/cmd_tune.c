@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+#include "base/lines.h"
 #include "base/options.h"
+#include "base/ranks.h"
 #include "base/system.h"
 #include "config/algorithms.h"
 #include "config/folders.h"
@@ -109,29 +112,23 @@ typedef struct findings {
     double before, after; /* seconds of all uses together */
 } findings;
 
-static void print_plan(const clm_tune_line *line) {
-    printf("%s\n", line->operation);
+static void print_plan(FILE *to, const clm_tune_line *line) {
+    fprintf(to, "%s\n", line->operation);
     if (line->best_seconds > 0 && line->default_seconds > 0) {
-        printf("  unmeasured %9.2f ms  %s\n", line->default_seconds * 1e3, line->default_text);
-        printf("  best       %9.2f ms  %s\n  %.2f times as fast", line->best_seconds * 1e3, line->best_text,
-               line->default_seconds / line->best_seconds);
+        fprintf(to, "  unmeasured %9.2f ms  %s\n", line->default_seconds * 1e3, line->default_text);
+        fprintf(to, "  best       %9.2f ms  %s\n  %.2f times as fast", line->best_seconds * 1e3, line->best_text,
+                line->default_seconds / line->best_seconds);
     } else {
-        printf("  %s\n  not measured", line->best_text);
+        fprintf(to, "  %s\n  not measured", line->best_text);
     }
     if (line->known)
-        printf("; known already\n");
+        fprintf(to, "; known already\n");
     else
-        printf("; %d of %d plans tried, %d of them did not fit or failed\n", line->tried, line->candidates, line->failed);
-    fflush(stdout);
+        fprintf(to, "; %d of %d plans tried, %d of them did not fit or failed\n", line->tried, line->candidates, line->failed);
 }
 
 /* "conv2d [5, 14, 14, 64]* .. -> [5, 14, 14, 64]*" without its attributes. */
-static void print_line(void *user, const clm_tune_line *line) {
-    findings *f = user;
-    if (line->plan) {
-        print_plan(line);
-        return;
-    }
+static void print_operation(FILE *to, const clm_tune_line *line, findings *f) {
     const double ratio = line->best_seconds > 0 ? line->default_seconds / line->best_seconds : 1;
     f->operations++;
     f->known += line->known;
@@ -139,21 +136,32 @@ static void print_line(void *user, const clm_tune_line *line) {
     f->failed += line->failed;
     f->before += line->default_seconds * line->uses;
     f->after += line->best_seconds * line->uses;
-    printf("%s\n  %d task%s, %d use%s", line->operation, line->tasks, line->tasks == 1 ? "" : "s", line->uses,
-           line->uses == 1 ? "" : "s");
+    fprintf(to, "%s\n  %d task%s, %d use%s", line->operation, line->tasks, line->tasks == 1 ? "" : "s", line->uses,
+            line->uses == 1 ? "" : "s");
     if (line->best_seconds > 0) {
-        printf("\n  default %9.3f ms %7.1f GFLOP/s  %s\n", line->default_seconds * 1e3,
-               line->flops / line->default_seconds * 1e-9, line->default_text);
-        printf("  best    %9.3f ms %7.1f GFLOP/s  %s\n  %.2f times as fast", line->best_seconds * 1e3,
-               line->flops / line->best_seconds * 1e-9, line->best_text, ratio);
+        fprintf(to, "\n  default %9.3f ms %7.1f GFLOP/s  %s\n", line->default_seconds * 1e3,
+                line->flops / line->default_seconds * 1e-9, line->default_text);
+        fprintf(to, "  best    %9.3f ms %7.1f GFLOP/s  %s\n  %.2f times as fast", line->best_seconds * 1e3,
+                line->flops / line->best_seconds * 1e-9, line->best_text, ratio);
     } else {
-        printf("\n  default %s\n  not measured", line->default_text);
+        fprintf(to, "\n  default %s\n  not measured", line->default_text);
     }
     if (line->known)
-        printf("; known already");
+        fprintf(to, "; known already");
     else
-        printf("; %d of %d candidates tried, %d failed verification", line->tried, line->candidates, line->failed);
-    printf("\n");
+        fprintf(to, "; %d of %d candidate%s tried, %d failed verification", line->tried, line->candidates,
+                cli_plural(line->candidates), line->failed);
+    fprintf(to, "\n");
+}
+
+static void print_line(void *user, const clm_tune_line *line) {
+    findings *f = user;
+    FILE *to = cli_lines_begin(stdout);
+    if (line->plan)
+        print_plan(to, line);
+    else
+        print_operation(to, line, f);
+    cli_lines_end(to, stdout);
     fflush(stdout);
 }
 
@@ -167,7 +175,7 @@ static clm_status settle(cli_settings *run, cli_args *args) {
     CLI_TRY(cli_setup_arguments(run, options, args));
     CLI_TRY(cli_presets_apply(run, given));
     if (!run->source[0]) snprintf(run->source, sizeof run->source, "glyphs");
-    CLI_TRY(cli_source_check(run->source, options, args->given));
+    CLI_TRY(cli_source_check(run, options, args->given));
     CLI_TRY(cli_readers_check(run, options, args->given));
     cli_settings_settle(run);
     return cli_settings_check(run);
@@ -183,6 +191,78 @@ static clm_status open_source(clm_source **out, cli_settings *s) {
     return cli_setup_check_ways(s, *out);
 }
 
+/* ---- over ranks ---- */
+
+/* All must measure the same. */
+static clm_status agree_on_options(const tune_settings *s) {
+    char *text = NULL;
+    json_t *settings = cli_settings_to_json(&s->train);
+    cli_json_set(settings, "device", json_null());
+    cli_json_set(settings, "budget", json_real(s->budget));
+    cli_json_set(settings, "only", json_integer(s->what));
+    cli_json_set(settings, "again", json_boolean(s->again));
+    text = cli_json_text(settings, JSON_INDENT(1));
+    json_decref(settings);
+    if (!text) return CLM_E_MEMORY;
+    const clm_status status = clm_comm_agree(cli_ranks(), "options", text);
+    free(text);
+    return cli_ranks_follow(status, NULL, 0);
+}
+
+/* Ranks that share a device disturb each other's timing. */
+static clm_status note_shared_devices(const clm_device_info *info) {
+    const int size = clm_comm_size(cli_ranks());
+    int mine[2] = {info->platform_index, info->device_index}, (*all)[2] = NULL;
+    clm_status status = CLM_OK;
+    CLI_NEW(all, size);
+    CLI_GOTO(clm_comm_all_gather(cli_ranks(), mine, sizeof mine, all));
+    for (int r = 1; r < size; r++)
+        for (int k = 0; k < r; k++) {
+            const char *host = clm_comm_host(cli_ranks(), r);
+            if (memcmp(all[r], all[k], sizeof all[r]) != 0 || strcmp(host, clm_comm_host(cli_ranks(), k)) != 0) continue;
+            cli_note(
+                "ranks %d and %d on %s share a device, and disturb each other's timing: what is found may not be the fastest; "
+                "start one rank for each device",
+                k, r, host);
+            goto out;
+        }
+out:
+    free(all);
+    return status;
+}
+
+/* A device that is new is tested by the first of a host's ranks. */
+static clm_status open_device(clm_device **device, const tune_settings *s) {
+    const bool first = clm_comm_local_rank(cli_ranks()) == 0;
+    char text[CLI_PATH_MAX], said[512];
+    const char *spec = NULL;
+    CLI_TRY(cli_ranks_device(s->train.device, text, &spec));
+    if (!first) CLI_TRY(cli_ranks_meet());
+    CLI_TRY(cli_tested_open(device, spec, s->train.force));
+    if (first) CLI_TRY(cli_ranks_meet());
+    const clm_device_info *info = clm_device_get_info(*device);
+    snprintf(said, sizeof said, "%.200s, driver %.200s", info->name, info->driver);
+    CLI_TRY(cli_ranks_follow(clm_comm_agree(cli_ranks(), "device", said), NULL, 0)); /* one of them says it */
+    if (clm_comm_size(cli_ranks()) > 1 && info->type == CLM_DEVICE_HOST)
+        return cli_ranks_follow(
+            cli_fail(CLM_E_STATE, "tune: results cannot be kept for %s: it has nothing to choose between", info->name), NULL,
+            0);
+    return note_shared_devices(info);
+}
+
+static void print_result(const clm_meta *meta, const findings *f, double seconds) {
+    const clm_meta_plan plan = clm_meta_get_plan(meta);
+    FILE *to = cli_lines_begin(stdout);
+    fprintf(to, "plan: checkpointing %s, %d task%s per launch (%s)\n", clm_checkpointing_name(plan.checkpointing),
+            plan.task_chunk, cli_plural(plan.task_chunk), clm_plan_reason_text(plan.reason));
+    fprintf(to, "%d operation%s in %.0f s, %d of them known; %d candidate%s tried, %d failed verification", f->operations,
+            cli_plural(f->operations), seconds, f->known, f->tried, cli_plural(f->tried), f->failed);
+    if (f->after > 0)
+        fprintf(to, "; %.2f ms instead of %.2f ms for all of a meta-gradient's uses", f->after * 1e3, f->before * 1e3);
+    fprintf(to, "\n");
+    cli_lines_end(to, stdout);
+}
+
 static clm_status tune(cli_args *args) {
     tune_settings *s = args->settings;
     cli_settings *run = &s->train;
@@ -196,7 +276,9 @@ static clm_status tune(cli_args *args) {
     findings f = {0};
     clm_tune_options tuning = CLM_TUNE_OPTIONS_INIT;
     CLI_NEW(task, 1);
+    CLI_GOTO(cli_ranks_open());
     CLI_GOTO(settle(run, args));
+    CLI_GOTO(agree_on_options(s));
     CLI_GOTO(open_source(&source, run));
     CLI_GOTO(cli_setup_check_split(run, source, options, args->given));
     CLI_GOTO(cli_setup_classes(run, source));
@@ -205,23 +287,18 @@ static clm_status tune(cli_args *args) {
     CLI_GOTO(cli_readers_check_model(run, model, options, args->given));
     CLI_GOTO(cli_setup_task_options(task, run, model));
     cli_setup_meta_options(&meta_options, run, task);
-    CLI_GOTO(cli_tested_open(&device, run->device[0] ? run->device : NULL, run->force));
-    printf("%s\n", clm_device_get_info(device)->name);
+    CLI_GOTO(open_device(&device, s));
+    cli_line(stdout, "%s\n", clm_device_get_info(device)->name);
     CLI_GOTO(cli_setup_told(clm_meta_create(&meta, device, model, &meta_options)));
     tuning.budget = s->budget;
     tuning.again = s->again;
     tuning.what = (clm_tune_what)s->what;
     tuning.progress = print_line;
     tuning.user = &f;
+    tuning.comm = cli_ranks();
     const double began = cli_clock();
     CLI_GOTO(clm_meta_tune(meta, &tuning));
-    const clm_meta_plan plan = clm_meta_get_plan(meta);
-    printf("plan: checkpointing %s, %d tasks per launch (%s)\n", clm_checkpointing_name(plan.checkpointing), plan.task_chunk,
-           clm_plan_reason_text(plan.reason));
-    printf("%d operations in %.0f s, %d of them known; %d candidates tried, %d failed verification", f.operations,
-           cli_clock() - began, f.known, f.tried, f.failed);
-    if (f.after > 0) printf("; %.2f ms instead of %.2f ms for all of a meta-gradient's uses", f.after * 1e3, f.before * 1e3);
-    printf("\n");
+    print_result(meta, &f, cli_clock() - began);
 out:
     clm_meta_free(meta);
     clm_device_close(device);
@@ -231,7 +308,7 @@ out:
     return status;
 }
 
-static int run_tune(cli_args *args) { return cli_exit(tune(args)); }
+static int run_tune(cli_args *args) { return cli_ranks_close(cli_exit(tune(args))); }
 
 static const tune_settings defaults = {.train = CLI_SETTINGS_DEFAULTS};
 
@@ -246,7 +323,8 @@ const cli_command cli_tune = {
         "library find it. Then meta-gradients of random tasks are timed by different plans: everything kept for the way back "
         "or "
         "computed again, by more or fewer tasks at a time; unless --checkpointing and --task-chunk say, the fastest is what "
-        "training takes. Repeating a tuned run gives the same bits; tuning between two runs may change the last ones. "
+        "training takes. mpirun shares what is to be measured out to devices of one kind. Repeating a tuned run gives the same "
+        "bits; tuning between two runs may change the last ones. "
         "What the run would learn from, glyphs unless told otherwise:",
     .options = options,
     .settings_size = sizeof(tune_settings),

@@ -6,14 +6,16 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/options.h"
 #include "base/system.h"
+#include "config/pretrained.h"
 #include "config/settings.h"
 #include "use/pictures.h"
 #include "use/use.h"
 
 typedef struct predict_settings {
-    char support[CLI_PATH_MAX], device[CLI_PATH_MAX];
+    char model[CLI_PATH_MAX], support[CLI_PATH_MAX], device[CLI_PATH_MAX];
     int64_t top, steps;
     bool json, csv, force;
 } predict_settings;
@@ -21,14 +23,17 @@ typedef struct predict_settings {
 #define AT(field) offsetof(predict_settings, field)
 
 static const cli_option options[] = {
-    {"Options", "support", CLI_TEXT, 0, AT(support), 0, 0, "FOLDER",
+    {"Options", "model", CLI_TEXT, 0, AT(model), 0, 0, "NAME",
+     "with --support: a pretrained model instead of a run; `clmaml pretrained` lists them"},
+    {NULL, "support", CLI_TEXT, 0, AT(support), 0, 0, "FOLDER",
      "of a run or a checkpoint: a folder of pictures for each class, learned first"},
     {NULL, "top", CLI_INT, 0, AT(top), 1, 1000, "N", "classes to tell for each picture, the most probable first"},
-    {NULL, "steps", CLI_INT, 0, AT(steps), -1, CLI_MAX_STEPS, "K", "with --support: inner steps; -1: as the run tested with"},
+    {NULL, "steps", CLI_INT, 0, AT(steps), CLI_AUTO, CLI_MAX_STEPS, "K|auto",
+     "with --support: inner steps; auto: as the run tested with"},
     {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print a JSON array"},
-    {NULL, "csv", CLI_FLAG, 0, AT(csv), 0, 0, "", "print CSV"},
-    {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", "as for train"},
-    {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", "as for train"},
+    {NULL, "csv", CLI_FLAG, 0, AT(csv), 0, 0, "", "print CSV, with ? for control characters in names"},
+    {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", CLI_DEVICE_HELP},
+    {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", CLI_FORCE_HELP},
     {.name = NULL},
 };
 static const predict_settings defaults = {.top = 1, .steps = -1};
@@ -46,7 +51,7 @@ typedef struct prediction {
     double *outputs; /* [query, outputs] */
     ranked *classes; /* [outputs] */
     json_t *list;
-    size_t failed;
+    size_t told, failed, passed_over; /* pictures; files that were named, and of folders, that could not be read */
 } prediction;
 
 static int by_probability(const void *a, const void *b) {
@@ -87,13 +92,12 @@ static size_t shown(const prediction *p) {
 }
 
 static void print_text(const prediction *p, const char *file) {
-    printf("%s", cli_shown(file));
-    for (size_t i = 0; i < shown(p); i++) {
-        printf(i ? ", " : "  ");
-        printf("%s", cli_shown(name_of(p, i)));
-        printf(" %.1f %%", 100 * p->classes[i].probability);
-    }
-    putchar('\n');
+    FILE *to = cli_lines_begin(stdout);
+    fprintf(to, "%s", cli_shown(file));
+    for (size_t i = 0; i < shown(p); i++)
+        fprintf(to, "%s%s %.1f %%", i ? ", " : "  ", cli_shown(name_of(p, i)), 100 * p->classes[i].probability);
+    fputc('\n', to);
+    cli_lines_end(to, stdout);
 }
 
 static void print_csv_head(const prediction *p) {
@@ -112,10 +116,14 @@ static void print_csv(const prediction *p, const char *file) {
     putchar('\n');
 }
 
-static json_t *class_object(const prediction *p, size_t i) {
-    json_t *object = json_object();
+static void set_class(json_t *object, const prediction *p, size_t i) {
     cli_json_set(object, "class", json_string(name_of(p, i)));
     cli_json_set(object, "probability", json_real(p->classes[i].probability));
+}
+
+static json_t *class_object(const prediction *p, size_t i) {
+    json_t *object = json_object();
+    set_class(object, p, i);
     return object;
 }
 
@@ -137,9 +145,10 @@ static json_t *path_string(const char *path) {
 }
 
 static void add_json(prediction *p, const char *file) {
-    json_t *object = class_object(p, 0), *top = json_array();
-    for (size_t i = 0; i < shown(p); i++) cli_json_append(top, class_object(p, i));
+    json_t *object = json_object(), *top = json_array();
     cli_json_set(object, "file", path_string(file));
+    set_class(object, p, 0);
+    for (size_t i = 0; i < shown(p); i++) cli_json_append(top, class_object(p, i));
     cli_json_set(object, "top", top);
     cli_json_append(p->list, object);
 }
@@ -152,6 +161,7 @@ static clm_status predict_batch(prediction *p, char *const *files, size_t n) {
         rank(p->outputs + i * p->use.info.outputs, p->use.info.outputs, p->classes);
         if (!isfinite(p->classes[0].probability))
             return cli_fail(CLM_E_NUMERIC, "%s: the model's outputs are not finite; was its training?", files[i]);
+        p->told++;
         if (p->settings->json)
             add_json(p, files[i]);
         else
@@ -160,11 +170,24 @@ static clm_status predict_batch(prediction *p, char *const *files, size_t n) {
     return CLM_OK;
 }
 
-/* A picture that cannot be read does not keep the others from being told. */
+/* What cannot be read does not keep the others from being told. A folder may hold many files that are no pictures. */
 static void leave_out(prediction *p, bool asked) {
-    cli_note("left out: %s", cli_message());
-    p->failed += asked;
+    enum { NAMED = 5 };
+    if (asked || p->passed_over < NAMED) cli_note("left out: %s", cli_message());
+    *(asked ? &p->failed : &p->passed_over) += 1;
+    if (!asked && p->passed_over == NAMED + 1) cli_note("left out: further files in folders, which cannot be read either");
     cli_forget();
+}
+
+static clm_status check_told(const prediction *p) {
+    const size_t failed = p->failed + p->pictures.failed; /* while they were read, and as they were named */
+    size_t asked = p->pictures.failed;
+    for (size_t i = 0; i < p->pictures.count; i++) asked += p->pictures.asked[i];
+    if (failed)
+        return cli_fail(CLM_E_FORMAT, "%zu of the %zu files named %s left out; see the note%s above", failed, asked,
+                        failed == 1 ? "is" : "are", failed == 1 ? "" : "s");
+    if (!p->told) return cli_fail(CLM_E_FORMAT, "there is no picture among the %zu files in the folders", p->passed_over);
+    return CLM_OK;
 }
 
 static clm_status predict_all(prediction *p) {
@@ -175,7 +198,9 @@ static clm_status predict_all(prediction *p) {
     size_t n = 0;
     CLI_NEW(files, most);
     for (size_t i = 0; i < p->pictures.count; i++) {
-        if (clm_image_read(p->pictures.path[i], how, p->x + n * size) != CLM_OK) {
+        const clm_status read = clm_image_read(p->pictures.path[i], how, p->x + n * size);
+        if (read != CLM_OK) {
+            if (p->pictures.count == 1 && p->pictures.asked[i]) CLI_GOTO(read);
             leave_out(p, p->pictures.asked[i]);
             continue;
         }
@@ -213,12 +238,19 @@ out:
 
 static clm_status predict(const cli_args *args, prediction *p) {
     const predict_settings *s = p->settings = args->settings;
-    if (args->n_positional < 2)
-        return cli_usage("say what to predict with, and what: clmaml predict MODEL|RUN [--support FOLDER] PICTURE|FOLDER..");
+    const size_t first = s->model[0] ? 0 : 1; /* picture */
+    char path[CLI_PATH_MAX];
+    if (args->n_positional < first + 1)
+        return cli_usage(
+            "say what to predict with, and what: clmaml predict MODEL|RUN|--model NAME [--support FOLDER] PICTURE|FOLDER..");
+    CLI_TRY(cli_pretrained_or(path, s->model, first ? args->positional[0] : NULL, ""));
+    if (s->model[0] && !s->support[0])
+        return cli_usage("--model %s: give --support FOLDER, with a folder of pictures for each class", s->model);
     if (s->json && s->csv) return cli_usage("--json and --csv exclude each other");
     if (s->steps >= 0 && !s->support[0]) return cli_usage("--steps is for --support; an adapted model makes none");
-    CLI_TRY(cli_pictures_list(&p->pictures, args->positional + 1, args->n_positional - 1));
-    CLI_TRY(cli_use_open(&p->use, args->positional[0], s->support[0] ? s->support : NULL, (int)s->steps, s->device, s->force));
+    CLI_TRY(cli_pictures_list(&p->pictures, args->positional + first, args->n_positional - first));
+    CLI_TRY(cli_use_open(&p->use, path, "the model first: clmaml predict MODEL|RUN PICTURE|FOLDER..",
+                         s->support[0] ? s->support : NULL, (int)s->steps, s->device, s->force));
     CLI_TRY(allocate(p));
     if (s->csv) cli_stdout_guard(false); /* from here on lines are printed as they come */
     if (s->csv) print_csv_head(p);
@@ -226,10 +258,7 @@ static clm_status predict(const cli_args *args, prediction *p) {
     if (s->csv) cli_stdout_guard(true);
     CLI_TRY(status);
     if (s->json) CLI_TRY(print_list(p));
-    if (p->failed)
-        return cli_fail(CLM_E_FORMAT, "%zu of %zu pictures could not be read; see the notes above", p->failed,
-                        p->pictures.count);
-    return CLM_OK;
+    return check_told(p);
 }
 
 static int run_predict(cli_args *args) {
@@ -246,7 +275,7 @@ static int run_predict(cli_args *args) {
 
 const cli_command cli_predict = {
     .name = "predict",
-    .synopsis = "MODEL|RUN [--support FOLDER] PICTURE|FOLDER.. [--option value ..]",
+    .synopsis = "MODEL|RUN|--model NAME [--support FOLDER] PICTURE|FOLDER.. [--option value ..]",
     .summary = "tell the classes of pictures apart",
     .details =
         "Takes a model that `clmaml adapt` wrote, or a run with --support, and says of every picture, and of every picture in "

@@ -54,12 +54,27 @@ out:
     return status;
 }
 
+static clm_status add_name(cli_pictures *p, const char *name) {
+    const size_t before = p->count;
+    if (!cli_path_exists(name))
+        return cli_fail(CLM_E_IO, "%s does not exist; %s", name,
+                        strpbrk(name, "*?[") ? "no file matches this pattern: name pictures, or a folder of them"
+                                             : "name pictures, or folders of them");
+    if (!cli_is_directory(name)) return add(p, name, true);
+    CLI_TRY(add_folder(p, name, 0));
+    return p->count > before ? CLM_OK : cli_fail(CLM_E_IO, "%s holds no files; name a folder of pictures, or pictures", name);
+}
+
 clm_status cli_pictures_list(cli_pictures *p, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        if (!cli_path_exists(names[i])) return cli_fail(CLM_E_IO, "%s does not exist", names[i]);
-        CLI_TRY(cli_is_directory(names[i]) ? add_folder(p, names[i], 0) : add(p, names[i], true));
+        const clm_status status = add_name(p, names[i]);
+        if (status == CLM_OK) continue;
+        if (status == CLM_E_MEMORY || n == 1) return status;
+        cli_note("left out: %s", cli_message());
+        cli_forget();
+        p->failed++;
     }
-    return p->count ? CLM_OK : cli_fail(CLM_E_IO, "%s holds no files", names[0]);
+    return p->count ? CLM_OK : cli_fail(CLM_E_IO, "none of these %zu names is a picture or a folder; see the notes above", n);
 }
 
 void cli_pictures_free(cli_pictures *p) {

@@ -9,6 +9,7 @@
 #include "config/checkpoint.h"
 #include "config/folders.h"
 #include "selftest/first_use.h"
+#include "use/kinds.h"
 
 /* ---- the examples ---- */
 
@@ -21,10 +22,13 @@ static clm_status open_support(cli_use *u, const char *folder, const clm_prepara
     o.invert = p->invert;
     o.background = p->background;
     o.class_split[0] = SIZE_MAX; /* all in one split, where they are not in splits already */
+    if (cli_path_exists(folder) && !cli_is_directory(folder) && !cli_is_arrays(folder))
+        return cli_usage("--support %s is a file; give a folder that holds a folder of pictures for each class", folder);
     if (cli_is_arrays(folder)) return cli_usage("--support %s: pictures are wanted, a folder for each class", folder);
-    clm_status status = clm_source_folder_open(&u->support, folder, &o);
-    if (status != CLM_OK) return status;
-    return CLM_OK;
+    const clm_status status = clm_source_folder_open(&u->support, folder, &o);
+    char text[2048]; /* what is learned from has no splits */
+    if (status == CLM_OK || !cli_message_before(", or folders train/", text, sizeof text)) return status;
+    return cli_fail(status, "%s", text);
 }
 
 static clm_status list_classes(cli_use *u, const char *folder) {
@@ -91,7 +95,7 @@ out:
 
 /* ---- opening ---- */
 
-static clm_status find_file(char *path, const char *name) {
+clm_status cli_use_find(char *path, const char *name) {
     if (!cli_path_exists(name))
         return cli_fail(CLM_E_IO, "%s does not exist; give a run directory, a checkpoint or an adapted model", name);
     if (!cli_is_directory(name)) {
@@ -100,7 +104,7 @@ static clm_status find_file(char *path, const char *name) {
     }
     CLI_TRY(clm_train_checkpoint_path(path, CLI_PATH_MAX, name, 0));
     if (!cli_path_exists(path)) CLI_TRY(clm_train_checkpoint_path(path, CLI_PATH_MAX, name, CLM_RANK_LAST));
-    return cli_path_exists(path) ? CLM_OK : cli_fail(CLM_E_IO, "%s holds no checkpoint", name);
+    return cli_path_exists(path) ? CLM_OK : cli_checkpoint_none(name);
 }
 
 static clm_status load(cli_use *u, const clm_archive *archive, const char *path, const char *folder, int steps) {
@@ -129,13 +133,16 @@ static clm_status load(cli_use *u, const clm_archive *archive, const char *path,
     return folder ? learn(u) : CLM_OK;
 }
 
-clm_status cli_use_open(cli_use *u, const char *name, const char *folder, int steps, const char *device, bool force) {
+clm_status cli_use_open(cli_use *u, const char *name, const char *wanted, const char *folder, int steps, const char *device,
+                        bool force) {
     char path[CLI_PATH_MAX];
     clm_archive *archive = NULL;
     clm_status status = CLM_OK;
     memset(u, 0, sizeof *u);
-    CLI_TRY(find_file(path, name));
-    CLI_GOTO(clm_archive_load(&archive, path));
+    CLI_TRY(cli_use_find(path, name));
+    CLI_GOTO(cli_model_load(&archive, path, wanted));
+    CLI_GOTO(cli_kinds_check(archive, name, false));
+    cli_checkpoint_note_unfinished(name);
     CLI_GOTO(cli_tested_open(&u->device, device[0] ? device : NULL, force));
     status = load(u, archive, path, folder, steps);
     if (status != CLM_OK && !cli_is_usage_mistake() && !strstr(cli_message(), path) &&

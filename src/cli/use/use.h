@@ -14,9 +14,11 @@ typedef struct cli_use {
 } cli_use;
 
 /* Opens RUN, a checkpoint or an adapted model; the first two learn the classes of the folder `support`. NULL: it must be adapted
- * already. steps: -1 as the run tested with. */
-clm_status cli_use_open(cli_use *use, const char *path, const char *support, int steps, const char *device,
+ * already. steps: -1 as the run tested with. `wanted`: what to give where the path is another file, as messages name it. */
+clm_status cli_use_open(cli_use *use, const char *path, const char *wanted, const char *support, int steps, const char *device,
                         bool force);
+/* The checkpoint of a run directory, the best or else the last, or the file itself. */
+clm_status cli_use_find(char *path, const char *name);
 void cli_use_close(cli_use *use);
 /* The name of class i; NULL: it has none. */
 const char *cli_use_name(const cli_use *use, size_t i);

@@ -15,8 +15,10 @@
 
 #include "base/drivers.h"
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/options.h"
 #include "base/system.h"
+#include "base/table.h"
 #include "verify/reference.h"
 
 typedef struct verify_settings {
@@ -27,7 +29,7 @@ typedef struct verify_settings {
 
 static const cli_option options[] = {
     {"Options", "device", CLI_TEXT, 0, offsetof(verify_settings, device), 0, 0, "WHICH",
-     "as for train; host: the double-precision reference"},
+     CLI_DEVICE_HELP "; host: the double-precision reference"},
     {NULL, "tolerance", CLI_REAL, 0, offsetof(verify_settings, tolerance), 0, 1e9, "X", "largest relative error that passes"},
     {NULL, "verbose", CLI_FLAG, 0, offsetof(verify_settings, verbose), 0, 0, "",
      "the relative error of every parameter's gradient too"},
@@ -70,10 +72,12 @@ static clm_status compare_array(const cli_reference *r, clm_meta *meta, size_t q
     CLI_GOTO(cli_reference_read(r, name, count, &reference));
     CLI_NEW(ours, count);
     CLI_GOTO(clm_meta_read(meta, quantities[q].quantity, index, ours));
+    if (quantities[q].quantity == CLM_Q_QUERY_LOGITS) cli_reference_clear_scores(r, count, ours);
     cli_error_add(&c->norm[q], ours, reference, count);
     cli_error_add(&one, ours, reference, count);
     c->present[q] = true;
-    if (verbose) printf("    %-28s %10.2e   |ref| %.3e\n", cli_shown(name), cli_error_value(&one), sqrt(one.reference));
+    if (verbose)
+        cli_line(stdout, "    %-28s %10.2e   |ref| %.3e\n", cli_shown(name), cli_error_value(&one), sqrt(one.reference));
 out:
     free(ours);
     free(reference);
@@ -127,6 +131,7 @@ static clm_status verify_file(const char *path, clm_device *device, comparison *
     memset(c, 0, sizeof *c);
     CLI_GOTO(cli_reference_open(&r, path));
     clm_batch batch = {.support_x = r.support_x, .support_y = r.support_y, .query_x = r.query_x, .query_y = r.query_y};
+    batch.sizes = r.sizes;
     for (int first_order = 0; first_order < (r.unrolled ? 2 : 1); first_order++) {
         clm_meta *meta = NULL;
         CLI_GOTO(cli_reference_meta(&r, device, first_order, &meta));
@@ -145,11 +150,18 @@ out:
 
 static const char *base_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
 
-static void print_head(const clm_device *device, double tolerance, int width) {
+/* A name, an error of each kind, the verdict. */
+static cli_table make_table(int width) {
+    cli_table t = {.column = {{"relative error", -width}}, .count = N_QUANTITIES + 2, .gap = 1};
+    for (size_t q = 0; q < N_QUANTITIES; q++) t.column[q + 1] = (cli_column){quantities[q].label, 9};
+    t.column[N_QUANTITIES + 1] = (cli_column){"", -4};
+    return t;
+}
+
+static void print_head(const clm_device *device, double tolerance, const cli_table *table) {
     const clm_device_info *info = clm_device_get_info(device);
-    printf("%s (%s), tolerance %g\n\n%-*s", info->name, info->platform, tolerance, width, "relative error");
-    for (size_t q = 0; q < N_QUANTITIES; q++) printf(" %9s", quantities[q].label);
-    printf("\n");
+    cli_line(stdout, "%s (%s), tolerance %g\n\n", info->name, info->platform, tolerance);
+    cli_table_head(table, stdout);
 }
 
 /* An error that is not a number fails. */
@@ -159,16 +171,17 @@ static bool passes(const comparison *c, double tolerance) {
     return true;
 }
 
-static void print_row(const char *name, const comparison *c, double tolerance, int width, const char *verdict) {
-    printf("%-*s", width, name);
+static void print_row(const char *name, const comparison *c, double tolerance, const cli_table *table, const char *verdict) {
+    const char *cells[CLI_COLUMNS_MOST] = {name};
+    cli_text text[N_QUANTITIES] = {{""}};
     for (size_t q = 0; q < N_QUANTITIES; q++) {
         const double error = cli_error_value(&c->norm[q]);
-        if (c->present[q])
-            printf(" %8.1e%c", error, error <= tolerance ? ' ' : '!');
-        else
-            printf(" %9s", "-");
+        snprintf(text[q].s, sizeof text[q].s, "-");
+        if (c->present[q]) snprintf(text[q].s, sizeof text[q].s, "%.1e%s", error, error <= tolerance ? "" : "!");
+        cells[q + 1] = text[q].s;
     }
-    printf(" %s\n", verdict);
+    cells[N_QUANTITIES + 1] = verdict;
+    cli_table_row(table, stdout, cells);
 }
 
 /* What came of one file. */
@@ -204,16 +217,16 @@ static int table_width(const cli_args *args) {
 
 static int print_table(const cli_args *args, clm_device *device, clm_device *rounded) {
     const verify_settings *s = args->settings;
-    const int width = table_width(args);
+    const cli_table table = make_table(table_width(args));
     int exit_status = CLI_EXIT_OK;
     size_t passed = 0, rounding = 0;
-    print_head(device, s->tolerance, width);
+    print_head(device, s->tolerance, &table);
     for (size_t i = 0; i < args->n_positional; i++) {
         outcome o;
         examine(args->positional[i], device, rounded, s, &o);
         if (o.status == CLM_OK)
-            print_row(cli_shown(base_name(args->positional[i])), &o.device, s->tolerance, width, o.passed ? "PASS" : "FAIL");
-        if (o.has_rounding) print_row(rounding_label, &o.rounding, s->tolerance, width, "");
+            print_row(cli_shown(base_name(args->positional[i])), &o.device, s->tolerance, &table, o.passed ? "PASS" : "FAIL");
+        if (o.has_rounding) print_row(rounding_label, &o.rounding, s->tolerance, &table, "");
         if (o.status != CLM_OK)
             exit_status = cli_exit(o.status);
         else if (!o.passed)
@@ -223,12 +236,13 @@ static int print_table(const cli_args *args, clm_device *device, clm_device *rou
         cli_forget();
         fflush(stdout);
     }
-    printf("\n%zu of %zu pass. Errors are ||x - ref|| / ||ref||, with all arrays of a kind (all parameters) as one vector.\n",
-           passed, args->n_positional);
+    cli_line(stdout,
+             "\n%zu of %zu pass. Errors are ||x - ref|| / ||ref||, with all arrays of a kind (all parameters) as one vector.\n",
+             passed, args->n_positional);
     if (rounding)
-        printf(
-            "float32 rounding: the double-precision reference with the result of every operation rounded to float32. An error "
-            "of about\nthat size comes from rounding, not from a fault.\n");
+        cli_line(stdout,
+                 "float32 rounding: the double-precision reference with the result of every operation rounded to float32. An "
+                 "error of about that size comes from rounding, not from a fault.\n");
     return exit_status;
 }
 

@@ -94,9 +94,9 @@ static clm_status check_keys(const cli_reference *r, json_t *object, const char 
 }
 
 static const char *const case_keys[] = {
-    "name",  "seed", "layers",           "in_shape",    "ways", "tasks", "support", "query",     "steps",
-    "alpha", "loss", "reduction",        "algorithm",   "msl",  "adapt", "freeze",  "unlearned", "inner",
-    "lam",   "cg",   "support_per_step", "tokens_below"};
+    "name",  "seed", "layers",           "in_shape",     "ways", "tasks", "support", "query",     "steps",
+    "alpha", "loss", "reduction",        "algorithm",    "msl",  "adapt", "freeze",  "unlearned", "inner",
+    "lam",   "cg",   "support_per_step", "tokens_below", "sizes"};
 static const char *const inner_keys[] = {"rule",     "momentum",     "betas",      "decay",    "eps",
                                          "eps_root", "weight_decay", "clip_value", "clip_norm"};
 
@@ -186,6 +186,40 @@ static clm_status read_algorithm(cli_reference *r) {
     return number(r, r->description, "lam", r->task.proximal, &r->task.proximal);
 }
 
+/* "sizes": [[ways, support, query], ..], one for each task. What there cannot be, the meta-learner says. */
+static clm_status read_sizes(cli_reference *r) {
+    const json_t *sizes = json_object_get(r->description, "sizes");
+    clm_status status = CLM_OK;
+    if (!sizes) return CLM_OK;
+    if (!json_is_array(sizes) || json_array_size(sizes) != (size_t)r->tasks)
+        return malformed(r, "\"sizes\" of the case is not a list with one size for each task");
+    CLI_NEW(r->sizes, (size_t)r->tasks);
+    for (size_t t = 0; t < (size_t)r->tasks; t++) {
+        const json_t *size = json_array_get(sizes, t);
+        int32_t *const to[3] = {&r->sizes[t].ways, &r->sizes[t].support, &r->sizes[t].query};
+        for (size_t i = 0; i < 3; i++) {
+            const json_t *value = json_array_get(size, i);
+            const json_int_t n = json_integer_value(value);
+            if (json_array_size(size) != 3 || !json_is_integer(value) || n < 0 || n > 1 << 20)
+                return malformed(r, "\"sizes\" of the case holds what is no [ways, support, query]");
+            *to[i] = (int32_t)n;
+        }
+    }
+    r->task.uneven = true;
+out:
+    return status;
+}
+
+void cli_reference_clear_scores(const cli_reference *r, size_t count, double *scores) {
+    const size_t task = count / (size_t)r->tasks, outputs = task / (size_t)r->task.query;
+    for (size_t t = 0; r->sizes && t < (size_t)r->tasks; t++) {
+        const clm_task_size *size = &r->sizes[t];
+        const size_t ways = size->ways ? (size_t)size->ways : outputs;
+        for (size_t i = 0; i < task; i++)
+            if (i / outputs >= (size_t)size->query || i % outputs >= ways) scores[t * task + i] = 0;
+    }
+}
+
 static clm_status read_case(cli_reference *r) {
     const clm_task_options initial = CLM_TASK_OPTIONS_INIT;
     r->task = initial;
@@ -194,6 +228,7 @@ static clm_status read_case(cli_reference *r) {
     CLI_TRY(whole_number(r, "support", 1, 1 << 20, &r->task.support));
     CLI_TRY(whole_number(r, "query", 1, 1 << 20, &r->task.query));
     CLI_TRY(whole_number(r, "steps", 1, 1 << 10, &r->task.steps));
+    CLI_TRY(read_sizes(r));
     CLI_TRY(read_loss(r));
     CLI_TRY(read_algorithm(r));
     CLI_TRY(read_inner(r));
@@ -331,7 +366,11 @@ static clm_status open_model(cli_reference *r) {
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
     clm_status status = clm_model_parse(&r->model, text, NULL);
     free(text);
-    return status == CLM_OK ? CLM_OK : cli_fail_in(CLM_E_FORMAT, "%s", r->path);
+    if (status != CLM_OK) return cli_fail_in(CLM_E_FORMAT, "%s", r->path);
+    if (!clm_model_has_dropout(r->model)) return CLM_OK;
+    return cli_fail(
+        CLM_E_FORMAT,
+        "%s: the layers have dropout, and another program drops something else; set \"rate\" and \"drop_path\" to 0", r->path);
 }
 
 clm_status cli_reference_open(cli_reference *r, const char *path) {
@@ -356,6 +395,7 @@ void cli_reference_close(cli_reference *r) {
     free(r->support_y);
     free(r->query_x);
     free(r->query_y);
+    free(r->sizes);
     memset(r, 0, sizeof *r);
 }
 

@@ -25,6 +25,7 @@ typedef struct cli_reference {
     const char *prefixes[3][CLI_REFERENCE_PREFIXES]; /* adapt, freeze, unlearned */
     bool unrolled; /* the gradient is one through the inner loop: it has a first-order version */
     float *support_x, *support_y, *query_x, *query_y;
+    clm_task_size *sizes; /* [tasks] of uneven tasks; NULL: all are of one size */
 } cli_reference;
 
 /* Reads the file and checks everything about it that the metadata says. */
@@ -33,6 +34,9 @@ void cli_reference_close(cli_reference *reference);
 
 /* A meta-learner for the case at hand, its parameters and rates set. */
 clm_status cli_reference_meta(const cli_reference *reference, clm_device *device, bool first_order, clm_meta **out);
+
+/* Zeros in scores [tasks, query, outputs] where an example or an output does not count. */
+void cli_reference_clear_scores(const cli_reference *reference, size_t count, double *scores);
 
 /* An array as newly allocated doubles; `count` is what it must hold. */
 clm_status cli_reference_read(const cli_reference *reference, const char *name, size_t count, double **out);

@@ -5,6 +5,7 @@
  * #define lines, and every macro it defines is undefined after it. A joined text that does not build is dropped silently: each
  * launch then builds its own text and reports the error under the right name.
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "base/memory.h"
 #include "device/opencl/opencl.h"
 
-enum { MOST_TEXTS = 16, NAME = 64 };
+enum { NAME = 64 };
 
 static size_t word_length(const char *c) {
     return strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
@@ -121,24 +122,40 @@ static clm_status dump_member(const clm_cl_device *d, const clm_cl_member *m, co
     return status;
 }
 
-clm_status clm_cl_build(clm_device *device, const clm_launch *launches, size_t count) {
-    clm_cl_device *d = clm_cl(device);
-    clm_cl_member members[MOST_TEXTS];
-    size_t n = 0;
+static clm_status collect(clm_cl_device *d, const clm_launch *launches, size_t count, clm_cl_texts *texts) {
+    texts->member = clm_calloc(count + 1, sizeof *texts->member);
+    texts->first = clm_calloc(count + 1, sizeof *texts->first);
+    texts->of = clm_calloc(count + 1, sizeof *texts->of);
+    if (!texts->member || !texts->first || !texts->of) return CLM_E_MEMORY;
     for (size_t i = 0; i < count; i++) {
         const char *text = NULL, *defines = launches[i].defines ? launches[i].defines : "";
-        bool known = launches[i].call.library != CLM_LIBRARY_NONE; /* nothing to build */
-        if (!known) CLM_TRY(clm_cl_text(d, &launches[i], &text));
-        known = known || clm_cl_program_find(d, text, defines) != NULL;
-        for (size_t k = 0; k < n && !known; k++) known = !strcmp(members[k].text, text) && !strcmp(members[k].defines, defines);
-        if (!known) {
-            members[n++] = clm_cl_member_of(text, defines);
-            CLM_TRY(dump_member(d, &members[n - 1], launches[i].file));
-        }
-        if (n == MOST_TEXTS || (n > 1 && i + 1 == count)) {
-            CLM_TRY(build_members(d, &launches[i], members, n));
-            n = 0;
-        }
+        size_t k = 0;
+        texts->of[i] = SIZE_MAX;
+        if (launches[i].call.library != CLM_LIBRARY_NONE) continue;
+        CLM_TRY(clm_cl_text(d, &launches[i], &text));
+        if (clm_cl_program_find(d, text, defines)) continue;
+        while (k < texts->count && (strcmp(texts->member[k].text, text) != 0 || strcmp(texts->member[k].defines, defines) != 0))
+            k++;
+        texts->of[i] = k;
+        if (k < texts->count) continue;
+        texts->first[k] = i;
+        texts->member[texts->count++] = clm_cl_member_of(text, defines);
+        CLM_TRY(dump_member(d, &texts->member[k], launches[i].file));
     }
     return CLM_OK;
+}
+
+clm_status clm_cl_build(clm_device *device, const clm_launch *launches, size_t count) {
+    clm_cl_device *d = clm_cl(device);
+    clm_cl_texts texts = {0};
+    clm_status status = collect(d, launches, count, &texts);
+    if (status == CLM_OK) status = clm_cl_build_apart(d, launches, count, &texts);
+    for (size_t i = 0; i + 1 < texts.count && status == CLM_OK; i += CLM_CL_JOINED) { /* one alone is left to its launch */
+        const size_t n = texts.count - i < CLM_CL_JOINED ? texts.count - i : CLM_CL_JOINED;
+        status = build_members(d, &launches[texts.first[i]], &texts.member[i], n);
+    }
+    free(texts.member);
+    free(texts.first);
+    free(texts.of);
+    return status;
 }

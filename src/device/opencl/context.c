@@ -45,6 +45,8 @@ static const clm_backend opencl_backend = {.element_size = sizeof(cl_float),
                                            .time = clm_cl_time,
                                            .library = clm_cl_library_usable,
                                            .library_set = clm_cl_library_set,
+                                           .library_tile = clm_cl_library_tile,
+                                           .free_memory = clm_cl_free_memory,
                                            .device_hash = clm_cl_device_hash};
 
 /* The limit of each of the first three dimensions. */
@@ -83,6 +85,8 @@ clm_status clm_opencl_open_sub_device(clm_device **out, int platform_index, int 
     CLM_GOTO(clm_cl_quirks(&base->info, &d->avoid, base->quirks, sizeof base->quirks));
     if (d->avoid & CLM_AVOID_GROUPS) base->info.max_work_group_size = 1;
     base->is_sub_device = d->is_sub_device;
+    base->parts = count;
+    base->few_registers = base->info.type == CLM_DEVICE_GPU && clm_cl_few_registers(d->id);
     base->no_task_kernels = d->avoid & CLM_AVOID_TASK_KERNELS;
     CLM_GOTO(get_max_local(d));
     CLM_GOTO(name_platform(d));

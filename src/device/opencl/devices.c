@@ -199,6 +199,30 @@ clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_
     return clm_emulate(info, emulation);
 }
 
+/* cl_intel_required_subgroup_size goes with threads of 4 KB for 8 lanes, or 8 KB for 16: 128 floats for each in its widest form. */
+bool clm_cl_few_registers(cl_device_id id) {
+    questions q = {.id = id};
+    char *extensions = ask_text(&q, CL_DEVICE_EXTENSIONS);
+    const bool few = has_extension(extensions, "cl_intel_required_subgroup_size");
+    free(extensions);
+    return few;
+}
+
+/* cl_amd_device_attribute_query: kilobytes that are free in all, and in the largest block. No other vendor tells. */
+#define DEVICE_GLOBAL_FREE_MEMORY_AMD 0x4039
+
+uint64_t clm_cl_free_memory(const clm_device *device) {
+    const clm_cl_device *d = (const clm_cl_device *)device;
+    const uint64_t emulated = d->emulation.free_memory;
+    questions about = {.id = d->id}, *q = &about;
+    size_t kilobytes[2] = {0};
+    if (emulated) return emulated > device->allocated ? emulated - device->allocated : 1;
+    char *extensions = ask_text(q, CL_DEVICE_EXTENSIONS);
+    if (has_extension(extensions, "cl_amd_device_attribute_query")) GET(q, DEVICE_GLOBAL_FREE_MEMORY_AMD, kilobytes);
+    free(extensions);
+    return 1024 * (uint64_t)kilobytes[0];
+}
+
 /* ---- listing ---- */
 
 typedef struct device_list {

@@ -146,13 +146,6 @@ static clm_status plan_for(clm_cl_device *d, const clm_library_call *w, const ch
 
 /* ---- calls ---- */
 
-static clm_status part(clm_cl_device *d, const clm_arg *arg, size_t bytes, const char *label, cl_mem *out) {
-    const cl_buffer_region region = {arg->offset * sizeof(cl_float), bytes};
-    cl_int code = CL_SUCCESS;
-    *out = clCreateSubBuffer(arg->mem->buffer, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
-    return clm_cl_check(&d->base, code, "%s: part of a buffer at byte %zu", label, region.origin);
-}
-
 static clm_status clfft_make(clm_cl_device *d, const clm_launch *launch, clm_cl_call *call) {
     const clm_library_call *w = &call->what;
     const size_t bytes = (size_t)w->batch * (size_t)w->rows * (size_t)w->columns * 2 * sizeof(cl_float);
@@ -161,8 +154,8 @@ static clm_status clfft_make(clm_cl_device *d, const clm_launch *launch, clm_cl_
     CLM_TRY(check(d, fft.between(call->plan, &between), launch->label));
     if (between > bytes)
         return clm_fail(CLM_E_LIMIT, "%s: clFFT needs %zu bytes beside the %zu of the planes", launch->label, between, bytes);
-    CLM_TRY(part(d, &launch->args[0], bytes, launch->label, &call->planes));
-    return between ? part(d, &launch->args[1], bytes, launch->label, &call->between) : CLM_OK;
+    CLM_TRY(clm_cl_part(d, &launch->args[0], bytes, launch->label, &call->planes));
+    return between ? clm_cl_part(d, &launch->args[1], bytes, launch->label, &call->between) : CLM_OK;
 }
 
 static clm_status clfft_enqueue(clm_cl_device *d, cl_command_queue queue, const clm_cl_call *call, const char *label) {

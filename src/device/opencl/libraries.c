@@ -10,6 +10,7 @@
 #include "base/memory.h"
 
 clm_library clm_cl_spoilt_library = CLM_LIBRARY_NONE;
+bool clm_cl_spoilt_fails = false;
 
 static const clm_cl_library *const table[CLM_LIBRARY_COUNT] = {
     [CLM_LIBRARY_CLBLAST] = &clm_cl_clblast, [CLM_LIBRARY_CLFFT] = &clm_cl_clfft};
@@ -78,11 +79,20 @@ bool clm_cl_library_usable(clm_device *device, clm_library library, clm_library_
     return known->usable;
 }
 
-clm_status clm_cl_library_set(clm_device *device, clm_library library, const int *values) {
+clm_status clm_cl_library_set(clm_device *device, clm_library library, bool large, const int *values) {
     if (!clm_cl_library_usable(device, library, NULL) || !table[library]->set)
         return clm_fail(CLM_E_DEVICE, "%s cannot be used", table[library]->name);
     clm_dynlib_enter();
-    clm_status status = table[library]->set(clm_cl(device), values);
+    clm_status status = table[library]->set(clm_cl(device), large, values);
+    clm_dynlib_leave();
+    return status;
+}
+
+clm_status clm_cl_library_tile(clm_device *device, clm_library library, int tile[3]) {
+    if (!clm_cl_library_usable(device, library, NULL) || !table[library]->tile)
+        return clm_fail(CLM_E_DEVICE, "%s cannot be used", table[library]->name);
+    clm_dynlib_enter();
+    clm_status status = table[library]->tile(clm_cl(device), tile);
     clm_dynlib_leave();
     return status;
 }
@@ -97,6 +107,13 @@ void clm_cl_libraries_detach(clm_cl_device *d) {
 }
 
 /* ---- launches ---- */
+
+clm_status clm_cl_part(clm_cl_device *d, const clm_arg *arg, size_t bytes, const char *label, cl_mem *out) {
+    const cl_buffer_region region = {arg->offset * sizeof(cl_float), bytes};
+    cl_int code = CL_SUCCESS;
+    *out = clCreateSubBuffer(arg->mem->buffer, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+    return clm_cl_check(&d->base, code, "%s: part of a buffer at byte %zu", label, region.origin);
+}
 
 void clm_cl_call_free(clm_cl_call *call) {
     if (!call) return;
@@ -117,6 +134,7 @@ clm_status clm_cl_call_make(clm_device *device, const clm_launch *launch, clm_cl
     call->library = table[which];
     call->what = launch->call;
     call->spoilt = clm_cl_spoilt_library == which;
+    call->fails = call->spoilt && clm_cl_spoilt_fails;
     clm_dynlib_enter();
     clm_status status = call->library->make(d, launch, call);
     clm_dynlib_leave();
@@ -129,7 +147,7 @@ clm_status clm_cl_call_make(clm_device *device, const clm_launch *launch, clm_cl
 }
 
 clm_status clm_cl_call_enqueue(clm_device *device, cl_command_queue queue, const clm_cl_call *call, const char *label) {
-    cl_int code = clm_cl_emulated_lack(device, CLM_FAIL_AT_LAUNCH);
+    cl_int code = call->fails ? CL_OUT_OF_RESOURCES : clm_cl_emulated_lack(device, CLM_FAIL_AT_LAUNCH);
     CLM_TRY(clm_cl_check(device, code, "%s: calling %s", label, call->library->name));
     clm_dynlib_enter();
     clm_status status = call->library->enqueue(clm_cl(device), queue, call, label);

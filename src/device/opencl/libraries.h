@@ -15,7 +15,8 @@ typedef struct clm_cl_library {
     bool (*load)(char *version, size_t version_size, const char **path); /* false with the reason as last error */
     clm_status (*attach)(clm_cl_device *d);
     void (*detach)(clm_cl_device *d);
-    clm_status (*set)(clm_cl_device *d, const int *values); /* parameters of its kernel; NULL: it has none */
+    clm_status (*set)(clm_cl_device *d, bool large, const int *values); /* parameters of its kernels; NULL: it has none */
+    clm_status (*tile)(clm_cl_device *d, int tile[3]); /* of its kernel for large products; NULL: it has none */
     clm_status (*make)(clm_cl_device *d, const clm_launch *launch, struct clm_cl_call *call);
     clm_status (*enqueue)(clm_cl_device *d, cl_command_queue queue, const struct clm_cl_call *call, const char *label);
 } clm_cl_library;
@@ -25,18 +26,21 @@ extern const clm_cl_library clm_cl_clblast, clm_cl_clfft;
 typedef struct clm_cl_call {
     const clm_cl_library *library;
     clm_library_call what;
-    bool spoilt; /* its results are made wrong, for tests */
+    bool spoilt, fails; /* its results are made wrong, calling it fails: for tests */
     /* products: buffers of c, a, b; `loops` calls of `count` products each */
     cl_mem buffer[3];
     size_t offset[3], stride[3], loop_stride[3], count, loops;
-    /* transforms: parts of buffers, owned by the call */
+    /* parts of buffers, owned by the call: planes and what is in between for transforms, `between` for copies of products */
     cl_mem planes, between;
     size_t plan;
 } clm_cl_call;
 
 /* libraries.c */
 bool clm_cl_library_usable(clm_device *d, clm_library library, clm_library_info *info);
-clm_status clm_cl_library_set(clm_device *d, clm_library library, const int *values);
+clm_status clm_cl_library_set(clm_device *d, clm_library library, bool large, const int *values);
+clm_status clm_cl_library_tile(clm_device *d, clm_library library, int tile[3]);
+/* `bytes` of an argument's memory as a buffer of its own, which the caller releases. */
+clm_status clm_cl_part(clm_cl_device *d, const clm_arg *arg, size_t bytes, const char *label, cl_mem *out);
 clm_status clm_cl_call_make(clm_device *d, const clm_launch *launch, clm_cl_call **out);
 clm_status clm_cl_call_enqueue(clm_device *d, cl_command_queue queue, const clm_cl_call *call, const char *label);
 void clm_cl_call_free(clm_cl_call *call);
@@ -45,5 +49,7 @@ void clm_cl_libraries_detach(clm_cl_device *d);
 
 /* For tests: launches made from now on call this library wrongly. */
 extern clm_library clm_cl_spoilt_library;
+/* Or fail at it. */
+extern bool clm_cl_spoilt_fails;
 
 #endif

@@ -100,6 +100,11 @@ clm_status clm_cl_find(int platform_index, int device_index, cl_platform_id *pla
  * is there. */
 clm_status clm_cl_describe(cl_platform_id platform, cl_device_id id, clm_device_info *info, clm_emulation *emulation);
 
+/* Is it a GPU whose lanes have few registers, as base.few_registers says? */
+bool clm_cl_few_registers(cl_device_id id);
+/* As the back end's free_memory. */
+uint64_t clm_cl_free_memory(const clm_device *device);
+
 /* A text of a platform, cut where it does not fit. The limits of the first three dimensions of a work-group. */
 clm_status clm_cl_platform_text(cl_platform_id platform, cl_platform_info what, char *out, size_t size);
 clm_status clm_cl_item_sizes(cl_device_id id, size_t sizes[3]);
@@ -189,6 +194,14 @@ typedef struct clm_cl_member {
     const char *text, *defines;
     char suffix[24];
 } clm_cl_member;
+enum { CLM_CL_JOINED = 16 }; /* at most in a program */
+/* The texts that launches need and the device has not built, in order of their first launch. */
+typedef struct clm_cl_texts {
+    clm_cl_member *member;
+    size_t *first; /* of each: the launch */
+    size_t count;
+    size_t *of; /* of each launch: its text, SIZE_MAX for nothing to build */
+} clm_cl_texts;
 clm_cl_member clm_cl_member_of(const char *text, const char *defines);
 /* One program text, common.cl included, of many; free with free(). */
 clm_status clm_cl_join(const clm_cl_member *members, size_t count, char **out);
@@ -207,5 +220,9 @@ cl_program clm_cl_cache_load(clm_cl_device *d, const char *text, const char *opt
 /* What is wrong with an entry's file; NULL when its binary may be given to the driver. */
 const char *clm_cl_cache_fault(const char *data, size_t size, const uint64_t key[2]);
 void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options, cl_program program);
+
+/* builders.c: has other processes compile what these launches need, if there is a program for it and it is worth it, and waits
+ * for them. It can only save time: fails for a wrong setting alone. */
+clm_status clm_cl_build_apart(clm_cl_device *d, const clm_launch *launches, size_t count, const clm_cl_texts *texts);
 
 #endif

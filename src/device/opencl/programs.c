@@ -93,8 +93,10 @@ static clm_status fail_build(clm_cl_device *d, const clm_launch *launch, cl_prog
 static clm_status build(clm_cl_device *d, const clm_launch *launch, const char *text, const char *options, cl_program *out) {
     cl_int code = CL_SUCCESS;
     double began = clm_clock();
+    clm_building_tell(&d->base, 1, false);
     cl_program program = clCreateProgramWithSource(d->context, 1, &text, NULL, &code);
     if (code == CL_SUCCESS) code = clBuildProgram(program, 1, &d->id, options, NULL, NULL);
+    clm_building_tell(&d->base, 1, true);
     if (code != CL_SUCCESS) {
         clm_status status = fail_build(d, launch, program, code);
         if (program) clReleaseProgram(program);

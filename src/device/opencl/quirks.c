@@ -21,6 +21,8 @@ static const clm_cl_quirk quirks[] = {
     {"pocl-binaries", "Portable Computing Language", NULL, -1, NULL, NULL, CLM_AVOID_BINARIES,
      "asked for a binary it compiles every kernel again, for sizes that are never used; what it compiled it keeps on disk "
      "itself"},
+    {"pocl-one-compiler", "Portable Computing Language", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_ONE_PROCESS,
+     "it compiles a kernel when it is first launched, one at a time in a process; other processes find it on disk"},
     {"rusticl-chains", "rusticl", NULL, -1, NULL, NULL, CLM_AVOID_TASK_KERNELS,
      "it compiles a kernel that chooses among buffers for minutes, and warns that its results may be wrong"},
 };

@@ -42,12 +42,13 @@ typedef struct clm_algorithm {
     /* theta_0 [n] of a task from the learned parameters and its support set, where they differ; NULL. out[i] begins as
      * theta[i]. */
     clm_status (*begin)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_value *out);
-    /* Outputs for x, where not the model's alone; NULL. */
-    clm_value (*output)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_value x);
+    /* Outputs for a query set, where not the model's alone; NULL. */
+    clm_value (*output)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_examples query);
     /* A linear layer on the model's output that scores the classes of the support set as `output` does, up to a number of each
      * example; stats records batch-norm. NULL: the model's output is it. */
     clm_status (*head)(const clm_task *task, clm_graph *g, const clm_value *theta, clm_examples support, clm_bn_stats *stats,
                        clm_value *weight, clm_value *bias);
+    bool one_inner_loss; /* all inner steps descend one function: dropout has the same masks in each */
 } clm_algorithm;
 
 /* NULL: no such row. */

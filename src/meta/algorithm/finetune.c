@@ -1,8 +1,9 @@
-/* The baseline without meta-learning (Chen et al. 2019, "Baseline"): one network is trained on all training classes at once,
- * and for a new task a new last layer, from zero, is trained on the features of its support set.
+/* The baselines without meta-learning: one network is trained on the examples of all tasks, support and query sets alike.
  *
- * The examples of a meta-batch have labels among all classes (clm_episode_options.joint_classes), support and query sets alike
- * are a batch of training. The learner has a model of the same layers with as many outputs as a task has classes.
+ * finetune (Chen et al. 2019, "Baseline"): on all training classes at once; for a new task a new last layer, from zero, is trained on
+ * the features of its support set. Labels are those among all classes (clm_episode_options.joint_classes). The learner has a model
+ * of the same layers with as many outputs as a task has classes.
+ * pretrain (Finn et al. 2017, "pretrained"): where targets mean the same in all tasks; all parameters are fine-tuned.
  */
 #include "meta/algorithm/algorithm.h"
 
@@ -17,8 +18,16 @@ static size_t stages(const clm_task *t, clm_stage *list) {
     return 1;
 }
 
+/* Of uneven tasks. */
+static clm_value joint_mean(clm_stages *s, clm_value support, clm_value query, int k) {
+    clm_graph *g = s->g;
+    const clm_value n = clm_task_count(g, clm_stage_support(s, 0)), m = clm_task_count(g, clm_stage_query(s, k));
+    return clm_div(g, clm_add(g, clm_mul(g, support, n), clm_mul(g, query, m)), clm_add(g, n, m));
+}
+
 /* The mean over all examples, whatever the sets' sizes; sums are added up. */
-static clm_value joint_loss(clm_stages *s, clm_value support, clm_value query) {
+static clm_value joint_loss(clm_stages *s, clm_value support, clm_value query, int k) {
+    if (s->task->options.uneven && s->task->options.loss.reduction == CLM_REDUCE_MEAN) return joint_mean(s, support, query, k);
     const clm_task_options *o = &s->task->options;
     const double n = o->support, m = o->query, all = o->loss.reduction == CLM_REDUCE_MEAN ? n + m : 1;
     const bool mean = o->loss.reduction == CLM_REDUCE_MEAN;
@@ -33,7 +42,7 @@ static clm_status build(clm_stages *s, const clm_stage *stage) {
     const clm_scored support = clm_task_score(t, s->g, theta, clm_stage_support(s, 0));
     CLM_TRY(clm_stage_read(s, CLM_Q_SUPPORT_LOSS, 0, support.loss));
     if (support.accuracy != CLM_INVALID) CLM_TRY(clm_stage_read(s, CLM_Q_SUPPORT_ACCURACY, 0, support.accuracy));
-    CLM_TRY(clm_grad(s->g, joint_loss(s, support.loss, query.loss), theta, t->n, grad));
+    CLM_TRY(clm_grad(s->g, joint_loss(s, support.loss, query.loss, stage->k), theta, t->n, grad));
     for (size_t i = 0; i < t->n; i++) CLM_TRY(clm_stage_add_gradient(s, i, 0, clm_per_task(s->g, grad[i])));
     return clm_graph_status(s->g);
 }
@@ -54,4 +63,12 @@ const clm_algorithm clm_algorithm_finetune = {
     .stages = stages,
     .build = build,
     .begin = begin,
+};
+
+const clm_algorithm clm_algorithm_pretrain = {
+    .info = {"pretrain", "Pretraining on all tasks, then fine-tuning", "Finn et al. 2017", "all parameters",
+             "all parameters, at test alone", "3 F over both sets", "as for one pass"},
+    .takes = CLM_TAKES(STEPS) | CLM_TAKES(INNER),
+    .stages = stages,
+    .build = build,
 };

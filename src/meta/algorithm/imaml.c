@@ -160,4 +160,5 @@ const clm_algorithm clm_algorithm_imaml = {
     .takes = CLM_TAKES(STEPS) | CLM_TAKES(INNER) | CLM_TAKES(MASKS) | CLM_TAKES(PROXIMAL),
     .stages = stages,
     .build = build,
+    .one_inner_loss = true, /* whose implicit gradient it is */
 };

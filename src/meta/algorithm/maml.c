@@ -204,13 +204,26 @@ static clm_status imply_mamlpp(clm_task_options *o) {
     return CLM_OK;
 }
 
+/* A custom model's last layer is known by names alone. */
+static clm_status check_head(const clm_task *t) {
+    const size_t layers = clm_model_layer_count(t->model);
+    if (!layers || clm_model_head_layer(t->model) < layers) return CLM_OK;
+    return clm_fail(
+        CLM_E_ARG,
+        "adapt: %s goes by the last linear or convolution layer, and the model has none; end it with one, or name the "
+        "parameters that are adapted",
+        t->algorithm->info.name);
+}
+
 static clm_status adapt_head(clm_task *t) {
+    if (!t->options.n_adapt) CLM_TRY(check_head(t));
     clm_task_adapt_all(t, false);
     clm_task_adapt_head(t, true);
     return CLM_OK;
 }
 
 static clm_status adapt_body(clm_task *t) {
+    if (!t->options.n_adapt) CLM_TRY(check_head(t));
     clm_task_adapt_head(t, false);
     return CLM_OK;
 }
@@ -248,8 +261,8 @@ const clm_algorithm clm_algorithm_fomaml = {
 };
 
 const clm_algorithm clm_algorithm_anil = {
-    .info = {"anil", "Almost no inner loop", "Raghu et al. 2020", "all parameters", "the last layer", "9 F K + 3 F at most",
-             MEMORY_OF_MAML},
+    .info = {"anil", "Almost no inner loop", "Raghu et al. 2020", "all parameters", "the last linear or convolution layer",
+             "9 F K + 3 F at most", MEMORY_OF_MAML},
     .takes = MAML_TAKES,
     .declare = adapt_head,
     .stages = clm_maml_stages,
@@ -257,8 +270,8 @@ const clm_algorithm clm_algorithm_anil = {
 };
 
 const clm_algorithm clm_algorithm_boil = {
-    .info = {"boil", "Body only update in inner loop", "Oh et al. 2021", "all parameters", "all but the last layer",
-             "9 F K + 3 F", MEMORY_OF_MAML},
+    .info = {"boil", "Body only update in inner loop", "Oh et al. 2021", "all parameters",
+             "all but the last linear or convolution layer", "9 F K + 3 F", MEMORY_OF_MAML},
     .takes = MAML_TAKES,
     .declare = adapt_body,
     .stages = clm_maml_stages,

@@ -7,9 +7,11 @@
 #include "meta/algorithm/algorithm.h"
 #include "meta/loss.h"
 
-/* Means [ways, width] of features [n, width] by label [n]; a class without examples has zeros. */
-static clm_value prototypes(clm_graph *g, clm_value features, clm_value labels, int ways) {
-    clm_value hot = clm_one_hot(g, labels, ways); /* [n, ways] */
+/* Means [ways, width] of features [n, width] of a support set [n] by label; a class without examples has zeros. */
+static clm_value prototypes(clm_graph *g, clm_value features, clm_examples support, int ways) {
+    clm_value hot = clm_one_hot(g, support.y, ways); /* [n, ways] */
+    if (support.mask != CLM_INVALID)
+        hot = clm_mul(g, hot, clm_reshape(g, support.mask, clm_shape_of(2, clm_value_shape(g, hot).dim[0], 1)));
     clm_value count = clm_maximum(g, clm_sum(g, hot, 1u, false), clm_const(g, 1));
     clm_value sum = clm_matmul(g, hot, features, true, false);
     return clm_div(g, sum, clm_reshape(g, count, clm_shape_of(2, ways, 1)));
@@ -28,12 +30,13 @@ static clm_status protonet_declare(clm_task *t) {
     return clm_fail(CLM_E_ARG, "protonet: the number of classes of a task is not given (option ways)");
 }
 
-static clm_value protonet_output(const clm_task *t, clm_graph *g, const clm_value *theta, clm_examples support, clm_value x) {
+static clm_value protonet_output(const clm_task *t, clm_graph *g, const clm_value *theta, clm_examples support,
+                                 clm_examples query) {
     const int ways = t->options.ways;
-    clm_value f = clm_model_apply(t->model, g, theta, support.x, NULL), q = clm_model_apply(t->model, g, theta, x, NULL);
+    clm_value f = clm_task_apply(t, g, theta, support, NULL), q = clm_task_apply(t, g, theta, query, NULL);
     if (f == CLM_INVALID || q == CLM_INVALID) return CLM_INVALID;
     const int n = clm_value_shape(g, q).dim[0];
-    clm_value c = prototypes(g, f, support.y, ways);
+    clm_value c = prototypes(g, f, support, ways);
     clm_value products = clm_scale(g, clm_matmul(g, q, c, false, true), 2); /* [n, ways] */
     clm_value distances = clm_add(g, clm_reshape(g, square_rows(g, q), clm_shape_of(2, n, 1)), square_rows(g, c));
     return clm_sub(g, products, distances);
@@ -42,9 +45,9 @@ static clm_value protonet_output(const clm_task *t, clm_graph *g, const clm_valu
 /* 2 q c - |c|^2 differs from minus the squared distance by |q|^2, the same for all classes. */
 static clm_status protonet_head(const clm_task *t, clm_graph *g, const clm_value *theta, clm_examples support,
                                 clm_bn_stats *stats, clm_value *weight, clm_value *bias) {
-    clm_value f = clm_model_apply(t->model, g, theta, support.x, stats);
+    clm_value f = clm_task_apply(t, g, theta, support, stats);
     CLM_TRY(clm_graph_status(g));
-    clm_value c = prototypes(g, f, support.y, t->options.ways);
+    clm_value c = prototypes(g, f, support, t->options.ways);
     *weight = clm_scale(g, c, 2);
     *bias = clm_neg(g, square_rows(g, c));
     return clm_graph_status(g);
@@ -94,9 +97,9 @@ static clm_status protomaml_declare(clm_task *t) {
 static clm_status protomaml_begin(const clm_task *t, clm_graph *g, const clm_value *theta, clm_examples support,
                                   clm_value *out) {
     size_t count = 0, first = clm_model_head(t->model, &count);
-    clm_value f = clm_model_features(t->model, g, theta, support.x, NULL);
+    clm_value f = clm_task_features(t, g, theta, support);
     CLM_TRY(clm_graph_status(g));
-    clm_value c = prototypes(g, f, support.y, clm_model_out_shape(t->model).dim[0]);
+    clm_value c = prototypes(g, f, support, clm_model_out_shape(t->model).dim[0]);
     out[first] = clm_scale(g, c, 2);
     out[first + 1] = clm_neg(g, square_rows(g, c));
     return clm_graph_status(g);

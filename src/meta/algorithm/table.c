@@ -17,7 +17,8 @@
     X(imaml)              \
     X(protonet)           \
     X(protomaml)          \
-    X(finetune)
+    X(finetune)           \
+    X(pretrain)
 
 #define ALGORITHM_ROW(row) extern const clm_algorithm clm_algorithm_##row;
 #define ALGORITHM_ADDRESS(row) &clm_algorithm_##row,

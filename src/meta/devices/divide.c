@@ -43,14 +43,13 @@ static int parts_for(const clm_share *m) {
 static clm_status create_divided(clm_meta **out, const clm_share *one, int n, const clm_model *model,
                                  const clm_meta_options *options) {
     clm_device *device = one->device;
-    size_t limit = 0;
-    CLM_TRY(clm_plan_limit(one, &limit));
+    const size_t limit = one->limit;
     CLM_TRY(clm_device_open_sub_devices(device, n));
     clm_meta_share *shares = clm_calloc((size_t)n, sizeof *shares);
     if (!shares) return CLM_E_MEMORY;
     for (int i = 0; i < n; i++)
         shares[i] = (clm_meta_share){.device = device->sub_devices[i],
-                                     .tasks = options->tasks / n + (i < options->tasks % n),
+                                     .tasks = one->tasks / n + (i < one->tasks % n),
                                      .memory_limit = limit / (size_t)n};
     clm_status status = clm_shares_create(out, shares, (size_t)n, model, options);
     free(shares);
@@ -74,7 +73,7 @@ static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta
     CLM_TRY(asked_parts(&parts));
     if (device->info.type != CLM_DEVICE_CPU || device->is_sub_device || !device->backend->open_sub_device) return CLM_OK;
     parts =
-        parts ? clm_least(clm_least(parts, (int)device->info.compute_units), options->tasks) : parts_for((*meta)->shares[0]);
+        parts ? clm_least(clm_least(parts, (int)device->info.compute_units), (*meta)->tasks) : parts_for((*meta)->shares[0]);
     if (parts < 2) return CLM_OK;
     const clm_status status = create_divided(&divided, (*meta)->shares[0], parts, model, options);
     if (status == CLM_E_LIMIT) {
@@ -83,6 +82,8 @@ static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta
         return status; /* what fails once may not fail when the run is resumed: other parts would give other bits */
     } else if (keeps_plan(divided, (*meta)->shares[0])) {
         divided->whole = device;
+        divided->whole_limit = (*meta)->shares[0]->limit;
+        divided->whole_limit_reason = (*meta)->shares[0]->limit_reason;
         clm_meta_free(*meta);
         *meta = divided;
         return CLM_OK;
@@ -94,7 +95,8 @@ static clm_status divide(clm_meta **meta, const clm_model *model, const clm_meta
 static clm_status create(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
                          const clm_meta_options *options) {
     CLM_TRY(clm_shares_create(out, shares, n, model, options));
-    const clm_status status = (*out)->n_shares == 1 ? divide(out, model, options) : CLM_OK;
+    clm_status status = (*out)->n_shares == 1 ? divide(out, model, options) : CLM_OK;
+    if (status == CLM_OK) status = clm_ranks_agree(*out);
     if (status == CLM_OK) return CLM_OK;
     clm_meta_free(*out);
     *out = NULL;
@@ -114,6 +116,8 @@ out:
 }
 
 clm_status clm_meta_create(clm_meta **out, clm_device *device, const clm_model *model, const clm_meta_options *options) {
-    const clm_meta_share whole = {.device = device, .tasks = options->tasks};
+    clm_meta_share whole = {.device = device};
+    int first;
+    clm_comm_share(options->comm, options->tasks, &first, &whole.tasks);
     return clm_meta_create_on(out, &whole, 1, model, options);
 }

@@ -6,20 +6,26 @@
 
 static clm_status reserve_vectors(clm_share *m) {
     const clm_task *t = m->task;
-    CLM_TRY(clm_tensor_reserve(&m->params, m->device, clm_shape_of(1, (int)t->elements), 0));
-    CLM_TRY(clm_tensor_reserve(&m->grad, m->device, clm_shape_of(1, (int)t->learned), 0));
-    m->value = clm_calloc(t->n_leaves, sizeof(clm_tensor *));
-    m->gradient = clm_calloc(t->n_leaves, sizeof(clm_tensor *));
+    const size_t learned = m->starts * t->learned, views = m->starts * t->n_leaves;
+    if (m->starts * t->elements > INT32_MAX)
+        return clm_fail(CLM_E_LIMIT,
+                        "meta: %zu initialisations of %zu parameters and rates; fewer than 2^31 numbers are possible",
+                        m->starts, t->elements);
+    CLM_TRY(clm_tensor_reserve(&m->params, m->device, clm_shape_of(1, (int)(m->starts * t->elements)), 0));
+    CLM_TRY(clm_tensor_reserve(&m->grad, m->device, clm_shape_of(1, (int)learned), 0));
+    m->value = clm_calloc(views, sizeof(clm_tensor *));
+    m->gradient = clm_calloc(views, sizeof(clm_tensor *));
     if (!m->value || !m->gradient) return CLM_E_MEMORY;
-    for (size_t l = 0; l < t->n_leaves; l++) {
-        const clm_leaf *leaf = &t->leaves[l];
-        CLM_TRY(clm_tensor_view(&m->value[l], m->params, leaf->at, leaf->shape, 0));
-        if (leaf->learned) CLM_TRY(clm_tensor_view(&m->gradient[l], m->grad, leaf->at, leaf->shape, 0));
+    for (size_t l = 0; l < views; l++) {
+        const clm_leaf *leaf = &t->leaves[l % t->n_leaves];
+        const size_t at = clm_flat_place(t, m->starts, l / t->n_leaves, leaf->at);
+        CLM_TRY(clm_tensor_view(&m->value[l], m->params, at, leaf->shape, 0));
+        if (leaf->learned) CLM_TRY(clm_tensor_view(&m->gradient[l], m->grad, at, leaf->shape, 0));
     }
     m->learned = m->params;
     if (t->learned == t->elements) return CLM_OK;
     m->learned = NULL;
-    return clm_tensor_view(&m->learned, m->params, 0, clm_shape_of(1, (int)t->learned), 0);
+    return clm_tensor_view(&m->learned, m->params, 0, clm_shape_of(1, (int)learned), 0);
 }
 
 clm_status clm_share_create(clm_share **out, clm_meta *meta, const clm_meta_share *share, int first,
@@ -33,6 +39,8 @@ clm_status clm_share_create(clm_share **out, clm_meta *meta, const clm_meta_shar
     m->request = *request;
     m->tasks = share->tasks;
     m->first = first;
+    m->starts = meta->starts;
+    m->place = meta->first + first;
     CLM_GOTO(reserve_vectors(m));
     if (!meta->n_shares) {
         m->optimizer = &meta->optimizer;
@@ -51,7 +59,7 @@ void clm_share_free(clm_share *m) {
     if (!m) return;
     if (m->optimizer) clm_optimizer_free(m->optimizer);
     clm_exec_free(m);
-    for (size_t l = 0; l < m->task->n_leaves; l++) {
+    for (size_t l = 0; l < m->starts * m->task->n_leaves; l++) {
         if (m->value) clm_tensor_free(m->value[l]);
         if (m->gradient) clm_tensor_free(m->gradient[l]);
     }
@@ -64,18 +72,21 @@ void clm_share_free(clm_share *m) {
     free(m->packing);
     free(m->weights);
     free(m->sum);
+    free(m->apart);
     free(m);
 }
 
 clm_status clm_share_write_initial(clm_share *m) {
     const clm_task *t = m->task;
-    double *data = clm_calloc(t->elements, sizeof *data), *outer = clm_calloc(t->elements, sizeof *outer);
+    const size_t all = m->starts * t->elements;
+    double *data = clm_calloc(all, sizeof *data), *outer = clm_calloc(t->elements, sizeof *outer);
     clm_status status = data && outer ? CLM_OK : CLM_E_MEMORY;
-    for (size_t i = 0; i < t->n_entries && status == CLM_OK; i++) {
-        clm_task_initial(t, i, 0, outer);
-        clm_entry_to_inner(&t->entries[i], outer, data + t->entries[i].at);
+    for (size_t k = 0; k < m->starts * t->n_entries && status == CLM_OK; k++) {
+        const size_t start = k / t->n_entries, i = k % t->n_entries;
+        clm_task_initial(t, i, start, outer);
+        clm_entry_to_inner(&t->entries[i], outer, data + clm_flat_place(t, m->starts, start, t->entries[i].at));
     }
-    if (status == CLM_OK) status = clm_tensor_write_f64(m->params, data, t->elements);
+    if (status == CLM_OK) status = clm_tensor_write_f64(m->params, data, all);
     free(data);
     free(outer);
     return status;

@@ -9,6 +9,8 @@
  * So the same shares give the same bits. One device makes the update and the others copy its result, because devices round
  * differently: if each made its own, the copies would drift apart.
  *
+ * Where several processes share the meta-batch, or several devices of one that might, tasks are summed apart: ranks.c.
+ *
  * Each further device is driven by a thread of its own while a gradient is computed, so they work at the same time whether a
  * queue takes launches without waiting or not. The threads sleep between gradients and end with the meta-learner. Where no
  * thread can be had the devices work one after the other, which gives the same numbers.
@@ -29,9 +31,9 @@ static clm_status compute(const clm_job *j) {
     clm_share *m = j->share;
     const clm_meta *meta = j->meta;
     double began = clm_clock();
-    if (m != meta->shares[0] && meta->moved) CLM_TRY(clm_tensor_write_f64(m->params, meta->values, m->task->elements));
+    if (m != meta->shares[0] && meta->moved) CLM_TRY(clm_tensor_write_f64(m->params, meta->values, clm_tensor_size(m->params)));
     CLM_TRY(clm_retry_run(m, j->variant, &j->batch, j->update ? m->optimizer : NULL, meta->options.tasks));
-    if (m->sum) CLM_TRY(clm_tensor_read_f64(m->grad, m->sum, m->task->learned));
+    if (m->sum && !m->request.apart) CLM_TRY(clm_tensor_read_f64(m->grad, m->sum, clm_tensor_size(m->grad)));
     m->seconds = clm_clock() - began;
     return CLM_OK;
 }
@@ -131,6 +133,14 @@ clm_status clm_meta_check_options(const clm_meta_options *o) {
                         o->task.support, o->task.query, o->task.steps);
     if (o->task_chunk < 0 || (o->task_chunk > 0 && o->tasks % o->task_chunk))
         return clm_fail(CLM_E_ARG, "meta: %d tasks cannot be run %d at a time; choose a divisor", o->tasks, o->task_chunk);
+    if (o->initialisations < 0 || o->initialisations > CLM_INITIALISATIONS_MOST)
+        return clm_fail(CLM_E_ARG, "meta: %d initialisations: 1 to %d are possible", o->initialisations,
+                        CLM_INITIALISATIONS_MOST);
+    if (o->initialisations > 1 && clm_comm_size(o->comm) > 1)
+        return clm_fail(CLM_E_ARG, "meta: several initialisations are for one process, not for %d ranks",
+                        clm_comm_size(o->comm));
+    if (o->initialisations > 1 && o->keep_adapted)
+        return clm_fail(CLM_E_ARG, "meta: keep_adapted and %d initialisations exclude each other", o->initialisations);
     CLM_TRY(clm_task_options_resolve(&task));
     if (!clm_algorithm_uses(task.algorithm, "first-order")) {
         if (o->both_orders) return clm_fail_unread("both_orders", "algorithm", task.algorithm);
@@ -146,7 +156,8 @@ clm_status clm_meta_check_options(const clm_meta_options *o) {
     return CLM_OK;
 }
 
-static clm_status check_shares(const clm_meta_share *shares, size_t n, int tasks) {
+/* ranked: the tasks are those of one of several ranks. */
+static clm_status check_shares(const clm_meta_share *shares, size_t n, int tasks, bool ranked) {
     long long sum = 0;
     for (size_t i = 0; i < n; i++) {
         if (shares[i].tasks < 0) return clm_fail(CLM_E_ARG, "meta: share %zu has %d tasks", i, shares[i].tasks);
@@ -157,23 +168,25 @@ static clm_status check_shares(const clm_meta_share *shares, size_t n, int tasks
                                 shares[i].device->info.name);
     }
     if (sum == tasks && tasks > 0) return CLM_OK;
-    return clm_fail(CLM_E_ARG, "meta: the shares of %zu device%s have %lld tasks in all, the meta-batch has %d", n,
-                    n == 1 ? "" : "s", sum, tasks);
+    return clm_fail(CLM_E_ARG, "meta: the shares of %zu device%s have %lld tasks in all, %s has %d", n, n == 1 ? "" : "s", sum,
+                    ranked ? "this rank's part of the meta-batch" : "the meta-batch", tasks);
 }
 
 /* What is asked of the plan of one share. A chunk that suits the whole need not divide a part. */
-static clm_request request_of(const clm_meta_options *o, const clm_meta_share *share) {
+static clm_request request_of(const clm_meta_options *o, const clm_meta_share *share, size_t n) {
     clm_request r = {.checkpointing = o->checkpointing,
                      .task_chunk = clm_least(o->task_chunk, share->tasks),
                      .memory_limit = share->memory_limit ? share->memory_limit : o->memory_limit,
                      .keep_adapted = o->keep_adapted,
-                     .both_orders = (o->both_orders || o->first_order_until > 0) && !o->task.first_order};
+                     .both_orders = (o->both_orders || o->first_order_until > 0) && !o->task.first_order,
+                     .apart = clm_comm_size(o->comm) > 1 || (o->comm && n > 1 && o->initialisations < 2)};
     while (r.task_chunk > 1 && share->tasks % r.task_chunk) r.task_chunk--;
     return r;
 }
 
 static clm_status fail_share(clm_status status, const clm_meta *meta, const clm_device *device, int first, int tasks) {
     if (tasks == meta->options.tasks) return status;
+    first += meta->first;
     return clm_fail_in(status, "%s, tasks %d to %d of %d", device->info.name, first, first + tasks - 1, meta->options.tasks);
 }
 
@@ -181,7 +194,7 @@ static clm_status add_shares(clm_meta *meta, const clm_meta_share *shares, size_
     int first = 0;
     for (size_t i = 0; i < n; i++) {
         if (!shares[i].tasks) continue;
-        const clm_request request = request_of(&meta->options, &shares[i]);
+        const clm_request request = request_of(&meta->options, &shares[i], n);
         clm_status status = clm_share_create(&meta->shares[meta->n_shares], meta, &shares[i], first, &request);
         if (status != CLM_OK) return fail_share(status, meta, shares[i].device, first, shares[i].tasks);
         meta->n_shares++;
@@ -193,14 +206,22 @@ static clm_status add_shares(clm_meta *meta, const clm_meta_share *shares, size_
 clm_status clm_shares_create(clm_meta **out, const clm_meta_share *shares, size_t n, const clm_model *model,
                              const clm_meta_options *options) {
     clm_status status = CLM_OK;
+    int first, tasks;
     *out = NULL;
     CLM_TRY(clm_meta_check_options(options));
-    CLM_TRY(check_shares(shares, n, options->tasks));
+    clm_comm_share(options->comm, options->tasks, &first, &tasks);
+    if (tasks < 1)
+        return clm_fail(CLM_E_ARG, "meta: %d ranks for the %d tasks of a meta-batch; use as many as there are tasks at most",
+                        clm_comm_size(options->comm), options->tasks);
+    CLM_TRY(check_shares(shares, n, tasks, clm_comm_size(options->comm) > 1));
     clm_meta *meta = clm_calloc(1, sizeof *meta);
     if (!meta) return CLM_E_MEMORY;
     CLM_GOTO(clm_task_init(&meta->task, model, &options->task));
     meta->options = *options;
     meta->options.task = meta->task.options;
+    meta->starts = options->initialisations > 1 ? (size_t)options->initialisations : 1;
+    meta->first = first;
+    meta->tasks = tasks;
     if (!(meta->shares = clm_calloc(n, sizeof *meta->shares))) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(add_shares(meta, shares, n));
     *out = meta;
@@ -216,28 +237,44 @@ void clm_meta_free(clm_meta *meta) {
     for (size_t s = 0; meta->shares && s < meta->n_shares; s++) clm_share_free(meta->shares[s]);
     free(meta->shares);
     free(meta->values);
+    free(meta->total);
     clm_task_free(&meta->task);
     free(meta);
 }
 
 clm_status clm_shares_prepare(clm_meta *meta) {
-    if (meta->n_shares == 1) return CLM_OK;
-    CLM_TRY(engage(meta));
-    if (!meta->values && !(meta->values = clm_calloc(meta->task.elements, sizeof *meta->values))) return CLM_E_MEMORY;
-    for (size_t s = 0; s < meta->n_shares; s++) {
+    const bool ranks = clm_ranks_are_there(meta);
+    if (meta->n_shares == 1 && !ranks) return CLM_OK;
+    if (meta->n_shares > 1) CLM_TRY(engage(meta));
+    if (ranks && !meta->total && !(meta->total = clm_calloc(meta->task.elements, sizeof(double)))) return CLM_E_MEMORY;
+    if (!meta->values && !(meta->values = clm_calloc(clm_tensor_size(meta->shares[0]->params), sizeof *meta->values)))
+        return CLM_E_MEMORY;
+    for (size_t s = 0; s < meta->n_shares && !ranks; s++) {
         clm_share *m = meta->shares[s];
-        if (!m->sum && !(m->sum = clm_calloc(meta->task.learned, sizeof *m->sum))) return CLM_E_MEMORY;
+        if (!m->sum && !(m->sum = clm_calloc(clm_tensor_size(m->grad), sizeof *m->sum))) return CLM_E_MEMORY;
     }
     return CLM_OK;
 }
 
 /* ---- reports ---- */
 
+static clm_meta_plan plan_of(const clm_share *m) {
+    clm_meta_plan plan = m->exec.plan;
+    plan.limit = m->limit;
+    plan.limit_reason = m->limit_reason;
+    return plan;
+}
+
 clm_meta_plan clm_meta_get_plan(const clm_meta *meta) {
-    clm_meta_plan all = meta->shares[0]->exec.plan;
+    clm_meta_plan all = plan_of(meta->shares[0]);
     all.parts = meta->whole ? (int)meta->n_shares : 1;
+    if (meta->whole) {
+        all.limit = meta->whole_limit;
+        all.limit_reason = meta->whole_limit_reason;
+    }
     for (size_t s = 1; s < meta->n_shares; s++) {
-        const clm_meta_plan *p = &meta->shares[s]->exec.plan;
+        const clm_meta_plan p_of = plan_of(meta->shares[s]), *p = &p_of;
+        if (!meta->whole) all.limit = p->limit < SIZE_MAX - all.limit ? all.limit + p->limit : SIZE_MAX;
         all.bytes += p->bytes;
         all.launches += p->launches;
         all.kernels += p->kernels;
@@ -251,7 +288,7 @@ size_t clm_meta_part_count(const clm_meta *meta) { return meta->whole ? 1 : meta
 
 /* A divided device counts as the one it is. */
 static clm_meta_part whole_part(const clm_meta *meta) {
-    clm_meta_part part = {.device = meta->whole, .tasks = meta->options.tasks, .plan = clm_meta_get_plan(meta)};
+    clm_meta_part part = {.device = meta->whole, .first = meta->first, .tasks = meta->tasks, .plan = clm_meta_get_plan(meta)};
     for (size_t s = 0; s < meta->n_shares; s++)
         if (meta->shares[s]->seconds > part.seconds) part.seconds = meta->shares[s]->seconds;
     return part;
@@ -261,7 +298,7 @@ clm_meta_part clm_meta_get_part(const clm_meta *meta, size_t i) {
     const clm_share *m = meta->shares[i];
     if (meta->whole) return whole_part(meta);
     return (clm_meta_part){
-        .device = m->device, .first = m->first, .tasks = m->tasks, .seconds = m->seconds, .plan = m->exec.plan};
+        .device = m->device, .first = m->place, .tasks = m->tasks, .seconds = m->seconds, .plan = plan_of(m)};
 }
 
 /* ---- the gradient ---- */
@@ -282,14 +319,15 @@ static void run_all(clm_job *jobs, size_t n) {
 static clm_status add_up(clm_meta *meta) {
     clm_share *first = meta->shares[0];
     for (size_t s = 1; s < meta->n_shares; s++)
-        for (size_t e = 0; e < meta->task.learned; e++) first->sum[e] += meta->shares[s]->sum[e];
-    return clm_tensor_write_f64(first->grad, first->sum, meta->task.learned);
+        for (size_t e = 0; e < clm_tensor_size(first->grad); e++) first->sum[e] += meta->shares[s]->sum[e];
+    return clm_tensor_write_f64(first->grad, first->sum, clm_tensor_size(first->grad));
 }
 
 static clm_status gradient_of_all(clm_meta *meta, size_t variant, const clm_batch *batch) {
     clm_job *jobs = meta->jobs;
-    CLM_TRY(clm_feed_check(meta->shares[0], meta->options.tasks, batch));
-    if (meta->moved) CLM_TRY(clm_tensor_read_f64(meta->shares[0]->params, meta->values, meta->task.elements));
+    CLM_TRY(clm_feed_check(meta->shares[0], meta->tasks, batch));
+    if (meta->moved)
+        CLM_TRY(clm_tensor_read_f64(meta->shares[0]->params, meta->values, clm_tensor_size(meta->shares[0]->params)));
     for (size_t s = 0; s < meta->n_shares; s++) {
         jobs[s].batch = clm_feed_part(meta->shares[s], batch);
         jobs[s].variant = variant;
@@ -302,7 +340,7 @@ static clm_status gradient_of_all(clm_meta *meta, size_t variant, const clm_batc
         return fail_share(jobs[s].status, meta, m->device, m->first, m->tasks);
     }
     meta->moved = false;
-    return add_up(meta);
+    return clm_ranks_are_there(meta) ? CLM_OK : add_up(meta);
 }
 
 static clm_status gradient_of_one(clm_meta *meta, size_t variant, const clm_batch *batch, bool update) {
@@ -311,9 +349,13 @@ static clm_status gradient_of_one(clm_meta *meta, size_t variant, const clm_batc
 
 clm_status clm_shares_gradient(clm_meta *meta, size_t variant, const clm_batch *batch, bool update) {
     meta->computed = false;
+    for (size_t s = 0; s < meta->n_shares; s++) meta->shares[s]->updates = meta->optimizer.t;
+    const bool ranks = clm_ranks_are_there(meta), alone = meta->n_shares == 1 && !ranks;
     clm_status status =
-        meta->n_shares == 1 ? gradient_of_one(meta, variant, batch, update) : gradient_of_all(meta, variant, batch);
-    if (status == CLM_OK && update && meta->n_shares > 1) status = clm_optimizer_run(&meta->optimizer, meta->options.tasks);
+        meta->n_shares == 1 ? gradient_of_one(meta, variant, batch, update && alone) : gradient_of_all(meta, variant, batch);
+    if (status == CLM_OK && ranks) status = clm_ranks_add_up(meta, !update);
+    if (status == CLM_OK && update && !alone && clm_comm_rank(meta->options.comm) == 0)
+        status = clm_optimizer_run(&meta->optimizer, meta->options.tasks);
     meta->computed = status == CLM_OK;
     meta->variant = variant;
     return status;

@@ -25,13 +25,21 @@ static clm_value rows_of(clm_graph *g, clm_value x, int first, int count) {
 }
 
 clm_examples clm_stage_support(clm_stages *s, int step) {
-    const clm_examples all = part_at(s)->support;
+    clm_examples e = part_at(s)->support;
     const int n = s->task->options.support;
-    if (!s->task->options.support_per_step) return all;
-    return (clm_examples){rows_of(s->g, all.x, step * n, n), rows_of(s->g, all.y, step * n, n)};
+    e.dropout.pass = s->task->algorithm->one_inner_loss ? 0 : 2 * step;
+    if (s->task->options.support_per_step) {
+        e.x = rows_of(s->g, e.x, step * n, n);
+        e.y = rows_of(s->g, e.y, step * n, n);
+    }
+    return clm_task_masked(s->g, e, part_at(s)->counting[0], part_at(s)->counting[2]);
 }
 
-clm_examples clm_stage_query(clm_stages *s) { return part_at(s)->query; }
+clm_examples clm_stage_query(clm_stages *s, int k) {
+    clm_examples e = part_at(s)->query;
+    e.dropout.pass = 2 * k + 1;
+    return clm_task_masked(s->g, e, part_at(s)->counting[1], part_at(s)->counting[2]);
+}
 
 void clm_stage_prefer_memory(clm_stages *s) { part_at(s)->prefer_memory = s->builder->n_parts > 1; }
 

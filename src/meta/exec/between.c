@@ -8,12 +8,23 @@
 
 /* ---- the gradient ---- */
 
-/* Adds a per-task value, summed over the tasks, to a part of the flat gradient. */
-static clm_status accumulate(clm_builder *b, clm_part *p, clm_value v, clm_tensor *into) {
+/* Adds a per-task value, summed over the tasks, to a part of the flat gradient; or leaves it as it is, for each task apart. */
+static clm_status accumulate(clm_builder *b, clm_part *p, clm_value v, size_t leaf, clm_tensor *into) {
+    if (b->m->exec.apart) return clm_part_output(p, clm_per_task(p->g, v), b->m->exec.apart_leaf[leaf]);
     if (b->m->exec.all_at_once) return clm_part_output(p, clm_sum_tasks(p->g, v, CLM_INVALID), into);
     clm_value sum = clm_input(p->g, "sum", clm_value_shape(p->g, v), false);
     CLM_TRY(clm_part_bind(p, sum, into));
     return clm_part_output(p, clm_sum_tasks(p->g, v, sum), into);
+}
+
+/* Of several initialisations each gets what its tasks give. */
+static clm_status accumulate_all(clm_builder *b, clm_part *p, clm_value v, size_t leaf) {
+    const clm_share *m = b->m;
+    for (size_t start = 0; start < m->starts; start++) {
+        const clm_value own = m->starts > 1 ? clm_mul(p->g, clm_part_belongs(p, start), v) : v;
+        CLM_TRY(accumulate(b, p, own, leaf, m->gradient[start * m->task->n_leaves + leaf]));
+    }
+    return CLM_OK;
 }
 
 void clm_builder_enter(clm_builder *b, size_t index) {
@@ -40,14 +51,16 @@ static clm_status add_up_leaf(clm_builder *b, size_t leaf, bool *any) {
         last = k.part;
     }
     *any = total != CLM_INVALID;
-    return *any ? accumulate(b, &b->parts[last], total, b->m->gradient[leaf]) : CLM_OK;
+    return *any ? accumulate_all(b, &b->parts[last], total, leaf) : CLM_OK;
 }
 
 clm_status clm_builder_add_up(clm_builder *b) {
     for (size_t leaf = 0; leaf < b->m->task->n_leaves; leaf++) {
         bool any = false;
         CLM_TRY(add_up_leaf(b, leaf, &any));
-        if (!any && b->m->task->leaves[leaf].learned && b->m->exec.n_variants > 1) b->m->exec.clears = true;
+        if (any || !b->m->task->leaves[leaf].learned) continue;
+        if (b->m->exec.n_variants > 1) b->m->exec.clears = true;
+        b->m->exec.apart_cleared = true;
     }
     return CLM_OK;
 }

@@ -64,23 +64,54 @@ clm_status clm_part_output(clm_part *p, clm_value v, clm_tensor *t) {
     return t ? clm_part_bind(p, v, t) : CLM_OK;
 }
 
-static clm_status begin_part(clm_builder *b, clm_part *p) {
+static clm_status begin_counting(const clm_share *m, clm_part *p) {
+    static const char *const names[3] = {"support.rows", "query.rows", "outputs"};
+    for (int i = 0; i < 3; i++) {
+        clm_tensor *t = m->exec.counting[i];
+        p->counting[i] = t ? clm_input(p->g, names[i], clm_tensor_shape(t), true) : CLM_INVALID;
+        if (t) CLM_TRY(clm_part_bind(p, p->counting[i], t));
+    }
+    return CLM_OK;
+}
+
+/* 1 for the tasks that belong to an initialisation, 0 for the others; per task. */
+clm_value clm_part_belongs(clm_part *p, size_t start) { return clm_equal(p->g, p->chosen, clm_const(p->g, (double)start)); }
+
+/* A leaf as an input. Of several initialisations each is one, and the leaf is that of the task's: what is not chosen counts
+ * nothing, and neither does its derivative. */
+static clm_status begin_leaf(clm_builder *b, clm_part *p, size_t l) {
     const clm_share *m = b->m;
     const clm_task *t = m->task;
     char label[96];
+    p->leaf[l] = CLM_INVALID;
+    for (size_t start = 0; start < m->starts; start++) {
+        snprintf(label, sizeof label, "%s", t->entries[t->leaves[l].entry].name);
+        const clm_value in = clm_input(p->g, label, t->leaves[l].shape, false);
+        CLM_TRY(clm_part_bind(p, in, m->value[start * t->n_leaves + l]));
+        const clm_value part = m->starts > 1 ? clm_mul(p->g, clm_part_belongs(p, start), in) : in;
+        p->leaf[l] = start ? clm_add(p->g, p->leaf[l], part) : part;
+    }
+    return CLM_OK;
+}
+
+static clm_status begin_part(clm_builder *b, clm_part *p) {
+    const clm_share *m = b->m;
+    const clm_task *t = m->task;
     CLM_TRY(clm_graph_create(&p->g));
+    p->g->flat_sums = clm_program_wants_flat_sums(m->device);
     p->support = clm_task_examples(t, p->g, "support", clm_task_support(t));
     p->query = clm_task_examples(t, p->g, "query", t->options.query);
     const clm_value in[4] = {p->support.x, p->support.y, p->query.x, p->query.y};
     for (int i = 0; i < 4; i++) CLM_TRY(clm_part_bind(p, in[i], m->exec.batch[i]));
+    p->support.dropout.key = p->query.dropout.key = clm_task_dropout_key(t, p->g);
+    if (m->exec.keys) CLM_TRY(clm_part_bind(p, p->support.dropout.key, m->exec.keys));
+    CLM_TRY(begin_counting(m, p));
     p->leaf = clm_calloc(t->n_leaves, sizeof *p->leaf);
     p->weight = clm_calloc((size_t)t->options.steps + 1, sizeof *p->weight);
     if (!p->leaf || !p->weight) return CLM_E_MEMORY;
-    for (size_t l = 0; l < t->n_leaves; l++) {
-        snprintf(label, sizeof label, "%s", t->entries[t->leaves[l].entry].name);
-        p->leaf[l] = clm_input(p->g, label, t->leaves[l].shape, false);
-        CLM_TRY(clm_part_bind(p, p->leaf[l], m->value[l]));
-    }
+    p->chosen = m->exec.chosen ? clm_input(p->g, "chosen", (clm_shape){0}, true) : CLM_INVALID;
+    if (m->exec.chosen) CLM_TRY(clm_part_bind(p, p->chosen, m->exec.chosen));
+    for (size_t l = 0; l < t->n_leaves; l++) CLM_TRY(begin_leaf(b, p, l));
     for (int k = 0; t->weights && k < t->options.steps; k++) {
         p->weight[k] = clm_input(p->g, "weight", (clm_shape){0}, false);
         CLM_TRY(clm_part_bind(p, p->weight[k], m->exec.weight[k]));
@@ -203,6 +234,10 @@ void clm_exec_free(clm_share *m) {
     for (size_t i = 0; i < x->n_tensors; i++) clm_tensor_free(x->tensors[i]);
     free(x->tensors);
     free(x->weight);
+    free(x->keys_at);
+    free(x->chosen_at);
+    for (int i = 0; i < 3; i++) free(x->counting_at[i]);
+    free(x->apart_leaf);
     clm_workspace_free(x->workspace);
     clm_exec_detach(m);
 }
@@ -237,6 +272,23 @@ out:
     return status;
 }
 
+static clm_status reserve_keys(clm_share *m, int chunk) {
+    if (!clm_model_has_dropout(m->task->model)) return CLM_OK;
+    return clm_exec_reserve(m, &m->exec.keys, clm_shape_of(1, CLM_DROPOUT_KEY), chunk);
+}
+
+static clm_status reserve_chosen(clm_share *m, int chunk) {
+    return m->starts > 1 ? clm_exec_reserve(m, &m->exec.chosen, (clm_shape){0}, chunk) : CLM_OK;
+}
+
+static clm_status reserve_counting(clm_share *m, int chunk) {
+    const clm_task *t = m->task;
+    const int size[3] = {t->options.support, t->options.query, clm_task_classes(t)};
+    for (int i = 0; i < 3 && t->options.uneven; i++)
+        if (size[i]) CLM_TRY(clm_exec_reserve(m, &m->exec.counting[i], clm_shape_of(1, size[i]), chunk));
+    return CLM_OK;
+}
+
 static clm_status reserve_weights(clm_share *m) {
     clm_exec *x = &m->exec;
     const int K = m->task->options.steps;
@@ -244,6 +296,18 @@ static clm_status reserve_weights(clm_share *m) {
     CLM_TRY(clm_exec_reserve(m, &x->weights, clm_shape_of(1, K), 0));
     if (!(x->weight = clm_calloc((size_t)K, sizeof(clm_tensor *)))) return CLM_E_MEMORY;
     for (int k = 0; k < K; k++) CLM_TRY(clm_exec_view(m, &x->weight[k], x->weights, (size_t)k, (clm_shape){0}, 0));
+    return CLM_OK;
+}
+
+static clm_status reserve_apart(clm_share *m, int chunk) {
+    clm_exec *x = &m->exec;
+    const clm_task *t = m->task;
+    if (!m->request.apart) return CLM_OK;
+    CLM_TRY(clm_exec_reserve(m, &x->apart, clm_shape_of(1, (int)t->learned), chunk));
+    if (!(x->apart_leaf = clm_calloc(t->n_leaves, sizeof(clm_tensor *)))) return CLM_E_MEMORY;
+    for (size_t l = 0; l < t->n_leaves; l++)
+        if (t->leaves[l].learned)
+            CLM_TRY(clm_exec_view(m, &x->apart_leaf[l], x->apart, t->leaves[l].at * (size_t)chunk, t->leaves[l].shape, chunk));
     return CLM_OK;
 }
 
@@ -268,7 +332,11 @@ clm_status clm_exec_plan(clm_share *m, clm_checkpointing checkpointing, int chun
     x->variant[1].first_order = true;
     CLM_TRY(clm_workspace_create(&x->workspace, m->device));
     CLM_TRY(reserve_batch(m, chunk));
+    CLM_TRY(reserve_keys(m, chunk));
+    CLM_TRY(reserve_chosen(m, chunk));
+    CLM_TRY(reserve_counting(m, chunk));
     CLM_TRY(reserve_weights(m));
+    CLM_TRY(reserve_apart(m, chunk));
     for (size_t i = 0; i < x->n_variants; i++) CLM_TRY(plan_variant(m, &x->variant[i], checkpointing, chunk));
     count(&x->plan, &x->variant[0], m->tasks / chunk);
     return CLM_OK;

@@ -15,7 +15,9 @@ typedef struct clm_part {
     clm_readout *reads; /* become the variant's once the program exists */
     size_t n_reads, reads_capacity;
     clm_examples support, query;
-    clm_value *leaf, *weight; /* inputs */
+    clm_value counting[3]; /* inputs, see clm_exec; or CLM_INVALID */
+    /* leaf: an input, or the one of several that `chosen` says, a number of each task (CLM_INVALID: there is one). */
+    clm_value *leaf, *weight, chosen;
     bool prefer_memory;
 } clm_part;
 
@@ -70,6 +72,7 @@ clm_status clm_exec_view(clm_share *m, clm_tensor **out, clm_tensor *whole, size
 clm_status clm_part_bind(clm_part *p, clm_value v, clm_tensor *t);
 clm_value clm_part_own_value(clm_part *p, clm_value v);
 clm_status clm_part_output(clm_part *p, clm_value v, clm_tensor *t);
+clm_value clm_part_belongs(clm_part *p, size_t start);
 
 /* The latest put of a slot; NULL: none. */
 clm_record *clm_builder_find(clm_builder *b, clm_slot slot);

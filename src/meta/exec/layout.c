@@ -56,21 +56,21 @@ clm_status clm_entry_read(const clm_entry *e, clm_tensor *from, size_t count, do
     return status;
 }
 
-static clm_status view_flat(const clm_entry *e, clm_tensor *flat, clm_tensor **view) {
-    return clm_tensor_view(view, flat, e->at, clm_shape_of(1, (int)e->size), 0);
+static clm_status view_flat(const clm_entry *e, clm_tensor *flat, size_t at, clm_tensor **view) {
+    return clm_tensor_view(view, flat, at, clm_shape_of(1, (int)e->size), 0);
 }
 
-clm_status clm_entry_write_flat(const clm_entry *e, clm_tensor *flat, const double *data) {
+clm_status clm_entry_write_flat(const clm_entry *e, clm_tensor *flat, size_t at, const double *data) {
     clm_tensor *view = NULL;
-    CLM_TRY(view_flat(e, flat, &view));
+    CLM_TRY(view_flat(e, flat, at, &view));
     clm_status status = clm_entry_write(e, view, data);
     clm_tensor_free(view);
     return status;
 }
 
-clm_status clm_entry_read_flat(const clm_entry *e, clm_tensor *flat, double scale, double *data) {
+clm_status clm_entry_read_flat(const clm_entry *e, clm_tensor *flat, size_t at, double scale, double *data) {
     clm_tensor *view = NULL;
-    CLM_TRY(view_flat(e, flat, &view));
+    CLM_TRY(view_flat(e, flat, at, &view));
     clm_status status = clm_entry_read(e, view, 1, scale, data);
     clm_tensor_free(view);
     return status;

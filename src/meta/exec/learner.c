@@ -161,9 +161,11 @@ static clm_status make(clm_learner **out, clm_device *device, const clm_model *m
     CLM_GOTO(clm_workspace_create(&l->workspace, device));
     CLM_GOTO(make_params(l));
     CLM_GOTO(make_examples(l));
+    CLM_GOTO(clm_learner_make_counting(l));
     CLM_GOTO(clm_learner_build(l));
     CLM_GOTO(make_host_memory(l));
     CLM_GOTO(default_values(l));
+    if (l->sizes) CLM_GOTO(clm_learner_set_sizes(l, NULL));
     *out = l;
     l = NULL;
 out:
@@ -207,6 +209,8 @@ void clm_learner_free(clm_learner *l) {
     clm_tensor_free(l->support_y);
     clm_tensor_free(l->support);
     clm_tensor_free(l->query_x);
+    for (int i = 0; i < 3; i++) clm_tensor_free(l->counting[i]);
+    free(l->sizes);
     clm_workspace_free(l->workspace);
     free(l->values);
     free(l->writing);
@@ -322,6 +326,13 @@ static clm_status use_data(clm_learner *l, clm_dataset *data) {
 
 clm_status clm_learner_use_data(clm_learner *l, clm_dataset *data) { CLM_IN_DEVICE(l->device, use_data(l, data)); }
 
+/* One for all steps, whatever the meta-learner has. */
+static clm_set support_set(const clm_learner *l) {
+    clm_set set = clm_task_set(&l->task, false, l->sizes);
+    set.examples = set.part;
+    return set;
+}
+
 static clm_status check_numbers(const clm_learner *l, const char *what, const int32_t *at, int examples) {
     if (l->data) return clm_dataset_check_numbers(l->data, l->options.tasks, what, at, examples);
     return clm_fail(CLM_E_STATE, "learner: numbers of images, but no data set; clm_learner_use_data comes first");
@@ -338,7 +349,9 @@ clm_status clm_learner_restart(clm_learner *l) {
 
 static clm_status begin(clm_learner *l, const float *support_x, const float *support_y) {
     size_t examples = (size_t)l->options.tasks * (size_t)l->task.options.support;
-    CLM_TRY(clm_task_check_labels(&l->task, l->options.tasks, "support", support_y, l->task.options.support));
+    const clm_set set = support_set(l);
+    CLM_TRY(clm_task_check_labels(&l->task, l->options.tasks, &set, support_y));
+    CLM_TRY(clm_task_check_tokens(&l->task, l->options.tasks, &set, support_x));
     const float *x = clm_input_to_inner(l->task.model, support_x, examples, l->staging);
     const size_t size_x = clm_tensor_size(l->support_x), size_y = clm_tensor_size(l->support_y);
     if (l->sending) {
@@ -359,7 +372,8 @@ clm_status clm_learner_begin(clm_learner *l, const float *support_x, const float
 }
 
 static clm_status begin_at(clm_learner *l, const int32_t *support_at, const float *support_y) {
-    CLM_TRY(clm_task_check_labels(&l->task, l->options.tasks, "support", support_y, l->task.options.support));
+    const clm_set set = support_set(l);
+    CLM_TRY(clm_task_check_labels(&l->task, l->options.tasks, &set, support_y));
     CLM_TRY(check_numbers(l, "support", support_at, l->task.options.support));
     CLM_TRY(clm_pick_run(l->pick[0], support_at, support_y));
     return clm_learner_restart(l);
@@ -417,6 +431,9 @@ static clm_status check_count(const clm_learner *l, size_t n) {
 static clm_status predict_examples(clm_learner *l, const float *query_x, size_t n, double *out) {
     CLM_TRY(check_begun(l));
     CLM_TRY(check_count(l, n));
+    clm_set set = clm_task_set(&l->task, true, l->sizes);
+    set.examples = set.part = (int)n;
+    CLM_TRY(clm_task_check_tokens(&l->task, l->options.tasks, &set, query_x));
     const float *x = clm_input_to_inner(l->task.model, query_x, (size_t)l->options.tasks * n, l->staging);
     const size_t size = clm_tensor_size(l->query_x), given = size / (size_t)l->task.options.query * n;
     if (!l->sending) {

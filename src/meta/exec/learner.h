@@ -24,6 +24,8 @@ typedef struct clm_learner_use {
     bool frozen;            /* they are those of the parameters at hand */
     double *values;         /* of the largest parameter, for saving */
     double *outputs;        /* of all planned examples, where fewer are asked for */
+    clm_params **starts;    /* [n_starts] initialisations to choose from; NULL: there is one */
+    int n_starts, chosen;
 } clm_learner_use;
 
 struct clm_learner {
@@ -42,6 +44,8 @@ struct clm_learner {
     int written;         /* the step that is on the device; -1: none */
     clm_tensor *support; /* what the next two are views of, so that one transfer writes them */
     clm_tensor *support_x, *support_y, *query_x;
+    clm_tensor *counting[3]; /* of uneven tasks, as clm_exec has them; NULL: none */
+    clm_task_size *sizes;    /* [tasks]; NULL: tasks are of one size */
     clm_tensor *loss[2], *out[2];
     clm_workspace *workspace;
     clm_program *start, *step[2], *predict[2];
@@ -62,6 +66,8 @@ clm_status clm_learner_build(clm_learner *l);
 /* clm_learner_create; takes `use`, which may be NULL. */
 clm_status clm_learner_make(clm_learner **out, clm_device *device, const clm_model *model, const clm_learner_options *options,
                             clm_learner_use *use);
+/* Memory for what counts of uneven tasks (learner_sizes.c). */
+clm_status clm_learner_make_counting(clm_learner *l);
 /* The initial parameters, or what the algorithm begins with. */
 clm_status clm_learner_restart(clm_learner *l);
 void clm_learner_use_free(clm_learner_use *use);

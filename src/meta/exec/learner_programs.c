@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "graph/internal.h"
 #include "meta/exec/learner.h"
 
 typedef struct learner_graph {
@@ -30,11 +31,19 @@ static void output(learner_graph *b, clm_value v, clm_tensor *t) {
     b->outputs[b->n_outputs++] = v;
 }
 
+/* Of uneven tasks: what counts. set 0: support, 1: query. */
+static clm_examples counting(learner_graph *b, const clm_learner *l, clm_examples e, int set) {
+    clm_tensor *rows = l->counting[set], *outputs = l->counting[2];
+    return clm_task_masked(b->g, e, rows ? bound_input(b, "rows", rows, true) : CLM_INVALID,
+                           outputs ? bound_input(b, "outputs", outputs, true) : CLM_INVALID);
+}
+
 /* theta: set `from` of the adapted parameters, the shared ones for the rest; from -1: all shared. */
 static clm_status graph_begin(learner_graph *b, const clm_learner *l, int from) {
     const clm_task *t = &l->task;
     memset(b, 0, sizeof *b);
     CLM_TRY(clm_graph_create(&b->g));
+    b->g->flat_sums = clm_program_wants_flat_sums(l->device);
     for (size_t i = 0; i < t->n; i++) {
         clm_tensor *shared = l->row[i] ? l->row[i] : l->shared[i];
         b->anchor[i] = b->theta[i] = clm_per_task(b->g, bound_input(b, t->entries[i].name, shared, false));
@@ -50,6 +59,7 @@ static clm_status graph_begin(learner_graph *b, const clm_learner *l, int from) 
     b->support = clm_task_examples(t, b->g, "support", t->options.support);
     bind(b, b->support.x, l->support_x);
     bind(b, b->support.y, l->support_y);
+    b->support = counting(b, l, b->support, 0);
     return clm_graph_status(b->g);
 }
 
@@ -102,23 +112,25 @@ static clm_status build_step(clm_learner *l, learner_graph *b, int from) {
     return graph_end(b, l, &l->step[from]);
 }
 
-static clm_value build_output(const clm_learner *l, learner_graph *b, clm_value x) {
+static clm_value build_output(const clm_learner *l, learner_graph *b, clm_examples query) {
     const clm_task *t = &l->task;
     clm_bn_stats stats = {0};
-    if (t->algorithm->output) return t->algorithm->output(t, b->g, b->theta, b->support, x);
+    if (t->algorithm->output) return t->algorithm->output(t, b->g, b->theta, b->support, query);
     if (l->options.bn_mode == CLM_BN_SUPPORT_STATS) {
-        clm_model_apply(t->model, b->g, b->theta, b->support.x, &stats);
+        clm_task_apply(t, b->g, b->theta, b->support, &stats);
         stats.use = true;
         stats.next = 0;
+        return clm_model_apply(t->model, b->g, b->theta, query.x, &stats);
     }
-    return clm_model_apply(t->model, b->g, b->theta, x, stats.use ? &stats : NULL);
+    return clm_task_apply(t, b->g, b->theta, query, NULL);
 }
 
 static clm_status build_predict(clm_learner *l, learner_graph *b, int from) {
     CLM_TRY(graph_begin(b, l, from));
     clm_examples query = clm_task_examples(&l->task, b->g, "query", l->task.options.query);
     bind(b, query.x, l->query_x);
-    clm_value out = build_output(l, b, query.x);
+    query = counting(b, l, query, 1);
+    clm_value out = build_output(l, b, query);
     CLM_TRY(clm_graph_status(b->g));
     output(b, clm_per_task(b->g, out), l->out[from]);
     return graph_end(b, l, &l->predict[from]);
@@ -198,10 +210,13 @@ clm_status clm_learner_build(clm_learner *l) {
     if (status == CLM_OK) status = build_pair(l, b, build_step, true);
     if (status == CLM_OK && u) status = build_pair(l, b, build_freeze, false);
     if (status == CLM_OK) status = build_pair(l, b, u ? build_use : build_predict, false);
-    clm_program *all[7] = {l->start,      l->step[0],   l->step[1], u ? u->freeze[0] : NULL, u ? u->freeze[1] : NULL,
-                           l->predict[0], l->predict[1]};
-    for (int i = 0; i < 7 && status == CLM_OK; i++)
-        if (all[i]) status = clm_program_prepare(all[i]);
+    clm_program *const made[] = {l->start,      l->step[0],   l->step[1], u ? u->freeze[0] : NULL, u ? u->freeze[1] : NULL,
+                                 l->predict[0], l->predict[1]};
+    clm_program *all[sizeof made / sizeof *made];
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        if (made[i]) all[n++] = made[i];
+    if (status == CLM_OK) status = clm_programs_prepare(all, n);
 out:
     free(b);
     return status;

@@ -29,6 +29,8 @@ void clm_learner_use_free(clm_learner_use *u) {
     for (int i = 0; i < 2; i++) clm_program_free(u->freeze[i]);
     clm_tensor_free(u->weight);
     clm_tensor_free(u->bias);
+    for (int s = 0; u->starts && s < u->n_starts; s++) clm_params_free(u->starts[s]);
+    free(u->starts);
     for (size_t i = 0; i < u->n_names; i++) free(u->names[i]);
     free(u->names);
     free(u->values);
@@ -91,6 +93,8 @@ static bool makes_its_head(const char *algorithm) {
 
 static clm_status parse_model(const clm_archive *archive, clm_model **out) {
     const char *text = clm_archive_meta(archive, key_model);
+    if (clm_archive_meta(archive, "clmaml.policy"))
+        return clm_fail(CLM_E_FORMAT, "it is of a policy, which clm_policy_train goes on with, and takes no examples");
     if (!text || !*text) return clm_fail(CLM_E_FORMAT, "it holds no model");
     return clm_model_parse(out, text, NULL);
 }
@@ -155,11 +159,10 @@ static clm_status choose_ways(loading *f) {
     if (!labels && f->options.ways) return clm_fail(CLM_E_ARG, "%d ways: the model is a regression", f->options.ways);
     f->ways = !labels ? 0 : f->options.ways ? f->options.ways : classes;
     if (labels && (f->ways < 1 || (!makes && f->ways > outputs)))
-        return clm_fail(
-            CLM_E_ARG,
-            "%d ways: the model tells at most %d classes apart; train one with more ways, or by protonet, which takes any "
-            "number",
-            f->ways, outputs);
+        return clm_fail(CLM_E_ARG,
+                        "%d ways: the model tells at most %d classes apart; train one with more ways (--ways), or by protonet, "
+                        "protomaml or finetune, which take any number",
+                        f->ways, outputs);
     if (f->given.ways) f->given.ways = f->ways;
     if (f->given.loss.class_weights && (int)f->store.n_class_weights < (f->ways > outputs ? f->ways : outputs))
         return clm_fail(CLM_E_FORMAT, "it has weights for %zu classes, and the model has %d", f->store.n_class_weights,
@@ -185,12 +188,19 @@ static clm_status load_values(loading *f, clm_learner *l) {
     const clm_shape out = clm_model_out_shape(f->trained);
     clm_status status = CLM_OK;
     if (trained.ways && trained.ways != out.dim[0] && strcmp(trained.algorithm, "protonet") != 0) trained.ways = 0;
+    const int starts = clm_archive_initialisations(f->archive);
     CLM_GOTO(clm_params_create(&from, f->trained, &trained));
-    CLM_GOTO(clm_params_load(from, f->archive));
-    CLM_GOTO(clm_params_load_average(from, f->archive));
-    CLM_GOTO(clm_params_create(&to, l->task.model, &f->given));
-    take_values(to, from);
-    CLM_GOTO(clm_learner_set_params(l, to));
+    if (starts > 1 && !(l->use->starts = clm_calloc((size_t)starts, sizeof(clm_params *)))) CLM_GOTO(CLM_E_MEMORY);
+    for (int s = 0; s < starts; s++) {
+        CLM_GOTO(clm_params_load_of(from, f->archive, s));
+        CLM_GOTO(clm_params_load_average_of(from, f->archive, s));
+        CLM_GOTO(clm_params_create(&to, l->task.model, &f->given));
+        take_values(to, from);
+        if (s == 0) CLM_GOTO(clm_learner_set_params(l, to));
+        if (starts == 1) break;
+        l->use->starts[l->use->n_starts++] = to;
+        to = NULL;
+    }
 out:
     clm_params_free(from);
     clm_params_free(to);
@@ -249,6 +259,17 @@ static clm_status read_names(loading *f) {
     return CLM_OK;
 }
 
+/* The model has an output for each class, and each class its name, or none has one. */
+static clm_status check_classes(const loading *f) {
+    const clm_shape out = clm_model_out_shape(f->trained);
+    const size_t outputs = clm_shape_size(&out);
+    if (f->ways && (size_t)f->ways != outputs)
+        return clm_fail(CLM_E_FORMAT, "it is damaged: it says %d classes, and its model has %zu outputs", f->ways, outputs);
+    if (f->ways && f->use->n_names && f->use->n_names != (size_t)f->ways)
+        return clm_fail(CLM_E_FORMAT, "it is damaged: it has %d classes, and %zu names of classes", f->ways, f->use->n_names);
+    return CLM_OK;
+}
+
 static clm_status load_statistic(const clm_archive *archive, const char *what, size_t i, clm_tensor *to) {
     char name[64];
     clm_status status = CLM_OK;
@@ -269,6 +290,7 @@ static clm_status load_adapted(loading *f, clm_device *device, clm_learner **out
     CLM_TRY(clm_params_check(f->trained, f->archive));
     CLM_TRY(read_names(f));
     CLM_TRY(clm_json_whole(f->adapted, "ways", CLM_TASK_WAYS, &f->ways));
+    CLM_TRY(check_classes(f));
     f->use->ways = f->ways;
     if (f->options.ways && f->options.ways != f->ways)
         return clm_fail(CLM_E_ARG, "%d ways: the model is adapted to %d classes", f->options.ways, f->ways);
@@ -370,15 +392,6 @@ clm_status clm_learner_load(clm_learner **out, clm_device *device, const char *p
 
 /* ---- use ---- */
 
-clm_status clm_learner_adapt(clm_learner *l, const float *support_x, const float *support_y) {
-    if (!l->use)
-        return clm_fail(CLM_E_STATE, "learner: it comes from no file; clm_learner_begin and clm_learner_step adapt it");
-    if (l->use->adapted) return clm_fail(CLM_E_STATE, "learner: the model of this file is adapted already; load a checkpoint");
-    CLM_TRY(clm_learner_begin(l, support_x, support_y));
-    for (int k = 0; k < l->use->steps; k++) CLM_TRY(clm_learner_step(l, NULL));
-    return clm_learner_freeze(l);
-}
-
 clm_learner_info clm_learner_get_info(const clm_learner *l) {
     const clm_learner_use *u = l->use;
     const clm_task_options *o = &l->task.options;
@@ -393,7 +406,9 @@ clm_learner_info clm_learner_get_info(const clm_learner *l) {
                               .adapted = u && u->adapted,
                               .pictures = u && u->pictures,
                               .preparation = u ? u->preparation : (clm_preparation){0},
-                              .target = clm_task_target_shape(&l->task)};
+                              .target = clm_task_target_shape(&l->task),
+                              .initialisations = u && u->starts ? u->n_starts : 1,
+                              .chosen = u ? u->chosen : 0};
 }
 
 const char *clm_learner_class_name(const clm_learner *l, size_t i) {
@@ -452,7 +467,7 @@ static clm_status save_names(clm_archive *archive, const clm_learner_info *info,
     clm_status status = CLM_OK;
     for (int i = 0; names && i < info->ways && status == CLM_OK; i++)
         if (json_array_append_new(list, json_string(names[i])) != 0)
-            status = clm_fail(CLM_E_ARG, "the name of class %d is not UTF-8; rename it", i);
+            status = clm_fail(CLM_E_ARG, "the name of class %d is not UTF-8: %s; rename it", i, names[i]);
     clm_json_set(adapted, "algorithm", json_string(info->algorithm));
     clm_json_set(adapted, "ways", json_integer(info->ways));
     clm_json_set(adapted, "steps", json_integer(info->steps));

@@ -60,11 +60,11 @@ clm_status clm_stage_make_step(clm_stages *s, int k) {
 
 clm_status clm_stage_score_query(clm_stages *s, int k, clm_value *theta, clm_scored *scored) {
     const clm_task *t = s->task;
-    const clm_examples query = clm_stage_query(s);
+    const clm_examples query = clm_stage_query(s, k);
     CLM_TRY(clm_stage_theta(s, k, k > 0 ? k - 1 : 0, theta));
     if (t->algorithm->output)
-        *scored = clm_task_score_output(t, s->g, theta, t->algorithm->output(t, s->g, theta, clm_stage_support(s, 0), query.x),
-                                        query.y);
+        *scored =
+            clm_task_score_output(t, s->g, theta, t->algorithm->output(t, s->g, theta, clm_stage_support(s, 0), query), query);
     else
         *scored = clm_task_score(t, s->g, theta, query);
     CLM_TRY(clm_graph_status(s->g));

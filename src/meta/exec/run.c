@@ -69,6 +69,22 @@ static void sort_reading(clm_share *m, clm_variant *v, size_t chunks) {
     }
 }
 
+/* Queues the transfer of the gradients of a chunk's tasks. */
+static clm_status read_apart(clm_share *m, size_t chunk_index) {
+    clm_exec *x = &m->exec;
+    const size_t n = x->apart ? clm_tensor_size(x->apart) : 0;
+    if (!n) return CLM_OK;
+    if (clm_tensor_reads_later(m->device)) return clm_tensor_read_later(x->apart, (float *)m->apart + n * chunk_index, n);
+    return clm_tensor_read_f64(x->apart, (double *)m->apart + n * chunk_index, n);
+}
+
+static clm_status prepare_apart(clm_share *m) {
+    const size_t size = clm_tensor_reads_later(m->device) ? sizeof(float) : sizeof(double);
+    if (!m->exec.apart) return CLM_OK;
+    if (!m->apart && !(m->apart = clm_calloc((size_t)m->tasks * m->task->learned, size))) return CLM_E_MEMORY;
+    return m->exec.apart_cleared ? clm_tensor_fill(m->exec.apart, 0) : CLM_OK;
+}
+
 /* The weights of the multi-step loss, where they have changed. */
 static clm_status write_weights(clm_share *m) {
     const size_t K = (size_t)m->task->options.steps;
@@ -85,11 +101,16 @@ static clm_status write_weights(clm_share *m) {
 static clm_status queue_all(clm_share *m, clm_variant *v, const clm_batch *batch) {
     const int chunks = m->tasks / m->exec.plan.task_chunk;
     CLM_TRY(write_weights(m));
-    if (m->exec.clears) CLM_TRY(clm_tensor_fill(m->grad, 0));
+    clm_feed_make_keys(m);
+    clm_feed_make_chosen(m, batch);
+    clm_feed_make_counting(m, batch);
+    if (m->exec.clears && !m->exec.apart) CLM_TRY(clm_tensor_fill(m->grad, 0));
+    CLM_TRY(prepare_apart(m));
     for (int c = 0; c < chunks; c++) {
         CLM_TRY(clm_feed_chunk(m, batch, c));
         for (size_t i = 0; i < v->n_programs; i++) CLM_TRY(clm_program_run(v->programs[i]));
         CLM_TRY(read_chunk(m, v, (size_t)c));
+        CLM_TRY(read_apart(m, (size_t)c));
     }
     return CLM_OK;
 }

@@ -61,8 +61,9 @@ clm_value clm_stage_param(clm_stages *s, size_t i, int step);
 clm_value clm_stage_rate(clm_stages *s, size_t i, int step);
 /* Weight w_k of the query loss after k steps, k = 1 .. K: a shared scalar; CLM_INVALID: the plain loss. */
 clm_value clm_stage_weight(clm_stages *s, int k);
+/* The support set as inner step `step` sees it, and the query set after k steps: each has a pass of its own for dropout. */
 clm_examples clm_stage_support(clm_stages *s, int step);
-clm_examples clm_stage_query(clm_stages *s);
+clm_examples clm_stage_query(clm_stages *s, int k);
 
 /* Passes a per-task value on to later stages, or to this one. */
 clm_status clm_stage_put(clm_stages *s, clm_slot slot, clm_value v);

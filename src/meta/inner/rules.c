@@ -99,9 +99,12 @@ static clm_status check_unread(const clm_inner_rule *rule, const clm_inner_optio
         const char *word, *name;
         double value, initial;
     } fields[] = {
-        {"momentum", "inner.momentum", o->momentum, initial.momentum}, {"betas", "inner.beta1", o->beta1, initial.beta1},
-        {"betas", "inner.beta2", o->beta2, initial.beta2},             {"decay", "inner.decay", o->decay, initial.decay},
-        {"eps", "inner.eps", o->eps, initial.eps},                     {"eps", "inner.eps_root", o->eps_root, initial.eps_root},
+        {"momentum", "inner.momentum", o->momentum, initial.momentum},
+        {"betas", "inner.beta1", o->beta1, initial.beta1},
+        {"betas", "inner.beta2", o->beta2, initial.beta2},
+        {"decay", "inner.decay", o->decay, initial.decay},
+        {"eps", "inner.eps", o->eps, initial.eps},
+        {"eps", "inner.eps_root", o->eps_root, initial.eps_root},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (fields[i].value != 0 && fields[i].value != fields[i].initial && !clm_inner_rule_uses(rule->name, fields[i].word))

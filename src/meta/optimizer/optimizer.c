@@ -136,6 +136,8 @@ void clm_optimizer_accept(clm_optimizer *o) {
     o->queued = false;
 }
 
+void clm_optimizer_skip(clm_optimizer *o) { o->t++; }
+
 clm_status clm_optimizer_undo(clm_optimizer *o) {
     if (!o->queued) return CLM_OK;
     for (int i = 0; i < CLM_STATES; i++)

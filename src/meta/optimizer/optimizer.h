@@ -73,6 +73,8 @@ clm_status clm_optimizer_norm(const clm_optimizer *o, double *norm);
 /* The rate of the next update, or of one that is neither accepted nor undone. */
 double clm_optimizer_rate(const clm_optimizer *o);
 void clm_optimizer_accept(clm_optimizer *o);
+/* Counts an update that was not made. */
+void clm_optimizer_skip(clm_optimizer *o);
 /* Puts back what the last update replaced, bit by bit, and waits; does nothing where there is none to undo. */
 clm_status clm_optimizer_undo(clm_optimizer *o);
 

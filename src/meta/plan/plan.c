@@ -132,33 +132,41 @@ clm_status clm_plan_under(clm_share *m, size_t limit, bool *fits) {
     return clm_plan_by_model(m, limit, fits);
 }
 
-clm_status clm_plan_limit(const clm_share *m, size_t *limit) {
-    uint64_t device = m->device->info.global_memory, variable = 0;
-    CLM_TRY(clm_memory_limit(&variable));
-    *limit = device ? (size_t)(device - device / 10) : SIZE_MAX;
-    if (variable) *limit = variable < SIZE_MAX ? (size_t)variable : SIZE_MAX;
-    if (m->request.memory_limit) *limit = m->request.memory_limit;
+clm_status clm_plan_limit(const clm_share *m, size_t *limit, clm_limit_reason *reason) {
+    uint64_t bytes = m->request.memory_limit;
+    bool of_free = false;
+    if (!bytes) CLM_TRY(clm_memory_limit(&bytes));
+    *reason = CLM_LIMIT_ASKED;
+    if (!bytes && (bytes = clm_device_room(m->device, &of_free)) > 0) {
+        const uint64_t taken = clm_device_allocated(m->device);
+        bytes = taken < bytes ? bytes - taken : 1;
+        *reason = of_free ? CLM_LIMIT_FREE : CLM_LIMIT_DEVICE;
+    }
+    *limit = bytes && bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
     return CLM_OK;
 }
 
 clm_status clm_plan_share(clm_share *m) {
     size_t limit = 0;
     bool fits = false;
-    CLM_TRY(clm_plan_limit(m, &limit));
+    CLM_TRY(clm_plan_limit(m, &limit, &m->limit_reason));
     CLM_TRY(clm_plan_under(m, limit, &fits));
+    m->limit = limit;
     if (fits) {
-        clm_log_write(CLM_LOG_INFO, "memory plan: %s, %d of %d tasks at a time (%s), %zu of at most %zu bytes, %zu launches",
+        clm_log_write(CLM_LOG_INFO,
+                      "memory plan: %s, %d of %d tasks at a time (%s), %zu of at most %zu bytes (%s), %zu launches",
                       clm_checkpointing_name(m->exec.plan.checkpointing), m->exec.plan.task_chunk, m->tasks,
-                      clm_plan_reason_text(m->exec.plan.reason), m->exec.plan.bytes, limit, m->exec.plan.launches);
+                      clm_plan_reason_text(m->exec.plan.reason), m->exec.plan.bytes, limit,
+                      clm_limit_reason_text(m->limit_reason), m->exec.plan.launches);
         return CLM_OK;
     }
     clm_checkpointing asked = m->request.checkpointing;
     return clm_fail(CLM_E_LIMIT,
-                    "memory limit of %s is too small: with checkpointing %s and %d task%s at a time this needs %s; raise "
-                    "--memory-limit (as "
-                    "an option of the library memory_limit) or CLMAML_MEMORY_LIMIT%s%s or use a smaller model",
-                    clm_bytes_text((double)limit).s, clm_checkpointing_name(asked), m->exec.plan.task_chunk,
-                    m->exec.plan.task_chunk == 1 ? "" : "s", clm_bytes_text((double)m->exec.plan.bytes).s,
+                    "memory limit of %s (%s) is too small: with checkpointing %s and %d task%s at a time this needs %s; raise "
+                    "memory_limit or CLMAML_MEMORY_LIMIT%s%s or use a smaller model",
+                    clm_bytes_text((double)limit).s, clm_limit_reason_text(m->limit_reason), clm_checkpointing_name(asked),
+                    m->exec.plan.task_chunk, m->exec.plan.task_chunk == 1 ? "" : "s",
+                    clm_bytes_text((double)m->exec.plan.bytes).s,
                     m->request.task_chunk > 1 ? ", leave the task chunk open" : "",
                     asked == CLM_CHECKPOINT_STORE ? ", allow recomputation" : "");
 }
@@ -166,6 +174,12 @@ clm_status clm_plan_share(clm_share *m) {
 const char *clm_checkpointing_name(clm_checkpointing checkpointing) {
     static const char *const names[] = {"auto", "store", "recompute"};
     return (size_t)checkpointing < sizeof names / sizeof *names ? names[checkpointing] : "";
+}
+
+const char *clm_limit_reason_text(clm_limit_reason reason) {
+    static const char *const texts[] = {"of what was asked for", "of nine tenths of the device's memory",
+                                        "of nine tenths of the memory that is free"};
+    return (size_t)reason < sizeof texts / sizeof *texts ? texts[reason] : "";
 }
 
 const char *clm_plan_reason_text(clm_plan_reason reason) {

@@ -16,8 +16,8 @@ clm_status clm_plan_as(clm_share *m, clm_checkpointing checkpointing, int chunk)
  * model, and by the model alone. */
 clm_status clm_plan_under(clm_share *m, size_t limit, bool *fits);
 clm_status clm_plan_by_model(clm_share *m, size_t limit, bool *fits);
-/* Bytes: the options', else CLMAML_MEMORY_LIMIT, else nine tenths of the device. */
-clm_status clm_plan_limit(const clm_share *m, size_t *limit);
+/* Bytes: the options', else CLMAML_MEMORY_LIMIT, else what clm_device_room leaves beside what is allocated. */
+clm_status clm_plan_limit(const clm_share *m, size_t *limit, clm_limit_reason *reason);
 /* Tasks at a time from which launches cost no more than the part `price` of the work of `units` compute units, by magnitude;
  * may exceed all tasks. For what is planned now. */
 #define CLM_LAUNCH_PRICE 0.04

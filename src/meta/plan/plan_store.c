@@ -44,16 +44,22 @@ static clm_status hash_model(clm_share *m) {
     clm_status status = CLM_OK;
     CLM_GOTO(clm_graph_create(&g));
     for (size_t i = 0; i < t->n; i++) theta[i] = clm_input(g, t->entries[i].name, t->entries[i].inner_shape, true);
-    const clm_examples support = clm_task_examples(t, g, "support", t->options.support);
-    const clm_examples query = clm_task_examples(t, g, "query", t->options.query);
-    const clm_value out = clm_model_apply(t->model, g, theta, support.x, NULL);
-    if (!t->algorithm->output) clm_task_score_output(t, g, theta, out, support.y);
-    clm_model_apply(t->model, g, theta, query.x, NULL);
+    clm_examples support = clm_task_examples(t, g, "support", t->options.support);
+    clm_examples query = clm_task_examples(t, g, "query", t->options.query);
+    support.dropout.key = query.dropout.key = clm_task_dropout_key(t, g);
+    const clm_value out = clm_task_apply(t, g, theta, support, NULL);
+    if (!t->algorithm->output) clm_task_score_output(t, g, theta, out, support);
+    clm_task_apply(t, g, theta, query, NULL);
     CLM_GOTO(clm_graph_status(g));
     m->model_hash = hash_graph(CLM_HASH_SEED, g) | 1;
 out:
     clm_graph_free(g);
     return status;
+}
+
+uint64_t clm_plan_model_hash(clm_share *m) {
+    if (!m->model_hash && hash_model(m) != CLM_OK) return 0;
+    return m->model_hash;
 }
 
 int clm_plan_limit_class(const clm_share *m) {
@@ -66,14 +72,16 @@ int clm_plan_limit_class(const clm_share *m) {
 
 const char *clm_plan_key(clm_share *m, int limit_class, char *text, size_t size) {
     const clm_task_options *o = &m->task->options;
-    if (!m->model_hash && hash_model(m) != CLM_OK) return NULL;
+    char starts[48] = "";
+    if (m->starts > 1) snprintf(starts, sizeof starts, ", %zu initialisations", m->starts);
+    if (!clm_plan_model_hash(m)) return NULL;
     snprintf(
         text, size,
-        "meta-gradient of %s, order %d, %d steps, %d + %d examples, checkpointing %s, %d tasks at a time, limit 2^%d%s, task "
+        "meta-gradient of %s, order %d, %d steps, %d + %d examples, checkpointing %s, %d tasks at a time, limit 2^%d%s%s, task "
         "%016" PRIx64 ", model %016" PRIx64,
         m->task->algorithm->info.name, o->first_order ? 1 : 2, o->steps, o->support, o->query,
         clm_checkpointing_name(m->request.checkpointing), m->request.task_chunk, limit_class,
-        m->request.both_orders ? ", both orders" : "", clm_task_hash(m->task), m->model_hash);
+        m->request.both_orders ? ", both orders" : "", starts, clm_task_hash(m->task), m->model_hash);
     return text;
 }
 

@@ -154,7 +154,7 @@ out:
  * other way, which makes it percents on random numbers. */
 static clm_status verify(search *s) {
     double difference = 0, norm = 0;
-    const size_t n = s->meta->task->learned;
+    const size_t n = clm_tensor_size(s->meta->grad);
     CLM_TRY(clm_tensor_read_f64(s->meta->grad, s->base ? s->grad : (s->base = s->grad), n));
     if (s->base == s->grad) {
         s->grad = clm_calloc(n, sizeof *s->grad);
@@ -331,7 +331,7 @@ static clm_status measure(search *s, clm_plan_choice standard, clm_plan_choice *
         CLM_TRY(clm_tensor_commit(s->lane[i]->params));
         CLM_TRY(clm_share_write_initial(s->lane[i]));
     }
-    if (!(s->grad = clm_calloc(s->meta->task->learned, sizeof *s->grad))) return CLM_E_MEMORY;
+    if (!(s->grad = clm_calloc(clm_tensor_size(s->meta->grad), sizeof *s->grad))) return CLM_E_MEMORY;
     candidate *first = &s->list[standard.checkpointing == CLM_CHECKPOINT_RECOMPUTE][position(s, standard.chunk)];
     search_all(s, standard);
     candidate *best = decide(s, first);
@@ -369,7 +369,7 @@ static clm_status tune(search *s, const clm_tune_options *o, bool *changed) {
     clm_tune_entry entry = {0};
     bool fits = false;
     const bool known = !o->again && clm_plan_known(m, &entry, &choice, &standard) && (entry.tried > 0 || o->careful);
-    CLM_TRY(clm_plan_limit(m, &s->limit));
+    CLM_TRY(clm_plan_limit(m, &s->limit, &m->limit_reason));
     CLM_TRY(clm_plan_by_model(m, s->limit, &fits)); /* what is reported is counted on it */
     if (!fits) return clm_fail(CLM_E_LIMIT, "meta: there is no plan to tune under the limit on memory");
     if (!known) standard = choice = (clm_plan_choice){m->exec.plan.checkpointing, m->exec.plan.task_chunk};

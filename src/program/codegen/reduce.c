@@ -64,10 +64,12 @@ static int accumulators_of(const clm_generator *g) {
     return most;
 }
 
-/* Sets lanes and abreast, both powers of two. */
+/* Sets lanes and abreast, both powers of two. Larger groups on a GPU that shares the host's memory: fewer results are in work
+ * at a time, whose elements its small cache may hold until the next pass. */
 static void share_elements(const clm_generator *g, plan *p, int elements) {
     const clm_device_info *info = &g->p->device->info;
-    const int most = (int)clm_shared_elements(g->p), group = clm_least(GROUP, (int)info->max_work_group_size);
+    const int most = (int)clm_shared_elements(g->p),
+              group = clm_least(info->unified_memory ? 2 * GROUP : GROUP, (int)info->max_work_group_size);
     const size_t room = info->local_memory / 2 / (sizeof(float) * (size_t)(g->width * accumulators_of(g)));
     if (g->u->totals || elements > most || elements <= SERIAL) return;
     while (!p->row && 2 * p->abreast * g->width <= LINE && p->vectors % (2 * p->abreast) == 0) p->abreast *= 2;
@@ -103,10 +105,12 @@ static plan make_plan(const clm_generator *g, size_t tasks) {
     share_elements(g, &p, elements);
     if (p.lanes > 1) return p;
     p.segments = g->u->passes > 1 || g->u->totals ? 1 : clm_most(1, clm_least(clm_most(segments, pieces), parts));
-    if (g->cpu && !p.row) /* whole cache lines of a row of the operands, as long as there is work for every compute unit */
-        for (int each = 2; each <= p.vectors && each * accumulators_of(g) <= CPU_ACCUMULATORS; each++)
-            if (p.vectors % each == 0 && (size_t)(p.results * (p.vectors / each) * p.segments) * tasks >= 4u * (size_t)units)
-                p.each = each;
+    if (g->cpu &&
+        !p.row) /* whole cache lines of a row of the operands, as long as all compute units have the same work, or nearly */
+        for (int each = 2; each <= p.vectors && each * accumulators_of(g) <= CPU_ACCUMULATORS; each++) {
+            const size_t items = (size_t)(p.results * (p.vectors / each) * p.segments) * tasks;
+            if (p.vectors % each == 0 && (items % (size_t)units == 0 || items >= 4u * (size_t)units)) p.each = each;
+        }
     return p;
 }
 

@@ -1,0 +1,29 @@
+/* The ranks that this process is one of, when a launcher such as mpirun has started it. Of all but rank 0 nothing is heard but why it
+ * fails. The library of MPI's communicators is loaded then, and only then. */
+#ifndef CLI_RANKS_H
+#define CLI_RANKS_H
+
+#include "base/common.h"
+
+/* Collective. Comes together with the others; does nothing where no launcher is to be seen. SIGUSR1, which launchers pass on, stops like
+ * SIGTERM from now on. */
+clm_status cli_ranks_open(void);
+/* Before that: this process is alone, whatever launcher has started the one that started it. */
+void cli_ranks_stay_alone(void);
+/* Collective, unless this rank fails alone: then it says why and ends all. Returns the exit status. */
+int cli_ranks_close(int exit_status);
+
+clm_comm *cli_ranks(void); /* NULL: alone */
+bool cli_ranks_lead(void); /* rank 0, or alone */
+
+/* Collective. What rank 0 has in `data` becomes that of all, if its status is CLM_OK; all return that status. */
+clm_status cli_ranks_follow(clm_status status, void *data, size_t bytes);
+/* Collective: waits for all. */
+clm_status cli_ranks_meet(void);
+
+/* The devices of this rank. Of a list, consecutive ones where it has enough for the ranks of this host, else one by turns; without
+ * a list (`spec` and CLMAML_DEVICE empty) the ranks of a host take its devices of the best type by turns. `text` has CLI_PATH_MAX
+ * bytes. NULL: the default. */
+clm_status cli_ranks_device(const char *spec, char *text, const char **out);
+
+#endif

@@ -1,0 +1,59 @@
+# Kernels built by several processes: the same ones as by one, once; and nothing is lost where that does not work. Needs PoCL.
+. "$(dirname "$0")/../support/cli.sh"
+
+"$CLMAML_PROGRAM" devices 2>/dev/null | grep -q "^\* .* cpu .* Portable Computing Language" || {
+    echo "no PoCL: nothing to test"
+    finish
+    exit
+}
+
+# run NAME COUNT [VARIABLE=VALUE..]: the first call of a small item (32 kernels) with empty caches of its own
+run() {
+    name=$1 count=$2
+    shift 2
+    mkdir -p "$work/$name/pocl"
+    env CLMAML_CACHE_DIR="$work/$name/own" POCL_CACHE_DIR="$work/$name/pocl" CLMAML_BUILD_PROCESSES="$count" CLMAML_LOG="debug:$work/$name/log" \
+        "$@" "$CLMAML_PROGRAM" bench adaptation --first-call >"$work/$name/out" 2>"$work/$name/err" ||
+        fail "$name: $(cat "$work/$name/err")"
+}
+kernels() { (cd "$work/$1/pocl" && find . -name '*.so' | sort); }
+
+run one 1
+run three 3
+expect_in "$work/three/log" "[0-9]+ kernels built in [0-9.]+ s by 3 processes$" "three processes"
+grep -q "by [0-9]* processes" "$work/one/log" && fail "one process: others were started"
+kernels one >"$work/one/kernels"
+kernels three >"$work/three/kernels"
+[ "$(wc -l <"$work/one/kernels")" -gt 20 ] || fail "one process: PoCL has kept $(wc -l <"$work/one/kernels") kernels"
+cmp -s "$work/one/kernels" "$work/three/kernels" || fail "three processes: other kernels: $(diff "$work/one/kernels" "$work/three/kernels")"
+[ -z "$(find "$work/three/own" -name '*job*')" ] || fail "three processes: a list is left"
+
+# What was built is not built again, unless the driver's cache has gone.
+built=$(grep -c "by 3 processes" "$work/three/log")
+run three 3
+[ "$(grep -c "by 3 processes" "$work/three/log")" -eq "$built" ] || fail "what is there was built again"
+rm -rf "$work/three/pocl"
+run three 3
+[ "$(grep -c "by 3 processes" "$work/three/log")" -gt "$built" ] || fail "the driver's cache was removed, nothing was built apart"
+
+# A builder that fails or is not there.
+run fails 2 CLMAML_BUILDER=/bin/false
+expect_in "$work/fails/log" "kernels are built by one process: process 0 of /bin/false ended with 1" "a builder that fails"
+run missing 2 CLMAML_BUILDER="$work/nothing"
+expect_in "$work/missing/log" "kernels are built by one process: $work/nothing cannot be started: No such file" "no builder"
+kernels fails >"$work/fails/kernels"
+cmp -s "$work/one/kernels" "$work/fails/kernels" || fail "a builder that fails: other kernels"
+
+CLMAML_CACHE_DIR="$work/wrong" CLMAML_BUILD_PROCESSES=many expect_error "no number" 1 'CLMAML_BUILD_PROCESSES: "many" is no number' \
+    bench adaptation --first-call
+
+# Lists that are none.
+printf 'clMAML kernels 1 0 0 5 0 4 text' >"$work/short"
+printf 'clMAML kernels 2 0 0 0 ' >"$work/other"
+for list in "$work/short" "$work/other" "$work/nothing" /; do
+    "$CLMAML_PROGRAM" --build-kernels "$list" 0 1 >"$work/out" 2>"$work/err" && fail "$list: taken"
+    [ -s "$work/err" ] || fail "$list: nothing is said"
+done
+"$CLMAML_PROGRAM" --build-kernels "$work/short" 2 1 >"$work/out" 2>"$work/err" && fail "process 2 of 1: taken"
+expect_in "$work/err" "2 of 1 is no process" "process 2 of 1"
+finish
