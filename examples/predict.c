@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
     const size_t size = (size_t)how.channels * (size_t)how.size * (size_t)how.size, area = size / (size_t)how.channels;
     float *x = malloc((size_t)load.support * size * sizeof *x), *y = malloc((size_t)load.support * sizeof *y);
     double *scores = malloc((size_t)load.ways * sizeof *scores);
-    if (!x || !y || !scores) return EXIT_FAILURE;
+    if (!x || !y || !scores) return fprintf(stderr, "out of memory\n"), EXIT_FAILURE;
     for (int c = 0, n = 0; c < load.ways; c++)
         for (size_t e = 0; e < clm_source_examples(examples, CLM_SPLIT_TRAIN, (size_t)c); e++, n++) {
             float *at = x + (size_t)n * size;
