@@ -62,10 +62,15 @@ bool clm_path_is_below(const char *path, const char *folder) {
     return below;
 }
 
+/* What is no file to be read: a directory, a pipe, a device, a socket (then st says nothing). */
+static clm_status fail_kind(const char *path, const struct stat *st) {
+    return clm_fail(CLM_E_IO, "cannot read %s: %s", path, st && S_ISDIR(st->st_mode) ? "it is a directory" : "not a regular file");
+}
+
 clm_status clm_file_measure(const char *path, uint64_t *size, int64_t *changed) {
     struct stat st;
     if (stat(path, &st) != 0) return fail_io("examine", path);
-    if (!S_ISREG(st.st_mode)) return clm_fail(CLM_E_IO, "cannot read %s: not a regular file", path);
+    if (!S_ISREG(st.st_mode)) return fail_kind(path, &st);
     *size = (uint64_t)st.st_size;
     *changed = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     return CLM_OK;
@@ -102,7 +107,7 @@ clm_status clm_file_open(const char *path, int *fd, uint64_t *size) {
     CLM_UNINTERRUPTED(*fd, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (*fd < 0 && errno != ENXIO) return fail_io("open", path); /* ENXIO: a socket */
     if (*fd >= 0 && fstat(*fd, &st) != 0) CLM_GOTO(fail_io("examine", path));
-    if (*fd < 0 || !S_ISREG(st.st_mode)) CLM_GOTO(clm_fail(CLM_E_IO, "cannot read %s: not a regular file", path));
+    if (*fd < 0 || !S_ISREG(st.st_mode)) CLM_GOTO(fail_kind(path, *fd < 0 ? NULL : &st));
     *size = (uint64_t)st.st_size;
     return CLM_OK;
 out:

@@ -53,6 +53,7 @@ expect_error "the split of glyphs" 2 "--omniglot-split is for omniglot; it says 
 expect_error "the split of tuned glyphs" 2 "--data is for omniglot, table, FOLDER, FILE.npz; it says nothing to glyphs" tune --data "$work"
 expect_error "eval without argument" 2 "say what to evaluate" eval
 expect_error "verify without argument" 2 "say what to verify" verify
+expect_error "verify a directory" 2 "$work is a directory; name the files in it: clmaml verify $work/[*].safetensors" verify "$work"
 
 # ---- devices ----
 expect_no_run "unknown device" 1 "no-such-device" train sine --device no-such-device

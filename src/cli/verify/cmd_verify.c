@@ -300,6 +300,10 @@ static int run_verify(cli_args *args) {
     const verify_settings *s = args->settings;
     clm_device *device = NULL, *rounded = NULL;
     if (args->n_positional == 0) return cli_exit(cli_usage("say what to verify: clmaml verify FILE.safetensors .."));
+    for (size_t i = 0; i < args->n_positional; i++)
+        if (cli_is_directory(args->positional[i]))
+            return cli_exit(cli_usage("%s is a directory; name the files in it: clmaml verify %s/*.safetensors",
+                                      args->positional[i], args->positional[i]));
     if (s->json && s->verbose) return cli_exit(cli_usage("--verbose adds lines to the table, which --json does not print"));
     clm_status status = cli_device_open(&device, s->device[0] ? s->device : NULL);
     /* The reference in double precision does not round: there, it only tells something when it is asked for. */
