@@ -110,6 +110,11 @@ void clm_text_add(clm_text *text, const char *format, ...) {
     va_end(arguments);
 }
 
+void clm_text_join(clm_text *text, const clm_text *part) {
+    if (part->failed) text->failed = 1;
+    if (part->data) clm_text_add(text, "%s", part->data);
+}
+
 void clm_text_free(clm_text *text) {
     free(text->data);
     *text = (clm_text){0};

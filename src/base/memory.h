@@ -28,6 +28,7 @@ typedef struct clm_text {
     int failed;
 } clm_text;
 void clm_text_add(clm_text *text, const char *format, ...) CLM_PRINTF(2, 3);
+void clm_text_join(clm_text *text, const clm_text *part); /* appends a part; one that failed fails the whole */
 void clm_text_free(clm_text *text);
 
 #endif

@@ -154,6 +154,22 @@ START_TEST(text_grows) {
 }
 END_TEST
 
+/* A part that is missing for want of memory must not go unnoticed in the whole: it may be a kernel's. */
+START_TEST(texts_join) {
+    clm_text whole = {0}, part = {0}, empty = {0}, failed = {.failed = 1};
+    clm_text_add(&part, "%d", 7);
+    clm_text_join(&whole, &part);
+    clm_text_join(&whole, &empty);
+    clm_text_join(&whole, &part);
+    ck_assert_str_eq(whole.data, "77");
+    ck_assert_int_eq(whole.failed, 0);
+    clm_text_join(&whole, &failed);
+    ck_assert_int_ne(whole.failed, 0);
+    clm_text_free(&whole);
+    clm_text_free(&part);
+}
+END_TEST
+
 /* ---- hashing ---- */
 
 /* From an independent implementation in another language; splits and caches depend on these never changing. */
@@ -470,6 +486,7 @@ int main(void) {
     tcase_add_test(values, grow_keeps_old_and_zeroes_new);
     tcase_add_test(values, large_pages_leave_memory_as_it_is);
     tcase_add_test(values, text_grows);
+    tcase_add_test(values, texts_join);
     tcase_add_test(values, hash_known_answers);
     tcase_add_test(values, hash_tells_texts_apart);
     tcase_add_test(values, hash_avalanches);

@@ -228,8 +228,8 @@ static clm_status add_loads(clm_generator *g, clm_text *t, const char *at, bool 
             clm_text_add(t, "        const F y%d = %s(PTR(l%d, task) + %s);\n", i,
                          is_aligned(g, g->u->leaf[i]) ? "LOAD_ALIGNED" : "LOAD_FROM", i, at);
     }
-    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
-    return t->failed || g->body.failed ? clm_fail(CLM_E_MEMORY, "code generation: out of memory") : CLM_OK;
+    clm_text_join(t, &g->body);
+    return t->failed ? clm_fail(CLM_E_MEMORY, "code generation: out of memory") : CLM_OK;
 }
 
 clm_status clm_gen_body(clm_generator *g, int pass) {
@@ -270,7 +270,7 @@ clm_status clm_gen_at_results(clm_generator *g, clm_text *t, clm_level level) {
 
 clm_status clm_gen_epilogue(clm_generator *g, clm_text *t, int pass, const char *indent, const char *at, bool vectors) {
     CLM_TRY(compute_at_results(g, CLM_LEVEL_RESULT, pass));
-    if (!g->body.data) return CLM_OK;
+    if (!g->body.data && !g->body.failed) return CLM_OK;
     clm_text_add(t, "%s{\n", indent);
     CLM_TRY(add_loads(g, t, at, vectors));
     clm_text_add(t, "%s}\n", indent);
@@ -343,7 +343,8 @@ void clm_gen_open(clm_generator *g, clm_text *t) {
     for (int i = 0; i < g->u->n_leaf; i++)
         if (g->takes_leaf[i]) clm_text_add(t, ", %s(l%d)", is_replaced(g, i) ? "IN_SHARED" : "IN", i);
     clm_gen_quads(t, g->n_ints);
-    clm_text_add(t, ") {\n%s", g->parameters.data ? g->parameters.data : "");
+    clm_text_add(t, ") {\n");
+    clm_text_join(t, &g->parameters);
     clm_gen_vector_type(g, t);
     clm_text_add(t, "    const int task = get_global_id(2);\n");
 }
@@ -421,9 +422,9 @@ clm_status clm_gen_step(clm_generator *g, const clm_launch_spec *spec, clm_text 
                         int n_values) {
     if (g->too_many)
         return clm_fail(CLM_E_LIMIT, "fusion: a kernel over %d axes needs more than %d parameters", g->n_axes, CLM_STEP_INTS);
+    clm_gen_forget_vectors(source);
     if (source->failed || g->body.failed || g->parameters.failed)
         return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
-    clm_gen_forget_vectors(source);
     char *text = source->data;
     *source = (clm_text){0};
     return clm_lower_step(g->l, g->u->out[0], spec, text, values, n_values, g->ints, g->n_ints);

@@ -68,9 +68,10 @@ static clm_status map_part(clm_lower *l, const clm_unit *u, part *p) {
         clm_text_add(&arguments, ", IN(l%d)", i);
         p->values[p->n_values++] = u->leaf[i];
     }
+    p->text.failed |= arguments.failed;
     open_part(&g, p, arguments.data ? arguments.data : "", clm_shape_size(&u->space));
     clm_gen_pointers(&g, &p->text, "        ");
-    clm_text_add(&p->text, "%s", g.body.data ? g.body.data : "");
+    clm_text_join(&p->text, &g.body);
     for (int k = 0; k < u->n_out; k++) {
         if (!g.takes_out[k]) continue;
         clm_gen_name(&g, u->out[k], true, name, sizeof name);

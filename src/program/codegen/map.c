@@ -81,7 +81,7 @@ clm_status clm_gen_map(clm_generator *g, clm_text *t, clm_launch_spec *spec) {
         map_lines(g, t, spec, rows);
     else
         map_vectors(g, t, spec, rows, vectors);
-    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
+    clm_text_join(t, &g->body);
     clm_text_add(t, "        const int to = row * vectors * %d + e;\n", g->width);
     store_all(g, t, "        ", "to");
     clm_text_add(t, "      }\n      }\n    }\n}\n");
@@ -154,7 +154,7 @@ clm_status clm_gen_pooled(clm_generator *g, clm_text *t, clm_launch_spec *spec) 
                  "      {\n        const int i1 = c1 * %d + k1, i2 = c2 * %d + k2;\n        const float code = k1 * %d + k2;\n",
                  window[0], window[1], window[1]);
     clm_gen_pointers(g, t, "        ");
-    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
+    clm_text_join(t, &g->body);
     take_pooled(g, t);
     clm_text_add(t, "      }\n      const int to = row * vectors * %d + e;\n", g->width);
     for (int k = 0; k < g->u->n_out; k++) {

@@ -274,7 +274,7 @@ static void shared_loops(clm_generator *g, const plan *p, clm_text *t, int pass)
         clm_text_add(t, "        const int e = step * %d;\n", g->width);
     else
         clm_text_add(t, "        const int e = e0;\n");
-    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
+    clm_text_join(t, &g->body);
     accumulate(g, p, t, "        ", pass);
     store_in_space(g, t, "        ", pass);
     clm_text_add(t, "      }\n");
@@ -339,7 +339,7 @@ static clm_status loops(clm_generator *g, const plan *p, clm_text *t, int pass) 
         else
             clm_text_add(t, "        const int e = e0;\n");
     }
-    clm_text_add(t, "%s", g->body.data ? g->body.data : "");
+    clm_text_join(t, &g->body);
     accumulate(g, p, t, "        ", pass);
     store_in_space(g, t, "        ", pass);
     clm_text_add(t, p->each > 1 ? "      }}\n" : "      }\n");
