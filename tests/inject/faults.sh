@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154,SC2317
 # What the tests of faults share, sourced after tests/support/cli.sh: pictures, runs, and what must hold after a fault.
 #
-# CLMAML_INJECT_MOST: faults of a kind in a command, spread evenly over its calls; 0: every one.
+# CLMAML_INJECT_MOST: faults of a kind in a command, spread evenly over the places from which it makes such calls; 0: one at every place.
 : "${CLMAML_TEST_DATA:?}" "${on_device?the option that names the device, or nothing}"
 injected=0
 
@@ -11,6 +11,20 @@ cp "$work/colours/class00/1.jpg" "$work/new/red"
 cp "$work/colours/class16/2.png" "$work/new/blue"
 train="train $work/colours --ways 2 --shots 1 --query 1 --size 16 --filters 2 --meta-batch 2 --val-tasks 2 --eval-tasks 2
     --class-split 16,4,4 --iterations 4 --val-every 2 --checkpoint-every 1 $on_device"
+
+# From "NAME PLACE CALLS" in $work/places: lines "NAME PLACE AT CALLS" in $work/chosen, AT a call in the middle, and how many places there
+# are in $places. Where there are more places than faults, another command begins with another place.
+turns=0
+choose_places() {
+    places=$(wc -l <"$work/places")
+    sort "$work/places" | awk -v most="${most:?}" -v turn="$turns" '
+        { line[NR] = $1 " " $2 " " int(($3 + 1) / 2) " " $3 }
+        END {
+            stride = most && NR > most ? NR / most : 1
+            for (at = turn % (stride > 1 ? stride : 1); at < NR; at += stride) print line[int(at) + 1]
+        }' >"$work/chosen"
+    turns=$((turns + 1))
+}
 
 # What nothing befalls: the whole run, half of it, that one resumed, and a model adapted from it.
 # shellcheck disable=SC2086

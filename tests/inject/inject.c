@@ -7,7 +7,8 @@
  * CLMAML_INJECT_QUOTA: bytes that may be written to files in all; then EDQUOT, for new files and directories too.
  * CLMAML_INJECT_ACTION: "fail"; "kill" ends the process instead, as kill -9 does; "half" the same, with half of what was to be written.
  * CLMAML_INJECT_OWN: calls from the program and libclmaml alone, so that no driver is asked to bear it.
- * CLMAML_INJECT_AT: which call of that kind, from 1; 0: none. CLMAML_INJECT_COUNT: a file that takes the number of calls at exit. */
+ * CLMAML_INJECT_AT: which call of that kind, from 1; 0: none. CLMAML_INJECT_COUNT: a file that takes the number of calls at exit.
+ * places.h: from which places they come, and those of one alone. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "places.h"
 
 enum kind { NONE, ALLOC, FILES, RENAME, INTERRUPT };
 static const char *const kinds[] = {"", "alloc", "file", "rename", "interrupt"};
@@ -68,6 +71,7 @@ static void end_here(void) { kill(getpid(), SIGKILL); }
 static int fails_for(enum kind kind, int writes, const void *caller) {
     if (atomic_load(&chosen) != (int)kind) return 0;
     if ((kind == ALLOC || own_only) && lies_there(caller) != own_only) return 0;
+    if (!place_is_meant(kinds[kind])) return 0;
     if (atomic_fetch_add(&calls, 1) + 1 != fail_at) return 0;
     if (action == KILL || (action == HALF && !writes)) end_here();
     return 1;
@@ -118,6 +122,7 @@ __attribute__((constructor)) static void begin(void) {
     fail_at = at ? atol(at) : 0;
     action = (enum action)which(getenv("CLMAML_INJECT_ACTION"), actions, HALF);
     begin_quota();
+    places_begin();
     atomic_store(&chosen, which(kind, kinds, INTERRUPT));
 }
 
@@ -125,6 +130,7 @@ __attribute__((destructor)) static void end(void) {
     const char *path = getenv("CLMAML_INJECT_COUNT");
     const int counts = atomic_load(&chosen) != NONE;
     atomic_store(&chosen, NONE);
+    places_end();
     FILE *file = path && counts ? fopen(path, "w") : NULL;
     if (!file) return;
     fprintf(file, "%ld\n", atomic_load(&calls));

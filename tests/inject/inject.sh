@@ -3,7 +3,7 @@
 # One call in turn fails, an allocation or a file operation, in each command: no crash, a message whenever the exit status is not 0,
 # and a run goes on to the bits of the one that nothing befell. On the host reference; opencl.sh does the same to OpenCL calls.
 #
-# CLMAML_INJECT_MOST: faults of a kind in a command, spread evenly over its calls (16); 0: every one.
+# CLMAML_INJECT_MOST: faults of a kind in a command, spread evenly over the places from which it makes such calls (16); 0: one at every place.
 # CLMAML_INJECT_SECONDS: after which a command hangs (120).
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_INJECT:?the library that lets calls fail}"
@@ -13,12 +13,12 @@ on_device="--device host"
 make_runs
 export CLMAML_CACHE_DIR="$work/cache"
 
-# faulty KIND AT ARGUMENT..: runs the program with that fault.
+# faulty KIND PLACE AT ARGUMENT..: runs the program with that fault.
 faulty() {
-    kind=$1 at=$2
-    shift 2
-    timeout "${CLMAML_INJECT_SECONDS:-120}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_AT="$at" CLMAML_INJECT_COUNT="$work/calls" LD_PRELOAD="$CLMAML_INJECT" \
-        "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
+    kind=$1 place=$2 at=$3
+    shift 3
+    timeout "${CLMAML_INJECT_SECONDS:-120}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_PLACE="$place" CLMAML_INJECT_AT="$at" \
+        CLMAML_INJECT_PLACES="$work/places" LD_PRELOAD="$CLMAML_INJECT" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
 }
 
@@ -26,29 +26,25 @@ faulty() {
 inject() {
     name=$1 before=$2 after=$3
     shift 3
-    for kind in alloc file; do
+    for sort in alloc file; do
         $before
-        rm -f "$work/calls"
-        faulty $kind 0 "$@"
+        rm -f "$work/places"
+        faulty $sort "" 0 "$@"
         [ $status -eq 0 ] || fail "$name without a fault: exit status $status: $(cat "$work/err")"
         prints_it_before
-        count=$(cat "$work/calls")
-        stride=1
-        [ "$most" -eq 0 ] || stride=$((count / most + 1))
-        at=$((1 + stride / 2))
+        choose_places
         faults=0
-        while [ $at -le "$count" ]; do
+        while read -r function where at calls; do
             $before
-            faulty $kind $at "$@"
-            what="$name, $kind call $at of $count"
+            faulty "$function" "$where" "$at" "$@"
+            what="$name, $function at $where, call $at of $calls"
             ended "$what"
             $after
             faults=$((faults + 1))
-            at=$((at + stride))
-        done
+        done <"$work/chosen"
         [ $faults -gt 0 ] || fail "$name: nothing was injected"
         injected=$((injected + faults))
-        echo "$name: $faults of $count calls ($kind) failed in turn"
+        echo "$name: faults ($sort) at $faults of $places places"
     done
 }
 

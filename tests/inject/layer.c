@@ -2,8 +2,8 @@
  *
  * CLMAML_INJECT_KIND: the name of an OpenCL function. CLMAML_INJECT_AT: which call of it, from 1; 0: none. CLMAML_INJECT_CODE: the
  * error it gives. CLMAML_INJECT_IN: only in a process whose first argument is this; empty: in those whose first argument does not
- * begin with "--" (the program tries drivers and devices in processes of its own). CLMAML_INJECT_COUNT: a file that takes the name of
- * every function that was called and how often, at exit.
+ * begin with "--" (the program tries drivers and devices in processes of its own). places.h: the places from which functions are
+ * called, and one of them alone.
  *
  * A call that fails does nothing, but for releases and waits: these are made, and fail then. A function that this lacks passes;
  * tests/inject/opencl.sh holds the rows to what src/device/opencl calls. */
@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "places.h"
 
 /* One row a function: HANDLE gives a handle and a code, CODE a code alone, LATE fails after the call. */
 #define FUNCTIONS(HANDLE, CODE, LATE)                                                                                          \
@@ -105,33 +107,35 @@
           const size_t *local, cl_uint n, const cl_event *after, cl_event *event),                                             \
          (q, k, dimensions, offset, global, local, n, after, event))
 
-#define CODE_PLACE(name, ...) PLACE_##name,
-#define HANDLE_PLACE(type, name, ...) PLACE_##name,
-enum place { FUNCTIONS(HANDLE_PLACE, CODE_PLACE, CODE_PLACE) PLACES };
+#define CODE_ENTRY(name, ...) ENTRY_##name,
+#define HANDLE_ENTRY(type, name, ...) ENTRY_##name,
+enum entry { FUNCTIONS(HANDLE_ENTRY, CODE_ENTRY, CODE_ENTRY) ENTRIES };
 
 #define CODE_NAME(name, ...) #name,
 #define HANDLE_NAME(type, name, ...) #name,
-static const char *const names[PLACES] = {FUNCTIONS(HANDLE_NAME, CODE_NAME, CODE_NAME)};
+static const char *const names[ENTRIES] = {FUNCTIONS(HANDLE_NAME, CODE_NAME, CODE_NAME)};
 
 static const cl_icd_dispatch *driver;
 static cl_icd_dispatch layer;
-static atomic_long calls[PLACES];
-static int chosen = PLACES; /* enum place; PLACES: none */
+static atomic_long calls[ENTRIES];
+static int chosen = ENTRIES; /* enum entry; ENTRIES: none */
 static long fail_at;
 static cl_int error = CL_OUT_OF_RESOURCES;
 
-static int fails(enum place place) { return atomic_fetch_add(&calls[place], 1) + 1 == fail_at && (int)place == chosen; }
+static int fails(enum entry entry) {
+    return place_is_meant(names[entry]) && atomic_fetch_add(&calls[entry], 1) + 1 == fail_at && (int)entry == chosen;
+}
 
 #define CODE_FUNCTION(name, parameters, arguments) \
-    static cl_int CL_API_CALL fail_##name parameters { return fails(PLACE_##name) ? error : driver->name arguments; }
+    static cl_int CL_API_CALL fail_##name parameters { return fails(ENTRY_##name) ? error : driver->name arguments; }
 #define LATE_FUNCTION(name, parameters, arguments)     \
     static cl_int CL_API_CALL fail_##name parameters { \
         const cl_int made = driver->name arguments;    \
-        return fails(PLACE_##name) ? error : made;     \
+        return fails(ENTRY_##name) ? error : made;     \
     }
 #define HANDLE_FUNCTION(type, name, parameters, arguments)       \
     static type CL_API_CALL fail_##name parameters {             \
-        if (!fails(PLACE_##name)) return driver->name arguments; \
+        if (!fails(ENTRY_##name)) return driver->name arguments; \
         if (code) *code = error;                                 \
         return NULL;                                             \
     }
@@ -149,23 +153,15 @@ static int is_meant(void) {
     return wanted && *wanted ? strcmp(first, wanted) == 0 : strncmp(first, "--", 2) != 0;
 }
 
-static void write_counts(void) {
-    const char *path = getenv("CLMAML_INJECT_COUNT");
-    FILE *file = path ? fopen(path, "w") : NULL;
-    if (!file) return;
-    for (int i = 0; i < PLACES; i++)
-        if (atomic_load(&calls[i])) fprintf(file, "%s %ld\n", names[i], atomic_load(&calls[i]));
-    fclose(file);
-}
-
 static void choose(void) {
     const char *kind = getenv("CLMAML_INJECT_KIND"), *at = getenv("CLMAML_INJECT_AT"), *code = getenv("CLMAML_INJECT_CODE");
     if (!is_meant()) return;
     fail_at = at ? atol(at) : 0;
     if (code) error = atoi(code);
-    for (int i = 0; i < PLACES; i++)
+    for (int i = 0; i < ENTRIES; i++)
         if (kind && strcmp(kind, names[i]) == 0) chosen = i;
-    atexit(write_counts);
+    places_begin();
+    atexit(places_end);
 }
 
 CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t size, void *out, size_t *need) {

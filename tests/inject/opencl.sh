@@ -4,7 +4,7 @@
 # not 0, the same result when it is, and a run goes on to the bits of the one that nothing befell. So do our own allocations and file
 # operations there, unless a sanitizer has replaced these.
 #
-# CLMAML_INJECT_MOST: faults of a kind in a command (8), spread evenly: over the functions, then over the calls of each; 0: every one.
+# CLMAML_INJECT_MOST: faults of a kind in a command (8), spread evenly over the places from which it makes such calls; 0: one at every place.
 # CLMAML_INJECT_SECONDS: after which a command hangs (120); a machine that is very busy takes more for what is no hang.
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_INJECT_LAYER:?the layer that lets OpenCL calls fail}"
@@ -21,37 +21,19 @@ for function in $(grep -rhoE '\bcl[A-Z][A-Za-z]+\(' "$CLMAML_SOURCE_DIR"/src/dev
         grep -q ", $function," "$CLMAML_SOURCE_DIR/tests/inject/layer.c" || fail "tests/inject/layer.c does not know $function"
 done
 
-# faulty KIND AT CODE ARGUMENT..: runs the program with that fault, in the process that $within names.
+# faulty KIND PLACE AT CODE ARGUMENT..: runs the program with that fault, in the process that $within names.
 within=
 faulty() {
-    kind=$1 at=$2 code=$3
-    shift 3
+    kind=$1 place=$2 at=$3 code=$4
+    shift 4
     case $kind in
-    alloc | file) preload=$CLMAML_INJECT ;;
-    *) preload='' ;;
+    alloc | file) preload=$CLMAML_INJECT layer= ;;
+    *) preload='' layer=$CLMAML_INJECT_LAYER ;;
     esac
-    timeout "${CLMAML_INJECT_SECONDS:-120}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_AT="$at" CLMAML_INJECT_CODE="$code" CLMAML_INJECT_COUNT="$work/calls" \
-        CLMAML_INJECT_OWN=1 CLMAML_INJECT_IN="$within" OPENCL_LAYERS="$CLMAML_INJECT_LAYER" LD_PRELOAD="$preload" \
-        "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
+    timeout "${CLMAML_INJECT_SECONDS:-120}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_PLACE="$place" CLMAML_INJECT_AT="$at" \
+        CLMAML_INJECT_CODE="$code" CLMAML_INJECT_PLACES="$work/places" CLMAML_INJECT_OWN=1 CLMAML_INJECT_IN="$within" \
+        ${layer:+"OPENCL_LAYERS=$layer"} LD_PRELOAD="$preload" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
-}
-
-# Lines "FUNCTION AT COUNT" of $work/calls: the functions in turn, each with its calls evenly spread. Where there are more functions
-# than faults, other commands take other functions.
-turns=0
-choose() {
-    awk -v most="$most" -v turn="$turns" '
-        { name[NR] = $1; count[NR] = $2 }
-        END {
-            each = most == 0 ? 1e9 : int((most + NR - 1) / NR)
-            for (f = 1; f <= NR; f++) {
-                n = each < count[f] ? each : count[f]
-                for (i = 0; i < n; i++) fault[faults++] = name[f] " " int((i + 0.5) * count[f] / n) + 1 " " count[f]
-            }
-            stride = most && faults > most ? faults / most : 1
-            for (at = turn % (stride > 1 ? stride : 1); at < faults; at += stride) print fault[int(at)]
-        }' "$work/calls" >"$work/chosen"
-    turns=$((turns + 1))
 }
 
 # The error of the next fault: CL_OUT_OF_RESOURCES, which is also a lack of memory, CL_OUT_OF_HOST_MEMORY, CL_INVALID_OPERATION.
@@ -68,26 +50,24 @@ inject_sort() {
     sort=$1 name=$2 before=$3 after=$4
     shift 4
     $before
-    rm -f "$work/calls"
-    faulty "$sort" 0 0 "$@"
+    rm -f "$work/places"
+    faulty "$sort" "" 0 0 "$@"
     [ $status -eq 0 ] || fail "$name without a fault: exit status $status: $(cat "$work/err")"
     prints_it_before
-    [ "$sort" = opencl ] || sed -i "s/^/$sort /" "$work/calls"
-    count=$(awk '{ n += $2 } END { print n }' "$work/calls")
-    choose
+    choose_places
     faults=0
-    while read -r function at calls; do
+    while read -r function where at calls; do
         next_code
         $before
-        faulty "$function" "$at" $code "$@"
-        what="$name, $function call $at of $calls ($code)"
+        faulty "$function" "$where" "$at" $code "$@"
+        what="$name, $function at $where, call $at of $calls ($code)"
         ended "$what"
         $after
         faults=$((faults + 1))
     done <"$work/chosen"
     [ $faults -gt 0 ] || fail "$name: nothing was injected"
     injected=$((injected + faults))
-    echo "$name: $faults of $count calls ($sort) failed in turn"
+    echo "$name: faults ($sort) at $faults of $places places"
 }
 inject() {
     # shellcheck disable=SC2043
