@@ -37,10 +37,16 @@ static clm_status list_classes(cli_use *u, const char *folder) {
     for (int split = 0; split < 3; split++) n += clm_source_classes(u->support, (clm_split)split);
     if (n < 2) return cli_usage("--support %s holds one class; to tell classes apart takes two at least", folder);
     CLI_NEW(u->names, n);
+    CLI_NEW(u->listed, n);
     for (int split = 0; split < 3; split++)
         for (size_t c = 0; c < clm_source_classes(u->support, (clm_split)split); c++) {
-            CLI_NEW(u->names[u->n_names], CLI_PATH_MAX);
-            clm_source_class_name(u->support, (clm_split)split, c, u->names[u->n_names++], CLI_PATH_MAX);
+            char *name;
+            CLI_NEW(name, CLI_PATH_MAX);
+            u->names[u->n_names] = u->listed[u->n_names] = name;
+            u->n_names++;
+            /* A folder's class has a name, so none is a lack of memory. */
+            if (!*clm_source_class_name(u->support, (clm_split)split, c, name, CLI_PATH_MAX))
+                return cli_fail(CLM_E_MEMORY, "out of memory");
             u->examples += clm_source_examples(u->support, (clm_split)split, c);
         }
 out:
@@ -52,7 +58,7 @@ static int by_name(const void *a, const void *b) { return strcmp(*(char *const *
 
 static size_t label_of(const cli_use *u, const char *name) {
     size_t i = 0;
-    while (strcmp(u->names[i], name) != 0) i++;
+    while (i + 1 < u->n_names && u->names[i] != name) i++;
     return i;
 }
 
@@ -66,16 +72,14 @@ static void normalise(const clm_preparation *p, float *x) {
 static clm_status read_examples(const cli_use *u, float *x, float *y) {
     const clm_preparation *p = &u->info.preparation;
     const size_t size = (size_t)p->channels * (size_t)p->size * (size_t)p->size;
-    char name[CLI_PATH_MAX];
+    size_t listed = 0;
     for (int split = 0; split < 3; split++)
-        for (size_t c = 0; c < clm_source_classes(u->support, (clm_split)split); c++) {
-            clm_source_class_name(u->support, (clm_split)split, c, name, sizeof name);
+        for (size_t c = 0; c < clm_source_classes(u->support, (clm_split)split); c++, listed++)
             for (size_t e = 0; e < clm_source_examples(u->support, (clm_split)split, c); e++, x += size) {
                 CLI_TRY(clm_source_image(u->support, (clm_split)split, c, e, x));
                 normalise(p, x);
-                *y++ = (float)label_of(u, name);
+                *y++ = (float)label_of(u, u->listed[listed]);
             }
-        }
     return CLM_OK;
 }
 
@@ -159,6 +163,7 @@ void cli_use_close(cli_use *u) {
     clm_device_close(u->device);
     for (size_t i = 0; i < u->n_names; i++) free(u->names[i]);
     free(u->names);
+    free(u->listed);
     memset(u, 0, sizeof *u);
 }
 

@@ -9,7 +9,8 @@ typedef struct cli_use {
     clm_learner *learner;
     clm_learner_info info;
     clm_source *support; /* NULL: the model was adapted before */
-    char **names;        /* of the classes of `support` */
+    char **names;        /* of the classes of `support`, in order of name */
+    char **listed;       /* the same ones in the order of `support` */
     size_t n_names, examples;
 } cli_use;
 
