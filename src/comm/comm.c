@@ -194,6 +194,35 @@ clm_status clm_comm_agree(clm_comm *comm, const char *what, const char *text) {
     TIMED(comm, agree(comm, what, text));
 }
 
+static clm_status join(clm_comm *comm, clm_status status, int *all) {
+    const int rank = comm->calls.rank, mine = (int)status;
+    char message[1024] = "";
+    int first = 0;
+    CLM_TRY(all_gather(comm, &mine, sizeof mine, (char *)all));
+    while (first < comm->calls.size && all[first] == CLM_OK) first++;
+    if (first == comm->calls.size) return CLM_OK;
+    if (rank == first) snprintf(message, sizeof message, "%s", clm_last_error());
+    if (rank == first && rank) {
+        CLM_TRY(send(comm, 0, message, sizeof message));
+        CLM_TRY(finish(comm));
+    }
+    if (!rank && first) CLM_TRY(receive(comm, first, message, sizeof message));
+    CLM_TRY(broadcast(comm, message, sizeof message));
+    return clm_fail((clm_status)all[first], "%s", message);
+}
+
+clm_status clm_comm_join(clm_comm *comm, clm_status status) {
+    if (clm_comm_size(comm) == 1) return status;
+    int *all = clm_calloc((size_t)clm_comm_size(comm), sizeof *all);
+    if (!all) return CLM_E_MEMORY;
+    const double began = clm_clock();
+    all[0] = (int)status;
+    status = join(comm, status, all);
+    comm->seconds += clm_clock() - began;
+    free(all);
+    return status;
+}
+
 /* ---- sums ---- */
 
 /* Small enough that a rank adds a piece while the next adds the one before, large enough to be worth a message. */

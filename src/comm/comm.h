@@ -15,4 +15,8 @@ typedef void (*clm_comm_add)(const void *user, size_t from, size_t n, void *sum)
  * whose zero is all bits 0, is overwritten on the others. */
 clm_status clm_comm_sum(clm_comm *comm, void *sum, size_t n, size_t size, clm_comm_add add, const void *user);
 
+/* Collective. How the ranks did, told with each one's status: that of the first rank that failed, and its message, on all; CLM_OK where
+ * none did. What only one rank can know, as that its data are not finite, becomes known to all. */
+clm_status clm_comm_join(clm_comm *comm, clm_status status);
+
 #endif

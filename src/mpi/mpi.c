@@ -23,6 +23,7 @@ typedef struct world {
     int rank, size;
     double timeout;
     MPI_Request *sent; /* not known to be done */
+    int *sent_to;      /* the rank of each */
     size_t n_sent, capacity;
     char (*hosts)[MPI_MAX_PROCESSOR_NAME + 1];
 } world;
@@ -51,20 +52,21 @@ static clm_status failed(char *why, const char *what, int code) {
     return CLM_E_IO;
 }
 
-/* Until all are done, of which `status`, if it is there, tells the last. *late: the deadline came first. */
-static int wait_all(MPI_Request *requests, size_t n, double timeout, MPI_Status *status, bool *late) {
+/* Until all are done, of which `status`, if it is there, tells the last. *late: the deadline came first, and the request that was
+ * waited for; NULL: it did not. */
+static int wait_all(MPI_Request *requests, size_t n, double timeout, MPI_Status *status, const MPI_Request **late) {
     const double deadline = now() + timeout;
     int done = 1, asked = 0;
     long nanoseconds = 10000;
     size_t at = 0;
-    *late = false;
+    *late = NULL;
     for (;;) {
         int code = MPI_SUCCESS;
         while (at < n && (code = MPI_Test(&requests[at], &done, status ? status : MPI_STATUS_IGNORE)) == MPI_SUCCESS && done)
             at++;
         if (code != MPI_SUCCESS || at == n) return code;
         if (now() > deadline) {
-            *late = true;
+            *late = &requests[at];
             return MPI_SUCCESS;
         }
         nap(&asked, &nanoseconds);
@@ -79,16 +81,18 @@ static clm_status send_part(world *w, int to, const void *data, size_t bytes, ch
     if (w->n_sent == w->capacity) {
         const size_t more = w->capacity ? 2 * w->capacity : 64;
         MPI_Request *grown = realloc(w->sent, more * sizeof *grown);
-        if (!grown) {
+        if (grown) w->sent = grown;
+        int *grown_to = realloc(w->sent_to, more * sizeof *grown_to);
+        if (grown_to) w->sent_to = grown_to;
+        if (!grown || !grown_to) {
             snprintf(why, CLM_COMM_WHY, "out of memory");
             return CLM_E_MEMORY;
         }
-        w->sent = grown;
         w->capacity = more;
     }
     const int code = MPI_Isend(data, (int)bytes, MPI_BYTE, to, TAG, w->comm, &w->sent[w->n_sent]);
     if (code != MPI_SUCCESS) return failed(why, "a message cannot be sent", code);
-    w->n_sent++;
+    w->sent_to[w->n_sent++] = to;
     return CLM_OK;
 }
 
@@ -104,7 +108,7 @@ static clm_status begin_send(void *user, int to, const void *data, size_t bytes,
 static clm_status receive_part(world *w, int from, void *data, size_t bytes, char *why) {
     MPI_Request request = MPI_REQUEST_NULL;
     MPI_Status status;
-    bool late = false;
+    const MPI_Request *late = NULL;
     int count = 0, code = MPI_Irecv(data, (int)bytes, MPI_BYTE, from, TAG, w->comm, &request);
     if (code == MPI_SUCCESS) code = wait_all(&request, 1, w->timeout, &status, &late);
     if (late) {
@@ -136,14 +140,15 @@ static clm_status receive(void *user, int from, void *data, size_t bytes, char *
 
 static clm_status finish(void *user, char *why) {
     world *w = user;
-    bool late = false;
+    const MPI_Request *late = NULL;
     const int code = w->n_sent ? wait_all(w->sent, w->n_sent, w->timeout, NULL, &late) : MPI_SUCCESS;
     if (code != MPI_SUCCESS) return failed(why, "a message cannot be sent", code);
     if (late) {
-        snprintf(
-            why, CLM_COMM_WHY,
-            "a rank did not take what was sent to it in %g s: it hangs or is stopped, or takes longer than CLMAML_MPI_TIMEOUT",
-            w->timeout);
+        const int to = w->sent_to[late - w->sent];
+        snprintf(why, CLM_COMM_WHY,
+                 "rank %d on %.200s did not take in %g s what was sent to it: it hangs or is stopped, or takes longer than "
+                 "CLMAML_MPI_TIMEOUT",
+                 to, w->hosts[to], w->timeout);
         return CLM_E_IO;
     }
     w->n_sent = 0;
@@ -158,6 +163,7 @@ static void free_world(void *user) {
     if (w->comm != MPI_COMM_NULL && MPI_Finalized(&over) == MPI_SUCCESS && !over && w->n_sent == 0) MPI_Comm_free(&w->comm);
     free(w->hosts);
     free(w->sent);
+    free(w->sent_to);
     free(w);
 }
 
@@ -175,7 +181,7 @@ static clm_status read_timeout(double *seconds, char *why) {
 }
 
 static clm_status wait_one(world *w, MPI_Request *request, const char *what, int code, char *why) {
-    bool late = false;
+    const MPI_Request *late = NULL;
     if (code == MPI_SUCCESS) code = wait_all(request, 1, w->timeout, NULL, &late);
     if (code != MPI_SUCCESS) return failed(why, what, code);
     if (!late) return CLM_OK;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/files.h"
+#include "comm/comm.h"
 #include "train/curve.h"
 #include "train/internal.h"
 
@@ -54,11 +55,11 @@ static clm_status draw_batch(clm_trainer *t, uint64_t iteration, clm_batch *batc
                                 numbers_of_one * (size_t)s->episodes.query);
 }
 
-/* CLM_E_NUMERIC: the data are not finite, which one process may leave out. */
-static clm_status load_batch(clm_trainer *t, uint64_t iteration, clm_batch *batch) {
+/* CLM_E_NUMERIC: the data are not finite, which may be left out. Of several processes all have to know, where they go on. */
+static clm_status load_batch(clm_trainer *t, uint64_t iteration, bool goes_on, clm_batch *batch) {
     const clm_status status = draw_batch(t, iteration, batch);
-    if (status != CLM_E_NUMERIC || clm_comm_size(t->options.meta.comm) == 1) return status;
-    return clm_fail_in(CLM_E_FORMAT, "several processes cannot leave out tasks");
+    if (!goes_on || (status != CLM_OK && status != CLM_E_NUMERIC)) return status;
+    return clm_comm_join(t->options.meta.comm, status);
 }
 
 /* Those of a multi-step loss that changes as training goes on depend on the iteration alone, so that a resumed run repeats them. */
@@ -99,7 +100,7 @@ static clm_status second_order_share(clm_trainer *t, double *share) {
     if (!t->measures_share) return CLM_OK;
     for (size_t i = 0; i < t->n_starts * clm_meta_param_count(t->meta); i++)
         n += clm_meta_quantity_size(t->meta, CLM_Q_GRAD, i);
-    const clm_status status = load_batch(t, clm_meta_iteration(t->meta), &batch);
+    const clm_status status = load_batch(t, clm_meta_iteration(t->meta), true, &batch);
     if (status == CLM_E_NUMERIC) return CLM_OK; /* the update that is given these data says so */
     CLM_TRY(status);
     CLM_TRY(clm_trainer_assign(t, clm_meta_iteration(t->meta), &batch));
@@ -254,7 +255,7 @@ static clm_status step(clm_trainer *t, uint64_t iteration) {
     clm_batch batch = {0}; /* as it stays where the data are not finite */
     clm_status status = logs ? measure_batch(t, iteration, &row) : CLM_OK;
     const double began = clm_clock(), waited_before = waited(t);
-    if (status == CLM_OK) status = load_batch(t, iteration, &batch);
+    if (status == CLM_OK) status = load_batch(t, iteration, s->on_nan == CLM_ON_NAN_SKIP, &batch);
     const double wait = waited(t) - waited_before;
     const bool drawn = status == CLM_OK;
     if (drawn) CLM_TRY(clm_trainer_assign(t, iteration, &batch));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comm/comm.h"
 #include "train/evaluator.h"
 
 /* The tasks that a chunk from task `at` of a run on has. */
@@ -79,8 +80,8 @@ static clm_status run_round(clm_evaluator *e, clm_run_over *r) {
     set_tapes(e, r, true);
     const clm_status status = tasks > 0 ? clm_evaluator_run_chunk(e, r, at, tasks) : CLM_OK;
     set_tapes(e, r, false);
-    if (status == CLM_E_NUMERIC) return clm_fail_in(CLM_E_FORMAT, "several processes cannot leave out tasks");
-    CLM_TRY(status);
+    if (status != CLM_E_NUMERIC) CLM_TRY(status);
+    CLM_TRY(clm_comm_join(comm, status)); /* data that are not finite: what one process says of its first chunk that has such */
     CLM_TRY(clm_comm_all_gather(comm, e->scores, scores_of_chunk(e, r) * sizeof *e->scores, e->of_ranks));
     for (int rank = 0; rank < clm_comm_size(comm); rank++)
         add_up(e, r, e->of_ranks + (size_t)rank * scores_of_chunk(e, r), tasks_at(e, r, r->done));

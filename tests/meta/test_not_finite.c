@@ -1,11 +1,12 @@
 /* Training runs in which a loss is not finite: such an update is not made, and ends the run or is left out and counted; a resumed run
- * leaves out the same ones; and where nothing is finite, the run ends after all. */
+ * leaves out the same ones, and so do several processes; and where nothing is finite, the run ends after all. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/ranks.h"
 #include "support/train_runs.h"
 
 /* Training tasks of this iteration that hold the first class. */
@@ -78,6 +79,96 @@ START_TEST(nothing_finite_stops) { /* every task holds the first class */
 }
 END_TEST
 
+/* ---- several processes: threads (support/ranks.h), of which one alone sees what is not finite ---- */
+
+enum { RANKS = 2 };
+
+typedef struct shared_run {
+    clm_train_options options;
+    told heard[RANKS];
+    clm_status status[RANKS];
+    clm_train_result result[RANKS];
+    char said[RANKS][512];
+} shared_run;
+
+static void train_on_rank(void *user, clm_comm *comm) {
+    shared_run *run = user;
+    const int rank = clm_comm_rank(comm);
+    clm_train_options own = run->options;
+    clm_device *one = clm_test_open_host();
+    own.meta.comm = comm;
+    own.user = &run->heard[rank];
+    run->status[rank] = clm_train(one, source, model, &own, NULL, &run->result[rank]);
+    snprintf(run->said[rank], sizeof run->said[rank], "%s", run->status[rank] == CLM_OK ? "" : clm_last_error());
+    if (run->status[rank] != CLM_OK) clm_comm_abort(comm, 1);
+    clm_device_close(one);
+}
+
+static void run_on_ranks(shared_run *run, const char *name, bool resume, uint64_t stop_at) {
+    char *path = clm_path_join(directory, name);
+    memset(run, 0, sizeof *run);
+    run->options = options;
+    run->options.directory = path;
+    run->options.resume = resume;
+    run->heard[0].stop_at = stop_at;
+    clm_test_ranks_run(RANKS, 100, train_on_rank, run);
+    free(path);
+}
+
+/* The tasks of a row, or none, are evaluated before the update: then all ranks know of the data earlier. */
+START_TEST(ranks_leave_out_the_same) {
+    shared_run *run = malloc(sizeof *run);
+    poison = INFINITY;
+    device = clm_test_open_host();
+    options.log_every = _i ? ITERATIONS : 1;
+    options.on_nan = CLM_ON_NAN_SKIP;
+    const clm_train_result alone = run_in("alone", false);
+    ck_assert(alone.skipped > 0 && alone.skipped < ITERATIONS);
+    run_on_ranks(run, "ranks", false, 0);
+    for (int r = 0; r < RANKS; r++) {
+        ck_assert_msg(run->status[r] == CLM_OK, "rank %d: %s", r, run->said[r]);
+        ck_assert_uint_eq(run->result[r].skipped, alone.skipped);
+        ck_assert_str_eq(run->heard[r].remark, heard.remark);
+    }
+    same_run("alone", "ranks");
+    for (uint64_t at = 1; at < 4; at++) { /* begun by one and by several, on with the others */
+        char name[16];
+        snprintf(name, sizeof name, "halves%d", (int)at);
+        if (at % 2) {
+            run_on_ranks(run, name, false, at);
+            ck_assert(run->status[0] == CLM_OK && run->result[0].stopped);
+            run_in(name, true);
+        } else {
+            heard.stop_at = at;
+            ck_assert(run_in(name, false).stopped);
+            heard.stop_at = 0;
+            run_on_ranks(run, name, true, 0);
+            ck_assert_msg(run->status[0] == CLM_OK, "%s", run->said[0]);
+        }
+        same_run("alone", name);
+    }
+    free(run);
+}
+END_TEST
+
+/* Whoever has the data says so; what they end is the run. */
+START_TEST(a_rank_says_what_ends_the_run) {
+    shared_run *run = malloc(sizeof *run);
+    poison = INFINITY;
+    options.log_every = _i ? ITERATIONS : 1;
+    run_on_ranks(run, "ranks", false, 0);
+    bool found = false;
+    for (int r = 0; r < RANKS; r++) {
+        ck_assert_int_ne(run->status[r], CLM_OK);
+        found = found || (run->status[r] == CLM_E_NUMERIC && strstr(run->said[r], "iteration ") &&
+                          strstr(run->said[r], "points: number 0 of example ") &&
+                          strstr(run->said[r], "of class 0 of the train split is inf"));
+    }
+    ck_assert_msg(found, "%s; %s", run->said[0], run->said[1]);
+    free(run);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("not finite");
     TCase *tcase = tcase_create("not finite");
@@ -85,6 +176,8 @@ int main(void) {
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_loop_test(tcase, what_is_not_finite_is_left_out, 0, CLM_TEST_DEVICES);
     tcase_add_test(tcase, nothing_finite_stops);
+    tcase_add_loop_test(tcase, ranks_leave_out_the_same, 0, 2);
+    tcase_add_loop_test(tcase, a_rank_says_what_ends_the_run, 0, 2);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -106,6 +106,14 @@ static void wait_for_the_first(void) {
     nanosleep(&while_it_ends, NULL);
 }
 
+/* What a communicator says begins with the name of this rank already. */
+static const char *message_of_rank(void) {
+    char name[CLI_PATH_MAX];
+    const int rank = clm_comm_rank(ranks.comm);
+    const int length = snprintf(name, sizeof name, "rank %d on %s: ", rank, clm_comm_host(ranks.comm, rank));
+    return cli_message() + (strncmp(cli_message(), name, (size_t)length) == 0 ? length : 0);
+}
+
 int cli_ranks_close(int exit_status) {
     const bool alone = clm_comm_size(ranks.comm) == 1;
     const bool fails = exit_status != CLI_EXIT_OK && exit_status != CLI_EXIT_INTERRUPTED && !ranks.told;
@@ -114,7 +122,7 @@ int cli_ranks_close(int exit_status) {
         if (rank > 0) wait_for_the_first();
         if (rank > 0 && ranks.heard) {
             fprintf(ranks.heard, "clmaml: rank %d of %d on %s: %s\n", rank, clm_comm_size(ranks.comm),
-                    clm_comm_host(ranks.comm, rank), cli_message());
+                    clm_comm_host(ranks.comm, rank), message_of_rank());
             fflush(ranks.heard);
         }
         fflush(stdout);
