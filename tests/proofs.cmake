@@ -117,6 +117,10 @@ if(EXISTS ${intel_opencl}/intel.icd)
   clmaml_test(intel-cpu/gpu intel-cpu 900 ENVIRONMENT ${intel} CLMAML_EMULATE=type=gpu
     COMMAND clmaml_program verify ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlp_sine_1step.safetensors ${tiny_references})
   clmaml_references(intel-cpu/golden intel-cpu ENVIRONMENT ${intel} WITHOUT ${long_compiles} recurrent_layers_2step)
+  if(CLMAML_HAVE_MPI AND POCL_ICD)
+    clmaml_test(mpi/mixed "mpi;intel-cpu" 900 ENVIRONMENT ${intel} CLMAML_MPIRUN=${MPIEXEC_EXECUTABLE}
+      COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/mpi/mixed.sh ${intel_opencl}/intel.icd ${POCL_ICD})
+  endif()
 else()
   message(WARNING "NOT TESTED: there is no Intel OpenCL runtime in ${intel_opencl} (scripts/install-deps.sh --tests ${PROJECT_BINARY_DIR})")
 endif()

@@ -200,3 +200,41 @@ clm_status cli_ranks_device(const char *spec, char *text, const char **out) {
     *out = text;
     return CLM_OK;
 }
+
+bool cli_ranks_are_mixed(clm_device *const *devices, size_t n) {
+    const clm_device_info *first = clm_device_get_info(devices[0]);
+    for (size_t i = 1; i < n; i++) {
+        const clm_device_info *other = clm_device_get_info(devices[i]);
+        if (strcmp(first->name, other->name) != 0 || strcmp(first->driver, other->driver) != 0) return true;
+    }
+    return false;
+}
+
+/* The first of a rank's devices, or one that is not as the first. */
+typedef struct kind {
+    bool mixed;
+    char name[256], driver[128];
+} kind;
+
+clm_status cli_ranks_note_mixed(clm_device *const *devices, size_t n) {
+    const clm_device_info *info = clm_device_get_info(devices[0]);
+    const int size = clm_comm_size(ranks.comm);
+    clm_status status = CLM_OK;
+    kind mine, *all = NULL;
+    bool mixed = false;
+    if (size == 1) return CLM_OK;
+    memset(&mine, 0, sizeof mine);
+    mine.mixed = cli_ranks_are_mixed(devices, n);
+    snprintf(mine.name, sizeof mine.name, "%s", info->name);
+    snprintf(mine.driver, sizeof mine.driver, "%s", info->driver);
+    CLI_NEW(all, (size_t)size);
+    CLI_GOTO(clm_comm_all_gather(ranks.comm, &mine, sizeof mine, all));
+    for (int r = 0; r < size; r++)
+        mixed = mixed || all[r].mixed || strcmp(all[r].name, all[0].name) != 0 || strcmp(all[r].driver, all[0].driver) != 0;
+    if (mixed && cli_ranks_lead())
+        cli_note("the ranks' devices are not all of one name and driver: as many ranks on the same devices give the same bits again, "
+                 "other numbers of ranks do not");
+out:
+    free(all);
+    return status;
+}

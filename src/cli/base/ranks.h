@@ -26,4 +26,9 @@ clm_status cli_ranks_meet(void);
  * bytes. NULL: the default. */
 clm_status cli_ranks_device(const char *spec, char *text, const char **out);
 
+/* Are there devices of different names or drivers among these? */
+bool cli_ranks_are_mixed(clm_device *const *devices, size_t n);
+/* Collective. Says on rank 0 what it means where the ranks' devices are not all of one name and driver. */
+clm_status cli_ranks_note_mixed(clm_device *const *devices, size_t n);
+
 #endif

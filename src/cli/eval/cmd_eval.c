@@ -248,7 +248,8 @@ static clm_status open_device(evaluation *e) {
     CLI_TRY(cli_ranks_device(e->settings.device, text, &spec));
     if (!first) CLI_TRY(cli_ranks_meet());
     CLI_TRY(cli_tested_open(&e->device, spec, e->settings.force));
-    return first ? cli_ranks_meet() : CLM_OK;
+    if (first) CLI_TRY(cli_ranks_meet());
+    return cli_ranks_note_mixed(&e->device, 1);
 }
 
 static clm_status open_all(evaluation *e, const char *name, const bool *given) {

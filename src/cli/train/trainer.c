@@ -156,14 +156,20 @@ static clm_status tune(cli_trainer *t) {
     return CLM_OK;
 }
 
-/* Of several processes each shares its tasks out to its devices; no bit depends on that, so it is no setting of the run. */
+/* Of several processes each shares its tasks out to its devices. Where these are of one kind no bit depends on that, so it is no setting of
+ * the run; where they are not, no trial may decide, as it does not come out the same twice. */
 static clm_status share_out_own(cli_trainer *t, clm_meta_options *trial) {
     int first;
+    clm_comm_share(cli_ranks(), (int)t->settings.meta_batch, &first, &trial->tasks);
+    if (cli_ranks_are_mixed(t->split.devices, t->split.count)) {
+        const int n = (int)t->split.count;
+        for (int i = 0; i < n; i++) t->split.shares[i].tasks = trial->tasks / n + (i < trial->tasks % n);
+        return CLM_OK;
+    }
     cli_settings *own = malloc(sizeof *own);
     if (!own) return cli_fail(CLM_E_MEMORY, "out of memory");
     *own = t->settings;
     own->split[0] = 0;
-    clm_comm_share(cli_ranks(), (int)t->settings.meta_batch, &first, &trial->tasks);
     trial->task_chunk = 0;
     const clm_status status = cli_split_tasks(&t->split, own, false, t->model, trial);
     free(own);
@@ -205,7 +211,8 @@ static clm_status open_devices(cli_trainer *t) {
     CLI_TRY(cli_ranks_device(s->device, text, &spec));
     if (!first) CLI_TRY(cli_ranks_meet());
     CLI_TRY(cli_split_open(&t->split, spec, tasks, s->force));
-    return first ? cli_ranks_meet() : CLM_OK;
+    if (first) CLI_TRY(cli_ranks_meet());
+    return cli_ranks_note_mixed(t->split.devices, t->split.count);
 }
 
 clm_status cli_trainer_plan(cli_trainer *t) {
