@@ -25,8 +25,8 @@ readonly UNPACKED_PACKAGES=(intel-opencl-icd libigc1 libigdfcl1 libopencl-clang1
 readonly ANALYSIS_PACKAGES=(cppcheck clang-tidy-14)
 # What the Python package is tested with; without them its tests are skipped.
 readonly PYTHON_PACKAGES=(python3-numpy python3-pytest python3-venv)
-# Several processes and machines; without it their tests are left out. It may stand beside the other: MPICH is libmpich-dev and mpich.
-readonly MPI_PACKAGES=(libopenmpi-dev openmpi-bin)
+# Several processes and machines, under both implementations; of Debian's alternatives Open MPI stays the first. Without them tests are left out.
+readonly MPI_PACKAGES=(libopenmpi-dev openmpi-bin libmpich-dev mpich)
 readonly ATTEMPTS=4
 ROOT=() # what is put before a command that needs root
 

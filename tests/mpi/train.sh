@@ -89,7 +89,12 @@ expect_in "$work/err" "clmaml: stopped after iteration [0-9]+, nothing is lost" 
     ranks_fail "more ranks than tasks" "3 ranks for --meta-batch 2" 3 train sine --device host --meta-batch 2 --run "$work/new"
     ranks_fail "a split" "--split is for one process" 2 $sine --split 5 --run "$work/new"
     ranks_fail "a run that is there" "holds a run already" 2 $sine --run "$work/plain"
+    ranks_fail "navigation" "train navigation is for one process; a launcher started 2" 2 train navigation --device host --run "$work/new"
     CLMAML_MPI_TIMEOUT=soon ranks_fail "no timeout" "CLMAML_MPI_TIMEOUT=soon" 2 $sine --run "$work/new"
+    # Two commands, as a script that branches on the rank may have it.
+    timeout 300 "$CLMAML_MPIRUN" $launcher -n 1 "$CLMAML_PROGRAM" $sine --run "$work/new" : -n 1 "$CLMAML_PROGRAM" eval "$work/plain" >"$work/out" 2>"$work/err" &&
+        fail "two commands: exit status 0"
+    expect_in "$work/err" "^clmaml: rank 1 on .* has other command than rank 0 on .*: eval of clmaml .* there, train of clmaml .* on rank 0" "two commands"
 }
 [ ! -e "$work/new" ] || fail "a run that failed left something: $(ls "$work/new")"
 

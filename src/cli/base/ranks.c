@@ -90,14 +90,24 @@ static clm_status come_together(int rank, int size) {
         size, seen);
 }
 
-clm_status cli_ranks_open(void) {
+clm_status cli_ranks_open(const char *command) {
     int rank = 0, size = 0;
+    char text[64];
     if (ranks.comm || ranks.alone || !is_launched(&rank, &size)) return CLM_OK;
     cli_signals_catch_user();
     const clm_status status = come_together(rank, size);
     cli_signals_catch_user(); /* MPICH takes it for itself as it begins */
     if (status != CLM_OK && !ranks.comm) ranks.told = rank > 0;
-    return status;
+    CLI_TRY(status);
+    snprintf(text, sizeof text, "%s of clmaml %s", command, clm_version());
+    return clm_comm_agree(ranks.comm, "command", text);
+}
+
+clm_status cli_ranks_refuse(const char *what) {
+    int rank = 0, size = 0;
+    if (ranks.alone || !is_launched(&rank, &size) || size == 1) return CLM_OK;
+    if (rank > 0) fall_silent();
+    return cli_usage("%s is for one process; a launcher started %d", what, size);
 }
 
 /* Rank 0 has the first word, as all may have failed together. */

@@ -5,9 +5,11 @@
 
 #include "base/common.h"
 
-/* Collective. Comes together with the others; does nothing where no launcher is to be seen. SIGUSR1, which launchers pass on, stops like
- * SIGTERM from now on. */
-clm_status cli_ranks_open(void);
+/* Collective. Comes together with the others, which must be of this version and do the same command; does nothing where no launcher is to
+ * be seen. SIGUSR1, which launchers pass on, stops like SIGTERM from now on. */
+clm_status cli_ranks_open(const char *command);
+/* For a command that is not shared out: refused where a launcher has started several. `what`: "train navigation". */
+clm_status cli_ranks_refuse(const char *what);
 /* Before that: this process is alone, whatever launcher has started the one that started it. */
 void cli_ranks_stay_alone(void);
 /* Collective, unless this rank fails alone: then it says why and ends all. Returns the exit status. */

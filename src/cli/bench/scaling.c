@@ -149,7 +149,7 @@ clm_status bench_scaling(const bench_item *const *items, size_t count, const ben
     char text[CLI_PATH_MAX];
     const char *spec = NULL;
     clm_status status = CLM_OK;
-    CLI_TRY(cli_ranks_open());
+    CLI_TRY(cli_ranks_open("bench"));
     if (clm_comm_size(cli_ranks()) < 2) return cli_usage("--scaling needs several ranks: mpirun -n 4 clmaml bench --scaling");
     CLI_TRY(cli_ranks_device(settings->device, text, &spec));
     CLI_TRY(cli_tested_open(&s.device, spec, settings->force));

@@ -458,7 +458,7 @@ static clm_status print_json(const evaluation *e) {
 static clm_status eval(evaluation *e, const cli_args *args) {
     char path[CLI_PATH_MAX];
     e->settings = *(const eval_settings *)args->settings;
-    CLI_TRY(cli_ranks_open());
+    CLI_TRY(cli_ranks_open("eval"));
     CLI_TRY(cli_pretrained_or(path, e->settings.model, args->n_positional ? args->positional[0] : NULL,
                               "say what to evaluate: clmaml eval RUN|CHECKPOINT|--model NAME"));
     CLI_TRY(open_all(e, path, args->given));

@@ -115,7 +115,7 @@ static clm_status make(sweep *s, const cli_args *args, sweep_work *work) {
     clm_status status = CLM_OK;
     if (args->n_positional == 0) return cli_usage("say what to try: clmaml sweep FILE.json; clmaml sweep --help describes it");
     CLI_TRY(read_part(settings->part, work));
-    CLI_TRY(cli_ranks_open());
+    CLI_TRY(cli_ranks_open("sweep"));
     CLI_GOTO(read_file(args->positional[0], &text));
     CLI_GOTO(settle(s, args->positional[0], text, settings, work));
     if (settings->dry_run) {

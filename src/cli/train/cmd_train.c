@@ -173,7 +173,7 @@ static clm_status train(cli_trainer *t, cli_args *args) {
     cli_checkpoint checkpoint = {0};
     char *model = NULL;
     t->settings = *(cli_settings *)args->settings;
-    CLI_GOTO(cli_ranks_open());
+    CLI_GOTO(cli_ranks_open("train"));
     CLI_GOTO(settle_for_all(&t->settings, args, &checkpoint, &model));
     t->budget_given = args->given[cli_settings_row("tune-budget")];
     t->split_stored = t->settings.resume && !args->given[cli_settings_row("split")];

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/lines.h"
+#include "base/ranks.h"
 #include "base/system.h"
 #include "config/algorithms.h"
 #include "config/episodes.h"
@@ -396,7 +397,8 @@ static int run(cli_args *args) {
     settings *s = args->settings;
     clm_policy_result result = {.stopped = false};
     cli_pipe_outlive();
-    clm_status status = settle(s, args);
+    clm_status status = cli_ranks_refuse("train navigation");
+    if (status == CLM_OK) status = settle(s, args);
     if (status == CLM_OK) status = train(s, args, &result);
     if (status != CLM_OK || !result.stopped) return cli_exit(status);
     fprintf(stderr,

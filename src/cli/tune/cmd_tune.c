@@ -276,7 +276,7 @@ static clm_status tune(cli_args *args) {
     findings f = {0};
     clm_tune_options tuning = CLM_TUNE_OPTIONS_INIT;
     CLI_NEW(task, 1);
-    CLI_GOTO(cli_ranks_open());
+    CLI_GOTO(cli_ranks_open("tune"));
     CLI_GOTO(settle(run, args));
     CLI_GOTO(agree_on_options(s));
     CLI_GOTO(open_source(&source, run));
