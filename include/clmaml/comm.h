@@ -3,7 +3,7 @@
  * A communicator says which rank this process is and of how many, and passes bytes between ranks. The library knows no network:
  * whoever makes a communicator gives the calls. <clmaml/mpi.h> makes one of an MPI_Comm.
  *
- *     clm_comm_create_mpi(&comm, MPI_COMM_WORLD);
+ *     clm_comm_create_mpi(&comm, MPI_COMM_WORLD, why);
  *     options.meta.comm = comm;                   // clm_train_options; clm_meta_options.comm, clm_evaluator_options.comm
  *     clm_train(device, source, model, &options, params, &result);    // on every rank, with the same options
  *

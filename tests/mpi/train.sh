@@ -91,6 +91,8 @@ expect_in "$work/err" "clmaml: stopped after iteration [0-9]+, nothing is lost" 
     ranks_fail "a run that is there" "holds a run already" 2 $sine --run "$work/plain"
     ranks_fail "navigation" "train navigation is for one process; a launcher started 2" 2 train navigation --device host --run "$work/new"
     CLMAML_MPI_TIMEOUT=soon ranks_fail "no timeout" "CLMAML_MPI_TIMEOUT=soon" 2 $sine --run "$work/new"
+    SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=0 expect_success "srun without MPI" eval "$work/plain" --device host --tasks 2
+    expect_in "$work/err" "clmaml: note: srun started 2 of these, and they know nothing of each other" "srun without MPI"
     # Two commands, as a script that branches on the rank may have it.
     timeout 300 "$CLMAML_MPIRUN" $launcher -n 1 "$CLMAML_PROGRAM" $sine --run "$work/new" : -n 1 "$CLMAML_PROGRAM" eval "$work/plain" >"$work/out" 2>"$work/err" &&
         fail "two commands: exit status 0"

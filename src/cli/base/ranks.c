@@ -37,6 +37,14 @@ static bool is_launched(int *rank, int *size) {
     return false;
 }
 
+/* Under srun without a plugin for MPI every process takes itself for the only one. */
+static void note_strangers(void) {
+    const char *tasks = getenv("SLURM_STEP_NUM_TASKS"), *number = getenv("SLURM_PROCID");
+    if (!tasks || !number || strtol(tasks, NULL, 10) < 2 || strcmp(number, "0") != 0) return;
+    cli_note("srun started %s of these, and they know nothing of each other: with --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH) they are ranks",
+             tasks);
+}
+
 /* MPI looks for what it is made of in what is loaded for all. */
 static void *load(void) {
     char self[CLI_PATH_MAX], path[CLI_PATH_MAX + 32];
@@ -93,7 +101,11 @@ static clm_status come_together(int rank, int size) {
 clm_status cli_ranks_open(const char *command) {
     int rank = 0, size = 0;
     char text[64];
-    if (ranks.comm || ranks.alone || !is_launched(&rank, &size)) return CLM_OK;
+    if (ranks.comm || ranks.alone) return CLM_OK;
+    if (!is_launched(&rank, &size)) {
+        note_strangers();
+        return CLM_OK;
+    }
     cli_signals_catch_user();
     const clm_status status = come_together(rank, size);
     cli_signals_catch_user(); /* MPICH takes it for itself as it begins */
