@@ -138,8 +138,8 @@ static clm_status receive_part(world *w, int from, void *data, size_t bytes, cha
     }
     if (there && !late) return CLM_OK;
     snprintf(why, CLM_COMM_WHY,
-             "nothing came from rank %d on %.200s in %g s: it hangs or is stopped, or takes longer than CLMAML_MPI_TIMEOUT", from,
-             w->hosts[from], w->timeout);
+             "nothing came from rank %d on %.200s in %g s: it hangs or is stopped, or takes longer than CLMAML_MPI_TIMEOUT",
+             from, w->hosts[from], w->timeout);
     return CLM_E_IO;
 }
 

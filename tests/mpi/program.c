@@ -39,7 +39,8 @@ static double train(clm_comm *comm, double *values, size_t most) {
     need(clm_train(device, source, model, &options, params, &result) == CLM_OK, "train");
     size_t n = 0;
     for (size_t i = 0; i < clm_params_count(params); i++)
-        for (size_t k = 0; k < clm_params_get_info(params, i).size && n < most; k++) values[n++] = clm_params_values(params, i)[k];
+        for (size_t k = 0; k < clm_params_get_info(params, i).size && n < most; k++)
+            values[n++] = clm_params_values(params, i)[k];
     clm_params_free(params);
     clm_model_free(model);
     clm_source_free(source);

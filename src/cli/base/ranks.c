@@ -41,7 +41,8 @@ static bool is_launched(int *rank, int *size) {
 static void note_strangers(void) {
     const char *tasks = getenv("SLURM_STEP_NUM_TASKS"), *number = getenv("SLURM_PROCID");
     if (!tasks || !number || strtol(tasks, NULL, 10) < 2 || strcmp(number, "0") != 0) return;
-    cli_note("srun started %s of these, and they know nothing of each other: with --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH) they are ranks",
+    cli_note("srun started %s of these, and they know nothing of each other: with --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH) "
+             "they are ranks",
              tasks);
 }
 
@@ -254,7 +255,8 @@ clm_status cli_ranks_note_mixed(clm_device *const *devices, size_t n) {
     for (int r = 0; r < size; r++)
         mixed = mixed || all[r].mixed || strcmp(all[r].name, all[0].name) != 0 || strcmp(all[r].driver, all[0].driver) != 0;
     if (mixed && cli_ranks_lead())
-        cli_note("the ranks' devices are not all of one name and driver: as many ranks on the same devices give the same bits again, "
+        cli_note("the ranks' devices are not all of one name and driver: as many ranks on the same devices give the same bits "
+                 "again, "
                  "other numbers of ranks do not");
 out:
     free(all);
