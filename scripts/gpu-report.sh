@@ -97,19 +97,32 @@ find_drivers() {
 # ---- running ----
 
 # limited SECONDS LOG COMMAND..: 124 when the time was over. SIGTERM, at which train and bench end in good order; what does not end
-# within $grace seconds is killed. Its standard output goes to $output where that is set.
-grace=5 output=""
+# within $grace seconds is killed. Its standard output goes to $output where that is set. Where $until is set it also gets SIGTERM once that
+# file has something in it.
+grace=5 output="" until=""
 limited() {
     local seconds="$1" log="$2" status=0 began
     began="$(now)"
     shift 2
     timeout -k "$grace" "$seconds" "$@" >>"${output:-$log}" 2>>"$log" </dev/null &
     child=$!
+    if [ -n "$until" ]; then stop_once "$child" "$until" & fi
     wait "$child" 2>/dev/null || status=$?
     [ -z "$stopped" ] || wait "$child" || true # a signal ends the first wait at once
     child=""
     [ "$status" -ne 137 ] || [ $(($(now) - began)) -ge "$seconds" ] || status=1 # killed, but not for the time
     return "$status"
+}
+
+# stop_once PROCESS FILE
+stop_once() {
+    while kill -0 "$1" 2>/dev/null; do
+        if [ -s "$2" ]; then
+            kill -TERM "$1" 2>/dev/null
+            return
+        fi
+        sleep 0.2
+    done
 }
 
 outcome() { # of a status
@@ -275,7 +288,7 @@ step_tune() {
         [ "$one" -eq 0 ] || status="$one"
         left=$((left - 1))
     done
-    remark="$(grep -E '^[0-9]+ operations in' "$out/tune.txt" | tail -n 1)"
+    remark="$(grep -E '^[0-9]+ operations? in' "$out/tune.txt" | tail -n 1)"
     # For the database of choices: what was found, as a section of it.
     limited "$(share 1)" "$out/tune.txt" "$program" doctor --quick --report "$out/tuning-report.txt" || true
     sed -n '/^what tuning has found here/,/^  #/p' "$out/tuning-report.txt" 2>/dev/null | sed '1d; s/^  //' >"$out/database.txt" || true
@@ -283,15 +296,17 @@ step_tune() {
 }
 
 step_train() {
-    local source=(glyphs) seconds=$((limit - 25)) status=0 iterations
+    local source=(glyphs) seconds=$((limit - 25)) status=0 iterations began
     [ -z "$data" ] || source=(omniglot --data "$data")
-    [ "$seconds" -le "$TRAIN_SECONDS" ] || seconds="$TRAIN_SECONDS"
+    [ -n "$quick" ] || [ "$seconds" -le "$TRAIN_SECONDS" ] || seconds="$TRAIN_SECONDS"
     if [ "$seconds" -lt 5 ]; then seconds=8; fi
-    if [ -n "$quick" ]; then seconds=25; fi # programs that no cache has yet take ten seconds
-    [ -z "$quick" ] || source+=(--filters 4 --meta-batch 2 --val-tasks 2)
-    grace=30
+    grace=30 began="$(now)"
+    if [ -n "$quick" ]; then # an iteration is enough, however long its programs are being built
+        source+=(--filters 4 --meta-batch 2 --val-tasks 2 --log-every 1)
+        until="$out/run/metrics.jsonl"
+    fi
     limited "$seconds" "$out/train.txt" "$program" train "${source[@]}" --iterations 10000000 --val-every 10000000 --run "$out/run" || status=$?
-    grace=5
+    grace=5 until="" seconds=$(($(now) - began))
     iterations="$(sed -n 's/.*stopped after iteration \([0-9]*\).*/\1/p' "$out/train.txt" | tail -n 1)"
     if [ -z "$iterations" ]; then # it has no end of its own
         [ "$status" -ne 124 ] && [ "$status" -ne 137 ] || remark="no iteration was made in $seconds s: kernels were still being built"

@@ -5,10 +5,7 @@
 # Two processes on one directory: the second stops at once, whether it begins or goes on.
 "$CLMAML_PROGRAM" train sine --device host --meta-batch 2 --val-tasks 2 --iterations 1000000 --val-every 500000 --run "$work/one" >"$work/one.out" 2>&1 &
 process=$!
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    [ -e "$work/one/metrics.csv" ] && break
-    sleep 0.2
-done
+wait_until $process grep -qs ',train,' "$work/one/metrics.csv" || fail "a run in the background: $(cat "$work/one.out")"
 expect_error "a second run" 1 "holds a run already|is in use by another process" train sine --device host --iterations 2 --run "$work/one"
 expect_error "resumed beside it" 1 "is in use by another process" train --resume --run "$work/one" --device host
 kill -TERM $process

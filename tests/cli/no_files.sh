@@ -4,7 +4,7 @@
 corpus=$CLMAML_SOURCE_DIR/tests/fuzz/corpus
 program=$CLMAML_PROGRAM
 CLMAML_PROGRAM=$work/limited # what hangs fails
-printf '#!/bin/sh\nexec timeout 60 "%s" "$@"\n' "$program" >"$CLMAML_PROGRAM"
+printf '#!/bin/sh\nexec timeout 900 "%s" "$@"\n' "$program" >"$CLMAML_PROGRAM"
 chmod +x "$CLMAML_PROGRAM"
 
 for class in a b c d e f; do

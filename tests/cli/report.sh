@@ -5,11 +5,11 @@
 unset CLMAML_DEVICE CLMAML_LOG CLMAML_QUIRKS CLMAML_FORCE
 export CLMAML_EMULATE=type=gpu,vector_width=1
 
-# report STATUS NAME ARGUMENT..: into $work/NAME
+# report STATUS NAME ARGUMENT..: into $work/NAME. Time limits are such that a busy machine does not reach them, but for those that a test sets.
 report() {
     wanted=$1 name=$2
     shift 2
-    "$CLMAML_SOURCE_DIR/scripts/gpu-report.sh" --program "$CLMAML_PROGRAM" --out "$work/$name" --quick "$@" >"$work/out" 2>"$work/err" </dev/null
+    "$CLMAML_SOURCE_DIR/scripts/gpu-report.sh" --program "$CLMAML_PROGRAM" --out "$work/$name" --quick --minutes 120 "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
     summary=$work/$name/summary.md
     [ $status -eq "$wanted" ] || fail "$name: exit status $status instead of $wanted: $(cat "$work/out" "$work/err" "$summary")"

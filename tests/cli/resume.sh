@@ -46,15 +46,6 @@ same() {
     expect_in "$work/err" "^clmaml: note: the run was on host .*, driver 3.1 until now" "under another driver"
 }
 
-# wait_for FILE PATTERN: until the file holds the pattern, at most 60 s.
-wait_for() {
-    for _ in $(seq 600); do
-        grep -q "$2" "$1" 2>/dev/null && return
-        sleep 0.1
-    done
-    fail "'$2' never appeared in $1"
-}
-
 # start DIR: the same run in the background. Its checkpoints, each synced to the disk, make it slow enough to be hit.
 start() {
     # shellcheck disable=SC2086
@@ -65,7 +56,7 @@ start() {
 for signal in KILL INT TERM; do
     run=$work/run-$signal
     start "$run"
-    wait_for "$run/metrics.jsonl" '"iteration": 7,'
+    wait_until $child grep -qs '"iteration": 7,' "$run/metrics.jsonl" || fail "iteration 7 never appeared in $run/metrics.jsonl"
     kill -$signal $child
     wait $child
     status=$?

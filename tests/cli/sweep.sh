@@ -111,15 +111,13 @@ same_run "unbroken/$last" "runs/h/$last" "halving in three rounds"
 }
 
 # ---- killed, stopped ----
+# has_begun PREFIX: that run has metrics.
+has_begun() { [ -s "$(echo "$1"*/metrics.jsonl)" ]; }
 # start OUT: in the background until something of its second run is there
 start() {
     "$CLMAML_PROGRAM" sweep slow.json --out "$1" >out 2>err </dev/null &
     process=$!
-    for _ in $(seq 600); do
-        [ ! -s "$(echo "$1"/02_*/metrics.jsonl)" ] || break
-        sleep 0.05
-    done
-    [ -s "$(echo "$1"/02_*/metrics.jsonl)" ] || fail "$1: nothing is made: $(cat err)"
+    wait_until $process has_begun "$1"/02_ || fail "$1: nothing is made: $(cat err)"
 }
 file slow.json "{\"train\": \"sine\", \"options\": {$fixed, \"iterations\": 120, \"val-every\": 30}, \"grid\": {\"outer-lr\": [0.001, 0.01, 0.1]}}"
 expect_success "undisturbed" sweep slow.json --out undisturbed
@@ -127,11 +125,14 @@ for signal in KILL TERM; do
     start "$signal"
     expect_error "two at once" 1 "another process works on this sweep" sweep slow.json --out "$signal"
     "$CLMAML_PROGRAM" runs "$signal" >/dev/null
+    trials=$(ps -o pid= --ppid $process)
     kill -$signal $process
     wait $process
     ended=$?
     [ $signal = KILL ] || [ $ended -eq 130 ] || fail "$signal: exit status $ended: $(cat err)"
-    sleep 0.2
+    for trial in $trials; do # its run ends after it
+        while ps -o stat= -p "$trial" | grep -q '^[^Z]'; do sleep 0.1; done
+    done
     fingerprint "$signal/01_outer-lr=0.001" >before
     expect_success "on after $signal" sweep slow.json --out "$signal"
     fingerprint "$signal/01_outer-lr=0.001" >after

@@ -86,9 +86,10 @@ START_TEST(kernels_that_ask_for_groups_stay_whole) {
 }
 END_TEST
 
-/* A kernel that is first taken to be slow, and turns out not to be, is not cut any more. */
+/* A kernel that is first taken to be slow, and turns out not to be, is not cut any more. No launch here takes the limit, however busy
+ * the machine is. */
 START_TEST(measurement_corrects_the_guess) {
-    setenv("CLMAML_MAX_LAUNCH_MS", "200", 1);
+    setenv("CLMAML_MAX_LAUNCH_MS", "60000", 1);
     clm_device *d = clm_test_open_opencl();
     clm_cl_watchdog *p = &clm_cl(d)->watchdog;
     clm_mem *y = clm_test_alloc(d, N);
@@ -112,17 +113,17 @@ END_TEST
 
 /* Launches that are each short are waited for when they add up. */
 START_TEST(queued_work_is_bounded) {
-    setenv("CLMAML_MAX_LAUNCH_MS", "500", 1);
+    setenv("CLMAML_MAX_LAUNCH_MS", "50000", 1);
     clm_device *d = clm_test_open_opencl();
     clm_cl_watchdog *p = &clm_cl(d)->watchdog;
     clm_mem *y = clm_test_alloc(d, N);
     clm_launch launch = grid_launch(y, grid_source);
     clm_kernel *kernel = NULL;
-    launch.flops = 0.3 * p->rate;
+    launch.flops = 30 * p->rate;
     CLM_TEST_OK(d->backend->make(d, &launch, &kernel));
-    for (int i = 0; i < 4; i++) { /* 0.3 s each, by the guess */
+    for (int i = 0; i < 4; i++) { /* 30 s each, by the guess; none takes that long */
         CLM_TEST_OK(d->backend->enqueue(d, kernel));
-        ck_assert_double_le(p->waiting, 1.0);
+        ck_assert_double_le(p->waiting, 100);
     }
     ck_assert_uint_ge(p->waits, 1);
     ck_assert_uint_eq(p->pieces, 0);

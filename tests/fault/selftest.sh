@@ -80,10 +80,10 @@ CLMAML_TEST_FAULT=driver=four,crash=conv2d
 # shellcheck disable=SC2086
 expect_error "a crash" 1 "self-test and is not used: crashed \(signal 11\) at: operations" $train --run "$work/refused"
 CLMAML_TEST_FAULT=driver=four,hang=conv2d
-CLMAML_PROBE_SECONDS=1
+CLMAML_PROBE_SECONDS=5
 export CLMAML_PROBE_SECONDS
 # shellcheck disable=SC2086
-expect_error "a hang" 1 "self-test and is not used: said nothing for 4 s at: operations" $train --run "$work/refused"
+expect_error "a hang" 1 "self-test and is not used: said nothing for 20 s at: operations" $train --run "$work/refused"
 unset CLMAML_PROBE_SECONDS
 
 # doctor finds the fault in full, and verify is a test of its own.

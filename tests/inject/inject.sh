@@ -4,7 +4,7 @@
 # and a run goes on to the bits of the one that nothing befell. On the host reference; opencl.sh does the same to OpenCL calls.
 #
 # CLMAML_INJECT_MOST: faults of a kind in a command, spread evenly over the places from which it makes such calls (16); 0: one at every place.
-# CLMAML_INJECT_SECONDS: after which a command hangs (120).
+# CLMAML_INJECT_SECONDS: after which a command hangs (900).
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_INJECT:?the library that lets calls fail}"
 most=${CLMAML_INJECT_MOST:-16}
@@ -17,7 +17,7 @@ export CLMAML_CACHE_DIR="$work/cache"
 faulty() {
     kind=$1 place=$2 at=$3
     shift 3
-    timeout "${CLMAML_INJECT_SECONDS:-120}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_PLACE="$place" CLMAML_INJECT_AT="$at" \
+    timeout "${CLMAML_INJECT_SECONDS:-900}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_PLACE="$place" CLMAML_INJECT_AT="$at" \
         CLMAML_INJECT_PLACES="$work/places" LD_PRELOAD="$CLMAML_INJECT" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
 }

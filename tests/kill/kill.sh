@@ -27,7 +27,7 @@ at_random() {
 with_action() {
     action=$1 at=$2
     shift 2
-    timeout 120 env CLMAML_INJECT_KIND=file CLMAML_INJECT_AT="$at" CLMAML_INJECT_ACTION="$action" CLMAML_INJECT_COUNT="$work/calls" \
+    timeout 900 env CLMAML_INJECT_KIND=file CLMAML_INJECT_AT="$at" CLMAML_INJECT_ACTION="$action" CLMAML_INJECT_COUNT="$work/calls" \
         CLMAML_INJECT_OWN=1 LD_PRELOAD="$CLMAML_INJECT" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
 }

@@ -15,7 +15,7 @@ export CLMAML_CACHE_DIR="$work/cache"
 disturbed() {
     name=$1 how=$2
     shift 2
-    timeout 300 env "$how" LD_PRELOAD="$CLMAML_DISTURB" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
+    timeout 900 env "$how" LD_PRELOAD="$CLMAML_DISTURB" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
     [ $status -eq 0 ] || fail "$name: exit status $status: $(cat "$work/err")"
 }
@@ -52,7 +52,7 @@ expected="$work/whole"
 rename_fails() {
     at=$1
     shift
-    timeout 120 env CLMAML_INJECT_KIND=rename CLMAML_INJECT_AT="$at" CLMAML_INJECT_COUNT="$work/calls" LD_PRELOAD="$CLMAML_INJECT" \
+    timeout 900 env CLMAML_INJECT_KIND=rename CLMAML_INJECT_AT="$at" CLMAML_INJECT_COUNT="$work/calls" LD_PRELOAD="$CLMAML_INJECT" \
         "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
 }
@@ -81,7 +81,7 @@ interrupted() {
     at=0 stride=1 count=0
     while [ $at -le "$count" ]; do
         $before
-        timeout 120 env CLMAML_INJECT_KIND=interrupt CLMAML_INJECT_AT=$at CLMAML_INJECT_OWN=1 CLMAML_INJECT_COUNT="$work/calls" \
+        timeout 900 env CLMAML_INJECT_KIND=interrupt CLMAML_INJECT_AT=$at CLMAML_INJECT_OWN=1 CLMAML_INJECT_COUNT="$work/calls" \
             LD_PRELOAD="$CLMAML_INJECT" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
         status=$?
         what="$name, interrupted in call $at of $count"
@@ -110,7 +110,7 @@ echo "$interrupted calls interrupted in turn"
 within() {
     bytes=$1
     shift
-    timeout 120 env CLMAML_INJECT_QUOTA="$bytes" LD_PRELOAD="$CLMAML_INJECT" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
+    timeout 900 env CLMAML_INJECT_QUOTA="$bytes" LD_PRELOAD="$CLMAML_INJECT" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
     ended "$what"
     [ $status -eq 1 ] || fail "$what: exit status $status"

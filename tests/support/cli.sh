@@ -43,6 +43,16 @@ expect_error() {
 # expect_in FILE PATTERN WHAT
 expect_in() { grep -Eq "$2" "$1" || fail "$3: '$2' is not in: $(cat "$1")"; }
 
+# wait_until PROCESS COMMAND..: until the command succeeds, for as long as that child of the shell lives; fails where it never does.
+wait_until() {
+    awaited=$1
+    shift
+    until "$@"; do
+        kill -0 "$awaited" 2>/dev/null || { "$@" && return || return 1; }
+        sleep 0.1
+    done
+}
+
 # Checksums of all files under a directory.
 fingerprint() { find "$1" -type f -exec cksum {} + | sort -k 3; }
 
