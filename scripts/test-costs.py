@@ -49,7 +49,7 @@ def main() -> int:
     build, options = sys.argv[1], sys.argv[2:]
     listed = json.loads(subprocess.check_output(["ctest", "--test-dir", build, "--show-only=json-v1", *options]))
     costs, failed = [], 0
-    for test in in_order([t for t in listed["tests"] if "command" in t]):
+    for test in in_order([t for t in listed["tests"] if "command" in t and not properties(t).get("DISABLED")]):
         before = processor_seconds()
         ran = subprocess.run(test["command"], env=environment(test), cwd=properties(test).get("WORKING_DIRECTORY", build),
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -23,10 +23,14 @@ set(support ${CMAKE_CURRENT_SOURCE_DIR}/support)
 set(tiny_references ${CMAKE_CURRENT_SOURCE_DIR}/golden/image_layers_2step.safetensors
   ${CMAKE_CURRENT_SOURCE_DIR}/golden/token_layers_2step.safetensors)
 
-# clmaml_references(prefix label [ENVIRONMENT VAR=value..] [WITHOUT name..]): the reference files of this folder, one a test. WITHOUT:
-# those whose kernels take that driver's compiler too long.
+# clmaml_references(prefix label [ENVIRONMENT VAR=value..] [WITHOUT name..]): the reference files of this folder, one a test; in turn
+# (turns/) where another driver than the one at hand runs them. WITHOUT: those whose kernels take that driver's compiler too long.
 function(clmaml_references prefix label)
   cmake_parse_arguments(PARSE_ARGV 2 references "" "" "ENVIRONMENT;WITHOUT")
+  set(in_turn "")
+  if("${references_ENVIRONMENT}" MATCHES "OCL_ICD_VENDORS=")
+    set(in_turn IN_TURN)
+  endif()
   foreach(file ${reference_files})
     get_filename_component(name ${file} NAME_WE)
     if(name IN_LIST references_WITHOUT)
@@ -36,7 +40,7 @@ function(clmaml_references prefix label)
     if(DEFINED tolerance_${name})
       set(tolerance ${tolerance_${name}})
     endif()
-    clmaml_test(${prefix}-${name} ${label} 900 ENVIRONMENT ${references_ENVIRONMENT}
+    clmaml_test(${prefix}-${name} ${label} 900 ${in_turn} ENVIRONMENT ${references_ENVIRONMENT}
       COMMAND clmaml_program verify --tolerance ${tolerance} ${file})
   endforeach()
 endfunction()
@@ -60,7 +64,7 @@ if(OCLGRIND)
     endif()
     set(oclgrind sh ${support}/oclgrind.sh ${OCLGRIND} ${CMAKE_CURRENT_BINARY_DIR}/oclgrind-${type})
     foreach(shard 0 1)
-      clmaml_test(oclgrind/ops-${type}-${shard} oclgrind 1500
+      clmaml_test(oclgrind/ops-${type}-${shard} oclgrind 1500 IN_TURN
         ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_TEST_SHARD=${shard}/2 CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} ${case}
         COMMAND ${oclgrind}-ops-${shard}.log $<TARGET_FILE:ops_test_ops>)
     endforeach()

@@ -18,31 +18,33 @@ run() {
 }
 kernels() { (cd "$work/$1/pocl" && find . -name '*.so' | sort); }
 
-run one 1
 run three 3
 expect_in "$work/three/log" "[0-9]+ kernels built in [0-9.]+ s by 3 processes$" "three processes"
-grep -q "by [0-9]* processes" "$work/one/log" && fail "one process: others were started"
-kernels one >"$work/one/kernels"
 kernels three >"$work/three/kernels"
-[ "$(wc -l <"$work/one/kernels")" -gt 20 ] || fail "one process: PoCL has kept $(wc -l <"$work/one/kernels") kernels"
-cmp -s "$work/one/kernels" "$work/three/kernels" || fail "three processes: other kernels: $(diff "$work/one/kernels" "$work/three/kernels")"
+[ "$(wc -l <"$work/three/kernels")" -gt 20 ] || fail "three processes: PoCL has kept $(wc -l <"$work/three/kernels") kernels"
 [ -z "$(find "$work/three/own" -name '*job*')" ] || fail "three processes: a list is left"
 
 # What was built is not built again, unless the driver's cache has gone.
 built=$(grep -c "by 3 processes" "$work/three/log")
 run three 3
 [ "$(grep -c "by 3 processes" "$work/three/log")" -eq "$built" ] || fail "what is there was built again"
+cp -r "$work/three/pocl" "$work/kept"
 rm -rf "$work/three/pocl"
 run three 3
 [ "$(grep -c "by 3 processes" "$work/three/log")" -gt "$built" ] || fail "the driver's cache was removed, nothing was built apart"
 
-# A builder that fails or is not there.
+# A builder that fails or is not there: one process builds, and the same kernels.
 run fails 2 CLMAML_BUILDER=/bin/false
 expect_in "$work/fails/log" "kernels are built by one process: process 0 of /bin/false ended with 1" "a builder that fails"
+kernels fails >"$work/fails/kernels"
+cmp -s "$work/fails/kernels" "$work/three/kernels" || fail "three processes: other kernels: $(diff "$work/fails/kernels" "$work/three/kernels")"
+for name in missing one; do mkdir -p "$work/$name" && cp -r "$work/kept" "$work/$name/pocl"; done # to be found, not built
 run missing 2 CLMAML_BUILDER="$work/nothing"
 expect_in "$work/missing/log" "kernels are built by one process: $work/nothing cannot be started: No such file" "no builder"
-kernels fails >"$work/fails/kernels"
-cmp -s "$work/one/kernels" "$work/fails/kernels" || fail "a builder that fails: other kernels"
+run one 1
+grep -q "by [0-9]* processes" "$work/one/log" && fail "one process: others were started"
+kernels one >"$work/one/kernels"
+cmp -s "$work/one/kernels" "$work/three/kernels" || fail "one process: other kernels: $(diff "$work/one/kernels" "$work/three/kernels")"
 
 CLMAML_CACHE_DIR="$work/wrong" CLMAML_BUILD_PROCESSES=many expect_error "no number" 1 'CLMAML_BUILD_PROCESSES: "many" is no number' \
     bench adaptation --first-call

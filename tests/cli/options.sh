@@ -1,5 +1,6 @@
 # No option is silently ignored: every option of train is tried alone with every source. It is refused with a line that names it, or the run
-# comes out otherwise than without it, or it is one of those that are said not to change what is learned.
+# comes out otherwise than without it, or it is one of those that are said not to change what is learned. CLMAML_TEST_SHARD=I/N: every N-th
+# source alone.
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_TEST_DATA:?the program that writes data sets}" "${CLMAML_TEST_PICTURES:?the program that writes a small Omniglot}"
 for kind in split nested vectors series; do "$CLMAML_TEST_DATA" $kind "$work/$kind" >"$work/out" || fail "$kind cannot be written: $(cat "$work/out")"; done
@@ -28,6 +29,9 @@ arguments_of() {
     esac
 }
 sources="sine functions glyphs omniglot table labels windows split nested vectors series"
+shard=${CLMAML_TEST_SHARD:-0/1}
+sources=$(echo $sources | tr ' ' '\n' | awk -v i="${shard%/*}" -v n="${shard#*/}" 'NR % n == i')
+[ -n "$sources" ] || fail "there is no part $shard of the sources"
 
 # A value other than the one at hand for every option; "-": a flag.
 value_of() {

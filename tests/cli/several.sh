@@ -91,7 +91,9 @@ fi
 
 # ---- two implementations in one process ----
 if [ -e /etc/OpenCL/vendors/rusticl.icd ] && [ -e /etc/OpenCL/vendors/pocl.icd ]; then
-    OCL_ICD_VENDORS='' RUSTICL_ENABLE=llvmpipe
+    mkdir "$work/vendors"
+    cp /etc/OpenCL/vendors/rusticl.icd /etc/OpenCL/vendors/pocl.icd "$work/vendors"
+    OCL_ICD_VENDORS=$work/vendors RUSTICL_ENABLE=llvmpipe
     export OCL_ICD_VENDORS RUSTICL_ENABLE
     several_run "$work/both" --device "portable computing,rusticl" --split 3,1
     expect_in "$work/out" "\(rusticl\).*: 1 of 4 tasks" "PoCL beside rusticl"

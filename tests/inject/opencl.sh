@@ -5,7 +5,8 @@
 # operations there, unless a sanitizer has replaced these.
 #
 # CLMAML_INJECT_MOST: faults of a kind in a command (8), spread evenly over the places from which it makes such calls; 0: one at every place.
-# CLMAML_INJECT_SECONDS: after which a command hangs (120); a machine that is very busy takes more for what is no hang.
+# CLMAML_TURN=I/N: of these every N-th, from the I-th, but one at least.
+# CLMAML_INJECT_SECONDS: after which a command hangs (900), which a very busy machine does not take for what is no hang.
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_INJECT_LAYER:?the layer that lets OpenCL calls fail}"
 most=${CLMAML_INJECT_MOST:-8}
@@ -30,7 +31,7 @@ faulty() {
     alloc | file) preload=$CLMAML_INJECT layer= ;;
     *) preload='' layer=$CLMAML_INJECT_LAYER ;;
     esac
-    timeout "${CLMAML_INJECT_SECONDS:-120}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_PLACE="$place" CLMAML_INJECT_AT="$at" \
+    timeout "${CLMAML_INJECT_SECONDS:-900}" env CLMAML_INJECT_KIND="$kind" CLMAML_INJECT_PLACE="$place" CLMAML_INJECT_AT="$at" \
         CLMAML_INJECT_CODE="$code" CLMAML_INJECT_PLACES="$work/places" CLMAML_INJECT_OWN=1 CLMAML_INJECT_IN="$within" \
         ${layer:+"OPENCL_LAYERS=$layer"} LD_PRELOAD="$preload" "$CLMAML_PROGRAM" "$@" >"$work/out" 2>"$work/err" </dev/null
     status=$?
@@ -45,6 +46,14 @@ next_code() {
     esac
 }
 
+# Leaves the part of $work/chosen that CLMAML_TURN names.
+turn=${CLMAML_TURN:-0/1}
+in_turn() {
+    awk -v i="${turn%/*}" -v n="${turn#*/}" '{ line[NR - 1] = $0 } END { for (at = i % (NR < n ? NR : n); at < NR; at += n) print line[at] }' \
+        "$work/chosen" >"$work/in-turn"
+    mv "$work/in-turn" "$work/chosen"
+}
+
 # inject_sort SORT NAME BEFORE AFTER ARGUMENT..: counts the calls, then lets one after the other fail; BEFORE and AFTER are commands.
 inject_sort() {
     sort=$1 name=$2 before=$3 after=$4
@@ -55,6 +64,7 @@ inject_sort() {
     [ $status -eq 0 ] || fail "$name without a fault: exit status $status: $(cat "$work/err")"
     prints_it_before
     choose_places
+    in_turn
     faults=0
     while read -r function where at calls; do
         next_code

@@ -351,19 +351,26 @@ START_TEST(balance_measures) {
 }
 END_TEST
 
+static void add_sets(TCase *tcase, int from, int to) {
+    tcase_set_timeout(tcase, 300);
+    tcase_add_loop_test(tcase, gradient_is_that_of_one_device, ROWS * from, ROWS * to);
+    tcase_add_loop_test(tcase, parts_are_as_asked_and_predicted, from, to);
+    tcase_add_loop_test(tcase, training_saving_restoring, 4 * from, 4 * to);
+    tcase_add_loop_test(tcase, each_device_has_its_limit, from, to);
+    tcase_add_loop_test(tcase, one_device_fails, from, to);
+    tcase_add_loop_test(tcase, balance_measures, from, to);
+}
+
 int main(void) {
     Suite *suite = suite_create("shares");
-    TCase *tcase = tcase_create("split");
-    tcase_set_timeout(tcase, 300);
-    tcase_add_loop_test(tcase, gradient_is_that_of_one_device, 0, ROWS * SETS);
-    tcase_add_loop_test(tcase, parts_are_as_asked_and_predicted, 0, SETS);
-    tcase_add_loop_test(tcase, training_saving_restoring, 0, 4 * SETS);
-    tcase_add_loop_test(tcase, each_device_has_its_limit, 0, SETS);
-    tcase_add_loop_test(tcase, one_device_fails, 0, SETS);
-    tcase_add_test(tcase, wrong_shares_and_labels);
-    tcase_add_test(tcase, tasks_in_proportion_to_speed);
-    tcase_add_loop_test(tcase, balance_measures, 0, SETS);
-    suite_add_tcase(suite, tcase);
+    TCase *host = tcase_create("host");
+    tcase_add_test(host, wrong_shares_and_labels);
+    tcase_add_test(host, tasks_in_proportion_to_speed);
+    add_sets(host, 0, 1);
+    suite_add_tcase(suite, host);
+    TCase *opencl = tcase_create("opencl"); /* also */
+    add_sets(opencl, 1, SETS);
+    suite_add_tcase(suite, opencl);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

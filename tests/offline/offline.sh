@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compiles every kernel for hardware that need not be there, and fails when one does not compile, is no valid SPIR-V, or spills.
-#   offline.sh write OUT WRITER REFERENCE..        the texts, and OUT/jobs.txt: what is to be compiled for what
+#   offline.sh write OUT WRITER REFERENCE..        the texts, and OUT/jobs.txt: what is to be compiled for what; with CLMAML_TURN=I/N
+#                                                  in the environment every N-th of it alone
 #   offline.sh write-all OUT WRITER REFERENCE..    the same for all targets, the tuner's candidates included
 #   offline.sh compile OUT I/N                     every N-th of these
 #   offline.sh report OUT                          what came of them all: OUT/report.txt, and OUT/table.md, a table for docs/devices.md
@@ -50,6 +51,10 @@ write_jobs() {
             done
         done
     done >>"$out/jobs.txt"
+    if [ "$mode" = write ] && [ -n "${CLMAML_TURN:-}" ]; then
+        awk -v i="${CLMAML_TURN%/*}" -v n="${CLMAML_TURN#*/}" 'NR % n == i' "$out/jobs.txt" >"$out/jobs-in-turn.txt"
+        mv "$out/jobs-in-turn.txt" "$out/jobs.txt"
+    fi
     [ -z "${CLMAML_OFFLINE_CACHE:-}" ] || find "$CLMAML_OFFLINE_CACHE" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} + 2>/dev/null
     echo "$(wc -l <"$out/jobs.txt") texts to compile"
 }
