@@ -51,8 +51,14 @@
 #define MEMORY (BLOCKS > EXCHANGE ? BLOCKS : EXCHANGE)
 
 /* Where a group makes several segments, each lane reads its number back after each: or else all addresses of results, which are the same every
- * time, would be kept in registers beside the sums. */
-#define KEPT (FILTER && !SPLIT && RUNS > 1)
+ * time, would be kept in registers beside the sums. Where a lane has few of them (FEW_REGISTERS) it does so in every block too: of some 80
+ * addresses in local memory each would be kept, and Intel's compiler, out of registers, starts anew with sums and operands in memory. */
+#define KEPT (FEW_REGISTERS || (FILTER && !SPLIT && RUNS > 1))
+#if KEPT
+#define LANE_AGAIN const int lane = kept[get_local_id(0)];
+#else
+#define LANE_AGAIN
+#endif
 
 /* The rows, columns and places along the depth that a lane fetches, and transforms: the i-th of as many as make a block. */
 #define A_EACH ((BM * BK + GROUP - 1) / GROUP)
@@ -183,6 +189,13 @@ static uint find_patch(int *at, const int tile) {
         PUT_POINTS(put + POINTS * POINT_A + B_DEPTH(i) * LD_B + B_COLUMN(i), POINT_B, b)                               \
     }
 
+/* Where a lane's operands of the products begin. */
+#define FIND_OPERANDS                                                                                                  \
+    const int point = lane / (LANES_M * LANES_N), in_point = lane % (LANES_M * LANES_N);                               \
+    const int lane_n = in_point % LANES_N, lane_m = in_point / LANES_N;                                                \
+    __local const float4 *const of_a = memory + point * (POINT_A / 4) + lane_m;                                        \
+    __local const float4 *const of_b = memory + POINTS * (POINT_A / 4) + point * (POINT_B / 4) + lane_n;
+
 /* One step of the products: row i of chunk p. */
 #define ADD_ROW(p, i)                                                                                                  \
     _Pragma("unroll") for (int q = 0; q < CHUNKS_N; q++) sum[4 * (p) + (i)][q] += a[p].s##i * b[q];
@@ -225,10 +238,9 @@ __kernel void winograd_tiled(OUT(out), IN(a_in), IN(b_in) SECOND(a2, b2)) {
     const int lane_b = (lane + GROUP / 2) % GROUP; /* where there is not work for all, others fetch the second operand */
     const int n0 = block % GROUPS_N * BN, above_n = block / GROUPS_N;
     const int m0 = above_n % GROUPS_M * BM, part = above_n / GROUPS_M % PARTS;
-    const int point = lane / (LANES_M * LANES_N), in_point = lane % (LANES_M * LANES_N);
-    const int lane_n = in_point % LANES_N, lane_m = in_point / LANES_N;
-    __local const float4 *const of_a = memory + point * (POINT_A / 4) + lane_m;
-    __local const float4 *const of_b = memory + POINTS * (POINT_A / 4) + point * (POINT_B / 4) + lane_n;
+#if !FEW_REGISTERS
+    FIND_OPERANDS
+#endif
     __global float *const to = PTR(out, task) + (size_t)part * PART_SIZE;
 
 #if !FILTER
@@ -268,11 +280,23 @@ __kernel void winograd_tiled(OUT(out), IN(a_in), IN(b_in) SECOND(a2, b2)) {
             FETCH(from)
 #pragma unroll 1
             for (int k = from; k < end; k += BK) {
+#if FEW_REGISTERS
+                {
+                    LANE_AGAIN
+                    const int lane_b = (lane + GROUP / 2) % GROUP;
+                    PUT
+                }
+#else
                 PUT
+#endif
                 barrier(CLK_LOCAL_MEM_FENCE);
                 if (k + BK < end) {
                     FETCH(k + BK)
                 }
+#if FEW_REGISTERS
+                LANE_AGAIN
+                FIND_OPERANDS
+#endif
 #pragma unroll
                 for (int step = 0; step < BK; step++) {
                     float4 a[CHUNKS_M], b[CHUNKS_N];
@@ -292,9 +316,7 @@ __kernel void winograd_tiled(OUT(out), IN(a_in), IN(b_in) SECOND(a2, b2)) {
             }
         }
 
-#if KEPT
-        const int lane = kept[get_local_id(0)];
-#endif
+        LANE_AGAIN
         /* A chunk of four rows and four columns of each lane of a point is as many as there are lanes. */
         const bool more = run > part;
         (void)more;

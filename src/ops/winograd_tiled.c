@@ -30,10 +30,10 @@ enum {
     RESIDENT = 256,     /* lanes of a unit that more groups do not add to: a lane has many sums that do not wait */
     REGISTERS = 65536,  /* of a unit */
     OTHERS = 80,        /* registers of a lane beside sums and operands: what it has fetched, addresses */
-    FEW_SUMS = 32,      /* that a lane of an integrated GPU has registers for */
+    FEW_VALUES = 80,    /* of 128 registers: Intel's compiler finds room for 69 beside addresses, and none for 100 */
     BK = 8              /* of the tiles that are compared */
 };
-static const double LOCAL = 1, TRANSFORM = 70, EXCHANGE = 5, HIDDEN = 128, SPILL = 3, GAIN = 0.85;
+static const double LOCAL = 1, TRANSFORM = 70, EXCHANGE = 5, HIDDEN = 128, GAIN = 0.85;
 static const double LAUNCH = 500e3; /* multiply-adds that a unit makes in the time of one */
 
 enum { T_BM, T_BN, T_BK, T_TM, T_TN, T_SPLIT }; /* a candidate's values */
@@ -49,7 +49,7 @@ enum { TILES = sizeof tiles / sizeof *tiles };
 
 typedef struct product {
     clm_conv_geometry g;
-    bool filter, turned;
+    bool filter, turned, few; /* few: registers of a lane */
     int rows, columns, depth, segment, terms, tasks;
     double useful; /* multiply-adds of a task, as the operation is defined */
 } product;
@@ -59,6 +59,7 @@ static product product_at(const clm_lower *l, clm_value y) {
     const int count = p.g.n * clm_over(p.g.oh, 2) * clm_over(p.g.ow, 2);
     p.filter = clm_node_at(clm_lower_graph(l), y)->op == CLM_OP_CONV2D_BWD_FILTER;
     p.turned = !p.filter && clm_lower_turned(l, y);
+    p.few = clm_tile_few_registers(l);
     p.rows = p.filter ? p.g.ci : count;
     p.columns = p.g.co;
     p.depth = p.filter ? count : p.g.ci;
@@ -74,7 +75,7 @@ static int lanes_of(const tile *t) { return POINTS * (t->bm / t->tm) * (t->bn / 
 /* As the kernel has it. */
 static size_t local_bytes(const product *p, const tile *t, int bk) {
     const int a = bk * (t->bm + (p->filter ? 0 : 4)) + 16, b = bk * (t->bn + (p->turned ? 4 : 0)) + 16;
-    return sizeof(float) * (POINTS * (size_t)clm_most(a + b, lanes_of(t)) + (size_t)(p->filter ? lanes_of(t) : 0));
+    return sizeof(float) * (POINTS * (size_t)clm_most(a + b, lanes_of(t)) + (size_t)(p->filter || p->few ? lanes_of(t) : 0));
 }
 
 /* Sums that are added up afterwards; forward, terms make one. */
@@ -86,11 +87,20 @@ static double groups_of(const product *p, const tile *t, bool split) {
 
 static int registers_of(const tile *t) { return t->tm * t->tn + 2 * (t->tm + t->tn) + OTHERS; }
 
-/* An integrated GPU gives large groups more registers by running fewer lanes in step. */
+/* Sums, operands, and what a lane has fetched of patches and of filters, or of what came for the output. */
+static int values_of(const product *p, const tile *t, int bk) {
+    const int lanes = lanes_of(t), patches = clm_over(t->bm * bk, lanes), others = clm_over(t->bn * bk, lanes);
+    return t->tm * t->tn + t->tm + t->tn + POINTS * patches + (p->filter ? 4 : 9) * others;
+}
+
+/* GPUs whose lanes have few registers give large groups more by running fewer lanes in step, and no more than that. */
+static bool holds(const product *p, const tile *t, int bk) {
+    return p->few ? values_of(p, t, bk) <= FEW_VALUES : lanes_of(t) * registers_of(t) <= REGISTERS;
+}
+
 static bool fits(const clm_lower *l, const product *p, const tile *t, int bk) {
     const clm_device_info *d = clm_lower_device(l);
-    return (size_t)lanes_of(t) <= d->max_work_group_size && local_bytes(p, t, bk) <= d->local_memory &&
-           (d->unified_memory || lanes_of(t) * registers_of(t) <= REGISTERS) &&
+    return (size_t)lanes_of(t) <= d->max_work_group_size && local_bytes(p, t, bk) <= d->local_memory && holds(p, t, bk) &&
            groups_of(p, t, true) * lanes_of(t) <= INT32_MAX; /* the kernel's indices */
 }
 
@@ -106,23 +116,21 @@ static bool can_split(const clm_lower *l, const product *p) {
 /* ---- what it costs ---- */
 
 /* Of one lane, in one step of the depth. */
-static double step_cost(const clm_lower *l, const tile *t) {
-    const double sums = t->tm * t->tn, step = sums + LOCAL * (t->tm + t->tn);
-    return (clm_lower_device(l)->unified_memory && sums > FEW_SUMS ? SPILL * step : step) +
-           TRANSFORM * (t->bm + t->bn) / lanes_of(t);
+static double step_cost(const tile *t) {
+    return t->tm * t->tn + LOCAL * (t->tm + t->tn) + TRANSFORM * (t->bm + t->bn) / lanes_of(t);
 }
 
 /* A useful multiply-add on a busy device. */
-static double useful_cost(const clm_lower *l, const product *p, const tile *t) {
-    const double depth = p->segment + EXCHANGE * t->tm * t->tn / step_cost(l, t), runs = clm_over(p->depth, p->segment);
-    return groups_of(p, t, false) * lanes_of(t) * step_cost(l, t) * depth * runs / p->useful;
+static double useful_cost(const product *p, const tile *t) {
+    const double depth = p->segment + EXCHANGE * t->tm * t->tn / step_cost(t), runs = clm_over(p->depth, p->segment);
+    return groups_of(p, t, false) * lanes_of(t) * step_cost(t) * depth * runs / p->useful;
 }
 
 static double tile_cost(const clm_lower *l, const product *p, const tile *t, bool split) {
     const double units = clm_most(1, (int)clm_lower_device(l)->compute_units), lanes = lanes_of(t);
     const int segments = segments_of(p);
     const double steps = (double)p->segment * (p->filter ? 1 : p->terms) + BK;
-    const double group = steps * step_cost(l, t) + EXCHANGE * t->tm * t->tn;
+    const double group = steps * step_cost(t) + EXCHANGE * t->tm * t->tn;
     const double groups = groups_of(p, t, split) * p->tasks, rounds = groups > units ? groups / units : 1;
     const double room = clm_least(RESIDENT, clm_most(1, REGISTERS / registers_of(t) / (int)lanes) * (int)lanes);
     const double resident = rounds * lanes < room ? rounds * lanes : room;
@@ -152,7 +160,7 @@ double clm_short_useful_cost(const clm_lower *l, clm_value y) {
     if (clm_node_at(clm_lower_graph(l), y)->op == CLM_OP_MATMUL || !applicable(l, y)) return least;
     const product p = product_at(l, y);
     for (int i = 0; i < TILES; i++)
-        if (fits(l, &p, &tiles[i], BK / 2) && useful_cost(l, &p, &tiles[i]) < least) least = useful_cost(l, &p, &tiles[i]);
+        if (fits(l, &p, &tiles[i], BK / 2) && useful_cost(&p, &tiles[i]) < least) least = useful_cost(&p, &tiles[i]);
     return least;
 }
 
@@ -205,6 +213,7 @@ static clm_launch_spec spec_for(const product *p, const int32_t *c) {
                  {"BK", c[T_BK]},       {"TM", t.tm},          {"TN", t.tn},           {"GROUP", lanes_of(&t)},
                  {"TERMS", p->terms},   {"SPLIT", c[T_SPLIT]}, {"SEGMENT", p->segment}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) clm_spec_define(&spec, table[i].name, table[i].value);
+    if (p->few) clm_spec_define(&spec, "FEW_REGISTERS", 1);
     spec.local[0] = (size_t)lanes_of(&t);
     spec.local[1] = spec.local[2] = 1;
     spec.global[0] = (size_t)groups_of(p, &t, c[T_SPLIT]) * (size_t)lanes_of(&t);

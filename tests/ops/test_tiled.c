@@ -206,6 +206,28 @@ START_TEST(short_special_shapes) {
 }
 END_TEST
 
+/* Where a lane has few registers: the same bits. */
+static const problem short_few[] = {{CONV, 1, 4, 3, 9, 5, 3, 3, 1, 2, 1, 1, 0}, {FILTER, 1, 17, 18, 1, 3, 3, 3, 1, 1, 1, 1, 2}};
+
+START_TEST(short_few_registers) {
+    clm_device *device, *host;
+    clm_random r = clm_random_make(clm_test_seed(), 203);
+    setting s;
+    forced f = {.row = &winograd};
+    open_both(&device, &host);
+    clm_device_close(host);
+    make(&s, &short_few[_i], &r);
+    clm_choice_force(device, force, &f);
+    compute(device, &s, TASKS, s.first);
+    device->few_registers = true;
+    compute(device, &s, TASKS, s.found);
+    ck_assert_int_ge(f.used, 2);
+    expect_same(&s, &f, s.results, "where registers are few");
+    discard(&s);
+    clm_device_close(device);
+}
+END_TEST
+
 /* ---- launches in pieces, and operands that begin anywhere ---- */
 
 /* A program whose operands and result are parts of larger tensors. */
@@ -273,6 +295,7 @@ int main(void) {
     tcase_add_loop_test(numbers, random_shapes, 0, KINDS);
     tcase_add_loop_test(shorts, short_random_shapes, 0, FILTER + 1);
     tcase_add_test(shorts, short_deep_product);
+    tcase_add_loop_test(shorts, short_few_registers, 0, (int)(sizeof short_few / sizeof *short_few));
     tcase_add_loop_test(numbers, deep_products, 0, (int)(sizeof deep / sizeof *deep));
     if (!clm_test_tiny()) {
         tcase_add_loop_test(numbers, special_shapes, 0, (int)(sizeof special / sizeof *special));

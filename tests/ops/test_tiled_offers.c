@@ -109,9 +109,9 @@ START_TEST(short_offered_where_it_fits) {
 END_TEST
 
 /* The most sums of a lane's tile that are offered. */
-static int most_sums(const char *emulate, const problem *p, bool few_registers) {
+static int most_sums(const char *emulate, const tiled_row *row, const problem *p, bool few_registers) {
     setting s;
-    forced f = {.row = &products, .most = 1};
+    forced f = {.row = row, .most = 1};
     int most = 0;
     clm_random r = clm_random_make(clm_test_seed(), 104);
     clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
@@ -132,14 +132,21 @@ static int most_sums(const char *emulate, const problem *p, bool few_registers) 
     return most;
 }
 
-/* Tiles whose sums the registers of a lane do not hold are not offered there. */
+/* Tiles that the registers of a lane do not hold are not offered there. */
 START_TEST(few_registers) {
     static const char gpu[] = "type=gpu,dedicated_local=1,unified=0", shares[] = "type=gpu,dedicated_local=1,unified=1";
-    static const problem *const all[] = {&network, &network_filter, &large};
+    static const struct {
+        const tiled_row *row;
+        const problem *problem;
+    } all[] = {{&products, &network},
+               {&products, &network_filter},
+               {&products, &large},
+               {&winograd, &network},
+               {&winograd, &network_filter}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        ck_assert_int_eq(most_sums(gpu, all[i], false), 64);
-        ck_assert_int_eq(most_sums(gpu, all[i], true), 32);
-        ck_assert_int_eq(most_sums(shares, all[i], false), 32);
+        ck_assert_int_eq(most_sums(gpu, all[i].row, all[i].problem, false), 64);
+        ck_assert_int_eq(most_sums(gpu, all[i].row, all[i].problem, true), 32);
+        ck_assert_int_eq(most_sums(shares, all[i].row, all[i].problem, false), 32);
     }
 }
 END_TEST
