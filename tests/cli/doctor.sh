@@ -63,6 +63,11 @@ grep -q "$work/home" "$report" && fail "report: the home directory is named: $(g
 grep -q "^|" "$report" && fail "report: marks of lines are left"
 [ "$(find "$work" -maxdepth 1 -name 'report*')" = "$report" ] || fail "report: temporary files were left"
 
+# The quick one says what libraries are used for, and tries none.
+expect_success "doctor --quick" doctor --quick
+expect_in "$work/out" "^  CLBlast +(.*, not tried here$|not used|cannot be loaded)" "doctor --quick"
+expect_in "$work/out" "^[0-9]+ checks OK, 0 FAIL$" "doctor --quick"
+
 # Every work-around at once changes nothing but speed.
 CLMAML_QUIRKS=+oclgrind-writes,+apple-cpu-groups
 export CLMAML_QUIRKS

@@ -64,7 +64,7 @@ static void examine_all(cli_report *report, clm_device *device, clm_device *host
     cli_doctor_layers(report, device, host);
     cli_doctor_family(report, device, host);
     cli_doctor_meta(report, device, host);
-    cli_doctor_libraries(report, device);
+    cli_doctor_libraries(report, device, false);
 }
 
 static void report_choice(void *user, const char *text) { cli_report_line(user, "%c  %s", CLI_DETAIL, text); }
@@ -95,10 +95,12 @@ int cli_doctor_examine(int argc, char **argv) {
     describe_device(&report, device);
     double began = cli_clock();
     if (first_kernel(&report, device)) {
-        if (quick)
+        if (quick) {
             cli_selftest_run(device, host, &listener);
-        else
+            cli_doctor_libraries(&report, device, true);
+        } else {
             examine_all(&report, device, host);
+        }
     }
     report_tuning(&report, device);
     cli_report_line(&report, "\n%zu kernels built, at most %s of device memory, %.1f s", clm_device_kernels_built(device),

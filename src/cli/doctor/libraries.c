@@ -42,7 +42,7 @@ const char *cli_library_version(const clm_library_info *info) {
     return info->version[0] ? info->version : "of unknown version";
 }
 
-void cli_doctor_libraries(cli_report *report, clm_device *device) {
+void cli_doctor_libraries(cli_report *report, clm_device *device, bool quick) {
     const clm_device_type type = clm_device_get_info(device)->type;
     clm_library_info info;
     cli_report_line(report, "\nLibraries");
@@ -51,6 +51,9 @@ void cli_doctor_libraries(cli_report *report, clm_device *device) {
         double error = 0;
         if (!info.usable) {
             cli_report_line(report, "  %-26s %s", info.name, cli_library_lack(&info, text, sizeof text));
+        } else if (quick) {
+            cli_report_line(report, "  %-26s %s, not tried here", info.name, cli_library_version(&info));
+            cli_report_line(report, "  %-26s used for %s", "", cli_library_use(&info, type));
         } else if (clm_device_library_check(device, i, &error) == CLM_OK) {
             snprintf(text, sizeof text, "%s, %s: error %.1e", cli_library_version(&info), info.path, error);
             cli_report_check(report, true, info.name, "%s", text);

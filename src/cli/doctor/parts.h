@@ -6,8 +6,8 @@
 
 /* Every operation, its adjoint and the tangents of both on `device` against `host`. */
 void cli_doctor_operations(cli_report *report, clm_device *device, clm_device *host);
-/* Which libraries are there, and whether a small case of each is right. */
-void cli_doctor_libraries(cli_report *report, clm_device *device);
+/* Which libraries are there, what for, and, unless `quick`, whether a small case of each is right. */
+void cli_doctor_libraries(cli_report *report, clm_device *device, bool quick);
 /* Every layer of the table, in a small network, its meta-gradient against `host`. */
 void cli_doctor_layers(cli_report *report, clm_device *device, clm_device *host);
 /* Every algorithm and inner rule against `host`. */
