@@ -175,6 +175,7 @@ static int help(int argc, char **argv) {
 
 static int dispatch(int argc, char **argv) {
     cli_child_program(argv[0]);
+    cli_ranks_remember(argc, argv);
     if (argc < 2) {
         print_overview();
         return CLI_EXIT_USAGE;

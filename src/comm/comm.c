@@ -142,13 +142,21 @@ clm_status clm_comm_all_gather(clm_comm *comm, const void *mine, size_t bytes, v
 
 static size_t line_length(const char *text) { return strcspn(text, "\n"); }
 
+/* A line in words; what is long is cut. */
+static int line_text(const char *line, size_t length, const char **text) {
+    *text = length ? line : "nothing";
+    return length == 0 ? (int)strlen(*text) : length < 100 ? (int)length : 100;
+}
+
 /* The first line of `other` that is not that of `own`, in words; "" where they are the same. */
 static void first_difference(const char *own, const char *other, char *said, size_t size) {
     *said = 0;
     while (*own || *other) {
         const size_t n = line_length(own), m = line_length(other);
+        const char *there, *here;
         if (n != m || memcmp(own, other, n) != 0) {
-            snprintf(said, size, "%.*s there, %.*s on rank 0", (int)(m < 100 ? m : 100), other, (int)(n < 100 ? n : 100), own);
+            const int of_there = line_text(other, m, &there), of_here = line_text(own, n, &here);
+            snprintf(said, size, "%.*s there, %.*s on rank 0", of_there, there, of_here, here);
             return;
         }
         own += n + (own[n] == '\n');

@@ -97,6 +97,12 @@ expect_in "$work/err" "clmaml: stopped after iteration [0-9]+, nothing is lost" 
     timeout 300 "$CLMAML_MPIRUN" $launcher -n 1 "$CLMAML_PROGRAM" $sine --run "$work/new" : -n 1 "$CLMAML_PROGRAM" eval "$work/plain" >"$work/out" 2>"$work/err" &&
         fail "two commands: exit status 0"
     expect_in "$work/err" "^clmaml: rank 1 on .* has other command than rank 0 on .*: eval of clmaml .* there, train of clmaml .* on rank 0" "two commands"
+    # And the same one with other options, of which rank 0's would hold in silence.
+    for other in "--outer-lr 0.5" "--device 0:0" "--on-nan skip"; do
+        timeout 300 "$CLMAML_MPIRUN" $launcher -n 1 "$CLMAML_PROGRAM" $sine --run "$work/new" : -n 1 "$CLMAML_PROGRAM" $sine --run "$work/new" $other >"$work/out" 2>"$work/err" &&
+            fail "$other on rank 1: exit status 0"
+        expect_in "$work/err" "^clmaml: rank 1 on .* has other options than rank 0 on .*: $other there, .* on rank 0; start all ranks by the same command" "$other on rank 1"
+    done
 }
 [ ! -e "$work/new" ] || fail "a run that failed left something: $(ls "$work/new")"
 

@@ -17,7 +17,14 @@ static struct {
     FILE *heard; /* of another rank than 0: what stderr was */
     bool told;   /* rank 0 says what went wrong */
     bool alone;
+    int argc;
+    char **argv;
 } ranks;
+
+void cli_ranks_remember(int argc, char **argv) {
+    ranks.argc = argc;
+    ranks.argv = argv;
+}
 
 clm_comm *cli_ranks(void) { return ranks.comm; }
 void cli_ranks_stay_alone(void) { ranks.alone = true; }
@@ -99,6 +106,32 @@ static clm_status come_together(int rank, int size) {
         size, seen);
 }
 
+/* The command line, a line for each option with its value. */
+static char *options_text(void) {
+    size_t size = 1, used = 0;
+    for (int i = 1; i < ranks.argc; i++) size += strlen(ranks.argv[i]) + 1;
+    char *text = calloc(size, 1);
+    for (int i = 1; text && i < ranks.argc; i++) {
+        const bool value = i > 1 && ranks.argv[i][0] != '-' && ranks.argv[i - 1][0] == '-';
+        if (used) text[used++] = value ? ' ' : '\n';
+        for (const char *at = ranks.argv[i]; *at; at++) text[used++] = (unsigned char)*at < ' ' ? '?' : *at;
+    }
+    return text;
+}
+
+/* What rank 0 was told is what is done, and no other rank may have been told otherwise. */
+static clm_status agree_on_options(void) {
+    char said[CLM_COMM_WHY], *text = options_text();
+    if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");
+    const clm_status status = clm_comm_agree(ranks.comm, "options", text);
+    free(text);
+    if (status != CLM_E_STATE) return status;
+    snprintf(said, sizeof said, "%s", cli_message());
+    return cli_fail(status,
+                    "%s; start all ranks by the same command, and give them devices of their own by a list or by CLMAML_DEVICE",
+                    said);
+}
+
 clm_status cli_ranks_open(const char *command) {
     int rank = 0, size = 0;
     char text[64];
@@ -113,7 +146,8 @@ clm_status cli_ranks_open(const char *command) {
     if (status != CLM_OK && !ranks.comm) ranks.told = rank > 0;
     CLI_TRY(status);
     snprintf(text, sizeof text, "%s of clmaml %s", command, clm_version());
-    return clm_comm_agree(ranks.comm, "command", text);
+    CLI_TRY(clm_comm_agree(ranks.comm, "command", text));
+    return agree_on_options();
 }
 
 clm_status cli_ranks_refuse(const char *what) {

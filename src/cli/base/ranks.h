@@ -5,8 +5,10 @@
 
 #include "base/common.h"
 
-/* Collective. Comes together with the others, which must be of this version and do the same command; does nothing where no launcher is to
- * be seen. SIGUSR1, which launchers pass on, stops like SIGTERM from now on. */
+/* Before cli_ranks_open: the command line, of which the others must have the same. It is kept as it is. */
+void cli_ranks_remember(int argc, char **argv);
+/* Collective. Comes together with the others, which must be of this version and have the same command line; does nothing where no launcher is
+ * to be seen. SIGUSR1 stops like SIGTERM from now on. */
 clm_status cli_ranks_open(const char *command);
 /* For a command that is not shared out: refused where a launcher has started several. `what`: "train navigation". */
 clm_status cli_ranks_refuse(const char *what);
