@@ -143,10 +143,14 @@ done
 
 # ---- in parts ----
 halving parts.json 4 14
-for part in 1 2; do expect_success "part $part" sweep parts.json --part $part/2; done
-expect_in out "share|made" "part"
+expect_success "part 1" sweep parts.json --part 1/2
+expect_in out "^part 1 of 2: its share of this round is made; when the other parts' are, the same command makes that of the next" "part 1"
+expect_success "part 2" sweep parts.json --part 2/2
 [ ! -e runs/parts/sweep.csv ] || fail "a part made a table"
-for part in 1 2; do expect_success "part $part, second round" sweep parts.json --part $part/2; done
+for part in 1 2; do
+    expect_success "part $part, second round" sweep parts.json --part $part/2
+    expect_in out "^part $part of 2: made; the same command without --part makes what is left of other parts, and the table" "part $part, second round"
+done
 expect_success "the rest" sweep parts.json
 cmp runs/h/sweep.json runs/parts/sweep.json || fail "the table of parts differs"
 

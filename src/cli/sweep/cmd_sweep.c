@@ -86,7 +86,7 @@ static clm_status finish(const sweep *s, const sweep_settings *settings, const s
         cli_line(stdout, "part %d of %d: %s\n", work->part, work->parts,
                  work->waits
                      ? "its share of this round is made; when the other parts' are, the same command makes that of the next"
-                     : "made; the same command without --part makes the table");
+                     : "made; the same command without --part makes what is left of other parts, and the table");
         return CLM_OK;
     }
     CLI_TRY(sweep_table(s));

@@ -117,7 +117,7 @@ bool sweep_is_better(const sweep *s, const sweep_score *a, const sweep_score *b,
 typedef struct sweep_work {
     int part, parts; /* this process's share: 1 of 1 */
     bool stopped;    /* by a signal */
-    bool waits;      /* for other parts */
+    bool waits;      /* for other parts, before another round */
 } sweep_work;
 
 /* Collective. Makes what is to be made. */

@@ -242,8 +242,9 @@ static clm_status make_round(worker *w, int round, bool *over) {
 
 static clm_status make_all(worker *w) {
     bool over = true;
-    for (int round = 0; round < w->s->rounds && over && !w->work->stopped; round++) CLI_TRY(make_round(w, round, &over));
-    w->work->waits = !over;
+    int round = 0;
+    for (; round < w->s->rounds && over && !w->work->stopped; round++) CLI_TRY(make_round(w, round, &over));
+    w->work->waits = !over && round < w->s->rounds;
     return CLM_OK;
 }
 
