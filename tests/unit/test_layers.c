@@ -87,7 +87,7 @@ static const layer layers[] = {
      false},
     {"src/policy/", {"base/", "program/", "device/backend.h", "meta/optimizer/optimizer.h", "policy/"}, {"*"}, false, false},
     {"src/binding/", {NULL}, {"*"}, false, false},
-    {"src/train/", {"base/", "train/"}, {"*"}, false, false},
+    {"src/train/", {"base/", "comm/comm.h", "train/"}, {"*"}, false, false},
     {"src/export/",
      {"base/", "model/internal.h", "export/"},
      {"status.h", "checkpoint.h", "data.h", "model.h", "learner.h", "export.h"},

@@ -46,7 +46,8 @@ static bool is_launched(int *rank, int *size) {
 
 /* Under srun without a plugin for MPI every process takes itself for the only one. */
 static void note_strangers(void) {
-    const char *tasks = getenv("SLURM_STEP_NUM_TASKS"), *number = getenv("SLURM_PROCID");
+    static const char *const variables[] = {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}; /* Slurm's, and no settings */
+    const char *tasks = getenv(variables[0]), *number = getenv(variables[1]);
     if (!tasks || !number || strtol(tasks, NULL, 10) < 2 || strcmp(number, "0") != 0) return;
     cli_note("srun started %s of these, and they know nothing of each other: with --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH) "
              "they are ranks",
