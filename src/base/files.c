@@ -64,7 +64,8 @@ bool clm_path_is_below(const char *path, const char *folder) {
 
 /* What is no file to be read: a directory, a pipe, a device, a socket (then st says nothing). */
 static clm_status fail_kind(const char *path, const struct stat *st) {
-    return clm_fail(CLM_E_IO, "cannot read %s: %s", path, st && S_ISDIR(st->st_mode) ? "it is a directory" : "not a regular file");
+    return clm_fail(CLM_E_IO, "cannot read %s: %s", path,
+                    st && S_ISDIR(st->st_mode) ? "it is a directory" : "not a regular file");
 }
 
 clm_status clm_file_measure(const char *path, uint64_t *size, int64_t *changed) {

@@ -28,7 +28,7 @@ typedef struct place_row {
 
 static place_range place_ranges[PLACES_RANGES];
 static int place_range_count, places_depth, places_wanted; /* wanted: any of it */
-static uint64_t place_chosen;                             /* 0: any */
+static uint64_t place_chosen;                              /* 0: any */
 static place_row *place_table;
 static pthread_mutex_t place_lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread int place_busy; /* what it calls itself counts for nothing */
@@ -80,7 +80,8 @@ static uint64_t place_of_call(void) {
 static void place_count(const char *name, uint64_t place) {
     pthread_mutex_lock(&place_lock);
     size_t at = (size_t)place % PLACES_MOST, tries = 0;
-    while (place_table[at].calls && (place_table[at].place != place || strcmp(place_table[at].name, name) != 0) && tries++ < PLACES_MOST)
+    while (place_table[at].calls && (place_table[at].place != place || strcmp(place_table[at].name, name) != 0) &&
+           tries++ < PLACES_MOST)
         at = (at + 1) % PLACES_MOST;
     if (tries < PLACES_MOST) {
         place_table[at].name = name;
@@ -107,7 +108,8 @@ static void places_end(void) {
     FILE *file = places_wanted && path && place_table ? fopen(path, "w") : NULL;
     for (size_t i = 0; file && i < PLACES_MOST; i++)
         if (place_table[i].calls)
-            fprintf(file, "%s %016llx %ld\n", place_table[i].name, (unsigned long long)place_table[i].place, place_table[i].calls);
+            fprintf(file, "%s %016llx %ld\n", place_table[i].name, (unsigned long long)place_table[i].place,
+                    place_table[i].calls);
     if (file) fclose(file);
 }
 

@@ -51,7 +51,7 @@ expect_same_run "$work/whole" "$work/killed" "killed $killed times"
 {
     export CLMAML_MPI_TIMEOUT=3
     start_ranks 2 $run --run "$work/hangs" --iterations 1000000
-    until [ -e "$work/hangs/checkpoints/last.safetensors" ] || ! kill -0 $launched 2>/dev/null; do sleep 0.2; done
+    wait_until $launched [ -e "$work/hangs/checkpoints/last.safetensors" ] || fail "a run that is to hang: $(cat "$work/err")"
     kill -STOP "$(children $launched | sed -n 2p)"
     wait $launched
     ended=$?

@@ -77,7 +77,7 @@ expect_error "bench --scaling alone" 2 "scaling needs several ranks" bench sine 
 long="$(echo $sine | sed 's/--iterations 8/--iterations 100000/')"
 # shellcheck disable=SC2086
 start_ranks 2 $long --run "$work/stopped"
-until [ -e "$work/stopped/checkpoints/last.safetensors" ]; do sleep 0.2; done
+wait_until $launched [ -e "$work/stopped/checkpoints/last.safetensors" ] || fail "a run that is to be stopped: $(cat "$work/err")"
 for process in $(children $launched); do kill -USR1 "$process"; done
 wait $launched
 [ $? -eq 130 ] || fail "stopped: exit status $?"
