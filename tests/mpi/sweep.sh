@@ -30,11 +30,13 @@ sed 's/"device": "host", //; s/, 100000//' sweep.json >devices.json
 CLMAML_DEVICE=host,host ranks_succeed "devices" 2 sweep devices.json --out devices
 [ "$(grep -l '"device": "host' devices/0*/config.json | wc -l)" -eq 4 ] || fail "devices: $(grep '"device"' devices/0*/config.json)"
 
+# Has the run whose directory begins so written metrics?
+has_begun() { [ -s "$(echo "$1"*/metrics.jsonl)" ]; }
 # Stopped by a signal, and on with another number of ranks.
 sed 's/"first": 4, "total": 20/"first": 40, "total": 400/; s/, 100000//' sweep.json >slow.json
 expect_success "undisturbed" sweep slow.json --out undisturbed
 start_ranks 2 sweep slow.json --out stopped
-until [ -s "$(echo stopped/01_*/metrics.jsonl)" ]; do sleep 0.1; done
+wait_until $launched has_begun stopped/01_ || fail "a sweep that is to be stopped: $(cat "$work/err")"
 for process in $(ranks_of $launched); do kill -USR1 "$process" 2>/dev/null; done
 wait $launched
 ended=$?
@@ -44,7 +46,7 @@ cmp undisturbed/sweep.csv stopped/sweep.csv || fail "stopped: the table differs"
 
 # A rank that is killed takes its run along.
 start_ranks 2 sweep slow.json --out killed
-until [ -s "$(echo killed/02_*/metrics.jsonl)" ]; do sleep 0.1; done
+wait_until $launched has_begun killed/02_ || fail "a sweep that is to be killed: $(cat "$work/err")"
 kill -KILL "$(ranks_of $launched | sed -n 2p)" 2>/dev/null
 wait $launched
 sleep 0.3
