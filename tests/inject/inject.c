@@ -49,8 +49,7 @@ static int range_count, own_only;
 static int find_ranges(struct dl_phdr_info *info, size_t size, void *unused) {
     (void)size, (void)unused;
     const char *name = info->dlpi_name;
-    const int own = !*name || strstr(name, "libclmaml.");
-    if (own_only ? !own : !strstr(name, "libjansson")) return 0;
+    if (own_only ? !is_own_module(name) : !strstr(name, "libjansson")) return 0;
     for (int i = 0; i < info->dlpi_phnum && range_count < RANGES; i++) {
         const uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
         if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;

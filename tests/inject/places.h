@@ -33,10 +33,12 @@ static place_row *place_table;
 static pthread_mutex_t place_lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread int place_busy; /* what it calls itself counts for nothing */
 
+/* The program and libclmaml. */
+static int is_own_module(const char *name) { return !*name || strstr(name, "libclmaml.") != NULL; }
+
 static int place_find_ranges(struct dl_phdr_info *info, size_t size, void *unused) {
     (void)size, (void)unused;
-    if (*info->dlpi_name && !strstr(info->dlpi_name, "/libclmaml")) return 0;
-    if (strstr(info->dlpi_name, "libclmaml_inject")) return 0;
+    if (!is_own_module(info->dlpi_name)) return 0;
     for (int i = 0; i < info->dlpi_phnum && place_range_count < PLACES_RANGES; i++) {
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
         if (part->p_type != PT_LOAD || !(part->p_flags & PF_X)) continue;
