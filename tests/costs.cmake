@@ -8,7 +8,9 @@ set(costs
   cli/doctor 30  inject/opencl 28  cli/builders 27  offline/write 26  cli/options-3 23  cli/model 22  oclgrind/task-kernel-gpu 22
   cli/options-1 21  meta/parts 21  unit/conv 21  inject/faults 20  cli/algorithms 19  oclgrind/winograd 19  kill/sick 18
   meta/shares-opencl 15  rusticl/ops 17  devices/retry 17  cli/several 15  meta/choice 15  meta/plans 15  meta/sub_devices 15
-  program/task_kernel 15  oclgrind/task-kernel-cpu 15  fault/selftest 13  fault/drivers 10  cli/options-2 8  offline/model 8)
+  program/task_kernel 15  oclgrind/task-kernel-cpu 15  fault/selftest 13  fault/drivers 10  cli/options-2 8  offline/model 8
+  python/wheel 50  oclgrind/policy-gpu 35  meta/family 30  oclgrind/meta-gpu 22  oclgrind/policy-cpu 18  mpi/train 18  python/results 18
+  meta/train 15  meta/ranks 14  meta/memory 12  meta/gradient 10  meta/zoo 10  meta/uneven 9  meta/update 9)
 while(costs)
   list(POP_FRONT costs name seconds)
   if(TEST ${name})
@@ -21,6 +23,10 @@ endwhile()
 get_property(in_turn GLOBAL PROPERTY clmaml_in_turn)
 if(CLMAML_SANITIZE)
   list(APPEND in_turn meta/plans meta/shares-opencl meta/sub_devices unit/conv unit/large_products unit/libraries unit/winograd)
+endif()
+# So are the costliest of label meta with the address sanitizer; the one for threads has few of them.
+if(CLMAML_SANITIZE MATCHES "address")
+  list(APPEND in_turn meta/family meta/gradient meta/memory meta/parts meta/ranks meta/train meta/uneven meta/update meta/zoo)
 endif()
 # The costliest first: dealt out one by one, the parts take about as long.
 set(tests_in_turn "")

@@ -47,15 +47,15 @@ endfunction()
 set(long_compiles conv4_c8_5step conv4_c8_anil conv4_c8_lslr_msl conv4_c8_metasgd)
 
 # Oclgrind simulates a device and looks for races, uninitialised values and misuse of the API; as itself, and as a GPU, which gets
-# other kernels and groups of more than one item.
+# other kernels and groups of more than one item. All of it is in turn (turns/).
 find_program(OCLGRIND oclgrind)
 clmaml_proof(OCLGRIND "Oclgrind" oclgrind)
 if(OCLGRIND)
   # The short convolutions, which are not the default on shapes as small as those of the operations' rows.
-  clmaml_test(oclgrind/winograd oclgrind 900 ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_DEVICE= ${no_libraries}
+  clmaml_test(oclgrind/winograd oclgrind 900 IN_TURN ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_DEVICE= ${no_libraries}
     COMMAND sh ${support}/oclgrind.sh ${OCLGRIND} ${CMAKE_CURRENT_BINARY_DIR}/oclgrind-winograd.log $<TARGET_FILE:unit_test_winograd>)
   # Products by tiles in local memory, which no device takes unmeasured.
-  clmaml_test(oclgrind/tiled oclgrind 900 ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_DEVICE= ${no_libraries}
+  clmaml_test(oclgrind/tiled oclgrind 900 IN_TURN ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_DEVICE= ${no_libraries}
     COMMAND sh ${support}/oclgrind.sh ${OCLGRIND} ${CMAKE_CURRENT_BINARY_DIR}/oclgrind-tiled.log $<TARGET_FILE:ops_test_tiled>)
   foreach(type cpu gpu)
     set(case "")
@@ -68,17 +68,17 @@ if(OCLGRIND)
         ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_TEST_SHARD=${shard}/2 CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} ${case}
         COMMAND ${oclgrind}-ops-${shard}.log $<TARGET_FILE:ops_test_ops>)
     endforeach()
-    clmaml_test(oclgrind/images-${type} oclgrind 900
+    clmaml_test(oclgrind/images-${type} oclgrind 900 IN_TURN
       ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CK_RUN_CASE=pick
       COMMAND ${oclgrind}-images.log $<TARGET_FILE:program_test_dataset>)
-    clmaml_test(oclgrind/policy-${type} oclgrind 1500
+    clmaml_test(oclgrind/policy-${type} oclgrind 1500 IN_TURN
       ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CK_RUN_CASE=sampling CK_DEFAULT_TIMEOUT=600
       COMMAND ${oclgrind}-policy.log $<TARGET_FILE:policy_test_sampling>)
     # Whole meta-gradients, launch by launch and as task kernels.
-    clmaml_test(oclgrind/meta-${type} oclgrind 1500
+    clmaml_test(oclgrind/meta-${type} oclgrind 1500 IN_TURN
       ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CLMAML_CHAIN=never
       COMMAND ${oclgrind}-meta.log $<TARGET_FILE:clmaml_program> verify ${CMAKE_CURRENT_SOURCE_DIR}/golden/image_layers_2step.safetensors)
-    clmaml_test(oclgrind/task-kernel-${type} oclgrind 1500
+    clmaml_test(oclgrind/task-kernel-${type} oclgrind 1500 IN_TURN
       ENVIRONMENT CLMAML_DEVICE= ${no_libraries} CLMAML_EMULATE=type=${type} CLMAML_CHAIN=always
       COMMAND ${oclgrind}-task-kernel.log $<TARGET_FILE:clmaml_program> verify ${CMAKE_CURRENT_SOURCE_DIR}/golden/mlp_sine_1step.safetensors)
   endforeach()
