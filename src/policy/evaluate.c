@@ -106,7 +106,7 @@ static clm_status play(gathered *g, clm_policy_trainer *t) {
     return CLM_OK;
 }
 
-clm_status clm_policy_show(clm_policy_trainer *t) {
+clm_status clm_policy_show(clm_policy_trainer *t, uint64_t updates) {
     const clm_policy *p = t->policy;
     const size_t rows = (size_t)p->options.tasks * (size_t)p->rows;
     clm_status status = CLM_OK;
@@ -117,7 +117,7 @@ clm_status clm_policy_show(clm_policy_trainer *t) {
                       sizeof *g.at);
     g.x = clm_calloc(2 * rows, sizeof *g.x);
     g.alive = clm_calloc(rows, sizeof *g.alive);
-    title = clm_format("%s: episodes after %llu outer updates", p->environment.name, (unsigned long long)t->iteration);
+    title = clm_format("%s: episodes after %llu outer updates", p->environment.name, (unsigned long long)updates);
     if (!g.at || !g.x || !g.alive || !title) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(play(&g, t));
     CLM_GOTO(clm_policy_path(path, t->log.directory, "trajectories.svg"));

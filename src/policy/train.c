@@ -150,7 +150,7 @@ static clm_status checkpoint(clm_policy_trainer *t) {
              t->options.policy.outer == CLM_OUTER_VPG ? "plain outer policy gradient" : "outer TRPO",
              t->options.policy.first_order ? ", first order" : "");
     CLM_TRY(clm_policy_draw_curve(&t->log, title));
-    return clm_policy_show(t);
+    return clm_policy_show(t, t->iteration);
 }
 
 static bool validated_at(const clm_policy_trainer *t, uint64_t iteration) {
@@ -184,7 +184,7 @@ static clm_status loop(clm_policy_trainer *t) {
     return stopped && o->directory ? clm_policy_run_save(t, "last") : CLM_OK;
 }
 
-/* The trajectories and the rate of the test: those of validation, unless others are asked for. */
+/* The trajectories and the rate of the test: those of validation, unless others are asked for. The picture shows what is tested. */
 static clm_status test_with(clm_policy_trainer *t, clm_policy_score *scores) {
     const clm_policy_train_options was = t->options;
     clm_policy *const trained = t->policy;
@@ -199,6 +199,7 @@ static clm_status test_with(clm_policy_trainer *t, clm_policy_score *scores) {
     }
     CLM_GOTO(clm_policy_set(t->policy, t->best));
     CLM_GOTO(clm_policy_evaluate(t, CLM_PURPOSE_TEST, was.test_tasks, was.test_steps, scores, &t->result.stopped));
+    if (was.directory && !t->result.stopped) CLM_GOTO(clm_policy_show(t, t->best_iteration));
 out:
     t->policy = trained;
     t->options = was;

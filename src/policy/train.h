@@ -35,8 +35,8 @@ double clm_policy_score_half(const clm_policy_score *score);
  */
 clm_status clm_policy_evaluate(clm_policy_trainer *trainer, clm_policy_purpose purpose, int tasks, int steps,
                                clm_policy_score *scores, bool *stopped);
-/* trajectories.svg of the policy at hand; of navigation alone. */
-clm_status clm_policy_show(clm_policy_trainer *trainer);
+/* trajectories.svg of the policy at hand, which has had so many updates; of navigation alone. */
+clm_status clm_policy_show(clm_policy_trainer *trainer, uint64_t updates);
 
 /* What makes two runs different ones: the options but for the number of iterations, the environment, the model. free() */
 char *clm_policy_record(const clm_policy_train_options *options, const clm_environment *environment, const clm_model *model);

@@ -102,6 +102,10 @@ START_TEST(resumed_runs_have_the_same_bits) {
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) expect_same_file("whole", "parts", files[i]);
     ck_assert_double_eq(whole.test_return[2], parts.test_return[2]);
     size_t n;
+    char *picture = contents("whole", "trajectories.svg", &n), title[64]; /* of what was tested */
+    snprintf(title, sizeof title, "after %llu outer updates<", (unsigned long long)whole.best_iteration);
+    ck_assert_msg(strstr(picture, title) != NULL, "%s", title);
+    free(picture);
     char *a = contents("whole", "metrics.csv", &n), *b = contents("parts", "metrics.csv", &n);
     int lines = 0;
     for (const char *x = a, *y = b; *x && *y; lines++) { /* all columns but the last, seconds */
