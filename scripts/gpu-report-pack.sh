@@ -43,6 +43,7 @@ main() {
     [ $# -ge 4 ] || fail "usage: gpu-report-pack.sh OUT.tar.gz PROGRAM REFERENCES DATA|\"\" [MORE REFERENCES ..]"
     local out="$1" program="$2" references="$3" data="$4" folder stage
     shift 4
+    [[ -d "$(dirname "$out")" && -w "$(dirname "$out")" ]] || fail "--pack: $out cannot be written: its folder is not there or closed"
     stage="$(mktemp -d)"
     # shellcheck disable=SC2064 # the folder of now
     trap "rm -rf '$stage'" EXIT

@@ -11,6 +11,7 @@
 #     --data DIR            Omniglot's two zips; without: procedural characters
 #     --python PROGRAM      the Python that has PyTorch or JAX [python3]
 #     --program FILE        clmaml [build/clmaml, build-test/clmaml, or that of the PATH]
+#     --peak GFLOPS         the device's fp32 peak by its data sheet: the summary has the share of it, too
 #     --quick               little of everything, for a look at the script itself
 #     --pack OUT.tar.gz     instead: this script with all it needs, for a machine without compiler and network (gpu-report-pack.sh)
 #
@@ -29,7 +30,7 @@ readonly TRAIN_SECONDS=180
 # The first, which takes no time itself, has the device's peaks measured.
 ITEMS=(sine omniglot-5step omniglot-1step omniglot-20way miniimagenet adaptation omniglot-5step-fo omniglot-1step-fo)
 
-device="" out="" minutes=10 only="" data="" python=python3 program="" quick="" pack=""
+device="" out="" minutes=10 only="" data="" python=python3 program="" quick="" pack="" peak=""
 references=() state=() child="" stopped=""
 
 fail() {
@@ -182,7 +183,7 @@ state_of() {
 step_devices() {
     limited "$limit" "$out/devices.txt" "$program" devices --verbose
     [ -n "$device_name" ] || {
-        remark="there is no OpenCL device"
+        remark="there is no OpenCL device${device:+ named $device; clmaml devices lists what there is}"
         return 1
     }
     remark="$device_name, driver $driver_version"
@@ -222,7 +223,7 @@ step_verify() {
 }
 
 # The greatest rate of a matrix product that was measured; "" when none was.
-peak() {
+product_peak() {
     local item rate best=""
     for item in "${ITEMS[@]}"; do
         rate="$(value "$out/bench-$item.json" peaks.gflops)"
@@ -242,7 +243,7 @@ bench_items() {
             bad="$bad $item (no time left)"
             continue
         fi
-        known="$quick$(peak)"
+        known="$quick$(product_peak)"
         limited "$(share "$left")" "$out/$prefix.txt" "$program" bench "$item" ${quick:+--tasks 2} ${known:+--no-peaks} \
             --rounds "${quick:+1}${full:+3}" --json "$out/$prefix-$item.json" "$@" || one=$?
         [ "$left" -eq 1 ] || left=$((left - 1))
@@ -327,21 +328,29 @@ percent() { awk -v a="${1:-0}" -v b="${2:-0}" 'BEGIN { if (a > 0 && b > 0) print
 number() { awk -v x="${1:-}" 'BEGIN { if (x == "") printf "-"; else printf "%.*f", x < 1 ? 3 : x < 100 ? 2 : 1, x }'; }
 
 table_of_items() {
-    local item before after source gflops peak
-    peak="$(peak)"
-    printf '\n## Meta-steps\n\n| item | ms | ms after tuning | times as fast | ms a task | GFLOP/s | of the fp32 peak |\n'
-    printf '|---|---|---|---|---|---|---|\n'
+    local item before after source gflops product
+    product="$(product_peak)"
+    printf '\n## Meta-steps\n\n| item | ms | ms after tuning | times as fast | ms a task | GFLOP/s | of the best product |%s\n' \
+        "${peak:+ of the fp32 peak |}"
+    printf '|---|---|---|---|---|---|---|%s\n' "${peak:+---|}"
     for item in "${ITEMS[@]}"; do
         before="$(value "$out/bench-$item.json" items.0.ms.median)" after="$(value "$out/again-$item.json" items.0.ms.median)"
         [ -n "$before$after" ] || continue
         source="$out/again-$item.json"
         [ -n "$after" ] || source="$out/bench-$item.json"
         gflops="$(value "$source" items.0.gflops)"
-        printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$item" "$(number "$before")" "$(number "$after")" "$(ratio "$before" "$after")" \
-            "$(number "$(value "$source" items.0.ms_per_task)")" "$(number "$gflops")" "$(percent "$gflops" "$peak")"
+        printf '| %s | %s | %s | %s | %s | %s | %s |%s\n' "$item" "$(number "$before")" "$(number "$after")" "$(ratio "$before" "$after")" \
+            "$(number "$(value "$source" items.0.ms_per_task)")" "$(number "$gflops")" "$(percent "$gflops" "$product")" \
+            "${peak:+ $(percent "$gflops" "$peak") |}"
     done
-    printf '\nThe peak is that of the best matrix product measured here, %s GFLOP/s. Convolutions are counted by their definition.\n' \
-        "$(number "$peak")"
+    printf '\n'
+    [ -z "$product" ] || printf 'The best matrix product measured here, by clMAML or a library, made %s GFLOP/s. ' "$(number "$product")"
+    if [ -n "$peak" ]; then
+        printf 'The fp32 peak, by the data sheet, is %s GFLOP/s (--peak).\n' "$(number "$peak")"
+    else
+        printf 'The fp32 peak is not known to OpenCL; --peak GFLOPS adds the share of it.\n'
+    fi
+    printf 'Convolutions are counted by their definition.\n'
     printf 'Before and after were not timed in turns: on a machine that does other work as well, that shows too.\n'
 }
 
@@ -406,7 +415,7 @@ parse() {
             exit 0
             ;;
         --quick) quick=yes ;;
-        --device | --out | --minutes | --only | --data | --python | --program | --pack | --references)
+        --device | --out | --minutes | --only | --data | --python | --program | --pack | --peak | --references)
             [ $# -gt 1 ] || fail "$1 needs a value"
             if [ "$1" = --references ]; then references+=("$2"); else printf -v "${1#--}" '%s' "$2"; fi
             shift
@@ -415,7 +424,8 @@ parse() {
         esac
         shift
     done
-    [[ "$minutes" =~ ^[0-9]+(\.[0-9]+)?$ ]] || fail "--minutes: '$minutes' is not a number"
+    [[ "$minutes" =~ ^[0-9]+(\.[0-9]+)?$ && "$minutes" =~ [1-9] ]] || fail "--minutes: '$minutes' is no number above 0"
+    [[ -z "$peak" || ("$peak" =~ ^[0-9]+(\.[0-9]+)?$ && "$peak" =~ [1-9]) ]] || fail "--peak: '$peak' is no number of GFLOP/s above 0"
     local step
     for step in ${only//,/ }; do
         [[ " $STEPS " == *" $step "* ]] || fail "--only: there is no step '$step'; there are: $STEPS"
@@ -426,6 +436,7 @@ parse() {
 
 find_program() {
     local candidate
+    [ -z "$program" ] || [[ -f "$program" && -x "$program" ]] || fail "--program: $program is no program that can be run"
     for candidate in ${program:+"$program"} "$here/bin/clmaml" "$here/../build/clmaml" "$here/../build-test/clmaml" "$(command -v clmaml || true)"; do
         [ ! -x "$candidate" ] || break
     done

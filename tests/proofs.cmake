@@ -54,7 +54,7 @@ if(OCLGRIND)
   # The short convolutions, which are not the default on shapes as small as those of the operations' rows.
   clmaml_test(oclgrind/winograd oclgrind 900 IN_TURN ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_DEVICE= ${no_libraries}
     COMMAND sh ${support}/oclgrind.sh ${OCLGRIND} ${CMAKE_CURRENT_BINARY_DIR}/oclgrind-winograd.log $<TARGET_FILE:unit_test_winograd>)
-  # Products by tiles in local memory, which no device takes unmeasured.
+  # Products by tiles in local memory, which CPUs do not take unmeasured.
   clmaml_test(oclgrind/tiled oclgrind 900 IN_TURN ENVIRONMENT CLMAML_TEST_TINY=1 CLMAML_DEVICE= ${no_libraries}
     COMMAND sh ${support}/oclgrind.sh ${OCLGRIND} ${CMAKE_CURRENT_BINARY_DIR}/oclgrind-tiled.log $<TARGET_FILE:ops_test_tiled>)
   foreach(type cpu gpu)
@@ -110,7 +110,10 @@ clmaml_references(gpu/golden limits ENVIRONMENT CLMAML_EMULATE=type=gpu ${no_lib
 
 # Intel's OpenCL for CPUs, which scripts/install-deps.sh puts into the build folder; it is registered nowhere.
 set(intel_opencl ${PROJECT_BINARY_DIR}/intel-opencl)
-if(EXISTS ${intel_opencl}/intel.icd)
+find_file(INTEL_ICD intel.icd PATHS ${intel_opencl} NO_DEFAULT_PATH)
+mark_as_advanced(INTEL_ICD)
+clmaml_proof(INTEL_ICD "Intel OpenCL runtime in ${intel_opencl} (scripts/install-deps.sh --tests ${PROJECT_BINARY_DIR})")
+if(INTEL_ICD)
   set(intel CLMAML_DEVICE= ${no_libraries} OCL_ICD_VENDORS=${intel_opencl}/intel.icd "LD_LIBRARY_PATH=${intel_opencl}:$ENV{LD_LIBRARY_PATH}")
   # Minutes, of which its compiler takes most: of label long too, which .ci/run leaves out; it has the quick one.
   clmaml_test(intel-cpu/doctor "intel-cpu;long" 1500 ENVIRONMENT ${intel} COMMAND clmaml_program doctor)
@@ -125,8 +128,6 @@ if(EXISTS ${intel_opencl}/intel.icd)
     clmaml_test(mpi/mixed "mpi;intel-cpu" 900 ENVIRONMENT ${intel} CLMAML_MPIRUN=${MPIEXEC_EXECUTABLE}
       COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/mpi/mixed.sh ${intel_opencl}/intel.icd ${POCL_ICD})
   endif()
-else()
-  message(WARNING "NOT TESTED: there is no Intel OpenCL runtime in ${intel_opencl} (scripts/install-deps.sh --tests ${PROJECT_BINARY_DIR})")
 endif()
 
 include(offline/offline.cmake)

@@ -19,7 +19,9 @@ static clm_status set(recorder *r, int *chunk, const char *text) {
     clm_device_info *d = &r->cl.base.info;
     const char *equals = strchr(text, '=');
     const size_t length = equals ? (size_t)(equals - text) : 0;
-    const unsigned long long value = equals ? strtoull(equals + 1, NULL, 10) : 0;
+    char *end = NULL;
+    const unsigned long long value = equals ? strtoull(equals + 1, &end, 10) : 0;
+    if (!equals || end == equals + 1 || *end) return clm_fail(CLM_E_ARG, "%s: must be KEY=NUMBER", text);
 #define IS(key) (length == sizeof key - 1 && !strncmp(text, key, length))
     if (IS("units")) return d->compute_units = (unsigned)value, CLM_OK;
     if (IS("mhz")) return d->clock_mhz = (unsigned)value, CLM_OK;
