@@ -139,7 +139,7 @@ static clm_status adjoint(build *b, const step *steps, values *v, values *before
 
 static clm_status build_begin(build *b) {
     clm_policy *p = b->policy;
-    values theta;
+    values theta = {{0}};
     input_vector(b, "theta", &p->theta, &theta);
     for (size_t i = 0; i < b->n; i++) output(b, clm_per_task(b->g, theta.v[i]), p->phi.entry[i]);
     return clm_graph_status(b->g);
@@ -147,7 +147,7 @@ static clm_status build_begin(build *b) {
 
 static clm_status build_act(build *b) {
     clm_policy *p = b->policy;
-    values phi;
+    values phi = {{0}};
     input_vector(b, "phi", &p->phi, &phi);
     output(b, mean_of(b, &phi, input(b, "observation", p->observation)), p->mean);
     return clm_graph_status(b->g);
@@ -157,7 +157,7 @@ static clm_status build_act(build *b) {
 static clm_status build_adapt(build *b, int set) {
     clm_policy *p = b->policy;
     step s;
-    values next;
+    values next = {{0}};
     input_vector(b, "phi", &p->phi, &s.theta);
     const clm_value x = input(b, "x", p->sets[set].x), y = input(b, "y", p->sets[set].y);
     CLM_TRY(make_step(b, &s, x, y, &next));
