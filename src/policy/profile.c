@@ -8,7 +8,8 @@ typedef struct profiled {
     const char *what;
     clm_program *const *programs; /* NULL: there are none */
     size_t count;
-    int times; /* in an iteration */
+    const char *least; /* "at least ", or "" */
+    int times;         /* in an iteration */
 } profiled;
 
 static clm_status write_tables(const clm_policy *p, int runs, FILE *to) {
@@ -16,15 +17,15 @@ static clm_status write_tables(const clm_policy *p, int runs, FILE *to) {
     const clm_policy_options *o = &p->options;
     const size_t chunks = (size_t)(o->tasks / p->chunk);
     const profiled rows[] = {
-        {"sampling step: the actions of a time step", &all->act, 1, (o->steps + 1) * p->environment.horizon},
-        {"inner step of sampling, each", all->adapt[0], chunks, o->steps},
-        {"gradient", all->gradient, chunks, 1},
-        {"Fisher product", all->fisher, chunks, o->solver_steps},
-        {"trial, each of the line search", all->trial, chunks, 1}};
+        {"sampling step: the actions of a time step", &all->act, 1, "", (o->steps + 1) * p->environment.horizon},
+        {"inner step of sampling", all->adapt[0], chunks, "", o->steps},
+        {"gradient", all->gradient, chunks, "", 1},
+        {"Fisher product", all->fisher, chunks, "", o->solver_steps},
+        {"trial: a step of the line search", all->trial, chunks, "at least ", 1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const profiled *r = &rows[i];
         if (!r->programs) continue;
-        fprintf(to, "%s%s, %d in an iteration\n", i ? "\n" : "", r->what, r->times);
+        fprintf(to, "%s%s, %s%d in an iteration\n", i ? "\n" : "", r->what, r->least, r->times);
         CLM_TRY(clm_programs_profile(r->programs, r->count, runs, to));
     }
     return CLM_OK;
