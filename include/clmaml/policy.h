@@ -107,6 +107,12 @@ typedef struct clm_policy_options {
 CLM_API clm_status clm_policy_example(clm_device *device, const clm_environment *environment, const clm_model *model,
                                       const clm_policy_options *options, uint64_t seed, clm_archive *archive);
 
+/* A first iteration on the parameters of seed 1, then every launch of its programs alone, `runs` times (clm_program_profile): a table for
+ * each program, below a line that says what it computes and how often in an iteration. Launches of the environment's own kernels and of
+ * the baseline are not among them. Errors: those of clm_policy_train. */
+CLM_API clm_status clm_policy_profile(clm_device *device, const clm_environment *environment, const clm_model *model,
+                                      const clm_policy_options *options, int runs, FILE *to);
+
 /* ---- training ---- */
 
 enum { CLM_POLICY_STEPS_MOST = 10 };

@@ -159,11 +159,13 @@ static int vector_for(const clm_lower *l, const sizes *s) {
 
 enum { P_ROWS, P_COLUMNS, P_STRIP }; /* a candidate's values */
 
-clm_matmul_sizes clm_matmul_sizes_at(const clm_lower *l, clm_value y) {
-    const clm_graph *g = clm_lower_graph(l);
+static clm_matmul_sizes sizes_in(const clm_graph *g, clm_value y) {
     const clm_node *n = clm_node_at(g, y);
     return sizes_of(n, &clm_node_at(g, n->in[0])->shape, &clm_node_at(g, n->in[1])->shape);
 }
+
+clm_matmul_sizes clm_matmul_sizes_at(const clm_lower *l, clm_value y) { return sizes_in(clm_lower_graph(l), y); }
+int clm_matmul_terms(const clm_graph *g, clm_value y) { return sizes_in(g, y).k; }
 
 /* Rows of a tile where `vectors` run along n: the registers of a CPU hold them beside a row of b. */
 static int rows_most(const clm_lower *l, int vec, int vectors) {

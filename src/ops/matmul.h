@@ -12,5 +12,7 @@ typedef struct clm_matmul_sizes {
 } clm_matmul_sizes;
 
 clm_matmul_sizes clm_matmul_sizes_at(const clm_lower *l, clm_value y);
+/* Terms that an element of the product y is the sum of: k. */
+int clm_matmul_terms(const clm_graph *g, clm_value y);
 
 #endif

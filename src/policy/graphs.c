@@ -6,46 +6,62 @@
  *
  *   gradient    J^T grad of the surrogate at theta_K, on the last set
  *   fisher      J^T F J v: tangent through the inner loop, Fisher matrix of the policy at theta_K, adjoint. The mean KL
- * divergence from the policies at theta has its minimum there, so this is its Hessian times v trial       surrogate and KL
- * divergence at other parameters than those that the old means are of
+ *               divergence from the policies at theta has its minimum there, so this is its Hessian times v
+ *   trial       surrogate and KL divergence at other parameters than those that the old means are of
  *
  * First order leaves the H out, and so takes 1 for J.
+ *
+ * Conjugate gradients ask for many products at the same theta. Gradient and Fisher product are values of one graph, which is
+ * split by dependence on v: what the products need and v does not change, the gradient's program leaves in tensors (`kept`).
+ * Where memory does not suffice for these, the Fisher product's program computes all of it each time.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "policy/internal.h"
+#include "program/split.h"
 
-/* A graph under construction with the tensors of its inputs and outputs. */
+/* The programs that one graph is for, by their outputs. */
+typedef enum part { FIRST, GRADIENT = FIRST, FISHER, PARTS } part;
+
 typedef struct bound {
     clm_value value;
     clm_tensor *tensor; /* of all tasks, or shared */
-    bool output;
 } bound;
 
-enum { BOUND_MOST = 4 * CLM_POLICY_ENTRIES_MOST + 64 };
-
-typedef struct build {
-    clm_policy *policy;
-    clm_graph *g;
-    bound bounds[BOUND_MOST];
-    size_t n_bounds;
-    size_t n; /* entries; the last is log_std */
-    clm_value rate;
-} build;
+typedef struct bounds {
+    bound *at;
+    size_t n, capacity;
+} bounds;
 
 typedef struct values {
     clm_value v[CLM_POLICY_ENTRIES_MOST];
 } values;
 
-static void bind(build *b, clm_value value, clm_tensor *tensor, bool output) {
-    b->bounds[b->n_bounds++] = (bound){value, tensor, output};
+/* A graph under construction with the tensors of its inputs and outputs. */
+typedef struct build {
+    clm_policy *policy;
+    clm_graph *g;
+    bounds inputs, outputs[PARTS];
+    part part; /* whose outputs are added */
+    size_t n;  /* entries; the last is log_std */
+    clm_value rate;
+} build;
+
+static void bind(build *b, bounds *to, clm_value value, clm_tensor *tensor) {
+    if (clm_grow(&to->at, &to->capacity, to->n + 1, sizeof *to->at) == CLM_OK)
+        to->at[to->n++] = (bound){value, tensor};
+    else
+        clm_graph_error(b->g, CLM_E_MEMORY, "policy: out of memory");
 }
+
+static void output(build *b, clm_value value, clm_tensor *tensor) { bind(b, &b->outputs[b->part], value, tensor); }
 
 static clm_value input(build *b, const char *name, clm_tensor *tensor) {
     const clm_value v = clm_input(b->g, name, clm_tensor_shape(tensor), clm_tensor_tasks(tensor) > 0);
-    bind(b, v, tensor, false);
+    bind(b, &b->inputs, v, tensor);
     return v;
 }
 
@@ -110,13 +126,12 @@ static clm_status unroll(build *b, step *steps, values *last) {
     return CLM_OK;
 }
 
-/* v <- J^T v, summed over the chunk's tasks onto what is in the learner's gradient. */
-static clm_status adjoint(build *b, const step *steps, values *v) {
+/* v <- J^T v, summed over the chunk's tasks onto what is in the learner's gradient, an input that *before becomes. */
+static clm_status adjoint(build *b, const step *steps, values *v, values *before) {
     clm_policy *p = b->policy;
-    values before;
     for (int k = p->options.steps; k-- > 0;) CLM_TRY(through_step(b, &steps[k], v));
-    input_vector(b, "sum", &p->gradient, &before);
-    for (size_t i = 0; i < b->n; i++) bind(b, clm_sum_tasks(b->g, v->v[i], before.v[i]), p->gradient.entry[i], true);
+    input_vector(b, "sum", &p->gradient, before);
+    for (size_t i = 0; i < b->n; i++) output(b, clm_sum_tasks(b->g, v->v[i], before->v[i]), p->gradient.entry[i]);
     return clm_graph_status(b->g);
 }
 
@@ -124,17 +139,17 @@ static clm_status adjoint(build *b, const step *steps, values *v) {
 
 static clm_status build_begin(build *b) {
     clm_policy *p = b->policy;
-    values theta;
+    values theta = {{0}};
     input_vector(b, "theta", &p->theta, &theta);
-    for (size_t i = 0; i < b->n; i++) bind(b, clm_per_task(b->g, theta.v[i]), p->phi.entry[i], true);
+    for (size_t i = 0; i < b->n; i++) output(b, clm_per_task(b->g, theta.v[i]), p->phi.entry[i]);
     return clm_graph_status(b->g);
 }
 
 static clm_status build_act(build *b) {
     clm_policy *p = b->policy;
-    values phi;
+    values phi = {{0}};
     input_vector(b, "phi", &p->phi, &phi);
-    bind(b, mean_of(b, &phi, input(b, "observation", p->observation)), p->mean, true);
+    output(b, mean_of(b, &phi, input(b, "observation", p->observation)), p->mean);
     return clm_graph_status(b->g);
 }
 
@@ -142,49 +157,109 @@ static clm_status build_act(build *b) {
 static clm_status build_adapt(build *b, int set) {
     clm_policy *p = b->policy;
     step s;
-    values next;
+    values next = {{0}};
     input_vector(b, "phi", &p->phi, &s.theta);
     const clm_value x = input(b, "x", p->sets[set].x), y = input(b, "y", p->sets[set].y);
     CLM_TRY(make_step(b, &s, x, y, &next));
-    for (size_t i = 0; i < b->n; i++) bind(b, next.v[i], p->phi.entry[i], true);
+    for (size_t i = 0; i < b->n; i++) output(b, next.v[i], p->phi.entry[i]);
     return clm_graph_status(b->g);
 }
 
-static clm_status build_gradient(build *b) {
-    clm_policy *p = b->policy;
-    const clm_samples *set = &p->sets[p->options.steps];
+typedef struct inner_loop {
     step steps[CLM_POLICY_STEPS_MOST];
-    values theta, lambda;
-    CLM_TRY(unroll(b, steps, &theta));
-    const clm_value x = input(b, "xq", set->x), y = input(b, "yq", set->y), loss = loss_of(b, &theta, x, y);
-    CLM_TRY(clm_grad(b->g, loss, theta.v, b->n, lambda.v));
-    bind(b, mean_of(b, &theta, x), p->old_mean, true);
-    bind(b, clm_identity(b->g, theta.v[b->n - 1]), p->old_log_std, true);
-    bind(b, loss, p->loss, true);
-    return adjoint(b, steps, &lambda);
+    values theta; /* theta_K */
+    clm_value x;  /* of the set behind the last step */
+} inner_loop;
+
+static clm_status build_gradient(build *b, const inner_loop *loop) {
+    clm_policy *p = b->policy;
+    const values *theta = &loop->theta;
+    const clm_value loss = loss_of(b, theta, loop->x, input(b, "yq", p->sets[p->options.steps].y));
+    values lambda, before;
+    b->part = GRADIENT;
+    CLM_TRY(clm_grad(b->g, loss, theta->v, b->n, lambda.v));
+    output(b, mean_of(b, theta, loop->x), p->old_mean);
+    output(b, clm_identity(b->g, theta->v[b->n - 1]), p->old_log_std);
+    output(b, loss, p->loss);
+    return adjoint(b, loop->steps, &lambda, &before);
 }
 
-static clm_status build_fisher(build *b) {
+/* varying [2 n]: inputs that are others in every product. */
+static clm_status build_fisher(build *b, const inner_loop *loop, clm_value *varying) {
     clm_policy *p = b->policy;
     clm_graph *g = b->g;
-    const clm_samples *set = &p->sets[p->options.steps];
-    step steps[CLM_POLICY_STEPS_MOST];
-    values theta, v;
+    const values *theta = &loop->theta;
+    values v, before;
     const size_t last = b->n - 1;
-    CLM_TRY(unroll(b, steps, &theta));
+    b->part = FISHER;
     input_vector(b, "v", &p->direction, &v);
+    memcpy(varying, v.v, b->n * sizeof *varying);
     for (size_t i = 0; i < b->n; i++) v.v[i] = clm_per_task(g, v.v[i]);
-    for (int k = 0; k < p->options.steps; k++) CLM_TRY(through_step(b, &steps[k], &v));
+    for (int k = 0; k < p->options.steps; k++) CLM_TRY(through_step(b, &loop->steps[k], &v));
     /* of a row: the mean's tangent over the variance, weighted; of log_std: twice its tangent, as the weights sum to 1 */
-    const clm_value mean = mean_of(b, &theta, input(b, "xq", set->x));
-    const clm_value weight = clm_reshape(g, input(b, "weight", set->weight), clm_shape_of(2, p->rows, 1));
+    const clm_value mean = mean_of(b, theta, loop->x);
+    const clm_value weight = clm_reshape(g, input(b, "weight", p->sets[p->options.steps].weight), clm_shape_of(2, p->rows, 1));
     clm_value tangent;
-    CLM_TRY(clm_jvp(g, theta.v, v.v, b->n, &mean, 1, &tangent));
-    const clm_value precision = clm_exp(g, clm_scale(g, theta.v[last], -2)), twice = clm_scale(g, v.v[last], 2);
+    CLM_TRY(clm_jvp(g, theta->v, v.v, b->n, &mean, 1, &tangent));
+    const clm_value precision = clm_exp(g, clm_scale(g, theta->v[last], -2)), twice = clm_scale(g, v.v[last], 2);
     const clm_value cotangent = clm_mul(g, clm_mul(g, tangent, precision), weight);
-    CLM_TRY(clm_vjp(g, &mean, &cotangent, 1, theta.v, b->n, v.v));
+    CLM_TRY(clm_vjp(g, &mean, &cotangent, 1, theta->v, b->n, v.v));
     v.v[last] = clm_add(g, v.v[last], twice);
-    return adjoint(b, steps, &v);
+    CLM_TRY(adjoint(b, loop->steps, &v, &before));
+    memcpy(varying + b->n, before.v, b->n * sizeof *varying);
+    return CLM_OK;
+}
+
+/* ---- what Fisher products at one theta have in common ---- */
+
+static bool is_output(const bounds *outputs, clm_value v) {
+    for (size_t i = 0; i < outputs->n; i++)
+        if (outputs->at[i].value == v) return true;
+    return false;
+}
+
+/* The i-th of the values at the cut is written by the gradient's program and read by the Fisher product's. */
+static clm_status keep_value(build *b, const clm_cut *cut, size_t i) {
+    clm_policy *p = b->policy;
+    const clm_value v = cut->kept[i];
+    const int tasks = clm_value_per_task(b->g, v) ? p->options.tasks : 0;
+    clm_tensor **tensor = &p->programs.kept[p->programs.n_kept];
+    CLM_TRY(clm_tensor_reserve(tensor, p->device, clm_value_shape(b->g, v), tasks));
+    p->programs.n_kept++;
+    b->part = GRADIENT;
+    output(b, is_output(&b->outputs[GRADIENT], v) ? clm_identity(b->g, v) : v, *tensor);
+    bind(b, &b->inputs, cut->input[i], *tensor);
+    return clm_graph_status(b->g);
+}
+
+static clm_status keep(build *b, const clm_value *varying) {
+    clm_policy_programs *all = &b->policy->programs;
+    bounds *products = &b->outputs[FISHER];
+    clm_cut cut = {0};
+    clm_status status = CLM_OK;
+    values out;
+    for (size_t i = 0; i < products->n; i++) out.v[i] = products->at[i].value;
+    CLM_GOTO(clm_graph_split(b->g, varying, 2 * b->n, out.v, products->n, &cut));
+    for (size_t i = 0; i < products->n; i++) products->at[i].value = out.v[i];
+    all->kept = clm_calloc(cut.n + 1, sizeof(clm_tensor *));
+    CLM_GOTO(all->kept ? CLM_OK : CLM_E_MEMORY);
+    for (size_t i = 0; i < cut.n; i++) CLM_GOTO(keep_value(b, &cut, i));
+out:
+    clm_cut_free(&cut);
+    return status;
+}
+
+/* Gradient and, for a trust region, Fisher product. */
+static clm_status build_update(build *b, bool keeping) {
+    clm_policy *p = b->policy;
+    inner_loop loop;
+    clm_value varying[2 * CLM_POLICY_ENTRIES_MOST];
+    CLM_TRY(unroll(b, loop.steps, &loop.theta));
+    loop.x = input(b, "xq", p->sets[p->options.steps].x);
+    CLM_TRY(build_gradient(b, &loop));
+    if (p->options.outer != CLM_OUTER_TRPO) return CLM_OK;
+    CLM_TRY(build_fisher(b, &loop, varying));
+    return keeping ? keep(b, varying) : CLM_OK;
 }
 
 static clm_value scaled_square(clm_graph *g, clm_value difference, clm_value log_std) {
@@ -208,12 +283,12 @@ static clm_status build_trial(build *b) {
     clm_value terms =
         clm_sub(g, scaled_square(g, clm_sub(g, action, old_mean), old), scaled_square(g, clm_sub(g, action, mean), new));
     const clm_value ratio = clm_exp(g, clm_sum(g, clm_sub(g, terms, wider), 2u, true));
-    bind(b, clm_neg(g, clm_mean_all(g, clm_mul(g, ratio, advantage))), p->loss, true);
+    output(b, clm_neg(g, clm_mean_all(g, clm_mul(g, ratio, advantage))), p->loss);
     /* KL(old, new), of each action log_std - old + (variance_old + (mean_old - mean)^2) / (2 variance) - 1/2 */
     const clm_value variances = clm_affine(g, clm_exp(g, clm_scale(g, wider, -2)), 0.5, -0.5);
     terms = clm_add(g, clm_add(g, wider, variances), scaled_square(g, clm_sub(g, old_mean, mean), new));
     const clm_value rows = clm_mul(g, clm_sum(g, terms, 2u, true), clm_reshape(g, weight, clm_shape_of(2, p->rows, 1)));
-    bind(b, clm_sum_all(g, rows), p->kl, true);
+    output(b, clm_sum_all(g, rows), p->kl);
     return clm_graph_status(g);
 }
 
@@ -230,31 +305,38 @@ static clm_status view_of(clm_policy *p, clm_tensor *whole, int first, int tasks
     return CLM_OK;
 }
 
-static clm_status create_program(build *b, int first, int tasks, clm_program **out) {
-    clm_policy *p = b->policy;
-    clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
-    clm_value outputs[BOUND_MOST];
-    size_t n = 0;
-    options.tasks = tasks;
-    options.workspace = p->programs.workspace;
-    for (size_t i = 0; i < b->n_bounds; i++)
-        if (b->bounds[i].output) outputs[n++] = b->bounds[i].value;
-    CLM_TRY(clm_program_create(out, p->device, b->g, outputs, n, &options));
-    for (size_t i = 0; i < b->n_bounds; i++) {
+static clm_status bind_all(build *b, const bounds *list, bool read, int first, int tasks, clm_program *program) {
+    for (size_t i = 0; i < list->n; i++) {
         clm_tensor *tensor;
-        CLM_TRY(view_of(p, b->bounds[i].tensor, first, tasks, &tensor));
-        if (!b->bounds[i].output && !clm_program_has(*out, b->bounds[i].value)) continue;
-        CLM_TRY(clm_program_bind(*out, b->bounds[i].value, tensor));
+        if (read && !clm_program_has(program, list->at[i].value)) continue;
+        CLM_TRY(view_of(b->policy, list->at[i].tensor, first, tasks, &tensor));
+        CLM_TRY(clm_program_bind(program, list->at[i].value, tensor));
     }
     return CLM_OK;
 }
 
+static clm_status create_program(build *b, part which, int first, int tasks, clm_program **out) {
+    clm_policy *p = b->policy;
+    const bounds *outputs = &b->outputs[which];
+    clm_program_options options = CLM_PROGRAM_OPTIONS_INIT;
+    options.tasks = tasks;
+    options.workspace = p->programs.workspace;
+    clm_value *list = clm_calloc(outputs->n + 1, sizeof *list);
+    if (!list) return CLM_E_MEMORY;
+    for (size_t i = 0; i < outputs->n; i++) list[i] = outputs->at[i].value;
+    const clm_status status = clm_program_create(out, p->device, b->g, list, outputs->n, &options);
+    free(list);
+    CLM_TRY(status);
+    CLM_TRY(bind_all(b, &b->inputs, true, first, tasks, *out));
+    return bind_all(b, outputs, false, first, tasks, *out);
+}
+
 /* A program for each chunk of tasks. */
-static clm_status create_all(build *b, int chunk, clm_program ***out) {
-    const int tasks = b->policy->options.tasks, count = tasks / chunk;
+static clm_status create_all(build *b, part which, clm_program ***out) {
+    const int tasks = b->policy->options.tasks, chunk = b->policy->chunk, count = tasks / chunk;
     *out = clm_calloc((size_t)count, sizeof **out);
     if (!*out) return CLM_E_MEMORY;
-    for (int i = 0; i < count; i++) CLM_TRY(create_program(b, i * chunk, chunk, &(*out)[i]));
+    for (int i = 0; i < count; i++) CLM_TRY(create_program(b, which, i * chunk, chunk, &(*out)[i]));
     return CLM_OK;
 }
 
@@ -269,7 +351,10 @@ static clm_status begin(build **out, clm_policy *p) {
 }
 
 static void end(build *b) {
-    if (b) clm_graph_free(b->g);
+    if (!b) return;
+    clm_graph_free(b->g);
+    free(b->inputs.at);
+    for (int i = 0; i < PARTS; i++) free(b->outputs[i].at);
     free(b);
 }
 
@@ -278,7 +363,7 @@ static clm_status create_one(clm_policy *p, clm_status (*make)(build *b), clm_pr
     build *b = NULL;
     clm_status status = begin(&b, p);
     if (status == CLM_OK) status = make(b);
-    if (status == CLM_OK) status = create_program(b, 0, p->options.tasks, out);
+    if (status == CLM_OK) status = create_program(b, FIRST, 0, p->options.tasks, out);
     end(b);
     return status;
 }
@@ -287,16 +372,26 @@ static clm_status create_adapt(clm_policy *p, int set, clm_program ***out) {
     build *b = NULL;
     clm_status status = begin(&b, p);
     if (status == CLM_OK) status = build_adapt(b, set);
-    if (status == CLM_OK) status = create_all(b, p->chunk, out);
+    if (status == CLM_OK) status = create_all(b, FIRST, out);
     end(b);
     return status;
 }
 
-static clm_status create_of(clm_policy *p, clm_status (*make)(build *b), clm_program ***out) {
+static clm_status create_trial(clm_policy *p) {
     build *b = NULL;
     clm_status status = begin(&b, p);
-    if (status == CLM_OK) status = make(b);
-    if (status == CLM_OK) status = create_all(b, p->chunk, out);
+    if (status == CLM_OK) status = build_trial(b);
+    if (status == CLM_OK) status = create_all(b, FIRST, &p->programs.trial);
+    end(b);
+    return status;
+}
+
+static clm_status create_update(clm_policy *p, bool keeping) {
+    build *b = NULL;
+    clm_status status = begin(&b, p);
+    if (status == CLM_OK) status = build_update(b, keeping);
+    if (status == CLM_OK) status = create_all(b, GRADIENT, &p->programs.gradient);
+    if (status == CLM_OK && p->options.outer == CLM_OUTER_TRPO) status = create_all(b, FISHER, &p->programs.fisher);
     end(b);
     return status;
 }
@@ -306,12 +401,35 @@ static clm_status prepare(clm_program **programs, int count) {
     return CLM_OK;
 }
 
-/* What is allocated already, the tensors of the programs, and their workspace. */
-static clm_status check_memory(const clm_policy *p) {
-    const double need = (double)p->device->allocated + (double)clm_workspace_bytes(p->programs.workspace);
-    uint64_t limit = 0;
-    CLM_TRY(clm_memory_limit(&limit));
-    if (!limit) limit = p->device->info.global_memory / 10 * 9;
+/* ---- memory ---- */
+
+static double tensors_of(clm_program *const *programs, int count) {
+    double bytes = 0;
+    for (int i = 0; programs && i < count; i++) bytes += (double)clm_program_get_stats(programs[i]).tensor_bytes;
+    return bytes;
+}
+
+/* What is allocated already, what is kept for Fisher products, the programs' own tensors and their workspace. */
+static double memory_need(const clm_policy *p) {
+    const clm_policy_programs *all = &p->programs;
+    const int chunks = p->options.tasks / p->chunk;
+    double need = (double)p->device->allocated + (double)clm_workspace_bytes(all->workspace);
+    for (size_t i = 0; i < all->n_kept; i++) need += (double)clm_tensor_bytes(all->kept[i]);
+    need += tensors_of(&all->begin, 1) + tensors_of(&all->act, 1) + tensors_of(all->gradient, chunks);
+    for (int k = 0; k <= p->options.steps; k++) need += tensors_of(all->adapt[k], chunks);
+    return need + tensors_of(all->fisher, chunks) + tensors_of(all->trial, chunks);
+}
+
+/* Can what is kept be kept? */
+static bool has_room(const clm_policy *p, uint64_t limit) {
+    const uint64_t most = p->device->info.max_allocation;
+    for (size_t i = 0; i < p->programs.n_kept; i++)
+        if (most && clm_tensor_bytes(p->programs.kept[i]) > most) return false;
+    return memory_need(p) <= (double)limit;
+}
+
+static clm_status check_memory(const clm_policy *p, uint64_t limit) {
+    const double need = memory_need(p);
     if (need <= (double)limit) return CLM_OK;
     return clm_fail(
         CLM_E_LIMIT,
@@ -320,19 +438,28 @@ static clm_status check_memory(const clm_policy *p) {
         need / 1048576, p->device->info.name, (double)limit / 1048576);
 }
 
-clm_status clm_policy_programs_create(clm_policy *p) {
+static clm_status plan(clm_policy *p, bool keeping) {
     clm_policy_programs *all = &p->programs;
-    const int chunks = p->options.tasks / p->chunk;
     CLM_TRY(clm_workspace_create(&all->workspace, p->device));
     CLM_TRY(create_one(p, build_begin, &all->begin));
     CLM_TRY(create_one(p, build_act, &all->act));
     for (int k = 0; k <= p->options.steps; k++) CLM_TRY(create_adapt(p, k, &all->adapt[k]));
-    CLM_TRY(create_of(p, build_gradient, &all->gradient));
-    if (p->options.outer == CLM_OUTER_TRPO) {
-        CLM_TRY(create_of(p, build_fisher, &all->fisher));
-        CLM_TRY(create_of(p, build_trial, &all->trial));
+    CLM_TRY(create_update(p, keeping));
+    return p->options.outer == CLM_OUTER_TRPO ? create_trial(p) : CLM_OK;
+}
+
+clm_status clm_policy_programs_create(clm_policy *p) {
+    clm_policy_programs *all = &p->programs;
+    const int chunks = p->options.tasks / p->chunk;
+    uint64_t limit = 0;
+    CLM_TRY(clm_memory_limit(&limit));
+    if (!limit) limit = p->device->info.global_memory / 10 * 9;
+    CLM_TRY(plan(p, true));
+    if (all->n_kept && !has_room(p, limit)) {
+        clm_policy_programs_free(all, chunks);
+        CLM_TRY(plan(p, false));
     }
-    CLM_TRY(check_memory(p));
+    CLM_TRY(check_memory(p, limit));
     CLM_TRY(clm_program_prepare(all->begin));
     CLM_TRY(clm_program_prepare(all->act));
     for (int k = 0; k <= p->options.steps; k++) CLM_TRY(prepare(all->adapt[k], chunks));
@@ -355,6 +482,8 @@ void clm_policy_programs_free(clm_policy_programs *all, int chunks) {
     free_all(all->trial, chunks);
     for (size_t i = 0; i < all->n_views; i++) clm_tensor_free(all->views[i]);
     free(all->views);
+    for (size_t i = 0; i < all->n_kept; i++) clm_tensor_free(all->kept[i]);
+    free(all->kept);
     clm_workspace_free(all->workspace);
     *all = (clm_policy_programs){0};
 }

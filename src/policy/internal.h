@@ -1,11 +1,13 @@
 /* Inside the policy learner: what its parts share.
  *
- *     sample.c      trajectories of all tasks: a policy's program and a launch of the environment a time step, or the host's
- * steps advantage.c   returns, the linear baseline, advantages of a set of trajectories graphs.c      programs: an inner step,
- * the meta-gradient, the Fisher product, a trial of new parameters trust.c       conjugate gradients and the line search
+ *     sample.c      trajectories of all tasks: a policy's program and a launch of the environment a time step, or the host's steps
+ *     advantage.c   returns, the linear baseline, advantages of a set of trajectories
+ *     graphs.c      programs: an inner step, the meta-gradient, the Fisher product, a trial of new parameters
+ *     trust.c       conjugate gradients and the line search
  *     learner.c     all of them together: an iteration, an evaluation
  *     train.c       a run; files.c, draw.c what it writes
  *     example.c     an iteration's results for other programs
+ *     profile.c     where its time goes
  *
  * A set of trajectories has R = trajectories * horizon rows a task, row trajectory * horizon + time. Rows behind the end of an
  * episode are there and count for nothing: their advantage and weight are 0.
@@ -81,6 +83,8 @@ typedef struct clm_policy_programs {
     clm_workspace *workspace;
     clm_tensor **views; /* of chunks of tensors; owned */
     size_t n_views, views_capacity;
+    clm_tensor **kept; /* what `gradient` leaves for `fisher`; none: that computes all of it again */
+    size_t n_kept;
 } clm_policy_programs;
 
 typedef struct clm_policy {
@@ -108,6 +112,7 @@ typedef struct clm_policy {
 
     struct clm_sampler *sampler;
     double rate_at; /* what `rate` holds */
+    bool current;   /* programs.kept is of this theta and these sets */
     double *totals; /* [tasks, trajectories] */
 } clm_policy;
 
@@ -150,9 +155,11 @@ clm_status clm_policy_adapt(clm_policy *policy, int set, double rate);
 clm_status clm_policy_returns(clm_policy *policy, int set, double *returns);
 /* Samples all sets at theta: tasks first .. of training. */
 clm_status clm_policy_sample(clm_policy *policy, uint64_t seed, uint64_t first);
-/* Meta-gradient of the surrogate, mean over tasks, into values [elements]; what the trial compares with is kept. */
+/* Meta-gradient of the surrogate, mean over tasks, into values [elements]; what the trial compares with is kept, and what
+ * Fisher products need. */
 clm_status clm_policy_gradient(clm_policy *policy, double *values);
-/* product [elements] = Fisher matrix times direction [elements], mean over tasks. */
+/* product [elements] = Fisher matrix times direction [elements], mean over tasks. Sets or parameters that are others than those of
+ * the last gradient are so by clm_policy_begin or clm_policy_set. */
 clm_status clm_policy_fisher(clm_policy *policy, const double *direction, double *product);
 /* Surrogate and KL divergence at `values` instead of theta, means over tasks; theta stays. */
 clm_status clm_policy_trial(clm_policy *policy, const double *values, double *surrogate, double *kl);

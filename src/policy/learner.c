@@ -243,6 +243,7 @@ void clm_policy_free(clm_policy *p) {
 
 clm_status clm_policy_set(clm_policy *p, clm_params *params) {
     if (params != p->params) clm_params_copy(p->params, params);
+    p->current = false;
     for (size_t i = 0; i < p->n_entries; i++)
         CLM_TRY(clm_tensor_write_f64(p->theta.entry[i], clm_params_values(p->params, i), p->entries[i].size));
     return CLM_OK;
@@ -268,7 +269,10 @@ static clm_status run_chunks(clm_policy *p, clm_program **programs) {
     return CLM_OK;
 }
 
-clm_status clm_policy_begin(clm_policy *p) { return clm_program_run(p->programs.begin); }
+clm_status clm_policy_begin(clm_policy *p) {
+    p->current = false;
+    return clm_program_run(p->programs.begin);
+}
 
 clm_status clm_policy_adapt(clm_policy *p, int set, double rate) {
     CLM_TRY(set_rate(p, rate));
@@ -302,14 +306,21 @@ static clm_status read_mean(clm_policy *p, double *values) {
     return CLM_OK;
 }
 
-clm_status clm_policy_gradient(clm_policy *p, double *values) {
+static clm_status sum_gradient(clm_policy *p) {
     CLM_TRY(set_rate(p, p->options.inner_lr));
     CLM_TRY(clm_tensor_fill(p->gradient.whole, 0));
     CLM_TRY(run_chunks(p, p->programs.gradient));
+    p->current = true;
+    return CLM_OK;
+}
+
+clm_status clm_policy_gradient(clm_policy *p, double *values) {
+    CLM_TRY(sum_gradient(p));
     return read_mean(p, values);
 }
 
 clm_status clm_policy_fisher(clm_policy *p, const double *direction, double *product) {
+    if (p->programs.n_kept && !p->current) CLM_TRY(sum_gradient(p));
     CLM_TRY(set_rate(p, p->options.inner_lr));
     CLM_TRY(clm_tensor_write_f64(p->direction.whole, direction, p->elements));
     CLM_TRY(clm_tensor_fill(p->gradient.whole, 0));

@@ -98,12 +98,22 @@ expect_error "latency of many tasks" 2 "--tasks says nothing to latency" bench l
 expect_error "latency, first call" 2 "--first-call says nothing to latency" bench latency --first-call
 
 # Reinforcement learning: an iteration of a policy's training.
-expect_success "navigation" bench navigation --tasks 2 --rounds 1 --no-peers --json "$work/navigation.json"
+expect_success "navigation" bench navigation --tasks 2 --rounds 1 --no-peers --profile --json "$work/navigation.json"
 expect_in "$work/out" "^navigation +[0-9.]+ +[0-9.]+ +[0-9.]+   an iteration: 20 episodes of 100 steps .* 1 inner step, TRPO$" "navigation"
 expect_in "$work/navigation.json" '"item": "navigation"' "navigation: JSON"
 for key in tasks trajectories horizon median min ms_per_task; do expect_positive $key "$work/navigation.json"; done
+for part in "sampling step: .*, 200" "inner step of sampling, 1" "gradient, 1" "Fisher product, 10" "trial: .*, at least 1"; do
+    expect_in "$work/out" "^$part in an iteration$" "navigation --profile"
+done
+[ "$(grep -c "^ *share  *ms" "$work/out")" -eq 5 ] || fail "navigation --profile: not five tables"
+[ "$(grep -c "^ *[0-9.]* % .*matmul" "$work/out")" -gt 5 ] || fail "navigation --profile: no products"
 expect_error "navigation, first call" 2 "--first-call says nothing to navigation" bench navigation --first-call
-expect_error "navigation, checkpointing" 2 "--checkpointing says nothing to navigation" bench navigation --checkpointing store
+for option in --checkpointing=store --memory-limit=1G --tune-plans=1 --cold --blas=none.so; do
+    expect_error "navigation $option" 2 "${option%%=*} says nothing to navigation" bench navigation $option
+done
+expect_error "navigation, chunk that does not divide" 1 "task_chunk 2 does not divide the 3 tasks" bench navigation --tasks 3 --chunk 2 --no-peers
+expect_error "navigation, scaling" 2 "--scaling says nothing to navigation" bench navigation --scaling
+expect_error "latency, scaling" 2 "--scaling says nothing to latency" bench latency --scaling
 printf '#!/bin/sh\ncase $1 in *torch_navigation.py) ;; *) exit 1 ;; esac\necho "{\\"name\\": \\"wrong\\", \\"loss\\": 1, \\"loss_error\\": 0, \\"grad_error\\": 0.7}"\n' >"$work/apart"
 chmod +x "$work/apart"
 expect_success "navigation, a wrong peer" bench navigation --tasks 2 --rounds 1 --python "$work/apart"

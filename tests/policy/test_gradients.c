@@ -234,6 +234,73 @@ START_TEST(fisher_product_is_reverse_over_reverse) {
 }
 END_TEST
 
+/* ---- what products at the same parameters have in common ---- */
+
+static double *product_along(const double *v) {
+    double *product = clm_calloc(policy->elements, sizeof *product);
+    CLM_TEST_OK(clm_policy_fisher(policy, v, product));
+    return product;
+}
+
+static double *product_after_gradient(const double *v) {
+    double *gradient = clm_calloc(policy->elements, sizeof *gradient);
+    CLM_TEST_OK(clm_policy_gradient(policy, gradient));
+    free(gradient);
+    return product_along(v);
+}
+
+/* A product is that of the parameters and sets at hand, whether or not there was a gradient since they changed. */
+START_TEST(products_are_of_what_is_at_hand) {
+    begin_way(clm_test_open_host(), _i);
+    const size_t bytes = policy->elements * sizeof(double);
+    double *v = clm_calloc(1, bytes), *before = NULL;
+    clm_test_draw_normal(v, policy->elements, 51);
+    ck_assert_uint_gt(policy->programs.n_kept, 0);
+    for (int change = 0; change < 3; change++) {
+        if (change == 1) CLM_TEST_OK(clm_policy_sample(policy, 4, TASKS));
+        if (change == 2) CLM_TEST_OK(clm_params_reset(policy->params, 9));
+        if (change == 2) CLM_TEST_OK(clm_policy_set(policy, policy->params));
+        double *first = product_along(v), *second = product_after_gradient(v);
+        ck_assert_mem_eq(first, second, bytes);
+        if (before) ck_assert(clm_test_apart(first, before, policy->elements) > 1e-6);
+        free(before);
+        free(second);
+        before = first;
+    }
+    free(before);
+    free(v);
+    end();
+}
+END_TEST
+
+/* Where there is no memory to keep anything in, it is computed for each product. */
+START_TEST(what_cannot_be_kept_is_computed_again) {
+    begin_way(clm_test_open_host(), _i);
+    const size_t bytes = policy->elements * sizeof(double), allocated = clm_device_allocated(acting.device);
+    double *v = clm_calloc(1, bytes);
+    size_t kept = 0;
+    char limit[32];
+    clm_test_draw_normal(v, policy->elements, 61);
+    double *roomy = product_after_gradient(v);
+    for (size_t i = 0; i < policy->programs.n_kept; i++) kept += clm_tensor_bytes(policy->programs.kept[i]);
+    ck_assert_uint_gt(kept, 0);
+    ck_assert_uint_gt(allocated, kept);
+    end();
+    snprintf(limit, sizeof limit, "%zu", allocated - 1); /* one byte less than all of it */
+    setenv("CLMAML_MEMORY_LIMIT", limit, 1);
+    begin_way(clm_test_open_host(), _i);
+    unsetenv("CLMAML_MEMORY_LIMIT");
+    ck_assert_uint_eq(policy->programs.n_kept, 0);
+    ck_assert_uint_lt(clm_device_allocated(acting.device), allocated);
+    double *narrow = product_after_gradient(v);
+    ck_assert_mem_eq(roomy, narrow, bytes);
+    free(roomy);
+    free(narrow);
+    free(v);
+    end();
+}
+END_TEST
+
 /* The device's products and gradients are the host's. Samples are the host's for both. */
 START_TEST(devices_agree) {
     begin_way(clm_test_open_host(), _i);
@@ -344,6 +411,8 @@ int main(void) {
     tcase_add_loop_test(t, gradient_is_that_of_the_meta_learner, 0, WAYS);
     tcase_add_loop_test(t, surrogate_and_divergence_have_these_slopes, 0, WAYS);
     tcase_add_loop_test(t, fisher_product_is_reverse_over_reverse, 0, WAYS);
+    tcase_add_loop_test(t, products_are_of_what_is_at_hand, 0, WAYS);
+    tcase_add_loop_test(t, what_cannot_be_kept_is_computed_again, 0, WAYS);
     tcase_add_loop_test(t, devices_agree, 0, WAYS);
     suite_add_tcase(suite, t);
     t = tcase_create("trust region");

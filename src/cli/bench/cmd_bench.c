@@ -233,16 +233,18 @@ static clm_status check_unread(const cli_args *args, const bench_item *item) {
     static const struct {
         const char *option;
         bool latency, policy; /* does not read it */
-    } rows[] = {{"tasks", true, false},        {"cold", true, true},         {"profile", true, true},
+    } rows[] = {{"tasks", true, false},        {"cold", true, true},         {"profile", true, false},
                 {"first-call", true, true},    {"memory-limit", true, true}, {"checkpointing", true, true},
                 {"chunk", true, false},        {"tune-plans", true, true},   {"python", true, false},
-                {"peer-seconds", true, false}, {"peers", true, false}};
+                {"peer-seconds", true, false}, {"peers", true, false},       {"blas", true, true}};
     for (size_t i = 0; i < CLI_COUNT(rows); i++) {
         if (!args->given[cli_option_find(options, rows[i].option)]) continue;
         if (item->latency && rows[i].latency)
             return cli_usage("--%s says nothing to latency: it has no meta-steps and no peers", rows[i].option);
         if (item->policy && rows[i].policy)
-            return cli_usage("--%s says nothing to navigation: its iterations have no plan of a meta-step", rows[i].option);
+            return cli_usage("--%s says nothing to navigation: its iterations have no meta-steps that are planned or held "
+                             "against a peak",
+                             rows[i].option);
     }
     return CLM_OK;
 }
@@ -261,7 +263,10 @@ static int run_scaling(const cli_args *args, const bench_settings *settings) {
     const bench_item *items[CLI_MAX_POSITIONALS] = {0};
     clm_status status = check_scaling(args);
     for (size_t i = 0; i < args->n_positional && status == CLM_OK; i++)
-        if (!(items[i] = bench_item_find(args->positional[i]))) status = CLM_E_ARG;
+        if (!(items[i] = bench_item_find(args->positional[i])))
+            status = CLM_E_ARG;
+        else if (items[i]->latency || items[i]->policy)
+            status = cli_usage("--scaling says nothing to %s, which has no meta-steps", items[i]->name);
     if (status == CLM_OK) status = bench_scaling(items, args->n_positional, settings);
     return cli_ranks_close(cli_exit(status));
 }

@@ -115,6 +115,15 @@ static void report(navigation *n, json_t *items) {
     cli_json_append(items, entry);
 }
 
+static clm_status print_profile(const navigation *n, const clm_model *model) {
+    puts("");
+    FILE *to = cli_lines_begin(stdout);
+    const clm_status status = clm_policy_profile(n->device, &n->environment, model, &n->options.policy, 5, to);
+    cli_lines_end(to, stdout);
+    puts("");
+    return status;
+}
+
 /* ---- the item ---- */
 
 static void set_up(navigation *n) {
@@ -145,6 +154,7 @@ static clm_status run(navigation *n, const clm_model *model, const char *folder,
     if (cli_stop_requested()) return cli_fail(CLM_E_STATE, "stopped in round %d", (int)n->round + 1);
     bench_peers_end(&n->peers);
     report(n, items);
+    if (n->settings->profile) CLI_TRY(print_profile(n, model));
     fflush(stdout);
     return CLM_OK;
 }
