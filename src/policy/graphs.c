@@ -67,6 +67,7 @@ static clm_value input(build *b, const char *name, clm_tensor *tensor) {
 
 static void input_vector(build *b, const char *prefix, const clm_policy_vector *vector, values *out) {
     char name[128];
+    *out = (values){{0}}; /* entries that there are not: no value of a graph */
     for (size_t i = 0; i < b->n; i++) {
         snprintf(name, sizeof name, "%s.%s", prefix, b->policy->entries[i].name);
         out->v[i] = input(b, name, vector->entry[i]);
@@ -81,7 +82,6 @@ static clm_value mean_of(build *b, const values *theta, clm_value x) {
 
 /* The loss of set k. */
 static clm_value loss_of(build *b, const values *theta, clm_value x, clm_value y) {
-    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): all callers fill it */
     const clm_value log_std = theta->v[b->n - 1];
     return clm_gaussian_policy_loss(b->g, mean_of(b, theta, x), log_std, y, CLM_REDUCE_MEAN);
 }

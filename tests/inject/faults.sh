@@ -2,6 +2,7 @@
 # What the tests of faults share, sourced after tests/support/cli.sh: pictures, runs, and what must hold after a fault.
 #
 # CLMAML_INJECT_MOST: faults of a kind in a command, spread evenly over the places from which it makes such calls; 0: one at every place.
+# CLMAML_INJECT_COMMANDS: names of commands as they are printed, such as "eval,first use", with commas between; else all.
 : "${CLMAML_TEST_DATA:?}" "${on_device?the option that names the device, or nothing}"
 injected=0
 
@@ -42,6 +43,20 @@ ended() {
     [ $status -ne 124 ] || fail "$1: it hangs"
     [ $status -lt 3 ] || fail "$1: exit status $status: $(cat "$work/err")"
     [ $status -eq 0 ] || grep -q "^clmaml: ." "$work/err" || grep -q "FAIL$" "$work/out" || fail "$1: exit status $status without a message: $(cat "$work/err")"
+}
+
+# is_asked NAME: for faults in this command.
+is_asked() {
+    case ,${CLMAML_INJECT_COMMANDS:-$1}, in
+    *,"$1",*) ;;
+    *) return 1 ;;
+    esac
+}
+
+# How many there were. Commands that were asked for and are none would pass without one.
+say_injected() {
+    [ $injected -gt 0 ] || fail "there is no command '${CLMAML_INJECT_COMMANDS-}'"
+    echo "$injected faults injected"
 }
 
 nothing() { :; }

@@ -4,6 +4,7 @@
 # and a run goes on to the bits of the one that nothing befell. On the host reference; opencl.sh does the same to OpenCL calls.
 #
 # CLMAML_INJECT_MOST: faults of a kind in a command, spread evenly over the places from which it makes such calls (16); 0: one at every place.
+# CLMAML_INJECT_COMMANDS: in these commands alone, such as "eval,adapt".
 # CLMAML_INJECT_SECONDS: after which a command hangs (900).
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
 : "${CLMAML_INJECT:?the library that lets calls fail}"
@@ -25,6 +26,7 @@ faulty() {
 # inject NAME BEFORE AFTER ARGUMENT..: BEFORE and AFTER are commands before and after each fault.
 inject() {
     name=$1 before=$2 after=$3
+    is_asked "$name" || return 0
     shift 3
     for sort in alloc file; do
         $before
@@ -64,5 +66,5 @@ inject "model" nothing prints_it model
 CLMAML_INJECT_OWN=1
 export CLMAML_INJECT_OWN
 inject "doctor" nothing nothing doctor --quick --device host --report "$work/doctor.txt"
-echo "$injected faults injected"
+say_injected
 finish

@@ -5,6 +5,7 @@
 # operations there, unless a sanitizer has replaced these.
 #
 # CLMAML_INJECT_MOST: faults of a kind in a command (8), spread evenly over the places from which it makes such calls; 0: one at every place.
+# CLMAML_INJECT_COMMANDS: in these commands alone, such as "eval,first use".
 # CLMAML_TURN=I/N: of these every N-th, from the I-th, but one at least.
 # CLMAML_INJECT_SECONDS: after which a command hangs (900), which a very busy machine does not take for what is no hang.
 . "${CLMAML_SOURCE_DIR:?}/tests/support/cli.sh"
@@ -57,6 +58,7 @@ in_turn() {
 # inject_sort SORT NAME BEFORE AFTER ARGUMENT..: counts the calls, then lets one after the other fail; BEFORE and AFTER are commands.
 inject_sort() {
     sort=$1 name=$2 before=$3 after=$4
+    is_asked "$name" || return 0
     shift 4
     $before
     rm -f "$work/places"
@@ -126,5 +128,5 @@ no_run
 expect_success "train at last" $train --run "$work/run"
 expected="$work/whole"
 same_run "train at last"
-echo "$injected faults injected"
+say_injected
 finish
