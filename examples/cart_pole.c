@@ -68,7 +68,12 @@ int main(int argc, char **argv) {
     pole.draw = wind, pole.reset = upright, pole.step = push;
 
     clm_policy_train_options options = CLM_POLICY_TRAIN_OPTIONS_INIT;
-    options.iterations = argc > 1 ? strtoull(argv[1], NULL, 10) : 100;
+    char *end = "";
+    options.iterations = argc > 1 && argv[1][0] >= '0' && argv[1][0] <= '9' ? strtoull(argv[1], &end, 10) : argc > 1 ? 0 : 100;
+    if (options.iterations == 0 || *end) {
+        fprintf(stderr, "usage: cart_pole [ITERATIONS [DIRECTORY [DEVICE]]]\n");
+        return 2;
+    }
     options.directory = argc > 2 ? argv[2] : NULL;
     options.resume = options.directory && clm_train_check_directory(options.directory) == CLM_E_STATE;
     options.validate_every = 10;

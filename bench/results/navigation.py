@@ -23,7 +23,7 @@ TEST = ["--eval-trajectories", "40"]  # the authors' script tests with twice the
 ROWS = {
     "navigation": ("inner rate 0.1", TEST + ["--eval-lr", "0.03"], 500),
     "navigation-first": ("inner rate 0.1, first order", TEST + ["--eval-lr", "0.03", "--first-order"], 500),
-    "navigation-rate05": ("inner rate 0.5 and 0.25 at test", TEST + ["--inner-lr", "0.5", "--test-lr", "0.25"], 100),
+    "navigation-rate05": ("inner rate 0.5 and 0.25 at test, 100 updates", TEST + ["--inner-lr", "0.5", "--test-lr", "0.25"], 100),
 }
 PAPER = ["-40.41", "-11.68", "-3.33", "-3.23"]
 

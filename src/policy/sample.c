@@ -202,6 +202,13 @@ static clm_status step_on_host(clm_sampler *s, size_t at, int step, int time) {
     clm_policy_noise(s->seed, s->purpose, step, s->first + task, (int)(at % n), time, noise);
     for (size_t i = 0; i < acts; i++)
         s->y[row * (acts + 1) + i] = action[i] = s->mean[at * acts + i] + exp(s->log_std[task * acts + i]) * noise[i];
+    for (size_t i = 0; i < acts; i++)
+        if (!isfinite(action[i])) /* which is not the environment's fault */
+            return clm_fail(CLM_E_NUMERIC,
+                            "environment %s: action %zu of the policy is not finite, at time %d of task %llu %s; "
+                            "take a smaller inner_lr, or scale the rewards",
+                            e->name, i, time, (unsigned long long)(s->first + task),
+                            step ? "after adaptation" : "before adaptation");
     s->over[at] = e->step(e->user, clm_sampler_task(s, (int)task), action, &s->random[at],
                           s->states + at * (size_t)e->state_numbers, observation, &reward);
     for (size_t i = 0; i < sees; i++)

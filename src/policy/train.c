@@ -2,6 +2,7 @@
  * update n come, in this order, a row of metrics, validation (which may write `best`), a checkpoint: so a resumed run repeats
  * nothing and leaves nothing out.
  */
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,10 @@ static clm_status check(const clm_policy_train_options *o) {
         return clm_fail(CLM_E_ARG, "eval_trajectories is %d; it must be from 0 to 4096", o->eval_trajectories);
     if (!(o->eval_lr >= 0) || !isfinite(o->eval_lr))
         return clm_fail(CLM_E_ARG, "eval_lr is %g; it must be above 0, or 0 for test_lr", o->eval_lr);
+    if (o->directory && !*o->directory) return clm_fail(CLM_E_ARG, "directory is an empty text; NULL: nothing is kept");
+    json_t *note = o->note ? json_loads(o->note, JSON_DECODE_ANY, NULL) : NULL;
+    if (o->note && !note) return clm_fail(CLM_E_ARG, "note is not JSON: %.60s", o->note);
+    json_decref(note);
     if (o->resume && !o->directory) return clm_fail(CLM_E_ARG, "resume: without a directory there is nothing to go on from");
     if (o->policy.optim.average != 0)
         return clm_fail(CLM_E_ARG, "optim.average is %g; a policy keeps no moving average, it must be 0",

@@ -241,6 +241,27 @@ START_TEST(numbers_that_are_none_are_named) {
 }
 END_TEST
 
+static bool step_to_riches(void *user, const double *task, const double *action, clm_environment_random *random, double *state,
+                           double *seen, double *reward) {
+    (void)user, (void)task, (void)random;
+    for (int i = 0; i < 2; i++) {
+        ck_assert(isfinite(action[i])); /* environments need not expect anything else */
+        seen[i] = state[i] += action[i];
+    }
+    *reward = action[0];
+    return false;
+}
+
+START_TEST(policies_that_diverge_are_not_the_environments_fault) {
+    environment.kernels = NULL;
+    environment.step = step_to_riches;
+    options.policy.inner_lr = 1e6;
+    ck_assert_int_eq(clm_policy_train(device, &environment, model, &options, NULL, NULL), CLM_E_NUMERIC);
+    SAYS("of the policy is not finite");
+    SAYS("take a smaller inner_lr");
+}
+END_TEST
+
 /* ---- what is refused ---- */
 
 static void refused(clm_status wanted, const char *says) {
@@ -288,6 +309,10 @@ START_TEST(mistakes_are_named) {
     refused(CLM_E_ARG, "test_steps is 0");
     options.resume = true;
     refused(CLM_E_ARG, "without a directory");
+    options.directory = "";
+    refused(CLM_E_ARG, "directory is an empty text");
+    options.note = "not json";
+    refused(CLM_E_ARG, "note is not JSON: not json");
     options.policy.optim.lr = 1;
     refused(CLM_E_ARG, "optim.lr: the outer update trpo does not read this option");
     options.policy.outer = CLM_OUTER_VPG;
@@ -342,6 +367,7 @@ int main(void) {
     tcase_add_test(t, a_short_run_learns);
     tcase_add_test(t, an_environment_of_ones_own_is_learned);
     tcase_add_test(t, numbers_that_are_none_are_named);
+    tcase_add_test(t, policies_that_diverge_are_not_the_environments_fault);
     tcase_add_test(t, mistakes_are_named);
     tcase_add_test(t, too_little_memory_is_told);
     tcase_add_test(t, directories_of_others_are_refused);

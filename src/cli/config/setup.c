@@ -101,8 +101,10 @@ clm_status cli_setup_resolve(cli_settings *settings, const char *name) {
         snprintf(settings->model, sizeof settings->model, "%s", name);
         return resolve_model_data(settings);
     }
-    const char *nearest = cli_names_nearest(&cli_source_names, name);
+    const char *nearest = cli_names_nearest(&cli_trained_names, name);
     cli_names_join(&cli_source_names, ", ", names, sizeof names);
+    if (nearest && strcmp(nearest, name) == 0)
+        return cli_usage("'%s' is for `clmaml train` alone: it has episodes, and no examples", name);
     if (!cli_path_exists(name))
         return cli_usage("'%s' does not exist, and is none of %s%s", name, names, cli_did_you_mean(nearest).s);
     CLI_TRY(refuse_other(name));
