@@ -218,6 +218,18 @@ static clm_status compare(const clm_trainer *t, const clm_archive *archive, cons
     return clm_fail(CLM_E_STATE, "%s is of another run: its model is another one", path);
 }
 
+/* What was the best so far may have been taken away since. */
+static clm_status settle_best(clm_trainer *t) {
+    char path[CLM_TRAIN_PATH];
+    clm_ranking *ranking = &t->ranking;
+    if (t->run.ensemble != 1 || ranking->count == 0) return CLM_OK;
+    CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, "best"));
+    if (clm_path_exists(path)) return CLM_OK;
+    clm_trainer_remark(t, "%s is missing, the best of this run until now; the best is chosen anew from here on", path);
+    ranking->count = 0;
+    return CLM_OK;
+}
+
 static clm_status restore(clm_trainer *t) {
     char path[CLM_TRAIN_PATH];
     clm_archive *archive = NULL;
@@ -228,6 +240,7 @@ static clm_status restore(clm_trainer *t) {
     status = clm_meta_restore(t->meta, archive);
     if (status != CLM_OK) CLM_GOTO(strstr(clm_last_error(), path) ? status : clm_fail_in(status, "%s", path));
     clm_ranking_read(&t->ranking, archive);
+    CLM_GOTO(settle_best(t));
     t->run.skipped = clm_run_read_skipped(archive);
     t->last_checkpoint = clm_meta_iteration(t->meta);
     if (t->last_checkpoint > t->options.iterations)

@@ -34,10 +34,34 @@ printf '{"data": "pictures", "layers": [{"op": "flatten"}, {"op": "linear", "out
 expect_success "data beside a model file" train models/net.json --shots 1 --ways 2 --size 8 --device host --meta-batch 1 --iterations 1 --val-tasks 1 --eval-tasks 2 \
     --run "$work/beside"
 
+# The best checkpoint so far is gone.
+sine="train sine --device host --meta-batch 2 --val-tasks 2 --eval-tasks 2 --val-every 2 --checkpoint-every 2"
+# shellcheck disable=SC2086
+expect_success "a run with a best checkpoint" $sine --iterations 4 --run "$work/best"
+rm "$work/best/checkpoints/best.safetensors"
+expect_success "without it, ended" train --resume --run "$work/best" --device host
+expect_in "$work/err" "best.safetensors is missing, the best of this run until now" "without it, ended"
+expect_in "$work/out" "checkpoint of iteration 4" "without it, ended"
+expect_success "without it, going on" train --resume --run "$work/best" --device host --iterations 8
+[ -f "$work/best/checkpoints/best.safetensors" ] || fail "no best checkpoint is chosen anew"
+
+# Names that are not UTF-8: what a run keeps must be, the name of its directory need not.
+bytes=$(printf 'x\377')
+mkdir "$work/$bytes"
+make_pictures "$work/$bytes/d"
+expect_error "data not in UTF-8" 2 "is not UTF-8, and a run keeps it as JSON; rename it, or name a link" train "$work/$bytes/d" --ways 2 --shots 2 --size 16 --device host --iterations 1 --run "$work/new"
+# shellcheck disable=SC2086
+expect_success "a directory not in UTF-8" $sine --iterations 2 --run "$work/$bytes/run"
+expect_success "its evaluation" eval "$work/$bytes/run" --device host --tasks 2 --json
+expect_success "among runs" runs "$work/$bytes" --json
+expect_in "$work/out" '"directory": ".*/run"' "among runs"
+
 # Results that are no numbers.
 expect_success "not finite" train sine --device host --inner-lr 1e6 --iterations 0 --test-steps 10 --eval-tasks 2 --val-tasks 2 --run "$work/odd"
 expect_in "$work/err" "note: (the result is not finite|adaptation makes the score worse)" "not finite"
 grep -Eiq -- '-?nan|[0-9]{40}' "$work/out" && fail "not finite: $(grep -Ei -- '-?nan|[0-9]{40}' "$work/out")"
+expect_success "eval of what is not finite" eval "$work/odd" --device host --tasks 2 --steps 40
+expect_in "$work/err" "note: the result is not finite" "eval of what is not finite"
 expect_in "$work/odd/result.json" '"mean": ' "not finite"
 expect_success "eval, not finite" eval "$work/odd" --device host --tasks 2 --steps 10 --json
 [ "$(grep -c '"steps"' "$work/out")" -eq 11 ] || fail "eval, not finite: steps are missing: $(cat "$work/out")"

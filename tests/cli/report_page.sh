@@ -65,6 +65,14 @@ grep -Eq '<th class="class">[a-e]</th>' "$words" || fail "classes are not named:
 expect_in "$words" 'alt="support picture of class [a-e]"' "pictures in words"
 expect_in "$words" '<span class="(right|wrong)">[a-e]&#160;' "predictions by name"
 
+# ---- a run that nothing validates ----
+rm -rf "$work/pictures/val"
+# shellcheck disable=SC2086
+expect_success "no validation" $pictures --run "$work/alone"
+expect_success "no validation: report" report "$work/alone" --out "$work/alone.html" --device host
+expect_in "$work/alone.html" "the last one \(no validation classes\); tested once" "no validation: report"
+grep -Eq "chosen by|validations are not finite" "$work/alone.html" && fail "a run without validation is said to have chosen by it"
+
 # ---- numbers, columns ----
 cp -r "$work/maml" "$work/fast"
 sed -i 's/"tasks_per_second": *[0-9.e+]*/"tasks_per_second": 44781.2/' "$work/fast/metrics.jsonl"

@@ -19,8 +19,8 @@ before=$(grep -c . "$work/out")
 [ -e "$work/pipe/result.json" ] || fail "a pipe that is closed: the run has no result"
 
 # A closed terminal is like an end that was asked for. Under nohup, HUP is ignored by whatever is started.
-signals="HUP TERM INT"
-[ -z "$(sh -c 'kill -HUP $$; echo ignored' 2>/dev/null)" ] || signals="TERM INT"
+signals="HUP TERM INT USR1 XCPU"
+[ -z "$(sh -c 'kill -HUP $$; echo ignored' 2>/dev/null)" ] || signals="TERM INT USR1 XCPU"
 for signal in $signals; do
     "$CLMAML_PROGRAM" train sine --device host --meta-batch 2 --val-tasks 2 --iterations 1000000 --val-every 500000 --run "$work/$signal" >"$work/$signal.out" 2>&1 &
     process=$!
@@ -43,6 +43,10 @@ mkdir "$work/missing" "$work/none"
 echo "/nowhere/libdriver.so" >"$work/missing/absent.icd"
 OCL_ICD_VENDORS=$work/missing expect_error "a missing library" 1 "1 driver is installed, and none offers a device .absent.icd: .*libdriver.so" \
     train sine --iterations 1 --run "$work/new"
+grep -q PoCL "$work/err" && fail "a missing library: PoCL is none of the drivers: $(cat "$work/err")"
+OCL_ICD_VENDORS=$work/missing expect_error "a missing library: doctor" 1 "1 driver is installed, and none offers a device .absent.icd: .*libdriver.so" doctor --quick
+OCL_ICD_VENDORS=$work/missing expect_success "a missing library: devices" devices
+expect_in "$work/out" "There is no OpenCL device: 1 driver is installed, and none offers a device .absent.icd: .*libdriver.so" "a missing library: devices"
 OCL_ICD_VENDORS=$work/none expect_error "no driver" 1 "no OpenCL device found: install" train sine --iterations 1 --run "$work/new"
 OCL_ICD_VENDORS=$work/missing expect_error "a missing library, eval" 1 "absent.icd" eval "$work/bom"
 if [ -e /etc/OpenCL/vendors/pocl.icd ]; then

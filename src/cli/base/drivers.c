@@ -271,6 +271,15 @@ static void list_verdicts(const cli_driver *list, size_t count, char *text, size
     }
 }
 
+void cli_drivers_absence(const cli_driver *list, size_t count, char *text, size_t size) {
+    char verdicts[1600];
+    bool pocl = false;
+    list_verdicts(list, count, verdicts, sizeof verdicts);
+    for (size_t i = 0; i < count; i++) pocl = pocl || strstr(list[i].path, "pocl") || strstr(list[i].library, "pocl");
+    snprintf(text, size, "%zu driver%s installed, and none offers a device (%s)%s", count, count == 1 ? " is" : "s are",
+             verdicts, pocl ? ". PoCL needs a directory for its cache: HOME or POCL_CACHE_DIR" : "");
+}
+
 clm_status cli_drivers_explain(clm_status status) {
     static const char none[] = "no OpenCL device found";
     cli_driver *list = NULL;
@@ -279,12 +288,8 @@ clm_status cli_drivers_explain(clm_status status) {
     if (status != CLM_E_DEVICE || strncmp(cli_message(), none, strlen(none)) != 0) return status;
     snprintf(message, sizeof message, "%s", cli_message());
     if (cli_drivers_try(&list, &count) == CLM_OK && count) {
-        list_verdicts(list, count, text, sizeof text);
-        status =
-            cli_fail(status,
-                     "no OpenCL device: %zu driver%s installed, and none offers a device (%s). PoCL needs a directory for its "
-                     "cache: HOME or POCL_CACHE_DIR; clmaml devices --verbose says more",
-                     count, count == 1 ? " is" : "s are", text);
+        cli_drivers_absence(list, count, text, sizeof text);
+        status = cli_fail(status, "no OpenCL device: %s; clmaml devices --verbose says more", text);
     } else {
         status = cli_fail(status, "%s", message);
     }

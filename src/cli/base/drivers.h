@@ -26,6 +26,8 @@ clm_status cli_drivers_try(cli_driver **out, size_t *count);
 /* clm_device_open behind a trial of the drivers: one process for all, and each apart only if that one did not survive. Drivers that are
  * left out are named in a note. */
 clm_status cli_device_open(clm_device **out, const char *spec);
+/* "3 drivers are installed, and none offers a device (pocl.icd: 0 devices; ..)": of drivers that were tried. */
+void cli_drivers_absence(const cli_driver *list, size_t count, char *text, size_t size);
 /* Puts what is known of the drivers that are installed into the message that there is no device; other failures pass. */
 clm_status cli_drivers_explain(clm_status status);
 /* A mistake where the option asks for parts of a device, for commands that use one whole device. */

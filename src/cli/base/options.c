@@ -9,6 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+json_t *cli_json_path(const char *path) {
+    json_t *string = json_string(path);
+    if (string) return string;
+    char *text = malloc(3 * strlen(path) + 1), *at = text;
+    for (; text && *path; path++) {
+        if ((unsigned char)*path < 128)
+            *at++ = *path;
+        else
+            at += snprintf(at, 4, "\xEF\xBF\xBD");
+    }
+    if (text) *at = 0;
+    string = text ? json_string(text) : NULL;
+    free(text);
+    return string;
+}
+
 json_t *cli_json_load(const char *path) {
     json_error_t error;
     char *text = NULL;

@@ -87,6 +87,8 @@ void cli_print_wrapped(const char *head, const char *text);
 /* A line a name, with its summary, as --help does. */
 void cli_names_print(const cli_names *names, int indent);
 
+/* A path, which is bytes, as JSON: what is not UTF-8 in it becomes U+FFFD. NULL without memory. */
+json_t *cli_json_path(const char *path);
 /* JSON from a file, after the mark that some editors put in front of UTF-8. NULL with a message that names file and line. */
 json_t *cli_json_load(const char *path);
 

@@ -237,8 +237,7 @@ static void print_outer(FILE *to, const cli_settings *s) {
         fprintf(to, "              validation and test of a moving average of the parameters, decay %g\n", s->average);
 }
 
-static void print_checkpoint(FILE *to, const cli_settings *s, const clm_source *source, const char *drawn) {
-    const bool validates = !source || cli_setup_has_tasks(source, CLM_SPLIT_VALIDATION);
+static void print_checkpoint(FILE *to, const cli_settings *s, bool validates, const clm_source *source, const char *drawn) {
     const bool tests = !source || cli_setup_has_tasks(source, CLM_SPLIT_TEST);
     if (validates)
         fprintf(to, "  checkpoint  chosen by %lld task%s of validation %s; ", (long long)s->val_tasks,
@@ -256,7 +255,7 @@ static void print_checkpoint(FILE *to, const cli_settings *s, const clm_source *
 
 /* ---- the whole ---- */
 
-void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *source, const clm_model *model,
+void cli_protocol_print(FILE *to, const cli_settings *s, bool validates, const clm_source *source, const clm_model *model,
                         const clm_params *params) {
     const cli_names presets = {cli_preset_count, cli_preset_name, NULL};
     const int preset = cli_names_find(&presets, s->preset);
@@ -286,7 +285,7 @@ void cli_protocol_print(FILE *to, const cli_settings *s, const clm_source *sourc
     print_inner(to, s, model, params);
     print_gradient(to, s);
     print_outer(to, s);
-    print_checkpoint(to, s, source, drawn);
+    print_checkpoint(to, s, validates, source, drawn);
     if (preset < 0) return;
     const bool own = strcmp(cli_preset_algorithm(s), s->algorithm) == 0;
     fprintf(to, "  published   %s%s%s\n", own ? "" : cli_preset_algorithm(s), own ? "" : ": ",

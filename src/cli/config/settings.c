@@ -226,6 +226,30 @@ const cli_settings cli_settings_defaults = CLI_SETTINGS_DEFAULTS;
 
 int cli_settings_row(const char *name) { return cli_option_find(cli_settings_options, name); }
 
+static clm_status check_text(const char *what, const char *text) {
+    json_t *json = json_string(text), *shown = json ? NULL : cli_json_path(text);
+    const bool fits = json != NULL;
+    const clm_status status = fits ? CLM_OK
+                              : shown
+                                  ? cli_usage("%s%s is not UTF-8, and a run keeps it as JSON; rename it, or name a link to it",
+                                              what, json_string_value(shown))
+                                  : cli_fail(CLM_E_MEMORY, "out of memory");
+    json_decref(json);
+    json_decref(shown);
+    return status;
+}
+
+clm_status cli_settings_check_texts(const cli_settings *settings) {
+    char what[64];
+    CLI_TRY(check_text("", settings->source));
+    for (const cli_option *option = cli_settings_options; option->name; option++) {
+        if (option->kind != CLI_TEXT || (option->flags & CLI_NOT_SAVED)) continue;
+        snprintf(what, sizeof what, "--%s: ", option->name);
+        CLI_TRY(check_text(what, (const char *)settings + option->offset));
+    }
+    return CLM_OK;
+}
+
 json_t *cli_settings_to_json(const cli_settings *settings) {
     json_t *object = json_object();
     cli_json_set(object, "source", json_string(settings->source));

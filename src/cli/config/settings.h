@@ -83,6 +83,8 @@ extern const cli_settings cli_settings_defaults;
 
 /* Everything that makes the run what it is, as a JSON object; what is CLI_NOT_SAVED is left out. */
 json_t *cli_settings_to_json(const cli_settings *settings);
+/* Is what it keeps of texts and names UTF-8, which JSON needs? */
+clm_status cli_settings_check_texts(const cli_settings *settings);
 clm_status cli_settings_from_json(cli_settings *settings, const json_t *object, const char *where);
 
 /* Checks that concern several options at once. */

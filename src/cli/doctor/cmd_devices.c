@@ -175,10 +175,16 @@ static void print_libraries(const inventory *found) {
 
 static void explain_absence(const inventory *found) {
     const char *vendors = getenv("OCL_ICD_VENDORS");
+    char text[2048];
+    if (found->driver_count) {
+        cli_drivers_absence(found->drivers, found->driver_count, text, sizeof text);
+        cli_line(stdout, "\nThere is no OpenCL device: %s. --device host works without, slowly.\n", text);
+        return;
+    }
     cli_line(stdout,
              "\nThere is no OpenCL device. Install the driver of your GPU, or PoCL to use the CPU (Debian: apt-get install "
              "pocl-opencl-icd). --device host works without, slowly.\n");
-    if (vendors && !found->driver_count) cli_line(stdout, "OCL_ICD_VENDORS is %s, where there is no driver.\n", vendors);
+    if (vendors) cli_line(stdout, "OCL_ICD_VENDORS is %s, where there is no driver.\n", vendors);
 }
 
 static void print_text(const inventory *found, bool verbose) {

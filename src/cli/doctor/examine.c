@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/drivers.h"
 #include "base/system.h"
 #include "doctor/parts.h"
 #include "selftest/first_use.h"
@@ -87,7 +88,7 @@ int cli_doctor_examine(int argc, char **argv) {
     const bool quick = argc > 2 && strcmp(argv[2], "quick") == 0;
     const cli_selftest_listener listener = {.finding = report_finding, .user = &report};
     clm_device *device = NULL, *host = NULL;
-    if (clm_device_open(&device, spec) != CLM_OK || clm_device_open(&host, "host") != CLM_OK) {
+    if (cli_drivers_explain(clm_device_open(&device, spec)) != CLM_OK || clm_device_open(&host, "host") != CLM_OK) {
         clm_device_close(device);
         (void)cli_exit(CLM_E_DEVICE);
         return CLI_EXAMINE_NOT_OPEN;

@@ -433,13 +433,13 @@ static clm_status print_json(const evaluation *e) {
             cli_json_set(json_array_get(results, json_array_size(results) - 1), "initialisations", chosen);
         }
     }
-    json_t *root =
-        json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "checkpoint", e->path, "algorithm",
-                  run->algorithm, "iteration", (json_int_t)e->checkpoint.iteration, "source", clm_source_description(e->source),
-                  "split", cli_split_name((clm_split)e->settings.split), "tasks", (json_int_t)e->settings.tasks, "seed",
-                  (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways", (json_int_t)run->ways, "shots",
-                  (json_int_t)run->shots, "metric", clm_score_metric(e->source), "batch_norm",
-                  clm_model_bn_name(e->model, (clm_bn_mode)run->bn), "interval", "95 % over tasks", "results", results);
+    json_t *root = json_pack(
+        "{s:o, s:s, s:I, s:o, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "checkpoint", cli_json_path(e->path), "algorithm",
+        run->algorithm, "iteration", (json_int_t)e->checkpoint.iteration, "source",
+        cli_json_path(clm_source_description(e->source)), "split", cli_split_name((clm_split)e->settings.split), "tasks",
+        (json_int_t)e->settings.tasks, "seed", (json_int_t)(e->settings.seed >= 0 ? e->settings.seed : run->seed), "ways",
+        (json_int_t)run->ways, "shots", (json_int_t)run->shots, "metric", clm_score_metric(e->source), "batch_norm",
+        clm_model_bn_name(e->model, (clm_bn_mode)run->bn), "interval", "95 % over tasks", "results", results);
     json_t *members = json_array();
     for (size_t i = 0; i < e->n_members; i++) cli_json_append(members, json_integer((json_int_t)e->iterations[i]));
     if (root && run->ways_least) cli_json_set(root, "ways_least", json_integer((json_int_t)run->ways_least));
@@ -455,6 +455,12 @@ static clm_status print_json(const evaluation *e) {
     return CLM_OK;
 }
 
+static void note_not_finite(const evaluation *e) {
+    size_t odd = 0;
+    for (size_t i = 0; i < e->n_columns; i++) odd += !isfinite(e->columns[i].scores.query[e->settings.steps].mean);
+    if (odd) cli_note("the result is not finite: training or adaptation diverged; fewer --steps, or a training with lower rates");
+}
+
 static clm_status eval(evaluation *e, const cli_args *args) {
     char path[CLI_PATH_MAX];
     e->settings = *(const eval_settings *)args->settings;
@@ -466,6 +472,7 @@ static clm_status eval(evaluation *e, const cli_args *args) {
     CLI_TRY(check_scores(e));
     for (size_t i = 0; i < e->n_columns; i++) CLI_TRY(evaluate_one(e, &e->columns[i]));
     if (!cli_ranks_lead()) return CLM_OK;
+    note_not_finite(e);
     if (e->settings.json) return print_json(e);
     print_table(e);
     return CLM_OK;

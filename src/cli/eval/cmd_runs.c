@@ -142,10 +142,10 @@ static clm_status read_test(json_t **test, const char *directory) {
 /* What a row holds of any run. Takes `test`. */
 static clm_status make_row(json_t **run, const char *directory, const char *algorithm, bool first_order, const char *data,
                            const validation *v, json_int_t planned, json_t *test) {
-    *run =
-        json_pack("{s:s, s:s, s:b, s:s, s:I, s:I, s:o, s:I, s:o}", "directory", directory, "algorithm", algorithm,
-                  "first_order", first_order, "data", data, "iterations", v->iteration, "planned", planned, "best_validation",
-                  isnan(v->best) ? json_null() : json_real(v->best), "best_iteration", v->best_iteration, "test", test);
+    *run = json_pack("{s:o, s:s, s:b, s:o, s:I, s:I, s:o, s:I, s:o}", "directory", cli_json_path(directory), "algorithm",
+                     algorithm, "first_order", first_order, "data", cli_json_path(data), "iterations", v->iteration, "planned",
+                     planned, "best_validation", isnan(v->best) ? json_null() : json_real(v->best), "best_iteration",
+                     v->best_iteration, "test", test);
     return *run ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");
 }
 

@@ -94,6 +94,23 @@ out:
     return status;
 }
 
+/* Where there are no tasks to validate by, the rows of kind validation have no scores, while training has: they are left out. */
+static void settle_validation(report_run *run) {
+    bool scored = false, trained = false;
+    size_t kept = 0;
+    for (size_t i = 0; i < run->n_rows; i++) {
+        const report_row *row = &run->rows[i];
+        if (row->validation)
+            scored = scored || isfinite(row->score);
+        else
+            trained = isfinite(row->score);
+    }
+    run->validates = scored || !trained;
+    for (size_t i = 0; i < run->n_rows; i++)
+        if (run->validates || !run->rows[i].validation) run->rows[kept++] = run->rows[i];
+    run->n_rows = kept;
+}
+
 /* Scores that are not those of result.json, as a test that was cut off may leave, count as absent. */
 static bool fit_result(const report_run *run) {
     double sum = 0;
@@ -156,6 +173,7 @@ clm_status report_run_open(report_run *run, const char *directory) {
     run->half = report_number(run->result, "interval");
     CLI_TRY(read_scores(run));
     CLI_TRY(read_rows(run));
+    settle_validation(run);
     return find_speed(run);
 }
 

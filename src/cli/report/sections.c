@@ -235,7 +235,7 @@ static void add_protocol(page *p, const report_run *run) {
     bool open = false;
     FILE *file = tmpfile();
     if (!file) return;
-    cli_protocol_print(file, &run->settings, NULL, NULL, NULL);
+    cli_protocol_print(file, &run->settings, run->validates, NULL, NULL, NULL);
     rewind(file);
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;

@@ -52,7 +52,7 @@ static clm_status settle_settings(cli_settings *s, cli_args *args) {
     cli_settings_settle(s);
     CLI_TRY(cli_settings_check(s));
     cli_path_make_absolute(s->data);
-    return CLM_OK;
+    return cli_settings_check_texts(s);
 }
 
 static clm_status settle_new(cli_settings *s, cli_args *args) {
@@ -139,7 +139,7 @@ static void print_fits(const cli_trainer *t) {
 
 static void print_protocol(const cli_trainer *t) {
     FILE *lines = cli_lines_begin(stdout);
-    cli_protocol_print(lines, &t->settings, t->source, t->model, t->initial);
+    cli_protocol_print(lines, &t->settings, t->validates, t->source, t->model, t->initial);
     cli_lines_end(lines, stdout);
 }
 

@@ -190,6 +190,7 @@ static clm_status share_out(cli_trainer *t) {
 }
 
 static clm_status write_note(cli_trainer *t) {
+    CLI_TRY(cli_settings_check_texts(&t->settings));
     json_t *settings = cli_settings_to_json(&t->settings);
     t->note = cli_json_text(settings, 0);
     json_decref(settings);

@@ -196,6 +196,7 @@ static clm_status open_source(clm_source **out, cli_settings *s) {
 /* All must measure the same. */
 static clm_status agree_on_options(const tune_settings *s) {
     char *text = NULL;
+    CLI_TRY(cli_settings_check_texts(&s->train));
     json_t *settings = cli_settings_to_json(&s->train);
     cli_json_set(settings, "device", json_null());
     cli_json_set(settings, "budget", json_real(s->budget));

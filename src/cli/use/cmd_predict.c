@@ -127,26 +127,9 @@ static json_t *class_object(const prediction *p, size_t i) {
     return object;
 }
 
-/* A path is bytes; what is not UTF-8 in it becomes U+FFFD. */
-static json_t *path_string(const char *path) {
-    json_t *string = json_string(path);
-    if (string) return string;
-    char *text = malloc(3 * strlen(path) + 1), *at = text;
-    for (; text && *path; path++) {
-        if ((unsigned char)*path < 128)
-            *at++ = *path;
-        else
-            at += snprintf(at, 4, "\xEF\xBF\xBD");
-    }
-    if (text) *at = 0;
-    string = text ? json_string(text) : NULL;
-    free(text);
-    return string;
-}
-
 static void add_json(prediction *p, const char *file) {
     json_t *object = json_object(), *top = json_array();
-    cli_json_set(object, "file", path_string(file));
+    cli_json_set(object, "file", cli_json_path(file));
     set_class(object, p, 0);
     for (size_t i = 0; i < shown(p); i++) cli_json_append(top, class_object(p, i));
     cli_json_set(object, "top", top);
