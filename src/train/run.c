@@ -10,13 +10,29 @@
 #include "base/memory.h"
 
 /* A folder that cannot be read is not ours to use. */
-static bool has_entries(const char *path) {
+static bool is_empty(const char *path) {
     char **names;
     size_t count;
+    if (!clm_path_exists(path)) return true;
+    if (clm_directory_list(path, &names, &count) != CLM_OK) return false;
+    clm_names_free(names, count);
+    return count == 0;
+}
+
+/* What a run leaves that was killed as it began, before it had a config.json, does not count. */
+static bool has_entries(const char *path) {
+    static const char begun[] = "config.json.tmp-";
+    char **names, inside[CLM_TRAIN_PATH];
+    size_t count, others = 0;
     if (!clm_path_exists(path)) return false;
     if (clm_directory_list(path, &names, &count) != CLM_OK) return true;
+    for (size_t i = 0; i < count; i++) {
+        const bool checkpoints = strcmp(names[i], "checkpoints") == 0;
+        if (strncmp(names[i], begun, strlen(begun)) == 0) continue;
+        others += !(checkpoints && clm_train_path(inside, path, names[i]) == CLM_OK && is_empty(inside));
+    }
     clm_names_free(names, count);
-    return count > 0;
+    return others > 0;
 }
 
 clm_status clm_train_check_directory(const char *directory) {

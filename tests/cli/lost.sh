@@ -45,6 +45,16 @@ expect_in "$work/out" "checkpoint of iteration 4" "without it, ended"
 expect_success "without it, going on" train --resume --run "$work/best" --device host --iterations 8
 [ -f "$work/best/checkpoints/best.safetensors" ] || fail "no best checkpoint is chosen anew"
 
+# Killed as it began, before it had said what it is.
+mkdir -p "$work/early/checkpoints"
+: >"$work/early/config.json.tmp-1-0"
+# shellcheck disable=SC2086
+expect_success "a run where one was killed as it began" $sine --iterations 2 --run "$work/early"
+mkdir -p "$work/other/checkpoints"
+: >"$work/other/checkpoints/mine"
+# shellcheck disable=SC2086
+expect_error "a directory of something else" 1 "is not empty and holds no run" $sine --iterations 2 --run "$work/other"
+
 # Names that are not UTF-8: what a run keeps must be, the name of its directory need not.
 bytes=$(printf 'x\377')
 mkdir "$work/$bytes"
