@@ -49,7 +49,6 @@ start_ranks 2 sweep slow.json --out killed
 wait_until $launched has_begun killed/02_ || fail "a sweep that is to be killed: $(cat "$work/err")"
 kill -KILL "$(ranks_of $launched | sed -n 2p)" 2>/dev/null
 wait $launched
-sleep 0.3
 ranks_succeed "the same command" 2 sweep slow.json --out killed
 cmp undisturbed/sweep.csv killed/sweep.csv || fail "killed: the table differs"
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -372,6 +373,16 @@ clm_status cli_lock_take(const char *path, bool shared, bool *taken) {
     *taken = fcntl(file, F_SETLK, &all) == 0 || (errno != EACCES && errno != EAGAIN);
     if (!*taken) close(file);
     return CLM_OK;
+}
+
+void cli_directory_await(const char *path, double seconds) {
+    const struct timespec moment = {0, 20000000};
+    const double end = cli_clock() + seconds;
+    const int directory = open_file(path, O_RDONLY);
+    if (directory < 0) return;
+    while (flock(directory, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && cli_clock() < end && !cli_stop_requested())
+        nanosleep(&moment, NULL);
+    close(directory);
 }
 
 void cli_limit_lifetime(double seconds) { alarm((unsigned)seconds + 1); }

@@ -86,6 +86,9 @@ void cli_end_with_parent(void);
 /* Takes a name for this process until it ends, alone or beside others that share it. False: another process has it. Where the file
  * system knows no locks everybody has it. */
 clm_status cli_lock_take(const char *path, bool shared, bool *taken);
+/* Waits, for so many seconds at most, until no process has the directory for itself (clm_directory_lock): one that was killed may still
+ * be ending. */
+void cli_directory_await(const char *path, double seconds);
 /* Before the first child: the program's name as it was called, for systems that do not say which file they run. */
 void cli_child_program(const char *argv0);
 /* The directory of this program's file, links followed, into `path` (CLI_PATH_MAX bytes); false where the system does not say. */

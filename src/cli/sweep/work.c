@@ -70,6 +70,9 @@ static void keep_line(void *user, const char *line) {
         snprintf(w->why, sizeof w->why, "%s", line + strlen(mark));
 }
 
+/* What the run of a sweep that was killed may take to end: it is killed with it, but a driver takes its time. */
+enum { ORPHAN_SECONDS = 60 };
+
 /* Options that a stored run does not keep. */
 static clm_status add_unkept(const sweep *s, const sweep_run *run, sweep_arguments *a) {
     if (json_is_true(json_object_get(s->options, "force")) || json_is_true(json_object_get(run->settings, "force")))
@@ -86,6 +89,7 @@ static clm_status make_arguments(worker *w, const sweep_run *run, int round) {
     CLI_TRY(cli_path(config, directory, "config.json"));
     CLI_TRY(sweep_argument_add(a, "--trial"));
     if (cli_path_exists(config)) {
+        cli_directory_await(directory, ORPHAN_SECONDS);
         CLI_TRY(sweep_argument_add(a, "--resume"));
         CLI_TRY(add_unkept(s, run, a));
     } else {
