@@ -11,6 +11,10 @@ set(costs
   program/task_kernel 15  oclgrind/task-kernel-cpu 15  fault/selftest 13  fault/drivers 10  cli/options-2 8  offline/model 8
   python/wheel 50  oclgrind/policy-gpu 35  meta/family 30  oclgrind/meta-gpu 22  oclgrind/policy-cpu 18  mpi/train 18  python/results 18
   meta/train 15  meta/ranks 14  meta/memory 12  meta/gradient 10  meta/zoo 10  meta/uneven 9  meta/update 9)
+if(CLMAML_SANITIZE) # with the address sanitizer
+  list(APPEND costs cli/options-0 150  cli/options-3 108  cli/options-1 104  cli/options-2 60  cli/algorithms 65  unit/winograd 49
+    cli/uneven 44  meta/family 43  meta/shares-opencl 43  unit/large_products 28  unit/libraries 27  meta/memory 24)
+endif()
 while(costs)
   list(POP_FRONT costs name seconds)
   if(TEST ${name})
