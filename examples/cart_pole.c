@@ -68,9 +68,10 @@ int main(int argc, char **argv) {
     pole.draw = wind, pole.reset = upright, pole.step = push;
 
     clm_policy_train_options options = CLM_POLICY_TRAIN_OPTIONS_INIT;
-    char *end = "";
-    options.iterations = argc > 1 && argv[1][0] >= '0' && argv[1][0] <= '9' ? strtoull(argv[1], &end, 10) : argc > 1 ? 0 : 100;
-    if (options.iterations == 0 || *end) {
+    const char *iterations = argc > 1 ? argv[1] : "100";
+    char *end;
+    options.iterations = strtoull(iterations, &end, 10);
+    if (options.iterations == 0 || iterations[0] == '-' || *end) {
         fprintf(stderr, "usage: cart_pole [ITERATIONS [DIRECTORY [DEVICE]]]\n");
         return 2;
     }

@@ -458,7 +458,8 @@ static clm_status print_json(const evaluation *e) {
 static void note_not_finite(const evaluation *e) {
     size_t odd = 0;
     for (size_t i = 0; i < e->n_columns; i++) odd += !isfinite(e->columns[i].scores.query[e->settings.steps].mean);
-    if (odd) cli_note("the result is not finite: training or adaptation diverged; fewer --steps, or a training with lower rates");
+    if (odd)
+        cli_note("the result is not finite: training or adaptation diverged; fewer --steps, or a training with lower rates");
 }
 
 static clm_status eval(evaluation *e, const cli_args *args) {

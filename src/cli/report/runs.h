@@ -22,7 +22,7 @@ typedef struct report_run {
     bool has_settings; /* or another program's run, whose note is its own */
     report_row *rows;
     size_t n_rows;
-    bool validates; /* false: it had no tasks for that */
+    bool validates;    /* false: it had no tasks for that */
     double speed;      /* median of tasks a second; NAN: unknown */
     double wait;       /* median share of updates' time that they waited for data; NAN: unknown */
     double mean, half; /* of the test; NAN: not finite, or there is none */

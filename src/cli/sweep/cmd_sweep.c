@@ -123,7 +123,6 @@ static clm_status make(sweep *s, const cli_args *args, sweep_work *work) {
         goto out;
     }
     cli_signals_catch();
-    cli_signals_catch_user(); /* of a job's end, with or without a launcher of ranks */
     CLI_GOTO(sweep_make(s, work));
     CLI_GOTO(finish(s, settings, work));
 out:
