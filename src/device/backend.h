@@ -16,7 +16,7 @@ typedef struct clm_kernel clm_kernel; /* back end's own: a launch bound to memor
 struct clm_lower;                     /* program/lower.h */
 struct clm_choice;                    /* ops/choice.h */
 
-#define CLM_MAX_ARGS 114
+#define CLM_MAX_ARGS 130
 
 typedef enum clm_arg_kind {
     CLM_ARG_MEM,  /* becomes two kernel arguments: __global float *, uint2 (offset, task_stride) (elements) */

@@ -1,4 +1,4 @@
-/* Programs: the memory plan, buffers of limited size, memory that is refused, mistakes. test_outputs.c has what they compute. */
+/* Programs: the memory plan, buffers of limited size, memory that is refused, what kernels depend on, mistakes. test_outputs.c has what they compute. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +214,92 @@ START_TEST(program_survives_refused_allocations) {
 }
 END_TEST
 
+/* ---- what kernels depend on ---- */
+
+/* m = mean of a x + b over one axis and a x + b - m, of ramps, against sums in double precision. */
+static void center(clm_device *device, clm_shape shape, int axis, double a, double b) {
+    clm_graph *g = graph_new();
+    const clm_value x = clm_input(g, "x", shape, false), y = clm_affine(g, x, a, b), m = clm_mean(g, y, 1u << axis, true);
+    const clm_value out[] = {m, clm_sub(g, y, m)};
+    clm_program *p = program_new(device, g, out, 2, 1);
+    const int rows = shape.dim[0], columns = shape.dim[1], n = axis ? rows : columns;
+    double *data = calloc((size_t)(rows * columns), sizeof *data), *mean = calloc((size_t)n, sizeof *mean),
+           *got = calloc((size_t)(rows * columns), sizeof *got);
+    for (int i = 0; i < rows * columns; i++) {
+        data[i] = (i * 37 % 101 - 50) / 64.0;
+        mean[axis ? i / columns : i % columns] += (a * data[i] + b) / shape.dim[axis];
+    }
+    CLM_TEST_OK(clm_program_prepare(p));
+    CLM_TEST_OK(clm_test_feed(p, x, data));
+    CLM_TEST_OK(clm_program_run(p));
+    CLM_TEST_OK(clm_test_fetch(p, out[0], got));
+    for (int i = 0; i < n; i++) ck_assert_double_eq_tol(got[i], mean[i], 2e-6);
+    CLM_TEST_OK(clm_test_fetch(p, out[1], got));
+    for (int i = 0; i < rows * columns; i++)
+        ck_assert_double_eq_tol(got[i], a * data[i] + b - mean[axis ? i / columns : i % columns], 2e-6);
+    clm_program_free(p);
+    clm_graph_free(g);
+    free(data);
+    free(mean);
+    free(got);
+}
+
+/* w - a g for two arrays, which are updated in one launch. */
+static void update(clm_device *device, int size, double rate) {
+    clm_graph *g = graph_new();
+    clm_value w[2], d[2], out[2];
+    double data[2][64], got[64];
+    for (int k = 0; k < 2; k++) {
+        w[k] = clm_input(g, "w", clm_shape_of(1, size), false);
+        d[k] = clm_input(g, "d", clm_shape_of(1, size), false);
+        out[k] = clm_sub(g, w[k], clm_scale(g, d[k], rate));
+    }
+    clm_program *p = program_new(device, g, out, 2, 1);
+    CLM_TEST_OK(clm_program_prepare(p));
+    ck_assert_uint_eq(clm_program_get_stats(p).launches, 1);
+    for (int i = 0; i < 2 * size; i++) data[i % 2][i / 2] = (i * 37 % 101 - 50) / 64.0;
+    for (int k = 0; k < 2; k++) {
+        CLM_TEST_OK(clm_test_feed(p, w[k], data[k]));
+        CLM_TEST_OK(clm_test_feed(p, d[k], data[1 - k]));
+    }
+    CLM_TEST_OK(clm_program_run(p));
+    for (int k = 0; k < 2; k++) {
+        CLM_TEST_OK(clm_test_fetch(p, out[k], got));
+        for (int i = 0; i < size; i++) ck_assert_double_eq_tol(got[i], data[k][i] - rate * data[1 - k][i], 1e-6);
+    }
+    clm_program_free(p);
+    clm_graph_free(g);
+}
+
+/* Neither on sizes, nor on what a mean is divided by, nor on factors such as learning rates: of a column, in segments, of a row. */
+START_TEST(sizes_and_constants_share_kernels) {
+    static const struct {
+        int rows, columns, more_rows, more_columns, axis;
+    } cases[] = {{10, 64, 14, 64, 0}, {40000, 16, 48000, 16, 0}, {6, 96, 9, 160, 1}};
+    clm_device *device = clm_test_open_opencl();
+    const int rows = cases[_i].rows, columns = cases[_i].columns;
+    center(device, clm_shape_of(2, rows, columns), cases[_i].axis, 0.3, 0.1);
+    const size_t built = clm_device_kernels_built(device);
+    ck_assert_uint_gt(built, 0);
+    center(device, clm_shape_of(2, rows, columns), cases[_i].axis, -0.7, 3);
+    center(device, clm_shape_of(2, cases[_i].more_rows, cases[_i].more_columns), cases[_i].axis, 1.7, 0.05);
+    ck_assert_uint_eq(clm_device_kernels_built(device), built);
+    clm_device_close(device);
+}
+END_TEST
+
+START_TEST(updates_share_kernels) {
+    clm_device *device = clm_test_open_opencl();
+    update(device, 48, 0.4);
+    const size_t built = clm_device_kernels_built(device);
+    ck_assert_uint_gt(built, 0);
+    update(device, 48, 0.01);
+    update(device, 64, 0.07);
+    ck_assert_uint_eq(clm_device_kernels_built(device), built);
+    clm_device_close(device);
+}
+END_TEST
+
 /* ---- mistakes ---- */
 
 #define SAYS(text) ck_assert_msg(strstr(clm_last_error(), text) != NULL, "\"%s\" does not say \"%s\"", clm_last_error(), text)
@@ -275,6 +361,8 @@ int main(void) {
     tcase_add_loop_test(tcase, workspace_in_several_buffers, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, workspace_is_shared, 0, CLM_TEST_DEVICES);
     tcase_add_loop_test(tcase, program_survives_refused_allocations, 0, CLM_TEST_DEVICES);
+    tcase_add_loop_test(tcase, sizes_and_constants_share_kernels, 0, 3);
+    tcase_add_test(tcase, updates_share_kernels);
     tcase_add_test(tcase, mistakes_are_named);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

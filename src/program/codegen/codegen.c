@@ -2,8 +2,9 @@
  * space.
  *
  * The index space is collapsed: axes of size 1 are dropped, neighbouring axes with one common stride in every operand are
- * merged. Sizes and strides are kernel arguments, so layers of different size share a kernel; the source contains the number of
- * axes, the vector width and, for each operand, whether it varies along the innermost axis or is constant there.
+ * merged. Sizes, strides and most constants are kernel arguments, so layers of different size share a kernel, whatever its means are
+ * divided by, as do learning rates; the source contains the number of axes, the vector width and, for each operand, whether it varies
+ * along the innermost axis or is constant there.
  *
  * Max-pooling over windows that do not overlap is part of such a kernel: a pooled array is read at the window of each element
  * of the image, so the scattered image is never stored (pool_scatter is an expression), and an image that is only pooled is
@@ -77,6 +78,19 @@ void clm_gen_parameter(clm_generator *g, const char *name, int index, int value)
     g->ints[g->n_ints++] = value;
 }
 
+float clm_gen_constant(const clm_generator *g, int i) {
+    return (float)g->p->nodes[g->constants[i].of].attr.f[g->constants[i].which];
+}
+
+void clm_gen_constants(clm_generator *g) {
+    g->too_many |= g->n_ints + g->n_constants > CLM_STEP_INTS;
+    for (int i = 0; i < g->n_constants && !g->too_many; i++) {
+        const float value = clm_gen_constant(g, i);
+        clm_text_add(&g->parameters, "    const float constant%d = as_float(q%d.s%d);\n", i, g->n_ints / 4, g->n_ints % 4);
+        memcpy(&g->ints[g->n_ints++], &value, sizeof value);
+    }
+}
+
 void clm_gen_quads(clm_text *t, int n_ints) {
     for (int i = 0; 4 * i < n_ints; i++) clm_text_add(t, ", const int4 q%d", i);
 }
@@ -90,11 +104,35 @@ static void literal(clm_text *t, double v) {
         clm_text_add(t, v > 0 ? "(F)(INFINITY)" : "(F)(-INFINITY)");
     else {
         char number[48];
-        snprintf(number, sizeof number, "%.9g", v);
+        snprintf(number, sizeof number, "%.9g", (double)(float)v);
         for (char *c = number; *c; c++) /* the host program's locale may have another decimal point */
             if (!strchr("0123456789+-e", *c)) *c = '.';
         clm_text_add(t, "(F)(%s%sf)", number, strpbrk(number, ".e") ? "" : ".0");
     }
+}
+
+/* What compilers compute with, and other operations' constants, which may decide what code there is, stay in the text. */
+static bool is_argument(const clm_node *n, double value) {
+    const double size = fabs(value);
+    return n->op == CLM_OP_AFFINE && size != 0 && size != 0.5 && size != 1 && size != 2 && size <= FLT_MAX;
+}
+
+/* The number of a constant that is an argument; -1: it is in the text. */
+static int constant_index(clm_generator *g, clm_value v, int which) {
+    int i = 0;
+    if (!is_argument(&g->p->nodes[v], g->p->nodes[v].attr.f[which])) return -1;
+    while (i < g->n_constants && (g->constants[i].of != v || g->constants[i].which != which)) i++;
+    if (i == g->n_constants && g->finds_constants && i < CLM_UNIT_CONSTANTS)
+        g->constants[g->n_constants++] = (clm_constant){v, which};
+    return i < g->n_constants ? i : -1;
+}
+
+static void add_constant(clm_generator *g, clm_text *t, clm_value v, int which) {
+    const int i = constant_index(g, v, which);
+    if (i >= 0)
+        clm_text_add(t, "(F)(constant%d)", i);
+    else
+        literal(t, g->p->nodes[v].attr.f[which]);
 }
 
 static int leaf_index(const clm_unit *u, clm_value v) {
@@ -141,14 +179,13 @@ static void place(const clm_generator *g, clm_text *t, const clm_node *n) {
 
 /* Writes an operation's expression with its operands' names in place of a and b, its constants in place of $0 and $1, and the
  * place of the element in place of $i. */
-static void substitute(const clm_generator *g, clm_text *t, const clm_node *n, const char *expression, const char *a,
-                       const char *b) {
+static void substitute(clm_generator *g, clm_text *t, clm_value v, const char *expression, const char *a, const char *b) {
     for (const char *c = expression; *c; c++) {
         bool alone = (c == expression || !is_letter(c[-1])) && !is_letter(c[1]);
         if (*c == '$' && c[1] == 'i')
-            place(g, t, n), c++;
+            place(g, t, &g->p->nodes[v]), c++;
         else if (*c == '$')
-            literal(t, n->attr.f[*++c - '0']);
+            add_constant(g, t, v, *++c - '0');
         else if (*c == 'a' && alone)
             clm_text_add(t, "%s", a);
         else if (*c == 'b' && alone)
@@ -183,7 +220,7 @@ static clm_status compute(clm_generator *g, clm_value v, bool root) {
     if (n->op == CLM_OP_POOL_SCATTER)
         clm_text_add(&g->body, "(%s == (F)(code)) ? %s : (F)(0.0f)", names[1], names[0]);
     else
-        substitute(g, &g->body, n, expression_of(n), names[0], names[1]);
+        substitute(g, &g->body, v, expression_of(n), names[0], names[1]);
     clm_text_add(&g->body, ";\n");
     g->done[g->n_done++] = v;
     return CLM_OK;
@@ -461,10 +498,11 @@ static clm_status add_segmented(clm_generator *g, clm_launch_spec *spec, clm_tex
     return clm_gen_step(g, spec, source, combined, n);
 }
 
-clm_status clm_gen_begin(clm_generator *g, clm_lower *l, const clm_unit *unit) {
-    *g = (clm_generator){.l = l, .u = unit, .p = l->program, .segments = 1};
+clm_status clm_gen_begin(clm_generator *g, clm_lower *l, const clm_unit *unit, bool constants) {
+    *g = (clm_generator){.l = l, .u = unit, .p = l->program, .segments = 1, .finds_constants = constants};
     g->cpu = l->program->device->info.type == CLM_DEVICE_CPU;
     CLM_TRY(find_uses(g));
+    g->finds_constants = false;
     find_axes(g);
     g->width = vector_width(g);
     g->stream = g->cpu && g->width > 1 && !unit->axes && clm_program_elements(g->p, unit->out[0]) >= STREAM_LEAST;
@@ -484,7 +522,7 @@ clm_status clm_codegen(clm_lower *l, const clm_unit *unit) {
     clm_launch_spec spec = {.entry = "fused"};
     clm_value values[CLM_UNIT_OUTPUTS + CLM_UNIT_LEAVES];
     clm_status status = CLM_OK;
-    CLM_GOTO(clm_gen_begin(&g, l, unit));
+    CLM_GOTO(clm_gen_begin(&g, l, unit, true));
     spec.global[0] = spec.global[1] = 1;
     spec.global[2] = (size_t)(unit->per_task ? l->program->tasks : 1);
     CLM_GOTO(unit->pooling ? clm_gen_pooled(&g, &source, &spec)

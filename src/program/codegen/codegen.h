@@ -12,6 +12,12 @@ typedef struct clm_axis {
     int stride[CLM_UNIT_LEAVES]; /* of each leaf */
 } clm_axis;
 
+/* A constant of an elementwise operation that is an argument: the count of a mean, a learning rate. */
+typedef struct clm_constant {
+    clm_value of;
+    int which; /* of its constants */
+} clm_constant;
+
 typedef struct clm_generator {
     clm_lower *l;
     const clm_unit *u;
@@ -32,6 +38,9 @@ typedef struct clm_generator {
     int ints[CLM_STEP_INTS];
     int n_ints;
     bool too_many;
+    clm_constant constants[CLM_UNIT_CONSTANTS];
+    int n_constants;
+    bool finds_constants; /* rather than writes text */
     int items;    /* of a task, where rows' results are summed */
     int segments; /* of a reduction; results of each are in scratch memory when there are several */
     clm_text parameters;
@@ -41,6 +50,9 @@ typedef struct clm_generator {
 void clm_gen_parameter(clm_generator *g, const char *name, int index, int value);
 /* Parameters s<axis>_<leaf>, the strides along the axes before the last. */
 void clm_gen_strides(clm_generator *g);
+float clm_gen_constant(const clm_generator *g, int i);
+/* Parameters constant<i>, of all constants that are arguments. */
+void clm_gen_constants(clm_generator *g);
 /* Loads at element index `e` along the innermost axis, then all expressions of a pass. */
 clm_status clm_gen_body(clm_generator *g, int pass);
 /* Accumulates a value of output k, a sum or a maximum, in `to`. */
@@ -56,8 +68,9 @@ clm_status clm_gen_at_results(clm_generator *g, clm_text *t, clm_level level);
 clm_status clm_gen_epilogue(clm_generator *g, clm_text *t, int pass, const char *indent, const char *at, bool vectors);
 /* The name under which a value is known in the kernel; broadcast is the operand itself. */
 void clm_gen_name(const clm_generator *g, clm_value v, bool root, char *out, size_t size);
-/* The unit's index space, the width of vectors, and `body` of the first pass. clm_gen_end also after a failure. */
-clm_status clm_gen_begin(clm_generator *g, clm_lower *l, const clm_unit *unit);
+/* The unit's index space, the width of vectors, and `body` of the first pass, with constants as arguments or in the text. clm_gen_end
+ * also after a failure. */
+clm_status clm_gen_begin(clm_generator *g, clm_lower *l, const clm_unit *unit, bool constants);
 void clm_gen_end(clm_generator *g);
 /* Adds a step that runs `source`; takes ownership of it. */
 clm_status clm_gen_step(clm_generator *g, const clm_launch_spec *spec, clm_text *source, const clm_value *values, int n_values);

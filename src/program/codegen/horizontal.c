@@ -1,7 +1,7 @@
 /* Horizontal fusion: one kernel for several maps over separate arrays, or for several sums over tasks.
  *
  * The parts have consecutive ranges of work-items. Every distinct text of a part is a function; a part is a call
- * of it with its arrays and its size. Sums are y[i] = (initial[i]) + x[0][i] + x[1][i] + .., in task order, and y may be the
+ * of it with its arrays, its size and its constants. Sums are y[i] = (initial[i]) + x[0][i] + x[1][i] + .., in task order, and y may be the
  * memory of `initial`.
  */
 #include <stdlib.h>
@@ -15,6 +15,8 @@ typedef struct part {
     clm_text before, text; /* of a function: before its name and after it */
     clm_value values[CLM_STEP_VALUES];
     int n_values, vectors, chunk;
+    float constants[CLM_UNIT_CONSTANTS];
+    int n_constants;
 } part;
 
 typedef struct group {
@@ -26,6 +28,8 @@ typedef struct group {
     int n_values;
     int ints[CLM_STEP_INTS];
     int n_ints;
+    float constants[CLM_STEP_INTS]; /* each once */
+    int n_constants;
     size_t items;
 } group;
 
@@ -53,12 +57,12 @@ static void close_part(part *p) {
     clm_gen_forget_vectors(&p->text);
 }
 
-static clm_status map_part(clm_lower *l, const clm_unit *u, part *p) {
+static clm_status map_part(clm_lower *l, const clm_unit *u, bool constants, part *p) {
     clm_generator g;
     clm_text arguments = {0};
     char name[32];
     clm_status status = CLM_OK;
-    CLM_GOTO(clm_gen_begin(&g, l, u));
+    CLM_GOTO(clm_gen_begin(&g, l, u, constants));
     for (int k = 0; k < u->n_out; k++) {
         if (!g.takes_out[k]) continue;
         clm_text_add(&arguments, ", OUT(o%d)", k);
@@ -67,6 +71,10 @@ static clm_status map_part(clm_lower *l, const clm_unit *u, part *p) {
     for (int i = 0; i < u->n_leaf; i++) {
         clm_text_add(&arguments, ", IN(l%d)", i);
         p->values[p->n_values++] = u->leaf[i];
+    }
+    for (int i = 0; i < g.n_constants; i++) {
+        clm_text_add(&arguments, ", const float constant%d", i);
+        p->constants[p->n_constants++] = clm_gen_constant(&g, i);
     }
     p->text.failed |= arguments.failed;
     open_part(&g, p, arguments.data ? arguments.data : "", clm_shape_size(&u->space));
@@ -117,8 +125,17 @@ static int function_of(group *g, part *p) {
     return g->n_parts++;
 }
 
+static int constant_index(group *g, float value) {
+    int i = 0;
+    while (i < g->n_constants && g->constants[i] != value) i++;
+    if (i == g->n_constants) g->constants[g->n_constants++] = value;
+    return i;
+}
+
 static clm_status add_part(group *g, part *p) {
-    const int items = (p->vectors + p->chunk - 1) / p->chunk, at = g->n_ints / 2, n_values = p->n_values, first = g->n_values;
+    const int items = (p->vectors + p->chunk - 1) / p->chunk, at = g->n_ints / 2, n_values = p->n_values, first = g->n_values,
+              n_constants = p->n_constants;
+    const float *constants = p->constants;
     if (p->before.failed || p->text.failed) {
         free_part(p);
         return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
@@ -132,6 +149,7 @@ static clm_status add_part(group *g, part *p) {
         clm_text_add(&g->head, "%s__global float *a%d_buf, const uint2 a%d_at", i ? ", " : "", i, i);
         clm_text_add(&g->calls, ", a%d_buf, a%d_at", i, i);
     }
+    for (int i = 0; i < n_constants; i++) clm_text_add(&g->calls, ", constant%d", constant_index(g, constants[i]));
     clm_text_add(&g->calls, ");\n        return;\n    }\n    id -= items%d;\n", at);
     return CLM_OK;
 }
@@ -141,24 +159,32 @@ static clm_status add_step(group *g, size_t first, bool per_task) {
     clm_text source = {0};
     clm_text_add(&source, "%s__kernel void group(%s", g->functions.data ? g->functions.data : "",
                  g->head.data ? g->head.data : "");
-    clm_gen_quads(&source, g->n_ints + 1);
+    clm_gen_quads(&source, g->n_ints + 1 + g->n_constants);
     clm_text_add(&source, ") {\n");
     for (int i = 0; 2 * i < g->n_ints; i++)
         clm_text_add(&source, "    const int items%d = q%d.s%d, vectors%d = q%d.s%d;\n", i, i / 2, i % 2 * 2, i, i / 2,
                      i % 2 * 2 + 1);
-    clm_text_add(&source, "    const int tasks = q%d.s%d, task = get_global_id(2);\n    int id = get_global_id(0);\n%s}\n",
-                 g->n_ints / 4, g->n_ints % 4, g->calls.data ? g->calls.data : "");
+    clm_text_add(&source, "    const int tasks = q%d.s%d, task = get_global_id(2);\n    int id = get_global_id(0);\n", g->n_ints / 4,
+                 g->n_ints % 4);
+    g->ints[g->n_ints++] = g->l->program->tasks;
+    for (int i = 0; i < g->n_constants; i++) {
+        clm_text_add(&source, "    const float constant%d = as_float(q%d.s%d);\n", i, g->n_ints / 4, g->n_ints % 4);
+        memcpy(&g->ints[g->n_ints++], &g->constants[i], sizeof(float));
+    }
+    clm_text_add(&source, "%s}\n", g->calls.data ? g->calls.data : "");
     if (source.failed || g->functions.failed || g->head.failed || g->calls.failed) {
         clm_text_free(&source);
         return clm_fail(CLM_E_MEMORY, "code generation: out of memory");
     }
-    g->ints[g->n_ints++] = g->l->program->tasks;
     spec.global[0] = g->items;
     spec.global[1] = 1;
     spec.global[2] = (size_t)(per_task ? g->l->program->tasks : 1);
     return clm_lower_step(g->l, g->l->program->units[first].out[0], &spec, source.data, g->values, g->n_values, g->ints,
                           g->n_ints);
 }
+
+/* For constants of one more part, whatever parts follow: each has two ints and two values at least. */
+static bool has_room(const group *g) { return g->n_constants + CLM_UNIT_CONSTANTS + CLM_STEP_VALUES + 1 <= CLM_STEP_INTS; }
 
 clm_status clm_codegen_horizontal(clm_lower *l, size_t first) {
     clm_program *p = l->program;
@@ -173,7 +199,7 @@ clm_status clm_codegen_horizontal(clm_lower *l, size_t first) {
         if (sums)
             sum_part(l, &p->units[i], &one);
         else
-            status = map_part(l, &p->units[i], &one);
+            status = map_part(l, &p->units[i], has_room(g), &one);
         if (status == CLM_OK)
             status = add_part(g, &one);
         else

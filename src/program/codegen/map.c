@@ -34,6 +34,7 @@ static void map_lines(clm_generator *g, clm_text *t, clm_launch_spec *spec, int 
     for (int a = 0; a < last - lined; a++) outer[a] = true;
     clm_gen_parameter(g, "lines", -1, count);
     clm_gen_parameter(g, "chunk", -1, chunk);
+    clm_gen_constants(g);
     clm_gen_open(g, t);
     clm_text_add(t, "    const int first = get_global_id(0) * chunk, end = min(first + chunk, lines);\n"
                     "    for (int line = first; line < end; line++) {\n");
@@ -56,6 +57,7 @@ static void map_vectors(clm_generator *g, clm_text *t, clm_launch_spec *spec, in
     for (int a = 0; a + 1 < g->n_axes; a++) outer[a] = true;
     clm_gen_parameter(g, "rows", -1, rows);
     clm_gen_parameter(g, "chunk", -1, chunk);
+    clm_gen_constants(g);
     clm_gen_open(g, t);
     clm_text_add(
         t,
@@ -135,6 +137,7 @@ clm_status clm_gen_pooled(clm_generator *g, clm_text *t, clm_launch_spec *spec) 
     clm_gen_parameter(g, "vectors", -1, vectors);
     clm_gen_parameter(g, "chunk", -1, chunk);
     clm_gen_strides(g);
+    clm_gen_constants(g);
     clm_gen_open(g, t);
     clm_text_add(t, "    const int first = get_global_id(0) * chunk, end = min(first + chunk, windows%s);\n",
                  g->cpu ? "" : " * vectors");

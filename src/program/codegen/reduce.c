@@ -196,6 +196,7 @@ static void parameters(clm_generator *g, const plan *p) {
     clm_gen_parameter(g, "lines", -1, p->lines);
     clm_gen_parameter(g, "segments", -1, p->segments);
     clm_gen_strides(g);
+    clm_gen_constants(g);
 }
 
 /* Which result and which segment. */
@@ -448,10 +449,14 @@ clm_status clm_gen_combine(clm_generator *g, clm_text *t, clm_launch_spec *spec)
     for (int i = 0; i < u->n_leaf; i++)
         if (g->in_result[i]) clm_text_add(t, ", IN(l%d)", i);
     g->n_ints = 0;
-    g->ints[g->n_ints++] = n;
-    g->ints[g->n_ints++] = g->segments;
-    clm_text_add(t, ", const int4 q0) {\n    const int n = q0.s0, segments = q0.s1;\n"
-                    "    const int i = get_global_id(0), task = get_global_id(2);\n    if (i >= n) return;\n");
+    clm_text_free(&g->parameters);
+    clm_gen_parameter(g, "n", -1, n);
+    clm_gen_parameter(g, "segments", -1, g->segments);
+    clm_gen_constants(g);
+    clm_gen_quads(t, g->n_ints);
+    clm_text_add(t, ") {\n");
+    clm_text_join(t, &g->parameters);
+    clm_text_add(t, "    const int i = get_global_id(0), task = get_global_id(2);\n    if (i >= n) return;\n");
     for (int k = 0; k < u->n_out; k++) {
         if (u->level[k] == CLM_LEVEL_RESULT) clm_text_add(t, "    float a%d;\n", k);
         if (u->level[k] != CLM_LEVEL_REDUCED) continue;

@@ -132,7 +132,7 @@ static int count_unit(merger *m, const clm_unit *u) {
 
 /* Its values and its int parameters, see codegen/codegen.c. */
 static bool kernel_holds(merger *m, const clm_unit *a, const clm_unit *b, int strides) {
-    if (a->space.rank + 7 + strides > CLM_STEP_INTS) return false;
+    if (a->space.rank + 7 + strides + CLM_UNIT_CONSTANTS > CLM_STEP_INTS) return false;
     m->counts++;
     return count_unit(m, a) + count_unit(m, b) <= CLM_UNIT_NODES;
 }
