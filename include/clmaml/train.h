@@ -333,9 +333,10 @@ CLM_API clm_train_plan clm_trainer_get_plan(const clm_trainer *trainer);
 /* ---- checkpoints of training ----
  * Archives with the arrays of clm_meta_save, of which clm_params_load and clm_params_load_average read what is evaluated. */
 
-enum { CLM_RANK_LAST = -1 };
-/* "DIRECTORY/checkpoints/best.safetensors" for rank 0, best-2 for rank 1, ..; last for CLM_RANK_LAST. CLM_E_LIMIT where `size` is
- * too small. */
+enum { CLM_RANK_LAST = -1, CLM_RANK_NEWEST = -2 };
+/* "DIRECTORY/checkpoints/best.safetensors" for rank 0, best-2 for rank 1, ..; last for CLM_RANK_LAST. CLM_RANK_NEWEST: the one that a
+ * resumed run goes on from, which is last or, where that is missing or damaged, the newest numbered one that is whole, if there is one.
+ * CLM_E_LIMIT where `size` is too small. */
 CLM_API clm_status clm_train_checkpoint_path(char *path, size_t size, const char *directory, int rank);
 
 /* What one says beside its arrays; texts are the archive's. */
