@@ -177,7 +177,8 @@ typedef enum clm_data_on {
 /* What becomes of an update whose loss or gradient is not finite, as where a task has left what its loss is defined for. */
 typedef enum clm_on_nan {
     CLM_ON_NAN_STOP, /* CLM_E_NUMERIC; the last checkpoint stays */
-    CLM_ON_NAN_SKIP  /* nothing is updated, and training goes on with the next tasks; after a hundred in a row it stops */
+    CLM_ON_NAN_SKIP /* nothing is updated, and training goes on with the next tasks; CLM_E_NUMERIC after a hundred in a row, and at
+                      * the end of a run in which it was every update */
 } clm_on_nan;
 
 enum { CLM_ENSEMBLE_MOST = 16 };
