@@ -22,8 +22,11 @@ cd elsewhere || exit 1
 expect_success "eval from elsewhere" eval ../r --device host --tasks 2 --steps 1 --query 1
 expect_success "resumed from elsewhere" train --resume --run ../r --device host --iterations 2
 cd "$work" || exit 1
+cp "$CLMAML_SOURCE_DIR/tests/fuzz/corpus/picture/grey.png" d/train/a/1.png
+expect_success "as many other data" train --resume --run r --device host --iterations 3
+expect_in "$work/err" "note: the data differ from those that the run was trained on: as many, with other contents" "as many other data"
 rm -r d/train/e
-expect_error "other data" 1 "the data differ from those that the run was trained on, \".*5 train.*\", now \".*4 train" train --resume --run r --device host --iterations 3
+expect_error "other data" 1 "the data differ from those that the run was trained on, \".*5 train.*\", now \".*4 train" train --resume --run r --device host --iterations 4
 mv d gone
 expect_error "data that are gone" 1 "d does not exist; say where the data lie with --data" eval r --device host --tasks 2
 
