@@ -1,7 +1,9 @@
 /* Checkpoints: named arrays and text metadata in one safetensors file.
  *
  * Writing goes to a temporary name in the same directory, is synced and renamed: a reader sees the old file or the new one, whole.
- * Reading checks every length and offset against the file before use; errors name the file and what is wrong with it.
+ * Reading checks every length and offset against the file before use; errors name the file and what is wrong with it. A file that is
+ * saved has a checksum of its arrays in its metadata ("clmaml.checksum", which clm_archive_meta does not show and clm_archive_set_meta
+ * refuses); one that is loaded and has it must agree with it, and one without is taken as it is.
  */
 #ifndef CLMAML_CHECKPOINT_H
 #define CLMAML_CHECKPOINT_H

@@ -177,7 +177,8 @@ typedef enum clm_data_on {
 /* What becomes of an update whose loss or gradient is not finite, as where a task has left what its loss is defined for. */
 typedef enum clm_on_nan {
     CLM_ON_NAN_STOP, /* CLM_E_NUMERIC; the last checkpoint stays */
-    CLM_ON_NAN_SKIP  /* nothing is updated, and training goes on with the next tasks; after a hundred in a row it stops */
+    CLM_ON_NAN_SKIP /* nothing is updated, and training goes on with the next tasks; CLM_E_NUMERIC after a hundred in a row, and at
+                      * the end of a run in which it was every update */
 } clm_on_nan;
 
 enum { CLM_ENSEMBLE_MOST = 16 };
@@ -228,8 +229,8 @@ typedef struct clm_train_options {
      *   scores.json                 at the end: of single test tasks, as clm_evaluator_save_scores writes them; not of more
      *                               tasks than CLM_TRAIN_SCORES_MOST */
     const char *directory;
-    /* Go on from the last checkpoint of the directory, to the bits of a run that was never stopped; without one the run begins
-     * again. iterations, memory_limit, task_chunk and data_on may be others than before. */
+    /* Go on from the newest whole checkpoint of the directory, to the bits of a run that was never stopped; without one the run
+     * begins again. iterations, memory_limit, task_chunk and data_on may be others than before. */
     bool resume;
     /* What the run is in the words of the caller, kept in config.json and in every checkpoint; JSON, where it is. Resuming is
      * then compared with what the directory holds by the caller. NULL: the options are written there, and compared. */
@@ -333,9 +334,10 @@ CLM_API clm_train_plan clm_trainer_get_plan(const clm_trainer *trainer);
 /* ---- checkpoints of training ----
  * Archives with the arrays of clm_meta_save, of which clm_params_load and clm_params_load_average read what is evaluated. */
 
-enum { CLM_RANK_LAST = -1 };
-/* "DIRECTORY/checkpoints/best.safetensors" for rank 0, best-2 for rank 1, ..; last for CLM_RANK_LAST. CLM_E_LIMIT where `size` is
- * too small. */
+enum { CLM_RANK_LAST = -1, CLM_RANK_NEWEST = -2 };
+/* "DIRECTORY/checkpoints/best.safetensors" for rank 0, best-2 for rank 1, ..; last for CLM_RANK_LAST. CLM_RANK_NEWEST: the one that a
+ * resumed run goes on from, which is last or, where that is missing or damaged, the newest numbered one that is whole, if there is one.
+ * CLM_E_LIMIT where `size` is too small. */
 CLM_API clm_status clm_train_checkpoint_path(char *path, size_t size, const char *directory, int rank);
 
 /* What one says beside its arrays; texts are the archive's. */

@@ -256,6 +256,14 @@ def test_files_that_do_not_fit(tmp_path, host, sine_learner):
     classifier(host).save(path)
     with pytest.raises(clmaml.Error, match="other.safetensors"):
         sine_learner.restore(path)
+    sine_learner.save(path)
+    data = bytearray(path.read_bytes())
+    data[-8:] = bytes(range(8))
+    path.write_bytes(data)
+    with pytest.raises(clmaml.FormatError, match="other.safetensors: its numbers are not those that were written"):
+        sine_learner.restore(path)
+    path.write_bytes(data.replace(b"clmaml.checksum", b"clmaml.checksun"))
+    sine_learner.restore(path)
     path.write_bytes(b"no safetensors")
     with pytest.raises(clmaml.FormatError, match="other.safetensors"):
         sine_learner.restore(path)

@@ -13,13 +13,19 @@ uint64_t clm_hash(uint64_t seed, const void *data, size_t size) {
     return h ^ (h >> 33);
 }
 
+/* Little-endian; compilers make one load of it. */
+static uint64_t word_at(const unsigned char *b) {
+    const uint32_t low = b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24,
+                   high = b[4] | (uint32_t)b[5] << 8 | (uint32_t)b[6] << 16 | (uint32_t)b[7] << 24;
+    return low | (uint64_t)high << 32;
+}
+
 uint64_t clm_hash_words(uint64_t seed, const void *data, size_t size) {
     const unsigned char *bytes = data;
-    uint64_t h = seed, word = 0;
+    uint64_t h = seed;
     size_t i = 0;
-    for (; i + sizeof word <= size; i += sizeof word) {
-        memcpy(&word, bytes + i, sizeof word);
-        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    for (; i + sizeof h <= size; i += sizeof h) {
+        h = (h ^ word_at(bytes + i)) * UINT64_C(0x9e3779b97f4a7c15);
         h ^= h >> 29;
     }
     return clm_hash(h, bytes + i, size - i);

@@ -7,7 +7,7 @@
 
 #define CLM_HASH_SEED UINT64_C(0xcbf29ce484222325)
 uint64_t clm_hash(uint64_t seed, const void *data, size_t size);
-/* Another one, by words of eight bytes: as fast as the memory. Depends on the order of bytes of the machine. */
+/* Another one, by words of eight bytes: as fast as the memory. What changes in one word alone always changes the hash. */
 uint64_t clm_hash_words(uint64_t seed, const void *data, size_t size);
 uint64_t clm_hash_text(uint64_t seed, const char *text);
 

@@ -162,6 +162,8 @@ clm_status clm_archive_append_meta(clm_archive *archive, const char *key, const 
 clm_status clm_archive_set_meta(clm_archive *archive, const char *key, const char *value) {
     CLM_TRY(check_text(" metadata key", key));
     CLM_TRY(check_text(" metadata value", value));
+    if (strcmp(key, CLM_CHECKSUM_KEY) == 0)
+        return clm_fail(CLM_E_ARG, "archive: the metadata key " CLM_CHECKSUM_KEY " is set as an archive is saved");
     clm_stored_text *old = find_text(archive, key);
     if (!old) return clm_archive_append_meta(archive, key, value);
     char *copy = clm_strdup(value);

@@ -35,6 +35,8 @@ struct clm_archive {
 };
 
 #define CLM_METADATA_KEY "__metadata__"
+/* In the metadata of a file, never among the texts of an archive: the checksum of its arrays. */
+#define CLM_CHECKSUM_KEY "clmaml.checksum"
 
 /* NULL when the type is unknown. */
 const clm_stored_type *clm_stored_type_find(const char *name);

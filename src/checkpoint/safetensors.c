@@ -7,19 +7,44 @@
  *
  * Reading is strict: the arrays must cover the rest of the file exactly, without overlap or hole, and anything unknown is an
  * error, so that a damaged file is refused rather than half understood. Writing orders arrays by element size, the header padded
- * to a multiple of 8 with spaces, so every array is aligned. */
+ * to a multiple of 8 with spaces, so every array is aligned. The metadata of what is written hold a checksum of the arrays, and what
+ * is read and has one must agree with it; files of other programs have none. */
 #include "checkpoint/internal.h"
 
 #include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
 
 enum { LENGTH_BYTES = 8, MAX_HEADER = 100000000 };
+
+/* ---- the checksum ---- */
+
+typedef struct checksum_text {
+    char s[20];
+} checksum_text;
+
+/* Names, element types, shapes and bytes; whatever the order of the arrays, which another program may change. */
+static checksum_text checksum_of(const clm_archive *archive) {
+    checksum_text text;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < archive->n_arrays; i++) {
+        const clm_stored_array *array = &archive->arrays[i];
+        char shape[96];
+        uint64_t h = clm_hash_text(CLM_HASH_SEED, array->name);
+        h = clm_hash_text(h, array->type->name);
+        h = clm_hash_text(h, clm_shape_text(&array->shape, shape, sizeof(shape)));
+        sum += clm_hash_words(h, array->bytes, array->count * array->type->size);
+    }
+    snprintf(text.s, sizeof(text.s), "%016llx", (unsigned long long)sum);
+    return text;
+}
 
 /* ---- reading ---- */
 
@@ -34,6 +59,7 @@ typedef struct reader {
     size_t size;
     extent *extents;
     size_t n_extents;
+    const char *checksum; /* the header's; NULL: the file has none */
 } reader;
 
 static clm_status read_shape(const json_t *json, clm_shape *shape) {
@@ -92,7 +118,10 @@ static clm_status read_metadata(reader *r, const json_t *json) {
     if (!json_is_object(json)) return clm_fail(CLM_E_FORMAT, CLM_METADATA_KEY " is not an object");
     json_object_foreach((json_t *)json, key, value) {
         if (!json_is_string(value)) return clm_fail(CLM_E_FORMAT, CLM_METADATA_KEY ": \"%.60s\" is not a text", key);
-        CLM_TRY(clm_archive_append_meta(r->archive, key, json_string_value(value)));
+        if (strcmp(key, CLM_CHECKSUM_KEY) == 0)
+            r->checksum = json_string_value(value);
+        else
+            CLM_TRY(clm_archive_append_meta(r->archive, key, json_string_value(value)));
     }
     return CLM_OK;
 }
@@ -119,6 +148,14 @@ static clm_status check_cover(reader *r) {
     return CLM_OK;
 }
 
+static clm_status check_sum(const reader *r) {
+    if (!r->checksum || strcmp(r->checksum, checksum_of(r->archive).s) == 0) return CLM_OK;
+    return clm_fail(
+        CLM_E_FORMAT,
+        "its numbers are not those that were written: it is damaged, or another program has changed it; take another "
+        "copy or, to have it as it is, remove \"" CLM_CHECKSUM_KEY "\" from its " CLM_METADATA_KEY);
+}
+
 static clm_status read_entries(reader *r, json_t *header) {
     const char *name;
     json_t *value;
@@ -133,7 +170,8 @@ static clm_status read_entries(reader *r, json_t *header) {
         clm_status status = read_array(r, name, value);
         if (status != CLM_OK) return clm_fail_in(status, "array \"%.60s\"", name);
     }
-    return check_cover(r);
+    CLM_TRY(check_cover(r));
+    return check_sum(r);
 }
 
 static clm_status header_length(const unsigned char *file, size_t size, size_t *length) {
@@ -211,7 +249,8 @@ static char *header_text(const clm_archive *archive, const clm_stored_array *con
     size_t at = 0;
     for (size_t i = 0; i < archive->n_texts; i++)
         clm_json_set(meta, archive->texts[i].key, json_string(archive->texts[i].value));
-    if (archive->n_texts > 0) clm_json_set(header, CLM_METADATA_KEY, json_incref(meta));
+    clm_json_set(meta, CLM_CHECKSUM_KEY, json_string(checksum_of(archive).s));
+    clm_json_set(header, CLM_METADATA_KEY, json_incref(meta));
     for (size_t i = 0; i < archive->n_arrays; i++) {
         clm_json_set(header, order[i]->name, array_entry(order[i], at));
         at += order[i]->count * order[i]->type->size;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "train/run.h"
@@ -29,9 +30,56 @@ clm_rank_text clm_rank_name(size_t rank) {
     return text;
 }
 
+bool clm_run_numbered(const char *name, uint64_t *iteration) {
+    char *end;
+    if (name[0] < '0' || name[0] > '9') return false;
+    *iteration = strtoull(name, &end, 10);
+    return strcmp(end, ".safetensors") == 0;
+}
+
+/* False where a file is missing, or not as it was written; not where it cannot be looked at. */
+static bool is_whole(const char *path) {
+    clm_archive *archive = NULL;
+    const clm_status status = clm_path_exists(path) ? clm_archive_load(&archive, path) : CLM_E_FORMAT;
+    clm_archive_free(archive);
+    return status != CLM_E_FORMAT;
+}
+
+static clm_status find_newest(char *path, const char *directory) {
+    char checkpoints[CLM_TRAIN_PATH], **names = NULL;
+    size_t count = 0;
+    clm_status status = CLM_OK;
+    CLM_TRY(clm_run_checkpoint_path(path, directory, "last"));
+    if (is_whole(path)) return CLM_OK;
+    CLM_TRY(clm_train_path(checkpoints, directory, "checkpoints"));
+    if (!clm_path_exists(checkpoints)) return CLM_OK;
+    CLM_TRY(clm_directory_list(checkpoints, &names, &count));
+    for (uint64_t before = UINT64_MAX;;) {
+        const char *newest = NULL;
+        uint64_t iteration, most = 0;
+        for (size_t i = 0; i < count; i++)
+            if (clm_run_numbered(names[i], &iteration) && iteration < before && (!newest || iteration > most))
+                newest = names[i], most = iteration;
+        if (!newest) break;
+        char file[CLM_TRAIN_PATH];
+        CLM_GOTO(clm_train_path(file, checkpoints, newest));
+        if (is_whole(file)) {
+            memcpy(path, file, strlen(file) + 1);
+            break;
+        }
+        before = most;
+    }
+out:
+    clm_names_free(names, count);
+    return status;
+}
+
 clm_status clm_train_checkpoint_path(char *path, size_t size, const char *directory, int rank) {
     char whole[CLM_TRAIN_PATH];
-    CLM_TRY(clm_run_checkpoint_path(whole, directory, rank < 0 ? "last" : clm_rank_name((size_t)rank).s));
+    if (rank == CLM_RANK_NEWEST)
+        CLM_TRY(find_newest(whole, directory));
+    else
+        CLM_TRY(clm_run_checkpoint_path(whole, directory, rank < 0 ? "last" : clm_rank_name((size_t)rank).s));
     if (strlen(whole) >= size) return clm_fail(CLM_E_LIMIT, "path too long: %s", whole);
     memcpy(path, whole, strlen(whole) + 1);
     return CLM_OK;

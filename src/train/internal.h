@@ -60,6 +60,7 @@ struct clm_trainer {
     clm_ranking ranking;               /* by validation */
     uint64_t last_checkpoint;
     int skipped_in_a_row;           /* updates that were left out; in all: run.skipped */
+    char skipped_why[512];          /* of the last of these in this session */
     double seconds_before, started; /* training time of earlier sessions; when this one began */
     double step_seconds;            /* moving average */
     clm_train_time since_row, all;  /* since the last training row; in this session */

@@ -206,13 +206,20 @@ static clm_status measure_batch(clm_trainer *t, uint64_t iteration, clm_train_ro
     return CLM_OK;
 }
 
-static clm_status stopped_by_numbers(const clm_trainer *t, clm_status status, uint64_t iteration) {
-    char reason[1024], kept[CLM_TRAIN_PATH + 64] = "";
-    snprintf(reason, sizeof reason, "%s", clm_last_error());
+/* "; the checkpoint of iteration 7 is kept in ..", where there is one. */
+static const char *kept_text(const clm_trainer *t, char *text, size_t size) {
+    text[0] = 0;
     if (t->has_run)
-        snprintf(kept, sizeof kept, "; the checkpoint of iteration %llu is kept in %s", (unsigned long long)t->last_checkpoint,
+        snprintf(text, size, "; the checkpoint of iteration %llu is kept in %s", (unsigned long long)t->last_checkpoint,
                  t->run.checkpoints);
-    return clm_fail(status, "iteration %llu: %s%s", (unsigned long long)(iteration + 1), reason, kept);
+    return text;
+}
+
+static clm_status stopped_by_numbers(const clm_trainer *t, clm_status status, uint64_t iteration) {
+    char reason[1024], kept[CLM_TRAIN_PATH + 64];
+    snprintf(reason, sizeof reason, "%s", clm_last_error());
+    return clm_fail(status, "iteration %llu: %s%s", (unsigned long long)(iteration + 1), reason,
+                    kept_text(t, kept, sizeof kept));
 }
 
 static void fill_step(clm_train_row *row, const clm_meta_report *report) {
@@ -242,6 +249,7 @@ static clm_status skip(clm_trainer *t, uint64_t iteration) {
     if (++t->skipped_in_a_row > MOST_SKIPPED)
         return clm_fail(CLM_E_NUMERIC, "%s; the %d iterations before it were left out as well", reason, MOST_SKIPPED);
     clm_meta_skip(t->meta);
+    snprintf(t->skipped_why, sizeof t->skipped_why, ": %.500s", reason);
     t->run.skipped++;
     t->state.iteration = iteration + 1;
     return CLM_OK;
@@ -339,11 +347,20 @@ void clm_trainer_sum_up(clm_trainer *t) {
     r->data_wait = wait_of(&t->all);
 }
 
+/* A run that updated nothing at all has learned nothing, however short it is. */
+static clm_status check_skipped(const clm_trainer *t) {
+    const clm_train_result *r = &t->result;
+    char kept[CLM_TRAIN_PATH + 64];
+    if (r->stopped || r->skipped == 0 || r->skipped < r->iteration) return CLM_OK;
+    return clm_fail(CLM_E_NUMERIC, "none of the %llu updates was finite, and all of them were left out%s%s",
+                    (unsigned long long)r->iteration, t->skipped_why, kept_text(t, kept, sizeof kept));
+}
+
 clm_status clm_trainer_run(clm_trainer *t) {
     CLM_TRY(clm_trainer_prepare(t));
     t->started = clm_clock();
     t->state = (clm_train_progress){clm_meta_iteration(t->meta), NAN, NAN, NAN, NAN, NAN, 0};
     const clm_status status = iterate(t);
     clm_trainer_sum_up(t);
-    return status;
+    return status == CLM_OK ? check_skipped(t) : status;
 }

@@ -253,10 +253,8 @@ typedef struct oldest {
 } oldest;
 
 static void find_oldest(oldest *o, const char *name) {
-    char *end;
-    if (name[0] < '0' || name[0] > '9' || strlen(name) >= sizeof o->name) return;
-    uint64_t iteration = strtoull(name, &end, 10);
-    if (strcmp(end, ".safetensors") != 0) return;
+    uint64_t iteration;
+    if (!clm_run_numbered(name, &iteration) || strlen(name) >= sizeof o->name) return;
     if (o->count++ > 0 && iteration >= o->iteration) return;
     o->iteration = iteration;
     memcpy(o->name, name, strlen(name) + 1);

@@ -218,15 +218,38 @@ static clm_status compare(const clm_trainer *t, const clm_archive *archive, cons
     return clm_fail(CLM_E_STATE, "%s is of another run: its model is another one", path);
 }
 
-/* What was the best so far may have been taken away since. */
+/* CLM_E_FORMAT, with its reason as the last error: the checkpoint is missing or damaged. */
+static clm_status look_at(const char *path) {
+    clm_archive *archive = NULL;
+    if (!clm_path_exists(path)) return clm_fail(CLM_E_FORMAT, "%s is missing", path);
+    const clm_status status = clm_archive_load(&archive, path);
+    clm_archive_free(archive);
+    return status;
+}
+
+/* What was the best so far may have been taken away or damaged since. */
 static clm_status settle_best(clm_trainer *t) {
     char path[CLM_TRAIN_PATH];
     clm_ranking *ranking = &t->ranking;
     if (t->run.ensemble != 1 || ranking->count == 0) return CLM_OK;
     CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, "best"));
-    if (clm_path_exists(path)) return CLM_OK;
-    clm_trainer_remark(t, "%s is missing, the best of this run until now; the best is chosen anew from here on", path);
+    const clm_status status = look_at(path);
+    if (status != CLM_E_FORMAT) return status;
+    clm_trainer_remark(t, "%s; it was the best of this run until now, and the best is chosen anew from here on",
+                       clm_last_error());
     ranking->count = 0;
+    return CLM_OK;
+}
+
+/* The checkpoint to go on from. It is not `last` where that cannot be read. */
+static clm_status find_checkpoint(clm_trainer *t, char *path) {
+    char last[CLM_TRAIN_PATH];
+    CLM_TRY(clm_train_checkpoint_path(path, CLM_TRAIN_PATH, t->run.directory, CLM_RANK_NEWEST));
+    CLM_TRY(clm_run_checkpoint_path(last, t->run.directory, "last"));
+    if (strcmp(path, last) == 0) return CLM_OK;
+    const clm_status status = look_at(last);
+    if (status != CLM_E_FORMAT) return status;
+    clm_trainer_remark(t, "%s; the run goes on from %s instead", clm_last_error(), path);
     return CLM_OK;
 }
 
@@ -234,7 +257,7 @@ static clm_status restore(clm_trainer *t) {
     char path[CLM_TRAIN_PATH];
     clm_archive *archive = NULL;
     clm_status status = CLM_OK;
-    CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, "last"));
+    CLM_TRY(find_checkpoint(t, path));
     CLM_TRY(clm_archive_load(&archive, path));
     CLM_GOTO(compare(t, archive, path));
     status = clm_meta_restore(t->meta, archive);
@@ -258,7 +281,7 @@ static clm_status find_run(clm_trainer *t, const clm_train_options *settled) {
     const clm_status locked = clm_run_lock(&t->run);
     clm_status status = locked != CLM_OK ? locked : settled->note ? CLM_OK : clm_record_check(text, settled, t->run.directory);
     free(text);
-    if (status == CLM_OK) status = clm_run_checkpoint_path(path, t->run.directory, "last");
+    if (status == CLM_OK) status = clm_train_checkpoint_path(path, sizeof path, t->run.directory, CLM_RANK_NEWEST);
     t->continues = status == CLM_OK && clm_path_exists(path);
     return status;
 }

@@ -44,6 +44,8 @@ steep="train functions --device host --meta-batch 2 --shots 4 --query 4 --iterat
 {
     expect_error "not finite" 1 "clip the gradient \(--inner-lr, --outer-lr, --clip-norm\); the checkpoint of iteration" $steep --run "$work/steep"
     expect_error "not finite, at last" 1 "\(--inner-lr, --outer-lr, --clip-norm\); the 100 iterations before it were left out as well; the checkpoint" $steep --inner-lr 1e6 --iterations 200 --on-nan skip --run "$work/none"
+    expect_error "all left out" 1 "none of the 12 updates was finite, and all of them were left out: .*--inner-lr, .*; the checkpoint of iteration 12 is kept in" $steep --inner-lr 1e6 --on-nan skip --run "$work/all-skipped"
+    expect_error "all left out, resumed" 1 "none of the 12 updates was finite, and all of them were left out; the checkpoint of iteration 12" train --resume --run "$work/all-skipped"
     expect_success "left out" $steep --on-nan skip --run "$work/skip"
 }
 expect_in "$work/err" "iteration [0-9]+ is left out: the meta-step gave a number that is not finite .*, or clip the gradient \(--inner-lr, --outer-lr, --clip-norm\)$" "left out"

@@ -56,6 +56,19 @@ for form in "" --csv --json; do
     expect_success "predict $form" predict "$work/adapted" "$work/names" --device host $form
     harmless "$work/out" "predict $form"
 done
+
+# Names that a spreadsheet would run: no field of CSV begins like them, and numbers are as they were.
+fill "$work/formulas" '=1+1' "'-a" -2 '@SUM(1)' plain
+expect_success "adapt to formulas" adapt "$work/run" --support "$work/formulas" --out "$work/formulas.clm" --device host
+cp "$work/names/g/grey.png" "$work/=x.png"
+(
+    cd "$work" || exit 1
+    expect_success "formulas" predict formulas.clm =x.png --top 5 --csv --device host
+    for field in './=x.png' "'=1+1" "''-a" -2 "'@SUM(1)" plain; do
+        grep -qF -- "\"$field\"," out || fail "formulas: no $field: $(cat out)"
+    done
+    exit $failures
+) || fail "formulas"
 expect_success "export" export "$work/adapted" --format c --out "$work/model.c"
 harmless "$work/model.c" "export --format c"
 cp "$work/names/g/grey.png" "$work/$escape.png"

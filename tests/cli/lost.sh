@@ -22,8 +22,11 @@ cd elsewhere || exit 1
 expect_success "eval from elsewhere" eval ../r --device host --tasks 2 --steps 1 --query 1
 expect_success "resumed from elsewhere" train --resume --run ../r --device host --iterations 2
 cd "$work" || exit 1
+cp "$CLMAML_SOURCE_DIR/tests/fuzz/corpus/picture/grey.png" d/train/a/1.png
+expect_success "as many other data" train --resume --run r --device host --iterations 3
+expect_in "$work/err" "note: the data differ from those that the run was trained on: as many, with other contents" "as many other data"
 rm -r d/train/e
-expect_error "other data" 1 "the data differ from those that the run was trained on, \".*5 train.*\", now \".*4 train" train --resume --run r --device host --iterations 3
+expect_error "other data" 1 "the data differ from those that the run was trained on, \".*5 train.*\", now \".*4 train" train --resume --run r --device host --iterations 4
 mv d gone
 expect_error "data that are gone" 1 "d does not exist; say where the data lie with --data" eval r --device host --tasks 2
 
@@ -40,10 +43,50 @@ sine="train sine --device host --meta-batch 2 --val-tasks 2 --eval-tasks 2 --val
 expect_success "a run with a best checkpoint" $sine --iterations 4 --run "$work/best"
 rm "$work/best/checkpoints/best.safetensors"
 expect_success "without it, ended" train --resume --run "$work/best" --device host
-expect_in "$work/err" "best.safetensors is missing, the best of this run until now" "without it, ended"
+expect_in "$work/err" "best.safetensors is missing; it was the best of this run until now" "without it, ended"
 expect_in "$work/out" "checkpoint of iteration 4" "without it, ended"
 expect_success "without it, going on" train --resume --run "$work/best" --device host --iterations 8
 [ -f "$work/best/checkpoints/best.safetensors" ] || fail "no best checkpoint is chosen anew"
+
+# Eight bytes of the numbers of a checkpoint are others: it is refused, and an older one is gone on from, to the same bits.
+damage() {
+    printf '\001\002\003\004\005\006\007\010' | dd of="$1" bs=1 seek=$(($(wc -c <"$1") - 40)) conv=notrunc 2>/dev/null
+}
+whole=$work/undamaged run=$work/damaged
+# shellcheck disable=SC2086
+expect_success "a run to be damaged" $sine --iterations 6 --run "$run"
+# shellcheck disable=SC2086
+expect_success "one that is not" $sine --iterations 8 --run "$whole"
+cp -r "$run" "$work/kept"
+changed="its numbers are not those that were written: .*remove \"clmaml.checksum\" from its __metadata__"
+# goes_on_from NAME NUMBER: the run, to the end.
+goes_on_from() {
+    expect_success "$1" train --resume --run "$run" --device host --iterations 8
+    expect_in "$work/err" "last.safetensors.*; the run goes on from .*/$2.safetensors instead" "$1"
+    for file in last 00000008; do
+        cmp "$run/checkpoints/$file.safetensors" "$whole/checkpoints/$file.safetensors" || fail "$1: $file.safetensors differs"
+    done
+    rm -r "$run"
+    cp -r "$work/kept" "$run"
+}
+damage "$run/checkpoints/last.safetensors"
+expect_error "eval of what is damaged" 1 "last.safetensors: $changed" eval "$run/checkpoints/last.safetensors" --device host --tasks 2
+goes_on_from "damaged" 00000006
+rm "$run/checkpoints/last.safetensors"
+goes_on_from "missing" 00000006
+for file in last 00000006; do damage "$run/checkpoints/$file.safetensors"; done
+goes_on_from "damaged twice" 00000004
+for file in last best 00000002 00000004 00000006; do damage "$run/checkpoints/$file.safetensors"; done
+expect_error "nothing that is whole" 1 "last.safetensors: $changed" train --resume --run "$run" --device host --iterations 8
+expect_error "weights that are damaged" 1 "best.safetensors: $changed" train sine --device host --init "$run" --iterations 1 --run "$work/begun"
+LC_ALL=C sed 's/clmaml\.checksum/clmaml.checksun/' "$run/checkpoints/last.safetensors" >"$work/taken.safetensors"
+expect_success "taken as it is" eval "$work/taken.safetensors" --device host --tasks 2
+rm -r "$run"
+mv "$work/kept" "$run"
+damage "$run/checkpoints/best.safetensors"
+expect_success "the best is damaged" train --resume --run "$run" --device host --iterations 8
+expect_in "$work/err" "best.safetensors: $changed; it was the best of this run until now" "the best is damaged"
+expect_success "a best one of after" eval "$run" --device host --tasks 2
 
 # Killed as it began, before it had said what it is.
 mkdir -p "$work/early/checkpoints"

@@ -322,7 +322,7 @@ START_TEST(every_truncation_is_refused) {
 }
 END_TEST
 
-/* Whatever one wrong byte does, the file is refused or read, and what is read can be looked at. */
+/* Whatever one wrong byte does, the file is refused or read, and what is read can be looked at. A number is never read as another. */
 START_TEST(every_flipped_byte_is_survived) {
     clm_archive *archive = small_archive();
     char *data;
@@ -331,10 +331,13 @@ START_TEST(every_flipped_byte_is_survived) {
     OK(clm_archive_save(archive, path));
     clm_archive_free(archive);
     OK(clm_file_read(path, &data, &size));
+    const size_t numbers = 8 + (unsigned char)data[0] + 256 * (size_t)(unsigned char)data[1];
+    ck_assert_uint_lt(numbers, size);
     for (size_t at = 0; at < size; at++) {
         data[at] ^= 1 << at % 8;
         OK(clm_file_write(path, data, size));
         if (clm_archive_load(&archive, path) == CLM_OK) {
+            ck_assert_uint_lt(at, numbers);
             for (size_t i = 0; i < clm_archive_count(archive); i++) {
                 const char *name = clm_archive_name(archive, i);
                 size_t count = clm_shape_size(clm_archive_shape(archive, name));
@@ -344,11 +347,64 @@ START_TEST(every_flipped_byte_is_survived) {
             }
         } else {
             ck_assert_ptr_null(archive);
+            if (at >= numbers) SAYS("numbers are not those that were written");
         }
         clm_archive_free(archive);
         data[at] ^= 1 << at % 8;
     }
     free(data);
+}
+END_TEST
+
+/* Replaces `from` in the file by `to`, which is as long. */
+static void replace(const char *from, const char *to) {
+    char *data;
+    size_t size, at = 0;
+    OK(clm_file_read(path, &data, &size));
+    while (at + strlen(from) <= size && memcmp(data + at, from, strlen(from)) != 0) at++;
+    ck_assert_uint_le(at + strlen(from), size);
+    memcpy(data + at, to, strlen(to));
+    OK(clm_file_write(path, data, size));
+    free(data);
+}
+
+/* Names, types and shapes count too; the order of the arrays does not; a file without a checksum has none to agree with. */
+START_TEST(checksums) {
+    static const unsigned char data[] = {0, 0, 128, 63, 0, 0, 0, 64, 0, 0, 64, 64};
+    static const char *const changes[][2] = {{"single", "singly"}, {"[2,3]", "[3,2]"}, {"\"I64\"", "\"F64\""}};
+    clm_archive *archive;
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        archive = small_archive();
+        OK(clm_archive_save(archive, path));
+        clm_archive_free(archive);
+        replace(changes[i][0], changes[i][1]);
+        ck_assert_msg(clm_archive_load(&archive, path) == CLM_E_FORMAT, "%s: accepted", changes[i][1]);
+        SAYS(path);
+        replace("clmaml.checksum", "clmaml.checksuX");
+        OK(clm_archive_load(&archive, path));
+        clm_archive_free(archive);
+    }
+    archive = small_archive();
+    ck_assert_int_eq(clm_archive_set_meta(archive, "clmaml.checksum", "0"), CLM_E_ARG);
+    ck_assert_ptr_null(clm_archive_meta(archive, "clmaml.checksum"));
+    clm_archive_free(archive);
+
+    /* The checksum of these three numbers, which is that of every machine; and the arrays the other way round. */
+    for (int turned = 0; turned < 2; turned++) {
+        char header[400];
+        snprintf(header, sizeof(header),
+                 "{\"__metadata__\":{\"clmaml.checksum\":\"%s\"},"
+                 "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[%s]},"
+                 "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[%s]}}",
+                 "3c16f7a9ac10b669", turned ? "4,12" : "0,8", turned ? "0,4" : "8,12");
+        unsigned char bytes[sizeof(data)];
+        memcpy(bytes + (turned ? 4 : 0), data, 8);
+        memcpy(bytes + (turned ? 0 : 8), data + 8, 4);
+        write_raw(header, 0, bytes, sizeof(bytes));
+        archive = load();
+        ck_assert_uint_eq(clm_archive_count(archive), 2);
+        clm_archive_free(archive);
+    }
 }
 END_TEST
 
@@ -471,6 +527,7 @@ int main(void) {
     tcase_add_loop_test(arrays, damaged_headers, 0, DAMAGED);
     tcase_add_test(arrays, every_truncation_is_refused);
     tcase_add_test(arrays, every_flipped_byte_is_survived);
+    tcase_add_test(arrays, checksums);
     tcase_add_test(arrays, missing_file);
     tcase_add_test(arrays, full_disk_keeps_the_old_file);
     tcase_add_test(arrays, nowhere_to_save);

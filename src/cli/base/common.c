@@ -75,6 +75,17 @@ const char *cli_shown(const char *text) {
     return copy;
 }
 
+static bool is_number(const char *text) {
+    char *end;
+    (void)strtod(text, &end);
+    return *text && !*end && !text[strspn(text, "+-.0123456789eE")]; /* no "-inf", no "-0x10" */
+}
+
+const char *cli_csv_guard(const char *text) {
+    const char *first = text + strspn(text, "'");
+    return *first && strchr("=+-@\t\r", *first) && !is_number(text) ? "'" : "";
+}
+
 static bool is_plain(char c) { return isalnum((unsigned char)c) || (c && strchr("%+,-./:=@_", c)) || (unsigned char)c >= 0x80; }
 
 const char *cli_pasted(const char *word) {

@@ -43,6 +43,9 @@ const char *cli_shown(const char *text);
 /* One word of a command that is printed to be pasted into a shell: in quotes where it needs them, else as it is. Shown as by
  * cli_shown; until the fourth next call. */
 const char *cli_pasted(const char *word);
+/* What goes before a text in CSV: "'" where a spreadsheet would run it as a formula (it begins with =, +, -, @, a tab or CR and is no
+ * number), and where one is there already before such a text, so that it can be taken off again; else "". */
+const char *cli_csv_guard(const char *text);
 /* "s" where there is not one. */
 static inline const char *cli_plural(double count) { return count == 1 ? "" : "s"; }
 /* Prints the message of a failure, if it is one, as one line on stderr; returns the exit status. */

@@ -53,7 +53,7 @@ static clm_status save(text *t, const char *prefix, const char *ending) {
 /* ---- the table ---- */
 
 static void add_quoted(text *t, const char *name) {
-    add(t, "\"");
+    add(t, "\"%s", cli_csv_guard(name));
     for (; *name; name++) add(t, *name == '"' ? "\"\"" : "%c", *name);
     add(t, "\"");
 }

@@ -13,7 +13,7 @@ typedef struct matrix {
     char title[160], subtitle[160];
 } matrix;
 
-/* PREFIX.csv, quoted as RFC 4180 says, and PREFIX.svg. */
+/* PREFIX.csv, quoted as RFC 4180 says and without formulas (cli_csv_guard), and PREFIX.svg. */
 clm_status matrix_write(const matrix *m, const char *prefix);
 void matrix_print(const matrix *m);
 

@@ -103,12 +103,13 @@ static clm_status write_json(const sweep *s, const row *rows) {
 
 /* Quoted where it has to be. */
 static void put_cell(FILE *to, const char *text, bool first) {
+    const char *guard = cli_csv_guard(text);
     if (!first) fputc(',', to);
-    if (!strpbrk(text, ",\"\n\r")) {
+    if (!*guard && !strpbrk(text, ",\"\n\r")) {
         fputs(text, to);
         return;
     }
-    fputc('"', to);
+    fprintf(to, "\"%s", guard);
     for (; *text; text++) fprintf(to, *text == '"' ? "\"\"" : "%c", *text);
     fputc('"', to);
 }

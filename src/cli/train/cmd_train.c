@@ -68,7 +68,7 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
     if (!s->run[0]) return cli_usage("--resume needs --run DIR, the directory of the run to go on with");
     CLI_TRY(cli_setup_arguments(s, cli_settings_options, args));
     CLI_TRY(cli_run_load_settings(s->run, &stored));
-    CLI_TRY(clm_train_checkpoint_path(path, sizeof path, s->run, CLM_RANK_LAST));
+    CLI_TRY(clm_train_checkpoint_path(path, sizeof path, s->run, CLM_RANK_NEWEST));
     if (cli_path_exists(path)) {
         const char *difference;
         CLI_TRY(cli_checkpoint_load(checkpoint, path));

@@ -31,7 +31,8 @@ static const cli_option options[] = {
     {NULL, "steps", CLI_INT, 0, AT(steps), CLI_AUTO, CLI_MAX_STEPS, "K|auto",
      "with --support: inner steps; auto: as the run tested with"},
     {NULL, "json", CLI_FLAG, 0, AT(json), 0, 0, "", "print a JSON array"},
-    {NULL, "csv", CLI_FLAG, 0, AT(csv), 0, 0, "", "print CSV, with ? for control characters in names"},
+    {NULL, "csv", CLI_FLAG, 0, AT(csv), 0, 0, "",
+     "print CSV, with ? for control characters in names and ' before one that would be a formula"},
     {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", CLI_DEVICE_HELP},
     {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", CLI_FORCE_HELP},
     {.name = NULL},
@@ -78,8 +79,8 @@ static const char *name_of(const prediction *p, size_t i) {
 
 /* ---- what is printed ---- */
 
-static void print_quoted(const char *text) {
-    putchar('"');
+static void print_quoted(const char *before, const char *text) {
+    printf("\"%s", before);
     for (text = cli_shown(text); *text; text++) {
         if (*text == '"') putchar('"');
         putchar(*text);
@@ -107,10 +108,10 @@ static void print_csv_head(const prediction *p) {
 }
 
 static void print_csv(const prediction *p, const char *file) {
-    print_quoted(file);
+    print_quoted(*cli_csv_guard(file) ? "./" : "", file); /* the same file, and no formula */
     for (size_t i = 0; i < shown(p); i++) {
         putchar(',');
-        print_quoted(name_of(p, i));
+        print_quoted(cli_csv_guard(name_of(p, i)), name_of(p, i));
         printf(",%.9g", p->classes[i].probability);
     }
     putchar('\n');
