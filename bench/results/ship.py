@@ -44,7 +44,8 @@ def write(path, metadata, arrays):
 
 def strip(checkpoint, model):
     head, data = read(checkpoint)
-    metadata = {k: v for k, v in head.pop("__metadata__").items() if not k.startswith("optim.")}
+    metadata = {k: v for k, v in head.pop("__metadata__").items()
+                if not k.startswith("optim.") and k != "clmaml.checksum"}  # it is of the arrays as they were
     settings = json.loads(metadata["clmaml.config"])
     settings["data"] = ""
     metadata["clmaml.config"] = json.dumps(settings)
