@@ -220,20 +220,46 @@ static clm_rank_text aside_name(size_t i) {
     return text;
 }
 
-/* The checkpoint of a name goes to its rank; one that the ranking does not have goes. */
-static clm_status put_at_rank(const clm_run *run, const char *name, const clm_ranking *ranking) {
+/* *there: is there a whole checkpoint of this name, and of which iteration? */
+static clm_status iteration_of(const clm_run *run, const char *name, bool *there, uint64_t *iteration) {
     char path[CLM_TRAIN_PATH];
     clm_train_checkpoint said = {0};
     clm_archive *archive;
+    *there = false;
     CLM_TRY(clm_run_checkpoint_path(path, run->directory, name));
     if (!clm_path_exists(path)) return CLM_OK;
-    CLM_TRY(clm_archive_load(&archive, path));
-    const clm_status status = clm_train_read_checkpoint(archive, &said);
-    clm_archive_free(archive);
-    if (status != CLM_OK) return clm_fail_in(status, "%s", path);
-    for (size_t k = 0; k < ranking->count; k++)
-        if (ranking->entry[k].iteration == said.iteration) return rename_checkpoint(run, name, clm_rank_name(k).s);
-    return clm_file_remove(path);
+    clm_status status = clm_archive_load(&archive, path);
+    if (status == CLM_OK) {
+        status = clm_train_read_checkpoint(archive, &said);
+        clm_archive_free(archive);
+    }
+    *iteration = said.iteration;
+    *there = status == CLM_OK;
+    return status == CLM_E_FORMAT ? CLM_OK : status;
+}
+
+clm_status clm_run_ranked_there(const clm_run *run, clm_run_ranked *out) {
+    const char *const unfinished = "best-new";
+    out->count = 0;
+    for (size_t i = 0; i < CLM_RANKED_NAMES; i++) {
+        const clm_rank_text name = i < CLM_ENSEMBLE_MOST ? clm_rank_name(i) : aside_name(i - CLM_ENSEMBLE_MOST);
+        bool there;
+        CLM_TRY(iteration_of(run, i + 1 < CLM_RANKED_NAMES ? name.s : unfinished, &there, &out->iteration[out->count]));
+        out->count += there;
+    }
+    return CLM_OK;
+}
+
+/* The checkpoint of a name goes to its rank; one that the ranking does not have, or that is damaged, goes. */
+static clm_status put_at_rank(const clm_run *run, const char *name, const clm_ranking *ranking) {
+    char path[CLM_TRAIN_PATH];
+    uint64_t iteration;
+    bool there;
+    CLM_TRY(clm_run_checkpoint_path(path, run->directory, name));
+    CLM_TRY(iteration_of(run, name, &there, &iteration));
+    for (size_t k = 0; k < ranking->count && there; k++)
+        if (ranking->entry[k].iteration == iteration) return rename_checkpoint(run, name, clm_rank_name(k).s);
+    return clm_path_exists(path) ? clm_file_remove(path) : CLM_OK;
 }
 
 clm_status clm_run_rank(clm_run *run, const clm_ranking *ranking) {

@@ -54,6 +54,13 @@ clm_status clm_run_devices_before(const clm_run *run, const clm_meta_share *shar
 
 /* Writes the state at hand as the checkpoint of a rank; those from this rank on fall back by one. */
 clm_status clm_run_save_ranked(clm_run *run, size_t rank, clm_meta *meta, const clm_ranking *ranking);
+/* The iterations of whole checkpoints under all names that a ranked one may have, of a run that was killed too. */
+enum { CLM_RANKED_NAMES = 2 * CLM_ENSEMBLE_MOST + 2 };
+typedef struct clm_run_ranked {
+    uint64_t iteration[CLM_RANKED_NAMES];
+    size_t count;
+} clm_run_ranked;
+clm_status clm_run_ranked_there(const clm_run *run, clm_run_ranked *out);
 /* Names the ranked checkpoints as this ranking has them: a run that was killed may have gone on from it. */
 clm_status clm_run_rank(clm_run *run, const clm_ranking *ranking);
 /* Writes the numbered checkpoint and `last`; drops old numbered ones. */

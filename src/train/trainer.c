@@ -227,11 +227,44 @@ static clm_status look_at(const char *path) {
     return status;
 }
 
+static bool is_there(const clm_run_ranked *there, uint64_t iteration) {
+    for (size_t i = 0; i < there->count; i++)
+        if (there->iteration[i] == iteration) return true;
+    return false;
+}
+
+/* Of an ensemble those that are gone leave the ranking. A run that was killed may have put newer ones in place of the last, which it will
+ * do again. */
+static clm_status settle_ensemble(clm_trainer *t) {
+    clm_ranking *ranking = &t->ranking;
+    clm_run_ranked there;
+    size_t newer = 0;
+    CLM_TRY(clm_run_ranked_there(&t->run, &there));
+    for (size_t i = 0; i < there.count; i++) newer += there.iteration[i] > clm_meta_iteration(t->meta);
+    for (size_t k = ranking->count; k-- > 0;) {
+        const uint64_t iteration = ranking->entry[k].iteration;
+        if (is_there(&there, iteration)) continue;
+        if (newer > 0) {
+            newer--;
+            continue;
+        }
+        clm_trainer_remark(t,
+                           "the checkpoint of iteration %llu, which was %zu of the best %zu of this run until now, is missing "
+                           "or damaged in %s; "
+                           "the best are chosen anew from here on",
+                           (unsigned long long)iteration, k + 1, ranking->count, t->run.checkpoints);
+        memmove(&ranking->entry[k], &ranking->entry[k + 1], (ranking->count - k - 1) * sizeof ranking->entry[k]);
+        ranking->count--;
+    }
+    return CLM_OK;
+}
+
 /* What was the best so far may have been taken away or damaged since. */
 static clm_status settle_best(clm_trainer *t) {
     char path[CLM_TRAIN_PATH];
     clm_ranking *ranking = &t->ranking;
-    if (t->run.ensemble != 1 || ranking->count == 0) return CLM_OK;
+    if (t->run.ensemble != 1) return settle_ensemble(t);
+    if (ranking->count == 0) return CLM_OK;
     CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, "best"));
     const clm_status status = look_at(path);
     if (status != CLM_E_FORMAT) return status;
@@ -274,6 +307,32 @@ out:
     return status;
 }
 
+/* Did the run make updates? Before the first it has saved its state, so that something is lost where there is none to go on from. */
+static clm_status check_lost(const clm_trainer *t) {
+    char path[CLM_TRAIN_PATH], *text = NULL, **names = NULL;
+    size_t count = 0;
+    uint64_t iteration;
+    bool trained = false;
+    clm_run_ranked there;
+    CLM_TRY(clm_train_path(path, t->run.directory, "metrics.jsonl"));
+    if (clm_path_exists(path)) {
+        CLM_TRY(clm_file_read(path, &text, NULL));
+        trained = strstr(text, "\"train\"") != NULL;
+        free(text);
+    }
+    CLM_TRY(clm_run_ranked_there(&t->run, &there));
+    for (size_t i = 0; i < there.count; i++) trained |= there.iteration[i] > 0;
+    if (clm_path_exists(t->run.checkpoints)) CLM_TRY(clm_directory_list(t->run.checkpoints, &names, &count));
+    for (size_t i = 0; i < count; i++) trained |= clm_run_numbered(names[i], &iteration);
+    clm_names_free(names, count);
+    if (!trained) return CLM_OK;
+    return clm_fail(CLM_E_STATE,
+                    "%s has made updates, but last.safetensors is missing in %s, and no numbered checkpoint there is whole: "
+                    "put one back, or "
+                    "begin another run in another directory (--init takes weights, such as those of best.safetensors)",
+                    t->run.directory, t->run.checkpoints);
+}
+
 /* Is there a run to go on with, and is it this one? */
 static clm_status find_run(clm_trainer *t, const clm_train_options *settled) {
     char path[CLM_TRAIN_PATH], *text = NULL;
@@ -283,7 +342,7 @@ static clm_status find_run(clm_trainer *t, const clm_train_options *settled) {
     free(text);
     if (status == CLM_OK) status = clm_train_checkpoint_path(path, sizeof path, t->run.directory, CLM_RANK_NEWEST);
     t->continues = status == CLM_OK && clm_path_exists(path);
-    return status;
+    return status == CLM_OK && !t->continues ? check_lost(t) : status;
 }
 
 static clm_status open_directory(clm_trainer *t, const clm_train_options *settled) {

@@ -82,11 +82,42 @@ expect_error "weights that are damaged" 1 "best.safetensors: $changed" train sin
 LC_ALL=C sed 's/clmaml\.checksum/clmaml.checksun/' "$run/checkpoints/last.safetensors" >"$work/taken.safetensors"
 expect_success "taken as it is" eval "$work/taken.safetensors" --device host --tasks 2
 rm -r "$run"
+# Nothing to go on from is no reason to begin anew, where updates were made.
+lost="has made updates, but last.safetensors is missing in .*, and no numbered checkpoint there is whole"
+cp -r "$work/kept" "$run"
+rm "$run/checkpoints/last.safetensors"
+for file in 00000000 00000002 00000004 00000006; do damage "$run/checkpoints/$file.safetensors"; done
+expect_error "last missing, the numbered damaged" 1 "$lost" train --resume --run "$run" --device host --iterations 8
+rm "$run"/checkpoints/0*
+expect_error "the best alone" 1 "$lost" train --resume --run "$run" --device host --iterations 8
+cmp "$run/checkpoints/best.safetensors" "$work/kept/checkpoints/best.safetensors" || fail "the best alone is another one"
+rm "$run"/checkpoints/*
+expect_error "no checkpoint" 1 "$lost" train --resume --run "$run" --device host --iterations 8
+cmp "$run/metrics.jsonl" "$work/kept/metrics.jsonl" || fail "metrics of a run without checkpoints are gone"
+rm -r "$run"
 mv "$work/kept" "$run"
 damage "$run/checkpoints/best.safetensors"
 expect_success "the best is damaged" train --resume --run "$run" --device host --iterations 8
 expect_in "$work/err" "best.safetensors: $changed; it was the best of this run until now" "the best is damaged"
 expect_success "a best one of after" eval "$run" --device host --tasks 2
+
+# The best of an ensemble: those that are missing or damaged are left out, and the run goes on.
+# shellcheck disable=SC2086
+expect_success "an ensemble" $sine --iterations 8 --ensemble 3 --run "$work/ensemble"
+for ranked in best best-2 best-3; do
+    for harm in rm damage; do
+        rm -rf "$run"
+        cp -r "$work/ensemble" "$run"
+        $harm "$run/checkpoints/$ranked.safetensors"
+        expect_success "$harm $ranked" train --resume --run "$run" --device host --iterations 8
+        expect_in "$work/err" "of the best 3 of this run until now, is missing or damaged" "$harm $ranked"
+        [ ! -e "$run/checkpoints/best-3.safetensors" ] || fail "$harm $ranked: there are three"
+        expect_success "$harm $ranked, on" train --resume --run "$run" --device host --iterations 12
+        [ -e "$run/checkpoints/best-3.safetensors" ] || fail "$harm $ranked, on: there are no three"
+        expect_success "$harm $ranked, again" train --resume --run "$run" --device host --iterations 14
+        ! grep -q "missing or damaged" "$work/err" || fail "$harm $ranked, again: $(cat "$work/err")"
+    done
+done
 
 # Killed as it began, before it had said what it is.
 mkdir -p "$work/early/checkpoints"

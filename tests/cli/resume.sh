@@ -75,10 +75,11 @@ for signal in KILL INT TERM; do
     same "signal $signal" "$run"
 done
 
-# Killed before the first checkpoint, and while a line of metrics was being written.
+# Killed before the first checkpoint, of which there is one before the first update, and while a line of metrics was being written.
 run=$work/early
 cp -r "$work/whole" "$run"
 rm -r "$run/checkpoints" "$run/result.json"
+head -n 1 "$work/whole/metrics.jsonl" >"$run/metrics.jsonl"
 expect_success "resume before the first checkpoint" train --resume --run "$run"
 same "before the first checkpoint" "$run"
 run=$work/cut
