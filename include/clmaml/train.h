@@ -229,8 +229,9 @@ typedef struct clm_train_options {
      *   scores.json                 at the end: of single test tasks, as clm_evaluator_save_scores writes them; not of more
      *                               tasks than CLM_TRAIN_SCORES_MOST */
     const char *directory;
-    /* Go on from the newest whole checkpoint of the directory, to the bits of a run that was never stopped; without one the run
-     * begins again. iterations, memory_limit, task_chunk and data_on may be others than before. */
+    /* Go on from the newest whole checkpoint of the directory, to the bits of a run that was never stopped. Without one a run that
+     * was stopped before its first update begins again; one that made updates is CLM_E_STATE. iterations, memory_limit, task_chunk
+     * and data_on may be others than before. */
     bool resume;
     /* What the run is in the words of the caller, kept in config.json and in every checkpoint; JSON, where it is. Resuming is
      * then compared with what the directory holds by the caller. NULL: the options are written there, and compared. */

@@ -39,10 +39,10 @@ static checksum_text checksum_of(const clm_archive *archive) {
         char shape[96];
         uint64_t h = clm_hash_text(CLM_HASH_SEED, array->name);
         h = clm_hash_text(h, array->type->name);
-        h = clm_hash_text(h, clm_shape_text(&array->shape, shape, sizeof(shape)));
+        h = clm_hash_text(h, clm_shape_text(&array->shape, shape, sizeof shape));
         sum += clm_hash_words(h, array->bytes, array->count * array->type->size);
     }
-    snprintf(text.s, sizeof(text.s), "%016llx", (unsigned long long)sum);
+    snprintf(text.s, sizeof text.s, "%016llx", (unsigned long long)sum);
     return text;
 }
 

@@ -37,12 +37,12 @@ bool clm_run_numbered(const char *name, uint64_t *iteration) {
     return strcmp(end, ".safetensors") == 0;
 }
 
-/* False where a file is missing, or not as it was written; not where it cannot be looked at. */
-static bool is_whole(const char *path) {
+clm_status clm_run_look_at(const char *path) {
     clm_archive *archive = NULL;
-    const clm_status status = clm_path_exists(path) ? clm_archive_load(&archive, path) : CLM_E_FORMAT;
+    if (!clm_path_exists(path)) return clm_fail(CLM_E_FORMAT, "%s is missing", path);
+    const clm_status status = clm_archive_load(&archive, path);
     clm_archive_free(archive);
-    return status != CLM_E_FORMAT;
+    return status;
 }
 
 static clm_status find_newest(char *path, const char *directory) {
@@ -50,7 +50,7 @@ static clm_status find_newest(char *path, const char *directory) {
     size_t count = 0;
     clm_status status = CLM_OK;
     CLM_TRY(clm_run_checkpoint_path(path, directory, "last"));
-    if (is_whole(path)) return CLM_OK;
+    if (clm_run_look_at(path) != CLM_E_FORMAT) return CLM_OK;
     CLM_TRY(clm_train_path(checkpoints, directory, "checkpoints"));
     if (!clm_path_exists(checkpoints)) return CLM_OK;
     CLM_TRY(clm_directory_list(checkpoints, &names, &count));
@@ -63,7 +63,7 @@ static clm_status find_newest(char *path, const char *directory) {
         if (!newest) break;
         char file[CLM_TRAIN_PATH];
         CLM_GOTO(clm_train_path(file, checkpoints, newest));
-        if (is_whole(file)) {
+        if (clm_run_look_at(file) != CLM_E_FORMAT) {
             memcpy(path, file, strlen(file) + 1);
             break;
         }

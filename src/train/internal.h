@@ -59,6 +59,7 @@ struct clm_trainer {
     bool has_run, continues, prepared; /* there is a directory; it goes on from a checkpoint; clm_trainer_prepare is done */
     clm_ranking ranking;               /* by validation */
     uint64_t last_checkpoint;
+    char newest[CLM_TRAIN_PATH];    /* the checkpoint that a resumed run goes on from */
     int skipped_in_a_row;           /* updates that were left out; in all: run.skipped */
     char skipped_why[512];          /* of the last of these in this session */
     double seconds_before, started; /* training time of earlier sessions; when this one began */

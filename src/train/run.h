@@ -76,6 +76,8 @@ json_t *clm_json_number(double value);
 clm_status clm_run_save(clm_run *run, const char *name, clm_meta *meta, const clm_ranking *ranking);
 /* "RUN/checkpoints/NAME.safetensors"; path has CLM_TRAIN_PATH bytes. */
 clm_status clm_run_checkpoint_path(char *path, const char *directory, const char *name);
+/* CLM_E_FORMAT, with its reason as the last error: the file is missing, or not as it was written. */
+clm_status clm_run_look_at(const char *path);
 /* Is this the file of a numbered checkpoint, and of which iteration? */
 bool clm_run_numbered(const char *name, uint64_t *iteration);
 /* "best", "best-2", ..: the name of the checkpoint of this rank, from 0. */

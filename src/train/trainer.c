@@ -218,15 +218,6 @@ static clm_status compare(const clm_trainer *t, const clm_archive *archive, cons
     return clm_fail(CLM_E_STATE, "%s is of another run: its model is another one", path);
 }
 
-/* CLM_E_FORMAT, with its reason as the last error: the checkpoint is missing or damaged. */
-static clm_status look_at(const char *path) {
-    clm_archive *archive = NULL;
-    if (!clm_path_exists(path)) return clm_fail(CLM_E_FORMAT, "%s is missing", path);
-    const clm_status status = clm_archive_load(&archive, path);
-    clm_archive_free(archive);
-    return status;
-}
-
 static bool is_there(const clm_run_ranked *there, uint64_t iteration) {
     for (size_t i = 0; i < there->count; i++)
         if (there->iteration[i] == iteration) return true;
@@ -250,8 +241,7 @@ static clm_status settle_ensemble(clm_trainer *t) {
         }
         clm_trainer_remark(t,
                            "the checkpoint of iteration %llu, which was %zu of the best %zu of this run until now, is missing "
-                           "or damaged in %s; "
-                           "the best are chosen anew from here on",
+                           "or damaged in %s; the best are chosen anew from here on",
                            (unsigned long long)iteration, k + 1, ranking->count, t->run.checkpoints);
         memmove(&ranking->entry[k], &ranking->entry[k + 1], (ranking->count - k - 1) * sizeof ranking->entry[k]);
         ranking->count--;
@@ -266,7 +256,7 @@ static clm_status settle_best(clm_trainer *t) {
     if (t->run.ensemble != 1) return settle_ensemble(t);
     if (ranking->count == 0) return CLM_OK;
     CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, "best"));
-    const clm_status status = look_at(path);
+    const clm_status status = clm_run_look_at(path);
     if (status != CLM_E_FORMAT) return status;
     clm_trainer_remark(t, "%s; it was the best of this run until now, and the best is chosen anew from here on",
                        clm_last_error());
@@ -274,23 +264,22 @@ static clm_status settle_best(clm_trainer *t) {
     return CLM_OK;
 }
 
-/* The checkpoint to go on from. It is not `last` where that cannot be read. */
-static clm_status find_checkpoint(clm_trainer *t, char *path) {
+/* It is not `last` where that cannot be read. */
+static clm_status remark_on_checkpoint(clm_trainer *t) {
     char last[CLM_TRAIN_PATH];
-    CLM_TRY(clm_train_checkpoint_path(path, CLM_TRAIN_PATH, t->run.directory, CLM_RANK_NEWEST));
     CLM_TRY(clm_run_checkpoint_path(last, t->run.directory, "last"));
-    if (strcmp(path, last) == 0) return CLM_OK;
-    const clm_status status = look_at(last);
+    if (strcmp(t->newest, last) == 0) return CLM_OK;
+    const clm_status status = clm_run_look_at(last);
     if (status != CLM_E_FORMAT) return status;
-    clm_trainer_remark(t, "%s; the run goes on from %s instead", clm_last_error(), path);
+    clm_trainer_remark(t, "%s; the run goes on from %s instead", clm_last_error(), t->newest);
     return CLM_OK;
 }
 
 static clm_status restore(clm_trainer *t) {
-    char path[CLM_TRAIN_PATH];
+    const char *path = t->newest;
     clm_archive *archive = NULL;
     clm_status status = CLM_OK;
-    CLM_TRY(find_checkpoint(t, path));
+    CLM_TRY(remark_on_checkpoint(t));
     CLM_TRY(clm_archive_load(&archive, path));
     CLM_GOTO(compare(t, archive, path));
     status = clm_meta_restore(t->meta, archive);
@@ -326,22 +315,23 @@ static clm_status check_lost(const clm_trainer *t) {
     for (size_t i = 0; i < count; i++) trained |= clm_run_numbered(names[i], &iteration);
     clm_names_free(names, count);
     if (!trained) return CLM_OK;
-    return clm_fail(CLM_E_STATE,
-                    "%s has made updates, but last.safetensors is missing in %s, and no numbered checkpoint there is whole: "
-                    "put one back, or "
-                    "begin another run in another directory (--init takes weights, such as those of best.safetensors)",
-                    t->run.directory, t->run.checkpoints);
+    return clm_fail(
+        CLM_E_STATE,
+        "%s has made updates, but last.safetensors is missing in %s, and no numbered checkpoint there is whole: put "
+        "one back, or begin another run "
+        "in another directory (--init takes weights, such as those of best.safetensors)",
+        t->run.directory, t->run.checkpoints);
 }
 
 /* Is there a run to go on with, and is it this one? */
 static clm_status find_run(clm_trainer *t, const clm_train_options *settled) {
-    char path[CLM_TRAIN_PATH], *text = NULL;
+    char *text = NULL;
     CLM_TRY(clm_run_read_note(&t->run, &text));
     const clm_status locked = clm_run_lock(&t->run);
     clm_status status = locked != CLM_OK ? locked : settled->note ? CLM_OK : clm_record_check(text, settled, t->run.directory);
     free(text);
-    if (status == CLM_OK) status = clm_train_checkpoint_path(path, sizeof path, t->run.directory, CLM_RANK_NEWEST);
-    t->continues = status == CLM_OK && clm_path_exists(path);
+    if (status == CLM_OK) status = clm_train_checkpoint_path(t->newest, sizeof t->newest, t->run.directory, CLM_RANK_NEWEST);
+    t->continues = status == CLM_OK && clm_path_exists(t->newest);
     return status == CLM_OK && !t->continues ? check_lost(t) : status;
 }
 

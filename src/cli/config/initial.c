@@ -9,7 +9,8 @@
 
 static bool goes_on(const cli_settings *s) {
     char path[CLI_PATH_MAX];
-    return s->resume && clm_train_checkpoint_path(path, sizeof path, s->run, CLM_RANK_NEWEST) == CLM_OK && cli_path_exists(path);
+    return s->resume && clm_train_checkpoint_path(path, sizeof path, s->run, CLM_RANK_NEWEST) == CLM_OK &&
+           cli_path_exists(path);
 }
 
 static void tell(const cli_settings *s, const clm_import_report *r) {

@@ -82,11 +82,15 @@ float clm_gen_constant(const clm_generator *g, int i) {
     return (float)g->p->nodes[g->constants[i].of].attr.f[g->constants[i].which];
 }
 
+void clm_gen_declare_constant(clm_text *t, int i, int at) {
+    clm_text_add(t, "    const float constant%d = as_float(q%d.s%d);\n", i, at / 4, at % 4);
+}
+
 void clm_gen_constants(clm_generator *g) {
     g->too_many |= g->n_ints + g->n_constants > CLM_STEP_INTS;
     for (int i = 0; i < g->n_constants && !g->too_many; i++) {
         const float value = clm_gen_constant(g, i);
-        clm_text_add(&g->parameters, "    const float constant%d = as_float(q%d.s%d);\n", i, g->n_ints / 4, g->n_ints % 4);
+        clm_gen_declare_constant(&g->parameters, i, g->n_ints);
         memcpy(&g->ints[g->n_ints++], &value, sizeof value);
     }
 }

@@ -40,9 +40,9 @@ typedef struct clm_generator {
     bool too_many;
     clm_constant constants[CLM_UNIT_CONSTANTS];
     int n_constants;
-    bool finds_constants; /* rather than writes text */
-    int items;    /* of a task, where rows' results are summed */
-    int segments; /* of a reduction; results of each are in scratch memory when there are several */
+    bool finds_constants; /* in its first look at the expressions; what is not found then stays in the text */
+    int items;            /* of a task, where rows' results are summed */
+    int segments;         /* of a reduction; results of each are in scratch memory when there are several */
     clm_text parameters;
 } clm_generator;
 
@@ -50,7 +50,9 @@ typedef struct clm_generator {
 void clm_gen_parameter(clm_generator *g, const char *name, int index, int value);
 /* Parameters s<axis>_<leaf>, the strides along the axes before the last. */
 void clm_gen_strides(clm_generator *g);
+/* The value of one that is an argument; its declaration, from int `at` of the kernel's. */
 float clm_gen_constant(const clm_generator *g, int i);
+void clm_gen_declare_constant(clm_text *t, int i, int at);
 /* Parameters constant<i>, of all constants that are arguments. */
 void clm_gen_constants(clm_generator *g);
 /* Loads at element index `e` along the innermost axis, then all expressions of a pass. */

@@ -164,11 +164,11 @@ static clm_status add_step(group *g, size_t first, bool per_task) {
     for (int i = 0; 2 * i < g->n_ints; i++)
         clm_text_add(&source, "    const int items%d = q%d.s%d, vectors%d = q%d.s%d;\n", i, i / 2, i % 2 * 2, i, i / 2,
                      i % 2 * 2 + 1);
-    clm_text_add(&source, "    const int tasks = q%d.s%d, task = get_global_id(2);\n    int id = get_global_id(0);\n", g->n_ints / 4,
-                 g->n_ints % 4);
+    clm_text_add(&source, "    const int tasks = q%d.s%d, task = get_global_id(2);\n    int id = get_global_id(0);\n",
+                 g->n_ints / 4, g->n_ints % 4);
     g->ints[g->n_ints++] = g->l->program->tasks;
     for (int i = 0; i < g->n_constants; i++) {
-        clm_text_add(&source, "    const float constant%d = as_float(q%d.s%d);\n", i, g->n_ints / 4, g->n_ints % 4);
+        clm_gen_declare_constant(&source, i, g->n_ints);
         memcpy(&g->ints[g->n_ints++], &g->constants[i], sizeof(float));
     }
     clm_text_add(&source, "%s}\n", g->calls.data ? g->calls.data : "");

@@ -16,7 +16,13 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-enum { MOST_FULL_LEAVES = 5, MOST_COST = 80, MOST_LEAVES = 20, MOST_NODES = 100, MOST_STRIDES = CLM_STEP_INTS - CLM_UNIT_CONSTANTS - 12 };
+enum {
+    MOST_FULL_LEAVES = 5,
+    MOST_COST = 80,
+    MOST_LEAVES = 20,
+    MOST_NODES = 100,
+    MOST_STRIDES = CLM_STEP_INTS - CLM_UNIT_CONSTANTS - 12
+};
 
 /* What an elementwise value reads and costs if it is inlined; a value that it needs twice counts once, as in the kernel. */
 typedef struct expression {
