@@ -169,7 +169,7 @@ expect_success "anil of an lstm alone, told what" train sine --device host --met
     --algorithm anil --adapt 1.weight --model "$work/alone.json" --run "$work/anil-alone"
 expect_in "$work/out" "adapted: 1.weight: 1.weight_ih_l0, 1.weight_hh_l0; 8 of 16 numbers$" "anil of an lstm alone, told what"
 cp -r "$work/flag" "$work/old"
-rm -r "$work/old/checkpoints"
+rm -r "$work/old/checkpoints" "$work/old/metrics.jsonl" # with updates noted and nothing to go on from, resuming is an error
 grep -v '^    "\(algorithm\|inner-rule\|inner-betas\|loss\|schedule\|ensemble\|betas\)"' "$work/flag/config.json" >"$work/old/config.json"
 expect_success "a run from before" train --resume --run "$work/old"
 cmp "$work/flag/checkpoints/last.safetensors" "$work/old/checkpoints/last.safetensors" || fail "a run from before: not the same bits"

@@ -98,7 +98,7 @@ expect_same lstm "$sequences" 2 16,2 --hidden 3
 
 # Runs from before have conv4 whatever their network is, and no --hidden.
 cp -r "$work/numbers" "$work/old"
-rm -r "$work/old/checkpoints"
+rm -r "$work/old/checkpoints" "$work/old/metrics.jsonl" # with updates noted and nothing to go on from, resuming is an error
 sed '/^ *"hidden": /d; s/"network": "mlp"/"network": "conv4"/' "$work/numbers/config.json" >"$work/old/config.json"
 expect_success "a run from before" train --resume --run "$work/old"
 cmp "$work/numbers/checkpoints/last.safetensors" "$work/old/checkpoints/last.safetensors" || fail "a run from before: not the same bits"
