@@ -45,7 +45,8 @@ class Torch:
     def __init__(self, state, dtype, way):
         self.p = {k: torch.tensor(np.asarray(v), dtype=dtype).requires_grad_() for k, v in state.items()}
         self.blocks = sorted({int(k.split(".")[0]) for k in self.p})
-        self.dtype, self.adam, self.step_of = dtype, torch.optim.Adam(list(self.p.values()), lr=OUTER), getattr(self, way)
+        self.dtype, self.program = dtype, None
+        self.adam, self.step_of = torch.optim.Adam(list(self.p.values()), lr=OUTER), getattr(self, way)
 
     def network(self, p, x):
         for conv, norm in zip(self.blocks[0:-1:2], self.blocks[1:-1:2]):
@@ -74,7 +75,7 @@ class Torch:
         for sx, sy, qx, qy in zip(*self.sets(batch)):
             loss = self.loss(self.adapt(self.p, sx, sy, 1, True), qx, qy)
             (loss / n).backward()
-            losses.append(float(loss))
+            losses.append(loss.item())
         return losses
 
     def vmap(self, batch):
@@ -88,6 +89,25 @@ class Torch:
         losses = vmap(task, in_dims=(None, 0, 0, 0, 0))(self.p, *self.sets(batch))
         losses.mean().backward()
         return losses.detach().tolist()
+
+    def compiled(self, batch):
+        """All tasks at once, through torch.compile."""
+        from torch.func import grad, grad_and_value, vmap
+
+        def task(p, sx, sy, qx, qy):
+            g = grad(self.loss)(p, sx, sy)
+            return self.loss({k: v - INNER * g[k] for k, v in p.items()}, qx, qy)
+
+        def mean(p, *batch):
+            losses = vmap(task, in_dims=(None, 0, 0, 0, 0))(p, *batch)
+            return losses.mean(), losses
+
+        if self.program is None:
+            self.program = torch.compile(grad_and_value(mean, has_aux=True))
+        found, (_, losses) = self.program({k: v.detach() for k, v in self.p.items()}, *self.sets(batch))
+        for k, v in self.p.items():
+            v.grad = found[k]
+        return losses.tolist()
 
     def step(self, batch):
         self.adam.zero_grad()
