@@ -25,7 +25,8 @@ def prepare():
         shape, data = problem.array(name)
         return np.frombuffer(data, np.float32).reshape(shape)
 
-    side = what["size"] // 16
+    strided = what["strided"]
+    side = 1 if strided else what["size"] // 16
 
     def inside(i, w):
         """Weights of PyTorch's layout with channels last."""
@@ -56,9 +57,11 @@ def prepare():
                 x = jax.nn.relu(x @ p[i].T + p[i + 1])
             return x @ p[4].T + p[5]
         for i in range(0, 16, 4):
-            x = lax.conv_general_dilated(x, p[i], (1, 1), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")) + p[i + 1]
+            x = lax.conv_general_dilated(x, p[i], (2, 2) if strided else (1, 1), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")) + p[i + 1]
             mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
-            x = pool(jax.nn.relu((x - mean) * lax.rsqrt(var + 1e-5) * p[i + 2] + p[i + 3]))
+            x = jax.nn.relu((x - mean) * lax.rsqrt(var + 1e-5) * p[i + 2] + p[i + 3])
+            x = x if strided else pool(x)
+        x = x.mean(axis=(1, 2)) if strided else x
         return x.reshape(x.shape[0], -1) @ p[16].T + p[17]
 
     def loss(p, x, y):

@@ -42,10 +42,10 @@ class Work:
                 x = F.relu(F.linear(x, p[i], p[i + 1]))
             return F.linear(x, p[4], p[5])
         for i in range(0, 16, 4):
-            x = F.conv2d(x, p[i], p[i + 1], padding=1)
+            x = F.conv2d(x, p[i], p[i + 1], stride=2 if self.what["strided"] else 1, padding=1)
             x = F.relu(F.batch_norm(x, None, None, p[i + 2], p[i + 3], training=True))
-            x = F.max_pool2d(x, 2)
-        return F.linear(x.flatten(1), p[16], p[17])
+            x = x if self.what["strided"] else F.max_pool2d(x, 2)
+        return F.linear(x.mean((2, 3)) if self.what["strided"] else x.flatten(1), p[16], p[17])
 
     def loss(self, p, x, y):
         return F.cross_entropy(self.network(p, x), y) if self.conv else F.mse_loss(self.network(p, x), y)

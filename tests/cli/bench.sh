@@ -51,7 +51,7 @@ mkdir -p "$work/environment/bin"
 printf '#!/bin/sh\necho "$1" >>"%s/asked"\necho "{\\"missing\\": true, \\"error\\": \\"none\\"}"\n' "$work" >"$work/environment/bin/python"
 chmod +x "$work/environment/bin/python"
 VIRTUAL_ENV="$work/environment" expect_success "a virtual environment" bench sine --device host --tasks 1 --rounds 1 --no-peaks --peers jax,torch-vmap
-[ "$(sort "$work/asked" | sed 's/.*\///' | tr '\n' ' ')" = "jax_tasks.py jax_tasks.py torch_vmap.py " ] || fail "peers: $(cat "$work/asked")"
+[ "$(sort "$work/asked" | sed 's/.*\///' | tr '\n' ' ')" = "jax_tasks.py jax_tasks.py torch_vmap.py torch_vmap.py " ] || fail "peers: $(cat "$work/asked")"
 grep -q "gets ready" "$work/err" && fail "a line for terminals in a file"
 
 # A BLAS library without kernels for this processor is named.

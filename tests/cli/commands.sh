@@ -57,13 +57,16 @@ expect_in "$work/out" '"query": 2' "eval of a checkpoint"
 expect_success "sine preset" train --preset sine --device host --iterations 2 --val-tasks 2 --eval-tasks 2 --run "$work/sine"
 expect_in "$work/out" "^protocol sine" "sine preset"
 expect_in "$work/out" "2 iterations of 25 tasks" "sine preset"
-for pair in "omniglot-5w1s 2" "omniglot-5w5s 2" "omniglot-20w1s 2" "omniglot-20w5s 2"; do
+for pair in "omniglot-5w1s 2" "omniglot-5w5s 2" "omniglot-20w1s 2" "omniglot-20w5s 2" "omniglot-5w1s-fo 2" "omniglot-20w5s-fo 2"; do
     set -- $pair
     expect_success "$1" train glyphs --preset "$1" --device host --filters 1 --meta-batch 1 --steps 1 --test-steps 1 --iterations 0 --size 14 \
         --val-tasks 1 --eval-tasks 0 --run "$work/$1"
     expect_in "$work/out" "at rate $2 under the mean of the cross-entropy" "$1"
     expect_in "$work/out" "published rate 0.[14]: there the loss is summed over" "$1"
     expect_in "$work/out" "transductive" "$1"
+    case $1 in
+    *-fo) expect_in "$work/out" "adapted: all parameters, but not 1.,4.,7.,10.: .*; not learned: 1.weight,4.weight,7.weight,10.weight" "$1" ;;
+    esac
 done
 
 # A folder of pictures.

@@ -27,6 +27,7 @@ typedef struct bench_item {
     double inner_lr;
     bool latency; /* what a user of a trained model waits for: latency.c */
     bool policy;  /* reinforcement learning: navigation.c; of the fields above steps, tasks and inner_lr count */
+    bool strided; /* convolutions of stride 2 and a mean at the end, instead of pooling */
 } bench_item;
 
 extern const bench_item bench_items[];

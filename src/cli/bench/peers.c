@@ -26,6 +26,7 @@ static const peer_row rows[] = {
     {"torch-threads", "torch_loop.py", NULL, ON_CPU, ALL_THREADS, true, false},
     {"torch-processes", "torch_processes.py", NULL, ON_CPU, ALL_THREADS, false, false},
     {"torch-vmap", "torch_vmap.py", NULL, ON_CPU, ALL_THREADS, false, false},
+    {"torch-vmap-compile", "torch_vmap.py", "--compile", ON_CPU, ALL_THREADS, false, false},
     {"torch-gpu", "torch_loop.py", "--gpu", ON_GPU, ONE_THREAD, true, false},
     {"torch-gpu-vmap", "torch_vmap.py", "--gpu", ON_GPU, ONE_THREAD, false, false},
     {"torch-gpu-vmap-compile", "torch_vmap.py", "--gpu --compile", ON_GPU, ONE_THREAD, false, false},

@@ -121,11 +121,11 @@ static clm_status add_param(const bench_run *run, clm_archive *a, size_t i) {
 
 static clm_status add_description(const bench_run *run, clm_archive *a) {
     const bench_item *t = &run->problem->item;
-    json_t *object =
-        json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:f, s:f, s:i}", "item", t->name, "tasks", t->tasks,
-                  "steps", t->steps, "ways", t->ways, "filters", t->filters, "channels", t->channels, "size", t->size,
-                  "parameters", (int)clm_model_param_count(run->problem->model), "first_order", t->first_order, "learner",
-                  t->learner, "inner_lr", t->inner_lr, "outer_lr", 1e-3, "query", (int)run->problem->query);
+    json_t *object = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:f, s:f, s:i, s:b}", "item", t->name,
+                               "tasks", t->tasks, "steps", t->steps, "ways", t->ways, "filters", t->filters, "channels",
+                               t->channels, "size", t->size, "parameters", (int)clm_model_param_count(run->problem->model),
+                               "first_order", t->first_order, "learner", t->learner, "inner_lr", t->inner_lr, "outer_lr", 1e-3,
+                               "query", (int)run->problem->query, "strided", t->strided);
     char *text = cli_json_text(object, 0);
     clm_status status = text ? clm_archive_set_meta(a, "problem", text) : cli_fail(CLM_E_MEMORY, "out of memory");
     free(text);

@@ -192,7 +192,8 @@ void chart_learning(page *p, const report_run *run) {
     point *points = run->n_rows ? calloc(run->n_rows, sizeof *points) : NULL;
     const size_t trained = points ? collect(run, false, points) : 0, validated = points ? collect(run, true, points) : 0;
     page_add(p, "<figure><figcaption>Learning curve");
-    if (validated) page_add(p, ": <span class=\"key\">validation%s</span>", any_interval(points, validated) ? " with 95 % interval" : "");
+    if (validated)
+        page_add(p, ": <span class=\"key\">validation%s</span>", any_interval(points, validated) ? " with 95 % interval" : "");
     if (trained) page_add(p, "%s <span class=\"key pale\">training</span>", validated ? "," : ":");
     page_add(p, "</figcaption>\n");
     if (run->n_rows && !points) p->failed = true;
