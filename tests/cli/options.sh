@@ -17,13 +17,13 @@ arguments_of() {
     case $1 in
         sine) echo "sine $small --hidden 4" ;;
         functions) echo "functions $small --hidden 4" ;;
-        glyphs) echo "glyphs $small --ways 2 --size 16 --filters 2" ;;
-        omniglot) echo "omniglot --data $work/omniglot $small --ways 2 --size 16 --filters 2" ;;
+        glyphs) echo "glyphs $small --ways 2 --size 16 --network conv4-strided --filters 2" ;;
+        omniglot) echo "omniglot --data $work/omniglot $small --ways 2 --size 16 --network conv4-strided --filters 2" ;;
         table) echo "table $work/rows.csv --task-column id --target y --ignore colour,hour $small --hidden 4" ;;
         labels) echo "table $work/rows.csv --task-column id --target colour --loss cross-entropy --ignore hour $small --hidden 4" ;;
         windows) echo "table $work/rows.csv --task-column id --target y --ignore colour,hour --window 4 $small --filters 2" ;;
-        split) echo "$work/split $small --ways 2 --size 16 --filters 2" ;;
-        nested) echo "$work/nested $small --ways 2 --size 16 --filters 2" ;;
+        split) echo "$work/split $small --ways 2 --size 16 --network conv4-strided --filters 2" ;;
+        nested) echo "$work/nested $small --ways 2 --size 16 --network conv4-strided --filters 2" ;;
         vectors) echo "$work/vectors $small --ways 2 --hidden 4" ;;
         series) echo "$work/series $small --ways 2 --filters 2" ;;
     esac
