@@ -25,15 +25,22 @@ static void *run(void *thread) {
     return NULL;
 }
 
+/* All but those by which the thread itself is told of a fault: blocked, they end the process whatever it has made of them. */
+static void fill_signals(sigset_t *set) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(set, faults[i]);
+}
+
 clm_status clm_thread_start(clm_thread **out, void (*work)(void *argument), void *argument) {
-    sigset_t all, before;
+    sigset_t signals, before;
     *out = NULL;
     clm_thread *t = clm_calloc(1, sizeof *t);
     if (!t) return CLM_E_MEMORY;
     t->work = work;
     t->argument = argument;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited by the new thread */
+    fill_signals(&signals);
+    pthread_sigmask(SIG_BLOCK, &signals, &before); /* inherited by the new thread */
     int code = pthread_create(&t->id, NULL, run, t);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code == 0) {

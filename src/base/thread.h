@@ -7,7 +7,8 @@
 typedef struct clm_thread clm_thread;
 
 /* Runs work(argument) beside the caller. Messages of clm_fail belong to the thread that records them: `work` hands over what it
- * has to say in its argument. Signals of the process are left to the other threads. */
+ * has to say in its argument. Signals of the process are left to the other threads, also by the threads and
+ * programs that `work` starts. */
 clm_status clm_thread_start(clm_thread **out, void (*work)(void *argument), void *argument);
 /* Waits until the work is done. NULL is allowed. */
 void clm_thread_join(clm_thread *thread);

@@ -1,8 +1,10 @@
 /* Opening and listing: the default, the environment, a machine without drivers. */
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/files.h"
 #include "support/launch.h"
@@ -66,6 +68,38 @@ START_TEST(the_rounded_reference_keeps_floats) {
 }
 END_TEST
 
+/* The signals that a thread of this process blocks, as Linux shows them; false: it does not. */
+static bool blocked_by(const char *thread, unsigned long long *mask) {
+    char path[300], *text = NULL;
+    snprintf(path, sizeof path, "/proc/self/task/%s/status", thread);
+    const char *line = NULL;
+    if (clm_file_read(path, &text, NULL) == CLM_OK) line = strstr(text, "SigBlk:");
+    const bool found = line && sscanf(line, "SigBlk: %llx", mask) == 1;
+    free(text);
+    return found;
+}
+
+/* PoCL's threads run a linker as a program: with Ctrl-C it would end, and PoCL with it the process. */
+START_TEST(signals_are_for_the_programs_threads) {
+    char **threads = NULL, own[32];
+    size_t count = 0;
+    unsigned long long mask;
+    clm_device *d = clm_test_open_opencl();
+    snprintf(own, sizeof own, "%ld", (long)getpid());
+    if (clm_path_exists("/proc/self/task")) CLM_TEST_OK(clm_directory_list("/proc/self/task", &threads, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (!blocked_by(threads[i], &mask)) continue;
+        const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+        for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
+            ck_assert_msg((mask >> (ends[k] - 1) & 1) == (strcmp(threads[i], own) != 0),
+                          "thread %s of process %s: signals blocked: %llx", threads[i], own, mask);
+        ck_assert_msg(!(mask >> (SIGSEGV - 1) & 1), "thread %s blocks faults: %llx", threads[i], mask);
+    }
+    clm_names_free(threads, count);
+    clm_device_close(d);
+}
+END_TEST
+
 /* Before anything in this process has asked the loader, which reads the variables once. */
 START_TEST(without_a_driver_there_is_the_host) {
     setenv("OCL_ICD_VENDORS", clm_test_cache, 1);
@@ -95,6 +129,7 @@ int main(void) {
     tcase_add_test(tcase, list_ends_with_host);
     tcase_add_test(tcase, environment_names_the_device);
     tcase_add_test(tcase, the_rounded_reference_keeps_floats);
+    tcase_add_test(tcase, signals_are_for_the_programs_threads);
     tcase_add_test(tcase, without_a_driver_there_is_the_host);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -5,15 +5,45 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/thread.h"
 #include "device/opencl/opencl.h"
 
 /* Without any driver the loader says this rather than a count of zero. */
 #define PLATFORM_NOT_FOUND_KHR (-1001)
 
+/* ---- asking ---- */
+
+/* What the loader or a driver is asked for the first time makes the threads that it computes with. They are not to have the signals of the
+ * process: PoCL's run a linker as a program, Ctrl-C in a terminal goes to that as well, and PoCL aborts the process when its linker ends. So
+ * a thread that leaves signals to others asks. */
+typedef struct question {
+    cl_platform_id platform; /* whose devices; NULL: which platforms */
+    cl_uint room;
+    cl_platform_id *platforms;
+    cl_device_id *devices;
+    cl_uint *count;
+    cl_int code;
+} question;
+
+static void put(void *argument) {
+    question *q = argument;
+    q->code = q->platform ? clGetDeviceIDs(q->platform, CL_DEVICE_TYPE_ALL, q->room, q->devices, q->count)
+                          : clGetPlatformIDs(q->room, q->platforms, q->count);
+}
+
+static cl_int answer(question q) {
+    clm_thread *thread;
+    if (clm_thread_start(&thread, put, &q) == CLM_OK)
+        clm_thread_join(thread);
+    else
+        put(&q);
+    return q.code;
+}
+
 static cl_int list_platforms(cl_platform_id **out, cl_uint *count) {
     *out = NULL;
     *count = 0;
-    cl_int code = clGetPlatformIDs(0, NULL, count);
+    cl_int code = answer((question){.count = count});
     if (code == PLATFORM_NOT_FOUND_KHR || (code == CL_SUCCESS && *count == 0)) {
         *count = 0;
         return CL_SUCCESS;
@@ -21,13 +51,13 @@ static cl_int list_platforms(cl_platform_id **out, cl_uint *count) {
     if (code != CL_SUCCESS) return code;
     *out = clm_calloc(*count, sizeof **out);
     if (!*out) return CL_OUT_OF_HOST_MEMORY;
-    return clGetPlatformIDs(*count, *out, NULL);
+    return answer((question){.room = *count, .platforms = *out});
 }
 
 static cl_int list_devices(cl_platform_id platform, cl_device_id **out, cl_uint *count) {
     *out = NULL;
     *count = 0;
-    cl_int code = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, count);
+    cl_int code = answer((question){.platform = platform, .count = count});
     if (code == CL_DEVICE_NOT_FOUND || (code == CL_SUCCESS && *count == 0)) {
         *count = 0;
         return CL_SUCCESS;
@@ -35,7 +65,7 @@ static cl_int list_devices(cl_platform_id platform, cl_device_id **out, cl_uint 
     if (code != CL_SUCCESS) return code;
     *out = clm_calloc(*count, sizeof **out);
     if (!*out) return CL_OUT_OF_HOST_MEMORY;
-    return clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, *count, *out, NULL);
+    return answer((question){.platform = platform, .room = *count, .devices = *out});
 }
 
 /* ---- describing ---- */
