@@ -152,7 +152,7 @@ if command -v bash >/dev/null 2>&1; then
     expect_completion "conv4 conv4-strided" clmaml tune --network = conv
     expect_completion "resnet12" clmaml model res
     expect_completion "sine" clmaml bench si
-    expect_completion "omniglot-5w1s omniglot-5w1s-fo omniglot-5w5s omniglot-5w5s-fo" clmaml train --preset omniglot-5
+    expect_completion "omniglot-5w1s omniglot-5w5s omniglot-5w1s-fo omniglot-5w5s-fo" clmaml train --preset omniglot-5
     # files by bash's own completion, directories by ours
     mkdir -p "$work/pages/a folder/one" "$work/pages/a folder/two"
     echo >"$work/pages/a folder/file"

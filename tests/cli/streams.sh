@@ -18,7 +18,7 @@ before=$(grep -c . "$work/out")
 ("$CLMAML_PROGRAM" $small --iterations 40 --run "$work/pipe" 2>/dev/null | head -n 1 >/dev/null) || true
 [ -e "$work/pipe/result.json" ] || fail "a pipe that is closed: the run has no result"
 
-# A closed terminal is like an end that was asked for. Under nohup, HUP is ignored by whatever is started.
+# A closed terminal is like an end that was asked for. `timeout` and others send a signal twice at once. Under nohup, HUP is ignored by whatever is started.
 signals="HUP TERM INT USR1 XCPU"
 [ -z "$(sh -c 'kill -HUP $$; echo ignored' 2>/dev/null)" ] || signals="TERM INT USR1 XCPU"
 for signal in $signals; do
@@ -26,6 +26,7 @@ for signal in $signals; do
     process=$!
     wait_until $process grep -qs ',train,' "$work/$signal/metrics.csv" || fail "$signal: $(cat "$work/$signal.out")"
     kill -$signal $process
+    kill -$signal $process # it may have ended
     wait $process
     ended=$?
     # a shell starts what is in the background with INT ignored
@@ -33,6 +34,19 @@ for signal in $signals; do
     [ $ended -eq 130 ] || fail "$signal: exit status $ended"
     expect_success "resume after $signal" train --resume --run "$work/$signal" --iterations "$(ls "$work/$signal/checkpoints" | sed -n 's/^0*\([1-9][0-9]*\)\.safetensors$/\1/p' | sort -n | tail -n 1)" --device host
 done 2>/dev/null
+
+# Again, a while later, the signal ends a step that takes minutes at once.
+{
+    "$CLMAML_PROGRAM" train glyphs --device host --steps 10 --val-tasks 1 --eval-tasks 0 --run "$work/long" >"$work/long.out" 2>&1 &
+    process=$!
+    wait_until $process grep -qs '^ready in' "$work/long.out" || fail "a long step: $(cat "$work/long.out")"
+    kill -TERM $process
+    sleep 1
+    kill -TERM $process || fail "a long step: it ended: $(cat "$work/long.out")"
+    wait $process
+    ended=$?
+} 2>/dev/null
+[ $ended -eq 143 ] || fail "a long step: exit status $ended"
 
 # A mark in front of UTF-8, as some editors write it.
 printf '\357\273\277{"data": "sine", "layers": [{"op": "linear", "out": 8}, {"op": "tanh"}, {"op": "linear", "out": 1}]}' >"$work/bom.json"

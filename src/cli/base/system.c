@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -24,7 +25,24 @@ extern char **environ;
 
 static volatile sig_atomic_t stop_signal;
 
+enum { SIGNALS = 65, IMPATIENT_MS = 500 };
+
+static atomic_llong came[SIGNALS]; /* when each signal came first, in milliseconds; 0: not yet */
+
 static void on_signal(int number) { stop_signal = number; }
+
+/* Whoever presses Ctrl-C again does not want to wait. But `timeout`, and batch systems, send a signal to the process and to its group, so that
+ * it comes twice at once. */
+static void on_signal_to_end(int number) {
+    struct timespec time;
+    long long first = 0;
+    on_signal(number);
+    if (number >= SIGNALS || clock_gettime(CLOCK_MONOTONIC, &time) != 0) return;
+    const long long now = 1000LL * time.tv_sec + time.tv_nsec / 1000000 + 1;
+    if (atomic_compare_exchange_strong(&came[number], &first, now) || now - first < IMPATIENT_MS) return;
+    signal(number, SIG_DFL);
+    raise(number);
+}
 
 /* ---- standard streams ---- */
 
@@ -90,10 +108,9 @@ clm_status cli_stdout_end(void) {
 void cli_signals_catch(void) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
+    action.sa_handler = on_signal_to_end;
     sigemptyset(&action.sa_mask);
-    /* SA_RESETHAND: whoever presses Ctrl-C twice does not want to wait. SA_RESTART: drivers do not expect EINTR. */
-    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
+    action.sa_flags = (int)SA_RESTART; /* drivers do not expect EINTR */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGXCPU, &action, NULL); /* of a limit of processor time, before the kill */

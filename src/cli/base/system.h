@@ -16,8 +16,8 @@ void cli_stdout_print(const char *text);
 /* At the very end: an error if anything that was printed did not come through, now or before. */
 clm_status cli_stdout_end(void);
 
-/* From now on SIGINT, SIGTERM and SIGHUP (of a closed terminal; under nohup it stays ignored) only set a flag; a second one ends
- * the program at once. */
+/* From now on SIGINT, SIGTERM and SIGHUP (of a closed terminal; under nohup it stays ignored) only set a flag; the same again, half a
+ * second later or more, ends the program at once. */
 void cli_signals_catch(void);
 /* SIGUSR1 sets it too, from now on. */
 void cli_signals_catch_user(void);
