@@ -123,6 +123,17 @@ expect_success "eval --scores" eval "$work/maml" --device host --tasks 4 --query
 sed 's/,"scores".*//' "$work/eval.json" >"$work/eval.tasks"
 sed 's/,"scores".*//' "$work/maml/scores.json" | cmp - "$work/eval.tasks" || fail "eval --scores: $(cat "$work/eval.tasks")"
 [ "$(singles "$work/eval.json")" = "$(cat "$work/maml.scores")" ] || fail "eval --scores: $(singles "$work/eval.json") instead of $(cat "$work/maml.scores")"
+# Nothing of a run is replaced, nor what is no page.
+cp -r "$work/maml" "$work/kept"
+for file in config.json metrics.jsonl metrics.csv result.json checkpoints/best.safetensors checkpoints/last.safetensors; do
+    expect_error "a page for $file" 2 "out .*/$file is a file of a run, which goes on from it; give another name" report "$work/maml" --out "$work/maml/$file" --no-pictures
+    expect_error "scores for $file" 2 "scores .*/$file is a file of a run" eval "$work/maml" --device host --tasks 4 --query 1 --bn run --scores "$work/maml/$file"
+done
+(cd "$work/maml" && clmaml report . --out config.json --no-pictures && [ $status -eq 2 ]) || fail "a page for config.json, from within: $(cat "$work/err")"
+echo "print(1)" >"$work/script.py"
+expect_error "a page for a script" 2 "out .*script.py is there, and is no page; give another name, or remove it" report "$work/maml" --out "$work/script.py" --no-pictures
+[ "$(cat "$work/script.py")" = "print(1)" ] || fail "a script is replaced"
+diff -r "$work/maml" "$work/kept" || fail "files of a run are replaced"
 expect_error "scores of two columns" 2 "--scores holds one column, not 2: give one number for --query and --bn" \
     eval "$work/maml" --device host --tasks 4 --query 1 --scores "$work/two.json"
 [ ! -e "$work/two.json" ] || fail "scores of two columns: a file was written"

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/lines.h"
 #include "base/options.h"
+#include "base/outputs.h"
 #include "base/ranks.h"
 #include "base/system.h"
 #include "config/checkpoint.h"
@@ -293,6 +294,7 @@ static void list_columns(evaluation *e) {
 }
 
 static clm_status check_scores(const evaluation *e) {
+    CLI_TRY(cli_output_check_run("--scores", e->settings.scores));
     if (!e->settings.scores[0] || e->n_columns == 1) return CLM_OK;
     return cli_usage("--scores holds one column, not %zu: give one number for --query%s%s", e->n_columns,
                      e->both ? " and --bn transductive, support-stats or run" : "",

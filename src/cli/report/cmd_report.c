@@ -47,6 +47,7 @@ static clm_status check(const cli_args *args) {
     if (args->n_positional == 0) return cli_usage("say what to report: clmaml report RUN.. --out FILE.html");
     if (args->n_positional > REPORT_RUNS) return cli_usage("a page holds at most %d runs", REPORT_RUNS);
     CLI_TRY(cli_output_check(s->out, "the page"));
+    CLI_TRY(cli_output_check_kind(s->out, "<!DOCTYPE html>", "page"));
     if (s->device[0] && s->no_pictures) return cli_usage("--device is for pictures; it says nothing beside --no-pictures");
     return s->device[0] ? cli_refuse_parts(s->device) : CLM_OK;
 }
