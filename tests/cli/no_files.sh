@@ -78,6 +78,7 @@ ln -s real "$work/link"
 expect_success "export to a link" export "$work/adapted" --format onnx --out "$work/link"
 [ -L "$work/link" ] || fail "a file took the place of a link"
 cmp -s "$work/real" "$work/model.onnx" || fail "export to a link: the file it leads to is another"
+printf "<!DOCTYPE html>old" >"$work/real" # a page; nothing else is replaced
 expect_success "report to a link" report "$work/run" --device host --out "$work/link"
 [ -L "$work/link" ] || fail "report: a file took the place of a link"
 expect_in "$work/real" "<!DOCTYPE html>" "report to a link"
