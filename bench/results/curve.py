@@ -78,28 +78,27 @@ class Torch:
             losses.append(loss.item())
         return losses
 
-    def vmap(self, batch):
-        """All tasks at once."""
+    def together(self, p, *sets):
+        """Losses of all tasks at once."""
         from torch.func import grad, vmap
 
         def task(p, sx, sy, qx, qy):
             g = grad(self.loss)(p, sx, sy)
             return self.loss({k: v - INNER * g[k] for k, v in p.items()}, qx, qy)
 
-        losses = vmap(task, in_dims=(None, 0, 0, 0, 0))(self.p, *self.sets(batch))
+        return vmap(task, in_dims=(None, 0, 0, 0, 0))(p, *sets)
+
+    def vmap(self, batch):
+        losses = self.together(self.p, *self.sets(batch))
         losses.mean().backward()
         return losses.detach().tolist()
 
     def compiled(self, batch):
         """All tasks at once, through torch.compile."""
-        from torch.func import grad, grad_and_value, vmap
+        from torch.func import grad_and_value
 
-        def task(p, sx, sy, qx, qy):
-            g = grad(self.loss)(p, sx, sy)
-            return self.loss({k: v - INNER * g[k] for k, v in p.items()}, qx, qy)
-
-        def mean(p, *batch):
-            losses = vmap(task, in_dims=(None, 0, 0, 0, 0))(p, *batch)
+        def mean(p, *sets):
+            losses = self.together(p, *sets)
             return losses.mean(), losses
 
         if self.program is None:
