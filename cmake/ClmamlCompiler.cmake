@@ -22,6 +22,27 @@ if(CLMAML_SANITIZE)
   add_compile_options(-fsanitize=${CLMAML_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${CLMAML_SANITIZE})
 endif()
+# What programs that are built so need in their environment, for tests and, as ${PROJECT_BINARY_DIR}/sanitizers.sh, for a shell.
+set(CLMAML_SANITIZER_ENVIRONMENT "")
+if(CLMAML_SANITIZE MATCHES "undefined")
+  list(APPEND CLMAML_SANITIZER_ENVIRONMENT UBSAN_OPTIONS=print_stacktrace=1)
+endif()
+if(CLMAML_SANITIZE MATCHES "thread")
+  list(APPEND CLMAML_SANITIZER_ENVIRONMENT TSAN_OPTIONS=ignore_noninstrumented_modules=1) # OpenCL drivers
+endif()
+if(CLMAML_SANITIZE MATCHES "address")
+  # clFFT deletes its plans' actions through a class that lacks a virtual destructor.
+  # A compiler in a driver may give a thread of ours a signal stack of its own, which the sanitizer would take for its.
+  # LeakSanitizer of GCC 12 falls over thread-local memory of libraries whose threads, as those of PoCL, come and go while it looks.
+  list(APPEND CLMAML_SANITIZER_ENVIRONMENT
+    ASAN_OPTIONS=new_delete_type_mismatch=0:intercept_tls_get_addr=0:use_sigaltstack=0
+    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/leaks.txt:print_suppressions=0")
+endif()
+set(sanitizers_script "")
+foreach(variable IN LISTS CLMAML_SANITIZER_ENVIRONMENT)
+  string(APPEND sanitizers_script "export '${variable}'\n")
+endforeach()
+file(WRITE ${PROJECT_BINARY_DIR}/sanitizers.sh "${sanitizers_script}")
 
 # A program that reads files of strangers has its stack, its libc calls and its relocations guarded. Device kernels are not concerned.
 option(CLMAML_HARDEN "Stack protector, fortified libc calls, position independence, relocations read-only at start" ${PROJECT_IS_TOP_LEVEL})

@@ -52,11 +52,7 @@ if(CLMAML_BUILD_TESTS)
   if(CLMAML_SANITIZE)
     set(clmaml_sanitize_flag -fsanitize=${CLMAML_SANITIZE})
   endif()
-  set(clmaml_install_environment CLMAML_CACHE_DIR=${PROJECT_BINARY_DIR}/install-test-cache)
-  if(CLMAML_SANITIZE MATCHES "address")
-    list(APPEND clmaml_install_environment
-      "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/leaks.txt:print_suppressions=0")
-  endif()
+  set(clmaml_install_environment CLMAML_CACHE_DIR=${PROJECT_BINARY_DIR}/install-test-cache ${CLMAML_SANITIZER_ENVIRONMENT})
   add_test(NAME install COMMAND ${CMAKE_COMMAND}
     -DBUILD_DIR=${PROJECT_BINARY_DIR} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DCONFIG=$<CONFIG> -DLIBDIR=${CMAKE_INSTALL_LIBDIR}
     -DINCLUDEDIR=${CMAKE_INSTALL_INCLUDEDIR} -DBINDIR=${CMAKE_INSTALL_BINDIR} -DDOCDIR=${CMAKE_INSTALL_DOCDIR} -DGENERATOR=${CMAKE_GENERATOR}

@@ -43,6 +43,8 @@ main() {
     ./scripts/install-deps.sh --tests "$BUILD"
     configure
     cmake --build "$BUILD" --target clmaml_program "${targets[@]}"
+    # shellcheck source=/dev/null
+    . "$BUILD/sanitizers.sh"
     need_device
     rm -f "$BUILD/junit.xml"
     # One test more than processors: some wait for processes that they stop, or for one thread of a compiler.
