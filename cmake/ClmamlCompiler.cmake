@@ -22,7 +22,7 @@ if(CLMAML_SANITIZE)
   add_compile_options(-fsanitize=${CLMAML_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${CLMAML_SANITIZE})
 endif()
-# What programs that are built so need in their environment, for tests and, as ${PROJECT_BINARY_DIR}/sanitizers.sh, for a shell.
+# What programs that are built so need in their environment, for tests and, as ${PROJECT_BINARY_DIR}/sanitizers.env, for a shell.
 set(CLMAML_SANITIZER_ENVIRONMENT "")
 if(CLMAML_SANITIZE MATCHES "undefined")
   list(APPEND CLMAML_SANITIZER_ENVIRONMENT UBSAN_OPTIONS=print_stacktrace=1)
@@ -42,7 +42,7 @@ set(sanitizers_script "")
 foreach(variable IN LISTS CLMAML_SANITIZER_ENVIRONMENT)
   string(APPEND sanitizers_script "export '${variable}'\n")
 endforeach()
-file(WRITE ${PROJECT_BINARY_DIR}/sanitizers.sh "${sanitizers_script}")
+file(WRITE ${PROJECT_BINARY_DIR}/sanitizers.env "${sanitizers_script}")
 
 # A program that reads files of strangers has its stack, its libc calls and its relocations guarded. Device kernels are not concerned.
 option(CLMAML_HARDEN "Stack protector, fortified libc calls, position independence, relocations read-only at start" ${PROJECT_IS_TOP_LEVEL})

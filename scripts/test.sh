@@ -44,7 +44,7 @@ main() {
     configure
     cmake --build "$BUILD" --target clmaml_program "${targets[@]}"
     # shellcheck source=/dev/null
-    . "$BUILD/sanitizers.sh"
+    . "$BUILD/sanitizers.env"
     need_device
     rm -f "$BUILD/junit.xml"
     # One test more than processors: some wait for processes that they stop, or for one thread of a compiler.

@@ -26,10 +26,14 @@ extern "C" {
 
 /* ---- evaluation ---- */
 
-/* Mean over tasks and half the width of its 95 % interval, 1.96 standard errors; NAN where there is none, as of a single task. */
+/* Mean over tasks and half the width of its 95 % interval; NAN where there is none, as of a single task. */
 typedef struct clm_score {
     double mean, half;
 } clm_score;
+
+/* Half the width of the 95 % interval of the mean of n values whose sample variance, divided by n - 1, is `variance`: by Student's t, 12.7
+ * standard errors for n = 2, 1.964 for 600. NAN where n < 2 or the variance is not finite. */
+CLM_API double clm_score_half(double variance, size_t n);
 
 /* What scores of the source's tasks are: "accuracy", or "mean squared error", with its unit where that is not the data's. */
 CLM_API const char *clm_score_metric(const clm_source *source);
@@ -349,6 +353,10 @@ typedef struct clm_train_checkpoint {
 } clm_train_checkpoint;
 /* CLM_E_FORMAT where the archive is none of training's. */
 CLM_API clm_status clm_train_read_checkpoint(const clm_archive *archive, clm_train_checkpoint *out);
+/* Is "best" of a run directory the checkpoint that validation chose, by what "last" says? CLM_E_FORMAT: it is missing, damaged, or of another
+ * run; clm_last_error says which. CLM_OK also where the run chose none, where "last" cannot be read, and of one that is newer than
+ * "last", as a run saves it first. */
+CLM_API clm_status clm_train_check_best(const char *directory);
 /* A line that says that the data are not those the checkpoint's run was trained on, and how they differ; "" where they are the same, or
  * nothing is known of them. By clm_source_fingerprint; of checkpoints of before, by what the descriptions say behind the name.
  * Written into `text`, cut to `size` with its end. Returns `text`. */

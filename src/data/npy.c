@@ -77,8 +77,11 @@ static clm_status parse_shape(clm_npy *a, const char *where, const char *text) {
     for (text++; *text && *text != ')';) {
         char *end = NULL;
         const unsigned long long n = strtoull(text, &end, 10);
-        if (end == text || a->rank == CLM_NPY_RANK || (n && a->count > SIZE_MAX / n / 16))
-            return clm_fail(CLM_E_FORMAT, "%s: a shape that makes no sense; at most %d axes are read", where, CLM_NPY_RANK);
+        if (end == text || *text == '-' || (n && a->count > SIZE_MAX / n / 16))
+            return clm_fail(CLM_E_FORMAT, "%s: a damaged array (its shape has a size that cannot be, at \"%.24s\")", where,
+                            text);
+        if (a->rank == CLM_NPY_RANK)
+            return clm_fail(CLM_E_FORMAT, "%s: has more than %d axes, which are not read; reshape it", where, CLM_NPY_RANK);
         a->dim[a->rank++] = (size_t)n;
         a->count *= (size_t)n;
         text = end + strspn(end, ", L");

@@ -1,4 +1,4 @@
-/* Finding pictures, and names of classes, that are in two splits. */
+/* Finding pictures, and names of classes, that are in two splits, and pictures that are in two classes of one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@ typedef struct seen {
 } seen;
 
 typedef struct finding {
-    size_t count;       /* images of the later split that the earlier has too */
+    size_t count;       /* images of the later split that the earlier has too; of one split, that another class of it has too */
     const seen *one[2]; /* an example: of the earlier, of the later */
 } finding;
 
@@ -61,15 +61,17 @@ static seen *list_of(const clm_image_set *set, size_t *count) {
     return list;
 }
 
-/* For each of a group of one hash, which is sorted by splits: do earlier splits have the same image? */
+/* For each of a group of one hash, which is sorted by splits: do earlier splits, or other classes of its own, have the same image? The first of
+ * two classes counts as the image's own. */
 static void search(const clm_image_set *set, const seen *group, size_t count, finding found[CLM_SPLITS][CLM_SPLITS]) {
     size_t begin[CLM_SPLITS + 1] = {0};
     for (int split = 0; split < CLM_SPLITS; split++)
         for (begin[split + 1] = begin[split]; begin[split + 1] < count && group[begin[split + 1]].split == split;)
             begin[split + 1]++;
-    for (size_t later = begin[1]; later < count; later++)
-        for (int split = 0; split < group[later].split; split++)
-            for (size_t earlier = begin[split]; earlier < begin[split + 1]; earlier++) {
+    for (size_t later = 1; later < count; later++)
+        for (int split = 0; split <= group[later].split; split++)
+            for (size_t earlier = begin[split]; earlier < begin[split + 1] && earlier < later; earlier++) {
+                if (split == group[later].split && group[earlier].class_of == group[later].class_of) continue;
                 if (memcmp(bytes_of(set, group[earlier].image), bytes_of(set, group[later].image), example_bytes(set)) != 0)
                     continue;
                 finding *f = &found[split][group[later].split];
@@ -116,6 +118,16 @@ clm_status clm_image_set_note_shared(clm_image_set *set) {
         search(set, &list[begin], end - begin, found);
     }
     if (set->base.notes) clm_text_add(&notes, "%s", set->base.notes);
+    for (int split = 0; split < CLM_SPLITS; split++) {
+        const finding *f = &found[split][split];
+        if (f->count)
+            clm_text_add(
+                &notes,
+                "%zu of the examples of %s %s in two classes of it, such as one of class %s that is in %s: a task that draws "
+                "both cannot tell them apart\n",
+                f->count, names[split], f->count == 1 ? "is" : "are", set->classes[f->one[0]->class_of].name,
+                set->classes[f->one[1]->class_of].name);
+    }
     for (int later = 1; later < CLM_SPLITS; later++)
         for (int earlier = 0; earlier < later; earlier++) {
             const finding *f = &found[earlier][later];

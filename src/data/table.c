@@ -145,6 +145,7 @@ static clm_status fill(clm_table_source *s, clm_table *t) {
     if (!(s->path = clm_strdup(t->path))) return CLM_E_MEMORY;
     if (t->options->standardise) s->base.scaled = "leave numbers as they are in the file (--standardise no)";
     CLM_TRY(clm_table_encode(s, t));
+    CLM_TRY(clm_table_note_shared(s, t));
     s->base.shape = shape_of(s);
     CLM_TRY(check_strict(t));
     CLM_TRY(describe(s, t));

@@ -1,7 +1,8 @@
 /* Tables: what is read of a file, and the source that is made of it.
  *
  *   csv.c  ->  table_columns.c (what the headline and the options make of the columns)  ->  table_rows.c (their values)
- *          ->  table_encode.c (tasks, splits, numbers)  ->  table.c (the source) */
+ *          ->  table_encode.c (tasks, splits, numbers)  ->  table_shared.c (what two splits have in common)
+ *          ->  table.c (the source) */
 #ifndef CLM_DATA_TABLE_H
 #define CLM_DATA_TABLE_H
 
@@ -89,5 +90,7 @@ typedef struct clm_table_source {
 
 /* Fills a zeroed source; `base` gets labels and units. What it has is freed by its owner also after a failure. */
 clm_status clm_table_encode(clm_table_source *source, clm_table *table);
+/* Remarks how many rows of one split, or in windows how many tasks, are in another too, by their values. After clm_table_encode. */
+clm_status clm_table_note_shared(const clm_table_source *source, clm_table *table);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/interval.h"
 #include "policy/train.h"
 
 void clm_policy_score_add(clm_policy_score *s, const double *values, size_t n) {
@@ -19,7 +20,7 @@ double clm_policy_score_mean(const clm_policy_score *s) { return s->n ? s->sum /
 double clm_policy_score_half(const clm_policy_score *s) {
     const double n = (double)s->n, mean = clm_policy_score_mean(s);
     if (s->n < 2 || !isfinite(mean)) return NAN;
-    return 1.96 * sqrt(fmax(0, s->squares / n - mean * mean) / (n - 1));
+    return clm_interval_half((s->squares - n * mean * mean) / (n - 1), n);
 }
 
 static double rate_of(const clm_policy_trainer *t, int step) {

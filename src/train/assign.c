@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/interval.h"
 #include "train/internal.h"
 
 static const double none = 1e300; /* a loss that is not finite */
@@ -101,9 +102,8 @@ static clm_train_kind *kind_of(clm_train_result *r, const char *name) {
 }
 
 static void summarise(clm_train_kind *kind, double sum, double squares) {
-    const double n = kind->tasks, mean = sum / n, variance = n > 1 ? (squares - n * mean * mean) / (n - 1) : 0;
-    kind->score =
-        (clm_score){mean, n > 1 ? 1.96 * sqrt((variance > 0 ? variance : 0) / n) : NAN}; /* of one task there is none */
+    const double n = kind->tasks, mean = sum / n;
+    kind->score = (clm_score){mean, n > 1 ? clm_interval_half((squares - n * mean * mean) / (n - 1), n) : NAN};
 }
 
 clm_status clm_trainer_list_kinds(clm_trainer *t) {

@@ -40,6 +40,8 @@ bool clm_run_numbered(const char *name, uint64_t *iteration) {
 clm_status clm_run_look_at(const char *path) {
     clm_archive *archive = NULL;
     if (!clm_path_exists(path)) return clm_fail(CLM_E_FORMAT, "%s is missing", path);
+    if (clm_path_is_directory(path))
+        return clm_fail(CLM_E_IO, "%s is a directory, where a checkpoint is to be: move it away", path);
     const clm_status status = clm_archive_load(&archive, path);
     clm_archive_free(archive);
     return status;
@@ -50,7 +52,9 @@ static clm_status find_newest(char *path, const char *directory) {
     size_t count = 0;
     clm_status status = CLM_OK;
     CLM_TRY(clm_run_checkpoint_path(path, directory, "last"));
-    if (clm_run_look_at(path) != CLM_E_FORMAT) return CLM_OK;
+    status = clm_run_look_at(path);
+    if (status != CLM_E_FORMAT) return status;
+    status = CLM_OK;
     CLM_TRY(clm_train_path(checkpoints, directory, "checkpoints"));
     if (!clm_path_exists(checkpoints)) return CLM_OK;
     CLM_TRY(clm_directory_list(checkpoints, &names, &count));
@@ -87,13 +91,46 @@ clm_status clm_train_checkpoint_path(char *path, size_t size, const char *direct
 
 /* ---- reading ---- */
 
+/* A count of updates as describe() writes it. */
+static bool parse_count(const char *text, uint64_t *count) {
+    const uint64_t most = 9007199254740992u; /* what JSON's numbers hold exactly */
+    char *end;
+    if (text[0] < '0' || text[0] > '9') return false;
+    *count = strtoull(text, &end, 10);
+    return !*end && *count <= most;
+}
+
+static bool parse_ranked(clm_ranking *ranking, const json_t *object) {
+    const json_t *score = json_object_get(object, "score"), *iteration = json_object_get(object, "iteration");
+    if (!json_is_number(score) || !json_is_integer(iteration) || json_integer_value(iteration) < 0) return false;
+    if (ranking->count == CLM_ENSEMBLE_MOST) return false;
+    ranking->entry[ranking->count++] = (clm_ranked){json_number_value(score), (uint64_t)json_integer_value(iteration)};
+    return true;
+}
+
+/* False: the archive does not say it as describe() does. The score of a run that has not validated is null. */
+static bool parse_ranking(clm_ranking *ranking, const char *text) {
+    json_t *best = json_loads(text, 0, NULL);
+    const json_t *others = json_object_get(best, "others");
+    ranking->count = 0;
+    bool whole = parse_ranked(ranking, best) || json_is_null(json_object_get(best, "score"));
+    for (size_t i = 0; whole && i < json_array_size(others); i++) whole = parse_ranked(ranking, json_array_get(others, i));
+    json_decref(best);
+    return whole;
+}
+
 clm_status clm_train_read_checkpoint(const clm_archive *archive, clm_train_checkpoint *out) {
-    const char *iteration = clm_archive_meta(archive, key_iteration);
+    const char *iteration = clm_archive_meta(archive, key_iteration), *best = clm_archive_meta(archive, key_best);
+    clm_ranking ranking;
     out->note = clm_archive_meta(archive, key_config);
     out->model = clm_archive_meta(archive, key_model);
-    out->iteration = iteration ? strtoull(iteration, NULL, 10) : 0;
-    if (out->note && out->model && iteration && clm_archive_meta(archive, key_best)) return CLM_OK;
-    return clm_fail(CLM_E_FORMAT, "no checkpoint of training: it lacks the settings of its run");
+    if (!out->note || !out->model || !iteration || !best)
+        return clm_fail(CLM_E_FORMAT, "no checkpoint of training: it lacks the settings of its run");
+    if (!parse_count(iteration, &out->iteration))
+        return clm_fail(CLM_E_FORMAT, "no checkpoint of training: its %s, \"%.40s\", is no number of updates", key_iteration,
+                        iteration);
+    if (parse_ranking(&ranking, best)) return CLM_OK;
+    return clm_fail(CLM_E_FORMAT, "no checkpoint of training: its %s, \"%.40s\", is no score of validation", key_best, best);
 }
 
 const char *clm_train_said_of(const char *description) {
@@ -124,22 +161,52 @@ clm_status clm_checkpoint_params(const clm_archive *archive, const char *path, b
     return status == CLM_OK || strstr(clm_last_error(), path) ? status : clm_fail_in(status, "%s", path);
 }
 
-static bool parse_ranked(clm_ranking *ranking, const json_t *object) {
-    const json_t *score = json_object_get(object, "score");
-    if (!json_is_number(score) || ranking->count == CLM_ENSEMBLE_MOST) return false;
-    ranking->entry[ranking->count++] =
-        (clm_ranked){json_number_value(score), (uint64_t)json_integer_value(json_object_get(object, "iteration"))};
-    return true;
-}
-
 void clm_ranking_read(clm_ranking *ranking, const clm_archive *archive) {
     const char *text = clm_archive_meta(archive, key_best);
-    json_t *best = text ? json_loads(text, 0, NULL) : NULL;
-    const json_t *others = json_object_get(best, "others");
-    ranking->count = 0;
-    if (parse_ranked(ranking, best))
-        for (size_t i = 0; i < json_array_size(others); i++) parse_ranked(ranking, json_array_get(others, i));
-    json_decref(best);
+    if (!text || !parse_ranking(ranking, text)) ranking->count = 0;
+}
+
+/* As it was saved it ranked itself. A score is written with all of its digits. */
+bool clm_ranked_of(const clm_archive *archive, clm_ranked *out) {
+    clm_train_checkpoint said;
+    clm_ranking ranking;
+    if (clm_train_read_checkpoint(archive, &said) != CLM_OK) return false;
+    clm_ranking_read(&ranking, archive);
+    for (size_t i = 0; i < ranking.count; i++) {
+        *out = ranking.entry[i];
+        if (out->iteration == said.iteration) return true;
+    }
+    return false;
+}
+
+bool clm_ranked_equal(const clm_ranked *a, const clm_ranked *b) { return a->iteration == b->iteration && a->score == b->score; }
+
+clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking *chosen, uint64_t reached) {
+    clm_archive *archive;
+    clm_ranked found;
+    if (rank >= chosen->count) return CLM_OK;
+    CLM_TRY(clm_run_look_at(path));
+    CLM_TRY(clm_archive_load(&archive, path));
+    const bool is_ranked = clm_ranked_of(archive, &found);
+    clm_archive_free(archive);
+    if (is_ranked && (found.iteration > reached || clm_ranked_equal(&found, &chosen->entry[rank]))) return CLM_OK;
+    return clm_fail(CLM_E_FORMAT, "%s is not the checkpoint of iteration %llu that validation chose in this run", path,
+                    (unsigned long long)chosen->entry[rank].iteration);
+}
+
+clm_status clm_train_check_best(const char *directory) {
+    char path[CLM_TRAIN_PATH];
+    clm_archive *archive = NULL;
+    clm_train_checkpoint said;
+    clm_ranking chosen;
+    CLM_TRY(clm_run_checkpoint_path(path, directory, "last"));
+    if (!clm_path_exists(path) || clm_archive_load(&archive, path) != CLM_OK) return CLM_OK;
+    const bool known = clm_train_read_checkpoint(archive, &said) == CLM_OK;
+    clm_ranking_read(&chosen, archive);
+    clm_archive_free(archive);
+    if (!known) return CLM_OK;
+    CLM_TRY(clm_run_checkpoint_path(path, directory, "best"));
+    return clm_run_check_ranked(path, 0, &chosen, said.iteration);
 }
 
 uint64_t clm_run_read_skipped(const clm_archive *archive) {

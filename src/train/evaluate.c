@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/interval.h"
 #include "train/evaluator.h"
 
 static clm_status create_learner(clm_learner **out, clm_device *device, const clm_evaluator *e, size_t query) {
@@ -364,10 +365,11 @@ static clm_status draw_chunk(clm_evaluator *e, clm_split split, uint64_t seed, u
     return clm_train_check_task(e->source, e->model, e->support_x, numbers * e->support, e->query_x, numbers * e->query);
 }
 
+double clm_score_half(double variance, size_t n) { return clm_interval_half(variance, (double)n); }
+
 static clm_score summary(const clm_moments *m, int tasks) {
-    const double n = tasks, mean = m->sum / n, variance = (m->squares - n * mean * mean) / (n - 1);
-    if (tasks < 2 || !isfinite(variance)) return (clm_score){mean, NAN};
-    return (clm_score){mean, 1.96 * sqrt((variance > 0 ? variance : 0) / n)};
+    const double n = tasks, mean = m->sum / n;
+    return (clm_score){mean, tasks < 2 ? NAN : clm_interval_half((m->squares - n * mean * mean) / (n - 1), n)};
 }
 
 static void summarise(clm_scores *scores, const clm_run_over *r) {

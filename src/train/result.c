@@ -79,6 +79,7 @@ static clm_status write_result(const clm_trainer *t) {
     clm_json_set(root, "checkpoint_iteration", json_integer((json_int_t)r->member_iteration[0]));
     json_object_update(root, scores);
     json_decref(scores);
+    if (clm_source_notes(t->source)) clm_json_set(root, "notes", clm_json_lines(clm_source_notes(t->source)));
     if (r->members > 1) clm_json_set(root, "ensemble", ensemble_object(r));
     if (r->kinds > 0) clm_json_set(root, "initialisations", initialisations_object(t));
     char *text = clm_json_text(root, JSON_INDENT(2));
@@ -92,8 +93,10 @@ static clm_status write_result(const clm_trainer *t) {
 
 /* ---- the states under test ---- */
 
-static clm_status load_member(clm_trainer *t, const char *name) {
+/* As `last` where nothing was ranked. */
+static clm_status load_member(clm_trainer *t, const char *name, const clm_ranked *ranked) {
     clm_train_checkpoint said = {0};
+    clm_ranked found;
     clm_archive *archive = NULL;
     char path[CLM_TRAIN_PATH];
     clm_status status = CLM_OK;
@@ -101,6 +104,11 @@ static clm_status load_member(clm_trainer *t, const char *name) {
     if (t->n_members > 0 && !clm_path_exists(path)) return CLM_OK;
     CLM_TRY(clm_archive_load(&archive, path));
     CLM_GOTO(clm_train_read_checkpoint(archive, &said));
+    if (ranked && !(clm_ranked_of(archive, &found) && clm_ranked_equal(&found, ranked)))
+        CLM_GOTO(clm_fail(CLM_E_FORMAT,
+                          "%s is not the checkpoint of iteration %llu that validation chose: it was put there since; "
+                          "resume the run, which then tests its last state",
+                          path, (unsigned long long)ranked->iteration));
     for (size_t s = 0; s < t->n_starts; s++)
         CLM_GOTO(clm_checkpoint_params(archive, path, t->options.meta.optim.average > 0, (int)s, t->members[t->n_members + s]));
     t->member_iteration[t->n_members++] = said.iteration;
@@ -125,8 +133,8 @@ static clm_status load_members(clm_trainer *t) {
     if (!t->has_run && count > 0) return CLM_OK;
     t->n_members = 0;
     if (!t->has_run) return take_last(t);
-    if (count == 0) return load_member(t, "last");
-    for (size_t k = 0; k < count; k++) CLM_TRY(load_member(t, clm_rank_name(k).s));
+    if (count == 0) return load_member(t, "last", NULL);
+    for (size_t k = 0; k < count; k++) CLM_TRY(load_member(t, clm_rank_name(k).s, &t->ranking.entry[k]));
     return CLM_OK;
 }
 

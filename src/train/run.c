@@ -84,6 +84,7 @@ static clm_status write_config(const clm_run *run, const clm_meta_share *shares,
     clm_json_set(root, "clmaml", json_string(clm_version()));
     clm_json_set(root, "settings", note_object(run->note));
     clm_json_set(root, "source", json_string(clm_source_description(run->source)));
+    if (clm_source_notes(run->source)) clm_json_set(root, "notes", clm_json_lines(clm_source_notes(run->source)));
     const char *preparation = clm_archive_meta(run->described, "clmaml.preparation");
     json_t *prepared = preparation ? json_loads(preparation, 0, NULL) : NULL;
     if (prepared) clm_json_set(root, "preparation", prepared);
@@ -164,6 +165,20 @@ clm_status clm_run_read_note(const clm_run *run, char **out) {
     return *out ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s/config.json says nothing of its run", run->directory);
 }
 
+clm_status clm_run_read_note_of(const char *path, char **out) {
+    clm_train_checkpoint said;
+    clm_archive *archive;
+    *out = NULL;
+    CLM_TRY(clm_archive_load(&archive, path));
+    clm_status status = clm_train_read_checkpoint(archive, &said);
+    if (status != CLM_OK)
+        status = clm_fail_in(status, "%s", path);
+    else if (!(*out = clm_strdup(said.note)))
+        status = CLM_E_MEMORY;
+    clm_archive_free(archive);
+    return status;
+}
+
 /* "A, driver 1 and B, driver 2", of names or lists of them. */
 static void add_devices(clm_text *text, const json_t *names, const json_t *drivers) {
     const size_t n = json_is_array(names) ? json_array_size(names) : 1;
@@ -179,7 +194,7 @@ clm_status clm_run_devices_before(const clm_run *run, const clm_meta_share *shar
     clm_text text = {0};
     clm_status status = CLM_OK;
     *out = NULL;
-    CLM_TRY(load_config(run, &root));
+    if (load_config(run, &root) != CLM_OK) return CLM_OK;
     const json_t *names = json_object_get(root, "device"), *drivers = json_object_get(root, "driver");
     json_t *names_now = device_names(shares, n_shares, false), *drivers_now = device_names(shares, n_shares, true);
     if (!names_now || !drivers_now)
@@ -220,22 +235,18 @@ static clm_rank_text aside_name(size_t i) {
     return text;
 }
 
-/* *there: is there a whole checkpoint of this name, and of which iteration? */
-static clm_status iteration_of(const clm_run *run, const char *name, bool *there, uint64_t *iteration) {
+/* *there: is there a whole checkpoint of this name that was ranked, and for what? */
+static clm_status look_up(const clm_run *run, const char *name, bool *there, clm_ranked *ranked) {
     char path[CLM_TRAIN_PATH];
-    clm_train_checkpoint said = {0};
     clm_archive *archive;
     *there = false;
     CLM_TRY(clm_run_checkpoint_path(path, run->directory, name));
     if (!clm_path_exists(path)) return CLM_OK;
-    clm_status status = clm_archive_load(&archive, path);
-    if (status == CLM_OK) {
-        status = clm_train_read_checkpoint(archive, &said);
-        clm_archive_free(archive);
-    }
-    *iteration = said.iteration;
-    *there = status == CLM_OK;
-    return status == CLM_E_FORMAT ? CLM_OK : status;
+    const clm_status status = clm_archive_load(&archive, path);
+    if (status != CLM_OK) return status == CLM_E_FORMAT ? CLM_OK : status;
+    *there = clm_ranked_of(archive, ranked);
+    clm_archive_free(archive);
+    return CLM_OK;
 }
 
 clm_status clm_run_ranked_there(const clm_run *run, clm_run_ranked *out) {
@@ -244,7 +255,7 @@ clm_status clm_run_ranked_there(const clm_run *run, clm_run_ranked *out) {
     for (size_t i = 0; i < CLM_RANKED_NAMES; i++) {
         const clm_rank_text name = i < CLM_ENSEMBLE_MOST ? clm_rank_name(i) : aside_name(i - CLM_ENSEMBLE_MOST);
         bool there;
-        CLM_TRY(iteration_of(run, i + 1 < CLM_RANKED_NAMES ? name.s : unfinished, &there, &out->iteration[out->count]));
+        CLM_TRY(look_up(run, i + 1 < CLM_RANKED_NAMES ? name.s : unfinished, &there, &out->entry[out->count]));
         out->count += there;
     }
     return CLM_OK;
@@ -253,12 +264,12 @@ clm_status clm_run_ranked_there(const clm_run *run, clm_run_ranked *out) {
 /* The checkpoint of a name goes to its rank; one that the ranking does not have, or that is damaged, goes. */
 static clm_status put_at_rank(const clm_run *run, const char *name, const clm_ranking *ranking) {
     char path[CLM_TRAIN_PATH];
-    uint64_t iteration;
+    clm_ranked found;
     bool there;
     CLM_TRY(clm_run_checkpoint_path(path, run->directory, name));
-    CLM_TRY(iteration_of(run, name, &there, &iteration));
+    CLM_TRY(look_up(run, name, &there, &found));
     for (size_t k = 0; k < ranking->count && there; k++)
-        if (ranking->entry[k].iteration == iteration) return rename_checkpoint(run, name, clm_rank_name(k).s);
+        if (clm_ranked_equal(&ranking->entry[k], &found)) return rename_checkpoint(run, name, clm_rank_name(k).s);
     return clm_path_exists(path) ? clm_file_remove(path) : CLM_OK;
 }
 

@@ -48,16 +48,19 @@ void clm_run_close(clm_run *run);
 
 /* What config.json holds under "settings", as text; free(). */
 clm_status clm_run_read_note(const clm_run *run, char **out);
-/* The devices, with their drivers, that config.json names, where they are not these; else NULL; free(). For before clm_run_open, which
+/* The same of a checkpoint. */
+clm_status clm_run_read_note_of(const char *path, char **out);
+/* The devices, with their drivers, that config.json names, where they are not these; else, and where it is lost, NULL;
+ * free(). For before clm_run_open, which
  * writes it anew. */
 clm_status clm_run_devices_before(const clm_run *run, const clm_meta_share *shares, size_t n_shares, char **out);
 
 /* Writes the state at hand as the checkpoint of a rank; those from this rank on fall back by one. */
 clm_status clm_run_save_ranked(clm_run *run, size_t rank, clm_meta *meta, const clm_ranking *ranking);
-/* The iterations of whole checkpoints under all names that a ranked one may have, of a run that was killed too. */
+/* The whole checkpoints under all names that a ranked one may have, of a run that was killed too. */
 enum { CLM_RANKED_NAMES = 2 * CLM_ENSEMBLE_MOST + 2 };
 typedef struct clm_run_ranked {
-    uint64_t iteration[CLM_RANKED_NAMES];
+    clm_ranked entry[CLM_RANKED_NAMES];
     size_t count;
 } clm_run_ranked;
 clm_status clm_run_ranked_there(const clm_run *run, clm_run_ranked *out);
@@ -86,6 +89,12 @@ typedef struct clm_rank_text {
 } clm_rank_text;
 clm_rank_text clm_rank_name(size_t rank);
 void clm_ranking_read(clm_ranking *ranking, const clm_archive *archive);
+/* What a ranked checkpoint was ranked for. False: it is none. */
+bool clm_ranked_of(const clm_archive *archive, clm_ranked *out);
+bool clm_ranked_equal(const clm_ranked *a, const clm_ranked *b);
+/* Is the file the checkpoint that a run, which has `reached` this iteration, ranked so? CLM_E_FORMAT: it is missing, damaged, or another. One
+ * that is newer counts as its own: a run that was killed saves it before `last`. */
+clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking *chosen, uint64_t reached);
 uint64_t clm_run_read_skipped(const clm_archive *archive);
 /* What a source's description says behind where the data lie, which may change. NULL is allowed. */
 const char *clm_train_said_of(const char *description);

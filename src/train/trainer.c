@@ -218,9 +218,9 @@ static clm_status compare(const clm_trainer *t, const clm_archive *archive, cons
     return clm_fail(CLM_E_STATE, "%s is of another run: its model is another one", path);
 }
 
-static bool is_there(const clm_run_ranked *there, uint64_t iteration) {
+static bool is_there(const clm_run_ranked *there, const clm_ranked *ranked) {
     for (size_t i = 0; i < there->count; i++)
-        if (there->iteration[i] == iteration) return true;
+        if (clm_ranked_equal(&there->entry[i], ranked)) return true;
     return false;
 }
 
@@ -231,10 +231,9 @@ static clm_status settle_ensemble(clm_trainer *t) {
     clm_run_ranked there;
     size_t newer = 0;
     CLM_TRY(clm_run_ranked_there(&t->run, &there));
-    for (size_t i = 0; i < there.count; i++) newer += there.iteration[i] > clm_meta_iteration(t->meta);
+    for (size_t i = 0; i < there.count; i++) newer += there.entry[i].iteration > clm_meta_iteration(t->meta);
     for (size_t k = ranking->count; k-- > 0;) {
-        const uint64_t iteration = ranking->entry[k].iteration;
-        if (is_there(&there, iteration)) continue;
+        if (is_there(&there, &ranking->entry[k])) continue;
         if (newer > 0) {
             newer--;
             continue;
@@ -242,7 +241,7 @@ static clm_status settle_ensemble(clm_trainer *t) {
         clm_trainer_remark(t,
                            "the checkpoint of iteration %llu, which was %zu of the best %zu of this run until now, is missing "
                            "or damaged in %s; the best are chosen anew from here on",
-                           (unsigned long long)iteration, k + 1, ranking->count, t->run.checkpoints);
+                           (unsigned long long)ranking->entry[k].iteration, k + 1, ranking->count, t->run.checkpoints);
         memmove(&ranking->entry[k], &ranking->entry[k + 1], (ranking->count - k - 1) * sizeof ranking->entry[k]);
         ranking->count--;
     }
@@ -256,10 +255,9 @@ static clm_status settle_best(clm_trainer *t) {
     if (t->run.ensemble != 1) return settle_ensemble(t);
     if (ranking->count == 0) return CLM_OK;
     CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, "best"));
-    const clm_status status = clm_run_look_at(path);
+    const clm_status status = clm_run_check_ranked(path, 0, ranking, clm_meta_iteration(t->meta));
     if (status != CLM_E_FORMAT) return status;
-    clm_trainer_remark(t, "%s; it was the best of this run until now, and the best is chosen anew from here on",
-                       clm_last_error());
+    clm_trainer_remark(t, "%s; the best is chosen anew from here on", clm_last_error());
     ranking->count = 0;
     return CLM_OK;
 }
@@ -310,7 +308,7 @@ static clm_status check_lost(const clm_trainer *t) {
         free(text);
     }
     CLM_TRY(clm_run_ranked_there(&t->run, &there));
-    for (size_t i = 0; i < there.count; i++) trained |= there.iteration[i] > 0;
+    for (size_t i = 0; i < there.count; i++) trained |= there.entry[i].iteration > 0;
     if (clm_path_exists(t->run.checkpoints)) CLM_TRY(clm_directory_list(t->run.checkpoints, &names, &count));
     for (size_t i = 0; i < count; i++) trained |= clm_run_numbered(names[i], &iteration);
     clm_names_free(names, count);
@@ -323,10 +321,23 @@ static clm_status check_lost(const clm_trainer *t) {
         t->run.directory, t->run.checkpoints);
 }
 
+/* What config.json says of the run, or, where that is lost, its newest checkpoint. */
+static clm_status read_note(clm_trainer *t, char **out) {
+    char reason[CLM_TRAIN_PATH + 128];
+    const clm_status status = clm_run_read_note(&t->run, out);
+    if (status == CLM_OK || !t->continues) return status;
+    snprintf(reason, sizeof reason, "%s", clm_last_error());
+    CLM_TRY(clm_run_read_note_of(t->newest, out));
+    clm_trainer_remark(t, "%s; the settings are those of %s", reason, t->newest);
+    return CLM_OK;
+}
+
 /* Is there a run to go on with, and is it this one? */
 static clm_status find_run(clm_trainer *t, const clm_train_options *settled) {
     char *text = NULL;
-    CLM_TRY(clm_run_read_note(&t->run, &text));
+    CLM_TRY(clm_train_checkpoint_path(t->newest, sizeof t->newest, t->run.directory, CLM_RANK_NEWEST));
+    t->continues = clm_path_exists(t->newest);
+    CLM_TRY(read_note(t, &text));
     const clm_status locked = clm_run_lock(&t->run);
     clm_status status = locked != CLM_OK ? locked : settled->note ? CLM_OK : clm_record_check(text, settled, t->run.directory);
     free(text);
@@ -371,11 +382,27 @@ static clm_status remark_on_devices(const clm_trainer *t) {
     return CLM_OK;
 }
 
+/* Rows of metrics that there were, up to the checkpoint that the run goes on from. */
+static void remark_on_metrics(const clm_trainer *t) {
+    const clm_metrics *m = &t->run.metrics;
+    const uint64_t reached = t->last_checkpoint, every = t->options.log_every;
+    const uint64_t logged = reached >= every ? reached - reached % every : reached > 0; /* after the first update too */
+    uint64_t newest = 0;
+    for (size_t i = 0; i < m->count; i++)
+        if (m->rows[i].kind == CLM_ROW_TRAIN && m->rows[i].iteration > newest) newest = m->rows[i].iteration;
+    if (newest < logged)
+        clm_trainer_remark(t,
+                           "%s is missing or cut: its rows end at iteration %llu, the checkpoint is of iteration %llu, and the "
+                           "curve lacks what is between",
+                           m->jsonl_path, (unsigned long long)newest, (unsigned long long)reached);
+}
+
 static clm_status begin_run(clm_trainer *t) {
     if (!t->has_run) return CLM_OK;
     if (t->continues) CLM_TRY(remark_on_devices(t));
     CLM_TRY(clm_run_open(&t->run, t->shares, t->n_shares, t->continues, t->last_checkpoint));
     if (!t->continues) return CLM_OK;
+    remark_on_metrics(t);
     if (t->options.ensemble > 1) CLM_TRY(clm_run_rank(&t->run, &t->ranking));
     const clm_metrics *metrics = &t->run.metrics;
     for (size_t i = 0; i < metrics->count; i++)

@@ -6,7 +6,7 @@
 "$CLMAML_PROGRAM" train sine --device host --meta-batch 2 --val-tasks 2 --iterations 1000000 --val-every 500000 --run "$work/one" >"$work/one.out" 2>&1 &
 process=$!
 wait_until $process grep -qs ',train,' "$work/one/metrics.csv" || fail "a run in the background: $(cat "$work/one.out")"
-expect_error "a second run" 1 "holds a run already|is in use by another process" train sine --device host --iterations 2 --run "$work/one"
+expect_error "a second run" 1 "which another process is training|is in use by another process" train sine --device host --iterations 2 --run "$work/one"
 expect_error "resumed beside it" 1 "is in use by another process" train --resume --run "$work/one" --device host
 kill -TERM $process
 wait $process
@@ -42,8 +42,10 @@ sine="train sine --device host --meta-batch 2 --val-tasks 2 --eval-tasks 2 --val
 # shellcheck disable=SC2086
 expect_success "a run with a best checkpoint" $sine --iterations 4 --run "$work/best"
 rm "$work/best/checkpoints/best.safetensors"
+expect_success "without it, evaluated" eval "$work/best" --device host --tasks 2
+expect_in "$work/err" "note: .*best.safetensors is missing; .*last.safetensors is taken" "without it, evaluated"
 expect_success "without it, ended" train --resume --run "$work/best" --device host
-expect_in "$work/err" "best.safetensors is missing; it was the best of this run until now" "without it, ended"
+expect_in "$work/err" "best.safetensors is missing; the best is chosen anew from here on" "without it, ended"
 expect_in "$work/out" "checkpoint of iteration 4" "without it, ended"
 expect_success "without it, going on" train --resume --run "$work/best" --device host --iterations 8
 [ -f "$work/best/checkpoints/best.safetensors" ] || fail "no best checkpoint is chosen anew"
@@ -98,8 +100,57 @@ rm -r "$run"
 mv "$work/kept" "$run"
 damage "$run/checkpoints/best.safetensors"
 expect_success "the best is damaged" train --resume --run "$run" --device host --iterations 8
-expect_in "$work/err" "best.safetensors: $changed; it was the best of this run until now" "the best is damaged"
+expect_in "$work/err" "best.safetensors: $changed; the best is chosen anew from here on" "the best is damaged"
 expect_success "a best one of after" eval "$run" --device host --tasks 2
+
+# The best of another run, or another state of this one, is not what validation chose here.
+# shellcheck disable=SC2086
+expect_success "a run with another seed" $sine --iterations 8 --seed 7 --run "$work/foreign"
+rm -r "$run"
+cp -r "$whole" "$run"
+for other in "$work/foreign/checkpoints/best" "$work/foreign/checkpoints/last"; do
+    cp "$other.safetensors" "$run/checkpoints/best.safetensors"
+    expect_error "another best" 1 "best.safetensors is not the checkpoint of iteration [0-9]+ that validation chose in this run; name the checkpoint itself, such as .*last.safetensors" \
+        eval "$run" --device host --tasks 2
+    expect_error "another best to begin with" 1 "is not the checkpoint of iteration" train sine --device host --init "$run" --iterations 1 --run "$work/begun"
+    expect_success "another best, named" eval "$run/checkpoints/best.safetensors" --device host --tasks 2
+    expect_success "another best, last" eval "$run" --checkpoint last --device host --tasks 2
+done
+rm "$run/result.json"
+expect_success "another best, resumed" train --resume --run "$run" --device host
+expect_in "$work/err" "best.safetensors is not the checkpoint of iteration [0-9]+ .*; the best is chosen anew from here on" "another best, resumed"
+expect_in "$run/result.json" '"checkpoint_iteration": 8' "another best, resumed"
+
+# Numbers in a checkpoint that cannot be.
+for said in 's/("clmaml.iteration": ?")8"/\1-"/' 's/(\\"score\\": ?)[0-9]/\1x/'; do
+    LC_ALL=C sed -E "s/clmaml\\.checksum/clmaml.checksun/; $said" "$whole/checkpoints/last.safetensors" >"$work/odd.safetensors"
+    expect_error "$said" 1 "odd.safetensors.*its clmaml\\.(iteration|best), .* is no (number of updates|score of validation)" eval "$work/odd.safetensors" --device host --tasks 2
+done
+
+# Metrics that are lost, or cut, are said to be.
+for rows in 0 1; do
+    head -n $rows "$whole/metrics.jsonl" >"$run/metrics.jsonl"
+    expect_success "metrics, $rows rows" train --resume --run "$run" --device host
+    expect_in "$work/err" "metrics.jsonl is missing or cut: its rows end at iteration [01], the checkpoint is of iteration 8" "metrics, $rows rows"
+done
+cp "$whole/metrics.jsonl" "$run/metrics.jsonl"
+expect_success "metrics as they were" train --resume --run "$run" --device host
+! grep -q "missing or cut" "$work/err" || fail "metrics as they were: $(cat "$work/err")"
+
+# Without config.json, or where it is cut, the settings are those of the newest checkpoint; it is written anew.
+for harm in rm 'truncate -s 100'; do
+    rm -r "$run"
+    cp -r "$whole" "$run"
+    $harm "$run/config.json"
+    expect_success "$harm config.json" train --resume --run "$run" --device host --iterations 10
+    expect_in "$work/err" "config.json.*; the settings are those of .*last.safetensors" "$harm config.json"
+    sed "s|$run|$whole|; s|\"iterations\": 10|\"iterations\": 8|" "$run/config.json" | cmp - "$whole/config.json" || fail "$harm config.json: $(cat "$run/config.json")"
+done
+
+# A directory where a checkpoint is to be.
+rm "$run/checkpoints/last.safetensors"
+mkdir "$run/checkpoints/last.safetensors"
+expect_error "a directory for the last" 1 "last.safetensors is a directory, where a checkpoint is to be: move it away" train --resume --run "$run" --device host --iterations 12
 
 # The best of an ensemble: those that are missing or damaged are left out, and the run goes on.
 # shellcheck disable=SC2086

@@ -21,6 +21,11 @@ grep -aq 'clmaml.preparation' "$work/colour/checkpoints/best.safetensors" || fai
 expect_success "in grey" $colours --channels 1 --iterations 100 --run "$work/grey"
 expect_in "$work/err" "note: 192 of 192 pictures are in colour; only brightness is used" "in grey"
 [ "$(accuracy "$work/out")" -le 750 ] || fail "in grey: $(grep '^accuracy' "$work/out")"
+for file in config.json result.json; do expect_in "$work/grey/$file" '"192 of 192 pictures are in colour; only' "notes in $file"; done
+expect_success "eval in grey" eval "$work/grey" --tasks 2 --query 2 --json
+expect_in "$work/out" '"192 of 192 pictures are in colour; only' "notes of eval --json"
+expect_success "a page of grey" report "$work/grey" --out "$work/grey.html"
+expect_in "$work/grey.html" '<th>of the data</th><td>192 of 192 pictures are in colour; only' "notes on the page"
 expect_success "eval in colour" eval "$work/colour" --tasks 20 --query 2 --data-on host
 grep -q "differ" "$work/err" && fail "eval in colour: data that did not change are said to differ"
 cp -r "$work/colours" "$work/copy"

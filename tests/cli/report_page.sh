@@ -93,7 +93,7 @@ for run in maml protonet; do
 done
 # On the same tasks: mean and interval of the differences, task by task.
 wanted=$(paste "$work/maml.scores" "$work/protonet.scores" | awk '{ d = $1 - $2; s += d; q += d * d }
-    END { v = (q - s * s / NR) / (NR - 1); printf "%+.2f ± %.2f", 100 * s / NR, 196 * sqrt((v > 0 ? v : 0) / NR) }')
+    END { v = (q - s * s / NR) / (NR - 1); printf "%+.2f ± %.2f", 100 * s / NR, 318.2446 * sqrt((v > 0 ? v : 0) / NR) }')
 expect_in "$page" "1 − 2</th><td class=\"num\">$(echo "$wanted" | sed 's/+/[+]/; s/^-/−/') points</td><td>(in|out)side</td><td>paired, on the same 4 tasks" "a paired difference"
 # Of other tasks: that of independent samples, and why.
 half() { awk -F'[:,]' '/^  "interval"/ { printf "%.9g", $2 }' "$work/$1/result.json"; }

@@ -32,6 +32,7 @@ for signal in $signals; do
     # a shell starts what is in the background with INT ignored
     if [ $signal = INT ] && [ $ended -ne 130 ]; then kill -TERM $process 2>/dev/null; wait $process; continue; fi
     [ $ended -eq 130 ] || fail "$signal: exit status $ended"
+    [ $signal = USR1 ] || expect_in "$work/$signal.out" "^clmaml: stopping after this update; the same signal again ends it at once$" "$signal"
     expect_success "resume after $signal" train --resume --run "$work/$signal" --iterations "$(ls "$work/$signal/checkpoints" | sed -n 's/^0*\([1-9][0-9]*\)\.safetensors$/\1/p' | sort -n | tail -n 1)" --device host
 done 2>/dev/null
 

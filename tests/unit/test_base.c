@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/interval.h"
 #include "base/memory.h"
 #include "base/number.h"
 #include "base/random.h"
@@ -43,6 +44,31 @@ START_TEST(numbers_in_texts) {
         }
     }
     setlocale(LC_ALL, "C");
+}
+END_TEST
+
+/* P(|T| <= t) of Student's t with so many degrees of freedom, by Simpson's rule on its density. */
+static double within(double t, double degrees) {
+    enum { PARTS = 20000 };
+    const double factor = exp(lgamma((degrees + 1) / 2) - lgamma(degrees / 2)) / sqrt(degrees * acos(-1));
+    double sum = 0;
+    for (int i = 0; i <= PARTS; i++) {
+        const double x = t * i / PARTS, weight = i == 0 || i == PARTS ? 1 : i % 2 ? 4 : 2;
+        sum += weight * pow(1 + x * x / degrees, -(degrees + 1) / 2);
+    }
+    return 2 * factor * sum * t / PARTS / 3;
+}
+
+START_TEST(intervals_hold_95_percent) {
+    for (int n = 2; n < 3000; n += 1 + n / 10) {
+        const double half = clm_interval_half(4, n), t = half / sqrt(4.0 / n);
+        ck_assert_msg(fabs(within(t, n - 1) - 0.95) < 1e-6, "%d values: %g of the probability", n, within(t, n - 1));
+    }
+    ck_assert_double_eq(clm_interval_half(0, 5), 0);
+    ck_assert_double_eq(clm_interval_half(-1e-18, 5), 0);
+    ck_assert(isnan(clm_interval_half(1, 1)));
+    ck_assert(isnan(clm_interval_half(NAN, 5)));
+    ck_assert(isnan(clm_interval_half(INFINITY, 5)));
 }
 END_TEST
 
@@ -478,6 +504,7 @@ int main(void) {
     Suite *suite = suite_create("base");
     TCase *values = tcase_create("values"), *files = tcase_create("files");
     tcase_add_test(values, numbers_in_texts);
+    tcase_add_test(values, intervals_hold_95_percent);
     tcase_add_test(values, error_names);
     tcase_add_test(values, error_message_may_be_made_of_the_last_one);
     tcase_add_test(values, error_message_is_cut_not_overrun);

@@ -37,6 +37,20 @@ START_TEST(shared_between_splits) {
     clm_source_free(source);
 }
 
+/* No task that draws both classes can tell them apart. */
+START_TEST(shared_between_classes) {
+    flat("train/a/1.png", 10);
+    flat("train/b/1.png", 10);
+    flat("train/b/2.png", 20);
+    flat("val/d/1.png", 40);
+    flat("test/c/1.png", 50);
+    flat("test/e/1.png", 60);
+    clm_source *source = opened(&options);
+    TELLS(source, "1 of the examples of train is in two classes of it, such as one of class a that is in b: a task that draws");
+    ck_assert_ptr_null(strstr(clm_source_notes(source), "test"));
+    clm_source_free(source);
+}
+
 /* A set as for ordinary training, split by pictures: its scores are not about new classes. */
 START_TEST(classes_in_two_splits) {
     flat("train/cat/1.png", 10);
@@ -414,6 +428,7 @@ int main(void) {
     tcase_add_test(tc, cifar_fs);
     tcase_add_test(tc, what_makes_no_sense_is_refused);
     tcase_add_test(tc, shared_between_splits);
+    tcase_add_test(tc, shared_between_classes);
     tcase_add_test(tc, classes_in_two_splits);
     tcase_add_test(tc, colour_is_kept);
     tcase_add_test(tc, grey_is_found);

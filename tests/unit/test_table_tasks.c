@@ -101,6 +101,21 @@ START_TEST(splits_of_a_table) { /* by name and seed, whatever the order of the f
 }
 END_TEST
 
+START_TEST(rows_in_two_splits) {
+    o->task_split[0] = 1, o->task_split[2] = 1;
+    clm_source *source = clm_test_table_of("task,x,y\na,1,1\na,2,1\na,3,1\nb,1,1\nb,2,1\nb,3,2\n");
+    clm_test_has_note(source, "2 of the 3 rows of test are in train too, with the same features and targets, such as line ");
+    clm_source_free(source);
+    o->window = 2; /* of which rows may be alike: whole tasks count */
+    source = clm_test_table_of("task,x,y\na,1,1\na,2,1\na,3,1\nb,1,1\nb,2,1\nb,3,2\n");
+    ck_assert(!clm_source_notes(source) || !strstr(clm_source_notes(source), "in train too"));
+    clm_source_free(source);
+    source = clm_test_table_of("task,x,y\na,1,1\na,2,1\nb,1,1\nb,2,1\n");
+    clm_test_has_note(source, "1 of the 1 tasks of test is in train too, with the same features and targets, such as line ");
+    clm_source_free(source);
+}
+END_TEST
+
 START_TEST(tasks_that_are_too_small) {
     static const char text[] = "task,x,y\na,1,1\na,2,1\na,3,1\nb,1,1\n";
     o->task_split[0] = 2;
@@ -384,6 +399,7 @@ int main(void) {
     tcase_add_checked_fixture(tc, clm_test_table_begin, clm_test_table_end);
     tcase_add_test(tc, tasks_of_a_table);
     tcase_add_test(tc, splits_of_a_table);
+    tcase_add_test(tc, rows_in_two_splits);
     tcase_add_test(tc, tasks_that_are_too_small);
     tcase_add_test(tc, numbers_as_classes);
     tcase_add_test(tc, categories);

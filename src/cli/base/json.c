@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "base/system.h"
 
 static _Thread_local bool failed;
@@ -15,6 +16,19 @@ void cli_json_set(json_t *object, const char *key, json_t *value) {
 
 void cli_json_append(json_t *array, json_t *value) {
     if (json_array_append_new(array, value) != 0) failed = true;
+}
+
+json_t *cli_json_of_lines(const char *text) {
+    json_t *lines = json_array();
+    while (*text) {
+        const size_t length = strcspn(text, "\n");
+        char *line = malloc(length + 1);
+        if (line) memcpy(line, text, length), line[length] = 0;
+        cli_json_append(lines, line ? cli_json_path(line) : NULL);
+        free(line);
+        text += length + (text[length] == '\n');
+    }
+    return lines;
 }
 
 char *cli_json_text(const json_t *root, size_t flags) {

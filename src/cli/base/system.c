@@ -31,6 +31,17 @@ static atomic_llong came[SIGNALS]; /* when each signal came first, in millisecon
 
 static void on_signal(int number) { stop_signal = number; }
 
+static const char *_Atomic announcement;
+
+/* What a handler of signals may do is write(). */
+static void announce(void) {
+    const char *text = atomic_exchange(&announcement, NULL);
+    const int kept = errno;
+    if (text && isatty(STDERR_FILENO)) (void)!write(STDERR_FILENO, "\n", 1); /* behind a line of progress */
+    if (text) (void)!write(STDERR_FILENO, text, strlen(text));
+    errno = kept;
+}
+
 /* Whoever presses Ctrl-C again does not want to wait. But `timeout`, and batch systems, send a signal to the process and to its group, so that
  * it comes twice at once. */
 static void on_signal_to_end(int number) {
@@ -39,7 +50,8 @@ static void on_signal_to_end(int number) {
     on_signal(number);
     if (number >= SIGNALS || clock_gettime(CLOCK_MONOTONIC, &time) != 0) return;
     const long long now = 1000LL * time.tv_sec + time.tv_nsec / 1000000 + 1;
-    if (atomic_compare_exchange_strong(&came[number], &first, now) || now - first < IMPATIENT_MS) return;
+    if (atomic_compare_exchange_strong(&came[number], &first, now)) announce();
+    if (first == 0 || now - first < IMPATIENT_MS) return;
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -105,7 +117,8 @@ clm_status cli_stdout_end(void) {
 
 /* ---- signals ---- */
 
-void cli_signals_catch(void) {
+void cli_signals_catch(const char *told) {
+    atomic_store(&announcement, told);
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal_to_end;
@@ -400,6 +413,14 @@ void cli_directory_await(const char *path, double seconds) {
     while (flock(directory, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK && cli_clock() < end && !cli_stop_requested())
         nanosleep(&moment, NULL);
     close(directory);
+}
+
+bool cli_directory_is_used(const char *path) {
+    const int directory = open_file(path, O_RDONLY);
+    if (directory < 0) return false;
+    const bool used = flock(directory, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(directory);
+    return used;
 }
 
 void cli_limit_lifetime(double seconds) { alarm((unsigned)seconds + 1); }

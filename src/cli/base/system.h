@@ -16,9 +16,9 @@ void cli_stdout_print(const char *text);
 /* At the very end: an error if anything that was printed did not come through, now or before. */
 clm_status cli_stdout_end(void);
 
-/* From now on SIGINT, SIGTERM and SIGHUP (of a closed terminal; under nohup it stays ignored) only set a flag; the same again, half a
- * second later or more, ends the program at once. */
-void cli_signals_catch(void);
+/* From now on SIGINT, SIGTERM and SIGHUP (of a closed terminal; under nohup it stays ignored) only set a flag, and the first says
+ * `told` on stderr (NULL: nothing), which is to live on; the same again, half a second later or more, ends the program at once. */
+void cli_signals_catch(const char *told);
 /* SIGUSR1 sets it too, from now on. */
 void cli_signals_catch_user(void);
 /* A pipe that nobody reads any more does not end the program. */
@@ -89,6 +89,8 @@ clm_status cli_lock_take(const char *path, bool shared, bool *taken);
 /* Waits, for so many seconds at most, until no process has the directory for itself (clm_directory_lock): one that was killed may still
  * be ending. */
 void cli_directory_await(const char *path, double seconds);
+/* Has a process the directory for itself? */
+bool cli_directory_is_used(const char *path);
 /* Before the first child: the program's name as it was called, for systems that do not say which file they run. */
 void cli_child_program(const char *argv0);
 /* The directory of this program's file, links followed, into `path` (CLI_PATH_MAX bytes); false where the system does not say. */

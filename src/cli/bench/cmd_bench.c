@@ -215,7 +215,7 @@ static clm_status run_all(bench *b, const bench_item *const *items, size_t count
     clm_status status = CLM_OK;
     assert(items[0]);
     if (!(b->items = json_array())) return cli_fail(CLM_E_MEMORY, "out of memory");
-    cli_signals_catch();
+    cli_signals_catch("clmaml: stopping after this round; the same signal again ends it at once\n");
     CLI_GOTO(describe_device(b, &device));
     CLI_GOTO(measure_peaks(b));
     if (count > 1 || !items[0]->latency) bench_report_head();

@@ -5,16 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ranks.h"
 #include "base/system.h"
 #include "config/episodes.h"
 
+/* Where the best is missing the last is taken, and a note says so. One that is not the run's is taken where it is named itself alone. */
+static clm_status check_best(const char *path, const char *last) {
+    char reason[CLI_PATH_MAX + 128];
+    snprintf(reason, sizeof reason, "%s", cli_message());
+    if (cli_path_exists(path)) return cli_fail(CLM_E_FORMAT, "%s; name the checkpoint itself, such as %s", reason, last);
+    if (cli_path_exists(last) && cli_ranks_lead()) cli_note("%s; %s is taken", reason, last);
+    return CLM_OK;
+}
+
 clm_status cli_checkpoint_find(char *path, size_t size, const char *run, bool last) {
+    char other[CLI_PATH_MAX];
     if (!cli_path_exists(run)) return cli_fail(CLM_E_IO, "%s does not exist; give a run directory or a checkpoint", run);
     if (!cli_is_directory(run)) {
         if (snprintf(path, size, "%s", run) < (int)size) return CLM_OK;
         return cli_fail(CLM_E_LIMIT, "'%.40s..' is too long a name", run);
     }
+    CLI_TRY(clm_train_checkpoint_path(other, sizeof other, run, CLM_RANK_LAST));
     CLI_TRY(clm_train_checkpoint_path(path, size, run, last ? CLM_RANK_LAST : 0));
+    const clm_status own = last ? CLM_OK : clm_train_check_best(run);
+    if (own == CLM_E_FORMAT)
+        CLI_TRY(check_best(path, other));
+    else if (own != CLM_OK)
+        return own;
     if (cli_path_exists(path)) return CLM_OK;
     CLI_TRY(clm_train_checkpoint_path(path, size, run, CLM_RANK_LAST)); /* a run without validation classes has no best */
     return cli_path_exists(path) ? CLM_OK : cli_checkpoint_none(run);
@@ -39,6 +56,7 @@ static const char a_run[] = "a run directory or a checkpoint of `clmaml train`";
 static clm_status refuse(const clm_archive *archive, const char *path) {
     if (clm_archive_meta(archive, "clmaml.adapted"))
         return cli_usage("%s is an adapted model; give the run that it was made from", path);
+    if (clm_archive_meta(archive, "clmaml.config")) return cli_fail_in(CLM_E_FORMAT, "%s", path);
     return cli_fail(CLM_E_FORMAT, "%s lacks the settings of a run; give %s", path, a_run);
 }
 
@@ -94,7 +112,10 @@ bool cli_checkpoint_progress(const char *run, long long *iteration, long long *p
 
 void cli_checkpoint_note_unfinished(const char *run) {
     long long iteration, planned;
-    if (cli_is_directory(run) && cli_checkpoint_progress(run, &iteration, &planned) && iteration < planned)
+    if (!cli_is_directory(run) || !cli_checkpoint_progress(run, &iteration, &planned) || iteration >= planned) return;
+    if (cli_directory_is_used(run))
+        cli_note("%s: it is being trained; its last checkpoint is of iteration %lld of %lld", run, iteration, planned);
+    else
         cli_note("%s: its training is at iteration %lld of %lld; it goes on with: clmaml train --resume --run %s", run,
                  iteration, planned, cli_pasted(run));
 }

@@ -448,6 +448,7 @@ static clm_status print_json(const evaluation *e) {
     if (root && run->shots_least) cli_json_set(root, "shots_least", json_integer((json_int_t)run->shots_least));
     if (root && e->n_members > 1) json_object_set(root, "ensemble", members);
     json_decref(members);
+    if (root && clm_source_notes(e->source)) cli_json_set(root, "notes", cli_json_of_lines(clm_source_notes(e->source)));
     char *text = root ? cli_json_text(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
     if (!text) return cli_fail(CLM_E_MEMORY, "out of memory");

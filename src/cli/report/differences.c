@@ -1,5 +1,5 @@
 /* Runs that were tested on the same tasks are compared task by task: d_i = a_i - b_i has mean d and the 95 % interval
- * d +- 1.96 s / sqrt(n), where s is the standard deviation of the d_i. How hard a task is falls out of it, so it is mostly narrower
+ * of clm_score_half. How hard a task is falls out of it, so it is mostly narrower
  * than that of independent samples, sqrt(h_a^2 + h_b^2), which is all that can be said of other runs. */
 #include "report/differences.h"
 
@@ -76,7 +76,7 @@ static difference paired(const report_run *a, const report_run *b) {
         const double off = a->scores[i] - b->scores[i] - mean;
         squares += off * off;
     }
-    return (difference){mean, n > 1 ? 1.96 * sqrt(squares / (n - 1) / n) : NAN};
+    return (difference){mean, n > 1 ? clm_score_half(squares / (n - 1), a->n_scores) : NAN};
 }
 
 static void add_pair(page *p, const report_run *runs, size_t i, size_t k) {

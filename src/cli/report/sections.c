@@ -257,9 +257,20 @@ static void add_options(page *p, const report_run *run) {
     add_row(p, "batch-norm", json_object_get(run->config, "batch_norm"));
 }
 
+/* What was said of the data as they were read: what is left out, what splits share. */
+static void add_notes(page *p, const report_run *run) {
+    const json_t *notes = json_object_get(run->result ? run->result : run->config, "notes");
+    for (size_t i = 0; i < json_array_size(notes); i++) {
+        page_add(p, "%s", i ? "<br>" : "<tr><th>of the data</th><td>");
+        put_value(p, json_array_get(notes, i));
+    }
+    if (json_array_size(notes)) page_add(p, "</td></tr>\n");
+}
+
 static void add_facts(page *p, const report_run *run) {
     page_add(p, "<table><tbody>\n");
     add_row(p, "source", json_object_get(run->config, "source"));
+    add_notes(p, run);
     if (run->has_settings)
         add_protocol(p, run);
     else

@@ -122,7 +122,10 @@ static clm_status make(sweep *s, const cli_args *args, sweep_work *work) {
         if (cli_ranks_lead()) CLI_GOTO(sweep_print_plan(s));
         goto out;
     }
-    cli_signals_catch();
+    cli_signals_catch(
+        cli_ranks_lead()
+            ? "clmaml: stopping as soon as its runs have saved their state; the same signal again ends it at once\n"
+            : NULL);
     CLI_GOTO(sweep_make(s, work));
     CLI_GOTO(finish(s, settings, work));
 out:

@@ -184,7 +184,7 @@ static clm_status train(cli_trainer *t, cli_args *args) {
     CLI_GOTO(cli_trainer_plan(t));
     CLI_GOTO(cli_trainer_print_plan(t));
     CLI_GOTO(prepare(t, began));
-    cli_signals_catch();
+    cli_signals_catch(cli_ranks_lead() ? "clmaml: stopping after this update; the same signal again ends it at once\n" : NULL);
     CLI_GOTO(cli_trainer_run(t));
     cli_trainer_print_speeds(t);
     print_wait(t);

@@ -381,7 +381,7 @@ static clm_status train(settings *s, const cli_args *args, clm_policy_result *re
     o.user = &said;
     print_protocol(s, device, model);
     if (s->resume) note_device_before(s, device);
-    cli_signals_catch();
+    cli_signals_catch(cli_ranks_lead() ? "clmaml: stopping after this update; the same signal again ends it at once\n" : NULL);
     status = clm_policy_train(device, &environment, model, &o, NULL, result);
     CLI_GOTO(status == CLM_E_ARG ? cli_usage("%s", in_words(cli_message(), words, sizeof words)) : status);
     if (!result->stopped) print_result(s, result);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/system.h"
+#include "config/checkpoint.h"
 #include "config/episodes.h"
 #include "config/sources.h"
 
@@ -54,14 +55,13 @@ clm_status cli_run_check_new(const char *directory) {
     if (status != CLM_E_STATE || cli_path(config, directory, "config.json") != CLM_OK || !cli_path_exists(config))
         return status;
     next_of(config, directory, next, sizeof next);
+    if (cli_directory_is_used(directory))
+        return cli_fail(status, "%s holds a run, which another process is training: choose another --run", directory);
     return cli_fail(status, "%s holds a run already: choose another --run, or %s", directory, next);
 }
 
-clm_status cli_run_load_settings(const char *directory, cli_settings *settings) {
-    char path[CLI_PATH_MAX];
+static clm_status from_config(const char *path, const char *directory, cli_settings *settings) {
     cli_episodes episodes;
-    CLI_TRY(cli_path(path, directory, "config.json"));
-    if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s holds no run: there is no %s", directory, path);
     json_t *root = cli_json_load(path);
     if (!root) return CLM_E_FORMAT;
     const json_t *said = json_object_get(root, "settings");
@@ -69,11 +69,28 @@ clm_status cli_run_load_settings(const char *directory, cli_settings *settings) 
     if (cli_episodes_in_config(root, &episodes))
         status = cli_episodes_refuse(&episodes, directory);
     else if (json_is_null(said))
-        status =
-            cli_fail(CLM_E_FORMAT, "%s was begun by a program of one's own, which goes on with it (clm_train_options.resume)",
-                     directory);
+        status = cli_fail(
+            CLM_E_STATE, "%s was begun by a program of one's own, which goes on with it (clm_train_options.resume)", directory);
     else
         status = cli_settings_from_json(settings, said, path);
     json_decref(root);
     return status;
+}
+
+/* Those of config.json, or, where that is lost, of the newest checkpoint, which has them too: the trainer says so. */
+clm_status cli_run_load_settings(const char *directory, cli_settings *settings) {
+    char path[CLI_PATH_MAX], newest[CLI_PATH_MAX], reason[CLI_PATH_MAX + 128];
+    cli_checkpoint checkpoint = {0};
+    CLI_TRY(cli_path(path, directory, "config.json"));
+    clm_status status = cli_path_exists(path) ? from_config(path, directory, settings)
+                                              : cli_fail(CLM_E_FORMAT, "%s holds no run: there is no %s", directory, path);
+    if (status != CLM_E_FORMAT) return status;
+    snprintf(reason, sizeof reason, "%s", cli_message());
+    CLI_TRY(clm_train_checkpoint_path(newest, sizeof newest, directory, CLM_RANK_NEWEST));
+    if (cli_path_exists(newest) && cli_checkpoint_load(&checkpoint, newest) == CLM_OK) {
+        *settings = checkpoint.settings;
+        cli_checkpoint_close(&checkpoint);
+        return CLM_OK;
+    }
+    return cli_fail(status, "%s", reason);
 }

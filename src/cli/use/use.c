@@ -106,9 +106,7 @@ clm_status cli_use_find(char *path, const char *name) {
         snprintf(path, CLI_PATH_MAX, "%s", name);
         return CLM_OK;
     }
-    CLI_TRY(clm_train_checkpoint_path(path, CLI_PATH_MAX, name, 0));
-    if (!cli_path_exists(path)) CLI_TRY(clm_train_checkpoint_path(path, CLI_PATH_MAX, name, CLM_RANK_LAST));
-    return cli_path_exists(path) ? CLM_OK : cli_checkpoint_none(name);
+    return cli_checkpoint_find(path, CLI_PATH_MAX, name, false);
 }
 
 static clm_status load(cli_use *u, const clm_archive *archive, const char *path, const char *folder, int steps) {
