@@ -6,7 +6,7 @@
 #   BUILD_DIR=DIR scripts/test.sh                   builds there instead of build-test/
 #   CMAKE_OPTIONS="-DCLMAML_WERROR=ON" scripts/test.sh
 #   TARGETS="tests-unit tests-cli" scripts/test.sh -L '^(unit|cli)$'     builds only what tests with these labels run
-#   CLMAML_TURN=0/4 scripts/test.sh                 of what is costly and much alike a quarter (tests/turns)
+#   CLMAML_TURN=0/8 scripts/test.sh                 of what is costly and much alike an eighth (tests/turns)
 #   SANITIZE=address,undefined scripts/test.sh -L unit     with sanitizers, in build-test-asan/; SANITIZE=thread: build-test-tsan/
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -335,11 +335,17 @@ clm_status clm_flip_filter_lower(clm_lower *l, clm_value y) {
     const clm_shape *f = &node->shape;
     const int groups = node->attr.i[6], taps = f->dim[0] * f->dim[1], cog = f->dim[2], ci = f->dim[3];
     clm_launch_spec spec = {.file = "conv2d_flip.cl", .entry = "conv2d_flip"};
-    const int block = is_cpu(l) ? clm_least(16, cog) : 1, chunk = is_cpu(l) ? ci : 1;
+    const int vectors = is_cpu(l) ? clm_least(clm_tile_vector(l, cog), clm_tile_vector(l, ci / groups)) : 1;
+    const int v = vectors >= 4 ? vectors : 1,
+              block = v > 1       ? v
+                      : is_cpu(l) ? clm_least(16, cog)
+                                  : 1,
+              chunk = is_cpu(l) ? ci : 1;
     clm_spec_define(&spec, "TAPS", taps);
     clm_spec_define(&spec, "CI", ci);
     clm_spec_define(&spec, "CO", (long)cog * groups);
     clm_spec_define(&spec, "GROUPS", groups);
+    clm_spec_define(&spec, "VEC", v);
     clm_spec_define(&spec, "BLOCK", block);
     clm_spec_define(&spec, "CHUNK", chunk);
     spec.global[0] = (size_t)clm_over(ci, chunk);
