@@ -158,6 +158,9 @@ expect_in "$page" 'No pictures: the run holds no checkpoint' "a run without a ch
 
 expect_error "nothing" 2 "say what to report" report --out "$page"
 expect_error "nowhere to" 2 "give --out FILE" report "$work/maml"
+expect_error "standard output, as others have it" 2 "[-]-out -: name a file; /dev/stdout is standard output" report "$work/maml" --out -
+expect_success "standard output" report "$work/maml" --out /dev/stdout
+expect_in "$work/out" "^<!DOCTYPE html>" "standard output"
 expect_error "no run" 1 "holds no run" report "$work" --out "$work/no.html"
 [ ! -e "$work/no.html" ] || fail "a page was left behind by a failure"
 echo "{" >"$work/maml/result.json"

@@ -19,6 +19,8 @@ clm_status cli_output_check_directory(const char *out) {
 clm_status cli_output_check_run(const char *option, const char *out) {
     static const char *const own[] = {"config.json", "metrics.jsonl", "metrics.csv", "result.json"};
     char path[CLI_PATH_MAX + 16], *slash;
+    if (strcmp(out, "-") == 0)
+        return cli_usage("%s -: name a file; /dev/stdout is standard output, ./- a file of that name", option);
     if (!cli_path_exists(out)) return CLM_OK;
     snprintf(path, sizeof path, "%s%s", strchr(out, '/') ? "" : "./", out);
     if (!(slash = strrchr(path, '/'))) return CLM_OK;

@@ -6,7 +6,7 @@
 
 /* --out FILE: given, no directory, no file of a run, in a directory that is there. `what`: what is to go there, "the adapted model". */
 clm_status cli_output_check(const char *out, const char *what);
-/* None of the files that a run goes on from and is told by. `option`: the one that names it, "--out". */
+/* No "-", and none of the files that a run goes on from and is told by. `option`: the one that names it, "--out". */
 clm_status cli_output_check_run(const char *option, const char *out);
 /* A file that is there and holds something is replaced only where it begins so: another one of that name was meant for something else. */
 clm_status cli_output_check_kind(const char *out, const char *beginning, const char *what);
