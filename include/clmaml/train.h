@@ -353,10 +353,10 @@ typedef struct clm_train_checkpoint {
 } clm_train_checkpoint;
 /* CLM_E_FORMAT where the archive is none of training's. */
 CLM_API clm_status clm_train_read_checkpoint(const clm_archive *archive, clm_train_checkpoint *out);
-/* Is "best" of a run directory the checkpoint that validation chose, by what "last" says? CLM_E_FORMAT: it is missing, damaged, or of another
- * run; clm_last_error says which. CLM_OK also where the run chose none, where "last" cannot be read, and of one that is newer than
- * "last", as a run saves it first. */
-CLM_API clm_status clm_train_check_best(const char *directory);
+/* Is the checkpoint of this rank (0: "best") in a run directory the one that validation chose, by what "last" says? CLM_E_FORMAT: it is
+ * missing, damaged, or another; clm_last_error says which. CLM_OK also where the run chose none of this rank, where "last" cannot be read, and
+ * of one that is newer than "last", as a run saves it first. */
+CLM_API clm_status clm_train_check_best(const char *directory, int rank);
 /* A line that says that the data are not those the checkpoint's run was trained on, and how they differ; "" where they are the same, or
  * nothing is known of them. By clm_source_fingerprint; of checkpoints of before, by what the descriptions say behind the name.
  * Written into `text`, cut to `size` with its end. Returns `text`. */

@@ -181,6 +181,13 @@ bool clm_ranked_of(const clm_archive *archive, clm_ranked *out) {
 
 bool clm_ranked_equal(const clm_ranked *a, const clm_ranked *b) { return a->iteration == b->iteration && a->score == b->score; }
 
+/* A run that was killed as it renamed them has those behind the first at other ranks. */
+static bool is_chosen(const clm_ranking *chosen, size_t rank, const clm_ranked *found) {
+    for (size_t i = 0; i < chosen->count && rank > 0; i++)
+        if (clm_ranked_equal(found, &chosen->entry[i])) return true;
+    return clm_ranked_equal(found, &chosen->entry[rank]);
+}
+
 clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking *chosen, uint64_t reached) {
     clm_archive *archive;
     clm_ranked found;
@@ -189,24 +196,25 @@ clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking
     CLM_TRY(clm_archive_load(&archive, path));
     const bool is_ranked = clm_ranked_of(archive, &found);
     clm_archive_free(archive);
-    if (is_ranked && (found.iteration > reached || clm_ranked_equal(&found, &chosen->entry[rank]))) return CLM_OK;
+    if (is_ranked && (found.iteration > reached || is_chosen(chosen, rank, &found))) return CLM_OK;
     return clm_fail(CLM_E_FORMAT, "%s is not the checkpoint of iteration %llu that validation chose in this run", path,
                     (unsigned long long)chosen->entry[rank].iteration);
 }
 
-clm_status clm_train_check_best(const char *directory) {
+clm_status clm_train_check_best(const char *directory, int rank) {
     char path[CLM_TRAIN_PATH];
     clm_archive *archive = NULL;
     clm_train_checkpoint said;
     clm_ranking chosen;
+    if (rank < 0) return clm_fail(CLM_E_ARG, "a rank of %d; the best has rank 0", rank);
     CLM_TRY(clm_run_checkpoint_path(path, directory, "last"));
     if (!clm_path_exists(path) || clm_archive_load(&archive, path) != CLM_OK) return CLM_OK;
     const bool known = clm_train_read_checkpoint(archive, &said) == CLM_OK;
     clm_ranking_read(&chosen, archive);
     clm_archive_free(archive);
     if (!known) return CLM_OK;
-    CLM_TRY(clm_run_checkpoint_path(path, directory, "best"));
-    return clm_run_check_ranked(path, 0, &chosen, said.iteration);
+    CLM_TRY(clm_run_checkpoint_path(path, directory, clm_rank_name((size_t)rank).s));
+    return clm_run_check_ranked(path, (size_t)rank, &chosen, said.iteration);
 }
 
 uint64_t clm_run_read_skipped(const clm_archive *archive) {

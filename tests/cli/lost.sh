@@ -155,6 +155,13 @@ expect_error "a directory for the last" 1 "last.safetensors is a directory, wher
 # The best of an ensemble: those that are missing or damaged are left out, and the run goes on.
 # shellcheck disable=SC2086
 expect_success "an ensemble" $sine --iterations 8 --ensemble 3 --run "$work/ensemble"
+cp "$work/foreign/checkpoints/best.safetensors" "$work/ensemble/checkpoints/kept.safetensors"
+mv "$work/ensemble/checkpoints/best-2.safetensors" "$work/best-2"
+mv "$work/ensemble/checkpoints/kept.safetensors" "$work/ensemble/checkpoints/best-2.safetensors"
+expect_error "another second best" 1 "best-2.safetensors is not the checkpoint of iteration [0-9]+ that validation chose in this run; a lower --ensemble leaves it out" \
+    eval "$work/ensemble" --ensemble 3 --device host --tasks 2
+mv "$work/best-2" "$work/ensemble/checkpoints/best-2.safetensors"
+expect_success "the second best" eval "$work/ensemble" --ensemble 3 --device host --tasks 2
 for ranked in best best-2 best-3; do
     for harm in rm damage; do
         rm -rf "$run"

@@ -27,7 +27,7 @@ clm_status cli_checkpoint_find(char *path, size_t size, const char *run, bool la
     }
     CLI_TRY(clm_train_checkpoint_path(other, sizeof other, run, CLM_RANK_LAST));
     CLI_TRY(clm_train_checkpoint_path(path, size, run, last ? CLM_RANK_LAST : 0));
-    const clm_status own = last ? CLM_OK : clm_train_check_best(run);
+    const clm_status own = last ? CLM_OK : clm_train_check_best(run, 0);
     if (own == CLM_E_FORMAT)
         CLI_TRY(check_best(path, other));
     else if (own != CLM_OK)

@@ -220,6 +220,8 @@ static clm_status load_members(evaluation *e, const char *name) {
         if (!cli_path_exists(path))
             return cli_fail(CLM_E_IO, "%s keeps %zu best checkpoints, not %lld: it was trained with --ensemble %lld", name, k,
                             (long long)e->settings.ensemble, (long long)e->checkpoint.settings.ensemble);
+        if (clm_train_check_best(name, (int)k) == CLM_E_FORMAT)
+            return cli_fail(CLM_E_FORMAT, "%s; a lower --ensemble leaves it out", cli_message());
         clm_status status = cli_checkpoint_load(&other, path);
         if (status == CLM_OK) status = add_member(e, &other, path);
         cli_checkpoint_close(&other);
