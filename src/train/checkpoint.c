@@ -15,7 +15,8 @@
 
 static const char key_config[] = "clmaml.config", key_model[] = "clmaml.model", key_source[] = "clmaml.source",
                   key_best[] = "clmaml.best", key_iteration[] = "clmaml.iteration", key_bn[] = "clmaml.batch_norm",
-                  key_version[] = "clmaml.version", key_skipped[] = "clmaml.skipped", key_data[] = "clmaml.data";
+                  key_version[] = "clmaml.version", key_skipped[] = "clmaml.skipped", key_data[] = "clmaml.data",
+                  key_run[] = "clmaml.run";
 
 clm_status clm_run_checkpoint_path(char *path, const char *directory, const char *name) {
     char file[128], checkpoints[CLM_TRAIN_PATH];
@@ -37,44 +38,82 @@ bool clm_run_numbered(const char *name, uint64_t *iteration) {
     return strcmp(end, ".safetensors") == 0;
 }
 
-clm_status clm_run_look_at(const char *path) {
+uint64_t clm_run_identity_in(const clm_archive *archive) {
+    const char *text = clm_archive_meta(archive, key_run);
+    return text ? strtoull(text, NULL, 16) : 0;
+}
+
+static bool is_foreign(const clm_archive *archive, uint64_t run) {
+    const uint64_t own = clm_run_identity_in(archive);
+    return run && own && own != run;
+}
+
+clm_status clm_run_look_at(const char *path, uint64_t run) {
     clm_archive *archive = NULL;
     if (!clm_path_exists(path)) return clm_fail(CLM_E_FORMAT, "%s is missing", path);
     if (clm_path_is_directory(path))
         return clm_fail(CLM_E_IO, "%s is a directory, where a checkpoint is to be: move it away", path);
-    const clm_status status = clm_archive_load(&archive, path);
+    CLM_TRY(clm_archive_load(&archive, path));
+    const bool foreign = is_foreign(archive, run);
     clm_archive_free(archive);
-    return status;
+    return foreign ? clm_fail(CLM_E_FORMAT, "%s is of another run", path) : CLM_OK;
+}
+
+/* Numbered checkpoints of a run directory, from the newest on. */
+typedef struct numbered {
+    char directory[CLM_TRAIN_PATH], **names;
+    size_t count;
+    uint64_t before;
+} numbered;
+
+static clm_status open_numbered(numbered *n, const char *directory) {
+    *n = (numbered){.before = UINT64_MAX};
+    CLM_TRY(clm_train_path(n->directory, directory, "checkpoints"));
+    return clm_path_exists(n->directory) ? clm_directory_list(n->directory, &n->names, &n->count) : CLM_OK;
+}
+
+/* False: there are no more. */
+static bool next_numbered(numbered *n, char *path) {
+    const char *newest = NULL;
+    uint64_t iteration, most = 0;
+    for (size_t i = 0; i < n->count; i++)
+        if (clm_run_numbered(n->names[i], &iteration) && iteration < n->before && (!newest || iteration > most))
+            newest = n->names[i], most = iteration;
+    n->before = most;
+    return newest && clm_train_path(path, n->directory, newest) == CLM_OK;
 }
 
 static clm_status find_newest(char *path, const char *directory) {
-    char checkpoints[CLM_TRAIN_PATH], **names = NULL;
-    size_t count = 0;
-    clm_status status = CLM_OK;
+    char file[CLM_TRAIN_PATH];
+    const uint64_t run = clm_run_identity_of(directory);
+    numbered n;
     CLM_TRY(clm_run_checkpoint_path(path, directory, "last"));
-    status = clm_run_look_at(path);
+    clm_status status = clm_run_look_at(path, run);
     if (status != CLM_E_FORMAT) return status;
-    status = CLM_OK;
-    CLM_TRY(clm_train_path(checkpoints, directory, "checkpoints"));
-    if (!clm_path_exists(checkpoints)) return CLM_OK;
-    CLM_TRY(clm_directory_list(checkpoints, &names, &count));
-    for (uint64_t before = UINT64_MAX;;) {
-        const char *newest = NULL;
-        uint64_t iteration, most = 0;
-        for (size_t i = 0; i < count; i++)
-            if (clm_run_numbered(names[i], &iteration) && iteration < before && (!newest || iteration > most))
-                newest = names[i], most = iteration;
-        if (!newest) break;
-        char file[CLM_TRAIN_PATH];
-        CLM_GOTO(clm_train_path(file, checkpoints, newest));
-        if (clm_run_look_at(file) != CLM_E_FORMAT) {
-            memcpy(path, file, strlen(file) + 1);
-            break;
-        }
-        before = most;
+    status = open_numbered(&n, directory);
+    while (status == CLM_OK && next_numbered(&n, file)) {
+        if (clm_run_look_at(file, run) != CLM_OK) continue;
+        memcpy(path, file, strlen(file) + 1);
+        break;
     }
-out:
-    clm_names_free(names, count);
+    clm_names_free(n.names, n.count);
+    return status;
+}
+
+clm_status clm_run_find_state(char *path, const clm_run *run, const clm_ranked *ranked) {
+    char file[CLM_TRAIN_PATH];
+    clm_archive *archive;
+    clm_ranked found;
+    numbered n;
+    path[0] = 0;
+    clm_status status = open_numbered(&n, run->directory);
+    while (status == CLM_OK && !path[0] && next_numbered(&n, file)) {
+        if (clm_path_is_directory(file) || clm_archive_load(&archive, file) != CLM_OK) continue;
+        if (!is_foreign(archive, run->identity) && clm_ranked_of(archive, &found) && clm_ranked_equal(&found, ranked))
+            memcpy(path, file, strlen(file) + 1);
+        clm_archive_free(archive);
+    }
+    clm_names_free(n.names, n.count);
     return status;
 }
 
@@ -188,11 +227,11 @@ static bool is_chosen(const clm_ranking *chosen, size_t rank, const clm_ranked *
     return clm_ranked_equal(found, &chosen->entry[rank]);
 }
 
-clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking *chosen, uint64_t reached) {
+clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking *chosen, uint64_t reached, uint64_t run) {
     clm_archive *archive;
     clm_ranked found;
     if (rank >= chosen->count) return CLM_OK;
-    CLM_TRY(clm_run_look_at(path));
+    CLM_TRY(clm_run_look_at(path, run));
     CLM_TRY(clm_archive_load(&archive, path));
     const bool is_ranked = clm_ranked_of(archive, &found);
     clm_archive_free(archive);
@@ -201,20 +240,29 @@ clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking
                     (unsigned long long)chosen->entry[rank].iteration);
 }
 
-clm_status clm_train_check_best(const char *directory, int rank) {
+/* What the run's own last checkpoint says; false where there is none that can be read. */
+static bool read_last(const char *directory, uint64_t *run, clm_train_checkpoint *said, clm_ranking *chosen) {
     char path[CLM_TRAIN_PATH];
     clm_archive *archive = NULL;
+    if (clm_run_checkpoint_path(path, directory, "last") != CLM_OK || clm_run_look_at(path, *run) != CLM_OK) return false;
+    if (clm_archive_load(&archive, path) != CLM_OK) return false;
+    const bool known = clm_train_read_checkpoint(archive, said) == CLM_OK;
+    clm_ranking_read(chosen, archive);
+    if (!*run) *run = clm_run_identity_in(archive);
+    clm_archive_free(archive);
+    return known;
+}
+
+clm_status clm_train_check_best(const char *directory, int rank) {
+    char path[CLM_TRAIN_PATH];
     clm_train_checkpoint said;
     clm_ranking chosen;
-    if (rank < 0) return clm_fail(CLM_E_ARG, "a rank of %d; the best has rank 0", rank);
-    CLM_TRY(clm_run_checkpoint_path(path, directory, "last"));
-    if (!clm_path_exists(path) || clm_archive_load(&archive, path) != CLM_OK) return CLM_OK;
-    const bool known = clm_train_read_checkpoint(archive, &said) == CLM_OK;
-    clm_ranking_read(&chosen, archive);
-    clm_archive_free(archive);
-    if (!known) return CLM_OK;
-    CLM_TRY(clm_run_checkpoint_path(path, directory, clm_rank_name((size_t)rank).s));
-    return clm_run_check_ranked(path, (size_t)rank, &chosen, said.iteration);
+    uint64_t run = clm_run_identity_of(directory);
+    if (rank < CLM_RANK_LAST) return clm_fail(CLM_E_ARG, "a rank of %d; the best has rank 0, the last %d", rank, CLM_RANK_LAST);
+    CLM_TRY(clm_run_checkpoint_path(path, directory, rank < 0 ? "last" : clm_rank_name((size_t)rank).s));
+    if (rank >= 0 && read_last(directory, &run, &said, &chosen))
+        return clm_run_check_ranked(path, (size_t)rank, &chosen, said.iteration, run);
+    return clm_path_exists(path) ? clm_run_look_at(path, run) : CLM_OK;
 }
 
 uint64_t clm_run_read_skipped(const clm_archive *archive) {
@@ -261,6 +309,10 @@ static clm_status describe(clm_archive *archive, const clm_run *run, uint64_t it
     CLM_GOTO(clm_archive_set_meta(archive, key_config, run->note));
     CLM_GOTO(clm_archive_set_meta(archive, key_best, best_text));
     CLM_GOTO(clm_archive_set_meta(archive, key_iteration, number));
+    if (run->identity) {
+        snprintf(number, sizeof number, "%016llx", (unsigned long long)run->identity);
+        CLM_GOTO(clm_archive_set_meta(archive, key_run, number));
+    }
     if (run->skipped > 0) {
         snprintf(number, sizeof number, "%llu", (unsigned long long)run->skipped);
         CLM_GOTO(clm_archive_set_meta(archive, key_skipped, number));

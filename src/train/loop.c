@@ -316,6 +316,10 @@ static clm_status iterate(clm_trainer *t) {
     uint64_t n = clm_meta_iteration(t->meta), total = s->iterations;
     bool validated = is_validated(t, n), stops = false;
     CLM_TRY(clm_trainer_decide(t, &validated));
+    if (t->lost_best) { /* the last checkpoint is not to name what is gone */
+        t->last_checkpoint = UINT64_MAX;
+        CLM_TRY(clm_trainer_checkpoint(t));
+    }
     if (is_due(t, n) && !validated) {
         CLM_TRY(clm_trainer_validate(t));
         t->last_checkpoint = UINT64_MAX;

@@ -141,6 +141,63 @@ static clm_status read_rows(clm_metrics *m, uint64_t upto) {
     return status;
 }
 
+/* The metric of a column by its head; CLM_METRIC_COUNT: another one. */
+static size_t column_of(const char *head, size_t length) {
+    size_t i = 0;
+    while (i < CLM_METRIC_COUNT && (strlen(metric_names[i]) != length || memcmp(metric_names[i], head, length) != 0)) i++;
+    return i;
+}
+
+/* A line of metrics.csv under its headline: "12,train,0.5,..". What is empty is not known. */
+static bool parse_cells(const char *head, const char *line, clm_train_row *row) {
+    char *end;
+    const uint64_t iteration = strtoull(line, &end, 10);
+    size_t kind = 0;
+    if (end == line || *end != ',') return false;
+    const char *cell = end + 1;
+    for (; kind < CLM_ROW_KINDS && strncmp(cell, kind_names[kind], strcspn(cell, ",\n")) != 0;) kind++;
+    if (kind == CLM_ROW_KINDS) return false;
+    *row = clm_row_empty((clm_row_kind)kind, iteration);
+    head += strcspn(head, ",\n"); /* behind the iteration */
+    for (size_t share = 0; *head == ',';) {
+        const char *number_end, *name = head + 1;
+        const size_t length = strcspn(name, ",\n"), metric = column_of(name, length);
+        const double value = clm_number_parse(cell, &number_end);
+        const bool known = number_end > cell;
+        if (metric < CLM_METRIC_COUNT && known) row->value[metric] = value;
+        if (strncmp(name, "share_", 6) == 0 && known && share < CLM_INITIALISATIONS_MOST) row->share[share++] = value;
+        row->initialisations = (int)share;
+        head = name + length;
+        cell += strcspn(cell, ",\n");
+        cell += *cell == ',';
+    }
+    return true;
+}
+
+/* metrics.csv has the same rows. It is read where it has more of them, so that one file of the two may be lost. */
+static clm_status read_csv(clm_metrics *m, uint64_t upto) {
+    char *text;
+    clm_train_row row;
+    size_t count = 0;
+    if (!clm_path_exists(m->csv_path)) return CLM_OK;
+    CLM_TRY(clm_file_read(m->csv_path, &text, NULL));
+    clm_status status = CLM_OK;
+    for (int pass = 0; pass < 2 && status == CLM_OK; pass++) {
+        if (pass == 1 && count <= m->count) break;
+        if (pass == 1) m->count = 0;
+        const char *line = strchr(text, '\n');
+        for (const char *next; status == CLM_OK && line && (next = strchr(line + 1, '\n')); line = next) {
+            if (!parse_cells(text, line + 1, &row) || row.iteration > upto) continue;
+            if (pass == 0)
+                count++;
+            else
+                status = remember(m, &row);
+        }
+    }
+    free(text);
+    return status;
+}
+
 /* The files are written anew from the rows that stay. Under temporary names first: a full disk must not cost what was there. */
 enum { FILES = 3 };
 typedef struct target {
@@ -178,7 +235,9 @@ clm_status clm_metrics_open(clm_metrics *m, const char *directory, bool resumed,
     memset(m, 0, sizeof *m);
     m->initialisations = initialisations;
     CLM_TRY(clm_train_path(m->jsonl_path, directory, "metrics.jsonl"));
+    CLM_TRY(clm_train_path(m->csv_path, directory, "metrics.csv"));
     if (resumed) CLM_TRY(read_rows(m, upto));
+    if (resumed) CLM_TRY(read_csv(m, upto));
     for (size_t i = 0; i < FILES; i++) CLM_TRY(open_target(&targets[i], directory, temporary[i]));
     begin_files(m);
     for (size_t i = 0; i < m->count; i++) CLM_TRY(write_row(m, &m->rows[i]));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
 
@@ -103,6 +104,15 @@ static char *write(const clm_train_options *options, size_t flags) {
     json_decref(object);
     if (!text) clm_fail(CLM_E_MEMORY, "out of memory");
     return text;
+}
+
+uint64_t clm_record_identity(const clm_train_options *options) {
+    clm_train_options same = *options;
+    same.meta.optim.schedule_updates = 0;
+    char *text = write(&same, 0);
+    const uint64_t hash = text ? clm_hash_text(CLM_HASH_SEED, text) : 0;
+    free(text);
+    return hash;
 }
 
 char *clm_record_write(const clm_train_options *options) { return write(options, 0); }

@@ -77,6 +77,7 @@ static clm_status write_result(const clm_trainer *t) {
     clm_json_set(root, "test_steps", json_integer(r->test_steps));
     clm_json_set(root, "batch_norm", json_string(clm_model_bn_name(t->model, t->options.bn_mode)));
     clm_json_set(root, "checkpoint_iteration", json_integer((json_int_t)r->member_iteration[0]));
+    clm_json_set(root, "chosen_by_validation", json_boolean(t->ranking.count > 0));
     json_object_update(root, scores);
     json_decref(scores);
     if (clm_source_notes(t->source)) clm_json_set(root, "notes", clm_json_lines(clm_source_notes(t->source)));

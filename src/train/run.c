@@ -81,7 +81,10 @@ static clm_status write_config(const clm_run *run, const clm_meta_share *shares,
     char path[CLM_TRAIN_PATH];
     CLM_TRY(clm_train_path(path, run->directory, "config.json"));
     json_t *root = json_object();
+    char identity[20];
+    snprintf(identity, sizeof identity, "%016llx", (unsigned long long)run->identity);
     clm_json_set(root, "clmaml", json_string(clm_version()));
+    if (run->identity) clm_json_set(root, "run", json_string(identity));
     clm_json_set(root, "settings", note_object(run->note));
     clm_json_set(root, "source", json_string(clm_source_description(run->source)));
     if (clm_source_notes(run->source)) clm_json_set(root, "notes", clm_json_lines(clm_source_notes(run->source)));
@@ -147,19 +150,31 @@ void clm_run_close(clm_run *run) {
     run->locked = false;
 }
 
-static clm_status load_config(const clm_run *run, json_t **root) {
-    char path[CLM_TRAIN_PATH];
+static clm_status load_config(const char *directory, json_t **root) {
+    char path[CLM_TRAIN_PATH], *text;
     json_error_t error;
-    CLM_TRY(clm_train_path(path, run->directory, "config.json"));
-    if (!clm_path_exists(path)) return clm_fail(CLM_E_STATE, "%s holds no run: there is no %s", run->directory, path);
-    *root = json_load_file(path, 0, &error);
+    *root = NULL;
+    CLM_TRY(clm_train_path(path, directory, "config.json"));
+    if (!clm_path_exists(path)) return clm_fail(CLM_E_STATE, "%s holds no run: there is no %s", directory, path);
+    CLM_TRY(clm_file_read(path, &text, NULL));
+    *root = json_loads(text, 0, &error);
+    free(text);
     return *root ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+}
+
+uint64_t clm_run_identity_of(const char *directory) {
+    json_t *root;
+    if (load_config(directory, &root) != CLM_OK) return 0;
+    const char *text = json_string_value(json_object_get(root, "run"));
+    const uint64_t identity = text ? strtoull(text, NULL, 16) : 0;
+    json_decref(root);
+    return identity;
 }
 
 clm_status clm_run_read_note(const clm_run *run, char **out) {
     json_t *root;
     *out = NULL;
-    CLM_TRY(load_config(run, &root));
+    CLM_TRY(load_config(run->directory, &root));
     *out = clm_json_text(json_object_get(root, "settings"), JSON_ENCODE_ANY);
     json_decref(root);
     return *out ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s/config.json says nothing of its run", run->directory);
@@ -194,7 +209,7 @@ clm_status clm_run_devices_before(const clm_run *run, const clm_meta_share *shar
     clm_text text = {0};
     clm_status status = CLM_OK;
     *out = NULL;
-    if (load_config(run, &root) != CLM_OK) return CLM_OK;
+    if (load_config(run->directory, &root) != CLM_OK) return CLM_OK;
     const json_t *names = json_object_get(root, "device"), *drivers = json_object_get(root, "driver");
     json_t *names_now = device_names(shares, n_shares, false), *drivers_now = device_names(shares, n_shares, true);
     if (!names_now || !drivers_now)
@@ -244,7 +259,8 @@ static clm_status look_up(const clm_run *run, const char *name, bool *there, clm
     if (!clm_path_exists(path)) return CLM_OK;
     const clm_status status = clm_archive_load(&archive, path);
     if (status != CLM_OK) return status == CLM_E_FORMAT ? CLM_OK : status;
-    *there = clm_ranked_of(archive, ranked);
+    const uint64_t own = clm_run_identity_in(archive);
+    *there = clm_ranked_of(archive, ranked) && !(run->identity && own && own != run->identity);
     clm_archive_free(archive);
     return CLM_OK;
 }
@@ -279,6 +295,18 @@ clm_status clm_run_rank(clm_run *run, const clm_ranking *ranking) {
     for (size_t k = 0; k <= CLM_ENSEMBLE_MOST; k++) CLM_TRY(put_at_rank(run, aside_name(k).s, ranking));
     return CLM_OK;
 }
+
+clm_status clm_run_put_back(const clm_run *run, size_t rank, const char *from) {
+    char path[CLM_TRAIN_PATH], *data;
+    size_t size;
+    CLM_TRY(clm_run_checkpoint_path(path, run->directory, clm_rank_name(rank).s));
+    CLM_TRY(clm_file_read(from, &data, &size));
+    const clm_status status = clm_file_write(path, data, size);
+    free(data);
+    return status;
+}
+
+clm_status clm_run_set_aside(const clm_run *run) { return rename_checkpoint(run, "best", "not-chosen"); }
 
 /* ---- numbered checkpoints ---- */
 

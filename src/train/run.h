@@ -36,6 +36,7 @@ typedef struct clm_run {
     clm_bn_mode bn_mode;
     size_t ensemble, keep; /* see clm_train_options */
     uint64_t skipped;      /* updates that were left out, of all sessions */
+    uint64_t identity;     /* what tells it from others, in config.json and every checkpoint; 0: one of before that was so */
 } clm_run;
 
 /* The paths; changes nothing. The fields of what a checkpoint says are set by the caller. */
@@ -64,6 +65,10 @@ typedef struct clm_run_ranked {
     size_t count;
 } clm_run_ranked;
 clm_status clm_run_ranked_there(const clm_run *run, clm_run_ranked *out);
+/* The file `from` as the checkpoint of a rank. */
+clm_status clm_run_put_back(const clm_run *run, size_t rank, const char *from);
+/* A best that is not the run's own gets another name. */
+clm_status clm_run_set_aside(const clm_run *run);
 /* Names the ranked checkpoints as this ranking has them: a run that was killed may have gone on from it. */
 clm_status clm_run_rank(clm_run *run, const clm_ranking *ranking);
 /* Writes the numbered checkpoint and `last`; drops old numbered ones. */
@@ -79,8 +84,14 @@ json_t *clm_json_number(double value);
 clm_status clm_run_save(clm_run *run, const char *name, clm_meta *meta, const clm_ranking *ranking);
 /* "RUN/checkpoints/NAME.safetensors"; path has CLM_TRAIN_PATH bytes. */
 clm_status clm_run_checkpoint_path(char *path, const char *directory, const char *name);
-/* CLM_E_FORMAT, with its reason as the last error: the file is missing, or not as it was written. */
-clm_status clm_run_look_at(const char *path);
+/* CLM_E_FORMAT, with its reason as the last error: the file is missing, not as it was written, or not of this run
+ * (0: of any). */
+clm_status clm_run_look_at(const char *path, uint64_t run);
+uint64_t clm_run_identity_in(const clm_archive *archive);
+/* By config.json; 0: it does not say. */
+uint64_t clm_run_identity_of(const char *directory);
+/* The numbered checkpoint that is this ranked state; "": there is none. */
+clm_status clm_run_find_state(char *path, const clm_run *run, const clm_ranked *ranked);
 /* Is this the file of a numbered checkpoint, and of which iteration? */
 bool clm_run_numbered(const char *name, uint64_t *iteration);
 /* "best", "best-2", ..: the name of the checkpoint of this rank, from 0. */
@@ -94,7 +105,7 @@ bool clm_ranked_of(const clm_archive *archive, clm_ranked *out);
 bool clm_ranked_equal(const clm_ranked *a, const clm_ranked *b);
 /* Is the file the checkpoint that a run, which has `reached` this iteration, ranked so? CLM_E_FORMAT: it is missing, damaged, or another. One
  * that is newer counts as its own: a run that was killed saves it before `last`. */
-clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking *chosen, uint64_t reached);
+clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking *chosen, uint64_t reached, uint64_t run);
 uint64_t clm_run_read_skipped(const clm_archive *archive);
 /* What a source's description says behind where the data lie, which may change. NULL is allowed. */
 const char *clm_train_said_of(const char *description);

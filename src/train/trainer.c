@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "train/internal.h"
 #include "train/record.h"
 
@@ -224,6 +225,25 @@ static bool is_there(const clm_run_ranked *there, const clm_ranked *ranked) {
     return false;
 }
 
+/* A free name, or that of the rank: where one of before is damaged, or of another run. */
+static size_t free_rank(const clm_trainer *t, size_t rank) {
+    char path[CLM_TRAIN_PATH];
+    for (size_t k = 0; k < CLM_ENSEMBLE_MOST; k++)
+        if (clm_run_checkpoint_path(path, t->run.directory, clm_rank_name(k).s) == CLM_OK && !clm_path_exists(path)) return k;
+    return rank;
+}
+
+/* Is the state of a rank, whose file is gone, in a numbered checkpoint too? `reason`: what is wrong with the file. */
+static clm_status put_back(clm_trainer *t, size_t rank, const char *reason, bool *done) {
+    char from[CLM_TRAIN_PATH];
+    CLM_TRY(clm_run_find_state(from, &t->run, &t->ranking.entry[rank]));
+    *done = from[0];
+    if (!*done) return CLM_OK;
+    CLM_TRY(clm_run_put_back(&t->run, t->run.ensemble > 1 ? free_rank(t, rank) : rank, from));
+    clm_trainer_remark(t, "%s; %s is the same state, and takes its place", reason, from);
+    return CLM_OK;
+}
+
 /* Of an ensemble those that are gone leave the ranking. A run that was killed may have put newer ones in place of the last, which it will
  * do again. */
 static clm_status settle_ensemble(clm_trainer *t) {
@@ -233,41 +253,53 @@ static clm_status settle_ensemble(clm_trainer *t) {
     CLM_TRY(clm_run_ranked_there(&t->run, &there));
     for (size_t i = 0; i < there.count; i++) newer += there.entry[i].iteration > clm_meta_iteration(t->meta);
     for (size_t k = ranking->count; k-- > 0;) {
+        char reason[CLM_TRAIN_PATH + 256];
+        bool back;
         if (is_there(&there, &ranking->entry[k])) continue;
+        snprintf(reason, sizeof reason,
+                 "the checkpoint of iteration %llu, which was %zu of the best %zu of this run until now, is missing or damaged "
+                 "in %s",
+                 (unsigned long long)ranking->entry[k].iteration, k + 1, ranking->count, t->run.checkpoints);
         if (newer > 0) {
             newer--;
             continue;
         }
-        clm_trainer_remark(t,
-                           "the checkpoint of iteration %llu, which was %zu of the best %zu of this run until now, is missing "
-                           "or damaged in %s; the best are chosen anew from here on",
-                           (unsigned long long)ranking->entry[k].iteration, k + 1, ranking->count, t->run.checkpoints);
+        CLM_TRY(put_back(t, k, reason, &back));
+        if (back) continue;
+        clm_trainer_remark(t, "%s; the best are chosen anew from here on", reason);
         memmove(&ranking->entry[k], &ranking->entry[k + 1], (ranking->count - k - 1) * sizeof ranking->entry[k]);
         ranking->count--;
+        t->lost_best = true;
     }
     return CLM_OK;
 }
 
-/* What was the best so far may have been taken away or damaged since. */
+/* What was the best so far may have been taken away or damaged since, or another run's have been put there. */
 static clm_status settle_best(clm_trainer *t) {
-    char path[CLM_TRAIN_PATH];
+    char path[CLM_TRAIN_PATH], reason[CLM_TRAIN_PATH + 256];
     clm_ranking *ranking = &t->ranking;
+    bool back;
     if (t->run.ensemble != 1) return settle_ensemble(t);
     if (ranking->count == 0) return CLM_OK;
     CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, "best"));
-    const clm_status status = clm_run_check_ranked(path, 0, ranking, clm_meta_iteration(t->meta));
+    const clm_status status = clm_run_check_ranked(path, 0, ranking, clm_meta_iteration(t->meta), t->run.identity);
     if (status != CLM_E_FORMAT) return status;
-    clm_trainer_remark(t, "%s; the best is chosen anew from here on", clm_last_error());
+    snprintf(reason, sizeof reason, "%s", clm_last_error());
+    CLM_TRY(clm_run_set_aside(&t->run));
+    CLM_TRY(put_back(t, 0, reason, &back));
+    if (back) return CLM_OK;
+    clm_trainer_remark(t, "%s; the best is chosen anew from here on", reason);
     ranking->count = 0;
+    t->lost_best = true;
     return CLM_OK;
 }
 
-/* It is not `last` where that cannot be read. */
+/* It is not `last` where that cannot be read, or is another run's. */
 static clm_status remark_on_checkpoint(clm_trainer *t) {
     char last[CLM_TRAIN_PATH];
     CLM_TRY(clm_run_checkpoint_path(last, t->run.directory, "last"));
     if (strcmp(t->newest, last) == 0) return CLM_OK;
-    const clm_status status = clm_run_look_at(last);
+    const clm_status status = clm_run_look_at(last, clm_run_identity_of(t->run.directory));
     if (status != CLM_E_FORMAT) return status;
     clm_trainer_remark(t, "%s; the run goes on from %s instead", clm_last_error(), t->newest);
     return CLM_OK;
@@ -283,6 +315,7 @@ static clm_status restore(clm_trainer *t) {
     status = clm_meta_restore(t->meta, archive);
     if (status != CLM_OK) CLM_GOTO(strstr(clm_last_error(), path) ? status : clm_fail_in(status, "%s", path));
     clm_ranking_read(&t->ranking, archive);
+    t->run.identity = clm_run_identity_in(archive);
     CLM_GOTO(settle_best(t));
     t->run.skipped = clm_run_read_skipped(archive);
     t->last_checkpoint = clm_meta_iteration(t->meta);
@@ -367,6 +400,9 @@ static clm_status open_directory(clm_trainer *t, const clm_train_options *settle
     t->run.ensemble = (size_t)settled->ensemble;
     t->run.keep = (size_t)settled->keep;
     t->run.metrics.initialisations = t->n_starts > 1 ? (int)t->n_starts : 0;
+    t->run.identity = clm_record_identity(settled);
+    if (!t->run.identity) return CLM_E_MEMORY;
+    t->run.identity = clm_hash_text(t->run.identity, clm_model_json(t->model) ? clm_model_json(t->model) : "");
     t->has_run = true;
     return settled->resume ? find_run(t, settled) : clm_train_check_directory(settled->directory);
 }
@@ -392,7 +428,8 @@ static void remark_on_metrics(const clm_trainer *t) {
         if (m->rows[i].kind == CLM_ROW_TRAIN && m->rows[i].iteration > newest) newest = m->rows[i].iteration;
     if (newest < logged)
         clm_trainer_remark(t,
-                           "%s is missing or cut: its rows end at iteration %llu, the checkpoint is of iteration %llu, and the "
+                           "%s and metrics.csv are missing or cut: the last row is of iteration %llu, the checkpoint of "
+                           "iteration %llu, and the "
                            "curve lacks what is between",
                            m->jsonl_path, (unsigned long long)newest, (unsigned long long)reached);
 }

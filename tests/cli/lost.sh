@@ -41,12 +41,22 @@ expect_success "data beside a model file" train models/net.json --shots 1 --ways
 sine="train sine --device host --meta-batch 2 --val-tasks 2 --eval-tasks 2 --val-every 2 --checkpoint-every 2"
 # shellcheck disable=SC2086
 expect_success "a run with a best checkpoint" $sine --iterations 4 --run "$work/best"
+cp "$work/best/checkpoints/best.safetensors" "$work/kept.safetensors"
+chosen=$(sed -n 's/.*"checkpoint_iteration": \([0-9]*\).*/0000000\1.safetensors/p' "$work/best/result.json")
 rm "$work/best/checkpoints/best.safetensors"
 expect_success "without it, evaluated" eval "$work/best" --device host --tasks 2
 expect_in "$work/err" "note: .*best.safetensors is missing; .*last.safetensors is taken" "without it, evaluated"
+expect_success "without it, the same state numbered" train --resume --run "$work/best" --device host
+expect_in "$work/err" "best.safetensors is missing; .*/$chosen is the same state, and takes its place" "without it, the same state numbered"
+cmp "$work/best/checkpoints/best.safetensors" "$work/kept.safetensors" || fail "the best that was put back is another one"
+expect_in "$work/best/result.json" '"chosen_by_validation": true' "without it, the same state numbered"
+rm "$work/best/checkpoints/best.safetensors" "$work/best/checkpoints/$chosen"
 expect_success "without it, ended" train --resume --run "$work/best" --device host
 expect_in "$work/err" "best.safetensors is missing; the best is chosen anew from here on" "without it, ended"
 expect_in "$work/out" "checkpoint of iteration 4" "without it, ended"
+expect_in "$work/best/result.json" '"chosen_by_validation": false' "without it, ended"
+expect_success "without it, again" train --resume --run "$work/best" --device host
+! grep -q 'chosen anew' "$work/err" || fail "without it, again: $(cat "$work/err")"
 expect_success "without it, going on" train --resume --run "$work/best" --device host --iterations 8
 [ -f "$work/best/checkpoints/best.safetensors" ] || fail "no best checkpoint is chosen anew"
 
@@ -108,18 +118,39 @@ expect_success "a best one of after" eval "$run" --device host --tasks 2
 expect_success "a run with another seed" $sine --iterations 8 --seed 7 --run "$work/foreign"
 rm -r "$run"
 cp -r "$whole" "$run"
-for other in "$work/foreign/checkpoints/best" "$work/foreign/checkpoints/last"; do
+for other in "$work/foreign/checkpoints/best" "$whole/checkpoints/last"; do
+    case $other in *foreign*) is="is of another run" ;; *) is="is not the checkpoint of iteration [0-9]+ that validation chose in this run" ;; esac
     cp "$other.safetensors" "$run/checkpoints/best.safetensors"
-    expect_error "another best" 1 "best.safetensors is not the checkpoint of iteration [0-9]+ that validation chose in this run; name the checkpoint itself, such as .*last.safetensors" \
+    expect_error "another best" 1 "best.safetensors $is; name the checkpoint itself, such as .*last.safetensors" \
         eval "$run" --device host --tasks 2
-    expect_error "another best to begin with" 1 "is not the checkpoint of iteration" train sine --device host --init "$run" --iterations 1 --run "$work/begun"
+    expect_error "another best to begin with" 1 "best.safetensors $is" train sine --device host --init "$run" --iterations 1 --run "$work/begun"
     expect_success "another best, named" eval "$run/checkpoints/best.safetensors" --device host --tasks 2
     expect_success "another best, last" eval "$run" --checkpoint last --device host --tasks 2
 done
 rm "$run/result.json"
 expect_success "another best, resumed" train --resume --run "$run" --device host
-expect_in "$work/err" "best.safetensors is not the checkpoint of iteration [0-9]+ .*; the best is chosen anew from here on" "another best, resumed"
+expect_in "$work/err" "best.safetensors $is; the best is chosen anew from here on" "another best, resumed"
 expect_in "$run/result.json" '"checkpoint_iteration": 8' "another best, resumed"
+cmp "$run/checkpoints/not-chosen.safetensors" "$whole/checkpoints/last.safetensors" || fail "another best is gone"
+expect_success "another best, evaluated" eval "$run" --device host --tasks 2
+expect_in "$work/out" "last.safetensors, iteration 8" "another best, evaluated"
+
+# Another run's last: the newest of the run's own is gone on from.
+rm -r "$run"
+cp -r "$whole" "$run"
+cp "$work/foreign/checkpoints/last.safetensors" "$run/checkpoints"
+expect_success "another last, the best" eval "$run" --device host --tasks 2
+expect_error "another last, evaluated" 1 "last.safetensors is of another run; name the checkpoint itself, such as .*/00000008.safetensors" eval "$run" --checkpoint last --device host --tasks 2
+mkdir "$run/checkpoints/00000009.safetensors"
+expect_success "another last, resumed" train --resume --run "$run" --device host
+expect_in "$work/err" "last.safetensors is of another run; the run goes on from .*/00000008.safetensors instead" "another last, resumed"
+rmdir "$run/checkpoints/00000009.safetensors"
+rm "$run/checkpoints/last.safetensors"
+expect_error "last missing, evaluated" 1 "holds no checkpoints/last.safetensors; name another checkpoint, such as .*/00000008.safetensors" eval "$run" --checkpoint last --device host --tasks 2
+expect_success "last missing, resumed" train --resume --run "$run" --device host --iterations 9
+rm "$run/config.json"
+mkfifo "$run/config.json"
+expect_success "a pipe for config.json" runs "$run"
 
 # Numbers in a checkpoint that cannot be.
 for said in 's/("clmaml.iteration": ?")8"/\1-"/' 's/(\\"score\\": ?)[0-9]/\1x/'; do
@@ -127,13 +158,22 @@ for said in 's/("clmaml.iteration": ?")8"/\1-"/' 's/(\\"score\\": ?)[0-9]/\1x/';
     expect_error "$said" 1 "odd.safetensors.*its clmaml\\.(iteration|best), .* is no (number of updates|score of validation)" eval "$work/odd.safetensors" --device host --tasks 2
 done
 
-# Metrics that are lost, or cut, are said to be.
+# Rows of metrics that are lost in both files are said to be; in one, they come from the other.
+rm -r "$run"
+cp -r "$whole" "$run"
 for rows in 0 1; do
     head -n $rows "$whole/metrics.jsonl" >"$run/metrics.jsonl"
+    head -n $((rows + 1)) "$whole/metrics.csv" >"$run/metrics.csv"
     expect_success "metrics, $rows rows" train --resume --run "$run" --device host
-    expect_in "$work/err" "metrics.jsonl is missing or cut: its rows end at iteration [01], the checkpoint is of iteration 8" "metrics, $rows rows"
+    expect_in "$work/err" "metrics.jsonl and metrics.csv are missing or cut: the last row is of iteration [01], the checkpoint of iteration 8" "metrics, $rows rows"
 done
-cp "$whole/metrics.jsonl" "$run/metrics.jsonl"
+for lost in jsonl csv; do
+    cp "$whole/metrics.jsonl" "$whole/metrics.csv" "$run"
+    rm "$run/metrics.$lost"
+    expect_success "metrics without $lost" train --resume --run "$run" --device host
+    ! grep -q "missing or cut" "$work/err" || fail "metrics without $lost: $(cat "$work/err")"
+    for file in metrics.jsonl metrics.csv; do cmp "$whole/$file" "$run/$file" || fail "metrics without $lost: $file differs"; done
+done
 expect_success "metrics as they were" train --resume --run "$run" --device host
 ! grep -q "missing or cut" "$work/err" || fail "metrics as they were: $(cat "$work/err")"
 
@@ -158,7 +198,7 @@ expect_success "an ensemble" $sine --iterations 8 --ensemble 3 --run "$work/ense
 cp "$work/foreign/checkpoints/best.safetensors" "$work/ensemble/checkpoints/kept.safetensors"
 mv "$work/ensemble/checkpoints/best-2.safetensors" "$work/best-2"
 mv "$work/ensemble/checkpoints/kept.safetensors" "$work/ensemble/checkpoints/best-2.safetensors"
-expect_error "another second best" 1 "best-2.safetensors is not the checkpoint of iteration [0-9]+ that validation chose in this run; a lower --ensemble leaves it out" \
+expect_error "another second best" 1 "best-2.safetensors is of another run; a lower --ensemble leaves it out" \
     eval "$work/ensemble" --ensemble 3 --device host --tasks 2
 mv "$work/best-2" "$work/ensemble/checkpoints/best-2.safetensors"
 expect_success "the second best" eval "$work/ensemble" --ensemble 3 --device host --tasks 2
@@ -169,7 +209,9 @@ for ranked in best best-2 best-3; do
         $harm "$run/checkpoints/$ranked.safetensors"
         expect_success "$harm $ranked" train --resume --run "$run" --device host --iterations 8
         expect_in "$work/err" "of the best 3 of this run until now, is missing or damaged" "$harm $ranked"
-        [ ! -e "$run/checkpoints/best-3.safetensors" ] || fail "$harm $ranked: there are three"
+        back=$(grep -c "is the same state, and takes its place" "$work/err")
+        [ "$(find "$run/checkpoints" -name 'best*' | wc -l)" -eq $((2 + back)) ] || fail "$harm $ranked: $(ls "$run/checkpoints"): $(cat "$work/err")"
+        expect_success "$harm $ranked, evaluated" eval "$run" --ensemble 2 --device host --tasks 2
         expect_success "$harm $ranked, on" train --resume --run "$run" --device host --iterations 12
         [ -e "$run/checkpoints/best-3.safetensors" ] || fail "$harm $ranked, on: there are no three"
         expect_success "$harm $ranked, again" train --resume --run "$run" --device host --iterations 14

@@ -9,35 +9,53 @@
 #include "base/system.h"
 #include "config/episodes.h"
 
-/* Where the best is missing the last is taken, and a note says so. One that is not the run's is taken where it is named itself alone. */
-static clm_status check_best(const char *path, const char *last) {
-    char reason[CLI_PATH_MAX + 128];
+/* The newest of a run directory that is whole; "": there is none. */
+static void newest_whole(char *path, const char *run) {
+    clm_archive *archive;
+    if (clm_train_checkpoint_path(path, CLI_PATH_MAX, run, CLM_RANK_NEWEST) != CLM_OK || !cli_path_exists(path) ||
+        clm_archive_load(&archive, path) != CLM_OK) {
+        path[0] = 0;
+        return;
+    }
+    clm_archive_free(archive);
+}
+
+/* What validation chose, or the last, is not as the run saved it: it is taken where it is named itself alone. Where the best is missing the
+ * newest is taken, with a note. */
+static clm_status check_own(const char *path, const char *run, int rank) {
+    char reason[CLI_PATH_MAX + 128], newest[CLI_PATH_MAX];
+    if (clm_train_check_best(run, rank) == CLM_OK) return CLM_OK;
     snprintf(reason, sizeof reason, "%s", cli_message());
-    if (cli_path_exists(path)) return cli_fail(CLM_E_FORMAT, "%s; name the checkpoint itself, such as %s", reason, last);
-    if (cli_path_exists(last) && cli_ranks_lead()) cli_note("%s; %s is taken", reason, last);
+    newest_whole(newest, run);
+    const bool other = newest[0] && strcmp(newest, path) != 0;
+    if (cli_path_exists(path))
+        return cli_fail(CLM_E_FORMAT, "%s%s%s", reason, other ? "; name the checkpoint itself, such as " : "",
+                        other ? newest : "");
+    if (other && rank == 0 && cli_ranks_lead()) cli_note("%s; %s is taken", reason, newest);
     return CLM_OK;
 }
 
 clm_status cli_checkpoint_find(char *path, size_t size, const char *run, bool last) {
-    char other[CLI_PATH_MAX];
+    const int rank = last ? CLM_RANK_LAST : 0;
     if (!cli_path_exists(run)) return cli_fail(CLM_E_IO, "%s does not exist; give a run directory or a checkpoint", run);
     if (!cli_is_directory(run)) {
         if (snprintf(path, size, "%s", run) < (int)size) return CLM_OK;
         return cli_fail(CLM_E_LIMIT, "'%.40s..' is too long a name", run);
     }
-    CLI_TRY(clm_train_checkpoint_path(other, sizeof other, run, CLM_RANK_LAST));
-    CLI_TRY(clm_train_checkpoint_path(path, size, run, last ? CLM_RANK_LAST : 0));
-    const clm_status own = last ? CLM_OK : clm_train_check_best(run, 0);
-    if (own == CLM_E_FORMAT)
-        CLI_TRY(check_best(path, other));
-    else if (own != CLM_OK)
-        return own;
+    CLI_TRY(clm_train_checkpoint_path(path, size, run, rank));
+    CLI_TRY(check_own(path, run, rank));
     if (cli_path_exists(path)) return CLM_OK;
-    CLI_TRY(clm_train_checkpoint_path(path, size, run, CLM_RANK_LAST)); /* a run without validation classes has no best */
+    if (last) return cli_checkpoint_none(run);
+    CLI_TRY(clm_train_checkpoint_path(path, size, run, CLM_RANK_NEWEST)); /* a run without validation classes has no best */
     return cli_path_exists(path) ? CLM_OK : cli_checkpoint_none(run);
 }
 
 clm_status cli_checkpoint_none(const char *directory) {
+    char newest[CLI_PATH_MAX];
+    newest_whole(newest, directory);
+    if (newest[0])
+        return cli_fail(CLM_E_IO, "%s holds no checkpoints/last.safetensors; name another checkpoint, such as %s", directory,
+                        newest);
     return cli_fail(CLM_E_IO,
                     "%s holds no checkpoint (checkpoints/best.safetensors or last); `clmaml runs` lists the runs that "
                     "there are",

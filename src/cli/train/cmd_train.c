@@ -73,7 +73,11 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
         const char *difference;
         CLI_TRY(cli_checkpoint_load(checkpoint, path));
         if ((difference = cli_settings_difference(&stored, &checkpoint->settings)))
-            return cli_fail(CLM_E_FORMAT, "%s belongs to another run than %s: they differ in %s", path, s->run, difference);
+            return cli_fail(
+                CLM_E_FORMAT,
+                "%s belongs to another run than %s: they differ in %s; put the run's own back, or move this one away and "
+                "the run goes on from the newest that is whole",
+                path, s->run, difference);
     }
     if (cli_names_find(&cli_source_names, stored.source) < 0) cli_path_make_absolute(stored.source); /* older runs */
     cli_path_make_absolute(s->data);

@@ -90,6 +90,7 @@ clm_status cli_run_load_settings(const char *directory, cli_settings *settings) 
     if (cli_path_exists(newest) && cli_checkpoint_load(&checkpoint, newest) == CLM_OK) {
         *settings = checkpoint.settings;
         cli_checkpoint_close(&checkpoint);
+        cli_forget();
         return CLM_OK;
     }
     return cli_fail(status, "%s", reason);
