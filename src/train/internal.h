@@ -27,8 +27,9 @@ struct clm_trainer {
     const clm_source *source;
     const clm_model *model;
     bool regression, validates;
-    bool lost_best;        /* of what validation chose before something is gone */
-    int steps, test_steps; /* inner steps in training, and at validation and test */
+    char data_changed[1024]; /* how the data differ from those that the run was begun with; "": not */
+    bool lost_best;          /* of what validation chose before something is gone */
+    int steps, test_steps;   /* inner steps in training, and at validation and test */
 
     clm_meta_share *shares;
     size_t n_shares;

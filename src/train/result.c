@@ -80,7 +80,11 @@ static clm_status write_result(const clm_trainer *t) {
     clm_json_set(root, "chosen_by_validation", json_boolean(t->ranking.count > 0));
     json_object_update(root, scores);
     json_decref(scores);
-    if (clm_source_notes(t->source)) clm_json_set(root, "notes", clm_json_lines(clm_source_notes(t->source)));
+    json_t *notes = clm_json_lines(clm_source_notes(t->source)), *changed = clm_json_lines(t->data_changed);
+    json_array_extend(notes, changed);
+    json_decref(changed);
+    if (json_array_size(notes)) json_object_set(root, "notes", notes);
+    json_decref(notes);
     if (r->members > 1) clm_json_set(root, "ensemble", ensemble_object(r));
     if (r->kinds > 0) clm_json_set(root, "initialisations", initialisations_object(t));
     char *text = clm_json_text(root, JSON_INDENT(2));

@@ -205,14 +205,14 @@ static clm_status compare_data(const clm_trainer *t, const clm_archive *archive,
 }
 
 /* Without a note of the caller's, what the last checkpoint says must be what the options and the model say. */
-static clm_status compare(const clm_trainer *t, const clm_archive *archive, const char *path) {
+static clm_status compare(clm_trainer *t, const clm_archive *archive, const char *path) {
     clm_train_checkpoint said;
     const char *model = clm_model_json(t->model);
     const clm_status status = clm_train_read_checkpoint(archive, &said);
     if (status != CLM_OK) return clm_fail_in(status, "%s", path);
     CLM_TRY(compare_data(t, archive, path));
-    char changed[1024];
-    if (*clm_train_data_changed(archive, t->source, changed, sizeof changed)) clm_trainer_remark(t, "%s", changed);
+    if (*clm_train_data_changed(archive, t->source, t->data_changed, sizeof t->data_changed))
+        clm_trainer_remark(t, "%s", t->data_changed);
     if (t->options.note) return CLM_OK;
     if (strcmp(said.note, t->note) != 0) return clm_fail(CLM_E_STATE, "%s is of another run than %s", path, t->run.directory);
     if (strcmp(said.model, model ? model : "") == 0) return CLM_OK;

@@ -25,6 +25,7 @@ cd "$work" || exit 1
 cp "$CLMAML_SOURCE_DIR/tests/fuzz/corpus/picture/grey.png" d/train/a/1.png
 expect_success "as many other data" train --resume --run r --device host --iterations 3
 expect_in "$work/err" "note: the data differ from those that the run was trained on: as many, with other contents" "as many other data"
+expect_in r/result.json '"the data differ from those that the run was trained on: as many, with other contents"' "as many other data"
 rm -r d/train/e
 expect_error "other data" 1 "the data differ from those that the run was trained on, \".*5 train.*\", now \".*4 train" train --resume --run r --device host --iterations 4
 mv d gone
