@@ -156,6 +156,55 @@ expect_in "$page" 'not finite' "a mean that is none"
 expect_in "$page" 'not tested yet' "a run without its test"
 expect_in "$page" 'No pictures: the run holds no checkpoint' "a run without a checkpoint"
 
+# ---- a best checkpoint that is not what validation chose: of runs with pictures and without ----
+notes="$work/notes.html"
+# harmed NAME RUN REASON: the page of a run says why, and has no pictures by that checkpoint.
+harmed() {
+    expect_success "$1" report "$2" --out "$notes" --device host
+    balanced "$notes" "$1"
+    expect_in "$notes" "<p class=\"note\">Of the best checkpoint: .*best.safetensors$3" "$1"
+    ! grep -q "holds no checkpoint" "$notes" || fail "$1: the run is said to hold no checkpoint"
+}
+for run in seed "<b>&\""; do
+    best="$work/$run/checkpoints/best.safetensors"
+    mv "$best" "$work/whole"
+    expect_success "$run, as it was" report "$work/auto" --out "$notes" --device host
+    ! grep -q "Of the best checkpoint" "$notes" || fail "$run: a healthy checkpoint has a note"
+    harmed "$run, missing" "$work/$run" " is missing"
+    mkdir "$best"
+    harmed "$run, a directory" "$work/$run" " is a directory"
+    rmdir "$best"
+    cp "$work/queries/checkpoints/best.safetensors" "$best"
+    harmed "$run, of another run" "$work/$run" " is not the checkpoint of iteration [0-9]+ that validation chose"
+    head -c 200 "$work/whole" >"$best"
+    harmed "$run, truncated" "$work/$run" ": .*the file is truncated"
+    if [ "$run" = seed ]; then expect_in "$notes" "No pictures: .*best.safetensors: .*the file is truncated" "$run, truncated"; fi
+    mv "$work/whole" "$best"
+done
+
+# ---- a run that cannot be read does not keep the others from their page ----
+for file in result config scores; do
+    cp -r "$work/seed" "$work/cut-off"
+    head -c 50 "$work/seed/$file.json" >"$work/cut-off/$file.json"
+    why="cut-off/$file.json: line [0-9]+: .*; .clmaml train --resume --run .*cut-off. writes it anew"
+    expect_error "$file.json, alone" 1 "$why" report "$work/cut-off" --out "$work/no.html" --no-pictures
+    [ ! -e "$work/no.html" ] || fail "$file.json, alone: there is a page"
+    expect_error "$file.json, one of three" 1 "notes.html holds 2 of 3 runs: what cannot be read is left out" \
+        report "$work/auto" "$work/cut-off" "$work/plain" --out "$notes" --no-pictures
+    expect_in "$work/err" "note: left out: .*$why" "$file.json, one of three"
+    expect_in "$work/out" "^2 runs: " "$file.json, one of three"
+    balanced "$notes" "$file.json, one of three"
+    expect_in "$notes" "Left out: .*cut-off/$file.json: line [0-9]+: .*clmaml train --resume --run .*cut-off" "$file.json, one of three"
+    expect_in "$notes" "<h2 id=\"run-1\">.*auto</h2>" "$file.json, one of three"
+    expect_in "$notes" "<h2 id=\"run-2\">.*plain</h2>" "$file.json, one of three"
+    expect_success "$file.json, written anew" train --resume --run "$work/cut-off" --device host
+    expect_success "$file.json, written anew" report "$work/auto" "$work/cut-off" --out "$notes" --no-pictures
+    rm -r "$work/cut-off"
+done
+expect_error "none of two" 1 "none of 2 runs can be read" report "$work/nosuch" "$work" --out "$work/no.html"
+expect_error "one that is none" 1 "holds 1 of 2 runs" report "$work/nosuch" "$work/auto" --out "$notes" --no-pictures
+expect_in "$work/err" "note: left out: .*nosuch holds no run" "one that is none"
+
 expect_error "nothing" 2 "say what to report" report --out "$page"
 expect_error "nowhere to" 2 "give --out FILE" report "$work/maml"
 expect_error "standard output, as others have it" 2 "[-]-out -: name a file; /dev/stdout is standard output" report "$work/maml" --out -

@@ -52,36 +52,58 @@ static clm_status check(const cli_args *args) {
     return s->device[0] ? cli_refuse_parts(s->device) : CLM_OK;
 }
 
-static clm_status report(const cli_args *args, report_run *runs, page *p, clm_device **device) {
+/* One that cannot be read does not keep the others from their page, which says what is wrong with it; alone it is a failure. */
+static clm_status open_runs(const cli_args *args, report_run *runs, size_t *n, page *left_out) {
+    for (size_t i = 0; i < args->n_positional; i++) {
+        const clm_status status = report_run_open(&runs[*n], args->positional[i]);
+        if (status == CLM_OK) {
+            ++*n;
+            continue;
+        }
+        if (args->n_positional == 1 || status == CLM_E_MEMORY) return status;
+        cli_note("left out: %s", cli_message());
+        page_add(left_out, "<p class=\"note\">Left out: ");
+        page_escape(left_out, cli_message());
+        page_add(left_out, "</p>\n");
+        report_run_close(&runs[*n]);
+        cli_forget();
+    }
+    return *n ? CLM_OK : cli_fail(CLM_E_FORMAT, "none of %zu runs can be read", args->n_positional);
+}
+
+static clm_status report(const cli_args *args, report_run *runs, page *p, page *left_out, clm_device **device) {
     const report_settings *s = args->settings;
-    const size_t n = args->n_positional;
+    size_t n = 0;
     CLI_TRY(check(args));
-    for (size_t i = 0; i < n; i++) CLI_TRY(report_run_open(&runs[i], args->positional[i]));
+    CLI_TRY(open_runs(args, runs, &n, left_out));
     if (s->device[0]) CLI_TRY(cli_tested_open(device, s->device, false)); /* one that is asked for must be there */
     section_head(p, n);
+    if (left_out->length) page_add(p, "%s", left_out->text);
     section_together(p, runs, n);
     for (size_t i = 0; i < n; i++) {
         section_run(p, &runs[i], i + 1);
         if (!s->no_pictures) pictures_add(p, &runs[i], device, s->device);
     }
     page_add(p, "<p class=\"note\">clMAML %s</p>\n</body>\n</html>\n", clm_version());
-    if (p->failed) return cli_fail(CLM_E_MEMORY, "out of memory");
+    if (p->failed || left_out->failed) return cli_fail(CLM_E_MEMORY, "out of memory");
     CLI_TRY(cli_file_write(s->out, p->text, p->length));
     cli_line(stdout, "%zu run%s: %s\n", n, n == 1 ? "" : "s", cli_shown(s->out));
-    return CLM_OK;
+    if (n == args->n_positional) return CLM_OK;
+    return cli_fail(CLM_E_FORMAT, "%s holds %zu of %zu runs: what cannot be read is left out", s->out, n, args->n_positional);
 }
 
 static int run_report(cli_args *args) {
     drop_tables(args);
-    page p = {0};
+    page p = {0}, left_out = {0};
     clm_device *device = NULL;
     report_run *runs = calloc(REPORT_RUNS, sizeof *runs);
     if (!runs) return cli_exit(cli_fail(CLM_E_MEMORY, "out of memory"));
-    const int exit_status = cli_exit(report(args, runs, &p, &device));
+    const int exit_status = cli_exit(report(args, runs, &p, &left_out, &device));
     clm_device_close(device);
     for (size_t i = 0; i < REPORT_RUNS; i++) report_run_close(&runs[i]);
     free(runs);
     page_free(&p);
+    page_free(&left_out);
     return exit_status;
 }
 
@@ -92,7 +114,8 @@ const cli_command cli_report = {
     .details =
         "Writes an HTML file that needs nothing beside itself: of each run its protocol, its test score with interval, the "
         "scores after each inner step, the learning curve and its speed; of several the differences of their scores; and, "
-        "of a run that learns from pictures or functions, test tasks with the predictions before and after adaptation.",
+        "of a run that learns from pictures or functions, test tasks with the predictions before and after adaptation. Of "
+        "several runs one that cannot be read is left out: the page says why, and the exit status is 1.",
     .options = options,
     .settings_size = sizeof(report_settings),
     .defaults = &defaults,

@@ -41,10 +41,14 @@ static void strip_close(strip *s) {
 
 /* ---- the task ---- */
 
+/* Which checkpoint a command should name instead is nothing for a page. */
 static clm_status open_checkpoint(strip *s, const report_run *run) {
     char path[CLI_PATH_MAX];
-    if (cli_checkpoint_find(path, sizeof path, run->name, false) != CLM_OK)
-        return cli_fail(CLM_E_IO, "the run holds no checkpoint");
+    CLI_TRY(clm_train_checkpoint_path(path, sizeof path, run->name, 0));
+    if (cli_path_exists(path)) CLI_TRY(clm_train_check_best(run->name, 0));
+    const clm_status status = cli_checkpoint_find(path, sizeof path, run->name, false);
+    if (status == CLM_E_IO) return cli_fail(status, "the run holds no checkpoint");
+    CLI_TRY(status);
     return cli_checkpoint_load(&s->checkpoint, path);
 }
 

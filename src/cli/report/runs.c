@@ -74,6 +74,20 @@ static void read_row(report_run *run, const json_t *said) {
     if (isfinite(row->iteration) && row->iteration >= 0) run->n_rows++;
 }
 
+/* NULL where there is none. A run that goes on, be it over, writes anew what is damaged; one of another program does not go on by
+ * this one. */
+static clm_status read_file(const report_run *run, const char *name, json_t **said) {
+    char path[CLI_PATH_MAX], *text = NULL;
+    CLI_TRY(cli_path(path, run->name, name));
+    if (!cli_path_exists(path)) return CLM_OK;
+    CLI_TRY(cli_file_read(path, &text)); /* what cannot be opened is not damaged */
+    free(text);
+    *said = cli_json_load(path);
+    if (*said) return CLM_OK;
+    if (run->config && !run->has_settings) return CLM_E_FORMAT;
+    return cli_fail(CLM_E_FORMAT, "%s; `clmaml train --resume --run %s` writes it anew", cli_message(), cli_pasted(run->name));
+}
+
 /* A run that was killed may have left half a line, and one at work may be writing it. */
 static clm_status read_rows(report_run *run) {
     char path[CLI_PATH_MAX], *text = NULL;
@@ -139,33 +153,35 @@ out:
 }
 
 static clm_status read_scores(report_run *run) {
-    char path[CLI_PATH_MAX];
-    CLI_TRY(cli_path(path, run->name, "scores.json"));
-    if (!run->result || !cli_path_exists(path)) return CLM_OK;
-    json_t *said = cli_json_load(path);
-    if (!said) return CLM_E_FORMAT;
+    json_t *said = NULL;
+    if (run->result) CLI_TRY(read_file(run, "scores.json", &said));
+    if (!said) return CLM_OK;
     const clm_status status = take_scores(run, said);
     json_decref(said);
     return status;
 }
 
-clm_status report_run_open(report_run *run, const char *directory) {
+static clm_status read_config(report_run *run) {
     char path[CLI_PATH_MAX];
     cli_episodes episodes;
-    run->name = directory;
-    run->mean = run->half = run->speed = run->wait = NAN;
-    CLI_TRY(cli_path(path, directory, "config.json"));
-    if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s holds no run: there is no %s", directory, path);
-    run->config = cli_json_load(path);
-    if (!run->config) return CLM_E_FORMAT;
-    CLI_TRY(cli_path(path, directory, "result.json"));
-    if (cli_path_exists(path) && !(run->result = cli_json_load(path))) return CLM_E_FORMAT;
+    CLI_TRY(cli_path(path, run->name, "config.json"));
+    CLI_TRY(read_file(run, "config.json", &run->config));
+    if (!run->config) return cli_fail(CLM_E_IO, "%s holds no run: there is no %s", run->name, path);
     if (cli_episodes_in_config(run->config, &episodes)) /* returns over updates are no scores after steps */
-        return cli_fail(CLM_E_ARG, "%s is a run of episodes, of which there is no page; its directory holds curve.svg%s",
-                        directory, run->result ? ", metrics.csv and result.json" : " and metrics.csv");
+        return cli_fail(CLM_E_ARG,
+                        "%s is a run of episodes, of which there is no page; its directory holds curve.svg and metrics.csv",
+                        run->name);
     run->has_settings =
         cli_settings_from_json(&run->settings, json_object_get(run->config, "settings"), "config.json") == CLM_OK;
     cli_forget();
+    return CLM_OK;
+}
+
+clm_status report_run_open(report_run *run, const char *directory) {
+    run->name = directory;
+    run->mean = run->half = run->speed = run->wait = NAN;
+    CLI_TRY(read_config(run));
+    CLI_TRY(read_file(run, "result.json", &run->result));
     run->percent = run->result ? strcmp(report_text(run->result, "metric"), "accuracy") == 0
                                : !run->has_settings || cli_source_has_labels(&run->settings) ||
                                      !cli_source_of(run->settings.source)->regression;

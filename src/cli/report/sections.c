@@ -318,6 +318,16 @@ static void add_initialisations(page *p, const report_run *run) {
     page_add(p, "</tbody></table></div>\n");
 }
 
+/* What eval, adapt and predict would say of it. */
+static void add_lost_best(page *p, const report_run *run) {
+    if (clm_train_check_best(run->name, 0) != CLM_OK) {
+        page_add(p, "<p class=\"note\">Of the best checkpoint: ");
+        page_escape(p, cli_message());
+        page_add(p, ".</p>\n");
+    }
+    cli_forget();
+}
+
 void section_run(page *p, const report_run *run, size_t number) {
     page_add(p, "<h2 id=\"run-%zu\">%zu&#160; ", number, number);
     page_escape(p, run->name);
@@ -333,6 +343,7 @@ void section_run(page *p, const report_run *run, size_t number) {
                  report_number(run->result, "checkpoint_iteration"));
     }
     add_ensemble(p, run);
+    add_lost_best(p, run);
     page_add(p, "<div class=\"charts\">\n");
     chart_steps(p, run);
     chart_learning(p, run);
