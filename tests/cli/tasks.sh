@@ -8,6 +8,8 @@ expect_success "functions" train functions --functions line,absolute $small --ru
 expect_success "sine" train sine $small --run "$work/<b>sine"
 expect_success "glyphs" train glyphs --device host --filters 2 --size 16 --ways 3 --meta-batch 2 --iterations 1 --val-tasks 1 --eval-tasks 0 --run "$work/glyphs"
 
+expect_success "help" tasks --help
+expect_in "$work/out" "PREFIX.csv and PREFIX.svg are written" "help"
 expect_success "groups" tasks "$work/mixed" --tasks 5 --device host
 expect_in "$work/out" "^5 tasks of each group of train functions, at iteration [0-9]+" "groups"
 expect_in "$work/out" "^(line|absolute) +-?[0-9.]+ +-?[0-9.]+$" "groups"
@@ -44,6 +46,24 @@ expect_success "classes stand for themselves" tasks "$work/glyphs" --tasks 4 --d
 [ "$(wc -l <"$work/glyphs/tasks.csv")" -eq 5 ] || fail "glyphs: not 4 tasks"
 expect_success "one kind stands for itself" tasks "$work/<b>sine" --tasks 4 --device host
 [ "$(wc -l <"$work/<b>sine/tasks.csv")" -eq 5 ] || fail "sine: not 4 tasks"
+
+# One of the two files is named, or a directory for them; nothing of a run is replaced.
+for out in named.csv Named.SVG; do
+    expect_success "$out" tasks "$work/glyphs" --tasks 2 --device host --out "$work/$out"
+    for end in csv svg; do
+        [ -s "$work/${out%.*}.$end" ] || fail "$out: no ${out%.*}.$end"
+        expect_in "$work/out" "/${out%.*}\\.$end\$" "$out"
+        [ ! -e "$work/$out.$end" ] || fail "$out: $out.$end was written"
+    done
+done
+mkdir "$work/into"
+expect_success "into a directory" tasks "$work/glyphs" --tasks 2 --device host --out "$work/into"
+[ -s "$work/into/tasks.csv" ] || fail "into a directory: $(cat "$work/out")"
+cksum "$work/mixed/metrics.csv" >"$work/sum"
+for out in metrics metrics.csv; do
+    expect_error "onto $out of a run" 2 "metrics.csv is a file of a run" tasks "$work/mixed" --tasks 2 --device host --out "$work/mixed/$out"
+done
+cksum "$work/mixed/metrics.csv" | cmp - "$work/sum" || fail "a file of a run is replaced"
 
 expect_error "no run" 2 "say of which run" tasks
 expect_error "no such run" 1 "does not exist" tasks "$work/nothing"

@@ -34,7 +34,9 @@ static const cli_option options[] = {
     {NULL, "by", CLI_CHOICE, 0, AT(by), 0, 0, "auto|group|task",
      "groups are the kinds of functions, and the data of several runs; auto: those, where there is more than one"},
     {NULL, "split", CLI_CHOICE, 0, AT(split), 0, 0, "train|validation|test", "classes to draw tasks from"},
-    {NULL, "out", CLI_TEXT, 0, AT(out), 0, 0, "PREFIX", "where PREFIX.csv and PREFIX.svg go; default: RUN/tasks"},
+    {NULL, "out", CLI_TEXT, 0, AT(out), 0, 0, "PREFIX",
+     "PREFIX.csv and PREFIX.svg are written, older ones replaced; .csv or .svg at its end is left out; of a directory DIR they "
+     "are DIR/tasks.csv and .svg; default: RUN"},
     {NULL, "seed", CLI_INT, 0, AT(seed), CLI_AUTO, 9007199254740991.0, "N|auto", "of the tasks; auto: the run's"},
     {NULL, "device", CLI_TEXT, 0, AT(device), 0, 0, "WHICH", CLI_DEVICE_HELP},
     {NULL, "force", CLI_FLAG, 0, AT(force), 0, 0, "", CLI_FORCE_HELP},
@@ -245,6 +247,26 @@ static double entry(const comparison *c, size_t i, size_t j) {
     return n > 1 ? (product - n) / (n * (n - 1)) : 1;
 }
 
+/* Whoever names one of the two files means both. */
+static clm_status find_prefix(char *prefix, const char *out, const char *run) {
+    if (!out[0] || cli_is_directory(out)) return cli_path(prefix, out[0] ? out : run, "tasks");
+    snprintf(prefix, CLI_PATH_MAX, "%s", out);
+    if (cli_ends_with(out, ".csv") || cli_ends_with(out, ".svg")) prefix[strlen(prefix) - 4] = 0;
+    return CLM_OK;
+}
+
+/* Before the work begins. */
+static clm_status check_out(const comparison *c, const char *run) {
+    char prefix[CLI_PATH_MAX], table[CLI_PATH_MAX + 4];
+    if (!c->settings.out[0] && cli_path_exists(run) && !cli_is_directory(run))
+        return cli_usage("give --out PREFIX: %s is a checkpoint, not a run directory", run);
+    CLI_TRY(cli_output_check_run("--out", c->settings.out));
+    CLI_TRY(cli_output_check_directory(c->settings.out));
+    CLI_TRY(find_prefix(prefix, c->settings.out, run));
+    snprintf(table, sizeof table, "%s.csv", prefix);
+    return cli_output_check_run("--out", table);
+}
+
 static clm_status write_all(const comparison *c, const char *run) {
     clm_status status = CLM_OK;
     matrix *m = calloc(1, sizeof *m);
@@ -257,10 +279,7 @@ static clm_status write_all(const comparison *c, const char *run) {
     snprintf(m->subtitle, sizeof m->subtitle, "%lld task%s%s of %s %s, at iteration %llu", (long long)c->settings.tasks,
              c->settings.tasks == 1 ? "" : "s", c->single ? "" : " of each group", cli_split_name((clm_split)c->settings.split),
              cli_setup_drawn(c->source[0]), (unsigned long long)c->checkpoint[0].iteration);
-    if (c->settings.out[0])
-        snprintf(prefix, sizeof prefix, "%s", c->settings.out);
-    else
-        CLI_GOTO(cli_path(prefix, run, "tasks"));
+    CLI_GOTO(find_prefix(prefix, c->settings.out, run));
     CLI_GOTO(matrix_write(m, prefix));
     if (!c->single) matrix_print(m);
     cli_line(stdout, "%s\n%s.csv\n%s.svg\n", m->subtitle, cli_shown(prefix), cli_shown(prefix));
@@ -280,9 +299,7 @@ static bool has_kinds(const clm_source *source) {
 static clm_status compare(comparison *c, const cli_args *args) {
     if (args->n_positional == 0) return cli_usage("say of which run: clmaml tasks RUN");
     c->settings = *(const tasks_settings *)args->settings;
-    if (!c->settings.out[0] && cli_path_exists(args->positional[0]) && !cli_is_directory(args->positional[0]))
-        return cli_usage("give --out PREFIX: %s is a checkpoint, not a run directory", args->positional[0]);
-    CLI_TRY(cli_output_check_directory(c->settings.out));
+    CLI_TRY(check_out(c, args->positional[0]));
     for (size_t i = 0; i < args->n_positional; i++) CLI_TRY(open_run(c, args->positional[i]));
     c->single = c->settings.by == BY_TASK || (c->settings.by == BY_AUTO && c->runs == 1 && !has_kinds(c->source[0]));
     if (c->single && c->runs > 1) return cli_usage("--by task is of one run; of several the groups are compared");
