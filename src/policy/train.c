@@ -147,15 +147,29 @@ static clm_status validate(clm_policy_trainer *t, bool *stopped) {
     return tell(t, &row, best);
 }
 
-static clm_status checkpoint(clm_policy_trainer *t) {
+static clm_status draw_curve(const clm_policy_trainer *t) {
     char title[128];
-    if (!t->options.directory) return CLM_OK;
-    CLM_TRY(clm_policy_run_save(t, "last"));
     snprintf(title, sizeof title, "%.60s: MAML by policy gradient, %s%s", t->policy->environment.name,
              t->options.policy.outer == CLM_OUTER_VPG ? "plain outer policy gradient" : "outer TRPO",
              t->options.policy.first_order ? ", first order" : "");
-    CLM_TRY(clm_policy_draw_curve(&t->log, title));
+    return clm_policy_draw_curve(&t->log, title);
+}
+
+static clm_status checkpoint(clm_policy_trainer *t) {
+    if (!t->options.directory) return CLM_OK;
+    CLM_TRY(clm_policy_run_save(t, "last"));
+    CLM_TRY(draw_curve(t));
     return clm_policy_show(t, t->iteration);
+}
+
+/* A run that goes on where it had ended makes no checkpoint; its pictures may be gone. */
+static clm_status draw_lost(clm_policy_trainer *t) {
+    char path[CLM_POLICY_PATH];
+    if (!t->options.directory) return CLM_OK;
+    CLM_TRY(clm_policy_path(path, t->log.directory, "curve.svg"));
+    if (!clm_path_exists(path)) CLM_TRY(draw_curve(t));
+    CLM_TRY(clm_policy_path(path, t->log.directory, "trajectories.svg"));
+    return clm_path_exists(path) ? CLM_OK : clm_policy_show(t, t->iteration);
 }
 
 static bool validated_at(const clm_policy_trainer *t, uint64_t iteration) {
@@ -186,7 +200,8 @@ static clm_status loop(clm_policy_trainer *t) {
         CLM_TRY(settle(t, &stopped));
     }
     t->result.stopped = stopped;
-    return stopped && o->directory ? clm_policy_run_save(t, "last") : CLM_OK;
+    if (!stopped) return draw_lost(t);
+    return o->directory ? clm_policy_run_save(t, "last") : CLM_OK;
 }
 
 /* The trajectories and the rate of the test: those of validation, unless others are asked for. The picture shows what is tested. */

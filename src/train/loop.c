@@ -182,9 +182,17 @@ static clm_status draw(const clm_trainer *t) {
     return clm_curve_write(path, &curve, &t->run.metrics);
 }
 
+/* A run that goes on where it had ended makes no checkpoint; its picture may be gone. */
+static clm_status draw_lost(const clm_trainer *t) {
+    char path[CLM_TRAIN_PATH];
+    if (!t->has_run) return CLM_OK;
+    CLM_TRY(clm_train_path(path, t->run.directory, "curve.svg"));
+    return clm_path_exists(path) ? CLM_OK : draw(t);
+}
+
 clm_status clm_trainer_checkpoint(clm_trainer *t) {
     uint64_t iteration = clm_meta_iteration(t->meta);
-    if (t->last_checkpoint == iteration) return CLM_OK;
+    if (t->last_checkpoint == iteration) return draw_lost(t);
     if (t->has_run) CLM_TRY(clm_run_save_last(&t->run, t->meta, &t->ranking));
     t->last_checkpoint = iteration;
     return t->has_run ? draw(t) : CLM_OK;

@@ -26,6 +26,15 @@ for file in result.json trajectories.svg checkpoints/last.safetensors checkpoint
 done
 [ "$(sed 's/,[^,]*$//' "$work/runs/whole/metrics.csv" | cksum)" = "$(sed 's/,[^,]*$//' "$work/runs/parts/metrics.csv" | cksum)" ] ||
     fail "resumed: metrics.csv differs"
+# A run that is over, and has lost its pictures, has them again.
+# shellcheck disable=SC2086
+expect_success "not tested" $small --eval-tasks 0 --iterations 2 --run "$work/untested"
+mkdir "$work/pictures"
+mv "$work/untested"/*.svg "$work/pictures"
+expect_success "without pictures" train navigation --resume --run "$work/untested"
+for picture in curve trajectories; do
+    cmp "$work/untested/$picture.svg" "$work/pictures/$picture.svg" || fail "without pictures: $picture.svg is not drawn anew"
+done
 expect_success "tested again" train navigation --resume --run "$work/runs/parts" --eval-trajectories 5 --eval-lr 0.01
 expect_in "$work/out" "^test on 4 held-out tasks" "tested again"
 cmp -s "$work/runs/whole/result.json" "$work/runs/parts/result.json" && fail "tested again: the same returns by other episodes"

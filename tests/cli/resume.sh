@@ -110,6 +110,12 @@ done
 cmp "$work/whole-dropout.before" "$work/kept.before" || fail "dropout: validation drops"
 cmp -s "$work/whole-dropout.first" "$work/kept.first" && fail "dropout: nothing was dropped"
 
+# A run that is over, and has lost its picture, has it again.
+mv "$work/kept/curve.svg" "$work/curve.svg"
+expect_success "without its curve" train --resume --run "$work/kept"
+expect_in "$work/out" "^learning curve: .*kept/curve.svg$" "without its curve"
+cmp "$work/kept/curve.svg" "$work/curve.svg" || fail "without its curve: it is not drawn anew"
+
 # On the device chosen by default, from an early checkpoint.
 expect_success "unbroken run on the device" train glyphs --filters 4 --size 16 --meta-batch 4 --iterations 6 --checkpoint-every 2 --val-every 3 \
     --val-tasks 4 --eval-tasks 4 --keep 9 --run "$work/device"
