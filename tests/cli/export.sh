@@ -31,6 +31,13 @@ for format in onnx safetensors c; do
     expect_success "what is next, $format" export "$work/adapted.safetensors" --format $format --out "$work/next.$format"
     expect_in "$work/out" "^next: .*next.$format" "what is next, $format"
 done
+cp -r "$work/run" "$work/sick"
+for harm in "truncate -s 100" rm; do # what a run is does not depend on its best checkpoint, nor the answer on whether one is whole
+    $harm "$work/sick/checkpoints/best.safetensors"
+    expect_error "a run, its best behind $harm" 2 "sick is a run: adapt it" export "$work/sick" --format c --out "$work/no"
+done
+rm -r "$work/sick/checkpoints"
+expect_error "a run without checkpoints" 2 "sick is a run: adapt it" export "$work/sick" --format c --out "$work/no"
 expect_error "a checkpoint" 1 "best.safetensors: .*is not adapted" export "$work/run/checkpoints/best.safetensors" --format c --out "$work/no"
 expect_error "no such format" 2 "'onxx' is not one of onnx, safetensors, c; did you mean onnx" export "$work/adapted.safetensors" --format onxx --out "$work/no"
 expect_error "no format" 2 "give --format onnx\|safetensors\|c" export "$work/adapted.safetensors" --out "$work/no"

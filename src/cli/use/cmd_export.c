@@ -45,14 +45,13 @@ static void print_next(const char *format, const char *file) {
     }
 }
 
-/* A run is adapted first, to classes in a folder where it is of pictures. */
+/* A run is adapted first, to classes in a folder where it is of pictures; so is one whose checkpoints cannot be read. */
 static clm_status refuse_directory(const char *name, clm_archive **archive) {
     char path[CLI_PATH_MAX];
     CLI_TRY(cli_path(path, name, "config.json"));
     if (!cli_path_exists(path)) return cli_usage("%s is a directory; name a file that clmaml adapt wrote", name);
-    CLI_TRY(cli_use_find(path, name));
-    CLI_TRY(clm_archive_load(archive, path));
-    CLI_TRY(cli_kinds_check(*archive, name, true));
+    CLI_TRY(clm_train_checkpoint_path(path, sizeof path, name, CLM_RANK_NEWEST));
+    if (clm_archive_load(archive, path) == CLM_OK) CLI_TRY(cli_kinds_check(*archive, name, true));
     return cli_usage("%s is a run: adapt it to classes first, with clmaml adapt, and export the file that it writes", name);
 }
 
