@@ -68,6 +68,26 @@ static clm_status check_families(const clm_source *source, clm_split split, int 
                     source->name, ways, clm_split_name(split), most);
 }
 
+/* "; train has 5, test 3", of the splits that have classes. */
+static const char *list_filled(const clm_source *source, char *text, size_t size) {
+    size_t n = 0;
+    text[0] = 0;
+    for (int s = 0; s < CLM_SPLITS; s++) {
+        const size_t classes = source->ops->classes(source, (clm_split)s);
+        if (!classes) continue;
+        n += (size_t)snprintf(text + n, size - n, "%s %s%s %zu", n ? "," : ";", clm_split_name((clm_split)s), n ? "" : " has",
+                              classes);
+    }
+    return text;
+}
+
+static clm_status no_classes(const clm_source *source, clm_split split, int ways, const char *origin) {
+    char filled[128], division[96];
+    return clm_fail(CLM_E_ARG, "%s: the %s split has no classes%s%s%s; take one that has, or add classes to it%s", source->name,
+                    clm_split_name(split), origin ? " in " : "", origin ? origin : "",
+                    list_filled(source, filled, sizeof filled), other_division(source, ways, division, sizeof division));
+}
+
 static clm_status check_ways(const clm_source *source, clm_split split, int ways, size_t classes) {
     if ((size_t)ways <= classes) return check_families(source, split, ways);
     const char *origin = source->ops->split_origin ? source->ops->split_origin(source, split) : NULL;
@@ -75,6 +95,7 @@ static clm_status check_ways(const clm_source *source, clm_split split, int ways
         return clm_fail(CLM_E_ARG,
                         "%s: the %s split has no tasks%s%s; give it some by the task split (--task-split A,B,C), or add tasks",
                         source->name, clm_split_name(split), origin ? " in " : "", origin ? origin : "");
+    if (!classes) return no_classes(source, split, ways, origin);
     char division[96];
     return clm_fail(CLM_E_ARG, "%s: %d way%s, but the %s split has %zu class%s%s%s; ask for fewer ways or add classes%s",
                     source->name, ways, ways == 1 ? "" : "s", clm_split_name(split), classes, classes == 1 ? "" : "es",

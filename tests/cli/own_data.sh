@@ -160,6 +160,12 @@ for i in 1 2 3 4; do
     png >"$work/odd/a/$i.png"
     png >"$work/odd/b/$i.png"
 done
+make_pictures "$work/parts"
+rm -r "$work/parts/val"
+# shellcheck disable=SC2086
+expect_success "no validation classes" train "$work/parts" $small --query 1 --size 16 --run "$work/run-parts"
+expect_error "a split without classes" 1 "the validation split has no classes in .*parts; train has 5, test 5; take one that has, or add classes to it" \
+    eval "$work/run-parts" --split validation --tasks 2 --query 1 --device host
 refused "too few classes" 1 "3 ways, but the train split has 2 classes in .*odd; ask for fewer ways or add classes" "$work/odd" --ways 3
 printf 'notes' >"$work/odd/a/readme.txt"
 refused "strict" 1 "odd: strict refuses 2 things that would be left out: a: 1 file is no picture .readme.txt.; empty: a folder without pictures" "$work/odd" --strict

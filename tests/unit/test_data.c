@@ -438,7 +438,8 @@ START_TEST(too_few_images_names_the_class) {
     SAYS("train split has 2 classes");
     SAYS(directory);
     ck_assert_int_eq(clm_source_check(source, CLM_SPLIT_VALIDATION, 1, 1, 1), CLM_E_ARG);
-    SAYS("0 classes");
+    SAYS("the validation split has no classes in");
+    SAYS("; train has 2, test 1; take one that has");
     ck_assert_int_eq(clm_source_check(source, CLM_SPLIT_TRAIN, 0, 1, 1), CLM_E_ARG);
     ck_assert_int_eq(clm_source_check(source, CLM_SPLIT_TRAIN, 2, 1, 1 << 30), CLM_E_LIMIT);
     ck_assert_int_eq(clm_source_image(source, CLM_SPLIT_TRAIN, 2, 0, first.support_x), CLM_E_ARG);
