@@ -106,6 +106,26 @@ static void note_classes(const clm_image_set *set, int earlier, int later, clm_t
             count, all, names[later], count == 1 ? "is" : "are", names[earlier], one);
 }
 
+/* Has the set been left undivided, as a support set is? Then its one split has no name that anybody gave it. */
+static bool is_whole(const clm_image_set *set) {
+    int filled = 0;
+    for (int split = 0; split < CLM_SPLITS; split++) filled += set->splits[split].count > 0;
+    return set->base.split_drawn && filled == 1;
+}
+
+static void note_two_classes(const clm_image_set *set, int split, const finding *f, clm_text *notes) {
+    const char *be = f->count == 1 ? "is" : "are";
+    if (!f->count) return;
+    const char *one = set->classes[f->one[0]->class_of].name, *other = set->classes[f->one[1]->class_of].name;
+    if (is_whole(set))
+        clm_text_add(notes, "%zu of the examples %s in two classes, such as one of class %s that is in %s", f->count, be, one,
+                     other);
+    else
+        clm_text_add(notes, "%zu of the examples of %s %s in two classes of it, such as one of class %s that is in %s",
+                     f->count, names[split], be, one, other);
+    clm_text_add(notes, ": a task that draws both cannot tell them apart\n");
+}
+
 clm_status clm_image_set_note_shared(clm_image_set *set) {
     finding found[CLM_SPLITS][CLM_SPLITS] = {0};
     clm_text notes = {0};
@@ -118,16 +138,7 @@ clm_status clm_image_set_note_shared(clm_image_set *set) {
         search(set, &list[begin], end - begin, found);
     }
     if (set->base.notes) clm_text_add(&notes, "%s", set->base.notes);
-    for (int split = 0; split < CLM_SPLITS; split++) {
-        const finding *f = &found[split][split];
-        if (f->count)
-            clm_text_add(
-                &notes,
-                "%zu of the examples of %s %s in two classes of it, such as one of class %s that is in %s: a task that draws "
-                "both cannot tell them apart\n",
-                f->count, names[split], f->count == 1 ? "is" : "are", set->classes[f->one[0]->class_of].name,
-                set->classes[f->one[1]->class_of].name);
-    }
+    for (int split = 0; split < CLM_SPLITS; split++) note_two_classes(set, split, &found[split][split], &notes);
     for (int later = 1; later < CLM_SPLITS; later++)
         for (int earlier = 0; earlier < later; earlier++) {
             const finding *f = &found[earlier][later];

@@ -123,6 +123,27 @@ mkdir "$work/letters"
 for i in 1 2 3 4 5 6 7; do printf 'words' >"$work/letters/$i.txt"; done
 expect_error "a folder without pictures" 1 "there is no picture among the 7 files in the folders" predict "$work/maml.safetensors" "$work/letters"
 [ "$(grep -c "^clmaml: note: left out: " "$work/err")" -eq 6 ] || fail "a folder without pictures: $(cat "$work/err")"
+mkdir -p "$work/alike/one" "$work/alike/two"
+cp "$work/new/hue-00"/* "$work/alike/one"
+cp "$work/new/hue-00"/* "$work/alike/two"
+expect_success "classes that are alike" adapt "$work/maml" --support "$work/alike" --out "$work/two.safetensors"
+expect_in "$work/err" "note: [0-9]+ of the examples are in two classes, such as one of class one that is in two" "classes that are alike"
+! grep -q "train" "$work/err" || fail "classes that are alike: a support folder is called by the name of a split: $(cat "$work/err")"
+
+# ---- of the best checkpoints together, one that is missing is named ----
+tiny_run "$work/three" --iterations 4 --val-every 2 --ensemble 3
+expect_success "three together" eval "$work/three" --ensemble 3 --tasks 2 --device host
+expect_error "more than are kept" 1 "three keeps 3 best checkpoints, not 4: it was trained with --ensemble 3" eval "$work/three" --ensemble 4 --tasks 2 --device host
+rm "$work/three/checkpoints/best-3.safetensors"
+for n in 3 4; do
+    expect_error "$n together, one missing" 1 "three/checkpoints/best-3.safetensors is missing; a lower --ensemble leaves it out" \
+        eval "$work/three" --ensemble $n --tasks 2 --device host
+done
+expect_success "two together" eval "$work/three" --ensemble 2 --tasks 2 --device host
+tiny_run "$work/short" --iterations 1 --val-every 1 --ensemble 3
+expect_error "fewer were chosen" 1 "best-3.safetensors is not there: .*short holds 2 of its 3 best checkpoints; a lower --ensemble leaves it out" \
+    eval "$work/short" --ensemble 3 --tasks 2 --device host
+
 tiny_run "$work/sine" --iterations 1
 expect_error "a regression" 1 "learned from functions, .*clmaml eval .*sine" predict "$work/sine" --support "$work/new" "$work/questions"
 

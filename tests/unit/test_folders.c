@@ -51,6 +51,17 @@ START_TEST(shared_between_classes) {
     clm_source_free(source);
 }
 
+/* A folder that is no split of anything, and is not divided either, as a support set: nobody called it "train". */
+START_TEST(shared_in_a_whole) {
+    flat("a/1.png", 10);
+    flat("b/1.png", 10);
+    flat("b/2.png", 20);
+    options.class_split[0] = SIZE_MAX;
+    clm_source *source = opened(&options);
+    TELLS(source, "1 of the examples is in two classes, such as one of class a that is in b: a task that draws");
+    clm_source_free(source);
+}
+
 /* A set as for ordinary training, split by pictures: its scores are not about new classes. */
 START_TEST(classes_in_two_splits) {
     flat("train/cat/1.png", 10);
@@ -429,6 +440,7 @@ int main(void) {
     tcase_add_test(tc, what_makes_no_sense_is_refused);
     tcase_add_test(tc, shared_between_splits);
     tcase_add_test(tc, shared_between_classes);
+    tcase_add_test(tc, shared_in_a_whole);
     tcase_add_test(tc, classes_in_two_splits);
     tcase_add_test(tc, colour_is_kept);
     tcase_add_test(tc, grey_is_found);

@@ -206,6 +206,20 @@ static clm_status add_member(evaluation *e, const cli_checkpoint *checkpoint, co
     return CLM_OK;
 }
 
+/* Is the best of a rank, from 1, there, and the run's? One that validation chose and that is lost or another is named. */
+static clm_status check_member(const evaluation *e, const char *name, size_t rank, const char *path) {
+    const long long asked = (long long)e->settings.ensemble, kept = (long long)e->checkpoint.settings.ensemble;
+    if (clm_train_check_best(name, (int)rank) == CLM_E_FORMAT)
+        return cli_fail(CLM_E_FORMAT, "%s; a lower --ensemble leaves it out", cli_message());
+    if (cli_path_exists(path)) return CLM_OK;
+    if ((long long)rank < kept)
+        return cli_fail(CLM_E_IO,
+                        "%s is not there: %s holds %zu of its %lld best checkpoints; a lower --ensemble leaves it out", path,
+                        name, rank, kept);
+    return cli_fail(CLM_E_IO, "%s keeps %zu best checkpoint%s, not %lld: it was trained with --ensemble %lld", name, rank,
+                    cli_plural((double)rank), asked, kept);
+}
+
 static clm_status load_members(evaluation *e, const char *name) {
     char path[CLI_PATH_MAX];
     CLI_TRY(cli_setup_task_options(&e->task, &e->checkpoint.settings, e->model));
@@ -217,11 +231,7 @@ static clm_status load_members(evaluation *e, const char *name) {
     for (size_t k = 1; k < (size_t)e->settings.ensemble; k++) {
         cli_checkpoint other = {0};
         CLI_TRY(clm_train_checkpoint_path(path, sizeof path, name, (int)k));
-        if (!cli_path_exists(path))
-            return cli_fail(CLM_E_IO, "%s keeps %zu best checkpoints, not %lld: it was trained with --ensemble %lld", name, k,
-                            (long long)e->settings.ensemble, (long long)e->checkpoint.settings.ensemble);
-        if (clm_train_check_best(name, (int)k) == CLM_E_FORMAT)
-            return cli_fail(CLM_E_FORMAT, "%s; a lower --ensemble leaves it out", cli_message());
+        CLI_TRY(check_member(e, name, k, path));
         clm_status status = cli_checkpoint_load(&other, path);
         if (status == CLM_OK) status = add_member(e, &other, path);
         cli_checkpoint_close(&other);
