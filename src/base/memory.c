@@ -3,7 +3,6 @@
 #include "base/memory.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,14 +83,6 @@ char *clm_format(const char *format, ...) {
     va_end(again);
     va_end(arguments);
     return text;
-}
-
-void clm_printable(char *text) {
-    for (unsigned char *c = (unsigned char *)text; *c; c++) {
-        const bool high = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0; /* U+0080 to U+009F */
-        if (high) *c++ = '?';
-        if (high || *c < 32 || *c == 127) *c = '?';
-    }
 }
 
 void clm_text_add(clm_text *text, const char *format, ...) {

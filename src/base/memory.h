@@ -17,10 +17,6 @@ char *clm_strdup(const char *text);
 /* printf into a fresh string; NULL with CLM_E_MEMORY recorded. */
 char *clm_format(const char *format, ...) CLM_PRINTF(1, 2);
 
-/* Control characters, in ASCII and in UTF-8, become '?': a name in a line that is shown neither ends it nor steers a
- * terminal. In place. */
-void clm_printable(char *text);
-
 /* A growing text. After an allocation failure `failed` stays set and appends do nothing. */
 typedef struct clm_text {
     char *data;

@@ -2,18 +2,24 @@
 #include "base/svg.h"
 
 #include <math.h>
+#include <stdlib.h>
 
+#include "base/characters.h"
 #include "base/error.h"
 #include "base/files.h"
 
 /* Text with what XML reserves written as entities, and what it does not allow as '?'. */
 static void escape(clm_text *t, const char *s) {
-    for (; *s; s++) {
-        if (*s == '&' || *s == '<' || *s == '>')
-            clm_text_add(t, "&#%d;", *s);
+    char *text = clm_strdup(s);
+    if (text) clm_printable(text);
+    t->failed |= !text;
+    for (const char *c = text; c && *c; c++) {
+        if (*c == '&' || *c == '<' || *c == '>')
+            clm_text_add(t, "&#%d;", *c);
         else
-            clm_text_add(t, "%c", (unsigned char)*s < 32 || *s == 127 ? '?' : *s);
+            clm_text_add(t, "%c", *c);
     }
+    free(text);
 }
 
 void clm_svg_open(clm_text *t, int width, int height, int left, const char *title, const char *subtitle) {

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/characters.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "data/catalog.h"
+#include "data/notes.h"
 #include "data/npy.h"
 #include "data/own.h"
 #include "data/zipfile.h"
@@ -417,16 +419,15 @@ static clm_status note_order(clm_image_set *set, const arrays *a) {
 static clm_status note(clm_image_set *set, arrays *a) {
     clm_text notes = {0};
     if (a->unsure)
-        clm_text_add(&notes,
+        clm_note_add(&notes,
                      "x: the first axis of an example is taken for its channels, %d of %dx%d; where the last one is, save "
-                     "numpy.moveaxis(x, -1, 1)\n",
+                     "numpy.moveaxis(x, -1, 1)",
                      a->channels, a->height, a->width);
-    if (a->passed_over.length) clm_text_add(&notes, "arrays that are not read: %s; x, y and split are\n", a->passed_over.data);
+    if (a->passed_over.length) clm_note_add(&notes, "arrays that are not read: %s; x, y and split are", a->passed_over.data);
     if (a->inexact > 0)
-        clm_text_add(&notes, "x: %.0f whole numbers lose digits as 32-bit floats, such as %.0f\n", a->inexact,
-                     a->first_inexact);
+        clm_note_add(&notes, "x: %.0f whole numbers lose digits as 32-bit floats, such as %.0f", a->inexact, a->first_inexact);
     if (a->unused)
-        clm_text_add(&notes, "%zu of %zu classes are in no split: the class split asks for fewer (--class-split)\n", a->unused,
+        clm_note_add(&notes, "%zu of %zu classes are in no split: the class split asks for fewer (--class-split)", a->unused,
                      set->count);
     set->base.notes = notes.data;
     return notes.failed ? CLM_E_MEMORY : CLM_OK;

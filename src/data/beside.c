@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/characters.h"
 #include "base/memory.h"
-#include "data/csv.h"
 #include "data/source.h"
 
 typedef struct beside {
@@ -155,11 +155,6 @@ static char *own_name(const clm_source *source) {
     while (end > 0 && origin[end - 1] == '/') end--;
     for (begin = end; begin > 0 && origin[begin - 1] != '/';) begin--;
     char *name = begin < end ? clm_format("%.*s", (int)(end - begin), origin + begin) : clm_strdup(source->name);
-    for (char *at = name; at && *at;) {
-        const size_t n = clm_csv_character(at, name + strlen(name));
-        if (!n) *at = '?';
-        at += n ? n : 1;
-    }
     if (name) clm_printable(name);
     return name;
 }

@@ -2,11 +2,11 @@
 #include "data/catalog.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/files.h"
+#include "data/notes.h"
 
 clm_status clm_catalog_begin(clm_catalog *catalog, const char *root) {
     *catalog = (clm_catalog){.root = clm_strdup(root)};
@@ -65,21 +65,14 @@ clm_status clm_catalog_look_at_link(clm_catalog *c, const char *path) {
 
 enum { LINES = 10 }; /* of a kind */
 
-static void add_note(clm_text *notes, const char *format, va_list arguments) {
-    char line[1024];
-    vsnprintf(line, sizeof line, format, arguments);
-    clm_printable(line);
-    clm_text_add(notes, "%s\n", line);
-}
-
 void clm_catalog_left_out(clm_catalog *c, clm_left kind, const char *format, ...) {
     va_list arguments;
     if (c->left_out[kind]++ >= LINES) return;
     va_start(arguments, format);
-    add_note(&c->notes, format, arguments);
+    clm_note_add_list(&c->notes, format, arguments);
     va_end(arguments);
     va_start(arguments, format);
-    add_note(&c->left, format, arguments);
+    clm_note_add_list(&c->left, format, arguments);
     va_end(arguments);
     c->notes.failed |= c->left.failed;
 }
@@ -87,7 +80,7 @@ void clm_catalog_left_out(clm_catalog *c, clm_left kind, const char *format, ...
 void clm_catalog_remark(clm_catalog *c, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    add_note(&c->notes, format, arguments);
+    clm_note_add_list(&c->notes, format, arguments);
     va_end(arguments);
 }
 

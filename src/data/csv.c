@@ -5,28 +5,17 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/characters.h"
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "data/image.h"
 
-/* RFC 3629. */
-size_t clm_csv_character(const char *at, const char *end) {
-    const unsigned char *b = (const unsigned char *)at;
-    const size_t n = *b < 0x80 ? 1 : *b < 0xc2 ? 0 : *b < 0xe0 ? 2 : *b < 0xf0 ? 3 : *b < 0xf5 ? 4 : 0;
-    if (n == 0 || (size_t)(end - at) < n) return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((b[i] & 0xc0) != 0x80) return 0;
-    const bool too_long = (*b == 0xe0 && b[1] < 0xa0) || (*b == 0xf0 && b[1] < 0x90);
-    const bool outside = (*b == 0xed && b[1] > 0x9f) || (*b == 0xf4 && b[1] > 0x8f);
-    return too_long || outside ? 0 : n;
-}
-
 static clm_status check_text(const clm_csv *c, size_t size) {
     const char *end = c->text + size;
     size_t line = 1;
     for (const char *at = c->text; at < end;) {
-        const size_t n = *at ? clm_csv_character(at, end) : 0;
+        const size_t n = *at ? clm_character(at, end) : 0;
         if (!n)
             return clm_fail(CLM_E_FORMAT,
                             "%s: line %zu holds a byte of %d, so this is no text in UTF-8; save it as CSV in UTF-8", c->path,

@@ -31,7 +31,4 @@ void clm_csv_close(clm_csv *csv);
 /* The next record; *more false: there is none. Errors name file and line. */
 clm_status clm_csv_next(clm_csv *csv, bool *more);
 
-/* Bytes of the character of UTF-8 that begins at `at`; 0: none does. */
-size_t clm_csv_character(const char *at, const char *end);
-
 #endif

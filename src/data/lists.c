@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/characters.h"
 #include "base/files.h"
 #include "clmaml/data.h"
 #include "data/catalog.h"

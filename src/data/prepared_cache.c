@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cache.h"
+#include "base/characters.h"
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "data/imageset.h"
+#include "data/notes.h"
 
 typedef struct seen {
     uint64_t hash;
@@ -99,11 +100,10 @@ static void note_classes(const clm_image_set *set, int earlier, int later, clm_t
     for (size_t i = 0; i < all; i++)
         if (has_class(set, earlier, class_name(set, later, i)) && !count++) one = class_name(set, later, i);
     if (count)
-        clm_text_add(
-            notes,
-            "%zu of the %zu classes of %s %s in %s too, such as %s: what is measured there is not about new classes; put each "
-            "class into one split, or give the classes unsplit and --class-split\n",
-            count, all, names[later], count == 1 ? "is" : "are", names[earlier], one);
+        clm_note_add(notes,
+                     "%zu of the %zu classes of %s %s in %s too, such as %.200s: what is measured there is not about new "
+                     "classes; put each class into one split, or give the classes unsplit and --class-split",
+                     count, all, names[later], count == 1 ? "is" : "are", names[earlier], one);
 }
 
 /* Has the set been left undivided, as a support set is? Then its one split has no name that anybody gave it. */
@@ -114,16 +114,14 @@ static bool is_whole(const clm_image_set *set) {
 }
 
 static void note_two_classes(const clm_image_set *set, int split, const finding *f, clm_text *notes) {
-    const char *be = f->count == 1 ? "is" : "are";
+    const char *be = f->count == 1 ? "is" : "are", *of = is_whole(set) ? "" : " of ", *its = is_whole(set) ? "" : " of it";
     if (!f->count) return;
-    const char *one = set->classes[f->one[0]->class_of].name, *other = set->classes[f->one[1]->class_of].name;
-    if (is_whole(set))
-        clm_text_add(notes, "%zu of the examples %s in two classes, such as one of class %s that is in %s", f->count, be, one,
-                     other);
-    else
-        clm_text_add(notes, "%zu of the examples of %s %s in two classes of it, such as one of class %s that is in %s",
-                     f->count, names[split], be, one, other);
-    clm_text_add(notes, ": a task that draws both cannot tell them apart\n");
+    clm_note_add(
+        notes,
+        "%zu of the examples%s%s %s in two classes%s, such as one of class %.200s that is in %.200s: a task that draws both "
+        "cannot tell them apart",
+        f->count, of, is_whole(set) ? "" : names[split], be, its, set->classes[f->one[0]->class_of].name,
+        set->classes[f->one[1]->class_of].name);
 }
 
 clm_status clm_image_set_note_shared(clm_image_set *set) {
@@ -144,11 +142,12 @@ clm_status clm_image_set_note_shared(clm_image_set *set) {
             const finding *f = &found[earlier][later];
             note_classes(set, earlier, later, &notes);
             if (!f->count) continue;
-            clm_text_add(&notes,
-                         "%zu of the examples of %s %s in %s too, such as one of class %s (%s: %s): what is measured there "
-                         "is not about what is new\n",
-                         f->count, names[later], f->count == 1 ? "is" : "are", names[earlier],
-                         set->classes[f->one[1]->class_of].name, names[earlier], set->classes[f->one[0]->class_of].name);
+            clm_note_add(
+                &notes,
+                "%zu of the examples of %s %s in %s too, such as one of class %.200s (%s: %.200s): what is measured there "
+                "is not about what is new",
+                f->count, names[later], f->count == 1 ? "is" : "are", names[earlier], set->classes[f->one[1]->class_of].name,
+                names[earlier], set->classes[f->one[0]->class_of].name);
         }
     if (notes.failed) {
         clm_text_free(&notes);

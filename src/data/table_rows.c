@@ -6,16 +6,17 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "data/notes.h"
 #include "data/table.h"
 
 /* ---- notes ---- */
 
 static void add_note(clm_table *t, bool left, const char *format, va_list arguments) {
-    char line[1024];
-    vsnprintf(line, sizeof line, format, arguments);
-    clm_printable(line);
-    clm_text_add(&t->notes, "%s\n", line);
-    if (left) clm_text_add(&t->left, "%s\n", line);
+    va_list again;
+    va_copy(again, arguments);
+    clm_note_add_list(&t->notes, format, arguments);
+    if (left) clm_note_add_list(&t->left, format, again);
+    va_end(again);
     t->notes.failed |= t->left.failed;
 }
 

@@ -30,10 +30,13 @@ safetensors() {
     } >"$2"
 }
 
-# harmless FILE NAME: no control characters but ends of lines
+# harmless FILE NAME: UTF-8 without control characters but ends of lines, and without what turns the direction of writing
+turning=$(printf '\302[\200-\237]|\342\200[\250-\256]|\342\201[\246-\251]')
 harmless() {
     LC_ALL=C tr -d '\n -~\200-\377' <"$1" >"$work/control"
     [ ! -s "$work/control" ] || fail "$2: control characters in $1: $(od -c "$work/control" | head -n 3)"
+    LC_ALL=C grep -aEq "$turning" "$1" && fail "$2: control characters in UTF-8 in $1: $(LC_ALL=C grep -aE "$turning" "$1" | od -c | head -n 9)"
+    iconv -f UTF-8 -t UTF-8 "$1" >"$work/control" 2>&1 || fail "$2: $1 is not UTF-8"
 }
 
 # ---- names with escape codes, ends of lines, markup ----
@@ -56,6 +59,33 @@ for form in "" --csv --json; do
     expect_success "predict $form" predict "$work/adapted" "$work/names" --device host $form
     harmless "$work/out" "predict $form"
 done
+
+# Equal pictures in classes whose names have several lines: each note is one line, wherever it is told. Names that are not UTF-8, and such
+# that turn the direction of writing.
+latin=$(printf 'lat\377in\351\233') turned=$(printf 'x\342\200\256gnp.\342\201\246') run=$work/$(printf 'x\ny\033[31m<b>\377\233\342\200\256')
+for split in train val test; do
+    fill "$work/forged/$split" "$(printf 'a-%s\nclmaml: note: line\033[31m\302\233' $split)" "$latin" "$turned" plain
+done
+all="--device host --network mlp --hidden 2 --ways 4 --shots 1 --query 1 --iterations 1 --meta-batch 1 --val-tasks 1 --eval-tasks 1 --size 8"
+# shellcheck disable=SC2086
+expect_success "forged notes" train "$work/forged" $all --algorithm protonet --run "$run"
+harmless "$work/out" "forged notes"
+harmless "$work/err" "forged notes"
+grep -q '^clmaml: note: line' "$work/err" && fail "forged notes: $(cat "$work/err")"
+expect_in "$work/err" '^clmaml: note: .*a-train[?]clmaml: note: line[?]\[31m' "forged notes"
+for file in config.json result.json; do
+    grep -q '"clmaml: note: line' "$run/$file" && fail "forged notes: $(cat "$run/$file")"
+    harmless "$run/$file" "forged notes"
+done
+expect_success "forged notes, eval" eval "$run" --device host --tasks 2 --json
+harmless "$work/out" "forged notes, eval"
+grep -q '"clmaml: note: line' "$work/out" && fail "forged notes, eval: $(cat "$work/out")"
+expect_success "names that are not UTF-8, report" report "$run" --out "$work/latin.html" --device host
+harmless "$work/latin.html" "names that are not UTF-8, report"
+expect_in "$work/latin.html" 'lat&#65533;in&#65533;&#65533;' "names that are not UTF-8, report"
+expect_in "$work/latin.html" 'y&#65533;\[31m&#60;b&#62;&#65533;' "a run that is not UTF-8, report"
+expect_success "names that are not UTF-8, runs" runs "$work"
+harmless "$work/out" "names that are not UTF-8, runs"
 
 # Names that a spreadsheet would run: no field of CSV begins like them, and numbers are as they were.
 fill "$work/formulas" '=1+1' "'-a" -2 '@SUM(1)' plain

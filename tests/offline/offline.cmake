@@ -38,7 +38,7 @@ clmaml_proof(OFFLINE_ROCM "bitcode of ROCm ${offline_unpacked} most GPUs of AMD"
 clmaml_proof(OFFLINE_NEW_CLANG "newer clang ${offline_unpacked} AMD's newer GPUs")
 
 set(program_sources ${PROJECT_SOURCE_DIR}/src/cli)
-set(program_messages ${program_sources}/base/common.c ${program_sources}/base/lines.c ${program_sources}/base/system.c)
+set(program_messages ${program_sources}/base/characters.c ${program_sources}/base/common.c ${program_sources}/base/lines.c ${program_sources}/base/system.c)
 add_executable(list_launches offline/list_launches.c offline/recorder.c ${program_sources}/bench/items.c ${program_messages})
 target_include_directories(list_launches PRIVATE ${program_sources})
 target_link_libraries(list_launches PRIVATE clmaml_warnings clmaml_test_support)

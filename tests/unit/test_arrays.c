@@ -146,6 +146,20 @@ START_TEST(an_array_that_occurs_twice) {
 }
 END_TEST
 
+/* A label of several lines is a name in a note, which is one. */
+START_TEST(labels_of_several_lines) {
+    const float x[12] = {1, 2, 1, 2, 5, 6, 7, 8, 9, 10, 11, 12};
+    const uint32_t y[18] = {'a', '\n', 'b', 'c', 0x9b, 'd', 'e', 0, 0, 'f', 0, 0, 'g', 0, 0, 'h', 0, 0};
+    write_npz((given[3]){
+        {"x", "<f4", "(6, 2)", x, sizeof x}, {"y", "<U3", "(6,)", y, sizeof y}, {"split", "|u1", "(6,)", (uint8_t[6]){0}, 6}});
+    clm_source *source = opened();
+    const char *notes = clm_source_notes(source);
+    ck_assert_msg(strstr(notes, "such as one of class a?b that is in c??d: a task") != NULL, "%s", notes);
+    ck_assert_ptr_null(strstr(notes, "\nb"));
+    clm_source_free(source);
+}
+END_TEST
+
 /* What is not used, or not kept as it is, is named: a misspelt split, digits that floats have not. */
 START_TEST(arrays_that_are_not_taken_whole) {
     const int64_t x[12] = {16777217, 1, 16777218, 3, -16777219, 5, 6, 7, 8, 9, 10, 11};
@@ -366,6 +380,7 @@ int main(void) {
     tcase_add_test(tc, an_array_that_occurs_twice);
     tcase_add_test(tc, arrays_of_pictures);
     tcase_add_test(tc, arrays_that_are_not_taken_whole);
+    tcase_add_test(tc, labels_of_several_lines);
     tcase_add_test(tc, classes_of_two_splits);
     tcase_add_test(tc, channels_of_arrays);
     tcase_add_test(tc, columns_first);

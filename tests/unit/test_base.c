@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/characters.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
@@ -17,6 +18,49 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "base/random.h"
+#include "base/svg.h"
+
+/* ---- texts ---- */
+
+/* What is not UTF-8, controls, ends of lines and what turns the direction of writing is not shown; the rest stays. */
+START_TEST(printable_names) {
+    static const struct {
+        const char *name, *shown;
+    } rows[] = {{"caf\xc3\xa9 \xe7\x8c\xab \xf0\x9f\x90\x88", "caf\xc3\xa9 \xe7\x8c\xab \xf0\x9f\x90\x88"},
+                {"a\nb\x1b[31m\x7f", "a?b?[31m?"},
+                {"lat\xff"
+                 "in\xe9",
+                 "lat?in?"},
+                {"\x9b"
+                 "31m",
+                 "?31m"},
+                {"\xc2\x9b"
+                 "31m\xc2\x80\xc2\xa0",
+                 "??31m??\xc2\xa0"},
+                {"\xe2\x80\xae"
+                 "txt\xe2\x80\xa8\xe2\x81\xa6\xe2\x81\xa9",
+                 "???txt?????????"},
+                {"\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xaa", "\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xaa"},
+                {"\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80\xe2\x80", "???????????"},
+                {"\xef\xbf\xbf\xef\xbf\xbd", "???\xef\xbf\xbd"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s", rows[i].name);
+        clm_printable(text);
+        ck_assert_str_eq(text, rows[i].shown);
+    }
+}
+END_TEST
+
+START_TEST(pictures_hold_what_xml_allows) {
+    clm_text t = {0};
+    clm_svg_open(&t, 10, 10, 0, "<b>\xff\xc2\x9b\x1b", "caf\xc3\xa9\xe9");
+    ck_assert(!t.failed);
+    ck_assert_ptr_nonnull(strstr(t.data, ">&#60;b&#62;??\?\?</text>"));
+    ck_assert_ptr_nonnull(strstr(t.data, ">caf\xc3\xa9?</text>"));
+    clm_text_free(&t);
+}
+END_TEST
 
 /* ---- errors ---- */
 
@@ -503,6 +547,8 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("base");
     TCase *values = tcase_create("values"), *files = tcase_create("files");
+    tcase_add_test(values, printable_names);
+    tcase_add_test(values, pictures_hold_what_xml_allows);
     tcase_add_test(values, numbers_in_texts);
     tcase_add_test(values, intervals_hold_95_percent);
     tcase_add_test(values, error_names);

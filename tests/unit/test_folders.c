@@ -62,6 +62,23 @@ START_TEST(shared_in_a_whole) {
     clm_source_free(source);
 }
 
+/* Notes are lines: a name forges none. */
+START_TEST(names_in_notes) {
+    flat("train/a\nforged: \x1b[31m/1.png", 10);
+    flat("train/b\xc2\x9b\xff\xe2\x80\xae/1.png", 10);
+    flat("val/d/1.png", 10);
+    flat("test/a\nforged: \x1b[31m/1.png", 10);
+    clm_source *source = opened(&options);
+    TELLS(source, "such as one of class a?forged: ?[31m that is in b??????: a task that draws");
+    TELLS(source, "in train too, such as a?forged: ?[31m: what is measured there is not about new classes");
+    TELLS(source, "such as one of class d (train: a?forged: ?[31m): what is measured");
+    TELLS(source, "such as one of class a?forged: ?[31m (val: d): what is measured");
+    ck_assert_ptr_null(strstr(clm_source_notes(source), "\nforged"));
+    for (const char *at = clm_source_notes(source); *at; at++) ck_assert(*at == '\n' || (*at >= ' ' && *at <= '~'));
+    clm_source_free(source);
+}
+END_TEST
+
 /* A set as for ordinary training, split by pictures: its scores are not about new classes. */
 START_TEST(classes_in_two_splits) {
     flat("train/cat/1.png", 10);
@@ -441,6 +458,7 @@ int main(void) {
     tcase_add_test(tc, shared_between_splits);
     tcase_add_test(tc, shared_between_classes);
     tcase_add_test(tc, shared_in_a_whole);
+    tcase_add_test(tc, names_in_notes);
     tcase_add_test(tc, classes_in_two_splits);
     tcase_add_test(tc, colour_is_kept);
     tcase_add_test(tc, grey_is_found);

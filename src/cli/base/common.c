@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/characters.h"
 #include "base/lines.h"
 
 static char own_message[4096];
@@ -58,20 +59,12 @@ void cli_forget(void) {
     usage_mistake = false;
 }
 
-static void make_printable(char *text) {
-    for (unsigned char *c = (unsigned char *)text; *c; c++) {
-        const bool high = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0; /* U+0080 to U+009F */
-        if (high) *c++ = '?';
-        if (high || *c < 32 || *c == 127) *c = '?';
-    }
-}
-
 const char *cli_shown(const char *text) {
     static char copies[4][sizeof own_message];
     static unsigned next;
     char *copy = copies[next++ % 4];
     snprintf(copy, sizeof copies[0], "%s", text);
-    make_printable(copy);
+    cli_make_printable(copy);
     return copy;
 }
 
@@ -93,7 +86,7 @@ const char *cli_pasted(const char *word) {
     static unsigned next;
     char *to = copies[next++ % 4];
     size_t n = 0;
-    const char *c = word;
+    const char *c = word = cli_shown(word); /* its '?' are in quotes, where they match no other name */
     while (is_plain(*c)) c++;
     const bool quoted = *c || !*word;
     if (*word == '-') n += (size_t)snprintf(to, 3, "./"); /* a file, no option */
@@ -106,7 +99,6 @@ const char *cli_pasted(const char *word) {
     }
     if (quoted) to[n++] = '\'';
     to[n] = 0;
-    make_printable(to);
     return to;
 }
 
@@ -159,7 +151,7 @@ static void write_line(const char *text, bool of_library, char *line, size_t siz
         line[n++] = ' ';
     }
     line[n] = 0;
-    make_printable(line);
+    cli_make_printable(line);
 }
 
 const char *cli_message(void) {
@@ -195,7 +187,7 @@ void cli_note(const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    make_printable(text);
+    cli_make_printable(text);
     fflush(stdout);
     cli_line(stderr, "clmaml: note: %s\n", text);
 }

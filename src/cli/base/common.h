@@ -37,7 +37,7 @@ const char *cli_message(void);
 bool cli_message_before(const char *mark, char *text, size_t size);
 /* What the library remarks, on one line, with the options as the command line names them. Until the next call. */
 const char *cli_in_words(const char *remark);
-/* The text with '?' for control characters, in ASCII and in UTF-8: what comes from files and their names neither ends a line
+/* The text with '?' for what cannot be shown (base/characters.h): what comes from files and their names neither ends a line
  * nor steers a terminal. Cut after 4095 bytes; until the fourth next call. */
 const char *cli_shown(const char *text);
 /* One word of a command that is printed to be pasted into a shell: in quotes where it needs them, else as it is. Shown as by

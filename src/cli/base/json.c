@@ -2,9 +2,11 @@
 #include "base/json.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/characters.h"
 #include "base/options.h"
 #include "base/system.h"
 
@@ -31,8 +33,24 @@ json_t *cli_json_of_lines(const char *text) {
     return lines;
 }
 
+/* JSON goes to terminals too: what is not shown in its strings as \uXXXX, which is the same string. NULL: no memory. */
+static char *escaped(const char *json) {
+    char *text = malloc(6 * strlen(json) + 1), *to = text;
+    bool shown;
+    for (size_t n; text && *json; json += n) {
+        n = cli_character(json, &shown);
+        if (shown || (unsigned char)*json < ' ')
+            memcpy(to, json, n), to += n;
+        else
+            to += snprintf(to, 7, "\\u%04x", cli_character_code(json, n));
+    }
+    if (text) *to = 0;
+    return text;
+}
+
 char *cli_json_text(const json_t *root, size_t flags) {
-    char *text = failed || !root ? NULL : json_dumps(root, flags);
+    char *dumped = failed || !root ? NULL : json_dumps(root, flags), *text = dumped ? escaped(dumped) : NULL;
+    free(dumped);
     failed = false;
     if (!text) (void)cli_fail(CLM_E_MEMORY, "out of memory");
     return text;

@@ -54,7 +54,7 @@ static clm_status save(text *t, const char *prefix, const char *ending) {
 
 static void add_quoted(text *t, const char *name) {
     add(t, "\"%s", cli_csv_guard(name));
-    for (; *name; name++) add(t, *name == '"' ? "\"\"" : "%c", *name);
+    for (name = cli_shown(name); *name; name++) add(t, *name == '"' ? "\"\"" : "%c", *name);
     add(t, "\"");
 }
 
@@ -78,11 +78,11 @@ static clm_status write_table(const matrix *m, const char *prefix) {
 enum { LEFT = 150, TOP = 74, AREA = 560, MOST_NUMBERS = 12, MOST_NAMES = 40 };
 
 static void add_escaped(text *t, const char *s) {
-    for (; *s; s++) {
+    for (s = cli_shown(s); *s; s++) {
         if (*s == '&' || *s == '<' || *s == '>')
             add(t, "&#%d;", *s);
         else
-            add(t, "%c", (unsigned char)*s < 32 || *s == 127 ? '?' : *s);
+            add(t, "%c", *s);
     }
 }
 
@@ -140,7 +140,9 @@ clm_status matrix_write(const matrix *m, const char *prefix) {
 void matrix_print(const matrix *m) {
     FILE *to = cli_lines_begin(stdout);
     for (size_t i = 0; i < m->n; i++) {
-        fprintf(to, "%-24.24s", cli_shown(m->name[i]));
+        cli_text name; /* cut before it is shown: a part of a character is none */
+        snprintf(name.s, sizeof name.s, "%.24s", m->name[i]);
+        fprintf(to, "%-24s", cli_shown(name.s));
         for (size_t j = 0; j < m->n; j++) fprintf(to, "  %6.3f", m->value[i][j]);
         fprintf(to, "\n");
     }

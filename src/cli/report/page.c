@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/characters.h"
+
 void page_free(page *p) {
     free(p->text);
     memset(p, 0, sizeof *p);
@@ -41,14 +43,15 @@ void page_add(page *p, const char *format, ...) {
 }
 
 void page_escape(page *p, const char *text) {
-    for (; text && *text; text++) {
-        const unsigned char c = (unsigned char)*text;
-        if (strchr("&<>\"'`=", c))
-            page_add(p, "&#%d;", c);
-        else if ((c < 32 && c != '\n' && c != '\t') || c == 127)
-            page_add(p, "&#65533;");
+    bool shown;
+    for (size_t n; text && *text; text += n) {
+        n = cli_character(text, &shown);
+        if (strchr("&<>\"'`=", *text))
+            page_add(p, "&#%d;", *text);
+        else if (shown || *text == '\n' || *text == '\t')
+            page_add(p, "%.*s", (int)n, text);
         else
-            page_add(p, "%c", c);
+            page_add(p, "&#65533;");
     }
 }
 

@@ -173,7 +173,8 @@ static void fill_cells(const sweep *s, const row *r, cells *c) {
     for (size_t k = 0; k < s->n_varying; k++, n++) {
         char value[CLI_PATH_MAX];
         sweep_value_text(json_object_get(r->run->settings, s->varying[k]), value, sizeof value);
-        snprintf(c->text[n], CELL, "%.40s", *value ? cli_shown(value) : "no");
+        snprintf(c->text[n], CELL, "%.40s", *value ? value : "no");
+        snprintf(c->text[n], CELL, "%.40s", cli_shown(c->text[n])); /* cut before it is shown: a part of a character is none */
     }
     if (r->run->result.iterations < 0)
         snprintf(c->text[n++], CELL, "-");
