@@ -4,6 +4,7 @@
 #include <locale.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool is_digit(char c) { return isdigit((unsigned char)c); }
@@ -26,6 +27,12 @@ double clm_number_parse(const char *text, const char **end) {
     }
     value = power < 0 ? value / pow(10, -power) : value * pow(10, power);
     return negative ? -value : value;
+}
+
+clm_number_name clm_number_text(double value, int digits) {
+    clm_number_name text = {"not finite"};
+    if (isfinite(value)) snprintf(text.s, sizeof text.s, "%.*g", digits, value);
+    return text;
 }
 
 void *clm_numbers_enter(void) {

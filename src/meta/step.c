@@ -1,6 +1,7 @@
 /* The meta-gradient of a batch, and the outer update made from it. */
 #include <math.h>
 
+#include "base/number.h"
 #include "meta/internal.h"
 
 static clm_status gradient(clm_meta *meta, const clm_batch *batch, int order) {
@@ -21,9 +22,6 @@ clm_status clm_meta_gradient(clm_meta *meta, const clm_batch *batch) { return cl
 
 /* Derivative-order annealing. */
 static size_t variant_now(const clm_meta *meta) { return meta->optimizer.t < meta->options.first_order_until ? 1 : 0; }
-
-/* Without the sign that "not a number" may have. */
-static double plain(double x) { return isnan(x) ? fabs(x) : x; }
 
 /* Other ranks follow rank 0: its norm, and what it has updated. Their optimisers count along. */
 static clm_status follow(clm_meta *meta, clm_meta_report *r, bool *finite) {
@@ -52,9 +50,10 @@ static clm_status step(clm_meta *meta, const clm_batch *batch, clm_meta_report *
     CLM_TRY(status);
     return clm_fail(
         CLM_E_NUMERIC,
-        "the meta-step gave a number that is not finite (support loss %g, query loss %g, gradient norm %g); nothing was "
+        "the meta-step gave a number that is not finite (support loss %s, query loss %s, gradient norm %s); nothing was "
         "updated: lower the inner rate (%g) or the outer rate (%g), or clip the gradient (inner_lr, optim.lr, optim.clip)",
-        plain(r.support_loss), plain(r.query_loss), plain(r.grad_norm), meta->task.options.inner_lr, r.lr);
+        clm_number_text(r.support_loss, 6).s, clm_number_text(r.query_loss, 6).s, clm_number_text(r.grad_norm, 6).s,
+        meta->task.options.inner_lr, r.lr);
 }
 
 clm_status clm_meta_step(clm_meta *meta, const clm_batch *batch, clm_meta_report *report) {

@@ -186,8 +186,8 @@ static void draw_panel(clm_text *t, const frame *a) {
         clm_text_add(t, "<circle cx='%.1f' cy='%.1f' r='4' fill='#d6604d'/>\n", x_at(a, p->support_x[i]),
                      y_at(a, p->support_y[i]));
     for (int i = 0; i < POINTS; i++) error += (last->y[i] - (double)p->y[i]) * (last->y[i] - (double)p->y[i]) / POINTS;
-    clm_text_add(t, "<text x='%d' y='%d' font-weight='bold'>%s%smean squared error %.3g</text>\n", a->left + 8, a->top - 8,
-                 p->kind ? p->kind : "", p->kind ? ": " : "", error);
+    clm_text_add(t, "<text x='%d' y='%d' font-weight='bold'>%s%smean squared error %s</text>\n", a->left + 8, a->top - 8,
+                 p->kind ? p->kind : "", p->kind ? ": " : "", clm_number_text(error, 3).s);
 }
 
 static void draw_key(clm_text *t, const fits *f) {

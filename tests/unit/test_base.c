@@ -62,6 +62,14 @@ START_TEST(pictures_hold_what_xml_allows) {
 }
 END_TEST
 
+START_TEST(numbers_that_are_none) {
+    ck_assert_str_eq(clm_number_text(0.25, 6).s, "0.25");
+    ck_assert_str_eq(clm_number_text(-1234.5678, 3).s, "-1.23e+03");
+    ck_assert_str_eq(clm_number_text((double)NAN, 6).s, "not finite");
+    ck_assert_str_eq(clm_number_text(-(double)INFINITY, 6).s, "not finite");
+}
+END_TEST
+
 /* ---- errors ---- */
 
 /* Numbers have a point, in every locale that the machine has. */
@@ -549,6 +557,7 @@ int main(void) {
     TCase *values = tcase_create("values"), *files = tcase_create("files");
     tcase_add_test(values, printable_names);
     tcase_add_test(values, pictures_hold_what_xml_allows);
+    tcase_add_test(values, numbers_that_are_none);
     tcase_add_test(values, numbers_in_texts);
     tcase_add_test(values, intervals_hold_95_percent);
     tcase_add_test(values, error_names);
