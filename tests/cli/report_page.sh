@@ -175,7 +175,7 @@ for run in seed "<b>&\""; do
     harmed "$run, a directory" "$work/$run" " is a directory"
     rmdir "$best"
     cp "$work/queries/checkpoints/best.safetensors" "$best"
-    harmed "$run, of another run" "$work/$run" " is not the checkpoint of iteration [0-9]+ that validation chose"
+    harmed "$run, of another run" "$work/$run" " is of another run"
     head -c 200 "$work/whole" >"$best"
     harmed "$run, truncated" "$work/$run" ": .*the file is truncated"
     if [ "$run" = seed ]; then expect_in "$notes" "No pictures: .*best.safetensors: .*the file is truncated" "$run, truncated"; fi

@@ -35,6 +35,12 @@ for algorithm in maml protonet; do
         grep -Fqx "$(cat "$work/out")" "$work/together" || fail "predict one by $algorithm: $(cat "$work/out")"
     done
 done
+# A folder that is in splits already has all its classes learned.
+mkdir -p "$work/splits/train" "$work/splits/test"
+cp -r "$work/new/hue-00" "$work/new/hue-08" "$work/splits/train"
+cp -r "$work/new/hue-16" "$work/splits/test"
+expect_success "adapt to splits" adapt "$work/maml" --support "$work/splits" --out "$work/splits.safetensors"
+expect_in "$work/out" "3 classes learned from 9 pictures" "adapt to splits"
 if [ -x "${CLMAML_EXAMPLE_PREDICT:-}" ]; then # the same in C
     "$CLMAML_EXAMPLE_PREDICT" "$work/maml" "$work/new" "$work/questions/hue-16-5.jpg" >"$work/out" 2>&1 || fail "examples/predict.c: $(cat "$work/out")"
     expect_in "$work/out" "hue-16-5.jpg: hue-16" "examples/predict.c"

@@ -25,7 +25,11 @@ static clm_status open_support(cli_use *u, const char *folder, const clm_prepara
     if (cli_path_exists(folder) && !cli_is_directory(folder) && !cli_is_arrays(folder))
         return cli_usage("--support %s is a file; give a folder that holds a folder of pictures for each class", folder);
     if (cli_is_arrays(folder)) return cli_usage("--support %s: pictures are wanted, a folder for each class", folder);
-    const clm_status status = clm_source_folder_open(&u->support, folder, &o);
+    clm_status status = clm_source_folder_open(&u->support, folder, &o);
+    if (status == CLM_E_ARG && strstr(cli_message(), "class split")) { /* it is in splits already */
+        o.class_split[0] = 0;
+        status = clm_source_folder_open(&u->support, folder, &o);
+    }
     char text[2048]; /* what is learned from has no splits */
     if (status == CLM_OK || !cli_message_before(", or folders train/", text, sizeof text)) return status;
     return cli_fail(status, "%s", text);
