@@ -104,6 +104,11 @@ if $nobody true 2>/dev/null && $nobody "$program" --version >"$work/out" 2>&1; t
     $nobody "$program" runs "$work/runs" >"$work/out" 2>"$work/err" || fail "runs beside a closed directory: $(cat "$work/err")"
     expect_in "$work/err" "note: cannot read directory .*/closed: Permission denied" "runs beside a closed directory"
     [ "$(grep -c '2 of 2' "$work/out")" -eq 2 ] || fail "runs beside a closed directory: $(cat "$work/out")"
+    for command in eval "report --out $work/runs/no.html" "train --resume --run"; do
+        # shellcheck disable=SC2086
+        $nobody "$program" $command "$work/runs/closed" >"$work/out" 2>"$work/err" && fail "$command of a closed directory: $(cat "$work/out")"
+        expect_in "$work/err" "closed may not be looked into: permission denied" "$command of a closed directory"
+    done
 fi
 chmod 755 "$work/runs/closed"
 

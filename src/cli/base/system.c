@@ -170,6 +170,11 @@ int cli_terminal_width(FILE *stream) {
     return 80;
 }
 
+bool cli_path_is_denied(const char *path) {
+    struct stat s;
+    return stat(path, &s) != 0 && errno == EACCES;
+}
+
 bool cli_path_exists(const char *path) {
     struct stat info;
     return stat(path, &info) == 0;

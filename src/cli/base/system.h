@@ -31,6 +31,7 @@ bool cli_can_redraw(FILE *stream);    /* a terminal on which a line can be drawn
 int cli_terminal_width(FILE *stream); /* columns: COLUMNS, else those of the window; 80 when unknown */
 
 bool cli_path_exists(const char *path);
+bool cli_path_is_denied(const char *path); /* a folder on the way may not be searched */
 /* A path that is there becomes absolute, without links; others stay. `path` has CLI_PATH_MAX bytes. */
 void cli_path_make_absolute(char *path);
 bool cli_is_directory(const char *path);

@@ -50,8 +50,19 @@ clm_status cli_checkpoint_find(char *path, size_t size, const char *run, bool la
     return cli_path_exists(path) ? CLM_OK : cli_checkpoint_none(run);
 }
 
+static clm_status refuse_denied(const char *directory) {
+    return cli_fail(CLM_E_IO, "%s may not be looked into: permission denied; ask whose it is (ls -ld)", directory);
+}
+
+clm_status cli_run_none(const char *directory, const char *config) {
+    if (cli_path_is_denied(config)) return refuse_denied(directory);
+    return cli_fail(CLM_E_FORMAT, "%s holds no run: there is no %s", directory, config);
+}
+
 clm_status cli_checkpoint_none(const char *directory) {
     char newest[CLI_PATH_MAX];
+    if (clm_train_checkpoint_path(newest, sizeof newest, directory, CLM_RANK_LAST) == CLM_OK && cli_path_is_denied(newest))
+        return refuse_denied(directory);
     newest_whole(newest, directory);
     if (newest[0])
         return cli_fail(CLM_E_IO, "%s holds no checkpoints/last.safetensors; name another checkpoint, such as %s", directory,

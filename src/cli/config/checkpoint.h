@@ -16,6 +16,8 @@ typedef struct cli_checkpoint {
 clm_status cli_checkpoint_find(char *path, size_t size, const char *run, bool last);
 /* The failure of a directory that holds none. */
 clm_status cli_checkpoint_none(const char *directory);
+/* That of one without `config`, its config.json. */
+clm_status cli_run_none(const char *directory, const char *config);
 /* An archive. Of a file that is none the failure says to give `wanted`, "a run directory or a checkpoint". */
 clm_status cli_model_load(clm_archive **archive, const char *path, const char *wanted);
 clm_status cli_checkpoint_load(cli_checkpoint *checkpoint, const char *path);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/system.h"
+#include "config/checkpoint.h"
 #include "config/episodes.h"
 #include "config/sources.h"
 
@@ -166,7 +167,7 @@ static clm_status read_config(report_run *run) {
     cli_episodes episodes;
     CLI_TRY(cli_path(path, run->name, "config.json"));
     CLI_TRY(read_file(run, "config.json", &run->config));
-    if (!run->config) return cli_fail(CLM_E_IO, "%s holds no run: there is no %s", run->name, path);
+    if (!run->config) return cli_run_none(run->name, path);
     if (cli_episodes_in_config(run->config, &episodes)) /* returns over updates are no scores after steps */
         return cli_fail(CLM_E_ARG,
                         "%s is a run of episodes, of which there is no page; its directory holds curve.svg and metrics.csv",

@@ -13,6 +13,7 @@
 #include "base/ranks.h"
 #include "base/system.h"
 #include "config/algorithms.h"
+#include "config/checkpoint.h"
 #include "config/episodes.h"
 #include "selftest/first_use.h"
 #include "train/run.h"
@@ -164,7 +165,7 @@ static clm_status load(settings *stored, const char *directory) {
     char path[CLI_PATH_MAX];
     clm_status status = CLM_OK;
     CLI_TRY(cli_path(path, directory, "config.json"));
-    if (!cli_path_exists(path)) return cli_fail(CLM_E_IO, "%s holds no run: there is no %s", directory, path);
+    if (!cli_path_exists(path)) return cli_run_none(directory, path);
     json_t *root = cli_json_load(path);
     if (!root) return CLM_E_FORMAT;
     const json_t *object = json_object_get(root, "settings");

@@ -82,8 +82,7 @@ clm_status cli_run_load_settings(const char *directory, cli_settings *settings) 
     char path[CLI_PATH_MAX], newest[CLI_PATH_MAX], reason[CLI_PATH_MAX + 128];
     cli_checkpoint checkpoint = {0};
     CLI_TRY(cli_path(path, directory, "config.json"));
-    clm_status status = cli_path_exists(path) ? from_config(path, directory, settings)
-                                              : cli_fail(CLM_E_FORMAT, "%s holds no run: there is no %s", directory, path);
+    clm_status status = cli_path_exists(path) ? from_config(path, directory, settings) : cli_run_none(directory, path);
     if (status != CLM_E_FORMAT) return status;
     snprintf(reason, sizeof reason, "%s", cli_message());
     CLI_TRY(clm_train_checkpoint_path(newest, sizeof newest, directory, CLM_RANK_NEWEST));
