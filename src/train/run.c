@@ -135,8 +135,22 @@ static clm_status drop_unfinished(const char *directory) {
     return CLM_OK;
 }
 
+/* What the run is to write later is looked at before any work. */
+static clm_status check_files(const clm_run *run) {
+    static const char *const names[] = {
+        "result.json", "scores.json", "curve.svg", "fits.svg", "checkpoints/last.safetensors", "checkpoints/best.safetensors"};
+    char path[CLM_TRAIN_PATH];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        CLM_TRY(clm_train_path(path, run->directory, names[i]));
+        if (clm_path_is_directory(path))
+            return clm_fail(CLM_E_IO, "%s is a directory, where the run is to write a file: move it away", path);
+    }
+    return CLM_OK;
+}
+
 clm_status clm_run_open(clm_run *run, const clm_meta_share *shares, size_t n_shares, bool continued, uint64_t iteration) {
     if (!run->locked) CLM_TRY(take_directory(run));
+    CLM_TRY(check_files(run));
     CLM_TRY(clm_directory_make(run->checkpoints));
     CLM_TRY(drop_unfinished(run->directory));
     CLM_TRY(drop_unfinished(run->checkpoints));

@@ -188,6 +188,12 @@ for harm in rm 'truncate -s 100'; do
     sed "s|$run|$whole|; s|\"iterations\": 10|\"iterations\": 8|" "$run/config.json" | cmp - "$whole/config.json" || fail "$harm config.json: $(cat "$run/config.json")"
 done
 
+# A directory where a file is to be.
+rm "$run/result.json"
+mkdir "$run/result.json"
+expect_error "a directory for the result" 1 "result.json is a directory, where the run is to write a file: move it away" train --resume --run "$run" --device host --iterations 11
+rmdir "$run/result.json"
+
 # A directory where a checkpoint is to be.
 rm "$run/checkpoints/last.safetensors"
 mkdir "$run/checkpoints/last.safetensors"
