@@ -28,7 +28,7 @@ struct clm_trainer {
     const clm_model *model;
     bool regression, validates;
     char data_changed[1024]; /* how the data differ from those that the run was begun with; "": not */
-    bool lost_best;          /* of what validation chose before something is gone */
+    bool saves_anew;         /* the last checkpoint is gone, or names a best one that is */
     int steps, test_steps;   /* inner steps in training, and at validation and test */
 
     clm_meta_share *shares;

@@ -324,7 +324,7 @@ static clm_status iterate(clm_trainer *t) {
     uint64_t n = clm_meta_iteration(t->meta), total = s->iterations;
     bool validated = is_validated(t, n), stops = false;
     CLM_TRY(clm_trainer_decide(t, &validated));
-    if (t->lost_best) { /* the last checkpoint is not to name what is gone */
+    if (t->saves_anew) { /* before anything else of the run is lost */
         t->last_checkpoint = UINT64_MAX;
         CLM_TRY(clm_trainer_checkpoint(t));
     }

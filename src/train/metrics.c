@@ -174,27 +174,46 @@ static bool parse_cells(const char *head, const char *line, clm_train_row *row) 
     return true;
 }
 
-/* metrics.csv has the same rows. It is read where it has more of them, so that one file of the two may be lost. */
+/* Do the rows say of the best validation what the checkpoints say? Those of another run hardly do. */
+static bool agree(const clm_metrics *m) {
+    for (size_t i = 0; i < m->count; i++) {
+        const clm_train_row *row = &m->rows[i];
+        const double score = row->value[CLM_METRIC_QUERY_AFTER];
+        if (m->best.known && row->kind == CLM_ROW_VALIDATION && row->iteration == m->best.iteration)
+            return fabs(score - m->best.score) <= 1e-8 * fabs(m->best.score);
+    }
+    return true;
+}
+
 static clm_status read_csv(clm_metrics *m, uint64_t upto) {
     char *text;
     clm_train_row row;
-    size_t count = 0;
     if (!clm_path_exists(m->csv_path)) return CLM_OK;
     CLM_TRY(clm_file_read(m->csv_path, &text, NULL));
     clm_status status = CLM_OK;
-    for (int pass = 0; pass < 2 && status == CLM_OK; pass++) {
-        if (pass == 1 && count <= m->count) break;
-        if (pass == 1) m->count = 0;
-        const char *line = strchr(text, '\n');
-        for (const char *next; status == CLM_OK && line && (next = strchr(line + 1, '\n')); line = next) {
-            if (!parse_cells(text, line + 1, &row) || row.iteration > upto) continue;
-            if (pass == 0)
-                count++;
-            else
-                status = remember(m, &row);
-        }
-    }
+    const char *line = strchr(text, '\n');
+    for (const char *next; status == CLM_OK && line && (next = strchr(line + 1, '\n')); line = next)
+        if (parse_cells(text, line + 1, &row) && row.iteration <= upto) status = remember(m, &row);
     free(text);
+    return status;
+}
+
+/* Both files have the same rows: one of them may be lost, or another run's. */
+static clm_status read_both(clm_metrics *m, uint64_t upto) {
+    clm_metrics *other = clm_calloc(1, sizeof *other);
+    if (!other) return CLM_E_MEMORY;
+    *other = *m;
+    clm_status status = read_rows(m, upto);
+    if (status == CLM_OK) status = read_csv(other, upto);
+    const bool own = agree(m), others = agree(other);
+    if (status == CLM_OK && others && (!own || other->count > m->count)) {
+        clm_train_row *rows = m->rows;
+        m->rows = other->rows, m->count = other->count, m->capacity = other->capacity;
+        other->rows = rows;
+    }
+    m->foreign = !agree(m);
+    free(other->rows);
+    free(other);
     return status;
 }
 
@@ -231,13 +250,10 @@ clm_status clm_metrics_open(clm_metrics *m, const char *directory, bool resumed,
                                    {&m->csv, m->csv_path, "metrics.csv"},
                                    {&m->events, m->events_path, "events.out.tfevents.clmaml"}};
     char temporary[FILES][CLM_TRAIN_PATH];
-    const int initialisations = m->initialisations;
-    memset(m, 0, sizeof *m);
-    m->initialisations = initialisations;
+    *m = (clm_metrics){.initialisations = m->initialisations, .best = m->best};
     CLM_TRY(clm_train_path(m->jsonl_path, directory, "metrics.jsonl"));
     CLM_TRY(clm_train_path(m->csv_path, directory, "metrics.csv"));
-    if (resumed) CLM_TRY(read_rows(m, upto));
-    if (resumed) CLM_TRY(read_csv(m, upto));
+    if (resumed) CLM_TRY(read_both(m, upto));
     for (size_t i = 0; i < FILES; i++) CLM_TRY(open_target(&targets[i], directory, temporary[i]));
     begin_files(m);
     for (size_t i = 0; i < m->count; i++) CLM_TRY(write_row(m, &m->rows[i]));

@@ -320,7 +320,17 @@ clm_status clm_run_put_back(const clm_run *run, size_t rank, const char *from) {
     return status;
 }
 
-clm_status clm_run_set_aside(const clm_run *run) { return rename_checkpoint(run, "best", "not-chosen"); }
+clm_status clm_run_set_aside(const clm_run *run, size_t rank, char *kept) {
+    char path[CLM_TRAIN_PATH], name[32] = "not-chosen";
+    kept[0] = 0;
+    CLM_TRY(clm_run_checkpoint_path(path, run->directory, clm_rank_name(rank).s));
+    if (!clm_path_exists(path)) return CLM_OK;
+    for (int i = 2;; i++) {
+        CLM_TRY(clm_run_checkpoint_path(kept, run->directory, name));
+        if (!clm_path_exists(kept)) return rename_checkpoint(run, clm_rank_name(rank).s, name);
+        snprintf(name, sizeof name, "not-chosen-%d", i);
+    }
+}
 
 /* ---- numbered checkpoints ---- */
 

@@ -67,8 +67,9 @@ typedef struct clm_run_ranked {
 clm_status clm_run_ranked_there(const clm_run *run, clm_run_ranked *out);
 /* The file `from` as the checkpoint of a rank. */
 clm_status clm_run_put_back(const clm_run *run, size_t rank, const char *from);
-/* A best that is not the run's own gets another name. */
-clm_status clm_run_set_aside(const clm_run *run);
+/* A ranked checkpoint that is not the run's own, or damaged, gets another name, which is free: kept, with CLM_TRAIN_PATH bytes; "": there is
+ * none of this rank. */
+clm_status clm_run_set_aside(const clm_run *run, size_t rank, char *kept);
 /* Names the ranked checkpoints as this ranking has them: a run that was killed may have gone on from it. */
 clm_status clm_run_rank(clm_run *run, const clm_ranking *ranking);
 /* Writes the numbered checkpoint and `last`; drops old numbered ones. */

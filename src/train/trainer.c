@@ -225,12 +225,14 @@ static bool is_there(const clm_run_ranked *there, const clm_ranked *ranked) {
     return false;
 }
 
-/* A free name, or that of the rank: where one of before is damaged, or of another run. */
-static size_t free_rank(const clm_trainer *t, size_t rank) {
+/* A rank whose name is free: those of a run that was killed need not be at theirs. */
+static size_t free_rank(const clm_trainer *t) {
     char path[CLM_TRAIN_PATH];
-    for (size_t k = 0; k < CLM_ENSEMBLE_MOST; k++)
-        if (clm_run_checkpoint_path(path, t->run.directory, clm_rank_name(k).s) == CLM_OK && !clm_path_exists(path)) return k;
-    return rank;
+    size_t k = 0;
+    while (k + 1 < CLM_ENSEMBLE_MOST && clm_run_checkpoint_path(path, t->run.directory, clm_rank_name(k).s) == CLM_OK &&
+           clm_path_exists(path))
+        k++;
+    return k;
 }
 
 /* Is the state of a rank, whose file is gone, in a numbered checkpoint too? `reason`: what is wrong with the file. */
@@ -239,8 +241,32 @@ static clm_status put_back(clm_trainer *t, size_t rank, const char *reason, bool
     CLM_TRY(clm_run_find_state(from, &t->run, &t->ranking.entry[rank]));
     *done = from[0];
     if (!*done) return CLM_OK;
-    CLM_TRY(clm_run_put_back(&t->run, t->run.ensemble > 1 ? free_rank(t, rank) : rank, from));
+    CLM_TRY(clm_run_put_back(&t->run, t->run.ensemble > 1 ? free_rank(t) : rank, from));
     clm_trainer_remark(t, "%s; %s is the same state, and takes its place", reason, from);
+    return CLM_OK;
+}
+
+static clm_status set_aside(clm_trainer *t, size_t rank) {
+    char kept[CLM_TRAIN_PATH];
+    CLM_TRY(clm_run_set_aside(&t->run, rank, kept));
+    if (kept[0])
+        clm_trainer_remark(t, "%s.safetensors was not this run's, or is damaged: it is kept as %s", clm_rank_name(rank).s,
+                           kept);
+    return CLM_OK;
+}
+
+/* Of an ensemble those of another run make room. */
+static clm_status set_foreign_aside(clm_trainer *t) {
+    char path[CLM_TRAIN_PATH];
+    for (size_t k = 0; k < CLM_ENSEMBLE_MOST; k++) {
+        CLM_TRY(clm_run_checkpoint_path(path, t->run.directory, clm_rank_name(k).s));
+        if (!clm_path_exists(path)) continue;
+        const clm_status status = clm_run_look_at(path, t->run.identity);
+        if (status == CLM_E_FORMAT)
+            CLM_TRY(set_aside(t, k));
+        else if (status != CLM_OK)
+            return status;
+    }
     return CLM_OK;
 }
 
@@ -250,6 +276,7 @@ static clm_status settle_ensemble(clm_trainer *t) {
     clm_ranking *ranking = &t->ranking;
     clm_run_ranked there;
     size_t newer = 0;
+    CLM_TRY(set_foreign_aside(t));
     CLM_TRY(clm_run_ranked_there(&t->run, &there));
     for (size_t i = 0; i < there.count; i++) newer += there.entry[i].iteration > clm_meta_iteration(t->meta);
     for (size_t k = ranking->count; k-- > 0;) {
@@ -269,7 +296,7 @@ static clm_status settle_ensemble(clm_trainer *t) {
         clm_trainer_remark(t, "%s; the best are chosen anew from here on", reason);
         memmove(&ranking->entry[k], &ranking->entry[k + 1], (ranking->count - k - 1) * sizeof ranking->entry[k]);
         ranking->count--;
-        t->lost_best = true;
+        t->saves_anew = true;
     }
     return CLM_OK;
 }
@@ -285,12 +312,12 @@ static clm_status settle_best(clm_trainer *t) {
     const clm_status status = clm_run_check_ranked(path, 0, ranking, clm_meta_iteration(t->meta), t->run.identity);
     if (status != CLM_E_FORMAT) return status;
     snprintf(reason, sizeof reason, "%s", clm_last_error());
-    CLM_TRY(clm_run_set_aside(&t->run));
+    CLM_TRY(set_aside(t, 0));
     CLM_TRY(put_back(t, 0, reason, &back));
     if (back) return CLM_OK;
     clm_trainer_remark(t, "%s; the best is chosen anew from here on", reason);
     ranking->count = 0;
-    t->lost_best = true;
+    t->saves_anew = true;
     return CLM_OK;
 }
 
@@ -302,6 +329,7 @@ static clm_status remark_on_checkpoint(clm_trainer *t) {
     const clm_status status = clm_run_look_at(last, clm_run_identity_of(t->run.directory));
     if (status != CLM_E_FORMAT) return status;
     clm_trainer_remark(t, "%s; the run goes on from %s instead", clm_last_error(), t->newest);
+    t->saves_anew = true;
     return CLM_OK;
 }
 
@@ -315,6 +343,11 @@ static clm_status restore(clm_trainer *t) {
     status = clm_meta_restore(t->meta, archive);
     if (status != CLM_OK) CLM_GOTO(strstr(clm_last_error(), path) ? status : clm_fail_in(status, "%s", path));
     clm_ranking_read(&t->ranking, archive);
+    if (t->ranking.count) {
+        t->run.metrics.best.known = true;
+        t->run.metrics.best.iteration = t->ranking.entry[0].iteration;
+        t->run.metrics.best.score = t->ranking.entry[0].score;
+    }
     t->run.identity = clm_run_identity_in(archive);
     CLM_GOTO(settle_best(t));
     t->run.skipped = clm_run_read_skipped(archive);
@@ -426,6 +459,9 @@ static void remark_on_metrics(const clm_trainer *t) {
     uint64_t newest = 0;
     for (size_t i = 0; i < m->count; i++)
         if (m->rows[i].kind == CLM_ROW_TRAIN && m->rows[i].iteration > newest) newest = m->rows[i].iteration;
+    if (m->foreign)
+        clm_trainer_remark(t, "%s and metrics.csv are of another run: iteration %llu scored otherwise in this one",
+                           m->jsonl_path, (unsigned long long)m->best.iteration);
     if (newest < logged)
         clm_trainer_remark(t,
                            "%s and metrics.csv are missing or cut: the last row is of iteration %llu, the checkpoint of "

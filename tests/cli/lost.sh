@@ -133,6 +133,7 @@ expect_success "another best, resumed" train --resume --run "$run" --device host
 expect_in "$work/err" "best.safetensors $is; the best is chosen anew from here on" "another best, resumed"
 expect_in "$run/result.json" '"checkpoint_iteration": 8' "another best, resumed"
 cmp "$run/checkpoints/not-chosen.safetensors" "$whole/checkpoints/last.safetensors" || fail "another best is gone"
+expect_in "$work/err" "best.safetensors was not this run's, or is damaged: it is kept as .*/not-chosen.safetensors" "another best, resumed"
 expect_success "another best, evaluated" eval "$run" --device host --tasks 2
 expect_in "$work/out" "last.safetensors, iteration 8" "another best, evaluated"
 
@@ -148,7 +149,13 @@ expect_in "$work/err" "last.safetensors is of another run; the run goes on from 
 rmdir "$run/checkpoints/00000009.safetensors"
 rm "$run/checkpoints/last.safetensors"
 expect_error "last missing, evaluated" 1 "holds no checkpoints/last.safetensors; name another checkpoint, such as .*/00000008.safetensors" eval "$run" --checkpoint last --device host --tasks 2
-expect_success "last missing, resumed" train --resume --run "$run" --device host --iterations 9
+expect_success "last missing, resumed" train --resume --run "$run" --device host
+expect_success "last written anew" eval "$run" --checkpoint last --device host --tasks 2
+expect_success "last missing, going on" train --resume --run "$run" --device host --iterations 9
+! grep -q "goes on from" "$work/err" || fail "last missing, going on: $(cat "$work/err")"
+rm "$run/checkpoints/last.safetensors" "$run"/checkpoints/best*
+expect_success "neither best nor last" eval "$run" --device host --tasks 2
+expect_in "$work/err" "note: .* has neither its best nor its last checkpoint; .*/00000009.safetensors is taken" "neither best nor last"
 rm "$run/config.json"
 mkfifo "$run/config.json"
 expect_success "a pipe for config.json" runs "$run"
@@ -175,6 +182,16 @@ for lost in jsonl csv; do
     ! grep -q "missing or cut" "$work/err" || fail "metrics without $lost: $(cat "$work/err")"
     for file in metrics.jsonl metrics.csv; do cmp "$whole/$file" "$run/$file" || fail "metrics without $lost: $file differs"; done
 done
+for other in jsonl csv; do
+    cp "$whole/metrics.jsonl" "$whole/metrics.csv" "$run"
+    cp "$work/foreign/metrics.$other" "$run"
+    expect_success "another run's metrics.$other" train --resume --run "$run" --device host
+    for file in metrics.jsonl metrics.csv; do cmp "$whole/$file" "$run/$file" || fail "another run's metrics.$other: $file differs"; done
+done
+cp "$work/foreign/metrics.jsonl" "$work/foreign/metrics.csv" "$run"
+expect_success "another run's metrics" train --resume --run "$run" --device host
+expect_in "$work/err" "metrics.jsonl and metrics.csv are of another run: iteration [0-9]+ scored otherwise in this one" "another run's metrics"
+cp "$whole/metrics.jsonl" "$whole/metrics.csv" "$run"
 expect_success "metrics as they were" train --resume --run "$run" --device host
 ! grep -q "missing or cut" "$work/err" || fail "metrics as they were: $(cat "$work/err")"
 
@@ -207,6 +224,12 @@ mv "$work/ensemble/checkpoints/best-2.safetensors" "$work/best-2"
 mv "$work/ensemble/checkpoints/kept.safetensors" "$work/ensemble/checkpoints/best-2.safetensors"
 expect_error "another second best" 1 "best-2.safetensors is of another run; a lower --ensemble leaves it out" \
     eval "$work/ensemble" --ensemble 3 --device host --tasks 2
+rm -r "$run"
+cp -r "$work/ensemble" "$run"
+expect_success "another second best, resumed" train --resume --run "$run" --device host
+cmp "$run/checkpoints/not-chosen.safetensors" "$work/foreign/checkpoints/best.safetensors" || fail "another second best is gone"
+cp "$run/checkpoints/best-3.safetensors" "$run/checkpoints/best-2.safetensors"
+expect_error "one state twice" 1 "best-3.safetensors and another of the best are the same state, of iteration [0-9]+; a lower --ensemble" eval "$run" --ensemble 3 --device host --tasks 2
 mv "$work/best-2" "$work/ensemble/checkpoints/best-2.safetensors"
 expect_success "the second best" eval "$work/ensemble" --ensemble 3 --device host --tasks 2
 for ranked in best best-2 best-3; do

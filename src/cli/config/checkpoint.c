@@ -46,8 +46,13 @@ clm_status cli_checkpoint_find(char *path, size_t size, const char *run, bool la
     CLI_TRY(check_own(path, run, rank));
     if (cli_path_exists(path)) return CLM_OK;
     if (last) return cli_checkpoint_none(run);
+    char of_last[CLI_PATH_MAX];
+    CLI_TRY(clm_train_checkpoint_path(of_last, sizeof of_last, run, CLM_RANK_LAST));
     CLI_TRY(clm_train_checkpoint_path(path, size, run, CLM_RANK_NEWEST)); /* a run without validation classes has no best */
-    return cli_path_exists(path) ? CLM_OK : cli_checkpoint_none(run);
+    if (!cli_path_exists(path)) return cli_checkpoint_none(run);
+    if (strcmp(path, of_last) != 0 && cli_ranks_lead())
+        cli_note("%s has neither its best nor its last checkpoint; %s is taken", run, path);
+    return CLM_OK;
 }
 
 static clm_status refuse_denied(const char *directory) {

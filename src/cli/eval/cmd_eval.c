@@ -236,6 +236,11 @@ static clm_status load_members(evaluation *e, const char *name) {
         if (status == CLM_OK) status = add_member(e, &other, path);
         cli_checkpoint_close(&other);
         CLI_TRY(status);
+        for (size_t i = 0; i + 1 < e->n_members; i++)
+            if (e->iterations[i] == e->iterations[e->n_members - 1])
+                return cli_fail(CLM_E_FORMAT,
+                                "%s and %s are the same state, of iteration %llu; a lower --ensemble leaves one out", path,
+                                i ? "another of the best" : e->path, (unsigned long long)e->iterations[i]);
     }
     return CLM_OK;
 }

@@ -76,7 +76,7 @@ static clm_status settle_resumed(cli_settings *s, cli_args *args, cli_checkpoint
             return cli_fail(
                 CLM_E_FORMAT,
                 "%s belongs to another run than %s: they differ in %s; put the run's own back, or move this one away and "
-                "the run goes on from the newest that is whole",
+                "the run goes on from the newest of its own; where config.json is another run's, move that away",
                 path, s->run, difference);
     }
     if (cli_names_find(&cli_source_names, stored.source) < 0) cli_path_make_absolute(stored.source); /* older runs */
