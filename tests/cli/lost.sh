@@ -228,10 +228,12 @@ rm -r "$run"
 cp -r "$work/ensemble" "$run"
 expect_success "another second best, resumed" train --resume --run "$run" --device host
 cmp "$run/checkpoints/not-chosen.safetensors" "$work/foreign/checkpoints/best.safetensors" || fail "another second best is gone"
-cp "$run/checkpoints/best-3.safetensors" "$run/checkpoints/best-2.safetensors"
-expect_error "one state twice" 1 "best-3.safetensors and another of the best are the same state, of iteration [0-9]+; a lower --ensemble" eval "$run" --ensemble 3 --device host --tasks 2
 mv "$work/best-2" "$work/ensemble/checkpoints/best-2.safetensors"
 expect_success "the second best" eval "$work/ensemble" --ensemble 3 --device host --tasks 2
+rm -r "$run"
+cp -r "$work/ensemble" "$run"
+cp "$run/checkpoints/best-3.safetensors" "$run/checkpoints/best-2.safetensors"
+expect_error "one state twice" 1 "best-3.safetensors and another of the best are the same state, of iteration [0-9]+; a lower --ensemble" eval "$run" --ensemble 3 --device host --tasks 2
 for ranked in best best-2 best-3; do
     for harm in rm damage; do
         rm -rf "$run"
