@@ -58,6 +58,10 @@ expect_in "$work/out" "checkpoint of iteration 4" "without it, ended"
 expect_in "$work/best/result.json" '"chosen_by_validation": false' "without it, ended"
 expect_success "without it, again" train --resume --run "$work/best" --device host
 ! grep -q 'chosen anew' "$work/err" || fail "without it, again: $(cat "$work/err")"
+expect_in "$work/err" "note: the checkpoint that validation chose is lost: tested is the last one, of iteration 4" "without it, again"
+expect_success "a page of it" report "$work/best" --out "$work/best.html"
+! grep -q "chosen by" "$work/best.html" || fail "a page of it: $(grep -o 'checkpoint</th><td>[^<]*' "$work/best.html")"
+expect_in "$work/best.html" 'checkpoint</th><td>the last one, as the one that validation chose is lost; tested once' "a page of it"
 expect_success "without it, going on" train --resume --run "$work/best" --device host --iterations 8
 [ -f "$work/best/checkpoints/best.safetensors" ] || fail "no best checkpoint is chosen anew"
 

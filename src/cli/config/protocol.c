@@ -237,9 +237,11 @@ static void print_outer(FILE *to, const cli_settings *s) {
         fprintf(to, "              validation and test of a moving average of the parameters, decay %g\n", s->average);
 }
 
-static void print_checkpoint(FILE *to, const cli_settings *s, bool validates, const clm_source *source, const char *drawn) {
+static void print_checkpoint(FILE *to, const cli_settings *s, cli_choice choice, const clm_source *source, const char *drawn) {
     const bool tests = !source || cli_setup_has_tasks(source, CLM_SPLIT_TEST);
-    if (validates)
+    if (choice == CLI_CHOICE_LOST)
+        fprintf(to, "  checkpoint  the last one, as the one that validation chose is lost; ");
+    else if (choice == CLI_CHOICE_MADE)
         fprintf(to, "  checkpoint  chosen by %lld task%s of validation %s; ", (long long)s->val_tasks,
                 cli_plural((double)s->val_tasks), drawn);
     else
@@ -255,7 +257,7 @@ static void print_checkpoint(FILE *to, const cli_settings *s, bool validates, co
 
 /* ---- the whole ---- */
 
-void cli_protocol_print(FILE *to, const cli_settings *s, bool validates, const clm_source *source, const clm_model *model,
+void cli_protocol_print(FILE *to, const cli_settings *s, cli_choice choice, const clm_source *source, const clm_model *model,
                         const clm_params *params) {
     const cli_names presets = {cli_preset_count, cli_preset_name, NULL};
     const int preset = cli_names_find(&presets, s->preset);
@@ -285,7 +287,7 @@ void cli_protocol_print(FILE *to, const cli_settings *s, bool validates, const c
     print_inner(to, s, model, params);
     print_gradient(to, s);
     print_outer(to, s);
-    print_checkpoint(to, s, validates, source, drawn);
+    print_checkpoint(to, s, choice, source, drawn);
     if (preset < 0) return;
     const bool own = strcmp(cli_preset_algorithm(s), s->algorithm) == 0;
     fprintf(to, "  published   %s%s%s\n", own ? "" : cli_preset_algorithm(s), own ? "" : ": ",

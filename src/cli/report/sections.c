@@ -235,7 +235,12 @@ static void add_protocol(page *p, const report_run *run) {
     bool open = false;
     FILE *file = tmpfile();
     if (!file) return;
-    cli_protocol_print(file, &run->settings, run->validates, NULL, NULL, NULL);
+    const bool chosen = !json_is_false(json_object_get(run->result, "chosen_by_validation")); /* that checkpoint may be lost */
+    cli_protocol_print(file, &run->settings,
+                       !run->validates ? CLI_CHOICE_NONE
+                       : chosen        ? CLI_CHOICE_MADE
+                                       : CLI_CHOICE_LOST,
+                       NULL, NULL, NULL);
     rewind(file);
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;

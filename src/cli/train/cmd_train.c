@@ -1,4 +1,5 @@
 /* `clmaml train`: settings from the command line, a preset or a run directory; then the loop; then the held-out classes. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,7 +144,7 @@ static void print_fits(const cli_trainer *t) {
 
 static void print_protocol(const cli_trainer *t) {
     FILE *lines = cli_lines_begin(stdout);
-    cli_protocol_print(lines, &t->settings, t->validates, t->source, t->model, t->initial);
+    cli_protocol_print(lines, &t->settings, t->validates ? CLI_CHOICE_MADE : CLI_CHOICE_NONE, t->source, t->model, t->initial);
     cli_lines_end(lines, stdout);
 }
 
@@ -161,6 +162,9 @@ static void print_next(const cli_trainer *t) {
     const clm_train_result *r = clm_trainer_result(t->trainer);
     if (r->skipped > 0)
         cli_note("%llu of %llu updates were not finite and are left out", (unsigned long long)r->skipped,
+                 (unsigned long long)r->iteration);
+    if (t->validates && !isfinite(r->best_score))
+        cli_note("the checkpoint that validation chose is lost: tested is the last one, of iteration %llu",
                  (unsigned long long)r->iteration);
     cli_line(stdout, "learning curve: %s/curve.svg\n", cli_shown(run));
     print_fits(t);
