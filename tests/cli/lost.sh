@@ -141,6 +141,12 @@ expect_in "$work/err" "best.safetensors was not this run's, or is damaged: it is
 expect_success "another best, evaluated" eval "$run" --device host --tasks 2
 expect_in "$work/out" "last.safetensors, iteration 8" "another best, evaluated"
 
+cp "$work/foreign/result.json" "$run/result.json"
+expect_success "another run's result" runs "$run" --json
+expect_in "$work/err" "result.json is of another run; clmaml train --resume --run .* writes it anew" "another run's result"
+expect_in "$work/out" '"test": null' "another run's result"
+expect_error "another run's result on a page" 1 "result.json is of another run; .clmaml train --resume --run .*. writes it anew" report "$run" --out "$work/no.html"
+
 # Another run's last: the newest of the run's own is gone on from.
 rm -r "$run"
 cp -r "$whole" "$run"

@@ -20,6 +20,11 @@ void cli_json_append(json_t *array, json_t *value) {
     if (json_array_append_new(array, value) != 0) failed = true;
 }
 
+bool cli_json_of_other_runs(const json_t *one, const json_t *other) {
+    const char *a = json_string_value(json_object_get(one, "run")), *b = json_string_value(json_object_get(other, "run"));
+    return a && b && strcmp(a, b) != 0;
+}
+
 json_t *cli_json_of_lines(const char *text) {
     json_t *lines = json_array();
     while (*text) {

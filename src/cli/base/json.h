@@ -12,6 +12,8 @@ void cli_json_set(json_t *object, const char *key, json_t *value);
 void cli_json_append(json_t *array, json_t *value);
 /* An array of the lines of a text. One that is not UTF-8 is written as cli_json_path does. */
 json_t *cli_json_of_lines(const char *text);
+/* Do two files of runs say that they are of different ones? Those of before do not say. */
+bool cli_json_of_other_runs(const json_t *one, const json_t *other);
 /* The tree as text, free(); flags as for json_dumps. NULL with CLM_E_MEMORY recorded when a value is missing in it. */
 char *cli_json_text(const json_t *root, size_t flags);
 

@@ -132,8 +132,18 @@ static clm_status read_test(json_t **test, const char *directory) {
     *test = json_null();
     CLI_TRY(cli_path(path, directory, "result.json"));
     if (!cli_path_exists(path)) return CLM_OK;
-    json_t *result = cli_json_load(path);
+    json_t *result = cli_json_load(path), *config = NULL;
     if (!result) return CLM_E_FORMAT;
+    char of_config[CLI_PATH_MAX];
+    if (cli_path(of_config, directory, "config.json") == CLM_OK) config = cli_json_load(of_config);
+    const bool foreign = cli_json_of_other_runs(config, result);
+    json_decref(config);
+    if (foreign) {
+        cli_note("%s is of another run; clmaml train --resume --run %s writes it anew", path, cli_pasted(directory));
+        json_decref(result);
+        return CLM_OK;
+    }
+    json_decref(*test);
     *test = json_pack("{s:O?, s:O?}", "mean", json_object_get(result, "mean"), "interval", json_object_get(result, "interval"));
     json_decref(result);
     return *test ? CLM_OK : cli_fail(CLM_E_MEMORY, "out of memory");

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/system.h"
 #include "config/checkpoint.h"
 #include "config/episodes.h"
@@ -183,6 +184,9 @@ clm_status report_run_open(report_run *run, const char *directory) {
     run->mean = run->half = run->speed = run->wait = NAN;
     CLI_TRY(read_config(run));
     CLI_TRY(read_file(run, "result.json", &run->result));
+    if (cli_json_of_other_runs(run->config, run->result))
+        return cli_fail(CLM_E_FORMAT, "%s/result.json is of another run; `clmaml train --resume --run %s` writes it anew",
+                        run->name, cli_pasted(run->name));
     run->percent = run->result ? strcmp(report_text(run->result, "metric"), "accuracy") == 0
                                : !run->has_settings || cli_source_has_labels(&run->settings) ||
                                      !cli_source_of(run->settings.source)->regression;
