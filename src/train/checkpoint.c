@@ -43,20 +43,28 @@ uint64_t clm_run_identity_in(const clm_archive *archive) {
     return text ? strtoull(text, NULL, 16) : 0;
 }
 
-static bool is_foreign(const clm_archive *archive, uint64_t run) {
+bool clm_run_is_foreign(const clm_archive *archive, uint64_t run) {
     const uint64_t own = clm_run_identity_in(archive);
     return run && own && own != run;
 }
 
-clm_status clm_run_look_at(const char *path, uint64_t run) {
-    clm_archive *archive = NULL;
+clm_status clm_run_load(clm_archive **archive, const char *path, uint64_t run) {
+    *archive = NULL;
     if (!clm_path_exists(path)) return clm_fail(CLM_E_FORMAT, "%s is missing", path);
     if (clm_path_is_directory(path))
         return clm_fail(CLM_E_IO, "%s is a directory, where a checkpoint is to be: move it away", path);
-    CLM_TRY(clm_archive_load(&archive, path));
-    const bool foreign = is_foreign(archive, run);
+    CLM_TRY(clm_archive_load(archive, path));
+    if (!clm_run_is_foreign(*archive, run)) return CLM_OK;
+    clm_archive_free(*archive);
+    *archive = NULL;
+    return clm_fail(CLM_E_FORMAT, "%s is of another run", path);
+}
+
+clm_status clm_run_look_at(const char *path, uint64_t run) {
+    clm_archive *archive;
+    const clm_status status = clm_run_load(&archive, path, run);
     clm_archive_free(archive);
-    return foreign ? clm_fail(CLM_E_FORMAT, "%s is of another run", path) : CLM_OK;
+    return status;
 }
 
 /* Numbered checkpoints of a run directory, from the newest on. */
@@ -108,9 +116,8 @@ clm_status clm_run_find_state(char *path, const clm_run *run, const clm_ranked *
     path[0] = 0;
     clm_status status = open_numbered(&n, run->directory);
     while (status == CLM_OK && !path[0] && next_numbered(&n, file)) {
-        if (clm_path_is_directory(file) || clm_archive_load(&archive, file) != CLM_OK) continue;
-        if (!is_foreign(archive, run->identity) && clm_ranked_of(archive, &found) && clm_ranked_equal(&found, ranked))
-            memcpy(path, file, strlen(file) + 1);
+        if (clm_run_load(&archive, file, run->identity) != CLM_OK) continue;
+        if (clm_ranked_of(archive, &found) && clm_ranked_equal(&found, ranked)) memcpy(path, file, strlen(file) + 1);
         clm_archive_free(archive);
     }
     clm_names_free(n.names, n.count);
@@ -231,8 +238,7 @@ clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking
     clm_archive *archive;
     clm_ranked found;
     if (rank >= chosen->count) return CLM_OK;
-    CLM_TRY(clm_run_look_at(path, run));
-    CLM_TRY(clm_archive_load(&archive, path));
+    CLM_TRY(clm_run_load(&archive, path, run));
     const bool is_ranked = clm_ranked_of(archive, &found);
     clm_archive_free(archive);
     if (is_ranked && (found.iteration > reached || is_chosen(chosen, rank, &found))) return CLM_OK;
@@ -243,9 +249,9 @@ clm_status clm_run_check_ranked(const char *path, size_t rank, const clm_ranking
 /* What the run's own last checkpoint says; false where there is none that can be read. */
 static bool read_last(const char *directory, uint64_t *run, clm_train_checkpoint *said, clm_ranking *chosen) {
     char path[CLM_TRAIN_PATH];
-    clm_archive *archive = NULL;
-    if (clm_run_checkpoint_path(path, directory, "last") != CLM_OK || clm_run_look_at(path, *run) != CLM_OK) return false;
-    if (clm_archive_load(&archive, path) != CLM_OK) return false;
+    clm_archive *archive;
+    if (clm_run_checkpoint_path(path, directory, "last") != CLM_OK || clm_run_load(&archive, path, *run) != CLM_OK)
+        return false;
     const bool known = clm_train_read_checkpoint(archive, said) == CLM_OK;
     clm_ranking_read(chosen, archive);
     if (!*run) *run = clm_run_identity_in(archive);
@@ -309,10 +315,7 @@ static clm_status describe(clm_archive *archive, const clm_run *run, uint64_t it
     CLM_GOTO(clm_archive_set_meta(archive, key_config, run->note));
     CLM_GOTO(clm_archive_set_meta(archive, key_best, best_text));
     CLM_GOTO(clm_archive_set_meta(archive, key_iteration, number));
-    if (run->identity) {
-        snprintf(number, sizeof number, "%016llx", (unsigned long long)run->identity);
-        CLM_GOTO(clm_archive_set_meta(archive, key_run, number));
-    }
+    if (run->identity) CLM_GOTO(clm_archive_set_meta(archive, key_run, clm_run_identity_text(run).s));
     if (run->skipped > 0) {
         snprintf(number, sizeof number, "%llu", (unsigned long long)run->skipped);
         CLM_GOTO(clm_archive_set_meta(archive, key_skipped, number));

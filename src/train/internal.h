@@ -89,6 +89,12 @@ bool clm_train_looks_at_tokens(const clm_source *source, const clm_model *model)
 clm_status clm_train_check_task(const clm_source *source, const clm_model *model, const float *support_x, size_t support,
                                 const float *query_x, size_t query);
 
+/* resume.c: takes the directory of the options, where they name one; goes on from its newest checkpoint, once the meta-learner is there
+ * (`continues`); writes what a run begins with. */
+clm_status clm_trainer_open_directory(clm_trainer *trainer, const clm_train_options *settled);
+clm_status clm_trainer_restore(clm_trainer *trainer);
+clm_status clm_trainer_begin_run(clm_trainer *trainer);
+
 /* ranks.c: of several processes. Without a communicator this one leads, and nothing is exchanged. All but the first are collective. */
 bool clm_trainer_leads(const clm_trainer *trainer);
 /* Sees that all ranks have the same options and data. */

@@ -1,7 +1,6 @@
 /* The test at the end of a run, on held-out tasks: the state that validation chose, and, of an ensemble, the best together. */
 #include <jansson.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,9 +65,7 @@ static clm_status write_result(const clm_trainer *t) {
     const clm_train_result *r = &t->result;
     const clm_episode_options *s = &t->options.episodes;
     json_t *root = json_object(), *scores = score_object(&r->test);
-    char identity[20];
-    snprintf(identity, sizeof identity, "%016llx", (unsigned long long)t->run.identity);
-    if (t->run.identity) clm_json_set(root, "run", json_string(identity));
+    if (t->run.identity) clm_json_set(root, "run", json_string(clm_run_identity_text(&t->run).s));
     clm_json_set(root, "algorithm", json_string(t->algorithm));
     clm_json_set(root, "metric", json_string(clm_score_metric(t->source)));
     clm_json_set(root, "split", json_string("test"));

@@ -81,10 +81,8 @@ static clm_status write_config(const clm_run *run, const clm_meta_share *shares,
     char path[CLM_TRAIN_PATH];
     CLM_TRY(clm_train_path(path, run->directory, "config.json"));
     json_t *root = json_object();
-    char identity[20];
-    snprintf(identity, sizeof identity, "%016llx", (unsigned long long)run->identity);
     clm_json_set(root, "clmaml", json_string(clm_version()));
-    if (run->identity) clm_json_set(root, "run", json_string(identity));
+    if (run->identity) clm_json_set(root, "run", json_string(clm_run_identity_text(run).s));
     clm_json_set(root, "settings", note_object(run->note));
     clm_json_set(root, "source", json_string(clm_source_description(run->source)));
     if (clm_source_notes(run->source)) clm_json_set(root, "notes", clm_json_lines(clm_source_notes(run->source)));
@@ -174,6 +172,12 @@ static clm_status load_config(const char *directory, json_t **root) {
     *root = json_loads(text, 0, &error);
     free(text);
     return *root ? CLM_OK : clm_fail(CLM_E_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+}
+
+clm_run_text clm_run_identity_text(const clm_run *run) {
+    clm_run_text text;
+    snprintf(text.s, sizeof text.s, "%016llx", (unsigned long long)run->identity);
+    return text;
 }
 
 uint64_t clm_run_identity_of(const char *directory) {
@@ -273,8 +277,7 @@ static clm_status look_up(const clm_run *run, const char *name, bool *there, clm
     if (!clm_path_exists(path)) return CLM_OK;
     const clm_status status = clm_archive_load(&archive, path);
     if (status != CLM_OK) return status == CLM_E_FORMAT ? CLM_OK : status;
-    const uint64_t own = clm_run_identity_in(archive);
-    *there = clm_ranked_of(archive, ranked) && !(run->identity && own && own != run->identity);
+    *there = clm_ranked_of(archive, ranked) && !clm_run_is_foreign(archive, run->identity);
     clm_archive_free(archive);
     return CLM_OK;
 }

@@ -88,6 +88,15 @@ clm_status clm_run_checkpoint_path(char *path, const char *directory, const char
 /* CLM_E_FORMAT, with its reason as the last error: the file is missing, not as it was written, or not of this run
  * (0: of any). */
 clm_status clm_run_look_at(const char *path, uint64_t run);
+/* The same, and what was looked at; NULL after a failure. */
+clm_status clm_run_load(clm_archive **archive, const char *path, uint64_t run);
+/* Do both say what they are, and is it not the same? */
+bool clm_run_is_foreign(const clm_archive *archive, uint64_t run);
+/* As it is written. */
+typedef struct clm_run_text {
+    char s[20];
+} clm_run_text;
+clm_run_text clm_run_identity_text(const clm_run *run);
 uint64_t clm_run_identity_in(const clm_archive *archive);
 /* By config.json; 0: it does not say. */
 uint64_t clm_run_identity_of(const char *directory);

@@ -127,18 +127,14 @@ static void read_progress(validation *v, const char *directory, json_int_t plann
 }
 
 /* The score of the test, null before it. */
-static clm_status read_test(json_t **test, const char *directory) {
+static clm_status read_test(json_t **test, const char *directory, const json_t *config) {
     char path[CLI_PATH_MAX];
     *test = json_null();
     CLI_TRY(cli_path(path, directory, "result.json"));
     if (!cli_path_exists(path)) return CLM_OK;
-    json_t *result = cli_json_load(path), *config = NULL;
+    json_t *result = cli_json_load(path);
     if (!result) return CLM_E_FORMAT;
-    char of_config[CLI_PATH_MAX];
-    if (cli_path(of_config, directory, "config.json") == CLM_OK) config = cli_json_load(of_config);
-    const bool foreign = cli_json_of_other_runs(config, result);
-    json_decref(config);
-    if (foreign) {
+    if (cli_json_of_other_runs(config, result)) {
         cli_note("%s is of another run; clmaml train --resume --run %s writes it anew", path, cli_pasted(directory));
         json_decref(result);
         return CLM_OK;
@@ -166,7 +162,7 @@ static clm_status read_episodes(json_t **run, const char *directory, const json_
     json_t *test;
     CLI_TRY(read_metrics(&v, directory, "return_after", false));
     read_progress(&v, directory, json_integer_value(json_object_get(config, "iterations")));
-    CLI_TRY(read_test(&test, directory));
+    CLI_TRY(read_test(&test, directory, config));
     CLI_TRY(make_row(run, directory, "maml", json_is_true(json_object_get(record, "first_order")), episodes->environment, &v,
                      json_integer_value(json_object_get(config, "iterations")), test));
     cli_json_set(*run, "metric", json_string("return"));
@@ -174,13 +170,13 @@ static clm_status read_episodes(json_t **run, const char *directory, const json_
     return CLM_OK;
 }
 
-static clm_status read_examples(json_t **run, const char *directory, const cli_settings *settings) {
+static clm_status read_examples(json_t **run, const char *directory, const json_t *config, const cli_settings *settings) {
     validation v;
     json_t *test;
     const bool regression = cli_source_of(settings->source)->regression && !cli_source_has_labels(settings);
     CLI_TRY(read_metrics(&v, directory, "query_after", regression));
     read_progress(&v, directory, (json_int_t)settings->iterations);
-    CLI_TRY(read_test(&test, directory));
+    CLI_TRY(read_test(&test, directory, config));
     CLI_TRY(make_row(run, directory, settings->algorithm, settings->first_order, settings->source, &v,
                      (json_int_t)settings->iterations, test));
     cli_json_set(*run, "regression", json_boolean(regression));
@@ -206,7 +202,7 @@ static clm_status read_run(json_t **run, const char *directory, cli_settings *se
         CLI_GOTO(read_episodes(run, directory, root, &episodes));
     } else {
         CLI_GOTO(cli_settings_from_json(settings, json_object_get(root, "settings"), path));
-        CLI_GOTO(read_examples(run, directory, settings));
+        CLI_GOTO(read_examples(run, directory, root, settings));
     }
 out:
     json_decref(root);
