@@ -136,7 +136,7 @@ static void matmul_eval(const clm_eval *e) {
 /* ---- launch ---- */
 
 enum {
-    TILE_MOST = 4,     /* rows and columns of a tile of sums of vectors */
+    TILE_MOST = 4,     /* rows and columns of a tile of sums of vectors; of rows one more where there are 32 registers */
     ITEM_WORK = 16384, /* multiply-adds that are worth a work-item on a CPU */
 };
 
@@ -154,7 +154,7 @@ static int vector_for(const clm_lower *l, const sizes *s) {
     while (2 * any <= length && 2 * any <= 16 && 2 * any <= (int)clm_lower_device(l)->float_vector_width) any *= 2;
     if (!s->tb && exact == any && exact >= 4 && exact < 16 && length % (2 * exact) == 0)
         return 2 * exact; /* two registers a row */
-    return exact >= 4 || exact == any ? exact : any;
+    return s->tb && exact >= 4 ? exact : any;
 }
 
 enum { P_ROWS, P_COLUMNS, P_STRIP }; /* a candidate's values */
@@ -175,6 +175,11 @@ static int rows_most(const clm_lower *l, int vec, int vectors) {
     return room / registers > 14 ? 14 : room / registers > 1 ? room / registers : 1;
 }
 
+/* The same where they run along k: one for each sum. */
+static int rows_most_nt(const clm_lower *l) {
+    return clm_tile_serial(l) && clm_lower_device(l)->float_vector_width >= 16 ? TILE_MOST + 1 : TILE_MOST;
+}
+
 /* Vectors of a tile: four where they fit, so that a row of b is read a few lines at a time and not one in every page. */
 static int vectors_for(const clm_lower *l, const sizes *s, int vec) {
     int vectors = 1;
@@ -183,12 +188,19 @@ static int vectors_for(const clm_lower *l, const sizes *s, int vec) {
     return vectors;
 }
 
+/* Where the last vectors of a row overlap with those before, an item has both. */
+static int overlapping_strip(const sizes *s, int vec, int tiles, int strip) {
+    if (s->tb || s->n % vec == 0) return strip;
+    while ((tiles - 1) % strip == 0) strip++;
+    return strip;
+}
+
 static void offer(const clm_lower *l, const sizes *s, int tasks, int rows, int columns, clm_candidate *out, int *n) {
     const int tiles_m = (s->m + rows - 1) / rows, tiles_n = (s->n + columns - 1) / columns;
     const int best = clm_tile_rows(l, tiles_n, 8192.0 / ITEM_WORK * rows * columns * s->k, tasks * tiles_m * s->batch);
-    const int strips[] = {best, 1, (best + 1) / 2, 2 * best < tiles_n ? 2 * best : tiles_n};
+    const int vec = vector_for(l, s), strips[] = {best, 1, (best + 1) / 2, 2 * best < tiles_n ? 2 * best : tiles_n};
     for (int i = 0; i < (*n ? 2 : 4); i++) {
-        const clm_candidate c = {{rows, columns, strips[i]}};
+        const clm_candidate c = {{rows, columns, overlapping_strip(s, vec, tiles_n, strips[i])}};
         bool there = false;
         for (int k = 0; k < *n; k++) there = there || !memcmp(&out[k], &c, sizeof c);
         if (!there && *n < CLM_CANDIDATES_MOST) out[(*n)++] = c;
@@ -202,7 +214,7 @@ static int direct_candidates(const clm_lower *l, clm_value y, clm_candidate *out
     const sizes s = clm_matmul_sizes_at(l, y);
     const int tasks = clm_lower_tasks(l, y), vec = vector_for(l, &s), vectors = vectors_for(l, &s, vec);
     int n = 0;
-    if (s.tb) offer(l, &s, tasks, tile_for(s.m, TILE_MOST), tile_for(s.n, TILE_MOST), out, &n);
+    if (s.tb) offer(l, &s, tasks, tile_for(s.m, rows_most_nt(l)), tile_for(s.n, TILE_MOST), out, &n);
     for (int nv = vectors; nv >= 1 && !s.tb; nv /= 2) {
         const int most = rows_most(l, vec, nv);
         offer(l, &s, tasks, tile_for(s.m, most), nv * vec, out, &n);

@@ -16,6 +16,7 @@ const bench_item bench_items[] = {
     {"omniglot-20way", 64, 1, 28, 20, 1, 1, 5, 16, false, false, 0.1, false, false, false},
     {"omniglot-strided", 64, 1, 28, 5, 1, 1, 1, 32, false, false, 0.4, false, false,
      true}, /* as the presets for Omniglot are */
+    {"omniglot-20way-strided", 64, 1, 28, 20, 1, 1, 5, 16, false, false, 0.1, false, false, true},
     {"miniimagenet", 32, 3, 84, 5, 5, 15, 5, 4, false, false, 0.05, false, false, false},
     {"sine", 0, 1, 1, 1, 10, 10, 5, 25, false, false, 0.01, false, false, false},
     {"adaptation", 64, 1, 28, 5, 1, 1, 5, 1, false, true, 0.1, false, false, false},
