@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "clmaml/dataset.h"
-#include "device/backend.h"
+#include "device/opencl/opencl.h"
 #include "meta/internal.h"
 #include "support/meta_setup.h"
 #include "support/run.h"
@@ -182,6 +182,40 @@ START_TEST(tight_memory_keeps_it_whole) {
 }
 END_TEST
 
+/* A launch of a kernel that writes a number. */
+static clm_launch launch_of(char *text, size_t size, int number) {
+    snprintf(text, size, "__kernel void put(__global float *y) { y[0] = %d; }\n", number);
+    return (clm_launch){.label = "put", .entry = "put", .source = text};
+}
+
+/* PoCL keeps what it compiled under the text of a whole program: a part takes the programs of the whole, with all their kernels. */
+START_TEST(parts_take_programs_of_the_whole) {
+    enum { KERNELS = 5, FIRST = 3 }; /* the whole has so many, a part wants all but the first */
+    clm_device *device = clm_test_open_opencl();
+    char text[KERNELS][96];
+    clm_launch launches[KERNELS];
+    if (shares_wanted(device) == 1 || !(clm_cl(device)->avoid & CLM_AVOID_ONE_PROCESS)) {
+        clm_device_close(device);
+        return;
+    }
+    for (int i = 0; i < KERNELS; i++) launches[i] = launch_of(text[i], sizeof text[i], 7001 + i);
+    CLM_TEST_OK(clm_cl_build(device, launches, FIRST));
+    ck_assert_uint_eq(clm_device_kernels_built(device), 1);
+    CLM_TEST_OK(clm_device_open_sub_devices(device, 2));
+    clm_device *part = device->sub_devices[0];
+    CLM_TEST_OK(clm_cl_build(part, launches + 1, KERNELS - 1));
+    ck_assert_uint_eq(clm_device_kernels_built(part), 2);
+    for (int i = 0; i < KERNELS; i++) {
+        const clm_cl_program *theirs = clm_cl_program_find(clm_cl(device), text[i], ""),
+                             *ours = clm_cl_program_find(clm_cl(part), text[i], "");
+        ck_assert_ptr_nonnull(ours);
+        ck_assert(!theirs == (i >= FIRST));
+        if (theirs) ck_assert_str_eq(ours->suffix, theirs->suffix);
+    }
+    clm_device_close(device);
+}
+END_TEST
+
 START_TEST(large_tasks_are_divided_and_small_ones_not) {
     clm_device *device = clm_test_open_opencl();
     clm_conv4_options net = CLM_CONV4_OPTIONS_INIT;
@@ -233,6 +267,7 @@ int main(void) {
     tcase_add_test(t, counts_as_one_device);
     tcase_add_test(t, images_on_the_device);
     tcase_add_test(t, tight_memory_keeps_it_whole);
+    tcase_add_test(t, parts_take_programs_of_the_whole);
     tcase_add_test(t, large_tasks_are_divided_and_small_ones_not);
     tcase_add_loop_test(t, not_a_number_of_parts, 0, 5);
     suite_add_tcase(suite, t);

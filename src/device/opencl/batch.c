@@ -105,6 +105,7 @@ static clm_status build_members(clm_cl_device *d, const clm_launch *launch, cons
         if (status != CLM_OK) clReleaseProgram(program);
         CLM_GOTO(status);
     }
+    clm_cl_joined_keep(d, members, count);
 out:
     if (program) clReleaseProgram(program);
     free(whole);
@@ -122,6 +123,13 @@ static clm_status dump_member(const clm_cl_device *d, const clm_cl_member *m, co
     return status;
 }
 
+/* Builds the program in which another device of this kind has the text, if there is one. */
+static clm_status build_known(clm_cl_device *d, const clm_launch *launch, const char *text, const char *defines) {
+    const clm_cl_member *members = NULL;
+    const size_t count = clm_cl_joined_with(d, text, defines, &members);
+    return count ? build_members(d, launch, members, count) : CLM_OK;
+}
+
 static clm_status collect(clm_cl_device *d, const clm_launch *launches, size_t count, clm_cl_texts *texts) {
     texts->member = clm_calloc(count + 1, sizeof *texts->member);
     texts->first = clm_calloc(count + 1, sizeof *texts->first);
@@ -133,6 +141,8 @@ static clm_status collect(clm_cl_device *d, const clm_launch *launches, size_t c
         texts->of[i] = SIZE_MAX;
         if (launches[i].call.library != CLM_LIBRARY_NONE) continue;
         CLM_TRY(clm_cl_text(d, &launches[i], &text));
+        if (clm_cl_program_find(d, text, defines)) continue;
+        CLM_TRY(build_known(d, &launches[i], text, defines));
         if (clm_cl_program_find(d, text, defines)) continue;
         while (k < texts->count && (strcmp(texts->member[k].text, text) != 0 || strcmp(texts->member[k].defines, defines) != 0))
             k++;

@@ -210,6 +210,11 @@ void clm_cl_join_member(clm_text *out, const clm_cl_member *m);
 
 clm_status clm_cl_build(clm_device *d, const clm_launch *launches, size_t count);
 
+/* joined.c: what was joined, for other devices of the process; kept to its end. From any thread. */
+void clm_cl_joined_keep(clm_cl_device *d, const clm_cl_member *members, size_t count);
+/* Those that a device of the same kind has built in one program with this text; 0: none has. */
+size_t clm_cl_joined_with(clm_cl_device *d, const char *text, const char *defines, const clm_cl_member **members);
+
 /* task_kernel.c */
 clm_status clm_cl_make_task_kernel(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out);
 
