@@ -54,12 +54,12 @@ static const struct {
 static size_t command_count(void) { return CLI_COUNT(commands); }
 static const char *command_name(size_t i) { return commands[i]->name; }
 static const char *command_summary(size_t i) { return commands[i]->summary; }
-static const cli_names command_names = {command_count, command_name, command_summary};
+static const cli_names command_names = {command_count, command_name, command_summary, NULL};
 
 static size_t topic_count(void) { return cli_help_topics.count; }
 static const char *topic_name(size_t i) { return cli_help_topics.topic[i].name; }
 static const char *topic_summary(size_t i) { return cli_help_topics.topic[i].summary; }
-static const cli_names topic_names = {topic_count, topic_name, topic_summary};
+static const cli_names topic_names = {topic_count, topic_name, topic_summary, NULL};
 
 static int print_overview(void) {
     cli_line(stdout,

@@ -111,6 +111,42 @@ for pair in "5w1s 99.47" "20w1s 97.65"; do
     expect_in "$work/out" "published   ${pair#* } %" "$preset"
     expect_in "$work/out" "multi-step loss, annealed over 5000 updates" "$preset"
 done
+# The others, one of each kind: PRESET, and what the protocol says.
+make_pictures "$work/presets-pictures"
+preset_runs() {
+    preset=$1
+    case $preset in
+    omniglot-*) from=glyphs ;;
+    *) from="--data $work/presets-pictures --shots 1" ;;
+    esac
+    case $preset in
+    *-protonet-*) steps= ;;
+    *) steps="${3:+--steps $3} --test-steps 2" ;;
+    esac
+    # shellcheck disable=SC2086
+    expect_success "$preset" train $from --preset "$preset" --device host --filters 1 --meta-batch 1 $steps \
+        --iterations 1 --size 16 --query 1 --val-tasks 1 --eval-tasks 0 --run "$work/preset-$preset"
+    expect_in "$work/out" "^protocol $preset$" "$preset"
+    expect_in "$work/out" "$2" "$preset"
+}
+preset_runs omniglot-anil-20w1s "published   96.2 " 1
+preset_runs omniglot-metasgd-5w1s "inner rates learned per element"
+preset_runs omniglot-imaml-5w1s "16 steps of gradient descent at rate 0.1 "
+preset_runs omniglot-reptile-5w1s "12 steps of adam .betas 0,0.999.* at rate 0.00044 .*"
+preset_runs omniglot-protonet-5w5s "adam at 0.001, step by 0.5 after every 2000"
+preset_runs omniglot-cavia-5w1s "2 steps of gradient descent at rate 1 "
+preset_runs miniimagenet-5w1s "5 steps of gradient descent at rate 0.05 "
+preset_runs miniimagenet-5w5s-fo "published   63.15 "
+preset_runs miniimagenet-mamlpp-5w1s "multi-step loss, annealed over 7500 updates"
+preset_runs miniimagenet-anil-5w1s "published   46.7 "
+preset_runs miniimagenet-metasgd-5w1s "1 step of gradient descent at rate 0.01 "
+preset_runs miniimagenet-imaml-5w1s "10 steps of gradient descent"
+preset_runs miniimagenet-reptile-5w1s "2 steps of adam .betas 0,0.999.* at rate 0.001" 2
+preset_runs miniimagenet-cavia-5w1s "100 numbers of context"
+preset_runs miniimagenet-protonet-5w1s "trained with 30 ways"
+preset_runs cifarfs-5w1s "gradient clipped to"
+preset_runs cifarfs-protonet-5w1s "published   55.5 "
+
 expect_success "sine-cavia" train --preset sine-cavia --device host --iterations 1 --val-tasks 2 --eval-tasks 2 --run "$work/sine-cavia-preset"
 expect_in "$work/out" "5 numbers of context beside its input" "sine-cavia"
 

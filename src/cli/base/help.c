@@ -68,7 +68,10 @@ void cli_names_print(const cli_names *names, int indent) {
 void cli_option_describe(const cli_command *command, const cli_option *option, char *text, size_t size) {
     const cli_names *names = cli_option_names(option);
     char list[512] = "", readers[256] = "", preset[CLI_PATH_MAX];
-    if (names && !names->summary) cli_names_join(names, ", ", list, sizeof list);
+    if (names && names->listed_by)
+        snprintf(list, sizeof list, "`%s` lists them", names->listed_by);
+    else if (names && !names->summary)
+        cli_names_join(names, ", ", list, sizeof list);
     if (command->readers) command->readers(option->name, readers, sizeof readers);
     print_default(option, command->defaults, preset, sizeof preset);
     snprintf(text, size, "%s%s%s%s%s%s%.200s", option->help, *readers ? " (" : "", readers, *readers ? ")" : "",
@@ -87,7 +90,7 @@ static void print_option(const cli_command *command, const cli_option *option, i
     else
         printf("%-*s", indent, head);
     print_wrapped(text, indent, width);
-    if (names && names->summary) cli_names_print(names, indent);
+    if (names && names->summary && !names->listed_by) cli_names_print(names, indent);
 }
 
 enum { INDENT = 30, NARROW_INDENT = 6 };

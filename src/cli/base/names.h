@@ -9,6 +9,7 @@ typedef struct cli_names {
     size_t (*count)(void);
     const char *(*name)(size_t i);
     const char *(*summary)(size_t i); /* what --help says of it; NULL: the names speak for themselves */
+    const char *listed_by; /* the command that lists them where they are too many for --help and messages, else NULL */
 } cli_names;
 
 enum { CLI_MAX_NAMES = 64 };

@@ -161,6 +161,9 @@ static clm_status set_name(const cli_option *o, char *to, const char *text) {
         return CLM_OK;
     }
     const char *nearest = cli_names_nearest(names, text);
+    if (names->listed_by)
+        return cli_usage("--%s: '%s' is none of those that `%s` lists%s", o->name, text, names->listed_by,
+                         cli_did_you_mean(nearest).s);
     cli_names_join(names, ", ", list, sizeof list);
     return cli_usage("--%s: '%s' is not one of %s%s", o->name, text, list, cli_did_you_mean(nearest).s);
 }

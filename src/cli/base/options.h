@@ -42,7 +42,7 @@ typedef struct cli_option {
 #define CLI_FORCE_HELP "use a device that fails its self-test, which is made when a device or driver is new"
 
 /* The `value` of a CLI_NAME row: the functions of a cli_names. */
-#define CLI_NAMES(count, name, summary) (&(const cli_names){count, name, summary})
+#define CLI_NAMES(count, name, summary) (&(const cli_names){count, name, summary, NULL})
 
 enum { CLI_AUTO = -1 };
 enum { CLI_MAX_OPTIONS = 128, CLI_MAX_POSITIONALS = 256, CLI_DESCRIPTION_MAX = 1280 };

@@ -16,10 +16,10 @@ static const char *algorithm_summary(size_t i) {
     return text;
 }
 
-const cli_names cli_algorithm_names = {clm_algorithm_count, clm_algorithm_name, algorithm_summary};
-const cli_names cli_inner_rule_names = {clm_inner_rule_count, clm_inner_rule_name, clm_inner_rule_summary};
-const cli_names cli_optimizer_names = {clm_optim_rule_count, clm_optim_rule_name, clm_optim_rule_summary};
-const cli_names cli_schedule_names = {clm_optim_schedule_count, clm_optim_schedule_name, clm_optim_schedule_summary};
+const cli_names cli_algorithm_names = {clm_algorithm_count, clm_algorithm_name, algorithm_summary, NULL};
+const cli_names cli_inner_rule_names = {clm_inner_rule_count, clm_inner_rule_name, clm_inner_rule_summary, NULL};
+const cli_names cli_optimizer_names = {clm_optim_rule_count, clm_optim_rule_name, clm_optim_rule_summary, NULL};
+const cli_names cli_schedule_names = {clm_optim_schedule_count, clm_optim_schedule_name, clm_optim_schedule_summary, NULL};
 
 static const char *network_summary(size_t i) {
     static const char *const takes[] = {"numbers", "numbers", "sequences", "images"};
@@ -28,7 +28,7 @@ static const char *network_summary(size_t i) {
     snprintf(text, sizeof text, "%s: %s (%s)", takes[info.rank], info.summary, info.source);
     return text;
 }
-const cli_names cli_network_names = {clm_network_count, clm_network_name, network_summary};
+const cli_names cli_network_names = {clm_network_count, clm_network_name, network_summary, NULL};
 
 /* The library has more: no source of the program has targets of 0 and 1, or actions with advantages. */
 static const struct {
@@ -48,7 +48,7 @@ static const char *loss_summary(size_t i) {
         if (strcmp(clm_loss_name(k), losses[i].name) == 0) return clm_loss_summary(k);
     return "";
 }
-const cli_names cli_loss_names = {loss_count, loss_name, loss_summary};
+const cli_names cli_loss_names = {loss_count, loss_name, loss_summary, NULL};
 
 /* ---- defaults ---- */
 

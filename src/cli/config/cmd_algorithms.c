@@ -23,12 +23,12 @@ static const struct {
     const char *title, *option;
     cli_names names;
 } lists[] = {
-    {"inner update rules", "inner-rule", {clm_inner_rule_count, clm_inner_rule_name, clm_inner_rule_summary}},
-    {"losses", "loss", {clm_loss_count, clm_loss_name, clm_loss_summary}},
-    {"outer optimisers", "optimizer", {clm_optim_rule_count, clm_optim_rule_name, clm_optim_rule_summary}},
+    {"inner update rules", "inner-rule", {clm_inner_rule_count, clm_inner_rule_name, clm_inner_rule_summary, NULL}},
+    {"losses", "loss", {clm_loss_count, clm_loss_name, clm_loss_summary, NULL}},
+    {"outer optimisers", "optimizer", {clm_optim_rule_count, clm_optim_rule_name, clm_optim_rule_summary, NULL}},
     {"schedules of the outer rate",
      "schedule",
-     {clm_optim_schedule_count, clm_optim_schedule_name, clm_optim_schedule_summary}},
+     {clm_optim_schedule_count, clm_optim_schedule_name, clm_optim_schedule_summary, NULL}},
 };
 
 /* ---- text ---- */

@@ -5,6 +5,7 @@
 #include "config/settings.h"
 
 /* Their names, and the figures that were published. */
+extern const cli_names cli_preset_names;
 size_t cli_preset_count(void);
 const char *cli_preset_name(size_t i);
 const char *cli_preset_published(size_t i);

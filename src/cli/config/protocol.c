@@ -259,8 +259,7 @@ static void print_checkpoint(FILE *to, const cli_settings *s, cli_choice choice,
 
 void cli_protocol_print(FILE *to, const cli_settings *s, cli_choice choice, const clm_source *source, const clm_model *model,
                         const clm_params *params) {
-    const cli_names presets = {cli_preset_count, cli_preset_name, NULL};
-    const int preset = cli_names_find(&presets, s->preset);
+    const int preset = cli_names_find(&cli_preset_names, s->preset);
     const clm_algorithm_info info = info_of(s);
     const bool labels = source ? clm_source_labels(source) > 0 : cli_source_has_labels(s);
     const bool regression = !labels && (source ? clm_source_is_regression(source) : cli_source_of(s->source)->regression);

@@ -55,7 +55,7 @@ typedef struct choice {
     const char *(*chosen)(const cli_settings *settings);
 } choice;
 
-static const cli_names multi_step_names = {multi_step_count, multi_step_name, NULL};
+static const cli_names multi_step_names = {multi_step_count, multi_step_name, NULL, NULL};
 static const choice algorithm = {"algorithm", "algorithm", &cli_algorithm_names, algorithm_uses, chosen_algorithm},
                     inner_rule = {"inner-rule", "inner rule", &cli_inner_rule_names, clm_inner_rule_uses, chosen_inner_rule},
                     loss = {"loss", "loss", &cli_loss_names, loss_uses, cli_loss_name},

@@ -199,7 +199,7 @@ const cli_option cli_settings_options[] = {
      "does it"},
     {NULL, "force", CLI_FLAG, CLI_NOT_SAVED, AT(force), 0, 0, "", CLI_FORCE_HELP},
 
-    {"Run", "preset", CLI_NAME, 0, AT(preset), 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, cli_preset_published),
+    {"Run", "preset", CLI_NAME, 0, AT(preset), 0, 0, &cli_preset_names,
      "a published protocol, with the figures it is known for; options given beside it win"},
     {NULL, "run", CLI_TEXT, CLI_NOT_SAVED, AT(run), 0, 0, "DIR", "run directory; default: runs/NAME-TIME"},
     {NULL, "resume", CLI_FLAG, CLI_NOT_SAVED, AT(resume), 0, 0, "",

@@ -170,7 +170,7 @@ enum { ARRAYS = CLI_COUNT(sources) - 1, FOLDER = ARRAYS - 1 };
 static size_t source_count(void) { return FOLDER; }
 static const char *source_name(size_t i) { return sources[i].name; }
 static const char *source_help(size_t i) { return sources[i].help; }
-const cli_names cli_source_names = {source_count, source_name, source_help};
+const cli_names cli_source_names = {source_count, source_name, source_help, NULL};
 
 /* A model file says itself what it learns from. */
 static size_t subject_count(void) { return CLI_COUNT(sources) + 1; }
@@ -178,7 +178,7 @@ static const char *subject_name(size_t i) { return i < CLI_COUNT(sources) ? sour
 static const char *subject_help(size_t i) {
     return i < CLI_COUNT(sources) ? sources[i].help : "a list of layers whose \"data\" entry is one of the above";
 }
-const cli_names cli_subject_names = {subject_count, subject_name, subject_help};
+const cli_names cli_subject_names = {subject_count, subject_name, subject_help, NULL};
 
 /* What train alone takes: it has no examples, and options of its own. */
 static size_t trained_count(void) { return subject_count() + 1; }
@@ -188,7 +188,7 @@ static const char *trained_help(size_t i) {
                ? subject_help(i)
                : "reinforcement learning: a point that looks for a goal; options of its own, clmaml train navigation --help";
 }
-const cli_names cli_trained_names = {trained_count, trained_name, trained_help};
+const cli_names cli_trained_names = {trained_count, trained_name, trained_help, NULL};
 
 const cli_source *cli_source_of(const char *source) {
     const int row = cli_names_find(&cli_source_names, source);

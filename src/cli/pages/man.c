@@ -94,7 +94,7 @@ static void put_option(FILE *file, const cli_command *command, const cli_option 
     fputc('\n', file);
     cli_option_describe(command, option, text, sizeof text);
     put_text(file, text);
-    if (!names || !names->summary) return;
+    if (!names || !names->summary || names->listed_by) return;
     fputs(".RS\n", file);
     put_names(file, names);
     fputs(".RE\n", file);

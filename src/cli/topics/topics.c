@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "config/algorithms.h"
+#include "config/presets.h"
 #include "config/readers.h"
 #include "config/settings.h"
 #include "config/sources.h"
@@ -20,7 +21,7 @@ static const cli_command train = {
     static size_t rows##_count(void) { return CLI_COUNT(rows); }       \
     static const char *rows##_name(size_t i) { return rows[i][0]; }    \
     static const char *rows##_summary(size_t i) { return rows[i][1]; } \
-    static const cli_names rows##_names = {rows##_count, rows##_name, rows##_summary};
+    static const cli_names rows##_names = {rows##_count, rows##_name, rows##_summary, NULL};
 
 static const char *const layouts[][2] = {
     {"FOLDER/CLASS/PICTURE", "a folder for each class; classes are dealt out to training, validation and test"},
@@ -102,7 +103,7 @@ static const char *variable_summary(size_t i) {
     return text;
 }
 
-static const cli_names variables = {variable_count, variable_name, variable_summary};
+static const cli_names variables = {variable_count, variable_name, variable_summary, NULL};
 
 static const char *const other_variables[][2] = {
     {"XDG_CACHE_HOME, HOME", "where the cache is, if CLMAML_CACHE_DIR does not say"},
@@ -158,7 +159,8 @@ static const cli_topic_part arrays_parts[] = {
 static const cli_topic_part presets_parts[] = {
     {.text =
          "A preset is a published protocol; options beside it win. A run chooses its checkpoint by the classes of validation "
-         "and is tested once, at its end, on those of test."},
+         "and is tested once, at its end, on those of test. What is set and where it comes from: docs/protocols.md.",
+     .names = &cli_preset_names},
     {.heading = "Options of train", .command = &train, .group = "Run"},
 };
 static const cli_topic_part environment_parts[] = {

@@ -31,7 +31,7 @@ typedef struct tune_settings {
     { group, name, kind, 0, AT(train.field), least, most, value, "as for train" }
 
 static const cli_option options[] = {
-    OF_TRAIN("What a run looks like", "preset", CLI_NAME, preset, 0, 0, CLI_NAMES(cli_preset_count, cli_preset_name, NULL)),
+    OF_TRAIN("What a run looks like", "preset", CLI_NAME, preset, 0, 0, &cli_preset_names),
     OF_TRAIN(NULL, "data", CLI_TEXT, data, 0, 0, "PATH"),
     OF_TRAIN(NULL, "size", CLI_INT, size, 8, 512, "N"),
     OF_TRAIN(NULL, "channels", CLI_CHOICE, channels, 0, 0, "auto|1|3"),

@@ -17,7 +17,7 @@ typedef struct export_settings {
 
 #define AT(field) offsetof(export_settings, field)
 
-static const cli_names formats = {clm_export_format_count, clm_export_format_name, clm_export_format_summary};
+static const cli_names formats = {clm_export_format_count, clm_export_format_name, clm_export_format_summary, NULL};
 
 static const cli_option options[] = {
     {"Options", "format", CLI_NAME, 0, AT(format), 1, 0, &formats, "what to write"},
