@@ -26,7 +26,7 @@ expect_error "not a choice" 2 "--reduction: 'max' is not one of mean\|sum" train
 expect_error "memory amount" 2 "--memory-limit: 'much'" train glyphs --memory-limit much
 expect_error "unknown preset" 2 "--preset: 'omniglot-5w1' is none of those that .clmaml help presets. lists; did you mean omniglot-5w1s" train --preset omniglot-5w1
 expect_error "unknown preset of tune" 2 "--preset: 'everything' is none of those that .clmaml help presets. lists$" tune --preset everything
-expect_error "a preset for pictures without any" 2 "--preset cifarfs-5w1s learns from pictures of yours: clmaml train FOLDER --preset cifarfs-5w1s" train --preset cifarfs-5w1s
+expect_error "a preset for pictures without any" 2 "--preset cifarfs-5w1s learns from pictures of yours: name their FOLDER, or say --data FOLDER" train --preset cifarfs-5w1s
 expect_error "no source" 2 "say what to train on" train
 expect_error "unknown source" 2 "did you mean glyphs" train glyph
 expect_error "one argument too many" 2 "one argument too many" train sine glyphs

@@ -85,8 +85,8 @@ static clm_status take_source(cli_settings *s, const cli_preset *p) {
     if (s->source[0]) return CLM_OK;
     if (pictures && !s->data[0])
         return cli_usage(
-            "--preset %s learns from pictures of yours: clmaml train FOLDER --preset %s, laid out as docs/data.md has it",
-            p->name, p->name);
+            "--preset %s learns from pictures of yours: name their FOLDER, or say --data FOLDER (layouts: docs/data.md)",
+            p->name);
     snprintf(s->source, sizeof s->source, "%s", pictures ? s->data : p->source);
     return CLM_OK;
 }
