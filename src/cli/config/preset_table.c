@@ -17,27 +17,25 @@
 
 /* As the released configurations have it; iterations are 100 epochs of 500, and the loss is annealed over ten of them. Theirs keeps running
  * statistics of batch-norm for each step, and has 50 validation classes where the split here has 100. */
-#define OMNIGLOT_MAMLPP                                                                                                       \
-    "algorithm", "maml++", "network", "conv4", "filters", "64", "omniglot-split", "1200", "split-seed", "1623", "rotations",  \
-        "yes", "test-rotations", "yes", "bn", "transductive", "steps", "5", "inner-lr", "0.1", "multi-step", "anneal",        \
-        "multi-step-over", "5000", "first-order-until", "0", "meta-batch", "8", "optimizer", "adam", "outer-lr", "0.001",     \
-        "schedule", "cosine", "lr-min", "0.00001", "iterations", "50000", "val-every", "500", "val-tasks", "600", "ensemble", \
-        "3", "eval-tasks", "600"
+#define OMNIGLOT_MAMLPP                                                                                                        \
+    "algorithm", "maml++", "network", "conv4", "steps", "5", "inner-lr", "0.1", "multi-step", "anneal", "multi-step-over",     \
+        "5000", "first-order-until", "0", "meta-batch", "8", "schedule", "cosine", "lr-min", "0.00001", "iterations", "50000", \
+        "val-tasks", "600", "ensemble", "3", OMNIGLOT
 
 /* Rates for every number begin between 0.005 and 0.1 there, all at one here. */
 #define META_SGD(rate) "algorithm", "metasgd", "steps", "1", "test-steps", "1", "inner-lr", rate
 
 /* The support set of a step has one picture a class, as many in all steps as there: in theirs pictures of all steps are shuffled, and the outer
  * step falls linearly, here along a cosine. Adam has no first moment. */
-#define REPTILE(count, at_test, rate, tasks, updates)                                                                          \
-    "algorithm", "reptile", "support-per-step", "", "shots", "1", "steps", count, "test-steps", at_test, "inner-rule", "adam", \
-        "inner-betas", "0,0.999", "inner-lr", rate, "meta-batch", tasks, "optimizer", "sgd", "outer-lr", "1", "schedule",      \
+#define REPTILE(count, at_test, rate, tasks, updates)                                                                     \
+    "algorithm", "reptile", "support-per-step", "", "steps", count, "test-steps", at_test, "inner-rule", "adam",          \
+        "inner-betas", "0,0.999", "inner-lr", rate, "meta-batch", tasks, "optimizer", "sgd", "outer-lr", "1", "schedule", \
         "cosine", "iterations", updates
 
 /* Theirs has one task of many more ways in an update; here as many classes are shared out to tasks of the ways that are tested. */
-#define PROTONET(number, examples, queries, tasks)                                                                     \
-    "algorithm", "protonet", "network", "conv4", "filters", "64", "ways", number, "shots", examples, "query", queries, \
-        "meta-batch", tasks, "schedule", "step", "schedule-factor", "0.5", "schedule-updates", "2000", "iterations", "20000"
+#define PROTONET                                                                                                \
+    "algorithm", "protonet", "network", "conv4", "filters", "64", "schedule", "step", "schedule-factor", "0.5", \
+        "schedule-updates", "2000", "iterations", "20000"
 
 #define CAVIA "algorithm", "cavia", "network", "conv4", "context", "100", "steps", "2", "test-steps", "2", "inner-lr", "1"
 
@@ -54,6 +52,11 @@
     "algorithm", "maml++", "filters", "48", "inner-lr", "0.01", "test-steps", "5", "multi-step", "anneal", "multi-step-over", \
         "7500", "first-order-until", "0", "schedule", "cosine", "lr-min", "0.00001", "iterations", "50000", "val-tasks",      \
         "600", "ensemble", "3", MINIIMAGENET(examples, "2")
+
+#define SINE(examples)                                                                                                     \
+    "ways", "1", "shots", examples, "query", examples, "steps", "1", "test-steps", "10", "inner-lr", "0.01", "meta-batch", \
+        "25", "optimizer", "adam", "outer-lr", "0.001", "iterations", "70000", "val-every", "1000", "val-tasks", "200",    \
+        "eval-tasks", "600"
 
 const cli_preset cli_preset_table[] = {
     {"omniglot-5w1s", "omniglot", 0.4, "98.7 +- 0.4 % (Finn et al. 2017, second order, tested after 3 steps)", {FIVE_WAY("1")}},
@@ -156,22 +159,22 @@ const cli_preset cli_preset_table[] = {
      "omniglot",
      0.0,
      "98.8 % (Snell et al. 2017, trained with 60 ways)",
-     {PROTONET("5", "1", "5", "12"), FIVE_WAY("1")}},
+     {PROTONET, "query", "5", "meta-batch", "12", FIVE_WAY("1")}},
     {"omniglot-protonet-5w5s",
      "omniglot",
      0.0,
      "99.7 % (Snell et al. 2017, trained with 60 ways)",
-     {PROTONET("5", "5", "5", "12"), FIVE_WAY("5")}},
+     {PROTONET, "query", "5", "meta-batch", "12", FIVE_WAY("5")}},
     {"omniglot-protonet-20w1s",
      "omniglot",
      0.0,
      "96.0 % (Snell et al. 2017, trained with 60 ways)",
-     {PROTONET("20", "1", "5", "3"), TWENTY_WAY("1")}},
+     {PROTONET, "query", "5", "meta-batch", "3", TWENTY_WAY("1")}},
     {"omniglot-protonet-20w5s",
      "omniglot",
      0.0,
      "98.9 % (Snell et al. 2017, trained with 60 ways)",
-     {PROTONET("20", "5", "5", "3"), TWENTY_WAY("5")}},
+     {PROTONET, "query", "5", "meta-batch", "3", TWENTY_WAY("5")}},
     {"omniglot-cavia-5w1s",
      "omniglot",
      0.0,
@@ -251,12 +254,12 @@ const cli_preset cli_preset_table[] = {
      CLI_PRESET_PICTURES,
      0.0,
      "49.42 +- 0.78 % (Snell et al. 2017, trained with 30 ways)",
-     {PROTONET("5", "1", "15", "6"), MINIIMAGENET("1", "6")}},
+     {PROTONET, MINIIMAGENET("1", "6")}},
     {"miniimagenet-protonet-5w5s",
      CLI_PRESET_PICTURES,
      0.0,
      "68.20 +- 0.66 % (Snell et al. 2017, trained with 20 ways)",
-     {PROTONET("5", "5", "15", "4"), MINIIMAGENET("5", "4")}},
+     {PROTONET, MINIIMAGENET("5", "4")}},
     {"cifarfs-5w1s",
      CLI_PRESET_PICTURES,
      0.01,
@@ -271,12 +274,12 @@ const cli_preset cli_preset_table[] = {
      CLI_PRESET_PICTURES,
      0.0,
      "55.5 +- 0.7 % by prototypical networks (Bertinetto et al. 2019)",
-     {PROTONET("5", "1", "15", "6"), CIFAR_FS("1", "6")}},
+     {PROTONET, CIFAR_FS("1", "6")}},
     {"cifarfs-protonet-5w5s",
      CLI_PRESET_PICTURES,
      0.0,
      "72.0 +- 0.6 % by prototypical networks (Bertinetto et al. 2019)",
-     {PROTONET("5", "5", "15", "4"), CIFAR_FS("5", "4")}},
+     {PROTONET, CIFAR_FS("5", "4")}},
     {"sine-cavia",
      "sine",
      0.0,
@@ -288,15 +291,11 @@ const cli_preset cli_preset_table[] = {
      "sine",
      0.0,
      "mean squared error 0.67, 0.38, 0.35 after 1, 5, 10 steps (Finn et al. 2017, 5 shots)",
-     {"ways",       "1",        "shots",     "5",          "query",     "5",         "steps",      "1",        "test-steps",
-      "10",         "inner-lr", "0.01",      "meta-batch", "25",        "optimizer", "adam",       "outer-lr", "0.001",
-      "iterations", "70000",    "val-every", "1000",       "val-tasks", "200",       "eval-tasks", "600"}},
+     {SINE("5")}},
     {"sine",
      "sine",
      0.0,
      "mean squared error after 10 steps far below that before adaptation (Finn et al. 2017, figure 3)",
-     {"ways",       "1",        "shots",     "10",         "query",     "10",        "steps",      "1",        "test-steps",
-      "10",         "inner-lr", "0.01",      "meta-batch", "25",        "optimizer", "adam",       "outer-lr", "0.001",
-      "iterations", "70000",    "val-every", "1000",       "val-tasks", "200",       "eval-tasks", "600"}},
+     {SINE("10")}},
 };
 const size_t cli_preset_rows = sizeof cli_preset_table / sizeof *cli_preset_table;

@@ -20,10 +20,10 @@ static const cli_preset *find_preset(const char *name) {
     return NULL;
 }
 
-size_t cli_preset_count(void) { return cli_preset_rows; }
-const char *cli_preset_name(size_t i) { return cli_preset_table[i].name; }
+static size_t preset_count(void) { return cli_preset_rows; }
+static const char *preset_name(size_t i) { return cli_preset_table[i].name; }
 const char *cli_preset_published(size_t i) { return cli_preset_table[i].published; }
-const cli_names cli_preset_names = {cli_preset_count, cli_preset_name, cli_preset_published, "clmaml help presets"};
+const cli_names cli_preset_names = {preset_count, preset_name, cli_preset_published, "clmaml help presets"};
 
 /* NULL: it is of MAML and its relatives. */
 static const char *names_algorithm(const cli_preset *p) {

@@ -6,8 +6,6 @@
 
 /* Their names, and the figures that were published. */
 extern const cli_names cli_preset_names;
-size_t cli_preset_count(void);
-const char *cli_preset_name(size_t i);
 const char *cli_preset_published(size_t i);
 
 /* Fills what the command line left open from --preset, then from the defaults that suit the algorithm, then the source. */
