@@ -168,7 +168,7 @@ static clm_value intern(clm_graph *g, const clm_node *node) {
     if (clm_grow(&g->nodes, &g->capacity, g->count + 1, sizeof *g->nodes) != CLM_OK)
         return clm_graph_error(g, CLM_E_MEMORY, "graph: out of memory");
     g->nodes[g->count] = *node;
-    if (g->flat_sums) find_nesting(g, (clm_value)g->count);
+    if (g->few_passes) find_nesting(g, (clm_value)g->count);
     g->table[at] = (clm_value)g->count;
     return (clm_value)g->count++;
 }

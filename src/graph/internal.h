@@ -20,7 +20,7 @@ typedef struct clm_node {
     clm_opcode op;
     bool per_task;
     bool passed; /* clm_graph_past has been there */
-    /* With clm_graph.flat_sums: the latest of the values it is made from that has a launch of its own, none of elementwise, view,
+    /* With clm_graph.few_passes: the latest of the values it is made from that has a launch of its own, none of elementwise, view,
      * sum and pooling; and how many sums of CLM_LARGE_SUM elements follow one another from there on. */
     clm_value heavy;
     int nested;
@@ -37,7 +37,9 @@ struct clm_graph {
     size_t table_size;
     char **names; /* of inputs, by attr.i[0] */
     size_t name_count, name_capacity;
-    bool flat_sums; /* sums in which there are others are taken apart (ops/flat_sum.c); set before the first value */
+    /* Built so that it takes few passes over large arrays: sums in which there are others are taken apart (ops/flat_sum.c), and images
+     * are pooled before what is done to every element (ops/early_pool.c). Set before the first value. */
+    bool few_passes;
     clm_status status;
     char message[512];
 };

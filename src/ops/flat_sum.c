@@ -1,4 +1,4 @@
-/* Sums without sums in them, for graphs that want them (clm_graph.flat_sums).
+/* Sums without sums in them, for graphs that want few passes (clm_graph.few_passes).
  *
  * The adjoint of a normalisation is a sum of g r + c d, where c has come from a sum over the same array: the kernel has to pass
  * over the array for c, again for the sum, and a third time for the result. But the sum is linear,
@@ -6,13 +6,13 @@
  *   sum(g r + c d) = sum(g r) + c sum(d)
  *
  * so that one pass makes both sums; and a tangent of the variance, sum(d (t - m)) with m the mean of t, needs no pass for m:
- * sum(d t) - m sum(d). On a GPU the array does not stay in a cache from one pass to the next. On a CPU it does, and the order
- * of sums stays as it was.
+ * sum(d t) - m sum(d). An array of many images does not stay in a cache from one pass to the next.
  *
  * Nodes know how deep sums are nested (clm_node.nested). Of the summand only the part that is nested deepest is taken apart,
  * down to what is nested less: additions, multiples, and products with something that is the same for all summed elements or nested
  * less. A product of two parts that are both nested deepest stays as it is (the square of x - mean(x): its digits would
- * cancel), as does a sum with a multiple of a factor that belongs to no array, unless it cancels: the sum of x - mean(x) is zero. */
+ * cancel), as does a sum of arrays and a multiple of a factor that belongs to none, unless it cancels: the sum of x - mean(x) is
+ * zero. */
 #include "ops/flat_sum.h"
 
 #include <math.h>
@@ -115,10 +115,17 @@ static double count_of(const terms *t) {
     return count;
 }
 
+static clm_shape sum_shape(const terms *t) {
+    clm_shape shape = t->shape;
+    for (int i = 0; i < shape.rank; i++)
+        if (t->axes >> i & 1) shape.dim[i] = 1;
+    return shape;
+}
+
 static bool vanishes(clm_graph *g, clm_value x, unsigned axes);
 
 /* The terms become scale * array, of arrays of the sum's shape; equal ones are one, and what cancels is gone: the mean of x, as
- * often as there are elements, from the sum of x. False when there is a factor without a sum that does not cancel. */
+ * often as there are elements, from the sum of x. False when there are sums and a factor without one that does not cancel. */
 static bool add_up(terms *t) {
     clm_graph *g = t->g;
     int n = 0;
@@ -136,13 +143,14 @@ static bool add_up(terms *t) {
         t->list[at].size += fabs(one.scale);
         if (alone) t->list[at].factor = one.array;
     }
+    int alone = 0;
     t->n = 0;
     for (int i = 0; i < n; i++) {
         if (fabs(t->list[i].scale) <= NOTHING * t->list[i].size) continue;
-        if (t->list[i].factor != CLM_INVALID) return false;
+        alone += t->list[i].factor != CLM_INVALID;
         t->list[t->n++] = t->list[i];
     }
-    return true;
+    return !alone || alone == t->n;
 }
 
 static bool find_terms(terms *t, clm_graph *g, clm_value x, unsigned axes) {
@@ -157,7 +165,6 @@ static bool vanishes(clm_graph *g, clm_value x, unsigned axes) {
     return find_terms(&t, g, x, axes) && t.n == 0;
 }
 
-/* A sum that vanishes is made by itself nevertheless where it is asked for: as a part of others it would cost a pass. */
 clm_value clm_flat_sum(clm_graph *g, clm_value x, unsigned axes) {
     clm_value sum = CLM_INVALID;
     terms t;
@@ -166,6 +173,6 @@ clm_value clm_flat_sum(clm_graph *g, clm_value x, unsigned axes) {
         const clm_value scaled = clm_scale(g, t.list[i].array, t.list[i].scale);
         sum = sum == CLM_INVALID ? scaled : clm_add(g, sum, scaled);
     }
-    if (t.n > 0) mark(&t, x);
-    return sum;
+    mark(&t, x);
+    return t.n ? sum : clm_fill(g, sum_shape(&t), 0);
 }

@@ -7,9 +7,11 @@
  *   avg_pool_bwd     x[i] = sum over the windows o that contain i of dy[o] / (KH * KW)                      its adjoint
  *
  * max_pool is pool_gather at max_pool_argmax: its derivatives of any order are gathers and scatters by one index, computed
- * once. Attributes of all: i[0..1] kernel, i[2..3] stride, i[4..5] padding (height, width). Shape inference makes every window
+ * once, and what is done to every element is done to the pooled ones alone where few passes are wanted (ops/early_pool.c). Attributes of all: i[0..1] kernel, i[2..3] stride, i[4..5] padding (height, width). Shape inference makes every window
  * touch the image (padding < kernel), and windows that would stick out behind it are dropped. */
 #include "ops/pool.h"
+
+#include "ops/early_pool.h"
 
 #include "ops/op.h"
 #include "ops/tile.h"
@@ -87,6 +89,7 @@ static clm_value down(clm_graph *g, clm_opcode op, clm_value x, const clm_value 
         return clm_graph_error(g, CLM_E_SHAPE, "%s: the index has shape %s, the windows make it %s", name,
                                clm_shape_text(&is, it, sizeof it), clm_shape_text(&out, text, sizeof text));
     const clm_attr attr = attr_of(options);
+    if (index && g->few_passes) return clm_early_pool(g, x, *index, out, &attr);
     return clm_graph_add(g, op, in, index ? 2 : 1, out, &attr);
 }
 

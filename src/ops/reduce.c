@@ -12,6 +12,8 @@
 #include "ops/op.h"
 #include "program/lower.h"
 
+enum { IMAGE_AXES = 1 << 1 | 1 << 2 }; /* height and width of [n, h, w, c] */
+
 /* ---- index helper: walks a shape in C order while following another with strides ---- */
 
 static void strides_onto(const clm_shape *from, const clm_shape *onto, size_t *stride) {
@@ -118,7 +120,7 @@ static clm_value reduce(clm_graph *g, clm_opcode op, clm_value x, unsigned axes,
     for (int i = 0; i < s.rank; i++)
         if ((axes >> i & 1) && s.dim[i] != 1) real |= 1u << i;
     clm_value y = x;
-    if (real && op == CLM_OP_SUM && g->flat_sums) y = clm_flat_sum(g, x, real);
+    if (real && op == CLM_OP_SUM && g->few_passes) y = clm_flat_sum(g, x, real);
     if (real && (y == x || y == CLM_INVALID)) {
         clm_attr attr = {{(int32_t)real}, {0}};
         y = clm_graph_add(g, op, &x, 1, reduced_shape(s, real, true), &attr);
@@ -130,6 +132,8 @@ clm_value clm_sum(clm_graph *g, clm_value x, unsigned axes, bool keep) {
     double c = 0;
     if (!check_axes(g, CLM_OP_SUM, x, axes)) return CLM_INVALID;
     const clm_node *n = clm_node_at(g, x);
+    if (g->few_passes && n->op == CLM_OP_POOL_SCATTER && (axes & IMAGE_AXES) == IMAGE_AXES) /* each element is there once */
+        return clm_sum(g, clm_graph_past(g, x), axes, keep);
     if (n->op == CLM_OP_BROADCAST || clm_is_fill(g, x, &c)) { /* what was only repeated is counted, not summed */
         clm_shape from = n->op == CLM_OP_FILL ? (clm_shape){0} : g->nodes[n->in[0]].shape, to = n->shape, part = to;
         clm_value inner = n->op == CLM_OP_FILL ? CLM_INVALID : n->in[0];

@@ -191,8 +191,8 @@ const char *clm_program_implementation_names(uint32_t implementations, char *tex
 int clm_total_items(const clm_program *p, const clm_unit *u);
 /* Elements of one result that the items of a work-group may share; 0 where groups have no memory of their own. */
 size_t clm_shared_elements(const clm_program *p);
-/* Is a graph for this device to have flat sums (clm_graph.flat_sums)? Where no cache holds an array between two passes. */
-bool clm_program_wants_flat_sums(const clm_device *device);
+/* Is a graph for this device to be built for few passes (clm_graph.few_passes)? Everywhere but on the host, the reference. */
+bool clm_program_wants_few_passes(const clm_device *device);
 
 /* The passes, in order; clm_program_fuse calls the three after it. */
 /* fusion/conv_pairs.c: a sum of two convolutions becomes one operation of four operands, where implementations support that. */

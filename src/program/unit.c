@@ -69,8 +69,8 @@ size_t clm_shared_elements(const clm_program *p) {
     return shares && info->max_work_group_size > 1 ? MOST_SHARED : 0;
 }
 
-bool clm_program_wants_flat_sums(const clm_device *device) {
-    return device->info.type != CLM_DEVICE_CPU && device->info.type != CLM_DEVICE_HOST;
+bool clm_program_wants_few_passes(const clm_device *device) {
+    return device->info.type != CLM_DEVICE_HOST;
 }
 
 const char *clm_program_implementation_names(uint32_t implementations, char *text, size_t size) {

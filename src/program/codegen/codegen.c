@@ -147,7 +147,7 @@ static int leaf_index(const clm_unit *u, clm_value v) {
 
 /* A reduction, or what is computed from one, as a variable; -1: v is not. */
 static int result_member(const clm_generator *g, clm_value v) {
-    const int k = g->u->pooling ? -1 : clm_unit_member(g->p, g->u, v);
+    const int k = g->u->pooling && !g->at_result ? -1 : clm_unit_member(g->p, g->u, v);
     return k >= 0 && g->u->level[k] != CLM_LEVEL_SPACE ? k : -1;
 }
 
@@ -252,6 +252,12 @@ static bool is_aligned(const clm_generator *g, clm_value v) {
     return !g->cpu && g->width > 1 && g->p->homes[g->p->homes[v].root].tensor < 0;
 }
 
+/* Where a leaf is read beside results that are at `at`: beside pooled values it may have one element for each channel. */
+static const char *place_of(const clm_generator *g, int leaf, const char *at) {
+    const size_t channels = (size_t)g->u->space.dim[g->u->space.rank - 1];
+    return g->u->pooling && clm_shape_size(&g->p->nodes[g->u->leaf[leaf]].shape) == channels ? "e" : at;
+}
+
 /* `body` with its loads before it. */
 static clm_status add_loads(clm_generator *g, clm_text *t, const char *at, bool vectors) {
     const clm_axis *inner = &g->axes[g->n_axes - 1];
@@ -267,7 +273,7 @@ static clm_status add_loads(clm_generator *g, clm_text *t, const char *at, bool 
             clm_text_add(t, "        const F y%d = (F)(PTR(l%d, task)[%s]);\n", i, i, one ? "0" : at);
         else
             clm_text_add(t, "        const F y%d = %s(PTR(l%d, task) + %s);\n", i,
-                         is_aligned(g, g->u->leaf[i]) ? "LOAD_ALIGNED" : "LOAD_FROM", i, at);
+                         is_aligned(g, g->u->leaf[i]) ? "LOAD_ALIGNED" : "LOAD_FROM", i, place_of(g, i, at));
     }
     clm_text_join(t, &g->body);
     return t->failed ? clm_fail(CLM_E_MEMORY, "code generation: out of memory") : CLM_OK;

@@ -92,39 +92,83 @@ clm_status clm_gen_map(clm_generator *g, clm_text *t, clm_launch_spec *spec) {
 
 /* ---- pooling ---- */
 
-/* The output that is the argmax of the same image; -1: none. Its greatest value is what gathering by it gives. */
-static int argmax_of(const clm_generator *g, const clm_node *gather) {
-    for (int k = 0; k < g->u->n_out; k++) {
-        const clm_node *n = &g->p->nodes[g->u->out[k]];
-        if (n->op == CLM_OP_MAX_POOL_ARGMAX && g->u->out[k] == gather->in[1] && n->in[0] == gather->in[0]) return k;
-    }
+static const clm_node *pooling_of(const clm_generator *g, int k) { return &g->p->nodes[g->u->out[k]]; }
+
+/* The output that is the argmax by which output k is gathered; -1: it is gathered by an array. */
+static int argmax_of(const clm_generator *g, int k) {
+    const clm_node *n = pooling_of(g, k);
+    if (n->op != CLM_OP_POOL_GATHER) return -1;
+    for (int i = 0; i < g->u->n_out; i++)
+        if (g->u->out[i] == n->in[1]) return i;
     return -1;
 }
 
+/* Gathering an image by its own argmax gives its greatest value. */
+static bool is_maximum(const clm_generator *g, int k) {
+    const int argmax = argmax_of(g, k);
+    return argmax >= 0 && pooling_of(g, argmax)->in[0] == pooling_of(g, k)->in[0];
+}
+
+static bool is_pooled(const clm_generator *g, int k) { return g->u->level[k] == CLM_LEVEL_REDUCED; }
+
 static void declare_pooled(clm_generator *g, clm_text *t) {
     for (int k = 0; k < g->u->n_out; k++) {
-        const clm_node *n = &g->p->nodes[g->u->out[k]];
-        if (n->op == CLM_OP_MAX_POOL_ARGMAX)
+        if (!is_pooled(g, k)) continue;
+        if (pooling_of(g, k)->op == CLM_OP_MAX_POOL_ARGMAX)
             clm_text_add(t, "        F best%d = (F)(-INFINITY), at%d = (F)(0.0f);\n", k, k);
-        else if (argmax_of(g, n) < 0)
+        else if (!is_maximum(g, k))
             clm_text_add(t, "        F at%d = (F)(0.0f);\n", k);
     }
+}
+
+/* The element is greater than those before it, or the first: its place, what is gathered by it, and itself. */
+static void take_greater(clm_generator *g, clm_text *t, int argmax, const char *image) {
+    char other[24];
+    for (int k = 0; k < g->u->n_out; k++) {
+        if (!is_pooled(g, k) || argmax_of(g, k) != argmax || is_maximum(g, k)) continue;
+        clm_gen_name(g, pooling_of(g, k)->in[0], false, other, sizeof other);
+        clm_text_add(t, "        at%d = (((%s <= best%d) | (best%d != best%d)) & ((F)(code) != (F)(0.0f))) ? at%d : %s;\n", k,
+                     image, argmax, argmax, argmax, k, other);
+    }
+    clm_text_add(t, "        at%d = ((%s <= best%d) | (best%d != best%d)) ? at%d : (F)(code);\n", argmax, image, argmax, argmax,
+                 argmax, argmax);
+    clm_text_add(t, "        best%d = ((%s <= best%d) | (best%d != best%d)) ? best%d : %s;\n", argmax, image, argmax, argmax,
+                 argmax, argmax, image);
 }
 
 static void take_pooled(clm_generator *g, clm_text *t) {
     char image[24], index[24];
     for (int k = 0; k < g->u->n_out; k++) {
-        const clm_node *n = &g->p->nodes[g->u->out[k]];
+        const clm_node *n = pooling_of(g, k);
+        if (!is_pooled(g, k)) continue;
         clm_gen_name(g, n->in[0], false, image, sizeof image);
         if (n->op == CLM_OP_MAX_POOL_ARGMAX) {
-            clm_text_add(t, "        at%d = ((%s <= best%d) | (best%d != best%d)) ? at%d : (F)(code);\n", k, image, k, k, k, k);
-            clm_text_add(t, "        best%d = ((%s <= best%d) | (best%d != best%d)) ? best%d : %s;\n", k, image, k, k, k, k,
-                         image);
-        } else if (argmax_of(g, n) < 0) {
+            take_greater(g, t, k, image);
+        } else if (argmax_of(g, k) < 0) {
             clm_gen_name(g, n->in[1], false, index, sizeof index);
             clm_text_add(t, "        at%d = %s == (F)(code) ? %s : at%d;\n", k, index, image, k);
         }
     }
+}
+
+/* What is pooled, and what is computed from it, as r<k>; stores both. */
+static clm_status finish_pooled(clm_generator *g, clm_text *t) {
+    char name[24];
+    for (int k = 0; k < g->u->n_out; k++) {
+        if (!is_pooled(g, k))
+            clm_text_add(t, "      F r%d;\n", k);
+        else if (is_maximum(g, k))
+            clm_text_add(t, "      const F r%d = best%d;\n", k, argmax_of(g, k));
+        else
+            clm_text_add(t, "      const F r%d = at%d;\n", k, k);
+    }
+    g->member[0] = "r";
+    CLM_TRY(clm_gen_epilogue(g, t, 0, "      ", "to", true));
+    for (int k = 0; k < g->u->n_out; k++) {
+        snprintf(name, sizeof name, "r%d", k);
+        if (!g->u->hidden[k]) clm_gen_store(g, t, "      ", k, name, "to");
+    }
+    return CLM_OK;
 }
 
 /* The space is the image's; the outputs are [n, high, wide, c]. */
@@ -160,13 +204,7 @@ clm_status clm_gen_pooled(clm_generator *g, clm_text *t, clm_launch_spec *spec) 
     clm_text_join(t, &g->body);
     take_pooled(g, t);
     clm_text_add(t, "      }\n      const int to = row * vectors * %d + e;\n", g->width);
-    for (int k = 0; k < g->u->n_out; k++) {
-        char name[24];
-        if (g->u->hidden[k]) continue;
-        const int argmax = argmax_of(g, &g->p->nodes[g->u->out[k]]);
-        snprintf(name, sizeof name, argmax < 0 ? "at%d" : "best%d", argmax < 0 ? k : argmax);
-        clm_gen_store(g, t, "      ", k, name, "to");
-    }
+    CLM_TRY(finish_pooled(g, t));
     clm_text_add(t, "      }\n    }\n}\n");
     spec->global[0] = items(g->cpu ? windows : windows * vectors, chunk);
     return CLM_OK;

@@ -155,9 +155,17 @@ static bool level_of_results(const clm_unit *a, const clm_unit *b, joining *j) {
     return !b->axes || (clm_shape_size(&result) > 1 && elements_of_result(&b->space, b->axes) == clm_shape_size(&result));
 }
 
+/* A map over what a has pooled. */
+static bool is_map_of_pooled(const clm_program *p, const clm_unit *a, const clm_unit *b) {
+    return a->pooling && !b->pooling && !b->axes && !b->windowed && !b->indexed &&
+           clm_shape_equal(&p->nodes[a->out[0]].shape, &b->space);
+}
+
 /* The level that b has in a, judged by index spaces only. */
-static bool level_in(const clm_unit *a, const clm_unit *b, joining *j) {
-    if (!a->fused || !b->fused || a->per_task != b->per_task || a->pooling != b->pooling || !same_window(a, b)) return false;
+static bool level_in(const clm_program *p, const clm_unit *a, const clm_unit *b, joining *j) {
+    if (!a->fused || !b->fused || a->per_task != b->per_task) return false;
+    if (is_map_of_pooled(p, a, b)) return *j = (joining){.level = CLM_LEVEL_RESULT}, true;
+    if (a->pooling != b->pooling || !same_window(a, b)) return false;
     if (a->totals && b->windowed) return false;
     *j = (joining){.axes = a->axes ? a->axes : b->axes};
     if (level_of_results(a, b, j)) return true;
@@ -186,25 +194,26 @@ static bool reads_member(const clm_program *p, const clm_unit *a, int k, const c
     return true;
 }
 
-/* Gathering an image by its own argmax gives the greatest value, which the kernel that computes the argmax has in a
- * register. */
-static bool is_maximum(const merger *m, const clm_unit *a, const clm_unit *b, clm_value leaf) {
-    const clm_node *n = &m->p->nodes[b->out[0]], *index = &m->p->nodes[leaf];
-    if (n->op != CLM_OP_POOL_GATHER || n->in[1] != leaf || index->op != CLM_OP_MAX_POOL_ARGMAX || index->in[0] != n->in[0])
-        return false;
-    return clm_unit_member(m->p, a, leaf) >= 0;
+/* The kernel that finds the greatest elements of windows takes what is gathered by their places along. */
+static bool is_gathered_by(const merger *m, const clm_unit *b, clm_value leaf) {
+    const clm_node *n = &m->p->nodes[b->out[0]];
+    return n->op == CLM_OP_POOL_GATHER && n->in[1] == leaf && m->p->nodes[leaf].op == CLM_OP_MAX_POOL_ARGMAX;
 }
 
 static bool is_available(const merger *m, const clm_unit *a, const clm_unit *b, int leaf, joining *j) {
-    if (a->pooling) return is_maximum(m, a, b, b->leaf[leaf]);
     const int k = clm_unit_member(m->p, a, b->leaf[leaf]);
-    return k >= 0 && reads_member(m->p, a, k, b, leaf, j);
+    if (k < 0) return false;
+    if (!a->pooling) return reads_member(m->p, a, k, b, leaf, j);
+    j->depends = true;
+    return j->level == CLM_LEVEL_RESULT || is_gathered_by(m, b, b->leaf[leaf]);
 }
 
-/* An array that has not the results' shape must have one element. */
-static bool readable_at_results(const clm_program *p, const clm_unit *b, clm_value leaf) {
+/* An array that has not the results' shape must have one element or, beside pooled values, one for each channel. */
+static bool readable_at_results(const clm_program *p, const clm_unit *a, const clm_unit *b, clm_value leaf) {
     const clm_shape *shape = &p->nodes[leaf].shape;
-    return clm_shape_size(shape) == 1 || same_but_ones(shape, &b->space);
+    const bool row = shape->rank && clm_shape_size(shape) == (size_t)shape->dim[shape->rank - 1];
+    if (clm_shape_size(shape) == 1 || same_but_ones(shape, &b->space)) return true;
+    return a->pooling && row && shape->dim[shape->rank - 1] == b->space.dim[b->space.rank - 1];
 }
 
 /* What one work-item has to compute alone pays for short results only. */
@@ -220,7 +229,7 @@ static bool is_worth(const clm_program *p, const clm_unit *a, const clm_unit *b,
 
 static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b, joining *j) {
     const clm_program *p = m->p;
-    if (a->n_out + b->n_out > CLM_UNIT_OUTPUTS || !level_in(a, b, j)) return false;
+    if (a->n_out + b->n_out > CLM_UNIT_OUTPUTS || !level_in(p, a, b, j)) return false;
     int leaves = a->n_leaf, common = 0, strides = 0;
     for (int i = 0; i < a->n_leaf; i++) strides += clm_unit_strides(p, a->leaf[i]);
     for (int i = 0; i < b->n_leaf; i++) {
@@ -230,7 +239,7 @@ static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b, j
             continue;
         }
         if (m->unit_of[p->homes[b->leaf[i]].root] >= at) return false;
-        if (j->level >= CLM_LEVEL_RESULT && !readable_at_results(p, b, b->leaf[i])) return false;
+        if (j->level >= CLM_LEVEL_RESULT && !readable_at_results(p, a, b, b->leaf[i])) return false;
         for (int k = 0; k < a->n_leaf; k++) found |= a->leaf[k] == b->leaf[i];
         leaves += !found;
         strides += found ? 0 : clm_unit_strides(p, b->leaf[i]);
