@@ -155,9 +155,9 @@ static bool level_of_results(const clm_unit *a, const clm_unit *b, joining *j) {
     return !b->axes || (clm_shape_size(&result) > 1 && elements_of_result(&b->space, b->axes) == clm_shape_size(&result));
 }
 
-/* A map over what a has pooled. */
+/* A map over what a has pooled. Where memory has priority it has a launch of its own, after which the image is gone. */
 static bool is_map_of_pooled(const clm_program *p, const clm_unit *a, const clm_unit *b) {
-    return a->pooling && !b->pooling && !b->axes && !b->windowed && !b->indexed &&
+    return !p->thrifty && a->pooling && !b->pooling && !b->axes && !b->windowed && !b->indexed &&
            clm_shape_equal(&p->nodes[a->out[0]].shape, &b->space);
 }
 

@@ -99,13 +99,16 @@ clm_status clm_program_find_places(clm_program *p) {
         if (clm_group_size(p, (size_t)u->group) > 1) continue; /* work-items of another part may read the operand */
         for (int o = 0; o < u->n_out; o++) {
             const clm_value out = u->out[o];
+            clm_value best = CLM_INVALID; /* the oldest: what has come later may then lie where other values were */
             if (!written_last(u, o)) continue;
-            for (int k = 0; k < u->n_leaf && p->homes[out].before < 0; k++) {
+            for (int k = 0; k < u->n_leaf; k++) {
                 const clm_value in = p->homes[u->leaf[k]].root;
                 if (!is_wanted(p, u, out, in) || !replaces(p, (int)i, out, k)) continue;
-                p->homes[out].before = in;
-                p->homes[in].next = out;
+                if (best == CLM_INVALID || p->homes[in].first < p->homes[best].first) best = in;
             }
+            if (best == CLM_INVALID) continue;
+            p->homes[out].before = best;
+            p->homes[best].next = out;
         }
     }
     return CLM_OK;
