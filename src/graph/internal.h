@@ -40,6 +40,7 @@ struct clm_graph {
     /* Built so that it takes few passes over large arrays: sums in which there are others are taken apart (ops/flat_sum.c), and images
      * are pooled before what is done to every element (ops/early_pool.c). Set before the first value. */
     bool few_passes;
+    size_t one_pass; /* places of images over which all passes are one launch: those are pooled last; 0: none */
     clm_status status;
     char message[512];
 };

@@ -7,7 +7,8 @@
  * and gathering by the index that a scatter has used gives back what was scattered. So normalisation and activation of an image
  * that is then pooled are computed where the pooled values are, a quarter of the places for windows of 2 x 2; and so is, by the
  * chain rule, every sum that their derivatives of any order have: those of batch-norm's scale, shift and statistics. Only the mean
- * and the variance themselves, and what goes into the convolution's adjoint, are left to passes over the image. The argmax is that of
+ * and the variance themselves, and what goes into the convolution's adjoint, are left to passes over the image. Where a work-group of a GPU
+ * makes all passes over an image in one launch (clm_graph.one_pass), more launches would cost more. The argmax is that of
  * f(x, y, c) as before, and values are the same bits. */
 #include "ops/early_pool.h"
 

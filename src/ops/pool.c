@@ -89,7 +89,8 @@ static clm_value down(clm_graph *g, clm_opcode op, clm_value x, const clm_value 
         return clm_graph_error(g, CLM_E_SHAPE, "%s: the index has shape %s, the windows make it %s", name,
                                clm_shape_text(&is, it, sizeof it), clm_shape_text(&out, text, sizeof text));
     const clm_attr attr = attr_of(options);
-    if (index && g->few_passes) return clm_early_pool(g, x, *index, out, &attr);
+    const bool large = (size_t)shape.dim[0] * (size_t)shape.dim[1] * (size_t)shape.dim[2] > g->one_pass;
+    if (index && g->few_passes && large) return clm_early_pool(g, x, *index, out, &attr);
     return clm_graph_add(g, op, in, index ? 2 : 1, out, &attr);
 }
 

@@ -190,9 +190,9 @@ const char *clm_program_implementation_names(uint32_t implementations, char *tex
 /* Work-items that share the rows of a task, where rows' results are summed. */
 int clm_total_items(const clm_program *p, const clm_unit *u);
 /* Elements of one result that the items of a work-group may share; 0 where groups have no memory of their own. */
-size_t clm_shared_elements(const clm_program *p);
-/* Is a graph for this device to be built for few passes (clm_graph.few_passes)? Everywhere but on the host, the reference. */
-bool clm_program_wants_few_passes(const clm_device *device);
+size_t clm_shared_elements(const clm_device *device);
+/* Has a graph that is still empty built for few passes (clm_graph.few_passes), as it is everywhere but on the host, the reference. */
+void clm_program_ask_few_passes(const clm_device *device, clm_graph *g);
 
 /* The passes, in order; clm_program_fuse calls the three after it. */
 /* fusion/conv_pairs.c: a sum of two convolutions becomes one operation of four operands, where implementations support that. */

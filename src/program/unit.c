@@ -63,14 +63,15 @@ int clm_total_items(const clm_program *p, const clm_unit *u) {
     return (int)items;
 }
 
-size_t clm_shared_elements(const clm_program *p) {
-    const clm_device_info *info = &p->device->info;
+size_t clm_shared_elements(const clm_device *device) {
+    const clm_device_info *info = &device->info;
     const bool shares = info->type != CLM_DEVICE_CPU && info->type != CLM_DEVICE_HOST && info->dedicated_local_memory;
     return shares && info->max_work_group_size > 1 ? MOST_SHARED : 0;
 }
 
-bool clm_program_wants_few_passes(const clm_device *device) {
-    return device->info.type != CLM_DEVICE_HOST;
+void clm_program_ask_few_passes(const clm_device *device, clm_graph *g) {
+    g->few_passes = device->info.type != CLM_DEVICE_HOST;
+    g->one_pass = clm_shared_elements(device);
 }
 
 const char *clm_program_implementation_names(uint32_t implementations, char *text, size_t size) {

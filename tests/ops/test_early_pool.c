@@ -12,6 +12,7 @@
 #include "graph/internal.h"
 #include "ops/op.h"
 #include "ops/pool.h"
+#include "program/internal.h"
 #include "support/numbers.h"
 #include "support/run.h"
 
@@ -165,6 +166,25 @@ START_TEST(what_stays) {
 }
 END_TEST
 
+/* A GPU whose work-groups share what they pass over has small images in one launch as it is. */
+START_TEST(small_images_on_gpus) {
+    const clm_pool_options pool = {.kernel = {2, 2}, .stride = {2, 2}};
+    static const char *const kinds[] = {"type=cpu", "type=gpu,dedicated_local=1", "type=gpu,dedicated_local=0"};
+    for (int i = 0; i < 3; i++)
+        for (int size = 28; size <= 84; size += 56) {
+            clm_device *d = clm_test_open_as(kinds[i]);
+            clm_graph *g;
+            CLM_TEST_OK(clm_graph_create(&g));
+            clm_program_ask_few_passes(d, g);
+            const clm_value x = clm_input(g, "x", clm_shape_of(4, 5, size, size, C), true);
+            const bool early = g->nodes[clm_max_pool(g, clm_relu(g, x), &pool)].op == CLM_OP_RELU;
+            ck_assert_int_eq(early, i != 1 || size == 84);
+            clm_graph_free(g);
+            clm_device_close(d);
+        }
+}
+END_TEST
+
 START_TEST(what_has_no_derivative_says_so) {
     const clm_pool_options pool = {.kernel = {2, 2}, .stride = {2, 2}};
     clm_value grad;
@@ -227,6 +247,7 @@ int main(void) {
     tcase_add_loop_test(values, taken_along, 0, 2);
     tcase_add_test(graphs, few_passes);
     tcase_add_test(graphs, what_stays);
+    tcase_add_test(graphs, small_images_on_gpus);
     tcase_add_test(graphs, what_has_no_derivative_says_so);
     suite_add_tcase(suite, values);
     suite_add_tcase(suite, graphs);

@@ -197,13 +197,18 @@ END_TEST
 
 START_TEST(everywhere_but_on_the_host) {
     static const char *const types[] = {"type=cpu", "type=gpu"};
+    clm_graph *g;
+    CLM_TEST_OK(clm_graph_create(&g));
     for (int i = 0; i < 2; i++) {
         clm_device *d = clm_test_open_as(types[i]);
-        ck_assert(clm_program_wants_few_passes(d));
+        clm_program_ask_few_passes(d, g);
+        ck_assert(g->few_passes);
         clm_device_close(d);
     }
     clm_device *host = clm_test_open_host();
-    ck_assert(!clm_program_wants_few_passes(host));
+    clm_program_ask_few_passes(host, g);
+    ck_assert(!g->few_passes);
+    clm_graph_free(g);
     clm_device_close(host);
 }
 END_TEST

@@ -98,7 +98,7 @@ static clm_status begin_part(clm_builder *b, clm_part *p) {
     const clm_share *m = b->m;
     const clm_task *t = m->task;
     CLM_TRY(clm_graph_create(&p->g));
-    p->g->few_passes = clm_program_wants_few_passes(m->device);
+    clm_program_ask_few_passes(m->device, p->g);
     p->support = clm_task_examples(t, p->g, "support", clm_task_support(t));
     p->query = clm_task_examples(t, p->g, "query", t->options.query);
     const clm_value in[4] = {p->support.x, p->support.y, p->query.x, p->query.y};

@@ -43,7 +43,7 @@ static clm_status graph_begin(learner_graph *b, const clm_learner *l, int from) 
     const clm_task *t = &l->task;
     memset(b, 0, sizeof *b);
     CLM_TRY(clm_graph_create(&b->g));
-    b->g->few_passes = clm_program_wants_few_passes(l->device);
+    clm_program_ask_few_passes(l->device, b->g);
     for (size_t i = 0; i < t->n; i++) {
         clm_tensor *shared = l->row[i] ? l->row[i] : l->shared[i];
         b->anchor[i] = b->theta[i] = clm_per_task(b->g, bound_input(b, t->entries[i].name, shared, false));

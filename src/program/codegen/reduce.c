@@ -68,7 +68,7 @@ static int accumulators_of(const clm_generator *g) {
  * at a time, whose elements its small cache may hold until the next pass. */
 static void share_elements(const clm_generator *g, plan *p, int elements) {
     const clm_device_info *info = &g->p->device->info;
-    const int most = (int)clm_shared_elements(g->p),
+    const int most = (int)clm_shared_elements(g->p->device),
               group = clm_least(info->unified_memory ? 2 * GROUP : GROUP, (int)info->max_work_group_size);
     const size_t room = info->local_memory / 2 / (sizeof(float) * (size_t)(g->width * accumulators_of(g)));
     if (g->u->totals || elements > most || elements <= SERIAL) return;

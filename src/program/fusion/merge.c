@@ -95,7 +95,7 @@ static bool is_few(const clm_program *p, size_t each) {
 /* On a GPU the items of a work-group can share them, but for rows whose results are summed. */
 static bool is_short(const clm_program *p, const clm_unit *a, unsigned axes) {
     const size_t each = elements_of_result(&a->space, axes);
-    return is_few(p, each) || (!a->totals && each <= clm_shared_elements(p));
+    return is_few(p, each) || (!a->totals && each <= clm_shared_elements(p->device));
 }
 
 /* The innermost axis is summed, and the items that share the rows of a task have few elements each. */
