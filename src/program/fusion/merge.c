@@ -9,6 +9,7 @@
  *   where a result has few elements, the work-item (on a GPU the work-group) that sums them passes over them again, for reductions and maps that need the
  *   result: a softmax with its derivatives is one launch, and so are the statistics of a small image. Every pass computes
  *   elements again from what is in memory;
+ *   on a CPU a map goes along with a reduction of which it shares an array, where nothing else has a place for it;
  *   where a task has few results, their total joins them: the loss of a batch is the sum over rows of the rows'
  *   cross-entropies, and ends, with its scale, in their launch.
  *
@@ -41,6 +42,7 @@ typedef struct merger {
     int *unit_of; /* the unit that writes a value */
     int *seen;    /* the count in which a value was last visited */
     int counts;
+    bool along; /* the unit found no place otherwise: it may go along with what it only shares operands with */
 } merger;
 
 /* How unit b becomes part of unit a. */
@@ -216,11 +218,26 @@ static bool readable_at_results(const clm_program *p, const clm_unit *a, const c
     return a->pooling && row && shape->dim[shape->rank - 1] == b->space.dim[b->space.rank - 1];
 }
 
+/* Is there an array over the index space that both read? */
+static bool share_array(const clm_program *p, const clm_unit *a, const clm_unit *b) {
+    for (int i = 0; i < a->n_leaf; i++)
+        for (int k = 0; k < b->n_leaf; k++)
+            if (a->leaf[i] == b->leaf[k] && clm_shape_equal(&p->nodes[a->leaf[i]].shape, &a->space)) return true;
+    return false;
+}
+
+/* A map beside a reduction that keeps the innermost axis, of which a core of a CPU takes whole rows in both. */
+static bool map_goes_along(const merger *m, const clm_unit *a, const clm_unit *b, unsigned axes) {
+    const bool rows = axes >> (a->space.rank - 1) & 1;
+    return m->along && m->p->device->info.type == CLM_DEVICE_CPU && !rows && share_array(m->p, a, b);
+}
+
 /* What one work-item has to compute alone pays for short results only. */
-static bool is_worth(const clm_program *p, const clm_unit *a, const clm_unit *b, const joining *j) {
+static bool is_worth(const merger *m, const clm_unit *a, const clm_unit *b, const joining *j) {
+    const clm_program *p = m->p;
     const bool mixed = !a->axes != !b->axes && j->level < CLM_LEVEL_RESULT;
     if (j->level == CLM_LEVEL_TOTAL && !has_few_rows(p, a)) return false;
-    if (mixed && !j->depends) return false;
+    if (mixed && !j->depends && !map_goes_along(m, a, b, j->axes)) return false;
     if (j->pass >= MOST_PASSES) return false;
     if (j->pass > 0 && j->pass + 1 > a->passes) return is_short(p, a, j->axes);
     if (mixed && p->device->info.type != CLM_DEVICE_CPU) return is_short(p, a, j->axes);
@@ -248,7 +265,7 @@ static bool can_merge(merger *m, const clm_unit *a, int at, const clm_unit *b, j
     if (j->level >= CLM_LEVEL_RESULT && !j->depends) return false;
     const bool small = clm_shape_size(&a->space) <= SMALL_SPACE;
     return leaves <= CLM_UNIT_LEAVES && leaves + a->n_out + b->n_out <= MOST_ARRAYS && (common || small) &&
-           is_worth(p, a, b, j) && kernel_holds(m, a, b, strides);
+           is_worth(m, a, b, j) && kernel_holds(m, a, b, strides);
 }
 
 /* ---- merging ---- */
@@ -305,11 +322,14 @@ clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_
         const clm_unit b = p->units[i];
         size_t host = kept;
         joining j, found = {0};
-        for (size_t k = kept; b.fused && !p->no_fusion && k-- > 0 && k + LOOK_BACK > kept;)
-            if (can_merge(&m, &p->units[k], (int)k, &b, &j)) {
-                host = k;
-                found = j;
-            }
+        for (int round = 0; round < 2 && host == kept && b.fused && !p->no_fusion; round++) {
+            m.along = round > 0;
+            for (size_t k = kept; k-- > 0 && k + LOOK_BACK > kept;)
+                if (can_merge(&m, &p->units[k], (int)k, &b, &j)) {
+                    host = k;
+                    found = j;
+                }
+        }
         m.unit_of[b.out[0]] = (int)host;
         if (host < kept)
             join(&m, &p->units[host], &b, &found);
