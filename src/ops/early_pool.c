@@ -38,7 +38,7 @@ static clm_value gathered(walk *w, clm_value v);
 
 static clm_value rebuilt(walk *w, const clm_node *n) {
     clm_graph *g = w->g;
-    clm_value in[CLM_MAX_INPUTS];
+    clm_value in[CLM_MAX_INPUTS] = {CLM_INVALID, CLM_INVALID};
     for (int i = 0; i < n->n_in; i++)
         if ((in[i] = gathered(w, n->in[i])) == CLM_INVALID) return CLM_INVALID;
     switch (n->op) {
