@@ -45,6 +45,13 @@ struct clm_graph {
     char message[512];
 };
 
+/* With size 1 along these axes. */
+static inline clm_shape clm_shape_kept(clm_shape s, unsigned axes) {
+    for (int i = 0; i < s.rank; i++)
+        if (axes >> i & 1) s.dim[i] = 1;
+    return s;
+}
+
 static inline const clm_node *clm_node_at(const clm_graph *g, clm_value v) { return &g->nodes[v]; }
 
 /* The first operand of v, for a simplification that builds on it instead of on v. What is built so does not depend on v, so that

@@ -17,6 +17,7 @@
 
 #include "base/memory.h"
 #include "ops/op.h"
+#include "ops/pool.h"
 
 typedef struct walk {
     clm_graph *g;
@@ -24,7 +25,6 @@ typedef struct walk {
     clm_shape out;
     clm_attr attr;   /* of the pooling */
     clm_value *done; /* by value of the graph as it was: its gathered form; CLM_INVALID: not yet */
-    bool disjoint;
 } walk;
 
 /* Is an array repeated over n [n, h, w, c] the same at all places of an image? */
@@ -58,7 +58,8 @@ static clm_value gathered(walk *w, clm_value v) {
     if (w->done[v] != CLM_INVALID) return w->done[v];
     if (n.op == CLM_OP_FILL)
         y = clm_fill(g, w->out, n.attr.f[0]);
-    else if (n.op == CLM_OP_POOL_SCATTER && n.in[1] == w->index && w->disjoint && !memcmp(n.attr.i, w->attr.i, sizeof n.attr.i))
+    else if (n.op == CLM_OP_POOL_SCATTER && n.in[1] == w->index && clm_pool_tiles(&w->attr) &&
+             !memcmp(n.attr.i, w->attr.i, sizeof n.attr.i))
         y = clm_graph_past(g, v);
     else if (n.op == CLM_OP_BROADCAST && same_at_all_places(&g->nodes[n.in[0]].shape))
         y = clm_broadcast(g, clm_graph_past(g, v), w->out);
@@ -71,8 +72,7 @@ static clm_value gathered(walk *w, clm_value v) {
 }
 
 clm_value clm_early_pool(clm_graph *g, clm_value x, clm_value index, clm_shape out, const clm_attr *attr) {
-    const int32_t *i = attr->i;
-    walk w = {.g = g, .index = index, .out = out, .attr = *attr, .disjoint = i[0] == i[2] && i[1] == i[3] && !i[4] && !i[5]};
+    walk w = {.g = g, .index = index, .out = out, .attr = *attr};
     w.done = clm_calloc((size_t)x + 1, sizeof *w.done);
     if (!w.done) return clm_graph_error(g, CLM_E_MEMORY, "graph: out of memory");
     for (clm_value v = 0; v <= x; v++) w.done[v] = CLM_INVALID;

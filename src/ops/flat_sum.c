@@ -115,13 +115,6 @@ static double count_of(const terms *t) {
     return count;
 }
 
-static clm_shape sum_shape(const terms *t) {
-    clm_shape shape = t->shape;
-    for (int i = 0; i < shape.rank; i++)
-        if (t->axes >> i & 1) shape.dim[i] = 1;
-    return shape;
-}
-
 static bool vanishes(clm_graph *g, clm_value x, unsigned axes);
 
 /* The terms become scale * array, of arrays of the sum's shape; equal ones are one, and what cancels is gone: the mean of x, as
@@ -174,5 +167,5 @@ clm_value clm_flat_sum(clm_graph *g, clm_value x, unsigned axes) {
         sum = sum == CLM_INVALID ? scaled : clm_add(g, sum, scaled);
     }
     mark(&t, x);
-    return t.n ? sum : clm_fill(g, sum_shape(&t), 0);
+    return t.n ? sum : clm_fill(g, clm_shape_kept(t.shape, axes), 0);
 }

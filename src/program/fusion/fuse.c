@@ -14,6 +14,7 @@
 
 #include "base/memory.h"
 #include "ops/op.h"
+#include "ops/pool.h"
 #include "program/internal.h"
 
 enum {
@@ -49,14 +50,9 @@ static bool is_view(const clm_program *p, size_t v) {
 }
 static bool is_reduction(const clm_node *n) { return n->op == CLM_OP_SUM || n->op == CLM_OP_REDUCE_MAX; }
 
-/* Adjacent windows without padding: attributes as in ops/pool.c. */
-static bool tiles_image(const clm_node *n) {
-    const int32_t *i = n->attr.i;
-    return i[0] == i[2] && i[1] == i[3] && i[4] == 0 && i[5] == 0;
-}
-static bool is_scatter(const clm_node *n) { return n->op == CLM_OP_POOL_SCATTER && tiles_image(n); }
+static bool is_scatter(const clm_node *n) { return n->op == CLM_OP_POOL_SCATTER && clm_pool_tiles(&n->attr); }
 static bool is_pooling(const clm_node *n) {
-    return (n->op == CLM_OP_POOL_GATHER || n->op == CLM_OP_MAX_POOL_ARGMAX) && tiles_image(n);
+    return (n->op == CLM_OP_POOL_GATHER || n->op == CLM_OP_MAX_POOL_ARGMAX) && clm_pool_tiles(&n->attr);
 }
 /* Inlined into its uses when that is better. */
 static bool is_inline(const clm_node *n) { return is_elementwise(n) || is_scatter(n); }

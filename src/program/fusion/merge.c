@@ -55,12 +55,6 @@ typedef struct joining {
 
 /* ---- shapes ---- */
 
-static clm_shape kept_shape(clm_shape s, unsigned axes) {
-    for (int i = 0; i < s.rank; i++)
-        if (axes >> i & 1) s.dim[i] = 1;
-    return s;
-}
-
 /* The same elements in the same order, axis by axis. */
 static bool same_but_ones(const clm_shape *a, const clm_shape *b) {
     int i = 0, k = 0;
@@ -102,7 +96,7 @@ static bool is_short(const clm_program *p, const clm_unit *a, unsigned axes) {
 
 /* The innermost axis is summed, and the items that share the rows of a task have few elements each. */
 static bool has_few_rows(const clm_program *p, const clm_unit *a) {
-    const clm_shape result = kept_shape(a->space, a->axes);
+    const clm_shape result = clm_shape_kept(a->space, a->axes);
     const size_t rows = clm_shape_size(&result), items = (size_t)clm_total_items(p, a);
     int last = a->space.rank - 1;
     while (last > 0 && a->space.dim[last] == 1) last--;
@@ -148,7 +142,7 @@ static bool same_window(const clm_unit *a, const clm_unit *b) {
 /* The level of a unit that is not over the index space of a: of the results' shape, a total of them, or computed from
  * totals. */
 static bool level_of_results(const clm_unit *a, const clm_unit *b, joining *j) {
-    const clm_shape result = kept_shape(a->space, a->axes);
+    const clm_shape result = clm_shape_kept(a->space, a->axes);
     if (!a->axes || b->windowed || b->indexed) return false;
     j->level = CLM_LEVEL_END;
     if (a->totals && !b->axes && clm_shape_size(&b->space) == 1) return true;
@@ -187,7 +181,7 @@ static bool reads_member(const clm_program *p, const clm_unit *a, int k, const c
     } else if (j->level >= CLM_LEVEL_RESULT) {
         if (!same_but_ones(shape, &b->space)) return false;
     } else {
-        const clm_shape result = kept_shape(a->space, a->axes);
+        const clm_shape result = clm_shape_kept(a->space, a->axes);
         if (b->pooled[leaf] || !repeats_alike(shape, &result)) return false;
         pass++;
     }
@@ -229,7 +223,7 @@ static bool share_array(const clm_program *p, const clm_unit *a, const clm_unit 
 /* A map beside a reduction that keeps the innermost axis, of which a core of a CPU takes whole rows in both. */
 static bool map_goes_along(const merger *m, const clm_unit *a, const clm_unit *b, unsigned axes) {
     const bool rows = axes >> (a->space.rank - 1) & 1;
-    return m->along && m->p->device->info.type == CLM_DEVICE_CPU && !rows && share_array(m->p, a, b);
+    return m->along && !rows && share_array(m->p, a, b);
 }
 
 /* What one work-item has to compute alone pays for short results only. */
@@ -312,6 +306,7 @@ static void hide(clm_program *p, const clm_value *outputs, size_t n_outputs, int
 clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_outputs) {
     merger m = {.p = p, .unit_of = clm_calloc(p->count + 1, sizeof(int)), .seen = clm_calloc(p->count + 1, sizeof(int))};
     size_t kept = 0;
+    const int rounds = p->no_fusion ? 0 : p->device->info.type == CLM_DEVICE_CPU ? 2 : 1;
     if (!m.unit_of || !m.seen) {
         free(m.unit_of);
         free(m.seen);
@@ -322,7 +317,7 @@ clm_status clm_program_merge(clm_program *p, const clm_value *outputs, size_t n_
         const clm_unit b = p->units[i];
         size_t host = kept;
         joining j, found = {0};
-        for (int round = 0; round < 2 && host == kept && b.fused && !p->no_fusion; round++) {
+        for (int round = 0; b.fused && round < rounds && host == kept; round++) {
             m.along = round > 0;
             for (size_t k = kept; k-- > 0 && k + LOOK_BACK > kept;)
                 if (can_merge(&m, &p->units[k], (int)k, &b, &j)) {
