@@ -5,18 +5,15 @@
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/random.h"
 #include "clmaml/clmaml.h"
-#include "graph/internal.h"
 #include "ops/op.h"
 #include "ops/pool.h"
 #include "program/internal.h"
-#include "support/numbers.h"
-#include "support/run.h"
+#include "support/derivatives.h"
 
-enum { TASKS = 2, N = 6, C = 12, IN = 4, OUT = 1 + 2 * IN };
+enum { TASKS = 2, N = 6, C = 12, IN = 4 };
 
 typedef struct config {
     int h, w;
@@ -30,94 +27,49 @@ static const config configs[] = {
 };
 enum { CONFIGS = sizeof configs / sizeof *configs };
 
-/* A loss of an image that is normalised, added to another one, activated and pooled; its gradient, its Hessian times a vector. */
-typedef struct sample {
-    clm_graph *g;
-    clm_value in[2 * IN], out[OUT];
-    double *data[2 * IN];
-    size_t count[OUT];
-} sample;
-
-static clm_value turned(clm_graph *g, clm_value v) { return clm_transpose(g, v, (const int32_t[]){2, 1, 0, 3}); }
-
-static void make(sample *s, const config *c, bool early) {
+/* A loss of an image that is normalised, added to another one, activated and pooled. */
+static void make(clm_test_sample *s, const config *c, bool early) {
     const clm_shape image = clm_shape_of(4, c->w, c->h, N, C), channels = clm_shape_of(1, C);
     const clm_shape shapes[IN] = {image, image, channels, channels};
-    clm_random r = clm_random_make(47, 3);
-    memset(s, 0, sizeof *s);
-    CLM_TEST_OK(clm_graph_create(&s->g));
-    s->g->few_passes = early;
-    for (int i = 0; i < 2 * IN; i++) { /* the second half: the vector */
-        s->in[i] = clm_input(s->g, "in", shapes[i % IN], i % IN < 2);
-        const size_t n = clm_test_elements(s->g, s->in[i], TASKS);
-        s->data[i] = calloc(n, sizeof(double));
-        for (size_t k = 0; k < n; k++) s->data[i][k] = (double)(float)clm_random_normal(&r);
-    }
-    const clm_value x = turned(s->g, s->in[0]), other = turned(s->g, s->in[1]);
+    clm_test_sample_make(s, early, TASKS, shapes, IN, 2, 47);
+    const clm_value x = clm_test_turned(s->g, s->in[0]), other = clm_test_turned(s->g, s->in[1]);
     clm_value y = clm_batch_norm(s->g, x, s->in[2], s->in[3], 1e-3, NULL, NULL);
     y = clm_max_pool(s->g, clm_softplus(s->g, clm_add(s->g, y, clm_scale(s->g, clm_sin(s->g, other), 0.5))), &c->pool);
-    y = clm_tanh(s->g, turned(s->g, y));
-    s->out[0] = clm_mean_all(s->g, clm_mul(s->g, y, clm_sin(s->g, y)));
-    CLM_TEST_OK(clm_graph_status(s->g));
-    CLM_TEST_OK(clm_grad(s->g, s->out[0], s->in, IN, s->out + 1));
-    CLM_TEST_OK(clm_hvp(s->g, s->out[0], s->in, s->in + IN, IN, s->out + 1 + IN));
-    for (int i = 0; i < OUT; i++) s->count[i] = clm_test_elements(s->g, s->out[i], TASKS);
-}
-
-static void discard(sample *s) {
-    for (int i = 0; i < 2 * IN; i++) free(s->data[i]);
-    clm_graph_free(s->g);
-}
-
-static void compute(clm_device *d, const sample *s, double *result[OUT]) {
-    for (int i = 0; i < OUT; i++) result[i] = calloc(s->count[i], sizeof(double));
-    CLM_TEST_OK(clm_test_run(d, s->g, TASKS, s->in, (const double *const *)s->data, 2 * IN, s->out, result, OUT));
-}
-
-static void expect_near(const sample *s, double *const a[OUT], double *const b[OUT], double tolerance, const char *what) {
-    for (int i = 0; i < OUT; i++) {
-        const double difference = clm_test_difference(a[i], b[i], s->count[i]);
-        ck_assert_msg(difference < tolerance, "output %d, %s: difference %g", i, what, difference);
-        free(b[i]);
-    }
+    y = clm_tanh(s->g, clm_test_turned(s->g, y));
+    clm_test_sample_derive(s, clm_mean_all(s->g, clm_mul(s->g, y, clm_sin(s->g, y))));
 }
 
 START_TEST(same_values) {
     static const char *const kinds[] = {"type=cpu", "type=gpu,dedicated_local=1", "type=gpu,dedicated_local=0"};
     clm_device *host = clm_test_open_host();
-    sample plain, early;
-    double *expected[OUT], *found[OUT];
+    clm_test_sample plain, early;
+    double *expected[CLM_TEST_MOST_OUT], *found[CLM_TEST_MOST_OUT];
     make(&plain, &configs[_i], false);
     make(&early, &configs[_i], true);
-    compute(host, &plain, expected);
-    compute(host, &early, found);
-    expect_near(&plain, expected, found, 1e-12, "in double precision");
+    clm_test_sample_run(host, &plain, expected);
+    clm_test_sample_run(host, &early, found);
+    clm_test_sample_near(&plain, expected, found, 1e-12, "in double precision");
+    clm_test_free_results(&early, found);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         clm_device *device = clm_test_open_as(kinds[i]);
-        compute(device, &early, found);
-        expect_near(&plain, expected, found, 5e-5, kinds[i]);
+        clm_test_sample_run(device, &early, found);
+        clm_test_sample_near(&plain, expected, found, 5e-5, kinds[i]);
+        clm_test_free_results(&early, found);
         clm_device_close(device);
     }
-    for (int i = 0; i < OUT; i++) free(expected[i]);
-    discard(&plain);
-    discard(&early);
+    clm_test_free_results(&plain, expected);
+    clm_test_sample_free(&plain);
+    clm_test_sample_free(&early);
     clm_device_close(host);
 }
 END_TEST
 
 /* ---- passes ---- */
 
-static void mark_live(const clm_graph *g, clm_value v, bool *live) {
-    if (live[v]) return;
-    live[v] = true;
-    for (int i = 0; i < g->nodes[v].n_in; i++) mark_live(g, g->nodes[v].in[i], live);
-}
-
 /* Sums over a whole image that outputs need. */
-static int sums_of_images(const sample *s) {
-    bool *live = calloc(s->g->count, sizeof *live);
+static int sums_of_images(const clm_test_sample *s) {
+    bool *live = clm_test_live(s);
     int count = 0;
-    for (int i = 0; i < OUT; i++) mark_live(s->g, s->out[i], live);
     for (size_t v = 0; v < s->g->count; v++) {
         const clm_node *n = clm_node_at(s->g, (clm_value)v);
         if (!live[v] || n->op != CLM_OP_SUM) continue;
@@ -129,13 +81,13 @@ static int sums_of_images(const sample *s) {
 }
 
 START_TEST(few_passes) {
-    sample plain, early;
+    clm_test_sample plain, early;
     make(&plain, &configs[0], false);
     make(&early, &configs[0], true);
     ck_assert_int_eq(sums_of_images(&early), 4); /* of x, of its squares; of the tangent, and of its product with x */
     ck_assert_int_gt(sums_of_images(&plain), 10);
-    discard(&plain);
-    discard(&early);
+    clm_test_sample_free(&plain);
+    clm_test_sample_free(&early);
 }
 END_TEST
 

@@ -3,16 +3,13 @@
  * digits stays; and nobody differentiates with respect to what was taken apart. */
 #include <check.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/random.h"
 #include "clmaml/clmaml.h"
-#include "graph/internal.h"
 #include "program/internal.h"
+#include "support/derivatives.h"
 #include "support/numbers.h"
-#include "support/run.h"
 
-enum { TASKS = 2, N = 12, H = 3, W = 12, C = 12, SIZE = N * H * W * C, IN = 3, OUT = 1 + 2 * IN };
+enum { TASKS = 2, N = 12, H = 3, W = 12, C = 12, SIZE = N * H * W * C, IN = 3 };
 
 typedef clm_value (*normalise)(clm_graph *g, clm_value x, clm_value scale, clm_value shift);
 static clm_value batch(clm_graph *g, clm_value x, clm_value scale, clm_value shift) {
@@ -27,86 +24,44 @@ static clm_value group(clm_graph *g, clm_value x, clm_value scale, clm_value shi
 static const normalise norms[] = {batch, layer, group};
 enum { NORMS = sizeof norms / sizeof *norms };
 
-/* A loss of a normalised image between two operations with launches of their own, its gradient, its Hessian times a vector. */
-typedef struct sample {
-    clm_graph *g;
-    clm_value in[2 * IN], out[OUT];
-    double *data[2 * IN];
-    size_t count[OUT];
-} sample;
-
-static clm_value turned(clm_graph *g, clm_value v) { return clm_transpose(g, v, (const int32_t[]){2, 1, 0, 3}); }
-
-static void make(sample *s, normalise norm, bool flat, double mean) {
+/* A loss of a normalised image between two operations with launches of their own. */
+static void make(clm_test_sample *s, normalise norm, bool flat, double mean) {
     const clm_shape shapes[IN] = {clm_shape_of(4, N, H, W, C), clm_shape_of(1, C), clm_shape_of(1, C)};
-    clm_random r = clm_random_make(31, 1);
-    memset(s, 0, sizeof *s);
-    CLM_TEST_OK(clm_graph_create(&s->g));
-    s->g->few_passes = flat;
-    for (int i = 0; i < 2 * IN; i++) { /* the second half: the vector */
-        s->in[i] = clm_input(s->g, "in", shapes[i % IN], i % IN == 0);
-        const size_t n = clm_test_elements(s->g, s->in[i], TASKS);
-        s->data[i] = calloc(n, sizeof(double));
-        for (size_t k = 0; k < n; k++) s->data[i][k] = (double)(float)((i == 0 ? mean : 0) + clm_random_normal(&r));
-    }
-    const clm_value y = norm(s->g, turned(s->g, s->in[0]), s->in[1], s->in[2]);
-    const clm_value z = clm_tanh(s->g, turned(s->g, clm_softplus(s->g, y)));
-    s->out[0] = clm_mean_all(s->g, clm_mul(s->g, z, clm_sin(s->g, turned(s->g, z))));
-    CLM_TEST_OK(clm_graph_status(s->g));
-    CLM_TEST_OK(clm_grad(s->g, s->out[0], s->in, IN, s->out + 1));
-    CLM_TEST_OK(clm_hvp(s->g, s->out[0], s->in, s->in + IN, IN, s->out + 1 + IN));
-    for (int i = 0; i < OUT; i++) s->count[i] = clm_test_elements(s->g, s->out[i], TASKS);
-}
-
-static void discard(sample *s) {
-    for (int i = 0; i < 2 * IN; i++) free(s->data[i]);
-    clm_graph_free(s->g);
-}
-
-static void compute(clm_device *d, const sample *s, double *result[OUT]) {
-    for (int i = 0; i < OUT; i++) result[i] = calloc(s->count[i], sizeof(double));
-    CLM_TEST_OK(clm_test_run(d, s->g, TASKS, s->in, (const double *const *)s->data, 2 * IN, s->out, result, OUT));
-}
-
-static void expect_near(const sample *s, double *const a[OUT], double *const b[OUT], double tolerance, const char *what) {
-    for (int i = 0; i < OUT; i++) {
-        const double difference = clm_test_difference(a[i], b[i], s->count[i]);
-        ck_assert_msg(difference < tolerance, "output %d, %s: difference %g", i, what, difference);
-    }
-}
-
-static void free_all(double *result[OUT]) {
-    for (int i = 0; i < OUT; i++) free(result[i]);
+    clm_test_sample_make(s, flat, TASKS, shapes, IN, 1, 31);
+    for (size_t k = 0; k < clm_test_elements(s->g, s->in[0], TASKS); k++) s->data[0][k] = (double)(float)(s->data[0][k] + mean);
+    const clm_value y = norm(s->g, clm_test_turned(s->g, s->in[0]), s->in[1], s->in[2]);
+    const clm_value z = clm_tanh(s->g, clm_test_turned(s->g, clm_softplus(s->g, y)));
+    clm_test_sample_derive(s, clm_mean_all(s->g, clm_mul(s->g, z, clm_sin(s->g, clm_test_turned(s->g, z)))));
 }
 
 START_TEST(same_values) {
     static const char *const kinds[] = {"type=cpu", "type=gpu,dedicated_local=1"};
     const char *kind = kinds[_i / (NORMS + 1)];
     clm_device *host = clm_test_open_host(), *device;
-    sample plain, flat;
-    double *expected[OUT], *found[OUT], *there[OUT], *as_ever[OUT];
+    clm_test_sample plain, flat;
+    double *expected[CLM_TEST_MOST_OUT], *found[CLM_TEST_MOST_OUT], *there[CLM_TEST_MOST_OUT], *as_ever[CLM_TEST_MOST_OUT];
     const int norm = _i % (NORMS + 1);
     const double mean = norm == NORMS ? 30 : 0; /* of which squares lose digits */
     make(&plain, norms[norm % NORMS], false, mean);
     make(&flat, norms[norm % NORMS], true, mean);
-    compute(host, &plain, expected);
-    compute(host, &flat, found);
-    expect_near(&plain, expected, found, 1e-10, "in double precision");
+    clm_test_sample_run(host, &plain, expected);
+    clm_test_sample_run(host, &flat, found);
+    clm_test_sample_near(&plain, expected, found, 1e-10, "in double precision");
     device = clm_test_open_as(kind);
-    compute(device, &plain, as_ever);
-    compute(device, &flat, there);
-    expect_near(&plain, expected, there, mean ? 1e-3 : 2e-5, kind);
-    for (int i = 0; i < OUT; i++) { /* no worse than the sums as they are written, but for luck */
+    clm_test_sample_run(device, &plain, as_ever);
+    clm_test_sample_run(device, &flat, there);
+    clm_test_sample_near(&plain, expected, there, mean ? 1e-3 : 2e-5, kind);
+    for (int i = 0; i < plain.n_out; i++) { /* no worse than the sums as they are written, but for luck */
         const double plainly = clm_test_difference(expected[i], as_ever[i], plain.count[i]);
         const double flatly = clm_test_difference(expected[i], there[i], plain.count[i]);
         ck_assert_msg(flatly < 4 * plainly + 1e-6, "output %d: difference %g instead of %g", i, flatly, plainly);
     }
-    free_all(expected);
-    free_all(found);
-    free_all(there);
-    free_all(as_ever);
-    discard(&plain);
-    discard(&flat);
+    clm_test_free_results(&plain, expected);
+    clm_test_free_results(&plain, found);
+    clm_test_free_results(&plain, there);
+    clm_test_free_results(&plain, as_ever);
+    clm_test_sample_free(&plain);
+    clm_test_sample_free(&flat);
     clm_device_close(device);
     clm_device_close(host);
 }
@@ -114,20 +69,13 @@ END_TEST
 
 /* ---- what is taken apart ---- */
 
-static void mark_live(const clm_graph *g, clm_value v, bool *live) {
-    if (live[v]) return;
-    live[v] = true;
-    for (int i = 0; i < g->nodes[v].n_in; i++) mark_live(g, g->nodes[v].in[i], live);
-}
-
 /* The variance is a sum with another in it, and what a sum of a gradient or a tangent needs is there before. */
 START_TEST(no_nested_sums) {
-    sample s;
+    clm_test_sample s;
     make(&s, batch, true, 0);
-    bool *live = calloc(s.g->count, sizeof *live);
+    bool *live = clm_test_live(&s);
     clm_value first = CLM_INVALID;
     int deepest_first = 0, deepest = 0;
-    for (int i = 0; i < OUT; i++) mark_live(s.g, s.out[i], live);
     for (size_t v = 0; v < s.g->count; v++) {
         const clm_node *n = clm_node_at(s.g, (clm_value)v);
         if (!live[v] || n->op != CLM_OP_SUM || clm_shape_size(&n->shape) != C)
@@ -139,7 +87,7 @@ START_TEST(no_nested_sums) {
     ck_assert_int_eq(deepest_first, 2);
     ck_assert_int_eq(deepest, 1);
     free(live);
-    discard(&s);
+    clm_test_sample_free(&s);
 }
 END_TEST
 
@@ -147,7 +95,7 @@ static clm_graph *new_graph(clm_value *x, int height) {
     clm_graph *g;
     CLM_TEST_OK(clm_graph_create(&g));
     g->few_passes = true;
-    *x = turned(g, clm_input(g, "x", clm_shape_of(4, N, height, W, C), true));
+    *x = clm_test_turned(g, clm_input(g, "x", clm_shape_of(4, N, height, W, C), true));
     return g;
 }
 
