@@ -25,6 +25,8 @@ static const struct {
      "launches that would take longer are cut in pieces; 0: no bound"},
     {"CLMAML_CPU_PARTS", "auto",
      "into how many parts a CPU is divided for the tasks of a meta-batch: auto, or a number; 1: none"},
+    {"CLMAML_CPU_TEAM", "auto",
+     "how many parts of a CPU share each launch where a trained model adapts: auto, or a number; 1: the driver shares it out"},
     {"CLMAML_CHAIN", "auto",
      "small launches that follow one another become one: auto (in programs without convolutions), always, never"},
     {"CLMAML_NO_CLBLAST", "used where it is installed and expected or measured to be faster",

@@ -87,6 +87,7 @@ typedef struct clm_launch {
     /* the kernel takes every run of CLM_ARG_INTs as int4s, the last padded with zeros: each argument costs drivers time */
     bool quads;
     double flops, bytes; /* for reports; 0: not counted */
+    int team;            /* launches of which form_team has made it; 0: none */
 } clm_launch;
 
 typedef struct clm_backend {
@@ -118,6 +119,12 @@ typedef struct clm_backend {
      * reads and writes memory of its own task; other memory it only reads, and none of them writes it. All have the same number
      * of tasks, global[2], and none calls a library. NULL: not supported. */
     clm_status (*make_task_kernel)(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out);
+    /* A team: the parts of a device share each of many launches, where the device as a whole is slow to begin with the next one. *found:
+     * there is one that is expected to be faster with all of these. NULL: never. */
+    clm_status (*find_team)(clm_device *d, const clm_launch *launches, size_t count, bool *found);
+    /* After that: one launch that does some of these, in order, for `build` and `make`. Results are the same bits. out->source and
+     * the memory of its first argument are the caller's, to be freed when kernels made of it are released. CLM_E_LIMIT: too many. */
+    clm_status (*form_team)(clm_device *d, const clm_launch *launches, size_t count, clm_launch *out);
     void (*release)(clm_device *d, clm_kernel *kernel);
     clm_status (*enqueue)(clm_device *d, clm_kernel *kernel);
     clm_status (*finish)(clm_device *d);

@@ -231,7 +231,11 @@ static double image_bytes(const clm_conv_geometry *c) {
     return 4.0 * c->n * ((double)c->h * c->w * c->ci + (double)c->oh * c->ow * c->co);
 }
 
-/* All rows of the filter at once read the images once, but make fewer items: a few have to do where reading takes long. */
+/* How evenly so many items of the same size are shared out: 1 where all units have as many. */
+static double evenness(int items, int units) { return (double)items / ((double)clm_over(items, units) * units); }
+
+/* All rows of the filter at once read the images once, but make fewer items: a few have to do where reading takes long. Where the first
+ * choice leaves units without work, one that does not comes before it. */
 static int thin_candidates(const clm_lower *l, clm_value y, clm_candidate *out) {
     const clm_conv_geometry c = clm_conv_geometry_at(l, y);
     const int rows = c.kw * (c.ci / c.groups), tasks = clm_lower_tasks(l, y), v = width_for(l, c.co / c.groups);
@@ -241,6 +245,10 @@ static int thin_candidates(const clm_lower *l, clm_value y, clm_candidate *out) 
     tile t[TILES_MOST];
     int n = 0;
     const int count = tiles_for(l, &search, t);
+    for (int i = 0; i < count; i++) {
+        const int columns = c.co / (v * t[i].nv) * tasks, k = columns >= enough ? c.kh : 1;
+        if (evenness(columns * clm_over(c.kh, k), units) > 0.9) offer(out, &n, (clm_candidate){{t[i].nv, k}});
+    }
     for (int i = 0; i < count; i++)
         offer(out, &n, (clm_candidate){{t[i].nv, c.co / (v * t[i].nv) * tasks >= enough ? c.kh : 1}});
     for (int i = 0; i < count; i++)

@@ -113,6 +113,7 @@ struct clm_program {
     clm_device *device;
     clm_workspace *workspace;
     bool owns_workspace, prepared, poison, no_fusion, no_plan, thrifty;
+    bool ask_team;
     int tasks;
     clm_node *nodes; /* a copy of the graph's */
     size_t count;
@@ -124,6 +125,8 @@ struct clm_program {
     size_t n_steps, steps_capacity;
     clm_kernel **line; /* of the launches, in order; once prepared */
     size_t n_line;
+    clm_launch *teams; /* launches of a team, which stand for all steps; none: every step has its own */
+    size_t n_teams;
     clm_io *io;
     size_t n_io, io_capacity;
     clm_io_alias *aliases;
@@ -193,6 +196,10 @@ int clm_total_items(const clm_program *p, const clm_unit *u);
 size_t clm_shared_elements(const clm_device *device);
 /* Has a graph that is still empty built for few passes (clm_graph.few_passes), as it is everywhere but on the host, the reference. */
 void clm_program_ask_few_passes(const clm_device *device, clm_graph *g);
+
+/* Has a program that is not prepared done by a team of a CPU's parts where that is faster: one that is run often, as its kernels are built
+ * for it. */
+void clm_program_ask_team(clm_program *p);
 
 /* The passes, in order; clm_program_fuse calls the three after it. */
 /* fusion/conv_pairs.c: a sum of two convolutions becomes one operation of four operands, where implementations support that. */

@@ -44,7 +44,9 @@ static clm_status time_step(clm_program *p, const clm_program_step *s, int runs,
     for (int r = 0; r < runs; r++) CLM_TRY(p->device->backend->time(p->device, s->kernel, &samples[r]));
     qsort(samples, (size_t)runs, sizeof *samples, increasing);
     *row = (profile_row){s->launch_steps > 1
-                             ? clm_format("task kernel of %zu launches; CLMAML_CHAIN=never shows them", s->launch_steps)
+                             ? clm_format(p->n_teams ? "team of %zu launches; CLMAML_CPU_TEAM=1 shows them"
+                                                     : "task kernel of %zu launches; CLMAML_CHAIN=never shows them",
+                                          s->launch_steps)
                              : label_of(p, s),
                          1, samples[runs / 2], 0, 0};
     for (size_t i = 0; i < s->launch_steps; i++) {

@@ -9,6 +9,8 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
+enum { TEAM_KINDS = 6 }; /* of launches in a kernel */
+
 /* ---- inputs and outputs ---- */
 
 static clm_status add_io(clm_program *p, clm_value v, bool output) {
@@ -141,12 +143,24 @@ out:
     return status;
 }
 
+static void release_teams(clm_program *p) {
+    for (size_t i = 0; i < p->n_teams; i++) {
+        free((char *)p->teams[i].source);
+        if (p->teams[i].n_args) p->device->backend->free(p->device, p->teams[i].args[0].mem);
+    }
+    free(p->teams);
+    p->teams = NULL;
+    for (size_t i = 0; i < p->n_steps && p->n_teams; i++) p->steps[i].launch_steps = 1;
+    p->n_teams = 0;
+}
+
 /* What preparation made: kernels, tensors of the program's own, shadows. */
 static void release_prepared(clm_program *p) {
     for (size_t i = 0; i < p->n_steps; i++) {
         if (p->steps[i].kernel) p->device->backend->release(p->device, p->steps[i].kernel);
         p->steps[i].kernel = NULL;
     }
+    release_teams(p);
     free(p->line);
     p->line = NULL;
     p->n_line = 0;
@@ -331,6 +345,56 @@ static void describe_step(const clm_program *p, const clm_program_step *s, clm_l
     for (int i = 0; i < s->n_ints; i++) launch->args[launch->n_args++] = (clm_arg){.kind = CLM_ARG_INT, .i = s->ints[i]};
 }
 
+void clm_program_ask_team(clm_program *p) { p->ask_team = true; }
+
+static bool same_kernel(const clm_launch *a, const clm_launch *b) {
+    return !a->file == !b->file && !strcmp(a->file ? a->file : a->source, b->file ? b->file : b->source) &&
+           !strcmp(a->entry, b->entry) && !strcmp(a->defines, b->defines);
+}
+
+/* Launches for one kernel of a team: no more kinds than a compiler takes quickly. */
+static size_t stretch(const clm_launch *launches, size_t count) {
+    size_t n = 0, kinds = 0;
+    for (; n < count; n++) {
+        size_t k = 0;
+        while (k < n && !same_kernel(&launches[k], &launches[n])) k++;
+        if (k == n && kinds++ == TEAM_KINDS) break;
+    }
+    return n;
+}
+
+/* Is a team wanted, possible, and expected to be faster? */
+static clm_status find_team(const clm_program *p, const clm_launch *launches, bool *found) {
+    const clm_backend *b = p->device->backend;
+    *found = p->ask_team && b->find_team && p->n_steps > 1;
+    for (size_t i = 0; i < p->n_steps && *found; i++) *found = p->steps[i].launch_steps == 1;
+    return *found ? b->find_team(p->device, launches, p->n_steps, found) : CLM_OK;
+}
+
+static clm_status form_teams(clm_program *p, const clm_launch *launches) {
+    const clm_backend *b = p->device->backend;
+    bool found;
+    CLM_TRY(find_team(p, launches, &found));
+    if (!found) return CLM_OK;
+    if (!(p->teams = clm_calloc(p->n_steps, sizeof *p->teams))) return CLM_E_MEMORY;
+    for (size_t i = 0, n; i < p->n_steps; i += n) {
+        n = stretch(&launches[i], p->n_steps - i);
+        CLM_TRY(b->form_team(p->device, &launches[i], n, &p->teams[p->n_teams]));
+        p->n_teams++;
+        p->steps[i].launch_steps = n;
+        for (size_t k = 1; k < n; k++) p->steps[i + k].launch_steps = 0;
+    }
+    return CLM_OK;
+}
+
+static clm_status make_teams(clm_program *p) {
+    const clm_backend *b = p->device->backend;
+    CLM_TRY(b->build(p->device, p->teams, p->n_teams));
+    for (size_t i = 0, k = 0; k < p->n_teams; i += p->steps[i].launch_steps)
+        CLM_TRY(b->make(p->device, &p->teams[k++], &p->steps[i].kernel));
+    return CLM_OK;
+}
+
 /* Builds the steps that have a launch of their own. */
 static clm_status build_single(clm_program *p, const clm_launch *launches) {
     size_t n = 0;
@@ -357,6 +421,16 @@ static clm_status prepare_steps(clm_program *p) {
     clm_launch *launches = clm_calloc(p->n_steps + 1, sizeof *launches);
     clm_status status = launches ? CLM_OK : CLM_E_MEMORY;
     for (size_t i = 0; i < p->n_steps && launches; i++) describe_step(p, &p->steps[i], &launches[i]);
+    if (status == CLM_OK) status = form_teams(p, launches);
+    if (status == CLM_E_LIMIT) {
+        release_teams(p);
+        status = CLM_OK;
+    }
+    if (p->n_teams) {
+        free(launches);
+        if (status == CLM_OK) status = make_teams(p);
+        return status == CLM_OK ? line_up(p) : status;
+    }
     if (status == CLM_OK && b->build) status = build_single(p, launches);
     for (size_t i = 0; i < p->n_steps && status == CLM_OK; i += p->steps[i].launch_steps) {
         clm_program_step *step = &p->steps[i];
@@ -390,12 +464,17 @@ static clm_status build_together(clm_program *const *programs, size_t count) {
     for (size_t k = 0; k < count; k++) most += programs[k]->n_steps;
     if (!device->backend->build) return CLM_OK;
     if (!(launches = clm_calloc(most + 1, sizeof *launches))) return CLM_E_MEMORY;
-    for (size_t k = 0; k < count; k++) {
+    clm_status status = CLM_OK;
+    for (size_t k = 0; k < count && status == CLM_OK; k++) {
         const clm_program *p = programs[k];
+        const size_t first = n;
+        bool team;
         for (size_t i = 0; i < p->n_steps; i += p->steps[i].launch_steps)
             if (p->steps[i].launch_steps == 1 && !p->prepared) describe_step(p, &p->steps[i], &launches[n++]);
+        if (n > first) status = find_team(p, &launches[first], &team);
+        if (n > first && team) n = first; /* its kernels are others */
     }
-    clm_status status = device->backend->build(device, launches, n);
+    if (status == CLM_OK) status = device->backend->build(device, launches, n);
     free(launches);
     return status;
 }

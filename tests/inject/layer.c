@@ -79,6 +79,8 @@
     CODE(clFlush, (cl_command_queue q), (q))                                                                                   \
     CODE(clEnqueueMarkerWithWaitList, (cl_command_queue q, cl_uint n, const cl_event *after, cl_event *event),                 \
          (q, n, after, event))                                                                                                 \
+    CODE(clEnqueueBarrierWithWaitList, (cl_command_queue q, cl_uint n, const cl_event *after, cl_event *event),                \
+         (q, n, after, event))                                                                                                 \
     LATE(clFinish, (cl_command_queue q), (q))                                                                                  \
     CODE(clEnqueueReadBuffer,                                                                                                  \
          (cl_command_queue q, cl_mem m, cl_bool wait, size_t offset, size_t size, void *to, cl_uint n, const cl_event *after,  \

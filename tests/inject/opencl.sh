@@ -103,6 +103,11 @@ inject "resume" half_a_run goes_on train --resume --run "$work/run" --iterations
 inject "eval" nothing prints_it eval "$work/whole" --tasks 2 --steps 2
 inject "adapt" no_model same_model adapt "$work/whole" --support "$work/new" --out "$work/model.safetensors"
 inject "predict" nothing prints_it predict "$work/adapted.safetensors" "$work/new/red" --json
+# Parts of a CPU that share launches would wait for ever for one that a fault has kept from it.
+CLMAML_CPU_TEAM=2
+export CLMAML_CPU_TEAM
+inject_sort opencl "adapt by a team" no_model same_model adapt "$work/whole" --support "$work/new" --out "$work/model.safetensors"
+unset CLMAML_CPU_TEAM
 inject "report" nothing nothing report "$work/whole" --out "$work/report.html"
 inject "tune" nothing nothing tune sine --budget 0.2 --again
 

@@ -355,6 +355,11 @@ void cli_environment_set(const char *name, const char *value) {
         unsetenv(name);
 }
 
+void cli_environment_default(const char *name, const char *value) {
+    const char *set = getenv(name);
+    if (!set || !*set) cli_environment_set(name, value);
+}
+
 void cli_environment_visit(const char *prefix, void (*visit)(void *user, const char *entry), void *user) {
     for (char **entry = environ; entry && *entry; entry++)
         if (strncmp(*entry, prefix, strlen(prefix)) == 0) visit(user, *entry);

@@ -101,6 +101,8 @@ bool cli_program_directory(char *path);
 clm_status cli_temporary_directory(char *path, size_t size);
 void cli_remove_tree(const char *path);
 void cli_environment_set(const char *name, const char *value); /* NULL: unset */
+/* The same where the user has not set it. */
+void cli_environment_default(const char *name, const char *value);
 /* Whether a shared library loads; otherwise why not. */
 bool cli_library_loads(const char *name, char *why, size_t size);
 /* Ends this process then, whatever it is doing: a child whose parent was killed is not to hang for ever. */

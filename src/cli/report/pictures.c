@@ -58,6 +58,7 @@ static clm_status open_learner(strip *s, clm_device **device, const char *spec) 
     o.support = s->ways * s->shots;
     o.query = s->ways * s->query;
     if (!*device) CLI_TRY(cli_tested_open(device, spec[0] ? spec : NULL, false));
+    cli_environment_default("CLMAML_CPU_TEAM", "1"); /* used once */
     CLI_TRY(clm_learner_load_archive(&s->learner, *device, s->checkpoint.archive, &o));
     s->info = clm_learner_get_info(s->learner);
     return CLM_OK;

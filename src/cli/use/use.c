@@ -134,6 +134,7 @@ static clm_status load(cli_use *u, const clm_archive *archive, const char *path,
         o.ways = (int)u->n_names;
         o.support = (int)u->examples;
     }
+    cli_environment_default("CLMAML_CPU_TEAM", "1"); /* used once: by what is built sooner, not by what runs faster */
     CLI_TRY(clm_learner_load_archive(&u->learner, u->device, archive, &o));
     u->info = clm_learner_get_info(u->learner);
     return folder ? learn(u) : CLM_OK;

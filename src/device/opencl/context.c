@@ -8,6 +8,7 @@ static void opencl_close(clm_device *device) {
     clm_cl_device *d = clm_cl(device);
     if (d->queue) clm_cl_wait(d);
     clm_cl_libraries_detach(d);
+    clm_cl_team_close(d);
     clm_cl_programs_free(d);
     if (d->timing_queue) clReleaseCommandQueue(d->timing_queue);
     if (d->queue) clReleaseCommandQueue(d->queue);
@@ -39,6 +40,8 @@ static const clm_backend opencl_backend = {.element_size = sizeof(cl_float),
                                            .build = clm_cl_build,
                                            .make = clm_cl_make,
                                            .make_task_kernel = clm_cl_make_task_kernel,
+                                           .find_team = clm_cl_team_find,
+                                           .form_team = clm_cl_team_form,
                                            .release = clm_cl_release,
                                            .enqueue = clm_cl_enqueue,
                                            .finish = clm_cl_finish,

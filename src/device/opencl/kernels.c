@@ -131,25 +131,49 @@ static clm_status make_call(clm_device *d, const clm_launch *launch, clm_kernel 
     return status;
 }
 
+/* A kernel with its arguments set. */
+static clm_status make_bound(clm_device *d, const clm_launch *launch, const clm_cl_program *program, cl_kernel *out) {
+    char name[128];
+    cl_int code = CL_SUCCESS;
+    snprintf(name, sizeof name, "%s%s", launch->entry, program->suffix);
+    *out = clCreateKernel(program->program, name, &code);
+    CLM_TRY(clm_cl_check(d, code, "%s: creating kernel %s of %s", launch->label, launch->entry,
+                         launch->file ? launch->file : "generated source"));
+    return set_args(&(binding){.device = d, .launch = launch, .kernel = *out});
+}
+
+/* One kernel for each part of the team, of a single work-item, and one for a part that is alone. */
+static clm_status make_team(clm_device *d, const clm_launch *launch, const clm_cl_program *program, clm_kernel *k) {
+    clm_launch *l = clm_calloc(1, sizeof *l);
+    clm_status status = l ? CLM_OK : CLM_E_MEMORY;
+    k->team = true;
+    k->expected = clm_cl_team_expected(clm_cl(d), launch);
+    for (int m = 0; m < clm_cl_team_members(clm_cl(d)) && status == CLM_OK; m++) {
+        *l = *launch;
+        clm_cl_team_place(clm_cl(d), l, m);
+        status = make_bound(d, l, program, &k->members[m]);
+    }
+    free(l);
+    return status;
+}
+
 clm_status clm_cl_make(clm_device *d, const clm_launch *launch, clm_kernel **out) {
     *out = NULL;
     if (launch->call.library != CLM_LIBRARY_NONE) return make_call(d, launch, out);
     const clm_cl_program *program = NULL;
-    char name[128];
     CLM_TRY(clm_cl_program_get(clm_cl(d), launch, &program));
     clm_kernel *k = clm_calloc(1, sizeof *k);
     if (!k) return CLM_E_MEMORY;
     clm_status status = CLM_OK;
-    cl_int code = CL_SUCCESS;
     snprintf(k->label, sizeof k->label, "%s", launch->label);
     snprintf(k->entry, sizeof k->entry, "%s", launch->entry);
-    snprintf(name, sizeof name, "%s%s", launch->entry, program->suffix);
-    k->kernel = clCreateKernel(program->program, name, &code);
-    CLM_GOTO(clm_cl_check(d, code, "%s: creating kernel %s of %s", launch->label, launch->entry,
-                          launch->file ? launch->file : "generated source"));
-    CLM_GOTO(set_args(&(binding){.device = d, .launch = launch, .kernel = k->kernel}));
-    CLM_GOTO(choose_sizes(d, launch, k));
-    CLM_GOTO(examine(d, launch, k));
+    if (launch->team) {
+        CLM_GOTO(make_team(d, launch, program, k));
+    } else {
+        CLM_GOTO(make_bound(d, launch, program, &k->kernel));
+        CLM_GOTO(choose_sizes(d, launch, k));
+        CLM_GOTO(examine(d, launch, k));
+    }
     *out = k;
     return CLM_OK;
 out:
@@ -161,6 +185,8 @@ void clm_cl_release(clm_device *d, clm_kernel *kernel) {
     (void)d;
     if (!kernel) return;
     if (kernel->kernel) clReleaseKernel(kernel->kernel);
+    for (int m = 0; m <= CLM_CL_TEAM_MOST; m++)
+        if (kernel->members[m]) clReleaseKernel(kernel->members[m]);
     if (kernel->table) clReleaseMemObject(kernel->table);
     clm_cl_call_free(kernel->call);
     free(kernel);
@@ -169,6 +195,8 @@ void clm_cl_release(clm_device *d, clm_kernel *kernel) {
 /* ---- running ---- */
 
 clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel) {
+    if (kernel->team) return clm_cl_team_enqueue(d, kernel);
+    CLM_TRY(clm_cl_check(d, clm_cl_team_join(clm_cl(d)), "%s: waiting for a team", kernel->label));
     if (kernel->call) {
         d->counters.launches++;
         CLM_TRY(clm_cl_call_enqueue(d, clm_cl(d)->queue, kernel->call, kernel->label));
@@ -201,7 +229,7 @@ static clm_status time_call(clm_device *d, clm_kernel *kernel, double *seconds) 
 clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds) {
     clm_cl_device *cl = clm_cl(d);
     cl_int code = CL_SUCCESS;
-    if (kernel->call) return time_call(d, kernel, seconds);
+    if (kernel->call || kernel->team) return time_call(d, kernel, seconds);
     if (!cl->timing_queue) {
         cl->timing_queue = clCreateCommandQueue(cl->context, cl->id, CL_QUEUE_PROFILING_ENABLE, &code);
         CLM_TRY(clm_cl_check(d, code, "creating a command queue with profiling"));

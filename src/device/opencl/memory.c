@@ -40,9 +40,11 @@ static void *map(clm_cl_device *d, cl_mem buffer, bool write, size_t offset, siz
     d->base.counters.mapped += size;
     const cl_map_flags overwrite = d->avoid & CLM_AVOID_WRITES ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_WRITE_INVALIDATE_REGION;
     const double began = clm_wait_begin();
-    *code = CL_SUCCESS;
-    void *mapped =
-        clEnqueueMapBuffer(d->queue, buffer, CL_TRUE, write ? overwrite : CL_MAP_READ, offset, size, 0, NULL, NULL, code);
+    void *mapped = NULL;
+    *code = clm_cl_team_join(d);
+    if (*code == CL_SUCCESS)
+        mapped =
+            clEnqueueMapBuffer(d->queue, buffer, CL_TRUE, write ? overwrite : CL_MAP_READ, offset, size, 0, NULL, NULL, code);
     clm_wait_end(began);
     return mapped;
 }
@@ -54,7 +56,8 @@ static cl_int unmap(clm_cl_device *d, cl_mem buffer, void *mapped) {
 /* Offset and count in elements. */
 static cl_int fill_buffer(clm_cl_device *d, cl_mem buffer, size_t offset, size_t count, cl_float value) {
     const size_t size = sizeof value;
-    cl_int code;
+    cl_int code = clm_cl_team_join(d);
+    if (code != CL_SUCCESS) return code;
     if (!(d->avoid & CLM_AVOID_WRITES))
         return clEnqueueFillBuffer(d->queue, buffer, &value, size, offset * size, count * size, 0, NULL, NULL);
     cl_float *mapped = map(d, buffer, true, offset * size, count * size, &code);
@@ -160,10 +163,11 @@ static cl_int transfer_floats(clm_cl_device *d, clm_mem *mem, size_t offset, siz
                               cl_bool wait) {
     const size_t size = sizeof(cl_float);
     d->base.counters.copied += count * size;
+    cl_int code = clm_cl_team_join(d);
+    if (code != CL_SUCCESS) return code;
     const double began = wait ? clm_wait_begin() : 0;
-    const cl_int code =
-        write ? clEnqueueWriteBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL)
-              : clEnqueueReadBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL);
+    code = write ? clEnqueueWriteBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL)
+                 : clEnqueueReadBuffer(d->queue, mem->buffer, wait, offset * size, count * size, data, 0, NULL, NULL);
     if (wait) clm_wait_end(began);
     return code;
 }
@@ -194,6 +198,7 @@ static clm_status transfer_all(clm_device *d, clm_mem *mem, size_t offset, size_
     else
         code = transfer_doubles(clm_cl(d), mem, offset, count, t);
     clm_cl_watchdog_idle(clm_cl(d), start);
+    clm_cl_team_idle(clm_cl(d), start);
     if (code == CL_SUCCESS && !t->write) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "%s of %zu numbers", what, count);
 }
@@ -244,9 +249,12 @@ clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t
     if (count == 0) return CLM_OK;
     double start = clm_clock();
     if (!maps(cl)) d->counters.copied += count;
-    cl_int code = maps(cl) ? write_mapped(cl, mem, offset, count, bytes)
-                           : clEnqueueWriteBuffer(cl->queue, mem->buffer, CL_TRUE, offset, count, bytes, 0, NULL, NULL);
+    cl_int code = clm_cl_team_join(cl);
+    if (code == CL_SUCCESS)
+        code = maps(cl) ? write_mapped(cl, mem, offset, count, bytes)
+                        : clEnqueueWriteBuffer(cl->queue, mem->buffer, CL_TRUE, offset, count, bytes, 0, NULL, NULL);
     clm_cl_watchdog_idle(cl, start);
+    clm_cl_team_idle(cl, start);
     return clm_cl_check(d, code, "write of %zu bytes", count);
 }
 
@@ -269,9 +277,11 @@ clm_status clm_cl_copy(clm_device *d, clm_mem *from, size_t from_offset, clm_mem
     if (count == 0) return CLM_OK;
     const size_t size = sizeof(cl_float);
     clm_cl_device *cl = clm_cl(d);
-    cl_int code = cl->avoid & CLM_AVOID_WRITES ? copy_mapped(cl, from, from_offset * size, to, to_offset * size, count * size)
-                                               : clEnqueueCopyBuffer(cl->queue, from->buffer, to->buffer, from_offset * size,
-                                                                     to_offset * size, count * size, 0, NULL, NULL);
+    cl_int code = clm_cl_team_join(cl);
+    if (code == CL_SUCCESS)
+        code = cl->avoid & CLM_AVOID_WRITES ? copy_mapped(cl, from, from_offset * size, to, to_offset * size, count * size)
+                                            : clEnqueueCopyBuffer(cl->queue, from->buffer, to->buffer, from_offset * size,
+                                                                  to_offset * size, count * size, 0, NULL, NULL);
     clm_cl_queued(cl);
     return clm_cl_check(d, code, "copying %zu numbers", count);
 }

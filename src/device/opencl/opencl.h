@@ -67,7 +67,10 @@ typedef struct clm_cl_device {
     clm_library_info libraries[CLM_LIBRARY_COUNT]; /* libraries.h; no name: not looked for yet */
     struct clm_cl_plan *plans;
     size_t plan_count, plan_capacity;
+    struct clm_cl_team *team; /* team.c; NULL: none yet */
 } clm_cl_device;
+
+enum { CLM_CL_TEAM_MOST = 4 };
 
 struct clm_mem {
     cl_mem buffer;
@@ -84,6 +87,10 @@ struct clm_kernel {
     double work, seconds; /* operations, or what stands for them; measured */
     unsigned measured;    /* times */
     bool divisible;       /* may be launched in pieces */
+    /* team.c, instead of `kernel`: of every part, and of a part that is alone */
+    cl_kernel members[CLM_CL_TEAM_MOST + 1];
+    double expected; /* seconds */
+    bool team, launched;
 };
 
 static inline clm_cl_device *clm_cl(clm_device *d) { return (clm_cl_device *)d; }
@@ -217,6 +224,23 @@ size_t clm_cl_joined_with(clm_cl_device *d, const char *text, const char *define
 
 /* task_kernel.c */
 clm_status clm_cl_make_task_kernel(clm_device *d, const clm_launch *launches, size_t count, clm_kernel **out);
+
+/* team.c */
+/* As the back end's find_team and form_team. */
+clm_status clm_cl_team_find(clm_device *d, const clm_launch *launches, size_t count, bool *found);
+clm_status clm_cl_team_form(clm_device *d, const clm_launch *launches, size_t count, clm_launch *out);
+/* A team's launch has as many kernels; that of a member is made with these arguments. */
+int clm_cl_team_members(const clm_cl_device *d);
+void clm_cl_team_place(const clm_cl_device *d, clm_launch *launch, int member);
+double clm_cl_team_expected(const clm_cl_device *d, const clm_launch *launch); /* seconds */
+clm_status clm_cl_team_enqueue(clm_device *d, clm_kernel *k);
+/* Before anything is queued in the device's own queue: that is done after all that a team has queued. */
+cl_int clm_cl_team_join(clm_cl_device *d);
+/* Leaves what an open team is given to one part until the device has been waited for so many times. */
+void clm_cl_team_rest(clm_cl_device *d, int waits);
+/* After every wait, which began at `start` (clm_clock). */
+void clm_cl_team_idle(clm_cl_device *d, double start);
+void clm_cl_team_close(clm_cl_device *d);
 
 /* binaries.c: program binaries on disk. */
 void clm_cl_cache_open(clm_cl_device *d);

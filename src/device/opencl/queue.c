@@ -24,6 +24,8 @@ void clm_cl_queued(clm_cl_device *d) {
 
 /* clFinish right after clFlush returns at once in Mesa 22.3's rusticl, and did in clvk: then a marker is waited for. */
 cl_int clm_cl_wait(clm_cl_device *d) {
+    const cl_int joined = clm_cl_team_join(d);
+    if (joined != CL_SUCCESS) return joined;
     cl_int code = d->flushed_last ? clEnqueueMarkerWithWaitList(d->queue, 0, NULL, NULL) : CL_SUCCESS;
     d->flushed_last = false;
     return code == CL_SUCCESS ? clFinish(d->queue) : code;
@@ -44,6 +46,7 @@ clm_status clm_cl_finish(clm_device *d) {
     clm_wait_end(began);
     d->counters.waits++;
     clm_cl_watchdog_idle(clm_cl(d), start);
+    clm_cl_team_idle(clm_cl(d), start);
     if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "waiting for queued work");
 }
