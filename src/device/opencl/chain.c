@@ -154,10 +154,14 @@ clm_status clm_cl_chain_open(clm_cl_chain *c) {
     c->members = clm_calloc(c->count + 1, sizeof *c->members);
     c->kind = clm_calloc(c->count + 1, sizeof *c->kind);
     c->member = clm_calloc(c->count + 1, sizeof *c->member);
-    if (!c->members || !c->kind || !c->member) return CLM_E_MEMORY;
+    c->place = clm_calloc(c->count + 1, sizeof *c->place);
+    if (!c->members || !c->kind || !c->member || !c->place) return CLM_E_MEMORY;
     CLM_TRY(collect(c));
     if (c->joined) make_names_own(c);
-    for (size_t i = 0; i < c->count; i++) CLM_TRY(put_launch(c, i));
+    for (size_t i = 0; i < c->count; i++) {
+        c->place[i] = c->table_size;
+        CLM_TRY(put_launch(c, i));
+    }
     return add_functions(c);
 }
 
@@ -166,5 +170,6 @@ void clm_cl_chain_close(clm_cl_chain *c) {
     free(c->members);
     free(c->kind);
     free(c->member);
+    free(c->place);
     free(c->table);
 }

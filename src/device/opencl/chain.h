@@ -28,6 +28,7 @@ typedef struct clm_cl_chain {
     int n_buffers;
     cl_int *table;
     size_t table_size, table_capacity;
+    size_t *place; /* of every launch in the table */
     clm_text text; /* the functions */
 } clm_cl_chain;
 

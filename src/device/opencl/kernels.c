@@ -142,13 +142,16 @@ static clm_status make_bound(clm_device *d, const clm_launch *launch, const clm_
     return set_args(&(binding){.device = d, .launch = launch, .kernel = *out});
 }
 
-/* One kernel for each part of the team, of a single work-item, and one for a part that is alone. */
+/* The kernels of a team's launch: the same one with other arguments. */
 static clm_status make_team(clm_device *d, const clm_launch *launch, const clm_cl_program *program, clm_kernel *k) {
     clm_launch *l = clm_calloc(1, sizeof *l);
     clm_status status = l ? CLM_OK : CLM_E_MEMORY;
     k->team = true;
     k->expected = clm_cl_team_expected(clm_cl(d), launch);
-    for (int m = 0; m < clm_cl_team_members(clm_cl(d)) && status == CLM_OK; m++) {
+    k->n_members = clm_cl_team_members(clm_cl(d), launch);
+    k->members = clm_calloc((size_t)k->n_members, sizeof(cl_kernel));
+    if (!k->members) status = CLM_E_MEMORY;
+    for (int m = 0; m < k->n_members && status == CLM_OK; m++) {
         *l = *launch;
         clm_cl_team_place(clm_cl(d), l, m);
         status = make_bound(d, l, program, &k->members[m]);
@@ -185,8 +188,9 @@ void clm_cl_release(clm_device *d, clm_kernel *kernel) {
     (void)d;
     if (!kernel) return;
     if (kernel->kernel) clReleaseKernel(kernel->kernel);
-    for (int m = 0; m <= CLM_CL_TEAM_MOST; m++)
+    for (int m = 0; m < kernel->n_members && kernel->members; m++)
         if (kernel->members[m]) clReleaseKernel(kernel->members[m]);
+    free(kernel->members);
     if (kernel->table) clReleaseMemObject(kernel->table);
     clm_cl_call_free(kernel->call);
     free(kernel);

@@ -87,8 +87,9 @@ struct clm_kernel {
     double work, seconds; /* operations, or what stands for them; measured */
     unsigned measured;    /* times */
     bool divisible;       /* may be launched in pieces */
-    /* team.c, instead of `kernel`: of every part, and of a part that is alone */
-    cl_kernel members[CLM_CL_TEAM_MOST + 1];
+    /* team.c, instead of `kernel`: of every part, then of every launch when the team is loose */
+    cl_kernel *members;
+    int n_members;
     double expected; /* seconds */
     bool team, launched;
 };
@@ -230,13 +231,13 @@ clm_status clm_cl_make_task_kernel(clm_device *d, const clm_launch *launches, si
 clm_status clm_cl_team_find(clm_device *d, const clm_launch *launches, size_t count, bool *found);
 clm_status clm_cl_team_form(clm_device *d, const clm_launch *launches, size_t count, clm_launch *out);
 /* A team's launch has as many kernels; that of a member is made with these arguments. */
-int clm_cl_team_members(const clm_cl_device *d);
+int clm_cl_team_members(const clm_cl_device *d, const clm_launch *launch);
 void clm_cl_team_place(const clm_cl_device *d, clm_launch *launch, int member);
 double clm_cl_team_expected(const clm_cl_device *d, const clm_launch *launch); /* seconds */
 clm_status clm_cl_team_enqueue(clm_device *d, clm_kernel *k);
 /* Before anything is queued in the device's own queue: that is done after all that a team has queued. */
 cl_int clm_cl_team_join(clm_cl_device *d);
-/* Leaves what an open team is given to one part until the device has been waited for so many times. */
+/* What an open team is given is loose until the device has been waited for so many times. */
 void clm_cl_team_rest(clm_cl_device *d, int waits);
 /* After every wait, which began at `start` (clm_clock). */
 void clm_cl_team_idle(clm_cl_device *d, double start);

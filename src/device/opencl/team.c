@@ -9,9 +9,11 @@
  * independent, so results are the same bits.
  *
  * Parts have to make progress independently of one another, which OpenCL does not promise: a driver has to be known for it
- * (quirks.c). Two teams of a process would wait for each other's threads for ever: one at a time has them, in others the first part
- * does all launches alone. It also does so for a while when a team is much slower than it has been: threads that wait in a kernel do
- * not sleep, and where other programs want the processors they may wait for one that is not being executed. */
+ * (quirks.c). Two teams of a process would wait for each other's threads for ever: one at a time has them, and what others are given
+ * is loose: launch by launch in the device's own queue, by the same kernels, without waiting in them. So it is for a while when a
+ * team is much slower than it has been: threads that wait in a kernel do not sleep, and where other programs want the processors
+ * they may wait for one that is not being executed. */
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,11 +29,11 @@ enum {
     LINE = 32,          /* ints from one part's count to the next: no two share a line of the cache */
     STOP = MOST * LINE, /* not 0: nobody waits */
     GATE = STOP + LINE, /* ints in all */
-    /* A team that is SLOW times slower than at its best, STRIKES times in a row, leaves its work to one part for ALONE waits. */
-    SLOW = 3,
-    STRIKES = 3,
-    ALONE = 50
+    /* A team that is SLOW times slower than at its best, twice in a row or so, is loose for LOOSE waits. */
+    STRIKES = 4,
+    LOOSE = 50
 };
+static const double SLOW = 1.6, FORGET = 1.01; /* its best becomes worse by so much with every wait */
 
 /* Seconds that a launch costs the whole device and a team, what a core does in a second, and how much longer the same work takes in
  * shares that are made beforehand: magnitudes. Kernels of a team take longer to build, so it is to be faster by WORTH. */
@@ -42,16 +44,15 @@ typedef struct clm_cl_team {
     cl_device_id id[MOST];
     cl_command_queue queue[MOST];
     clm_mem memory;
-    cl_int *gate;  /* its buffer, mapped */
-    bool ahead;    /* its queues hold what the device's own does not know of, */
-    bool together; /* which is the work of all parts, not of the first alone */
-    bool broken;   /* a launch is missing on some of the parts */
-    /* Since the device was last waited for: when the first launch was queued, the seconds that all are expected to take, and whether one
-     * of them was new, so that it had to be built. */
+    cl_int *gate; /* its buffer, mapped */
+    bool ahead;   /* its queues hold what the device's own does not know of */
+    bool broken;  /* a launch is missing on some of the parts */
+    /* Since the device was last waited for: has it been used; when was the first launch of parts queued, what seconds are all expected
+     * to take, was one of them new, so that it had to be built? */
+    bool used, fresh;
     double began, expected;
-    bool fresh;
     double best; /* seconds that an expected one took at least */
-    int strikes, alone;
+    int strikes, loose;
 } clm_cl_team;
 
 /* Whose team has the threads: from its first launch until its work is known to be done. */
@@ -192,8 +193,9 @@ clm_status clm_cl_team_find(clm_device *device, const clm_launch *launches, size
 
 /* ---- the kernel ---- */
 
-/* The arguments are a table, the gate and buffers, then these ints; without steps nothing is done and nobody waited for. */
-enum { STEPS, PART, PARTS, INTS };
+/* The arguments are a table, the gate and buffers, then these ints: how many launches from which on; a part, or -1 where parts are
+ * work-items that do not wait; how many there are. Without launches nothing is done. The table begins with the place of each. */
+enum { STEPS, FIRST, PART, PARTS, INTS };
 
 static const char functions[] = "#if defined(__x86_64__) && defined(__clang__)\n"
                                 "#define TEAM_PAUSE() __builtin_ia32_pause()\n"
@@ -206,8 +208,8 @@ static const char functions[] = "#if defined(__x86_64__) && defined(__clang__)\n
                                 "    while (gate[k * TEAM_LINE] - mine < 0 && !gate[TEAM_STOP]) TEAM_PAUSE();\n"
                                 "  atomic_or(gate + part * TEAM_LINE, 0);\n" /* nothing is read before */
                                 "}\n"
-                                "static void team_count(volatile __global int *gate, const int part, const int parts) {\n"
-                                "  if (parts > 1) atomic_inc(gate + part * TEAM_LINE);\n"
+                                "static void team_count(volatile __global int *gate, const int part) {\n"
+                                "  atomic_inc(gate + part * TEAM_LINE);\n"
                                 "}\n";
 
 /* Functions of a chain have names of their own: lines that do not begin with the word are left alone when texts are joined. */
@@ -229,15 +231,17 @@ static char *text_of(clm_cl_chain *c) {
     for (int b = 0; b < c->n_buffers; b++) clm_text_add(&out, ", __global float *b%d, const uint2 b%d_at", b, b);
     clm_text_add(&out,
                  ", const int4 place) {\n"
-                 "  const int steps = place.s%d, part = place.s%d, parts = place.s%d;\n"
+                 "  const int steps = place.s%d, waits = place.s%d >= 0, parts = place.s%d;\n"
+                 "  const int part = waits ? place.s%d : (int)get_global_id(0);\n"
                  "  __global const int *t = (__global const int *)table;\n"
+                 "  t += t[place.s%d];\n"
                  "  volatile __global int *gate = (volatile __global int *)count;\n"
                  "  __global float *base[%d] = {",
-                 STEPS, PART, PARTS, c->n_buffers);
+                 STEPS, PART, PARTS, PART, FIRST, c->n_buffers);
     for (int b = 0; b < c->n_buffers; b++) clm_text_add(&out, "%sb%d", b ? ", " : "", b);
-    clm_text_add(&out, "};\n  for (int step = 0; step < steps; step++) {\n    team_wait(gate, part, parts);\n");
+    clm_text_add(&out, "};\n  for (int step = 0; step < steps; step++) {\n    if (waits) team_wait(gate, part, parts);\n");
     clm_cl_chain_cases(c);
-    clm_text_add(&out, "%s    team_count(gate, part, parts);\n  }\n}\n", c->text.data ? c->text.data : "");
+    clm_text_add(&out, "%s    if (waits) team_count(gate, part);\n  }\n}\n", c->text.data ? c->text.data : "");
     if (out.failed || c->text.failed || !chain) clm_text_free(&out);
     free(chain);
     return out.data;
@@ -253,16 +257,20 @@ clm_status clm_cl_team_form(clm_device *device, const clm_launch *launches, size
                       .indices = "k % t[1], k / t[1] % t[2], k / (t[1] * t[2])",
                       .joined = true};
     clm_mem *table = NULL;
+    cl_int *whole = NULL;
     char *text = NULL;
     clm_status status = CLM_OK;
     *out = (clm_launch){.entry = "team", .defines = "", .quads = true};
     CLM_GOTO(clm_cl_chain_open(&c));
     if (!(text = text_of(&c))) CLM_GOTO(clm_fail(CLM_E_MEMORY, "building the kernel of a team: out of memory"));
-    CLM_GOTO(clm_cl_alloc(device, c.table_size, &table));
-    CLM_GOTO(clm_cl_write_bytes(device, table, 0, c.table_size * sizeof *c.table, c.table));
+    if (!(whole = clm_calloc(count + c.table_size, sizeof *whole))) CLM_GOTO(CLM_E_MEMORY);
+    for (size_t i = 0; i < count; i++) whole[i] = (cl_int)(count + c.place[i]);
+    memcpy(whole + count, c.table, c.table_size * sizeof *whole);
+    CLM_GOTO(clm_cl_alloc(device, count + c.table_size, &table));
+    CLM_GOTO(clm_cl_write_bytes(device, table, 0, (count + c.table_size) * sizeof *whole, whole));
     snprintf(out->label, sizeof out->label, "team of %zu launches", count);
     for (int i = 0; i < 3; i++) out->global[i] = 1;
-    out->args[out->n_args++] = (clm_arg){.kind = CLM_ARG_MEM, .mem = table, .size = c.table_size, .tasks = 1};
+    out->args[out->n_args++] = (clm_arg){.kind = CLM_ARG_MEM, .mem = table, .size = count + c.table_size, .tasks = 1};
     out->args[out->n_args++] = (clm_arg){.kind = CLM_ARG_MEM, .mem = &d->team->memory, .size = GATE, .tasks = 1};
     for (int b = 0; b < c.n_buffers; b++)
         out->args[out->n_args++] = (clm_arg){.kind = CLM_ARG_MEM, .mem = c.buffer[b], .size = 1, .tasks = 1};
@@ -277,19 +285,21 @@ clm_status clm_cl_team_form(clm_device *device, const clm_launch *launches, size
     text = NULL;
 out:
     clm_cl_free(device, table);
+    free(whole);
     free(text);
     clm_cl_chain_close(&c);
     return status;
 }
 
-int clm_cl_team_members(const clm_cl_device *d) { return d->team->parts + 1; }
+int clm_cl_team_members(const clm_cl_device *d, const clm_launch *l) { return d->team->parts + l->team; }
 
 void clm_cl_team_place(const clm_cl_device *d, clm_launch *l, int member) {
     clm_arg *ints = &l->args[l->n_args - INTS];
-    const bool alone = member == d->team->parts;
-    ints[STEPS].i = l->team;
-    ints[PART].i = alone ? 0 : member;
-    ints[PARTS].i = alone ? 1 : d->team->parts;
+    const bool loose = member >= d->team->parts;
+    ints[STEPS].i = loose ? 1 : l->team;
+    ints[FIRST].i = loose ? member - d->team->parts : 0;
+    ints[PART].i = loose ? -1 : member;
+    ints[PARTS].i = d->team->parts;
 }
 
 double clm_cl_team_expected(const clm_cl_device *d, const clm_launch *l) {
@@ -325,56 +335,76 @@ static clm_status begin(clm_cl_device *d) {
     clm_cl_team *t = d->team;
     CLM_TRY(clm_cl_check(&d->base, cross(&d->queue, 1, t->queue, t->parts), "beginning the work of a team"));
     t->ahead = true;
-    t->together = !t->broken && t->alone == 0 && take_threads(t);
-    if (t->began == 0) t->began = clm_clock();
+    if (t->expected == 0) t->began = clm_clock();
     return CLM_OK;
 }
 
+static cl_int queue_kernel(cl_command_queue queue, cl_kernel kernel, size_t items) {
+    const size_t global[3] = {items, 1, 1}, local[3] = {1, 1, 1};
+    return clEnqueueNDRangeKernel(queue, kernel, 3, NULL, global, local, 0, NULL, NULL);
+}
+
 /* Parts that have a launch would wait for ever for those that have not. */
-static void give_up(clm_cl_device *d) {
-    clm_cl_team *t = d->team;
-    t->broken = true;
-    ((volatile cl_int *)t->gate)[STOP] = 1;
-    (void)clm_cl_team_join(d); /* the next launch begins anew */
+static cl_int queue_together(clm_cl_team *t, const clm_kernel *k) {
+    cl_int code = CL_SUCCESS;
+    for (int m = 0; m < t->parts && code == CL_SUCCESS; m++) {
+        code = queue_kernel(t->queue[m], k->members[m], 1);
+        t->broken = t->broken || (code != CL_SUCCESS && m > 0);
+    }
+    if (t->broken) ((volatile cl_int *)t->gate)[STOP] = 1;
+    t->expected += k->expected;
+    return code;
+}
+
+static cl_int queue_loose(clm_cl_device *d, const clm_kernel *k) {
+    const clm_cl_team *t = d->team;
+    cl_int code = clm_cl_team_join(d);
+    for (int m = t->parts; m < k->n_members && code == CL_SUCCESS; m++) {
+        code = queue_kernel(d->queue, k->members[m], (size_t)t->parts);
+        if (code == CL_SUCCESS) clm_cl_queued(d);
+    }
+    return code;
 }
 
 clm_status clm_cl_team_enqueue(clm_device *device, clm_kernel *k) {
     clm_cl_device *d = clm_cl(device);
     clm_cl_team *t = d->team;
-    const size_t one[3] = {1, 1, 1};
-    if (!t->ahead) CLM_TRY(begin(d));
-    const int first = t->together ? 0 : t->parts, last = t->together ? t->parts : t->parts + 1;
+    const bool together = !t->broken && t->loose == 0 && take_threads(t);
     cl_int code = clm_cl_emulated_lack(device, CLM_FAIL_AT_LAUNCH);
-    device->counters.launches++;
-    for (int m = first; m < last && code == CL_SUCCESS; m++) {
-        code = clEnqueueNDRangeKernel(t->queue[t->together ? m : 0], k->members[m], 3, NULL, one, one, 0, NULL, NULL);
-        if (code != CL_SUCCESS && m > first) give_up(d);
-    }
+    if (together && !t->ahead) CLM_TRY(begin(d));
+    t->used = true;
     t->fresh = t->fresh || !k->launched;
     k->launched = true;
-    t->expected += k->expected;
+    device->counters.launches += together ? 1 : (size_t)(k->n_members - t->parts);
+    if (code == CL_SUCCESS) code = together ? queue_together(t, k) : queue_loose(d, k);
     return clm_cl_check(device, code, "%s: launching kernel %s by a team of %d", k->label, k->entry, t->parts);
 }
 
 void clm_cl_team_rest(clm_cl_device *d, int waits) {
-    d->team->alone = waits;
+    d->team->loose = waits;
     d->team->strikes = 0;
 }
 
-/* Only a wait that took a good part of the time tells how long the team's work did. */
+/* Two slow waits weigh as much as four fast ones. */
+static void judge(clm_cl_device *d, double seconds) {
+    clm_cl_team *t = d->team;
+    const double each = seconds / t->expected;
+    const bool slow = t->best > 0 && each > SLOW * t->best;
+    t->best = t->best > 0 ? fmin(each, FORGET * t->best) : each;
+    t->strikes += slow ? 2 : t->strikes > 0 ? -1 : 0;
+    if (t->strikes >= STRIKES) clm_cl_team_rest(d, LOOSE);
+}
+
+/* Only a wait that took a good part of the time tells how long the work did. */
 void clm_cl_team_idle(clm_cl_device *d, double waited_since) {
     clm_cl_team *t = d->team;
-    if (!t || t->began == 0 || t->ahead) return;
-    const double now = clm_clock(), seconds = now - t->began;
+    if (!t || !t->used || t->ahead) return;
+    const double now = clm_clock();
     leave_threads(t);
-    if (t->alone > 0) {
-        t->alone--;
-    } else if (t->together && !t->fresh && t->expected > 0 && now - waited_since > 0.3 * seconds) {
-        const double each = seconds / t->expected;
-        t->strikes = t->best > 0 && each > SLOW * t->best ? t->strikes + 1 : 0;
-        if (t->best == 0 || each < t->best) t->best = each;
-        if (t->strikes == STRIKES) clm_cl_team_rest(d, ALONE);
-    }
-    t->began = t->expected = 0;
-    t->fresh = false;
+    if (t->loose > 0)
+        t->loose--;
+    else if (t->expected > 0 && !t->fresh && now - waited_since > 0.3 * (now - t->began))
+        judge(d, now - t->began);
+    t->used = t->fresh = false;
+    t->expected = 0;
 }
