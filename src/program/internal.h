@@ -105,7 +105,7 @@ typedef struct clm_program_step {
     int ints[CLM_STEP_INTS];
     int n_ints;
     struct clm_host_context *host;
-    size_t launch_steps; /* steps in its launch: 1, more at the head of a task kernel, 0 within one */
+    size_t launch_steps; /* steps in its launch: 1, more at the head of a task kernel or of a team's, 0 within one */
     clm_kernel *kernel;
 } clm_program_step;
 

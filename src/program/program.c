@@ -9,7 +9,7 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-enum { TEAM_KINDS = 6 }; /* of launches in a kernel */
+enum { TEAM_KINDS = 6, TEAM_MEMORY = 40 }; /* of launches in a kernel */
 
 /* ---- inputs and outputs ---- */
 
@@ -352,13 +352,27 @@ static bool same_kernel(const clm_launch *a, const clm_launch *b) {
            !strcmp(a->entry, b->entry) && !strcmp(a->defines, b->defines);
 }
 
-/* Launches for one kernel of a team: no more kinds than a compiler takes quickly. */
+/* How many of a launch's arguments lie in memory that no launch before it has. */
+static size_t new_memory(const clm_launch *launches, size_t n) {
+    size_t found = 0;
+    for (int a = 0; a < launches[n].n_args; a++) {
+        const clm_mem *mem = launches[n].args[a].kind == CLM_ARG_MEM ? launches[n].args[a].mem : NULL;
+        bool known = !mem;
+        for (size_t k = 0; k <= n && !known; k++)
+            for (int b = 0; b < (k < n ? launches[k].n_args : a) && !known; b++) known = launches[k].args[b].mem == mem;
+        found += !known;
+    }
+    return found;
+}
+
+/* Launches for one kernel of a team: no more kinds than a compiler takes quickly, and no more memory than its arguments name. */
 static size_t stretch(const clm_launch *launches, size_t count) {
-    size_t n = 0, kinds = 0;
+    size_t n = 0, kinds = 0, memory = 0;
     for (; n < count; n++) {
         size_t k = 0;
         while (k < n && !same_kernel(&launches[k], &launches[n])) k++;
-        if (k == n && kinds++ == TEAM_KINDS) break;
+        memory += new_memory(launches, n);
+        if ((k == n && kinds++ == TEAM_KINDS) || (n > 0 && memory > TEAM_MEMORY)) break;
     }
     return n;
 }

@@ -69,7 +69,7 @@ static clm_status put_launch(clm_cl_chain *c, size_t i) {
 
 /* Two texts may have kernels in common. */
 static void make_names_own(clm_cl_chain *c) {
-    uint64_t all = CLM_HASH_SEED;
+    uint64_t all = clm_hash(CLM_HASH_SEED, &c->n_buffers, sizeof c->n_buffers);
     for (size_t i = 0; i < c->count; i++)
         all = clm_hash_text(clm_hash_text(all, c->members[c->member[i]].suffix), c->launches[i].entry);
     for (size_t m = 0; m < c->n_members; m++) {
@@ -157,11 +157,11 @@ clm_status clm_cl_chain_open(clm_cl_chain *c) {
     c->place = clm_calloc(c->count + 1, sizeof *c->place);
     if (!c->members || !c->kind || !c->member || !c->place) return CLM_E_MEMORY;
     CLM_TRY(collect(c));
-    if (c->joined) make_names_own(c);
     for (size_t i = 0; i < c->count; i++) {
         c->place[i] = c->table_size;
         CLM_TRY(put_launch(c, i));
     }
+    if (c->joined) make_names_own(c);
     return add_functions(c);
 }
 

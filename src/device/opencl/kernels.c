@@ -223,6 +223,7 @@ static double event_seconds(cl_event event) {
 /* A call of a library may queue several kernels. */
 static clm_status time_call(clm_device *d, clm_kernel *kernel, double *seconds) {
     CLM_TRY(clm_cl_finish(d));
+    clm_cl_team_unjudged(clm_cl(d));
     double start = clm_clock();
     CLM_TRY(clm_cl_enqueue(d, kernel));
     CLM_TRY(clm_cl_finish(d));

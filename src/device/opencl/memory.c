@@ -198,7 +198,7 @@ static clm_status transfer_all(clm_device *d, clm_mem *mem, size_t offset, size_
     else
         code = transfer_doubles(clm_cl(d), mem, offset, count, t);
     clm_cl_watchdog_idle(clm_cl(d), start);
-    clm_cl_team_idle(clm_cl(d), start);
+    if (code == CL_SUCCESS) clm_cl_team_idle(clm_cl(d), start);
     if (code == CL_SUCCESS && !t->write) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "%s of %zu numbers", what, count);
 }
@@ -254,7 +254,7 @@ clm_status clm_cl_write_bytes(clm_device *d, clm_mem *mem, size_t offset, size_t
         code = maps(cl) ? write_mapped(cl, mem, offset, count, bytes)
                         : clEnqueueWriteBuffer(cl->queue, mem->buffer, CL_TRUE, offset, count, bytes, 0, NULL, NULL);
     clm_cl_watchdog_idle(cl, start);
-    clm_cl_team_idle(cl, start);
+    if (code == CL_SUCCESS) clm_cl_team_idle(cl, start);
     return clm_cl_check(d, code, "write of %zu bytes", count);
 }
 

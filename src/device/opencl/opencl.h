@@ -239,8 +239,10 @@ clm_status clm_cl_team_enqueue(clm_device *d, clm_kernel *k);
 cl_int clm_cl_team_join(clm_cl_device *d);
 /* What an open team is given is loose until the device has been waited for so many times. */
 void clm_cl_team_rest(clm_cl_device *d, int waits);
-/* After every wait, which began at `start` (clm_clock). */
+/* After every wait that did not fail, which began at `start` (clm_clock). */
 void clm_cl_team_idle(clm_cl_device *d, double start);
+/* The next wait says nothing of how fast the team is: single launches are timed. */
+void clm_cl_team_unjudged(clm_cl_device *d);
 void clm_cl_team_close(clm_cl_device *d);
 
 /* binaries.c: program binaries on disk. */

@@ -46,7 +46,7 @@ clm_status clm_cl_finish(clm_device *d) {
     clm_wait_end(began);
     d->counters.waits++;
     clm_cl_watchdog_idle(clm_cl(d), start);
-    clm_cl_team_idle(clm_cl(d), start);
+    if (code == CL_SUCCESS) clm_cl_team_idle(clm_cl(d), start);
     if (code == CL_SUCCESS) code = clm_cl_emulated_lack(d, CLM_FAIL_AT_WAIT);
     return clm_cl_check(d, code, "waiting for queued work");
 }

@@ -26,18 +26,23 @@
 
 enum {
     MOST = CLM_CL_TEAM_MOST,
-    LINE = 32,          /* ints from one part's count to the next: no two share a line of the cache */
-    STOP = MOST * LINE, /* not 0: nobody waits */
-    GATE = STOP + LINE, /* ints in all */
-    /* A team that is SLOW times slower than at its best, twice in a row or so, is loose for LOOSE waits. */
+    LINE = 32,                     /* ints from one part's count to the next: no two share a line of the cache */
+    STOP = MOST * LINE,            /* not 0: nobody waits */
+    GATE = STOP + LINE,            /* ints in all */
+    FIRST_COUNT = INT32_MAX - 100, /* counts wrap: soon, so that it shows if that does harm */
     STRIKES = 4,
     LOOSE = 50
 };
-static const double SLOW = 1.6, FORGET = 1.01; /* its best becomes worse by so much with every wait */
 
-/* Seconds that a launch costs the whole device and a team, what a core does in a second, and how much longer the same work takes in
- * shares that are made beforehand: magnitudes. Kernels of a team take longer to build, so it is to be faster by WORTH. */
-static const double WHOLE_LAUNCH = 30e-6, TEAM_LAUNCH = 5e-6, FLOPS = 200e9, BYTES = 20e9, UNEVEN = 1.2, WORTH = 1.1;
+/* A team that is SLOW times slower than at its best, or takes FAR_OFF times what is expected, twice in a row or so, is loose for LOOSE
+ * waits. Its best becomes worse by FORGET with every wait. */
+static const double SLOW = 1.6, FAR_OFF = 8, FORGET = 1.01;
+
+/* Seconds that a launch costs the whole device and a team, and that a wait for parts costs; what a core does in a second, and how much
+ * longer the same work takes in shares that are made beforehand: magnitudes. Kernels of a team take longer to build, so it is to be
+ * faster by WORTH. */
+static const double WHOLE_LAUNCH = 30e-6, TEAM_LAUNCH = 5e-6, TO_AND_FRO = 100e-6, FLOPS = 200e9, BYTES = 20e9, UNEVEN = 1.2,
+                    WORTH = 1.1;
 
 typedef struct clm_cl_team {
     int parts;
@@ -109,6 +114,7 @@ static cl_int make_gate(clm_cl_device *d, clm_cl_team *t) {
         t->gate =
             clEnqueueMapBuffer(d->queue, t->memory.buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, size, 0, NULL, NULL, &code);
     if (code == CL_SUCCESS) memset(t->gate, 0, size);
+    for (int i = 0; i < t->parts && code == CL_SUCCESS; i++) t->gate[i * LINE] = FIRST_COUNT;
     return code;
 }
 
@@ -197,20 +203,23 @@ clm_status clm_cl_team_find(clm_device *device, const clm_launch *launches, size
  * work-items that do not wait; how many there are. Without launches nothing is done. The table begins with the place of each. */
 enum { STEPS, FIRST, PART, PARTS, INTS };
 
-static const char functions[] = "#if defined(__x86_64__) && defined(__clang__)\n"
-                                "#define TEAM_PAUSE() __builtin_ia32_pause()\n"
-                                "#else\n"
-                                "#define TEAM_PAUSE()\n"
-                                "#endif\n"
-                                "static void team_wait(volatile __global int *gate, const int part, const int parts) {\n"
-                                "  const int mine = gate[part * TEAM_LINE];\n"
-                                "  for (int k = 0; k < parts; k++)\n"
-                                "    while (gate[k * TEAM_LINE] - mine < 0 && !gate[TEAM_STOP]) TEAM_PAUSE();\n"
-                                "  atomic_or(gate + part * TEAM_LINE, 0);\n" /* nothing is read before */
-                                "}\n"
-                                "static void team_count(volatile __global int *gate, const int part) {\n"
-                                "  atomic_inc(gate + part * TEAM_LINE);\n"
-                                "}\n";
+static const char functions[] =
+    "#if defined(__x86_64__) && defined(__clang__)\n"
+    "#define TEAM_PAUSE() __builtin_ia32_pause()\n"
+    "#else\n"
+    "#define TEAM_PAUSE()\n"
+    "#endif\n"
+    "static void team_wait(volatile __global int *gate, const int part, const int parts) {\n"
+    "  const int mine = gate[part * TEAM_LINE];\n"
+    "  for (int k = 0; k < parts; k++)\n"
+    "  {\n"
+    "    while ((int)((uint)gate[k * TEAM_LINE] - (uint)mine) < 0 && !gate[TEAM_STOP]) TEAM_PAUSE();\n"
+    "    atomic_or(gate + k * TEAM_LINE, 0);\n" /* what was written before that count is read after it */
+    "  }\n"
+    "}\n"
+    "static void team_count(volatile __global int *gate, const int part) {\n"
+    "  atomic_inc(gate + part * TEAM_LINE);\n"
+    "}\n";
 
 /* Functions of a chain have names of their own: lines that do not begin with the word are left alone when texts are joined. */
 static void add_indented(clm_text *out, const char *text) {
@@ -222,6 +231,7 @@ static void add_indented(clm_text *out, const char *text) {
 static char *text_of(clm_cl_chain *c) {
     clm_text out = {0};
     char *chain = c->text.data;
+    const bool failed = c->text.failed;
     c->text = (clm_text){0};
     clm_text_add(&out, "#define TEAM_LINE %d\n#define TEAM_STOP %d\n%s", LINE, STOP, functions);
     add_indented(&out, chain ? chain : "");
@@ -242,7 +252,7 @@ static char *text_of(clm_cl_chain *c) {
     clm_text_add(&out, "};\n  for (int step = 0; step < steps; step++) {\n    if (waits) team_wait(gate, part, parts);\n");
     clm_cl_chain_cases(c);
     clm_text_add(&out, "%s    if (waits) team_count(gate, part);\n  }\n}\n", c->text.data ? c->text.data : "");
-    if (out.failed || c->text.failed || !chain) clm_text_free(&out);
+    if (failed || out.failed || c->text.failed || !chain) clm_text_free(&out);
     free(chain);
     return out.data;
 }
@@ -336,6 +346,7 @@ static clm_status begin(clm_cl_device *d) {
     CLM_TRY(clm_cl_check(&d->base, cross(&d->queue, 1, t->queue, t->parts), "beginning the work of a team"));
     t->ahead = true;
     if (t->expected == 0) t->began = clm_clock();
+    if (t->expected == 0) t->expected = TO_AND_FRO;
     return CLM_OK;
 }
 
@@ -369,10 +380,11 @@ static cl_int queue_loose(clm_cl_device *d, const clm_kernel *k) {
 clm_status clm_cl_team_enqueue(clm_device *device, clm_kernel *k) {
     clm_cl_device *d = clm_cl(device);
     clm_cl_team *t = d->team;
-    const bool together = !t->broken && t->loose == 0 && take_threads(t);
+    /* The first launch of a kernel builds it, which may fail on one part alone. */
+    const bool together = k->launched && !t->broken && t->loose == 0 && take_threads(t);
     cl_int code = clm_cl_emulated_lack(device, CLM_FAIL_AT_LAUNCH);
-    if (together && !t->ahead) CLM_TRY(begin(d));
     t->used = true;
+    if (together && !t->ahead) CLM_TRY(begin(d));
     t->fresh = t->fresh || !k->launched;
     k->launched = true;
     device->counters.launches += together ? 1 : (size_t)(k->n_members - t->parts);
@@ -385,11 +397,15 @@ void clm_cl_team_rest(clm_cl_device *d, int waits) {
     d->team->strikes = 0;
 }
 
+void clm_cl_team_unjudged(clm_cl_device *d) {
+    if (d->team) d->team->fresh = true;
+}
+
 /* Two slow waits weigh as much as four fast ones. */
 static void judge(clm_cl_device *d, double seconds) {
     clm_cl_team *t = d->team;
     const double each = seconds / t->expected;
-    const bool slow = t->best > 0 && each > SLOW * t->best;
+    const bool slow = (t->best > 0 && each > SLOW * t->best) || each > FAR_OFF;
     t->best = t->best > 0 ? fmin(each, FORGET * t->best) : each;
     t->strikes += slow ? 2 : t->strikes > 0 ? -1 : 0;
     if (t->strikes >= STRIKES) clm_cl_team_rest(d, LOOSE);

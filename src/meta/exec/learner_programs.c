@@ -70,7 +70,7 @@ static clm_status graph_end(learner_graph *b, clm_learner *l, clm_program **out)
     CLM_TRY(clm_graph_status(b->g));
     if (!b->n_outputs) return CLM_OK; /* nothing is adapted */
     CLM_TRY(clm_program_create(out, l->device, b->g, b->outputs, b->n_outputs, &o));
-    clm_program_ask_team(*out);
+    if (l->options.tasks == 1) clm_program_ask_team(*out);
     return clm_bind_all(*out, b->binds, b->n_binds);
 }
 
