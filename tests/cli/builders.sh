@@ -7,13 +7,13 @@
     exit
 }
 
-# run NAME COUNT [VARIABLE=VALUE..]: the first call of a small item (32 kernels) with empty caches of its own
+# run NAME COUNT [VARIABLE=VALUE..]: the first call of a small item (32 kernels where no team joins them) with empty caches of its own
 run() {
     name=$1 count=$2
     shift 2
     mkdir -p "$work/$name/pocl"
     env CLMAML_CACHE_DIR="$work/$name/own" POCL_CACHE_DIR="$work/$name/pocl" CLMAML_BUILD_PROCESSES="$count" CLMAML_LOG="debug:$work/$name/log" \
-        "$@" "$CLMAML_PROGRAM" bench adaptation --first-call >"$work/$name/out" 2>"$work/$name/err" ||
+        CLMAML_CPU_TEAM=1 "$@" "$CLMAML_PROGRAM" bench adaptation --first-call >"$work/$name/out" 2>"$work/$name/err" ||
         fail "$name: $(cat "$work/$name/err")"
 }
 kernels() { (cd "$work/$1/pocl" && find . -name '*.so' | sort); }
@@ -33,6 +33,11 @@ rm -rf "$work/three/pocl"
 run three 3
 [ "$(grep -c "by 3 processes" "$work/three/log")" -gt "$built" ] || fail "the driver's cache was removed, nothing was built apart"
 
+# Kernels of a team are few and large.
+run team 2 CLMAML_CPU_TEAM=2
+expect_in "$work/team/log" "[0-9]+ kernels built in [0-9.]+ s by 2 processes$" "a team"
+[ "$(wc -l <"$work/three/kernels")" -gt "$(kernels team | wc -l)" ] || fail "a team has as many kernels"
+
 # A builder that fails or is not there: one process builds, and the same kernels.
 run fails 2 CLMAML_BUILDER=/bin/false
 expect_in "$work/fails/log" "kernels are built by one process: process 0 of /bin/false ended with 1" "a builder that fails"
@@ -46,7 +51,7 @@ grep -q "by [0-9]* processes" "$work/one/log" && fail "one process: others were 
 kernels one >"$work/one/kernels"
 cmp -s "$work/one/kernels" "$work/three/kernels" || fail "one process: other kernels: $(diff "$work/one/kernels" "$work/three/kernels")"
 
-CLMAML_CACHE_DIR="$work/wrong" CLMAML_BUILD_PROCESSES=many expect_error "no number" 1 'CLMAML_BUILD_PROCESSES: "many" is no number' \
+CLMAML_CACHE_DIR="$work/wrong" CLMAML_BUILD_PROCESSES=many CLMAML_CPU_TEAM=1 expect_error "no number" 1 'CLMAML_BUILD_PROCESSES: "many" is no number' \
     bench adaptation --first-call
 
 # Lists that are none.
