@@ -482,7 +482,7 @@ static clm_status build_together(clm_program *const *programs, size_t count) {
     for (size_t k = 0; k < count && status == CLM_OK; k++) {
         const clm_program *p = programs[k];
         const size_t first = n;
-        bool team;
+        bool team = false;
         for (size_t i = 0; i < p->n_steps; i += p->steps[i].launch_steps)
             if (p->steps[i].launch_steps == 1 && !p->prepared) describe_step(p, &p->steps[i], &launches[n++]);
         if (n > first) status = find_team(p, &launches[first], &team);
