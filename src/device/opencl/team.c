@@ -199,8 +199,9 @@ clm_status clm_cl_team_find(clm_device *device, const clm_launch *launches, size
 
 /* ---- the kernel ---- */
 
-/* The arguments are a table, the gate and buffers, then these ints: how many launches from which on; a part, or -1 where parts are
- * work-items that do not wait; how many there are. Without launches nothing is done. The table begins with the place of each. */
+/* The arguments are a table, the gate and buffers, then these ints: how many launches from which on; the first work-item's part; how
+ * many parts there are, below 0 where they do not wait. Without launches nothing is done. The table begins with the place of each.
+ * (A part that is chosen by whether they wait makes the compiler write the whole kernel twice.) */
 enum { STEPS, FIRST, PART, PARTS, INTS };
 
 static const char functions[] =
@@ -208,6 +209,11 @@ static const char functions[] =
     "#define TEAM_PAUSE() __builtin_ia32_pause()\n"
     "#else\n"
     "#define TEAM_PAUSE()\n"
+    "#endif\n"
+    "#if defined(__clang__)\n" /* PoCL makes three functions of a kernel, which would all have what it calls */
+    "#define TEAM_APART __attribute__((noinline))\n"
+    "#else\n"
+    "#define TEAM_APART\n"
     "#endif\n"
     "static void team_wait(volatile __global int *gate, const int part, const int parts) {\n"
     "  const int mine = gate[part * TEAM_LINE];\n"
@@ -223,8 +229,12 @@ static const char functions[] =
 
 /* Functions of a chain have names of their own: lines that do not begin with the word are left alone when texts are joined. */
 static void add_indented(clm_text *out, const char *text) {
-    static const char word[] = "\nstatic ";
-    for (const char *next; (next = strstr(text, word)); text = next + 1) clm_text_add(out, "%.*s\n ", (int)(next - text), text);
+    static const char word[] = "\nstatic ", index[] = "(const int clm_index_0";
+    for (const char *next; (next = strstr(text, word)); text = next + 1) {
+        const char *open = strchr(next, '('); /* of a kernel's function, or of another one's */
+        const bool kernel = open && !strncmp(open, index, sizeof index - 1);
+        clm_text_add(out, "%.*s\n %s", (int)(next - text), text, kernel ? "TEAM_APART " : "");
+    }
     clm_text_add(out, "%s", text);
 }
 
@@ -241,13 +251,13 @@ static char *text_of(clm_cl_chain *c) {
     for (int b = 0; b < c->n_buffers; b++) clm_text_add(&out, ", __global float *b%d, const uint2 b%d_at", b, b);
     clm_text_add(&out,
                  ", const int4 place) {\n"
-                 "  const int steps = place.s%d, waits = place.s%d >= 0, parts = place.s%d;\n"
-                 "  const int part = waits ? place.s%d : (int)get_global_id(0);\n"
+                 "  const int steps = place.s%d, waits = place.s%d > 0, parts = abs(place.s%d);\n"
+                 "  const int part = place.s%d + (int)get_global_id(0);\n"
                  "  __global const int *t = (__global const int *)table;\n"
                  "  t += t[place.s%d];\n"
                  "  volatile __global int *gate = (volatile __global int *)count;\n"
                  "  __global float *base[%d] = {",
-                 STEPS, PART, PARTS, PART, FIRST, c->n_buffers);
+                 STEPS, PARTS, PARTS, PART, FIRST, c->n_buffers);
     for (int b = 0; b < c->n_buffers; b++) clm_text_add(&out, "%sb%d", b ? ", " : "", b);
     clm_text_add(&out, "};\n  for (int step = 0; step < steps; step++) {\n    if (waits) team_wait(gate, part, parts);\n");
     clm_cl_chain_cases(c);
@@ -308,8 +318,8 @@ void clm_cl_team_place(const clm_cl_device *d, clm_launch *l, int member) {
     const bool loose = member >= d->team->parts;
     ints[STEPS].i = loose ? 1 : l->team;
     ints[FIRST].i = loose ? member - d->team->parts : 0;
-    ints[PART].i = loose ? -1 : member;
-    ints[PARTS].i = d->team->parts;
+    ints[PART].i = loose ? 0 : member;
+    ints[PARTS].i = loose ? -d->team->parts : d->team->parts;
 }
 
 double clm_cl_team_expected(const clm_cl_device *d, const clm_launch *l) {
