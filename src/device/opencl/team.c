@@ -114,7 +114,7 @@ static cl_int make_gate(clm_cl_device *d, clm_cl_team *t) {
         t->gate =
             clEnqueueMapBuffer(d->queue, t->memory.buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, size, 0, NULL, NULL, &code);
     if (code == CL_SUCCESS) memset(t->gate, 0, size);
-    for (int i = 0; i < t->parts && code == CL_SUCCESS; i++) t->gate[i * LINE] = FIRST_COUNT;
+    for (int i = 0; i < t->parts && code == CL_SUCCESS; i++) t->gate[(size_t)i * LINE] = FIRST_COUNT;
     return code;
 }
 
