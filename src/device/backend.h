@@ -17,6 +17,7 @@ struct clm_lower;                     /* program/lower.h */
 struct clm_choice;                    /* ops/choice.h */
 
 #define CLM_MAX_ARGS 130
+enum { CLM_CHAIN_MEMORIES = 40 }; /* of all launches in a task kernel, or in one launch of a team */
 
 typedef enum clm_arg_kind {
     CLM_ARG_MEM,  /* becomes two kernel arguments: __global float *, uint2 (offset, task_stride) (elements) */

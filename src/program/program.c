@@ -9,7 +9,7 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-enum { TEAM_KINDS = 6, TEAM_MEMORY = 40 }; /* of launches in a kernel */
+enum { TEAM_KINDS = 6 }; /* of launches in a kernel */
 
 /* ---- inputs and outputs ---- */
 
@@ -347,9 +347,11 @@ static void describe_step(const clm_program *p, const clm_program_step *s, clm_l
 
 void clm_program_ask_team(clm_program *p) { p->ask_team = true; }
 
-static bool same_kernel(const clm_launch *a, const clm_launch *b) {
-    return !a->file == !b->file && !strcmp(a->file ? a->file : a->source, b->file ? b->file : b->source) &&
-           !strcmp(a->entry, b->entry) && !strcmp(a->defines, b->defines);
+static bool same_kernel(const clm_program_step *a, const clm_program_step *b) {
+    if (!a->source != !b->source) return false;
+    if (a->source) return strcmp(a->source, b->source) == 0;
+    return a->spec.file && b->spec.file && strcmp(a->spec.file, b->spec.file) == 0 &&
+           strcmp(a->spec.entry, b->spec.entry) == 0 && strcmp(a->spec.defines, b->spec.defines) == 0;
 }
 
 /* How many of a launch's arguments lie in memory that no launch before it has. */
@@ -365,14 +367,15 @@ static size_t new_memory(const clm_launch *launches, size_t n) {
     return found;
 }
 
-/* Launches for one kernel of a team: no more kinds than a compiler takes quickly, and no more memory than its arguments name. */
-static size_t stretch(const clm_launch *launches, size_t count) {
+/* How many steps from `first` on are one kernel of a team: no more kinds than a compiler takes quickly, and no more memory than the kernel
+ * has arguments for. */
+static size_t stretch(const clm_program *p, const clm_launch *launches, size_t first) {
     size_t n = 0, kinds = 0, memory = 0;
-    for (; n < count; n++) {
+    for (; first + n < p->n_steps; n++) {
         size_t k = 0;
-        while (k < n && !same_kernel(&launches[k], &launches[n])) k++;
-        memory += new_memory(launches, n);
-        if ((k == n && kinds++ == TEAM_KINDS) || (n > 0 && memory > TEAM_MEMORY)) break;
+        while (k < n && !same_kernel(&p->steps[first + k], &p->steps[first + n])) k++;
+        memory += new_memory(&launches[first], n);
+        if ((k == n && kinds++ == TEAM_KINDS) || (n > 0 && memory > CLM_CHAIN_MEMORIES)) break;
     }
     return n;
 }
@@ -392,7 +395,7 @@ static clm_status form_teams(clm_program *p, const clm_launch *launches) {
     if (!found) return CLM_OK;
     if (!(p->teams = clm_calloc(p->n_steps, sizeof *p->teams))) return CLM_E_MEMORY;
     for (size_t i = 0, n; i < p->n_steps; i += n) {
-        n = stretch(&launches[i], p->n_steps - i);
+        n = stretch(p, launches, i);
         CLM_TRY(b->form_team(p->device, &launches[i], n, &p->teams[p->n_teams]));
         p->n_teams++;
         p->steps[i].launch_steps = n;
@@ -539,13 +542,7 @@ clm_program_stats clm_program_get_stats(const clm_program *p) {
         bool seen = false;
         s.traffic += clm_program_step_traffic(p, &p->steps[i]);
         s.launches += p->steps[i].launch_steps > 0;
-        for (size_t k = 0; k < i && !seen; k++) {
-            const clm_program_step *a = &p->steps[i], *c = &p->steps[k];
-            if (!a->source != !c->source) continue;
-            seen = a->source ? strcmp(a->source, c->source) == 0
-                             : a->spec.file && c->spec.file && strcmp(a->spec.file, c->spec.file) == 0 &&
-                                   strcmp(a->spec.entry, c->spec.entry) == 0 && strcmp(a->spec.defines, c->spec.defines) == 0;
-        }
+        for (size_t k = 0; k < i && !seen; k++) seen = same_kernel(&p->steps[k], &p->steps[i]);
         s.kernels += !seen;
     }
     return s;

@@ -37,8 +37,8 @@ static clm_status put(clm_cl_chain *c, cl_int value) {
 static clm_status put_buffer(clm_cl_chain *c, clm_mem *mem) {
     int b = 0;
     while (b < c->n_buffers && c->buffer[b] != mem) b++;
-    if (b == CLM_CL_CHAIN_BUFFERS)
-        return clm_fail(CLM_E_LIMIT, "a kernel of many launches uses more than %d buffers", CLM_CL_CHAIN_BUFFERS);
+    if (b == CLM_CHAIN_MEMORIES)
+        return clm_fail(CLM_E_LIMIT, "a kernel of many launches uses more than %d buffers", CLM_CHAIN_MEMORIES);
     c->buffer[b] = mem;
     if (b == c->n_buffers) c->n_buffers++;
     return put(c, b);

@@ -8,8 +8,6 @@
 
 #include "device/opencl/opencl.h"
 
-enum { CLM_CL_CHAIN_BUFFERS = 40 };
-
 typedef struct clm_cl_chain {
     /* Set by the caller: */
     clm_cl_device *d;
@@ -24,7 +22,7 @@ typedef struct clm_cl_chain {
     size_t n_members;
     size_t *kind; /* of every launch: the first launch with the same kernel */
     size_t *member;
-    clm_mem *buffer[CLM_CL_CHAIN_BUFFERS];
+    clm_mem *buffer[CLM_CHAIN_MEMORIES];
     int n_buffers;
     cl_int *table;
     size_t table_size, table_capacity;

@@ -146,7 +146,6 @@ static clm_status make_bound(clm_device *d, const clm_launch *launch, const clm_
 static clm_status make_team(clm_device *d, const clm_launch *launch, const clm_cl_program *program, clm_kernel *k) {
     clm_launch *l = clm_calloc(1, sizeof *l);
     clm_status status = l ? CLM_OK : CLM_E_MEMORY;
-    k->team = true;
     k->expected = clm_cl_team_expected(clm_cl(d), launch);
     k->n_members = clm_cl_team_members(clm_cl(d), launch);
     k->members = clm_calloc((size_t)k->n_members, sizeof(cl_kernel));
@@ -199,7 +198,7 @@ void clm_cl_release(clm_device *d, clm_kernel *kernel) {
 /* ---- running ---- */
 
 clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel) {
-    if (kernel->team) return clm_cl_team_enqueue(d, kernel);
+    if (kernel->n_members) return clm_cl_team_enqueue(d, kernel);
     CLM_TRY(clm_cl_check(d, clm_cl_team_join(clm_cl(d)), "%s: waiting for a team", kernel->label));
     if (kernel->call) {
         d->counters.launches++;
@@ -234,7 +233,7 @@ static clm_status time_call(clm_device *d, clm_kernel *kernel, double *seconds) 
 clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds) {
     clm_cl_device *cl = clm_cl(d);
     cl_int code = CL_SUCCESS;
-    if (kernel->call || kernel->team) return time_call(d, kernel, seconds);
+    if (kernel->call || kernel->n_members) return time_call(d, kernel, seconds);
     if (!cl->timing_queue) {
         cl->timing_queue = clCreateCommandQueue(cl->context, cl->id, CL_QUEUE_PROFILING_ENABLE, &code);
         CLM_TRY(clm_cl_check(d, code, "creating a command queue with profiling"));

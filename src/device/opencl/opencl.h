@@ -87,11 +87,11 @@ struct clm_kernel {
     double work, seconds; /* operations, or what stands for them; measured */
     unsigned measured;    /* times */
     bool divisible;       /* may be launched in pieces */
-    /* team.c, instead of `kernel`: of every part, then of every launch when the team is loose */
+    /* team.c, instead of `kernel` where there are any: of every part, then of every launch when the team is loose */
     cl_kernel *members;
     int n_members;
     double expected; /* seconds */
-    bool team, launched;
+    bool launched;
 };
 
 static inline clm_cl_device *clm_cl(clm_device *d) { return (clm_cl_device *)d; }

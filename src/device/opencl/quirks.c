@@ -24,9 +24,8 @@ static const clm_cl_quirk quirks[] = {
     {"pocl-one-compiler", "Portable Computing Language", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_ONE_PROCESS,
      "it compiles a kernel when it is first launched, one at a time in a process; other processes find it on disk"},
     {"pocl-sleep", "Portable Computing Language", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_SLEEP,
-     "a thread sleeps when it has done its share of a launch, and is woken 10 to 30 microseconds after the next one is there; "
-     "those "
-     "of sub-devices work independently of one another"},
+     "a thread that has done its share of a launch sleeps, and is woken 10 to 30 microseconds after the next one is there; "
+     "threads of sub-devices work independently"},
     {"rusticl-chains", "rusticl", NULL, -1, NULL, NULL, CLM_AVOID_TASK_KERNELS,
      "it compiles a kernel that chooses among buffers for minutes, and warns that its results may be wrong"},
 };
