@@ -280,7 +280,7 @@ static void write_one(recorder *r, size_t i) {
 static void write_joined(recorder *r, const clm_cl_member *members, size_t n) {
     char *whole = NULL, *options = clm_cl_options(&r->cl, "");
     if (n) {
-        NEED(options ? clm_cl_join(members, n, &whole) : CLM_E_MEMORY);
+        NEED(options ? clm_cl_join(&r->cl, members, n, &whole) : CLM_E_MEMORY);
         NEED(clm_cl_dump(whole, options));
     }
     free(options);

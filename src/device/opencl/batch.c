@@ -83,11 +83,19 @@ clm_cl_member clm_cl_member_of(const char *text, const char *defines) {
     return m;
 }
 
-clm_status clm_cl_join(const clm_cl_member *members, size_t count, char **out) {
+clm_status clm_cl_join(const clm_cl_device *d, const clm_cl_member *members, size_t count, char **out) {
     clm_text body = {0};
+    clm_status status = CLM_OK;
     *out = NULL;
-    for (size_t i = 0; i < count; i++) clm_cl_join_member(&body, &members[i]);
-    clm_status status = body.failed ? clm_fail(CLM_E_MEMORY, "building kernels: out of memory") : CLM_OK;
+    for (size_t i = 0; i < count && status == CLM_OK; i++) {
+        clm_cl_member member = members[i];
+        char *changed = NULL;
+        status = clm_cl_set_apart(d, member.text, &changed);
+        if (changed) member.text = changed;
+        clm_cl_join_member(&body, &member);
+        free(changed);
+    }
+    if (body.failed) status = clm_fail(CLM_E_MEMORY, "building kernels: out of memory");
     if (status == CLM_OK) status = clm_cl_compose(body.data ? body.data : "", "joined", out);
     clm_text_free(&body);
     return status;
@@ -97,7 +105,7 @@ static clm_status build_members(clm_cl_device *d, const clm_launch *launch, cons
     char *whole = NULL;
     cl_program program = NULL;
     clm_status status = CLM_OK;
-    CLM_GOTO(clm_cl_join(members, count, &whole));
+    CLM_GOTO(clm_cl_join(d, members, count, &whole));
     if (clm_cl_obtain(d, launch, whole, "", &program) != CLM_OK) goto out;
     for (size_t i = 0; i < count; i++) { /* each entry releases it once */
         CLM_GOTO(clm_cl_check(&d->base, clRetainProgram(program), "keeping a program of %zu kernels", count));

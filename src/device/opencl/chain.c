@@ -80,42 +80,20 @@ static void make_names_own(clm_cl_chain *c) {
 
 /* ---- the text ---- */
 
-/* A text with its kernels as functions of the indices of a work-item. */
-static char *as_functions(const char *text) {
-    static const char kernel[] = "__kernel void ";
-    clm_text out = {0};
-    for (const char *at = text; *at;) {
-        const char *next = strstr(at, kernel), *open = next ? strchr(next, '(') : NULL;
-        if (!open) {
-            clm_text_add(&out, "%s", at);
-            break;
-        }
-        const char *name = next + sizeof kernel - 1;
-        clm_text_add(&out, "%.*sstatic void %.*s(const int clm_index_0, const int clm_index_1, const int clm_index_2, ",
-                     (int)(next - at), at, (int)(open - name), name);
-        at = open + 1;
-    }
-    if (out.failed) clm_text_free(&out);
-    return out.data;
-}
-
 static clm_status add_functions(clm_cl_chain *c) {
-    clm_status status = CLM_OK;
-    clm_cl_member *functions = clm_calloc(c->n_members + 1, sizeof *functions);
-    if (!functions) return CLM_E_MEMORY;
     clm_text_add(&c->text, "#define get_global_id(d) clm_index_##d\n");
     for (size_t m = 0; m < c->n_members; m++) {
-        char *text = as_functions(c->members[m].text);
-        if (!text) CLM_GOTO(clm_fail(CLM_E_MEMORY, "building a kernel of many launches: out of memory"));
-        functions[m] = c->members[m];
-        functions[m].text = text;
-        clm_cl_join_member(&c->text, &functions[m]);
+        clm_text text = {0};
+        clm_cl_member member = c->members[m];
+        clm_cl_add_functions(&text, member.text, c->attributes);
+        member.text = text.data;
+        if (!text.failed) clm_cl_join_member(&c->text, &member);
+        const bool failed = text.failed;
+        clm_text_free(&text);
+        if (failed) return clm_fail(CLM_E_MEMORY, "building a kernel of many launches: out of memory");
     }
     clm_text_add(&c->text, "#undef get_global_id\n");
-out:
-    for (size_t m = 0; m < c->n_members; m++) free((char *)functions[m].text);
-    free(functions);
-    return status;
+    return CLM_OK;
 }
 
 static void add_case(clm_cl_chain *c, size_t i) {

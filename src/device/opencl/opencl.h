@@ -211,12 +211,19 @@ typedef struct clm_cl_texts {
     size_t *of; /* of each launch: its text, SIZE_MAX for nothing to build */
 } clm_cl_texts;
 clm_cl_member clm_cl_member_of(const char *text, const char *defines);
-/* One program text, common.cl included, of many; free with free(). */
-clm_status clm_cl_join(const clm_cl_member *members, size_t count, char **out);
+/* One program text for a device, common.cl included, of many; free with free(). */
+clm_status clm_cl_join(const clm_cl_device *d, const clm_cl_member *members, size_t count, char **out);
 /* One of them. */
 void clm_cl_join_member(clm_text *out, const clm_cl_member *m);
 
 clm_status clm_cl_build(clm_device *d, const clm_launch *launches, size_t count);
+
+/* apart.c */
+/* Appends a text with its kernels as static functions of these attributes, which have the index of a work-item as three parameters
+ * before their own. */
+void clm_cl_add_functions(clm_text *out, const char *text, const char *attributes);
+/* A text as this device's compiler is to have it, to be freed with free(); NULL: unchanged. */
+clm_status clm_cl_set_apart(const clm_cl_device *d, const char *text, char **out);
 
 /* joined.c: what was joined, for other devices of the process; kept to its end. From any thread. */
 void clm_cl_joined_keep(clm_cl_device *d, const clm_cl_member *members, size_t count);

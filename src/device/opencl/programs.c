@@ -155,13 +155,14 @@ out:
 
 clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, const clm_cl_program **out) {
     const char *text = NULL, *defines = launch->defines ? launch->defines : "";
-    char *whole = NULL;
+    char *changed = NULL, *whole = NULL;
     cl_program program = NULL;
     clm_status status = CLM_OK;
     CLM_TRY(clm_cl_text(d, launch, &text));
     assert(text);
     if ((*out = clm_cl_program_find(d, text, defines))) return CLM_OK;
-    CLM_GOTO(clm_cl_compose(text, launch->file ? launch->file : "generated", &whole));
+    CLM_GOTO(clm_cl_set_apart(d, text, &changed));
+    CLM_GOTO(clm_cl_compose(changed ? changed : text, launch->file ? launch->file : "generated", &whole));
     CLM_GOTO(clm_cl_obtain(d, launch, whole, defines, &program));
     status = clm_cl_program_add(d, text, defines, program, "");
     if (status == CLM_OK)
@@ -169,6 +170,7 @@ clm_status clm_cl_program_get(clm_cl_device *d, const clm_launch *launch, const 
     else
         clReleaseProgram(program);
 out:
+    free(changed);
     free(whole);
     return status;
 }

@@ -6,13 +6,14 @@
 #include "clmaml/device.h"
 
 enum {
-    CLM_AVOID_WRITES = 1,        /* writing and filling parts of buffers: they begin as zeros and are mapped */
-    CLM_AVOID_OPTIMIZER = 2,     /* programs are built with -cl-opt-disable */
-    CLM_AVOID_GROUPS = 4,        /* work-groups of more than one item */
-    CLM_AVOID_BINARIES = 8,      /* the cache of programs: the driver has one of its own */
-    CLM_AVOID_TASK_KERNELS = 16, /* task kernels */
-    CLM_AVOID_ONE_PROCESS = 32,  /* compiling many kernels in one process: builders.c */
-    CLM_AVOID_SLEEP = 64         /* threads that sleep between small launches: team.c */
+    CLM_AVOID_WRITES = 1,         /* writing and filling parts of buffers: they begin as zeros and are mapped */
+    CLM_AVOID_OPTIMIZER = 2,      /* programs are built with -cl-opt-disable */
+    CLM_AVOID_GROUPS = 4,         /* work-groups of more than one item */
+    CLM_AVOID_BINARIES = 8,       /* the cache of programs: the driver has one of its own */
+    CLM_AVOID_TASK_KERNELS = 16,  /* task kernels */
+    CLM_AVOID_ONE_PROCESS = 32,   /* compiling many kernels in one process: builders.c */
+    CLM_AVOID_SLEEP = 64,         /* threads that sleep between small launches: team.c */
+    CLM_AVOID_LARGE_KERNELS = 128 /* kernels that do the work themselves, instead of calling a function: apart.c */
 };
 
 /* One entry. Texts match as parts of the device's, NULL matches all; versions are those of the driver, as "22.3.6". */

@@ -210,11 +210,6 @@ static const char functions[] =
     "#else\n"
     "#define TEAM_PAUSE()\n"
     "#endif\n"
-    "#if defined(__clang__)\n" /* PoCL makes three functions of a kernel, which would all have what it calls */
-    "#define TEAM_APART __attribute__((noinline))\n"
-    "#else\n"
-    "#define TEAM_APART\n"
-    "#endif\n"
     "static void team_wait(volatile __global int *gate, const int part, const int parts) {\n"
     "  const int mine = gate[part * TEAM_LINE];\n"
     "  for (int k = 0; k < parts; k++)\n"
@@ -229,12 +224,8 @@ static const char functions[] =
 
 /* Functions of a chain have names of their own: lines that do not begin with the word are left alone when texts are joined. */
 static void add_indented(clm_text *out, const char *text) {
-    static const char word[] = "\nstatic ", index[] = "(const int clm_index_0";
-    for (const char *next; (next = strstr(text, word)); text = next + 1) {
-        const char *open = strchr(next, '('); /* of a kernel's function, or of another one's */
-        const bool kernel = open && !strncmp(open, index, sizeof index - 1);
-        clm_text_add(out, "%.*s\n %s", (int)(next - text), text, kernel ? "TEAM_APART " : "");
-    }
+    for (const char *next; (next = strstr(text, "\nstatic ")); text = next + 1)
+        clm_text_add(out, "%.*s\n ", (int)(next - text), text);
     clm_text_add(out, "%s", text);
 }
 
@@ -275,6 +266,7 @@ clm_status clm_cl_team_form(clm_device *device, const clm_launch *launches, size
                       .sizes = 3,
                       .loop = "for (int n = t[1] * t[2] * t[3], k = n * part / parts; k < n * (part + 1) / parts; k++)",
                       .indices = "k % t[1], k / t[1] % t[2], k / (t[1] * t[2])",
+                      .attributes = "APART ",
                       .joined = true};
     clm_mem *table = NULL;
     cl_int *whole = NULL;
