@@ -9,7 +9,7 @@
 #include "ops/op.h"
 #include "program/internal.h"
 
-enum { TEAM_KINDS = 6 }; /* of launches in a kernel */
+enum { TEAM_KINDS = 24 }; /* of launches in a kernel */
 
 /* ---- inputs and outputs ---- */
 

@@ -33,10 +33,10 @@ rm -rf "$work/three/pocl"
 run three 3
 [ "$(grep -c "by 3 processes" "$work/three/log")" -gt "$built" ] || fail "the driver's cache was removed, nothing was built apart"
 
-# Kernels of a team are few and large.
+# Kernels of a team are few: they are not worth the start of processes.
 run team 2 CLMAML_CPU_TEAM=2
-expect_in "$work/team/log" "[0-9]+ kernels built in [0-9.]+ s by 2 processes$" "a team"
-[ "$(wc -l <"$work/three/kernels")" -gt "$(kernels team | wc -l)" ] || fail "a team has as many kernels"
+grep -q "by 2 processes" "$work/team/log" && fail "a team: others were started"
+[ "$(wc -l <"$work/three/kernels")" -gt "$((4 * $(kernels team | wc -l)))" ] || fail "a team has $(kernels team | wc -l) kernels"
 
 # A builder that fails or is not there: one process builds, and the same kernels.
 run fails 2 CLMAML_BUILDER=/bin/false

@@ -22,7 +22,6 @@
 
 enum {
     FEWEST = 6,      /* kernels that are worth the start of processes, */
-    IN_TEAM = 4,     /* so many of them in that of a team, or more */
     MOST = 16,       /* of which so many are started, */
     SECONDS = 600,   /* and given so long */
     MARKS = 4 << 20, /* bytes of the folder of marks */
@@ -182,18 +181,11 @@ out:
     return status;
 }
 
-/* Kernels of usual size in the texts. */
-static size_t amount(const clm_launch *launches, const clm_cl_texts *texts) {
-    size_t n = 0;
-    for (size_t i = 0; i < texts->count; i++) n += launches[texts->first[i]].team ? IN_TEAM : 1;
-    return n;
-}
-
 clm_status clm_cl_build_apart(clm_cl_device *d, const clm_launch *launches, size_t count, const clm_cl_texts *texts) {
     order o = {.d = d, .texts = texts, .launches = launches, .count = count};
     const char *program = builder_program();
     size_t processes = 0;
-    if (!(d->avoid & CLM_AVOID_ONE_PROCESS) || texts->count < 2 || amount(launches, texts) < FEWEST || !program) return CLM_OK;
+    if (!(d->avoid & CLM_AVOID_ONE_PROCESS) || texts->count < FEWEST || !program) return CLM_OK;
     CLM_TRY(choose(&o));
     clm_status status = processes_for(o.kernels, &processes);
     char *driver_place = status == CLM_OK && processes > 1 ? driver_cache() : NULL,
