@@ -3,21 +3,11 @@
  * the files named *tiled.cl, which say so by reqd_work_group_size, and generated totals (codegen_total.c), which make do with any size. Files are joined
  * into one program (src/device/opencl/batch.c): outside kernels they hold macros and static functions only, no typedefs; `__kernel` and the
  * name stand in one line with nothing but `void` between. */
-#define IN(x) PARAMETER(__global const float *restrict, x)
-#define OUT(x) PARAMETER(__global float *restrict, x)
+#define IN(x) __global const float *restrict x##_buf, const uint2 x##_at
+#define OUT(x) __global float *restrict x##_buf, const uint2 x##_at
 /* The same for an argument that may be the memory of another one: elements are read where they are then written. */
-#define IN_SHARED(x) PARAMETER(__global const float *, x)
-#define OUT_SHARED(x) PARAMETER(__global float *, x)
-/* Where a kernel calls a function of the same parameters (src/device/opencl/apart.c), they are passed. */
-#define PARAMETER DECLARED
-#define DECLARED(type, x) type x##_buf, const uint2 x##_at
-#define PASSED(type, x) x##_buf, x##_at
-/* Of a function that is not inlined, where compilers can be told so. */
-#if defined(__clang__)
-#define APART __attribute__((noinline))
-#else
-#define APART
-#endif
+#define IN_SHARED(x) __global const float *x##_buf, const uint2 x##_at
+#define OUT_SHARED(x) __global float *x##_buf, const uint2 x##_at
 #define OFFSET(x) (x##_at.s0)
 #define TASK_STRIDE(x) (x##_at.s1)
 #define PTR(x, task) (x##_buf + OFFSET(x) + (size_t)(task) * TASK_STRIDE(x))

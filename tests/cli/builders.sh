@@ -58,9 +58,10 @@ CLMAML_CACHE_DIR="$work/wrong" CLMAML_BUILD_PROCESSES=many CLMAML_CPU_TEAM=1 exp
 printf 'clMAML kernels 1 0 0 5 0 4 text' >"$work/short"
 printf 'clMAML kernels 2 0 0 0 ' >"$work/other"
 for list in "$work/short" "$work/other" "$work/nothing" /; do
-    "$CLMAML_PROGRAM" --build-kernels "$list" 0 1 >"$work/out" 2>"$work/err" && fail "$list: taken"
+    echo "$list" | "$CLMAML_PROGRAM" --build-kernels 0 1 >"$work/out" 2>"$work/err" && fail "$list: taken"
     [ -s "$work/err" ] || fail "$list: nothing is said"
 done
-"$CLMAML_PROGRAM" --build-kernels "$work/short" 2 1 >"$work/out" 2>"$work/err" && fail "process 2 of 1: taken"
+"$CLMAML_PROGRAM" --build-kernels 0 1 </dev/null >"$work/out" 2>"$work/err" || fail "no list: $(cat "$work/err")"
+"$CLMAML_PROGRAM" --build-kernels 2 1 </dev/null >"$work/out" 2>"$work/err" && fail "process 2 of 1: taken"
 expect_in "$work/err" "2 of 1 is no process" "process 2 of 1"
 finish

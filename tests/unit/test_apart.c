@@ -34,19 +34,20 @@ static void expect_part(const char *text, const char *part) {
 }
 
 START_TEST(a_kernel_calls_a_function_with_its_parameters) {
-    static const char text[] =
-        "#if A\n__kernel void scale(OUT(y), IN(x) SECOND(a, b),\n"
-        "  __global int *const n, const int4 q0, const float by) {\n    y(get_global_id(0));\n}\n#endif\n";
+    static const char text[] = "#if A\n__kernel void scale(OUT(y), IN(x) SECOND(a, b),\n"
+                               "  __global int *const n, const int4 q0, float by) {\n    y(get_global_id(0));\n}\n#endif\n";
+    expect_part(text, "#if A #undef get_global_id __attribute__((noinline)) static void scale_work(const int clm_index_0, "
+                      "const int clm_index_1, const int clm_index_2, OUT(y), IN(x) SECOND(a, b), __global int *const n, "
+                      "const int4 q0, float by); "
+                      "__kernel void scale(OUT(y), IN(x) SECOND(a, b), __global int *const n, const int4 q0, float by) { "
+                      "#pragma push_macro(\"IN\") #undef IN #define IN(x) x##_buf, x##_at ");
     expect_part(text,
-                "#if A #undef get_global_id static APART void scale_work(const int clm_index_0, const int clm_index_1, "
-                "const int clm_index_2, OUT(y), IN(x) SECOND(a, b), __global int *const n, const int4 q0, const float by); "
-                "__kernel void scale(OUT(y), IN(x) SECOND(a, b), __global int *const n, const int4 q0, const float by) { "
-                "#undef PARAMETER #define PARAMETER PASSED "
+                "#define OUT_SHARED(x) x##_buf, x##_at "
                 "scale_work((int)get_global_id(0), (int)get_global_id(1), (int)get_global_id(2), OUT(y), IN(x) SECOND(a, b), "
-                "n, q0, by); "
-                "#undef PARAMETER #define PARAMETER DECLARED } "
-                "#define get_global_id(d) clm_index_##d #line 2 "
-                "static APART void scale_work(const int clm_index_0, const int clm_index_1, const int clm_index_2, OUT(y), ");
+                "n, q0, by); #pragma pop_macro(\"IN\")");
+    expect_part(text, "#pragma pop_macro(\"OUT_SHARED\") } #define get_global_id(d) clm_index_##d "
+                      "__attribute__((noinline)) #line 2 static void scale_work(const int clm_index_0, const int clm_index_1, "
+                      "const int clm_index_2, OUT(y), ");
     expect_part(text, "{ y(get_global_id(0)); } #endif #undef get_global_id");
 }
 END_TEST
@@ -55,7 +56,7 @@ START_TEST(all_kernels_of_a_text) {
     static const char text[] = "__kernel void a(IN(x)) { A(x) }\n__kernel void b(IN(y)) { B(y) }\n";
     expect_part(text, "a_work((int)get_global_id(0), (int)get_global_id(1), (int)get_global_id(2), IN(x));");
     expect_part(text, "b_work((int)get_global_id(0), (int)get_global_id(1), (int)get_global_id(2), IN(y));");
-    expect_part(text, "#line 2 static APART void b_work(");
+    expect_part(text, "__attribute__((noinline)) #line 2 static void b_work(");
 }
 END_TEST
 
@@ -63,6 +64,7 @@ START_TEST(what_stays_as_it_is) {
     static const char *const texts[] = {"__kernel void a(IN(x)) { __local float y[4]; }",
                                         "__kernel void a(IN(x)) { const int i = get_local_id(0); }",
                                         "__kernel void a(IN(x)) { barrier(CLK_GLOBAL_MEM_FENCE); }",
+                                        "__attribute__((reqd_work_group_size(8, 1, 1))) __kernel void a(IN(x)) {}",
                                         "static void b(const int clm_index_0) {}\n__kernel void a(IN(x)) { b(0); }"};
     char *out;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) ck_assert_ptr_null(changed(texts[i]));

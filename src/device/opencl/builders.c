@@ -5,8 +5,12 @@
  * wants them. Each has a stretch of the kernels; then it goes through those of the others from their ends, and meets them. What
  * goes wrong there only costs time here.
  *
+ * They are there until something is queued or a device is closed: what is built next is theirs too, and a compiler takes half a
+ * second to read its library. Whoever uses them takes them, and puts them back.
+ *
  * A mark in the cache tells that kernels have been built: they are not built apart again. */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +27,8 @@
 enum {
     FEWEST = 6,      /* kernels that are worth the start of processes, */
     MOST = 16,       /* of which so many are started, */
-    SECONDS = 600,   /* and given so long */
+    SECONDS = 600,   /* and given so long, */
+    TO_END = 5,      /* and so long to end themselves */
     MARKS = 4 << 20, /* bytes of the folder of marks */
     PROCESS = 300    /* MiB that one needs */
 };
@@ -123,12 +128,17 @@ static clm_status choose(order *o) {
     return CLM_OK;
 }
 
-static uint64_t order_hash(const order *o, const char *driver_place) {
-    const clm_device_info *info = &o->d->base.info;
-    uint64_t h = clm_hash_text(clm_hash_text(CLM_HASH_SEED, driver_place), o->d->platform_version);
+/* The whole of a device and its parts are alike. */
+static uint64_t device_hash(const clm_cl_device *d, const char *driver_place) {
+    const clm_device_info *info = &d->base.info;
+    uint64_t h = clm_hash_text(clm_hash_text(CLM_HASH_SEED, driver_place), d->platform_version);
     h = clm_hash_text(clm_hash_text(h, info->driver), info->vendor);
-    h = clm_hash(h, &o->d->avoid, sizeof o->d->avoid);
-    h = clm_hash(h, info->name, clm_cl_name_length(o->d));
+    h = clm_hash(h, &d->avoid, sizeof d->avoid);
+    return clm_hash(h, info->name, clm_cl_name_length(d));
+}
+
+static uint64_t order_hash(const order *o, const char *driver_place) {
+    uint64_t h = device_hash(o->d, driver_place);
     for (size_t i = 0; i < o->texts->count; i++) h = clm_hash_text(h, o->texts->member[i].suffix);
     return h;
 }
@@ -145,11 +155,47 @@ static char *describe(const order *o) {
     return text.data;
 }
 
-static clm_status run(const char *program, const char *job, size_t processes) {
+/* ---- the processes ---- */
+
+typedef struct builders {
+    clm_children *children;
+    uint64_t key; /* what they were started for */
+} builders;
+
+static _Atomic(builders *) idle;
+
+static void end(builders *b) {
+    if (b) clm_children_end(b->children, TO_END);
+    free(b);
+}
+
+void clm_cl_builders_end(void) {
+    if (atomic_load_explicit(&idle, memory_order_relaxed)) end(atomic_exchange(&idle, NULL));
+}
+
+static clm_status start(builders **out, const char *program, size_t processes, uint64_t key) {
     char count[24];
     snprintf(count, sizeof count, "%zu", processes);
-    return clm_children_run(program, (const char *const[]){"clmaml", ARGUMENT, job, "{index}", count, NULL}, processes,
-                            SECONDS);
+    if (!(*out = clm_calloc(1, sizeof **out))) return CLM_E_MEMORY;
+    (*out)->key = key;
+    const clm_status status = clm_children_start(&(*out)->children, program,
+                                                 (const char *const[]){"clmaml", ARGUMENT, "{index}", count, NULL}, processes);
+    if (status == CLM_OK) return CLM_OK;
+    free(*out);
+    return status;
+}
+
+static clm_status run(const order *o, const char *program, const char *job, size_t processes, const char *driver_place) {
+    const uint64_t key = clm_hash_text(device_hash(o->d, driver_place), program);
+    builders *b = atomic_exchange(&idle, NULL);
+    if (b && (b->key != key || clm_children_count(b->children) < processes)) {
+        end(b);
+        b = NULL;
+    }
+    if (!b) CLM_TRY(start(&b, program, processes, key));
+    const clm_status status = clm_children_ask(b->children, job, SECONDS);
+    end(status == CLM_OK ? atomic_exchange(&idle, b) : b);
+    return status;
 }
 
 /* `place`: our folder, `driver_place` the driver's. */
@@ -168,7 +214,7 @@ static clm_status build_apart(order *o, const char *program, size_t processes, c
     if (!text || !job) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(clm_file_replace(job, text, strlen(text)));
     clm_building_tell(&o->d->base, o->kernels, false);
-    status = run(program, job, processes);
+    status = run(o, program, job, processes, driver_place);
     clm_building_tell(&o->d->base, o->kernels, true);
     CLM_GOTO(status);
     clm_log_write(CLM_LOG_DEBUG, "%zu kernels built in %.3f s by %zu processes", o->kernels, clm_clock() - began, processes);
@@ -207,6 +253,7 @@ typedef struct worker {
     clm_mem *memory; /* for all arguments */
     bool *built;     /* the launch's program is; set at the first launch of each */
     size_t room;     /* elements of memory */
+    size_t index, count;
 } worker;
 
 static size_t need_of(const clm_launch *launch) {
@@ -263,7 +310,8 @@ static size_t stretch_begin(const worker *w, size_t index, size_t count) {
     return i;
 }
 
-static clm_status work(worker *w, size_t index, size_t count) {
+static clm_status launch_all(worker *w) {
+    const size_t index = w->index, count = w->count;
     for (size_t i = stretch_begin(w, index, count); i < stretch_begin(w, index + 1, count); i++) CLM_TRY(try_launch(w, i));
     for (size_t k = 1; k < count; k++) {
         const size_t other = (index + k) % count, begin = stretch_begin(w, other, count);
@@ -272,38 +320,54 @@ static clm_status work(worker *w, size_t index, size_t count) {
     return CLM_OK;
 }
 
-static clm_status open_worker(worker *w, const char *path, size_t count) {
-    char *text = NULL;
-    CLM_TRY(clm_file_read(path, &text, NULL));
-    clm_status status = clm_cl_job_read(text, &w->job);
-    free(text);
-    CLM_TRY(status);
-    CLM_TRY(clm_opencl_open(&w->device, w->job.platform, w->job.device));
-    const size_t most = (size_t)(clm_available_memory() / 4 / count / sizeof(float));
-    w->room = 1;
+/* As much as one of the launches needs, unless that is more than this process may take. */
+static clm_status make_room(worker *w) {
+    const size_t most = (size_t)(clm_available_memory() / 4 / w->count / sizeof(float));
+    size_t room = 1;
     for (size_t i = 0; i < w->job.count; i++) {
         const size_t need = need_of(&w->job.launches[i].launch);
-        if (need > w->room && need <= most) w->room = need;
+        if (need > room && need <= most) room = need;
     }
-    if (!(w->built = clm_calloc(w->job.count + 1, sizeof *w->built))) return CLM_E_MEMORY;
-    return clm_cl_alloc(w->device, w->room, &w->memory);
+    if (room <= w->room) return CLM_OK;
+    clm_cl_free(w->device, w->memory);
+    w->memory = NULL;
+    w->room = 0;
+    CLM_TRY(clm_cl_alloc(w->device, room, &w->memory));
+    w->room = room;
+    return CLM_OK;
+}
+
+static clm_status work(worker *w, const char *path) {
+    char *text = NULL;
+    clm_status status = CLM_OK;
+    CLM_GOTO(clm_file_read(path, &text, NULL));
+    CLM_GOTO(clm_cl_job_read(text, &w->job));
+    if (!w->device) CLM_GOTO(clm_opencl_open(&w->device, w->job.platform, w->job.device));
+    CLM_GOTO(make_room(w));
+    if (!(w->built = clm_calloc(w->job.count + 1, sizeof *w->built))) CLM_GOTO(CLM_E_MEMORY);
+    status = launch_all(w);
+out:
+    clm_cl_job_free(&w->job);
+    free(w->built);
+    free(text);
+    w->built = NULL;
+    return status;
 }
 
 bool clm_kernel_builder_main(int argc, char **argv, int *exit_status) {
-    size_t index = 0, count = 0;
     worker w = {0};
-    if (argc != 5 || strcmp(argv[1], ARGUMENT) != 0) return false;
+    if (argc != 4 || strcmp(argv[1], ARGUMENT) != 0) return false;
     clm_kernel_builder(NULL);
-    clm_status status = count_in(argv[3], &index) && count_in(argv[4], &count) && index < count
+    clm_status status = count_in(argv[2], &w.index) && count_in(argv[3], &w.count) && w.index < w.count
                             ? CLM_OK
-                            : clm_fail(CLM_E_ARG, "%s: %s of %s is no process", ARGUMENT, argv[3], argv[4]);
-    if (status == CLM_OK) status = open_worker(&w, argv[2], count);
-    if (status == CLM_OK) status = work(&w, index, count);
+                            : clm_fail(CLM_E_ARG, "%s: %s of %s is no process", ARGUMENT, argv[2], argv[3]);
+    for (char *path; status == CLM_OK && (path = clm_children_line()); free(path)) {
+        status = work(&w, path);
+        if (status == CLM_OK && !clm_children_answer()) status = clm_fail(CLM_E_IO, "%s: nobody listens", ARGUMENT);
+    }
     if (status != CLM_OK) fprintf(stderr, "%s\n", clm_last_error());
     if (w.memory) clm_cl_free(w.device, w.memory);
     clm_device_close(w.device);
-    clm_cl_job_free(&w.job);
-    free(w.built);
     *exit_status = status != CLM_OK;
     return true;
 }

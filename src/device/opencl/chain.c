@@ -85,7 +85,7 @@ static clm_status add_functions(clm_cl_chain *c) {
     for (size_t m = 0; m < c->n_members; m++) {
         clm_text text = {0};
         clm_cl_member member = c->members[m];
-        clm_cl_add_functions(&text, member.text, c->attributes);
+        clm_cl_add_functions(&text, member.text, c->apart);
         member.text = text.data;
         if (!text.failed) clm_cl_join_member(&c->text, &member);
         const bool failed = text.failed;

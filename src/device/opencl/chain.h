@@ -13,11 +13,11 @@ typedef struct clm_cl_chain {
     clm_cl_device *d;
     const clm_launch *launches;
     size_t count;
-    int sizes;              /* of a launch's global sizes, how many the table has: t[1], .. */
-    const char *loop;       /* of a case: over the items of a launch that this item takes, */
-    const char *indices;    /* of which these are the indices */
-    const char *attributes; /* of the functions */
-    bool joined;            /* the text will share a program with others of its kind */
+    int sizes;           /* of a launch's global sizes, how many the table has: t[1], .. */
+    const char *loop;    /* of a case: over the items of a launch that this item takes, */
+    const char *indices; /* of which these are the indices */
+    bool apart;          /* its functions are not inlined */
+    bool joined;         /* the text will share a program with others of its kind */
     /* Made by clm_cl_chain_open: */
     clm_cl_member *members; /* distinct texts with their defines */
     size_t n_members;

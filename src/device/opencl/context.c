@@ -6,6 +6,7 @@
 
 static void opencl_close(clm_device *device) {
     clm_cl_device *d = clm_cl(device);
+    clm_cl_builders_end();
     if (d->queue) clm_cl_wait(d);
     clm_cl_libraries_detach(d);
     clm_cl_team_close(d);

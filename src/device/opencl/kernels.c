@@ -198,6 +198,7 @@ void clm_cl_release(clm_device *d, clm_kernel *kernel) {
 /* ---- running ---- */
 
 clm_status clm_cl_enqueue(clm_device *d, clm_kernel *kernel) {
+    clm_cl_builders_end(); /* now there is other work */
     if (kernel->n_members) return clm_cl_team_enqueue(d, kernel);
     CLM_TRY(clm_cl_check(d, clm_cl_team_join(clm_cl(d)), "%s: waiting for a team", kernel->label));
     if (kernel->call) {

@@ -219,9 +219,9 @@ void clm_cl_join_member(clm_text *out, const clm_cl_member *m);
 clm_status clm_cl_build(clm_device *d, const clm_launch *launches, size_t count);
 
 /* apart.c */
-/* Appends a text with its kernels as static functions of these attributes, which have the index of a work-item as three parameters
- * before their own. */
-void clm_cl_add_functions(clm_text *out, const char *text, const char *attributes);
+/* Appends a text with its kernels as static functions, which have the index of a work-item as three parameters before their own.
+ * `apart`: they are not inlined, for which the compiler has to be of the Clang family. */
+void clm_cl_add_functions(clm_text *out, const char *text, bool apart);
 /* A text as this device's compiler is to have it, to be freed with free(); NULL: unchanged. */
 clm_status clm_cl_set_apart(const clm_cl_device *d, const char *text, char **out);
 
@@ -263,5 +263,7 @@ void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options,
 /* builders.c: has other processes compile what these launches need, if there is a program for it and it is worth it, and waits
  * for them. It can only save time: fails for a wrong setting alone. */
 clm_status clm_cl_build_apart(clm_cl_device *d, const clm_launch *launches, size_t count, const clm_cl_texts *texts);
+/* The processes go, if there are any. From any thread. */
+void clm_cl_builders_end(void);
 
 #endif

@@ -62,8 +62,7 @@ clm_status clm_cl_make_task_kernel(clm_device *d, const clm_launch *launches, si
                       .count = count,
                       .sizes = 2,
                       .loop = "for (int k = item; k < t[1] * t[2]; k += items)",
-                      .indices = "k % t[1], k / t[1], task",
-                      .attributes = ""};
+                      .indices = "k % t[1], k / t[1], task"};
     char *whole = NULL;
     cl_program program = NULL;
     clm_status status = CLM_OK;
