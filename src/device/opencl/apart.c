@@ -48,7 +48,7 @@ static void pass_all(clm_text *out, const char *open, const char **end) {
     const char *from = open + 1, *c = from;
     for (int depth = 1; *c && depth; c++) {
         depth += *c == '(' ? 1 : *c == ')' ? -1 : 0;
-        if (depth > (*c == ',')) continue;
+        if (depth > 1 || (depth == 1 && *c != ',')) continue;
         pass(out, from, c);
         from = c + 1;
     }

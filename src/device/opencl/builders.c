@@ -27,8 +27,7 @@
 enum {
     FEWEST = 6,      /* kernels that are worth the start of processes, */
     MOST = 16,       /* of which so many are started, */
-    SECONDS = 600,   /* and given so long, */
-    TO_END = 5,      /* and so long to end themselves */
+    SECONDS = 600,   /* and given so long */
     MARKS = 4 << 20, /* bytes of the folder of marks */
     PROCESS = 300    /* MiB that one needs */
 };
@@ -164,8 +163,9 @@ typedef struct builders {
 
 static _Atomic(builders *) idle;
 
+/* At once: to end by themselves they would need tenths of a second to free what goes with them. */
 static void end(builders *b) {
-    if (b) clm_children_end(b->children, TO_END);
+    if (b) clm_children_end(b->children, 0);
     free(b);
 }
 
@@ -186,7 +186,8 @@ static clm_status start(builders **out, const char *program, size_t processes, u
 }
 
 static clm_status run(const order *o, const char *program, const char *job, size_t processes, const char *driver_place) {
-    const uint64_t key = clm_hash_text(device_hash(o->d, driver_place), program);
+    const int which[] = {o->d->base.info.platform_index, o->d->base.info.device_index};
+    const uint64_t key = clm_hash(clm_hash_text(device_hash(o->d, driver_place), program), which, sizeof which);
     builders *b = atomic_exchange(&idle, NULL);
     if (b && (b->key != key || clm_children_count(b->children) < processes)) {
         end(b);
