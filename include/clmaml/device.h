@@ -93,8 +93,9 @@ CLM_API clm_device_counters clm_device_get_counters(const clm_device *device);
 CLM_API size_t clm_device_kernels_built(const clm_device *device);
 
 /* Drivers that compile one kernel after the other whatever the number of threads (PoCL) get more of a machine's processors by
- * several processes. They are started where a device is to build many kernels that it has not built before, and end when one begins to
- * work or is closed. `program` is the path of what runs in them: `clmaml`, or a program whose main passes its arguments to
+ * several processes. They are started where a device is to build many kernels that it has not built before, and stay, as children of this
+ * process and with their memory (some 200 MiB each), until a device launches a kernel or is closed: a program must not wait for just any
+ * child (`wait`) meanwhile. `program` is the path of what runs in them: `clmaml`, or a program whose main passes its arguments to
  * clm_kernel_builder_main. NULL, the default: the environment variable CLMAML_BUILDER, and none when it is unset. The text is copied.
  * Call it before other threads use the library. */
 CLM_API void clm_kernel_builder(const char *program);

@@ -1,4 +1,5 @@
 /* Child processes by posix_spawn: a fork would copy drivers whose threads do not survive it. */
+#define _DARWIN_C_SOURCE /* SO_NOSIGPIPE */
 #include "base/children.h"
 
 #include <errno.h>
@@ -51,10 +52,16 @@ static int spawn(child *c, const char *path, const char *const *arguments, size_
     return error;
 }
 
+#ifdef SOCK_CLOEXEC /* another thread may start a process before fcntl */
+#define CLOSED_IN_OTHERS SOCK_CLOEXEC
+#else
+#define CLOSED_IN_OTHERS 0
+#endif
+
 /* No process but the one it is for has an end of the socket: it is closed when that process, or this one, ends. */
 static int start(child *c, const char *path, const char *const *arguments, size_t index) {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return errno;
+    if (socketpair(AF_UNIX, SOCK_STREAM | CLOSED_IN_OTHERS, 0, ends) != 0) return errno;
     for (int i = 0; i < 2; i++) fcntl(ends[i], F_SETFD, FD_CLOEXEC);
 #ifdef SO_NOSIGPIPE
     setsockopt(ends[0], SOL_SOCKET, SO_NOSIGPIPE, &(int){1}, sizeof(int));
@@ -81,7 +88,7 @@ clm_status clm_children_start(clm_children **out, const char *path, const char *
     *out = c;
     return CLM_OK;
 out:
-    clm_children_end(c, 0);
+    clm_children_end(c);
     return status;
 }
 
@@ -109,12 +116,15 @@ static int end_child(child *c, double end) {
     return code;
 }
 
-void clm_children_end(clm_children *c, double seconds) {
-    const double end = clm_clock() + seconds;
+/* Where a script stands between, what it has started gets the end of its input. */
+void clm_children_end(clm_children *c) {
     if (!c) return;
     for (size_t i = 0; i < c->count; i++)
-        if (c->child[i].pid) shutdown(c->child[i].socket, SHUT_RDWR);
-    for (size_t i = 0; i < c->count; i++) end_child(&c->child[i], end);
+        if (c->child[i].pid) {
+            shutdown(c->child[i].socket, SHUT_RDWR);
+            kill(c->child[i].pid, SIGKILL);
+        }
+    for (size_t i = 0; i < c->count; i++) end_child(&c->child[i], 0);
     free(c->path);
     free(c);
 }

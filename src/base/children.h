@@ -18,8 +18,8 @@ size_t clm_children_count(const clm_children *c);
 /* Asks all of them the same, and waits for their answers. CLM_E_IO: one has not answered in so many seconds, or has ended; they are
  * of no use any more. */
 clm_status clm_children_ask(clm_children *c, const char *line, double seconds);
-/* They read to the end of what they are asked, and are given so long to end themselves. NULL: there is nothing to do. */
-void clm_children_end(clm_children *c, double seconds);
+/* They are killed. NULL: there is nothing to do. */
+void clm_children_end(clm_children *c);
 
 /* In such a process: the next line, without its end, to be freed with free(). NULL: there is none, or an empty one. */
 char *clm_children_line(void);

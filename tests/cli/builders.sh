@@ -54,6 +54,20 @@ cmp -s "$work/one/kernels" "$work/three/kernels" || fail "one process: other ker
 CLMAML_CACHE_DIR="$work/wrong" CLMAML_BUILD_PROCESSES=many CLMAML_CPU_TEAM=1 expect_error "no number" 1 'CLMAML_BUILD_PROCESSES: "many" is no number' \
     bench adaptation --first-call
 
+# What is built next is built by the same processes: evaluation's kernels, then training's.
+cat >"$work/builder" <<END
+#!/bin/sh
+echo >>"$work/started"
+exec "$CLMAML_PROGRAM" "\$@"
+END
+chmod +x "$work/builder"
+mkdir -p "$work/again/pocl"
+env CLMAML_FORCE=1 CLMAML_BUILDER="$work/builder" CLMAML_BUILD_PROCESSES=2 CLMAML_CACHE_DIR="$work/again/own" POCL_CACHE_DIR="$work/again/pocl" \
+    CLMAML_LOG="debug:$work/again/log" "$CLMAML_PROGRAM" train glyphs --filters 8 --steps 1 --iterations 1 --val-tasks 8 --eval-tasks 0 --run "$work/again/run" \
+    >"$work/out" 2>"$work/err" || fail "train: $(cat "$work/err")"
+[ "$(grep -c "by 2 processes$" "$work/again/log")" -gt 1 ] || fail "train: kernels were not built several times by 2 processes"
+[ "$(wc -l <"$work/started")" -eq 2 ] || fail "train: $(wc -l <"$work/started") processes were started"
+
 # Lists that are none.
 printf 'clMAML kernels 1 0 0 5 0 4 text' >"$work/short"
 printf 'clMAML kernels 2 0 0 0 ' >"$work/other"

@@ -17,7 +17,7 @@ static char *plain(const char *text) {
 }
 
 static char *changed(const char *text) {
-    const clm_cl_device d = {.avoid = CLM_AVOID_LARGE_KERNELS};
+    const clm_cl_device d = {.avoid = CLM_AVOID_WHOLE_KERNELS};
     char *out, *words;
     ck_assert_int_eq(clm_cl_set_apart(&d, text, &out), CLM_OK);
     if (!out) return NULL;

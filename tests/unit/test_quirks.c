@@ -80,7 +80,7 @@ START_TEST(known_drivers) {
     expect(&apple, NULL, CLM_AVOID_GROUPS, "apple-cpu-groups");
     expect(&apple_gpu, NULL, 0, "");
     clm_device_info pocl = device("Portable Computing Language", "3.1+debian", CLM_DEVICE_CPU);
-    expect(&pocl, NULL, CLM_AVOID_BINARIES | CLM_AVOID_ONE_PROCESS | CLM_AVOID_LARGE_KERNELS | CLM_AVOID_SLEEP,
+    expect(&pocl, NULL, CLM_AVOID_BINARIES | CLM_AVOID_ONE_PROCESS | CLM_AVOID_WHOLE_KERNELS | CLM_AVOID_SLEEP,
            "pocl-binaries pocl-one-compiler pocl-thrice pocl-sleep");
     clm_device_info rusticl = device("rusticl", "22.3.6", CLM_DEVICE_CPU);
     expect(&rusticl, NULL, CLM_AVOID_TASK_KERNELS, "rusticl-chains");

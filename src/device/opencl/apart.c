@@ -79,8 +79,8 @@ static void add_kernel(clm_text *out, const char *name, const char *open) {
 
 /* Not of work-items that know of others, nor where it has been done. */
 static bool is_divisible(const char *text) {
-    static const char *const asks[] = {"__local ", "get_local_",      "get_group_", "get_num_",
-                                       "barrier(", "work_group_size", "clm_index_0"};
+    static const char *const asks[] = {"__local ", "get_local_",      "get_group_",    "get_num_",
+                                       "barrier(", "work_group_size", "vec_type_hint", "clm_index_0"};
     for (size_t i = 0; i < sizeof asks / sizeof *asks; i++)
         if (strstr(text, asks[i])) return false;
     return true;
@@ -96,7 +96,7 @@ clm_status clm_cl_set_apart(const clm_cl_device *d, const char *text, char **out
     clm_text changed = {0};
     const char *open, *rest = text;
     *out = NULL;
-    if (!(d->avoid & CLM_AVOID_LARGE_KERNELS) || !is_divisible(text)) return CLM_OK;
+    if (!(d->avoid & CLM_AVOID_WHOLE_KERNELS) || !is_divisible(text)) return CLM_OK;
     for (const char *name; (name = next_kernel(rest, &open)); rest = open + 1) {
         const char *const line = name - (sizeof kernel_word - 1);
         clm_text_add(&changed, "%.*s", (int)(line - rest), rest);

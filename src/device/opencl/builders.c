@@ -5,8 +5,8 @@
  * wants them. Each has a stretch of the kernels; then it goes through those of the others from their ends, and meets them. What
  * goes wrong there only costs time here.
  *
- * They are there until something is queued or a device is closed: what is built next is theirs too, and a compiler takes half a
- * second to read its library. Whoever uses them takes them, and puts them back.
+ * They are there until a kernel is launched, a device is closed or memory is short: what is built next is theirs too, and a
+ * compiler takes half a second to read its library. Whoever uses them takes them, and puts them back.
  *
  * A mark in the cache tells that kernels have been built: they are not built apart again. */
 #include <inttypes.h>
@@ -25,15 +25,16 @@
 #include "device/opencl/opencl.h"
 
 enum {
-    FEWEST = 6,      /* kernels that are worth the start of processes, */
-    MOST = 16,       /* of which so many are started, */
-    SECONDS = 600,   /* and given so long */
-    MARKS = 4 << 20, /* bytes of the folder of marks */
-    PROCESS = 300    /* MiB that one needs */
+    FEWEST = 6,     /* kernels that are worth the start of processes, */
+    MOST = 16,      /* of which so many are started, */
+    SECONDS = 600,  /* and given so long */
+    MARKS = 4 << 20 /* bytes of the folder of marks */
 };
+static const uint64_t PROCESS = 300 << 20; /* bytes that one needs */
 #define ARGUMENT "--build-kernels"
 
 static char *builder;
+static bool is_builder; /* this process is one: it starts no others, whatever CLMAML_BUILDER says */
 
 void clm_kernel_builder(const char *program) {
     free(builder);
@@ -42,7 +43,7 @@ void clm_kernel_builder(const char *program) {
 
 static const char *builder_program(void) {
     const char *wanted = getenv("CLMAML_BUILDER");
-    return wanted && *wanted ? wanted : builder;
+    return is_builder ? NULL : wanted && *wanted ? wanted : builder;
 }
 
 /* A number alone. */
@@ -53,15 +54,15 @@ static bool count_in(const char *text, size_t *out) {
     return *text >= '0' && *text <= '9' && !*end && n <= 4ul * MOST;
 }
 
-/* As many as have memory to work in. */
-static clm_status processes_for(size_t kernels, size_t *n) {
+/* As many as have memory to work in, of which some may be there. */
+static clm_status processes_for(size_t kernels, size_t there, size_t *n) {
     const char *wanted = getenv("CLMAML_BUILD_PROCESSES");
-    const uint64_t room = clm_available_memory() / ((uint64_t)PROCESS << 20);
+    const uint64_t available = clm_available_memory(), room = available / PROCESS + there;
     *n = (size_t)clm_processors();
     if (*n > MOST) *n = MOST;
     if (wanted && *wanted && !count_in(wanted, n))
         return clm_fail(CLM_E_ARG, "CLMAML_BUILD_PROCESSES: \"%s\" is no number of processes from 0 to %d", wanted, 4 * MOST);
-    if (room && *n > room) *n = (size_t)room;
+    if (available && *n > room) *n = (size_t)room;
     if (*n > kernels) *n = kernels;
     return CLM_OK;
 }
@@ -163,14 +164,40 @@ typedef struct builders {
 
 static _Atomic(builders *) idle;
 
-/* At once: to end by themselves they would need tenths of a second to free what goes with them. */
+/* Killed: to end by themselves they would need tenths of a second to free what goes with them. */
 static void end(builders *b) {
-    if (b) clm_children_end(b->children, 0);
+    if (b) clm_children_end(b->children);
     free(b);
+}
+
+static void put_back(builders *b) {
+    if (b) end(atomic_exchange(&idle, b));
 }
 
 void clm_cl_builders_end(void) {
     if (atomic_load_explicit(&idle, memory_order_relaxed)) end(atomic_exchange(&idle, NULL));
+}
+
+/* Where what they hold is a good part of what is left, it would count when memory is planned. */
+void clm_cl_builders_make_room(void) {
+    builders *b = atomic_exchange(&idle, NULL);
+    if (b && clm_children_count(b->children) * PROCESS > clm_available_memory() / 10)
+        end(b);
+    else
+        put_back(b);
+}
+
+/* Those that were started for this; NULL: there are none. */
+static builders *take(uint64_t key) {
+    builders *b = atomic_exchange(&idle, NULL);
+    if (!b || b->key == key) return b;
+    end(b);
+    return NULL;
+}
+
+static uint64_t key_of(const clm_cl_device *d, const char *program, const char *driver_place) {
+    const int which[] = {d->base.info.platform_index, d->base.info.device_index};
+    return clm_hash(clm_hash_text(device_hash(d, driver_place), program), which, sizeof which);
 }
 
 static clm_status start(builders **out, const char *program, size_t processes, uint64_t key) {
@@ -182,25 +209,22 @@ static clm_status start(builders **out, const char *program, size_t processes, u
                                                  (const char *const[]){"clmaml", ARGUMENT, "{index}", count, NULL}, processes);
     if (status == CLM_OK) return CLM_OK;
     free(*out);
+    *out = NULL;
     return status;
 }
 
-static clm_status run(const order *o, const char *program, const char *job, size_t processes, const char *driver_place) {
-    const int which[] = {o->d->base.info.platform_index, o->d->base.info.device_index};
-    const uint64_t key = clm_hash(clm_hash_text(device_hash(o->d, driver_place), program), which, sizeof which);
-    builders *b = atomic_exchange(&idle, NULL);
-    if (b && (b->key != key || clm_children_count(b->children) < processes)) {
-        end(b);
-        b = NULL;
-    }
-    if (!b) CLM_TRY(start(&b, program, processes, key));
-    const clm_status status = clm_children_ask(b->children, job, SECONDS);
-    end(status == CLM_OK ? atomic_exchange(&idle, b) : b);
+/* What failed once is of no use any more. */
+static clm_status ask(builders **b, const char *job) {
+    const clm_status status = clm_children_ask((*b)->children, job, SECONDS);
+    if (status == CLM_OK) return CLM_OK;
+    end(*b);
+    *b = NULL;
     return status;
 }
 
-/* `place`: our folder, `driver_place` the driver's. */
-static clm_status build_apart(order *o, const char *program, size_t processes, const char *place, const char *driver_place) {
+/* `place`: our folder, `driver_place` the driver's. `b`: started where there are none, NULL after a failure. */
+static clm_status build_apart(order *o, const char *program, size_t processes, builders **b, const char *place,
+                              const char *driver_place) {
     const double began = clm_clock();
     clm_status status = CLM_OK;
     char *text = NULL, *job = NULL;
@@ -214,11 +238,13 @@ static clm_status build_apart(order *o, const char *program, size_t processes, c
     job = clm_format("%s.job-%" PRIx64, mark, clm_hash(CLM_HASH_SEED, &began, sizeof began));
     if (!text || !job) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(clm_file_replace(job, text, strlen(text)));
+    if (!*b) CLM_GOTO(start(b, program, processes, key_of(o->d, program, driver_place)));
     clm_building_tell(&o->d->base, o->kernels, false);
-    status = run(o, program, job, processes, driver_place);
+    status = ask(b, job);
     clm_building_tell(&o->d->base, o->kernels, true);
     CLM_GOTO(status);
-    clm_log_write(CLM_LOG_DEBUG, "%zu kernels built in %.3f s by %zu processes", o->kernels, clm_clock() - began, processes);
+    clm_log_write(CLM_LOG_DEBUG, "%zu kernels built in %.3f s by %zu processes", o->kernels, clm_clock() - began,
+                  clm_children_count((*b)->children));
     status = clm_file_replace(mark, "", 0);
 out:
     if (job) clm_file_remove(job);
@@ -234,12 +260,19 @@ clm_status clm_cl_build_apart(clm_cl_device *d, const clm_launch *launches, size
     size_t processes = 0;
     if (!(d->avoid & CLM_AVOID_ONE_PROCESS) || texts->count < FEWEST || !program) return CLM_OK;
     CLM_TRY(choose(&o));
-    clm_status status = processes_for(o.kernels, &processes);
-    char *driver_place = status == CLM_OK && processes > 1 ? driver_cache() : NULL,
-         *place = driver_place ? clm_cache_place("builders") : NULL;
+    char *driver_place = driver_cache(), *place = NULL;
+    builders *b = driver_place ? take(key_of(d, program, driver_place)) : NULL;
+    const size_t there = b ? clm_children_count(b->children) : 0;
+    const clm_status status = processes_for(o.kernels, there, &processes);
+    if (there < processes) {
+        end(b);
+        b = NULL;
+    }
+    if (status == CLM_OK && processes > 1 && driver_place) place = clm_cache_place("builders");
     if (place) clm_cache_prune(place, MARKS);
-    if (place && build_apart(&o, program, processes, place, driver_place) != CLM_OK)
+    if (place && build_apart(&o, program, processes, &b, place, driver_place) != CLM_OK)
         clm_log_write(CLM_LOG_INFO, "kernels are built by one process: %s", clm_last_error());
+    put_back(b);
     free(o.chosen);
     free(place);
     free(driver_place);
@@ -324,18 +357,12 @@ static clm_status launch_all(worker *w) {
 /* As much as one of the launches needs, unless that is more than this process may take. */
 static clm_status make_room(worker *w) {
     const size_t most = (size_t)(clm_available_memory() / 4 / w->count / sizeof(float));
-    size_t room = 1;
+    w->room = 1;
     for (size_t i = 0; i < w->job.count; i++) {
         const size_t need = need_of(&w->job.launches[i].launch);
-        if (need > room && need <= most) room = need;
+        if (need > w->room && need <= most) w->room = need;
     }
-    if (room <= w->room) return CLM_OK;
-    clm_cl_free(w->device, w->memory);
-    w->memory = NULL;
-    w->room = 0;
-    CLM_TRY(clm_cl_alloc(w->device, room, &w->memory));
-    w->room = room;
-    return CLM_OK;
+    return clm_cl_alloc(w->device, w->room, &w->memory);
 }
 
 static clm_status work(worker *w, const char *path) {
@@ -348,9 +375,11 @@ static clm_status work(worker *w, const char *path) {
     if (!(w->built = clm_calloc(w->job.count + 1, sizeof *w->built))) CLM_GOTO(CLM_E_MEMORY);
     status = launch_all(w);
 out:
+    if (w->memory) clm_cl_free(w->device, w->memory);
     clm_cl_job_free(&w->job);
     free(w->built);
     free(text);
+    w->memory = NULL;
     w->built = NULL;
     return status;
 }
@@ -358,7 +387,7 @@ out:
 bool clm_kernel_builder_main(int argc, char **argv, int *exit_status) {
     worker w = {0};
     if (argc != 4 || strcmp(argv[1], ARGUMENT) != 0) return false;
-    clm_kernel_builder(NULL);
+    is_builder = true;
     clm_status status = count_in(argv[2], &w.index) && count_in(argv[3], &w.count) && w.index < w.count
                             ? CLM_OK
                             : clm_fail(CLM_E_ARG, "%s: %s of %s is no process", ARGUMENT, argv[2], argv[3]);
@@ -367,7 +396,6 @@ bool clm_kernel_builder_main(int argc, char **argv, int *exit_status) {
         if (status == CLM_OK && !clm_children_answer()) status = clm_fail(CLM_E_IO, "%s: nobody listens", ARGUMENT);
     }
     if (status != CLM_OK) fprintf(stderr, "%s\n", clm_last_error());
-    if (w.memory) clm_cl_free(w.device, w.memory);
     clm_device_close(w.device);
     *exit_status = status != CLM_OK;
     return true;

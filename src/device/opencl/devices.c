@@ -246,6 +246,7 @@ uint64_t clm_cl_free_memory(const clm_device *device) {
     const uint64_t emulated = d->emulation.free_memory;
     questions about = {.id = d->id}, *q = &about;
     size_t kilobytes[2] = {0};
+    clm_cl_builders_make_room();
     if (emulated) return emulated > device->allocated ? emulated - device->allocated : 1;
     char *extensions = ask_text(q, CL_DEVICE_EXTENSIONS);
     if (has_extension(extensions, "cl_amd_device_attribute_query")) GET(q, DEVICE_GLOBAL_FREE_MEMORY_AMD, kilobytes);

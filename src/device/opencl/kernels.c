@@ -234,6 +234,7 @@ static clm_status time_call(clm_device *d, clm_kernel *kernel, double *seconds) 
 clm_status clm_cl_time(clm_device *d, clm_kernel *kernel, double *seconds) {
     clm_cl_device *cl = clm_cl(d);
     cl_int code = CL_SUCCESS;
+    clm_cl_builders_end();
     if (kernel->call || kernel->n_members) return time_call(d, kernel, seconds);
     if (!cl->timing_queue) {
         cl->timing_queue = clCreateCommandQueue(cl->context, cl->id, CL_QUEUE_PROFILING_ENABLE, &code);

@@ -263,7 +263,8 @@ void clm_cl_cache_store(clm_cl_device *d, const char *text, const char *options,
 /* builders.c: has other processes compile what these launches need, if there is a program for it and it is worth it, and waits
  * for them. It can only save time: fails for a wrong setting alone. */
 clm_status clm_cl_build_apart(clm_cl_device *d, const clm_launch *launches, size_t count, const clm_cl_texts *texts);
-/* The processes go, if there are any. From any thread. */
+/* The processes go, if there are any; or only where memory is short. From any thread. */
 void clm_cl_builders_end(void);
+void clm_cl_builders_make_room(void);
 
 #endif

@@ -23,7 +23,7 @@ static const clm_cl_quirk quirks[] = {
      "itself"},
     {"pocl-one-compiler", "Portable Computing Language", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_ONE_PROCESS,
      "it compiles a kernel when it is first launched, one at a time in a process; other processes find it on disk"},
-    {"pocl-thrice", "Portable Computing Language", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_LARGE_KERNELS,
+    {"pocl-thrice", "Portable Computing Language", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_WHOLE_KERNELS,
      "it makes three functions of a kernel, of which one is called, and compiles all that the kernel does in each"},
     {"pocl-sleep", "Portable Computing Language", NULL, CLM_DEVICE_CPU, NULL, NULL, CLM_AVOID_SLEEP,
      "a thread that has done its share of a launch sleeps, and is woken 10 to 30 microseconds after the next one is there; "

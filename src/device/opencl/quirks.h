@@ -13,7 +13,7 @@ enum {
     CLM_AVOID_TASK_KERNELS = 16,  /* task kernels */
     CLM_AVOID_ONE_PROCESS = 32,   /* compiling many kernels in one process: builders.c */
     CLM_AVOID_SLEEP = 64,         /* threads that sleep between small launches: team.c */
-    CLM_AVOID_LARGE_KERNELS = 128 /* kernels that do the work themselves, instead of calling a function: apart.c */
+    CLM_AVOID_WHOLE_KERNELS = 128 /* kernels that do the work themselves, instead of calling a function: apart.c */
 };
 
 /* One entry. Texts match as parts of the device's, NULL matches all; versions are those of the driver, as "22.3.6". */

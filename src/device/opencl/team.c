@@ -266,7 +266,7 @@ clm_status clm_cl_team_form(clm_device *device, const clm_launch *launches, size
                       .sizes = 3,
                       .loop = "for (int n = t[1] * t[2] * t[3], k = n * part / parts; k < n * (part + 1) / parts; k++)",
                       .indices = "k % t[1], k / t[1] % t[2], k / (t[1] * t[2])",
-                      .apart = true,
+                      .apart = d->avoid & CLM_AVOID_WHOLE_KERNELS,
                       .joined = true};
     clm_mem *table = NULL;
     cl_int *whole = NULL;
