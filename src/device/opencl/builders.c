@@ -128,17 +128,12 @@ static clm_status choose(order *o) {
     return CLM_OK;
 }
 
-/* The whole of a device and its parts are alike. */
-static uint64_t device_hash(const clm_cl_device *d, const char *driver_place) {
-    const clm_device_info *info = &d->base.info;
-    uint64_t h = clm_hash_text(clm_hash_text(CLM_HASH_SEED, driver_place), d->platform_version);
-    h = clm_hash_text(clm_hash_text(h, info->driver), info->vendor);
-    h = clm_hash(h, &d->avoid, sizeof d->avoid);
-    return clm_hash(h, info->name, clm_cl_name_length(d));
-}
-
 static uint64_t order_hash(const order *o, const char *driver_place) {
-    uint64_t h = device_hash(o->d, driver_place);
+    const clm_device_info *info = &o->d->base.info;
+    uint64_t h = clm_hash_text(clm_hash_text(CLM_HASH_SEED, driver_place), o->d->platform_version);
+    h = clm_hash_text(clm_hash_text(h, info->driver), info->vendor);
+    h = clm_hash(h, &o->d->avoid, sizeof o->d->avoid);
+    h = clm_hash(h, info->name, clm_cl_name_length(o->d));
     for (size_t i = 0; i < o->texts->count; i++) h = clm_hash_text(h, o->texts->member[i].suffix);
     return h;
 }
@@ -196,8 +191,7 @@ static builders *take(uint64_t key) {
 }
 
 static uint64_t key_of(const clm_cl_device *d, const char *program, const char *driver_place) {
-    const int which[] = {d->base.info.platform_index, d->base.info.device_index};
-    return clm_hash(clm_hash_text(device_hash(d, driver_place), program), which, sizeof which);
+    return clm_hash_text(clm_hash_text(clm_cl_kind(d), driver_place), program);
 }
 
 static clm_status start(builders **out, const char *program, size_t processes, uint64_t key) {

@@ -29,8 +29,7 @@ static void unlock(void) { atomic_flag_clear_explicit(&busy, memory_order_releas
 
 static bool is_of_use(const clm_cl_device *d) { return d->avoid & CLM_AVOID_ONE_PROCESS; }
 
-/* What decides about a program besides its text; the whole and its parts are alike. */
-static uint64_t kind_of(const clm_cl_device *d) {
+uint64_t clm_cl_kind(const clm_cl_device *d) {
     const clm_device_info *info = &d->base.info;
     const int which[] = {info->platform_index, info->device_index};
     const uint64_t h = clm_hash(clm_hash(CLM_HASH_SEED, which, sizeof which), &d->avoid, sizeof d->avoid);
@@ -54,7 +53,7 @@ static void free_members(clm_cl_member *members, size_t count) {
 
 void clm_cl_joined_keep(clm_cl_device *d, const clm_cl_member *members, size_t count) {
     if (!is_of_use(d)) return;
-    const uint64_t kind = kind_of(d);
+    const uint64_t kind = clm_cl_kind(d);
     clm_cl_member *copy = clm_calloc(count + 1, sizeof *copy);
     bool whole = copy != NULL;
     for (size_t i = 0; i < count && whole; i++) {
@@ -72,7 +71,7 @@ void clm_cl_joined_keep(clm_cl_device *d, const clm_cl_member *members, size_t c
 
 size_t clm_cl_joined_with(clm_cl_device *d, const char *text, const char *defines, const clm_cl_member **members) {
     if (!is_of_use(d)) return 0;
-    const uint64_t kind = kind_of(d);
+    const uint64_t kind = clm_cl_kind(d);
     lock();
     const struct known *found = find(kind, text, defines);
     unlock();

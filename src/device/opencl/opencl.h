@@ -225,7 +225,10 @@ void clm_cl_add_functions(clm_text *out, const char *text, bool apart);
 /* A text as this device's compiler is to have it, to be freed with free(); NULL: unchanged. */
 clm_status clm_cl_set_apart(const clm_cl_device *d, const char *text, char **out);
 
-/* joined.c: what was joined, for other devices of the process; kept to its end. From any thread. */
+/* joined.c */
+/* Of devices that are alike in this process, as the whole of a CPU and its parts are: what decides about a program besides its text. */
+uint64_t clm_cl_kind(const clm_cl_device *d);
+/* What was joined, for other devices of the process; kept to its end. From any thread. */
 void clm_cl_joined_keep(clm_cl_device *d, const clm_cl_member *members, size_t count);
 /* Those that a device of the same kind has built in one program with this text; 0: none has. */
 size_t clm_cl_joined_with(clm_cl_device *d, const char *text, const char *defines, const clm_cl_member **members);
