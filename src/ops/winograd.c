@@ -3,7 +3,7 @@
  * Tiles of 2x2 outputs take 2.25 times fewer multiplications than the direct kernel, tiles of 4x4 four times fewer, less what
  * sticks out of the image; in return, images and filters are written and read once more, at all points. What that costs is
  * weighed in vectors: a multiply-add of the products, and a line of cache for every vector that is stored in or loaded from the
- * slot.
+ * slot. Tiles at the end of an axis have as many outputs as are left, and fewer products.
  *
  * The two tile sizes sum in different orders, so each is a row. In the filter's adjoint the block of tiles decides the order
  * too: there it depends on the geometry alone and is no parameter of a candidate. */
@@ -26,24 +26,30 @@ enum {
 
 /* Time, of a multiply-add of vectors when two are made in a cycle. */
 static const double STORE = 11, LOAD = 6;
-/* Preferred when it is to be faster by so much than the direct kernel: about half of that is seen, as other memory is slow. */
-static const double GAIN = 1.75, GAIN_FILTER = 1.65;
+/* Preferred when it is to be faster by so much than the direct kernel. Products whose rows are one vector load as much as they
+ * multiply. */
+static const double GAIN = 1.25, GAIN_ONE_VECTOR = 1.75;
 
 enum { F_BLOCK, F_ROWS, F_NV, F_COLUMNS, F_ITEMS, F_CHANNELS }; /* of a candidate */
 
 typedef struct sizes {
     clm_conv_geometry g;
-    int m, points, tiles; /* outputs of a tile along an axis; points of its transform; tiles of one task */
+    int m, points, tiles; /* outputs of a whole tile along an axis; points of its transform; tiles of one task */
+    double at_points;     /* of all tiles of one task: short ones have fewer */
     int vec, room, units; /* vector width, accumulators that registers hold, compute units */
     int tasks, terms;
     bool filter; /* the adjoint in the filter */
 } sizes;
+
+/* Of the tiles of an axis: the last one has two more than outputs. */
+static int points_along(int out, int m) { return out / m * (m + 2) + (out % m ? out % m + 2 : 0); }
 
 static sizes sizes_at(const clm_lower *l, clm_value y, int m) {
     const clm_device_info *device = clm_lower_device(l);
     sizes s = {.g = clm_conv_geometry_at(l, y), .m = m, .points = (m + 2) * (m + 2), .tasks = clm_lower_tasks(l, y)};
     s.terms = clm_conv_terms(l, y);
     s.tiles = s.g.n * clm_over(s.g.oh, m) * clm_over(s.g.ow, m);
+    s.at_points = (double)s.g.n * points_along(s.g.oh, m) * points_along(s.g.ow, m);
     s.vec = clm_least(clm_tile_vector(l, s.g.ci), clm_tile_vector(l, s.g.co));
     s.room = device->float_vector_width >= 16 ? 28 : 12;
     s.units = clm_most(1, (int)device->compute_units);
@@ -75,8 +81,9 @@ static double direct_cost(const sizes *s) {
 /* Of one task, or of the part of it that has `ci` and `co` channels. */
 static double cost(const sizes *s, int ci, int co) {
     const double points = (double)s->points / s->vec, at_tiles = points * s->tiles, at_filter = points * ci * co;
-    if (s->filter) return at_tiles * ci * co + STORE * at_tiles * (ci + co) + 1.5 * LOAD * at_filter;
-    return at_tiles * ci * co + STORE * (at_tiles * ci + at_filter) + LOAD * (at_tiles * co + at_filter);
+    const double products = s->at_points / s->vec * ci * co;
+    if (s->filter) return products + STORE * at_tiles * (ci + co) + 1.5 * LOAD * at_filter;
+    return products + STORE * (at_tiles * ci + at_filter) + LOAD * (at_tiles * co + at_filter);
 }
 
 /* Without regard to the number of tasks, on which a choice of a row must not depend. */
@@ -85,7 +92,8 @@ static bool preferred(const clm_lower *l, clm_value y, int m) {
     const double mine = cost(&s, s.g.ci, s.g.co);
     /* Channels that fill vectors of eight, or those of a machine that has only four. */
     const int full = clm_least(8, clm_most(4, (int)clm_lower_device(l)->float_vector_width));
-    return s.vec >= full && mine <= cost(&other, s.g.ci, s.g.co) && mine * (s.filter ? GAIN_FILTER : GAIN) <= direct_cost(&s);
+    const double gain = s.filter || s.g.co > s.vec ? GAIN : GAIN_ONE_VECTOR;
+    return s.vec >= full && mine <= cost(&other, s.g.ci, s.g.co) && mine * gain <= direct_cost(&s);
 }
 
 /* ---- candidates ---- */
@@ -226,12 +234,12 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     clm_launch_spec spec = {.file = "winograd.cl",
                             .entry = s.filter ? "winograd_bwd_filter" : "winograd",
                             .flops = clm_conv_flops(&s.g) * s.tasks * terms};
-    clm_conv_define(&spec, &s.g);
     const struct {
         const char *name;
         long value;
-    } table[] = {{"VEC", s.vec},        {"M", m},         {"GROUP", GROUP}, {"MARGIN", margin},    {"SLOT", (long)slot},
-                 {"BLOCK", p[F_BLOCK]}, {"R", p[F_ROWS]}, {"NV", p[F_NV]},  {"COB", p[F_COLUMNS]}, {"ITEMS", p[F_ITEMS]}};
+    } table[] = {{"VEC", s.vec},     {"M", m},         {"CI", s.g.ci},  {"CO", s.g.co},       {"GROUP", GROUP},
+                 {"MARGIN", margin}, {"R", p[F_ROWS]}, {"NV", p[F_NV]}, {"COB", p[F_COLUMNS]}};
+    const int ints[] = {s.tasks, s.g.n, s.g.h, s.g.w, s.g.oh, s.g.ow, s.g.ph, s.g.pw, p[F_BLOCK], p[F_ITEMS], (int)slot};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) clm_spec_define(&spec, table[i].name, table[i].value);
     if (s.filter) {
         clm_spec_define(&spec, "BWD_FILTER", 1);
@@ -251,7 +259,7 @@ static clm_status lower(clm_lower *l, clm_value y, const clm_candidate *candidat
     values[count - 1] = clm_lower_scratch(l, slot * (size_t)p[F_ITEMS], false);
     if (values[count - 1] == CLM_INVALID)
         return clm_fail(CLM_E_MEMORY, "3x3 convolution by short algorithms: no memory for its tiles");
-    return clm_lower_launch(l, y, &spec, values, count, &s.tasks, 1);
+    return clm_lower_launch(l, y, &spec, values, count, ints, (int)(sizeof ints / sizeof *ints));
 }
 
 /* In the filter's adjoint a second term is more tiles. Forward it is more channels: worth it where the filters stay in the

@@ -181,6 +181,20 @@ START_TEST(test_special_shapes) {
 }
 END_TEST
 
+/* Every number of outputs that is left at the ends of both axes, beside whole tiles and without any. */
+START_TEST(test_short_tiles) {
+    clm_device *device = clm_test_open_opencl(), *host = clm_test_open_host();
+    clm_random r = clm_random_make(clm_test_seed(), 3);
+    for (int side = 0; side < 16; side++) {
+        const int more = 4 * (_i % 2);
+        const problem p = {2, side / 4 + 1 + more, side % 4 + 1 + more, 16, 32, 1, INPUTS};
+        check_problem(device, host, &p, &r, 1);
+    }
+    clm_device_close(host);
+    clm_device_close(device);
+}
+END_TEST
+
 int main(void) {
     clm_test_seed();
     Suite *suite = suite_create("winograd");
@@ -188,6 +202,7 @@ int main(void) {
     tcase_set_timeout(tcase, 0); /* ctest has one */
     tcase_add_test(tcase, test_random_shapes);
     tcase_add_test(tcase, test_candidates);
+    if (!clm_test_tiny()) tcase_add_loop_test(tcase, test_short_tiles, 0, 2);
     if (!clm_test_tiny()) tcase_add_loop_test(tcase, test_special_shapes, 0, (int)(sizeof special / sizeof *special));
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
