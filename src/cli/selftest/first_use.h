@@ -3,7 +3,8 @@
  * every start.
  *
  * The test runs in a process of its own, while this one has no device open: a compiler that crashes or hangs is told like a
- * wrong number, and a device that admits one process at a time is tested as well. */
+ * wrong number, and a device that admits one process at a time is tested as well. Where other processes build kernels
+ * (clm_kernel_builders_start) many have it open: these get ready meanwhile. */
 #ifndef CLI_FIRST_USE_H
 #define CLI_FIRST_USE_H
 
