@@ -99,9 +99,6 @@ CLM_API size_t clm_device_kernels_built(const clm_device *device);
  * clm_kernel_builder_main. NULL, the default: the environment variable CLMAML_BUILDER, and none when it is unset. The text is copied.
  * Call it before other threads use the library. */
 CLM_API void clm_kernel_builder(const char *program);
-/* Starts them now, so that they get ready beside other work that launches no kernel here; a program calls it when it knows that much is
- * to be built. False: the device's driver needs none, or they cannot be started, which costs time alone. */
-CLM_API bool clm_kernel_builders_start(clm_device *device);
 /* True where the program was started as such a process: leave main with *exit_status, which then is set. */
 CLM_API bool clm_kernel_builder_main(int argc, char **argv, int *exit_status);
 

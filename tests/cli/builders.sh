@@ -54,34 +54,19 @@ cmp -s "$work/one/kernels" "$work/three/kernels" || fail "one process: other ker
 CLMAML_CACHE_DIR="$work/wrong" CLMAML_BUILD_PROCESSES=many CLMAML_CPU_TEAM=1 expect_error "no number" 1 'CLMAML_BUILD_PROCESSES: "many" is no number' \
     bench adaptation --first-call
 
+# What is built next is built by the same processes: evaluation's kernels, then training's.
 cat >"$work/builder" <<END
 #!/bin/sh
 echo >>"$work/started"
 exec "$CLMAML_PROGRAM" "\$@"
 END
 chmod +x "$work/builder"
-# train NAME FORCE RUN: with caches of NAME's own
-train() {
-    mkdir -p "$work/$1/pocl"
-    env CLMAML_FORCE="$2" CLMAML_BUILDER="$work/builder" CLMAML_BUILD_PROCESSES=2 CLMAML_CACHE_DIR="$work/$1/own" POCL_CACHE_DIR="$work/$1/pocl" \
-        CLMAML_LOG="debug:$work/$1/log" "$CLMAML_PROGRAM" train glyphs --filters 8 --steps 1 --iterations 1 --val-tasks 8 --eval-tasks 0 \
-        --run "$work/$1/$3" >"$work/out" 2>"$work/err" || fail "$1, $3: $(cat "$work/err")"
-}
-
-# What is built next is built by the same processes: evaluation's kernels, then training's.
-train again 1 run
+mkdir -p "$work/again/pocl"
+env CLMAML_FORCE=1 CLMAML_BUILDER="$work/builder" CLMAML_BUILD_PROCESSES=2 CLMAML_CACHE_DIR="$work/again/own" POCL_CACHE_DIR="$work/again/pocl" \
+    CLMAML_LOG="debug:$work/again/log" "$CLMAML_PROGRAM" train glyphs --filters 8 --steps 1 --iterations 1 --val-tasks 8 --eval-tasks 0 --run "$work/again/run" \
+    >"$work/out" 2>"$work/err" || fail "train: $(cat "$work/err")"
 [ "$(grep -c "by 2 processes$" "$work/again/log")" -gt 1 ] || fail "train: kernels were not built several times by 2 processes"
 [ "$(wc -l <"$work/started")" -eq 2 ] || fail "train: $(wc -l <"$work/started") processes were started"
-
-# On the first use of a device they are started beside its self-test, and are those that build afterwards.
-rm "$work/started"
-train first 0 run
-expect_in "$work/err" "for the first time .. ok" "first use: a self-test"
-expect_in "$work/first/log" "by 2 processes$" "first use: built by them"
-[ "$(wc -l <"$work/started")" -eq 2 ] || fail "first use: $(wc -l <"$work/started") processes were started"
-rm -r "$work/first/own/selftest" # all kernels are there now: who is started is started for the test
-train first 0 more
-[ "$(wc -l <"$work/started")" -eq 4 ] || fail "first use again: $(wc -l <"$work/started") processes were started in all"
 
 # Lists that are none.
 printf 'clMAML kernels 1 0 0 5 0 4 text' >"$work/short"
@@ -93,6 +78,4 @@ done
 "$CLMAML_PROGRAM" --build-kernels 0 1 </dev/null >"$work/out" 2>"$work/err" || fail "no list: $(cat "$work/err")"
 "$CLMAML_PROGRAM" --build-kernels 2 1 </dev/null >"$work/out" 2>"$work/err" && fail "process 2 of 1: taken"
 expect_in "$work/err" "2 of 1 is no process" "process 2 of 1"
-"$CLMAML_PROGRAM" --build-kernels 0 1 none </dev/null >"$work/out" 2>"$work/err" && fail "no device: taken"
-expect_in "$work/err" "none is no device" "no device"
 finish

@@ -193,14 +193,11 @@ static clm_status open_tested(clm_device ***out, size_t *count, const char *spec
     CLI_NEW(unknown, *count);
     const size_t n = find_unknown(*out, *count, unknown);
     if (n == 0) goto out;
-    const bool open = *count == 1 && clm_kernel_builders_start(**out); /* what is new has kernels to be built */
-    if (!open) {
-        clm_device_close_all(*out, *count);
-        *out = NULL;
-        *count = 0;
-    }
+    clm_device_close_all(*out, *count);
+    *out = NULL;
+    *count = 0;
     for (size_t i = 0; i < n; i++) CLI_GOTO(test(&unknown[i]));
-    if (!open) CLI_GOTO(open_them(out, count, spec, all));
+    CLI_GOTO(open_them(out, count, spec, all));
 out:
     if (status != CLM_OK) {
         clm_device_close_all(*out, *count);

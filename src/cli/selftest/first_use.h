@@ -3,8 +3,7 @@
  * every start.
  *
  * The test runs in a process of its own, while this one has no device open: a compiler that crashes or hangs is told like a
- * wrong number, and a device that admits one process at a time is tested as well. Where other processes build kernels
- * (clm_kernel_builders_start) many have it open: these get ready meanwhile. */
+ * wrong number, and a device that admits one process at a time is tested as well. */
 #ifndef CLI_FIRST_USE_H
 #define CLI_FIRST_USE_H
 

@@ -6,8 +6,7 @@
  * goes wrong there only costs time here.
  *
  * They are there until a kernel is launched, a device is closed or memory is short: what is built next is theirs too, and a
- * compiler takes half a second to read its library, which they do as soon as they are started. Whoever uses them takes them, and
- * puts them back.
+ * compiler takes half a second to read its library. Whoever uses them takes them, and puts them back.
  *
  * A mark in the cache tells that kernels have been built: they are not built apart again. */
 #include <inttypes.h>
@@ -195,14 +194,13 @@ static uint64_t key_of(const clm_cl_device *d, const char *program, const char *
     return clm_hash_text(clm_hash_text(clm_cl_kind(d), driver_place), program);
 }
 
-static clm_status start(builders **out, const clm_cl_device *d, const char *program, size_t processes, uint64_t key) {
-    char count[24], place[48];
+static clm_status start(builders **out, const char *program, size_t processes, uint64_t key) {
+    char count[24];
     snprintf(count, sizeof count, "%zu", processes);
-    snprintf(place, sizeof place, "%d:%d", d->base.info.platform_index, d->base.info.device_index);
     if (!(*out = clm_calloc(1, sizeof **out))) return CLM_E_MEMORY;
     (*out)->key = key;
-    const clm_status status = clm_children_start(
-        &(*out)->children, program, (const char *const[]){"clmaml", ARGUMENT, "{index}", count, place, NULL}, processes);
+    const clm_status status = clm_children_start(&(*out)->children, program,
+                                                 (const char *const[]){"clmaml", ARGUMENT, "{index}", count, NULL}, processes);
     if (status == CLM_OK) return CLM_OK;
     free(*out);
     *out = NULL;
@@ -234,7 +232,7 @@ static clm_status build_apart(order *o, const char *program, size_t processes, b
     job = clm_format("%s.job-%" PRIx64, mark, clm_hash(CLM_HASH_SEED, &began, sizeof began));
     if (!text || !job) CLM_GOTO(CLM_E_MEMORY);
     CLM_GOTO(clm_file_replace(job, text, strlen(text)));
-    if (!*b) CLM_GOTO(start(b, o->d, program, processes, key_of(o->d, program, driver_place)));
+    if (!*b) CLM_GOTO(start(b, program, processes, key_of(o->d, program, driver_place)));
     clm_building_tell(&o->d->base, o->kernels, false);
     status = ask(b, job);
     clm_building_tell(&o->d->base, o->kernels, true);
@@ -273,19 +271,6 @@ clm_status clm_cl_build_apart(clm_cl_device *d, const clm_launch *launches, size
     free(place);
     free(driver_place);
     return status;
-}
-
-bool clm_kernel_builders_start(clm_device *device) {
-    const char *program = builder_program();
-    size_t processes = 0;
-    builders *b = NULL;
-    if (device->info.type == CLM_DEVICE_HOST || !(clm_cl(device)->avoid & CLM_AVOID_ONE_PROCESS) || !program) return false;
-    char *driver_place = driver_cache();
-    if (driver_place && processes_for(MOST, 0, &processes) == CLM_OK && processes > 1 &&
-        start(&b, clm_cl(device), program, processes, key_of(clm_cl(device), program, driver_place)) == CLM_OK)
-        put_back(b);
-    free(driver_place);
-    return b != NULL;
 }
 
 /* ---- a process ---- */
@@ -393,21 +378,13 @@ out:
     return status;
 }
 
-/* Before it is asked for anything. */
-static clm_status open_early(worker *w, const char *text) {
-    int platform, device;
-    if (sscanf(text, "%d:%d", &platform, &device) != 2) return clm_fail(CLM_E_ARG, "%s: %s is no device", ARGUMENT, text);
-    return clm_opencl_open(&w->device, platform, device);
-}
-
 bool clm_kernel_builder_main(int argc, char **argv, int *exit_status) {
     worker w = {0};
-    if (argc < 4 || argc > 5 || strcmp(argv[1], ARGUMENT) != 0) return false;
+    if (argc != 4 || strcmp(argv[1], ARGUMENT) != 0) return false;
     is_builder = true;
     clm_status status = count_in(argv[2], &w.index) && count_in(argv[3], &w.count) && w.index < w.count
                             ? CLM_OK
                             : clm_fail(CLM_E_ARG, "%s: %s of %s is no process", ARGUMENT, argv[2], argv[3]);
-    if (status == CLM_OK && argc == 5) status = open_early(&w, argv[4]);
     for (char *path; status == CLM_OK && (path = clm_children_line()); free(path)) {
         status = work(&w, path);
         if (status == CLM_OK && !clm_children_answer()) status = clm_fail(CLM_E_IO, "%s: nobody listens", ARGUMENT);
