@@ -7,7 +7,7 @@ failures=0
 # expect NAME AWK-EXPRESSION: true of the listing, whose lines are counted, and of what is counted in them
 expect() {
     printf '%s\n' "$launches" | awk -F '\t' '
-        { n++; short += $1 ~ /^winograd.*_tiled$/; tiled += $1 ~ /_tiled$/ }
+        { n++; short += $1 ~ /^winograd.*_tiled$/; cpu_short += $1 ~ /^winograd(_bwd_filter)?$/; tiled += $1 ~ /_tiled$/ }
         $1 == "fused" && $9 > 1e7 && $3 > most { most = $3 }
         $1 == "fused" && $3 > 1 && $7 > group { group = $7 }
         { for (i = split($12, operands, " "); i > 0; i--) if (operands[i] !~ /^([0-9]+:)+[01]$/) bad++ }
@@ -30,4 +30,5 @@ expect "items that share elements on integrated graphics" "group == 512"
 
 launches=$(large cpu=1 width=16 cache=100000000) || exit 1
 expect "tiles in local memory on a CPU" "n > 0 && tiled == 0"
+expect "3x3 convolutions of 14 x 14 and 7 x 7 by short algorithms on a CPU" "cpu_short == 18"
 exit $((failures > 0))
