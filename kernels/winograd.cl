@@ -13,8 +13,8 @@
  * waste, both in the slot too.
  *
  * An axis that M does not divide ends in a tile of m < M outputs, by F(m, 3): at the first m + 2 of the points, whose order is oo, 5/8,
- * -5/8, 0, 3/2, -3/2, or oo, 1, -1, 0. The filter at the points is the same but for factors, which are the data's, so that tiles of all sizes share
- * products of matrices, each at the points it has.
+ * -5/8, 0, 3/2, -3/2, or oo, 1, -1, 0. The filter at the points is the same but for factors, which are the data's, so that tiles of
+ * all sizes share products of matrices, each at the points it has.
  *
  * With TERMS of 2 the result is the sum of two: a correlation has the channels of the second term behind those of the first, so that
  * the terms are added up at the points; the filter's adjoint has more tiles. Which item does what has no influence on results; the
